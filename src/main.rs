@@ -1,0 +1,7 @@
+mod config;
+mod fleet;
+mod model;
+mod state;
+mod transport;
+
+fn main() {}

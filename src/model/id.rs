@@ -1,0 +1,352 @@
+//! Names of things: servers, nodes, guests, tokens, clusters; and secrets.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// Why a text is no valid name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no {what}: {rule}")]
+pub(crate) struct InvalidId {
+    pub(crate) what: &'static str,
+    pub(crate) text: String,
+    pub(crate) rule: &'static str,
+}
+
+fn invalid(what: &'static str, text: &str, rule: &'static str) -> InvalidId {
+    InvalidId { what, text: text.to_owned(), rule }
+}
+
+/// The id of a server: a configured one's `id`, or `{parent}-vm-{vmid}` / `{parent}-ct-{vmid}` of a guest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct ServerId(String);
+
+impl ServerId {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The id that a guest has under `parent`, e.g. `pve1-vm-101` or `pve1-ct-201`.
+    pub(crate) fn of_guest(parent: &ServerId, kind: GuestKind, vmid: VmId) -> ServerId {
+        ServerId(format!("{parent}-{}-{vmid}", kind.short()))
+    }
+
+    /// The part of an environment variable's name that stands for this server: capitals, `-` and `.` as `_`.
+    pub(crate) fn env_suffix(&self) -> String {
+        self.0.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
+    }
+}
+
+impl FromStr for ServerId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let first = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        let rest = text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+        if first && rest && text.len() <= 128 {
+            Ok(ServerId(text.to_owned()))
+        } else {
+            Err(invalid("server id", text, "letters, digits, `.`, `_` and `-`, a letter or digit first, at most 128"))
+        }
+    }
+}
+
+/// The name of a Proxmox VE node, which is its host name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct NodeName(String);
+
+impl NodeName {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for NodeName {
+    type Err = InvalidId;
+
+    /// PVE's own pattern (pve-common, JSONSchema `pve-node`); checked before a name goes into a path or a command.
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+        let inside = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        if ends(text.chars().next()) && ends(text.chars().last()) && inside && text.len() <= 63 {
+            Ok(NodeName(text.to_owned()))
+        } else {
+            Err(invalid("node name", text, "letters, digits and `-` inside"))
+        }
+    }
+}
+
+/// The number of a guest, unique in its cluster at a time: 100 to 999999999.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub(crate) struct VmId(u32);
+
+impl VmId {
+    pub(crate) fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<u32> for VmId {
+    type Error = InvalidId;
+
+    fn try_from(number: u32) -> Result<Self, InvalidId> {
+        if (100..=999_999_999).contains(&number) {
+            Ok(VmId(number))
+        } else {
+            Err(invalid("vmid", &number.to_string(), "100 to 999999999"))
+        }
+    }
+}
+
+impl From<VmId> for u32 {
+    fn from(vmid: VmId) -> u32 {
+        vmid.0
+    }
+}
+
+impl FromStr for VmId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let number = text.parse::<u32>().map_err(|_| invalid("vmid", text, "100 to 999999999"))?;
+        VmId::try_from(number)
+    }
+}
+
+impl fmt::Display for VmId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What kind of guest: a QEMU virtual machine or an LXC container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum GuestKind {
+    Qemu,
+    Lxc,
+}
+
+impl GuestKind {
+    /// PVE's word in paths and listings.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            GuestKind::Qemu => "qemu",
+            GuestKind::Lxc => "lxc",
+        }
+    }
+
+    /// The word in ids and targets: `vm-101`, `ct-201`.
+    pub(crate) fn short(self) -> &'static str {
+        match self {
+            GuestKind::Qemu => "vm",
+            GuestKind::Lxc => "ct",
+        }
+    }
+}
+
+/// What tells one cluster (or one node alone) from another, whatever it is reached through.
+///
+/// `ca:<hex>` is the SHA-256 of the cluster's CA certificate; `host:<server id>` stands in where only
+/// one configured server is known to belong to it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct ClusterId(pub(crate) String);
+
+impl ClusterId {
+    pub(crate) fn of_ca(ca_sha256_hex: &str) -> ClusterId {
+        ClusterId(format!("ca:{ca_sha256_hex}"))
+    }
+
+    pub(crate) fn of_host(server: &ServerId) -> ClusterId {
+        ClusterId(format!("host:{server}"))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The name of an API token: `user@realm!name`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct TokenId {
+    pub(crate) user: String,
+    pub(crate) realm: String,
+    pub(crate) name: String,
+}
+
+impl TokenId {
+    /// `user@realm`, what pveum calls the userid.
+    pub(crate) fn userid(&self) -> String {
+        format!("{}@{}", self.user, self.realm)
+    }
+}
+
+impl FromStr for TokenId {
+    type Err = InvalidId;
+
+    /// Splits from the right: `!` and `@` are legal inside the user part (pve-access-control, Auth/Plugin.pm).
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let bad = || invalid("token id", text, "user@realm!name");
+        let (userid, name) = text.rsplit_once('!').ok_or_else(bad)?;
+        let (user, realm) = userid.rsplit_once('@').ok_or_else(bad)?;
+        let word = |w: &str| {
+            w.len() >= 2
+                && w.starts_with(|c: char| c.is_ascii_alphabetic())
+                && w.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+        };
+        let user_ok = !user.is_empty() && !user.contains(|c: char| c.is_whitespace() || c == ':' || c == '/');
+        if word(name) && word(realm) && user_ok && userid.len() <= 64 {
+            Ok(TokenId { user: user.to_owned(), realm: realm.to_owned(), name: name.to_owned() })
+        } else {
+            Err(bad())
+        }
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}!{}", self.user, self.realm, self.name)
+    }
+}
+
+impl From<TokenId> for String {
+    fn from(id: TokenId) -> String {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for TokenId {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        text.parse()
+    }
+}
+
+macro_rules! text_id {
+    ($($name:ident),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                text.parse()
+            }
+        }
+    )*};
+}
+text_id!(ServerId, NodeName);
+
+/// A secret: an API token's, or a passphrase. It has no `Display` and no `Serialize`, its `Debug` says
+/// nothing, and its memory is wiped when it is dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(Zeroizing<String>);
+
+impl Secret {
+    pub(crate) fn new(text: String) -> Secret {
+        Secret(Zeroizing::new(text))
+    }
+
+    /// The secret itself, for the one place that must send or store it.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+/// A token: its public name and its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Token {
+    pub(crate) id: TokenId,
+    pub(crate) secret: Secret,
+}
+
+impl FromStr for Token {
+    type Err = InvalidId;
+
+    /// `user@realm!tokenid=secret`, as PVE writes it in the Authorization header. The secret is never echoed.
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let bad = || invalid("token", "***", "user@realm!tokenid=secret");
+        let (id, secret) = text.trim().rsplit_once('=').ok_or_else(bad)?;
+        let clean = |c: char| c.is_ascii_graphic() && c != ';';
+        if secret.is_empty() || !secret.chars().all(clean) {
+            return Err(bad());
+        }
+        Ok(Token { id: id.parse().map_err(|_| bad())?, secret: Secret::new(secret.to_owned()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_ids_split_from_the_right() {
+        let cases = [
+            ("root@pam!x1", Some(("root", "pam", "x1"))),
+            ("a!b@c@pve!tok-1.a", Some(("a!b@c", "pve", "tok-1.a"))),
+            ("root@pam!x", None),
+            ("root@pam!1ab", None),
+            ("root!ab", None),
+            ("@pam!ab", None),
+            ("ro ot@pam!ab", None),
+        ];
+        for (text, want) in cases {
+            let got = text.parse::<TokenId>().ok();
+            let got = got.as_ref().map(|t| (t.user.as_str(), t.realm.as_str(), t.name.as_str()));
+            assert_eq!(got, want, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_follow_the_rules_of_pve() {
+        for (text, ok) in [("pve1", true), ("p", true), ("-a", false), ("a-", false), ("a_b", false), ("", false)] {
+            assert_eq!(text.parse::<NodeName>().is_ok(), ok, "{text}");
+        }
+        for (text, ok) in [("100", true), ("99", false), ("999999999", true), ("1000000000", false), ("x", false)] {
+            assert_eq!(text.parse::<VmId>().is_ok(), ok, "{text}");
+        }
+        for (text, ok) in [("pve-1.lan", true), ("-x", false), ("a b", false), ("a/b", false), ("", false)] {
+            assert_eq!(text.parse::<ServerId>().is_ok(), ok, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_guest_has_an_id_under_its_parent() {
+        let parent: ServerId = "pve1".parse().unwrap();
+        let vmid: VmId = "101".parse().unwrap();
+        assert_eq!(ServerId::of_guest(&parent, GuestKind::Qemu, vmid).as_str(), "pve1-vm-101");
+        assert_eq!(ServerId::of_guest(&parent, GuestKind::Lxc, vmid).as_str(), "pve1-ct-101");
+        assert_eq!("pve-1.lan".parse::<ServerId>().unwrap().env_suffix(), "PVE_1_LAN");
+    }
+
+    #[test]
+    fn secrets_say_nothing() {
+        let token: Token = "ecobox@pve!a1=c0ffee".parse().unwrap();
+        assert!(!format!("{token:?}").contains("c0ffee"));
+        assert!(!format!("{:?}", "x=c0ffee".parse::<Token>().unwrap_err()).contains("c0ffee"));
+        assert_eq!(token.secret.expose(), "c0ffee");
+    }
+}

@@ -1,0 +1,12 @@
+//! Facts and rules: no I/O, no async, no clap, no clock of its own.
+//!
+//! Everything here can be tested with tables. Times come in as arguments, and unknown values are `None`.
+
+pub(crate) mod facts;
+pub(crate) mod id;
+pub(crate) mod power;
+pub(crate) mod scope;
+pub(crate) mod select;
+pub(crate) mod server;
+pub(crate) mod trust;
+pub(crate) mod usage;

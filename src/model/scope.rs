@@ -1,0 +1,122 @@
+//! What a token may do: scopes, the privileges of each, and how effective permissions compare with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+/// How much a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scope {
+    /// Read state and load.
+    Monitor,
+    /// The same, and start, stop and suspend guests.
+    Operator,
+    /// Everything its user may do (`--privsep 0`), the way of the original ecobox-server.
+    Full,
+}
+
+impl Scope {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Scope::Monitor => "monitor",
+            Scope::Operator => "operator",
+            Scope::Full => "full",
+        }
+    }
+
+    /// The role that carries the scope's privileges; `Full` has none.
+    pub(crate) fn role(self) -> Option<&'static str> {
+        match self {
+            Scope::Monitor => Some("EcoboxRead"),
+            Scope::Operator => Some("Ecobox"),
+            Scope::Full => None,
+        }
+    }
+
+    /// The role's privileges on a host of this major version, in PVE's order of listing.
+    ///
+    /// `VM.GuestAgent.Audit` exists from 9.0 on. Before, reading a guest's addresses needed `VM.Monitor`,
+    /// which also grants running programs inside the guest: it is never asked for.
+    pub(crate) fn privileges(self, pve_major: u32) -> Vec<&'static str> {
+        let mut list = vec!["Datastore.Audit", "Sys.Audit", "VM.Audit"];
+        if pve_major >= 9 {
+            list.push("VM.GuestAgent.Audit");
+        }
+        match self {
+            Scope::Monitor => {}
+            Scope::Operator => list.push("VM.PowerMgmt"),
+            Scope::Full => return Vec::new(),
+        }
+        list
+    }
+}
+
+/// Effective permissions: for each ACL path the privileges held, as GET /access/permissions gives them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Permissions(pub(crate) BTreeMap<String, BTreeSet<String>>);
+
+/// How a token's effective permissions compare with its scope.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Comparison {
+    /// Privileges the scope needs and the token lacks on `/`.
+    pub(crate) missing: Vec<String>,
+    /// Privileges that the token holds anywhere beyond its scope.
+    pub(crate) excess: Vec<String>,
+}
+
+impl Permissions {
+    /// No privilege anywhere: what a token with privilege separation and no ACL has.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.values().all(BTreeSet::is_empty)
+    }
+
+    pub(crate) fn compare(&self, scope: Scope, pve_major: u32) -> Comparison {
+        let wanted: BTreeSet<String> = scope.privileges(pve_major).into_iter().map(str::to_owned).collect();
+        let root = self.0.get("/").cloned().unwrap_or_default();
+        let held: BTreeSet<String> = self.0.values().flatten().cloned().collect();
+        let excess = if scope == Scope::Full { Vec::new() } else { held.difference(&wanted).cloned().collect() };
+        Comparison { missing: wanted.difference(&root).cloned().collect(), excess }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn permissions(list: &[(&str, &[&str])]) -> Permissions {
+        let set = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
+        Permissions(list.iter().map(|(path, names)| ((*path).to_owned(), set(names))).collect())
+    }
+
+    #[test]
+    fn too_little_and_too_much_are_both_said() {
+        let exact = ["Datastore.Audit", "Sys.Audit", "VM.Audit", "VM.GuestAgent.Audit", "VM.PowerMgmt"];
+        let cases: [(&[(&str, &[&str])], &[&str], &[&str]); 4] = [
+            (&[("/", &exact), ("/vms", &exact)], &[], &[]),
+            (&[("/vms", &exact)], &exact, &[]),
+            (&[("/", &exact), ("/vms/101", &["VM.Allocate"])], &[], &["VM.Allocate"]),
+            (&[("/", &exact[..4])], &["VM.PowerMgmt"], &[]),
+        ];
+        for (held, missing, excess) in cases {
+            let got = permissions(held).compare(Scope::Operator, 9);
+            assert_eq!(
+                (got.missing.as_slice(), got.excess.as_slice()),
+                (
+                    missing.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>().as_slice(),
+                    excess.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>().as_slice(),
+                ),
+                "{held:?}"
+            );
+        }
+        assert!(permissions(&[]).is_empty());
+    }
+
+    #[test]
+    fn the_guest_agents_privilege_depends_on_the_version() {
+        assert!(Scope::Monitor.privileges(9).contains(&"VM.GuestAgent.Audit"));
+        for major in [7, 8] {
+            assert_eq!(Scope::Operator.privileges(major), ["Datastore.Audit", "Sys.Audit", "VM.Audit", "VM.PowerMgmt"]);
+        }
+    }
+}
