@@ -1,1 +1,1 @@
-
+pub(crate) mod host_facts;
