@@ -1,1 +1,2 @@
 pub(crate) mod host_facts;
+pub(crate) mod onboard;
