@@ -4,6 +4,7 @@
 
 pub(crate) mod facts;
 pub(crate) mod id;
+pub(crate) mod inventory;
 pub(crate) mod power;
 pub(crate) mod scope;
 pub(crate) mod select;

@@ -8,6 +8,8 @@ pub(crate) mod ssh;
 
 use std::time::Duration;
 
+use crate::model::inventory::FailureKind;
+
 /// Why a connection could not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConnectFailure {
@@ -82,4 +84,16 @@ pub(crate) enum Error {
     /// The connection stood, and the answer did not come in time.
     #[error("{peer} did not answer within {} s ({doing})", after.as_secs_f32())]
     Timeout { peer: String, doing: &'static str, after: Duration },
+}
+
+impl Error {
+    /// The class of the failure.
+    pub(crate) fn kind(&self) -> FailureKind {
+        match self {
+            Error::Connect { .. } | Error::Timeout { .. } => FailureKind::Unreachable,
+            Error::UnknownHostKey { .. } | Error::Untrusted { .. } => FailureKind::Identity,
+            Error::Denied { .. } => FailureKind::Denied,
+            Error::Api { .. } | Error::Protocol { .. } => FailureKind::Failed,
+        }
+    }
 }
