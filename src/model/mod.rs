@@ -9,5 +9,6 @@ pub(crate) mod power;
 pub(crate) mod scope;
 pub(crate) mod select;
 pub(crate) mod server;
+pub(crate) mod text;
 pub(crate) mod trust;
 pub(crate) mod usage;
