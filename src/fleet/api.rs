@@ -7,9 +7,9 @@ use futures::stream::FuturesUnordered;
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::model::id::{ClusterId, ServerId, Token};
+use crate::model::id::{ClusterId, NodeName, ServerId, Token};
 use crate::model::server::Listing;
-use crate::model::trust::Trust;
+use crate::model::trust::{Fingerprint, Trust};
 use crate::transport::pve::{Client, Endpoint};
 use crate::transport::{self, Error};
 
@@ -30,6 +30,21 @@ pub(crate) struct Answer {
     pub(crate) listing: Option<(ServerId, Listing, Duration)>,
     /// Members that failed before, or all of them.
     pub(crate) failures: Vec<(ServerId, Error)>,
+}
+
+/// The nodes of a cluster with the certificates that they present.
+#[derive(Debug)]
+pub(crate) struct CertifiedNodes {
+    /// The node that answered.
+    pub(crate) own: Option<NodeName>,
+    all: Vec<(NodeName, Fingerprint)>,
+}
+
+impl CertifiedNodes {
+    /// Whether both are of one cluster: no two have a certificate in common by chance.
+    pub(crate) fn overlaps(&self, other: &CertifiedNodes) -> bool {
+        self.all.iter().any(|node| other.all.contains(node))
+    }
 }
 
 impl<'a> Fleet<'a> {
@@ -115,18 +130,32 @@ impl<'a> Fleet<'a> {
         Client::new(Endpoint { label: server.id.to_string(), host, port, trust, token })
     }
 
+    /// The certificates of a cluster's nodes, and which of them this server is: the one that presented its own.
+    pub(crate) async fn certified_nodes(&self, server: &ServerConfig) -> Result<CertifiedNodes, Error> {
+        let client = self.client(server).await?;
+        let nodes = client.nodes().await?;
+        let presented = client.presented().map(|presented| presented.leaf);
+        let mine = nodes.iter().find(|node| presented.is_some() && node.fingerprint == presented);
+        let alone = match nodes.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        };
+        let own = mine.or(alone).map(|node| node.name.clone());
+        Ok(CertifiedNodes { own, all: nodes.into_iter().filter_map(|node| Some((node.name, node.fingerprint?))).collect() })
+    }
+
     /// Where the API is dialled: this machine itself, the configured host, or the local end of an SSH tunnel where
     /// the host is only reached through others.
-    async fn api_address(&self, server: &ServerConfig) -> Result<(String, u16), Error> {
+    pub(super) async fn api_address(&self, server: &ServerConfig) -> Result<(String, u16), Error> {
         match server.access {
-            Access::Local => Ok(("127.0.0.1".to_owned(), server.api_port)),
-            Access::Api => Ok((server.hostname.clone(), server.api_port)),
+            Access::Local => Ok(("127.0.0.1".to_owned(), server.api_port())),
+            Access::Api => Ok((server.hostname.clone(), server.api_port())),
             Access::Ssh => {
                 let route = self.route(server).await?;
                 if route.is_direct() {
-                    Ok((route.host().to_owned(), server.api_port))
+                    Ok((route.host().to_owned(), server.api_port()))
                 } else {
-                    Ok(("127.0.0.1".to_owned(), self.tunnel(server, server.api_port).await?))
+                    Ok(("127.0.0.1".to_owned(), self.tunnel(server, server.api_port()).await?))
                 }
             }
         }

@@ -1,13 +1,13 @@
 //! Puts answers, memory and configuration together into one inventory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::api::{Answer, Group};
 use crate::fleet::observe::{Answers, Seen, failed};
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
-use crate::model::inventory::{Failed, Inventory, Observation, Server};
+use crate::model::inventory::{Failed, FailureKind, Inventory, Observation, Server};
 use crate::model::power::PowerState;
 use crate::model::server::{Expected, Guest, Listing, ServerKey, ServerKind};
 use crate::model::usage::{Source, Usage};
@@ -15,7 +15,7 @@ use crate::state::{KnownGuest, KnownState, StateError};
 
 /// What the state file remembers, by key.
 struct Memory {
-    states: HashMap<ServerKey, KnownState>,
+    states: BTreeMap<ServerKey, KnownState>,
     asleep: Vec<ServerId>,
 }
 
@@ -50,14 +50,14 @@ impl Fleet<'_> {
             let mut host = self.bare(server);
             host.seen.state = known.map_or(PowerState::Unknown, |known| known.state);
             host.seen.at = known.map(|known| known.at);
-            host.seen.last_seen = known.and_then(|known| known.last_seen);
+            host.seen.last_seen = known.and_then(|known| known.last_online_at);
             inventory.servers.push(host);
         }
         for group in self.groups() {
-            for guest in self.state.guests(&group.cluster)?.iter().filter(|guest| guest.gone_at.is_none()) {
+            for guest in self.state.guests(&group.cluster)?.iter().filter(|guest| !guest.template && guest.gone_at.is_none()) {
                 let mut server = self.known_guest(&group, guest);
                 server.seen.state = guest.state;
-                server.seen.at = guest.last_seen;
+                server.seen.at = Some(guest.last_seen);
                 inventory.servers.push(server);
             }
         }
@@ -67,8 +67,8 @@ impl Fleet<'_> {
     }
 
     fn memory(&self) -> Result<Memory, StateError> {
-        let states = self.state.states()?.into_iter().map(|known| (known.key.clone(), known)).collect();
-        Ok(Memory { states, asleep: self.state.asleep()? })
+        let asleep = self.state.wishes()?.into_iter().filter(|(_, wish)| wish.asleep).map(|(server, _)| server);
+        Ok(Memory { states: self.state.states()?, asleep: asleep.collect() })
     }
 
     /// A configured host or plain server of which nothing was seen yet.
@@ -109,7 +109,7 @@ impl Fleet<'_> {
         if asleep && server.expected.is_none() {
             host.expected = Expected::Any;
         }
-        host.seen.last_seen = known.and_then(|known| known.last_seen);
+        host.seen.last_seen = known.and_then(|known| known.last_online_at);
         let Some(seen) = seen else { return host };
         // Silence is sleep only where ecobox itself put the host to sleep.
         let state = if asleep && seen.state == PowerState::Offline { PowerState::Asleep } else { seen.state };
@@ -143,7 +143,7 @@ impl Fleet<'_> {
     fn guests(&self, group: &Group<'_>, answer: &Answer, known: &[KnownGuest], answers: &Answers<'_>) -> Vec<Server> {
         let Some((via, listing, _)) = &answer.listing else {
             let why = "its cluster did not answer";
-            return known.iter().filter(|k| k.gone_at.is_none()).map(|k| self.unseen(group, k, why, answers)).collect();
+            return known.iter().filter(|k| !k.template && k.gone_at.is_none()).map(|k| self.unseen(group, k, why, answers)).collect();
         };
         let parents = self.parents(group);
         let remembered: HashMap<VmId, &KnownGuest> = known.iter().map(|guest| (guest.vmid, guest)).collect();
@@ -153,8 +153,8 @@ impl Fleet<'_> {
             let memory = remembered.get(&guest.vmid).filter(|memory| memory.kind == guest.kind).copied();
             servers.push(listed(guest, parent, &group.cluster, memory, listing, answers));
         }
-        let listed: std::collections::HashSet<VmId> = listing.guests.iter().map(|guest| guest.vmid).collect();
-        let lost = known.iter().filter(|guest| guest.gone_at.is_none() && !listed.contains(&guest.vmid));
+        let listed: HashSet<VmId> = listing.guests.iter().map(|guest| guest.vmid).collect();
+        let lost = known.iter().filter(|guest| !guest.template && guest.gone_at.is_none() && !listed.contains(&guest.vmid));
         servers.extend(lost.map(|guest| self.unseen(group, guest, "its node is not online", answers)));
         servers
     }
@@ -187,7 +187,7 @@ impl Fleet<'_> {
             ha_state: guest.ha_state.clone(),
             expected: Expected::Any,
             origin: Source::Api,
-            seen: Observation { last_seen: guest.last_seen, ..Observation::unknown(Source::Cache) },
+            seen: Observation { last_seen: Some(guest.last_seen), ..Observation::unknown(Source::Cache) },
         }
     }
 
@@ -271,7 +271,7 @@ fn listed(
             raw_status: (guest.raw_status != guest.state.as_str()).then(|| guest.raw_status.clone()),
             source: Source::Api,
             at: Some(answers.at),
-            last_seen: if unknown { memory.and_then(|memory| memory.last_seen) } else { Some(answers.at) },
+            last_seen: if unknown { memory.map(|memory| memory.last_seen) } else { Some(answers.at) },
             usage: guest.usage,
             checks: Vec::new(),
             reason,
@@ -294,7 +294,7 @@ fn silent_hosts(inventory: &Inventory) -> Vec<Failed> {
     alarming
         .map(|server| Failed {
             server: server.id.clone(),
-            kind: crate::model::inventory::FailureKind::Unreachable,
+            kind: FailureKind::Unreachable,
             message: match &server.seen.reason {
                 Some(reason) => format!("{} is {}: {reason}", server.id, server.seen.state),
                 None => format!("{} is {}, and expected to be on", server.id, server.seen.state),

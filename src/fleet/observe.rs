@@ -14,9 +14,9 @@ use crate::fleet::api::{Answer, Group};
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory, ServiceCheck};
 use crate::model::power::PowerState;
-use crate::model::server::{Service, ServiceType};
+use crate::model::server::{ServerKey, Service, ServiceType};
 use crate::model::usage::Source;
-use crate::state::{Check, StateError};
+use crate::state::{Check, Run, StateError};
 use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::probe::{self, Probe};
 use crate::transport::{ConnectFailure, Error};
@@ -102,7 +102,7 @@ impl<'a> Fleet<'a> {
         let Ok((host, ssh_port)) = self.dialled(server).await else {
             return (PowerState::Unknown, Some("the way to it cannot be resolved".to_owned()));
         };
-        let mut ports = vec![server.api_port];
+        let mut ports = vec![server.api_port()];
         ports.extend(ssh_port);
         let probes = join_all(ports.iter().map(|port| probe::tcp(&host, *port, self.limits.probe))).await;
         if probes.iter().any(|probe| probe.open) {
@@ -219,47 +219,70 @@ impl<'a> Fleet<'a> {
             return Ok(());
         }
         let asked = join_all(pve.iter().map(|server| async {
-            let nodes = async { self.client(server).await?.certified_nodes().await };
-            tokio::time::timeout(self.limits.host, nodes).await.ok()?.ok().map(|answer| (*server, answer))
+            let nodes = tokio::time::timeout(self.limits.host, self.certified_nodes(server)).await.ok()?.ok()?;
+            Some((*server, nodes))
         }));
         let answers: Vec<_> = asked.await.into_iter().flatten().collect();
-        for (i, (server, (own, nodes))) in answers.iter().enumerate() {
+        for (i, (server, own)) in answers.iter().enumerate() {
             if !new.iter().any(|n| n.id == server.id) {
                 continue;
             }
-            let same = |other: &[_]| other.iter().any(|node| nodes.contains(node));
-            let twin = answers.iter().enumerate().find(|(j, (_, (_, other)))| *j != i && same(other));
-            let cluster = match twin {
-                Some((j, (other, _))) if j < i || !new.iter().any(|n| n.id == other.id) => self.cluster_of(&other.id),
-                _ => self.cluster_of(&server.id),
-            };
-            self.learn_member(&server.id, &cluster, own.as_ref())?;
+            // One that is known decides; among new ones the first gives the name.
+            let known = |other: &ServerId| !new.iter().any(|n| n.id == *other);
+            let mut twins = answers.iter().enumerate().filter(|(j, (_, other))| *j != i && own.overlaps(other));
+            let twin = twins.clone().find(|(_, (other, _))| known(&other.id)).or_else(|| twins.find(|(j, _)| *j < i));
+            let cluster = self.cluster_of(twin.map_or(&server.id, |(_, (other, _))| &other.id));
+            self.learn_member(&server.id, &cluster, own.own.as_ref())?;
+        }
+        Ok(())
+    }
+
+    fn record_listings(&self, answers: &Answers<'_>) -> Result<(), StateError> {
+        for (group, answer) in &answers.clusters {
+            if let Some((via, listing, _)) = &answer.listing {
+                self.state.record_listing(&group.cluster, listing, via, answers.at)?;
+            }
         }
         Ok(())
     }
 
     /// Keeps what was seen: states and their changes, services, whether each host's check succeeded, how fast.
     fn record(&self, answers: &Answers<'_>, inventory: &Inventory) -> Result<(), StateError> {
-        let mut checks = Vec::new();
-        for (group, answer) in &answers.clusters {
-            for (server, error) in &answer.failures {
-                checks.push(Check::failed(server, "api", error.to_string()));
-            }
-            if let Some((via, _, took)) = &answer.listing {
-                checks.push(Check::succeeded(via, "api", *took));
-            }
-            tracing::debug!(cluster = group.cluster.as_str(), "recorded");
+        let mut runs = Vec::new();
+        for (_, answer) in &answers.clusters {
+            runs.extend(answer.failures.iter().map(|(server, error)| run(server, None, Some(error.to_string()))));
+            runs.extend(answer.listing.iter().map(|(via, _, took)| run(via, Some(*took), None)));
         }
-        let mut states = Vec::new();
+        let (mut states, mut checks) = (Vec::new(), Vec::new());
         for server in &inventory.servers {
+            let seen = &server.seen;
             if server.vmid.is_none() {
-                states.push((server.key(), server.seen.state, server.seen.source));
+                states.push((server.key(), seen.state, seen.source));
+                if server.cluster.is_none() {
+                    let detail = (!seen.state.is_up()).then(|| seen.reason.clone().unwrap_or_default());
+                    let took = seen.checks.iter().find_map(|check| check.response_seconds);
+                    runs.push(run(&server.id, took.map(Duration::from_secs_f64), detail));
+                }
             }
-            let seen = server.seen.checks.iter().filter(|check| check.open.is_some());
-            checks.extend(seen.map(|check| Check::of_service(server.key(), check)));
+            checks.extend(seen.checks.iter().filter_map(|check| {
+                Some(Check {
+                    server: server.key(),
+                    service: check.name.clone(),
+                    ok: check.open?,
+                    millis: check.response_seconds.map(|seconds| seconds * 1000.0),
+                    detail: check.error.clone(),
+                })
+            }));
         }
-        self.state.record_run(&states, &checks, answers.at)
+        self.state.record_states(&states, answers.at)?;
+        self.state.record_checks(&checks, answers.at)?;
+        self.state.record_runs(&runs, answers.at)
     }
+}
+
+fn run(server: &ServerId, took: Option<Duration>, detail: Option<String>) -> Run {
+    let millis = took.map(|took| took.as_secs_f64() * 1000.0);
+    Run { server: ServerKey::of_server(server), ok: detail.is_none(), millis, detail }
 }
 
 /// The failure that an error is in a report.

@@ -7,7 +7,7 @@ use crate::fleet::Fleet;
 use crate::fleet::onboard::look;
 use crate::model::id::{ClusterId, NodeName};
 use crate::model::trust::Trust;
-use crate::transport::pve::{self, Client, Presented};
+use crate::transport::pve::{self, Client, Endpoint, Presented};
 use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::{Error, probe};
 
@@ -59,12 +59,12 @@ impl Fleet<'_> {
     async fn presented_at_home(&self, server: &ServerConfig, name: &str) -> Result<Presented, Error> {
         match server.access {
             Access::Local | Access::Api => {
-                let stream = probe::dial("127.0.0.1", server.api_port, self.limits.probe).await?;
+                let stream = probe::dial("127.0.0.1", server.api_port(), self.limits.probe).await?;
                 pve::presented_over(stream, name).await
             }
             Access::Ssh => {
                 let session = self.session(server, HostKeyPolicy::Refuse).await?;
-                let stream = session.forward("127.0.0.1", server.api_port).await?;
+                let stream = session.forward("127.0.0.1", server.api_port()).await?;
                 pve::presented_over(stream, name).await
             }
         }
@@ -90,7 +90,9 @@ impl Fleet<'_> {
         if trust == stored.trust {
             return Err(refusal);
         }
-        let client = self.client(server).await?.with_trust(trust.clone())?;
+        let (host, port) = self.api_address(server).await?;
+        let token = self.token(server).await?;
+        let client = Client::new(Endpoint { label: server.id.to_string(), host, port, trust: trust.clone(), token })?;
         // The proof is one verified answer; only then is the new trust kept.
         client.version().await?;
         self.keep_trust(server, &trust)?;

@@ -18,4 +18,4 @@ pub(crate) use answers::{ClusterStatus, Member, NodeCertificate, Version};
 pub(crate) use calls::AgentAnswer;
 pub(crate) use client::{Client, Endpoint};
 pub(crate) use tls::presented_over;
-pub(crate) use trust::{Presented, ca_fingerprint, choose_trust};
+pub(crate) use trust::{Presented, ca_fingerprint, ca_trust, choose_trust};

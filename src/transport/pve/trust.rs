@@ -219,6 +219,12 @@ fn choose(
     if fits(public(), host) { Trust::PublicCa } else { Trust::PublicKey { spki: presented.spki } }
 }
 
+/// Trust in a cluster's CA (the first of the file), for one of its nodes.
+pub(crate) fn ca_trust(ca_pem: &str, node: &NodeName) -> Option<Trust> {
+    let ca = certificates(ca_pem).into_iter().next()?;
+    Some(Trust::ClusterCa { ca: ca.to_vec(), node: node.clone() })
+}
+
 /// The SHA-256 of a CA certificate (the first of the file), which identifies a cluster.
 pub(crate) fn ca_fingerprint(ca_pem: &str) -> Option<Fingerprint> {
     certificates(ca_pem).first().map(|der| sha256(der))
