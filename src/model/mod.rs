@@ -3,6 +3,7 @@
 //! Everything here can be tested with tables. Times come in as arguments, and unknown values are `None`.
 
 pub(crate) mod facts;
+mod glob;
 pub(crate) mod id;
 pub(crate) mod inventory;
 pub(crate) mod power;
