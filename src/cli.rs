@@ -1,12 +1,10 @@
 //! The command line: global options and the commands.
 
-use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{Parser, Subcommand};
-use clap_complete::engine::CompletionCandidate;
 
 use crate::commands::{discover, generate, init, setup_token, status};
 use crate::render::Format;
@@ -89,20 +87,6 @@ fn duration(text: &str) -> Result<Duration, String> {
         .or_else(spelled)
         .filter(|d| !d.is_zero())
         .ok_or_else(|| "a duration like `30s`, `2m` or `1h30m`".to_owned())
-}
-
-/// Completes names of servers from the state file: no network, and nothing when there is none.
-pub(crate) fn complete_target(typed: &OsStr) -> Vec<CompletionCandidate> {
-    let Some(typed) = typed.to_str() else { return Vec::new() };
-    let Ok(path) = crate::state::find(None) else { return Vec::new() };
-    let Ok(state) = crate::state::State::open_read_only(&path) else { return Vec::new() };
-    let names = state.names().unwrap_or_default();
-    names
-        .into_iter()
-        // A name from a guest may hold what a shell would act on: it is not offered.
-        .filter(|(name, _)| name.starts_with(typed) && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)))
-        .map(|(name, help)| CompletionCandidate::new(name).help(Some(crate::model::text::clean(&help).into_owned().into())))
-        .collect()
 }
 
 #[cfg(test)]

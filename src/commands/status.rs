@@ -7,8 +7,7 @@ use jiff::Timestamp;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::cli::complete_target;
-use crate::commands::{Context, Outcome};
+use crate::commands::{Context, Outcome, complete};
 use crate::error::Exit;
 use crate::fleet::Fleet;
 use crate::model::inventory::{Failed, Inventory, Server, ServiceCheck};
@@ -23,7 +22,7 @@ use crate::render::{Column, Report};
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArgs {
     /// Only these: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `!` excludes
-    #[arg(value_name = "TARGET", add = ArgValueCompleter::new(complete_target))]
+    #[arg(value_name = "TARGET", add = ArgValueCompleter::new(complete::target))]
     targets: Vec<String>,
     /// Ask no one: show what the last run saw
     #[arg(long)]
@@ -82,7 +81,7 @@ fn selected(mut inventory: Inventory, words: &[String]) -> anyhow::Result<Invent
     if words.is_empty() {
         return Ok(inventory);
     }
-    let candidates: Vec<Candidate<'_>> = inventory.servers.iter().map(Candidate::from).collect();
+    let candidates: Vec<Candidate<'_>> = inventory.servers.iter().map(candidate).collect();
     let chosen = select::select(words, &candidates)?;
     let mut keep = vec![false; inventory.servers.len()];
     for i in chosen {
@@ -100,6 +99,20 @@ fn selected(mut inventory: Inventory, words: &[String]) -> anyhow::Result<Invent
         .collect();
     inventory.failures.retain(|failed| concerned.contains(&failed.server));
     Ok(inventory)
+}
+
+fn candidate(server: &Server) -> Candidate<'_> {
+    Candidate {
+        id: &server.id,
+        kind: server.kind,
+        name: &server.name,
+        vmid: server.vmid,
+        parent: server.parent.as_ref(),
+        node: server.node.as_ref(),
+        pool: server.pool.as_deref(),
+        tags: &server.tags,
+        hostname: server.hostname.as_deref().unwrap_or_default(),
+    }
 }
 
 const COLUMNS: &[Column] = &[

@@ -23,11 +23,20 @@ pub(crate) struct Group<'a> {
     pub(crate) members: Vec<&'a ServerConfig>,
 }
 
+/// A listing, who gave it, and the client that stands connected.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) via: ServerId,
+    pub(crate) listing: Listing,
+    pub(crate) took: Duration,
+    pub(crate) client: Client,
+}
+
 /// What came of asking a cluster.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// The first member that answered, with its listing and how long it took.
-    pub(crate) listing: Option<(ServerId, Listing, Duration)>,
+    /// From the first member that answered.
+    pub(crate) listed: Option<Listed>,
     /// Members that failed before, or all of them.
     pub(crate) failures: Vec<(ServerId, Error)>,
 }
@@ -171,35 +180,35 @@ impl<'a> Fleet<'a> {
         running.extend(waiting.next().map(|server| self.listing_of(server)));
         loop {
             tokio::select! {
-                Some((server, result)) = running.next() => match result {
-                    Ok(listing) => {
-                        let listing = Some((server, listing, started.elapsed()));
-                        return Answer { listing, failures };
+                Some((via, result)) = running.next() => match result {
+                    Ok((client, listing)) => {
+                        let listed = Some(Listed { via, listing, took: started.elapsed(), client });
+                        return Answer { listed, failures };
                     }
                     Err(error) => {
-                        failures.push((server, error));
+                        failures.push((via, error));
                         running.extend(waiting.next().map(|server| self.listing_of(server)));
                         if running.is_empty() {
-                            return Answer { listing: None, failures };
+                            return Answer { listed: None, failures };
                         }
                     }
                 },
                 () = tokio::time::sleep(HEDGE), if waiting.len() > 0 => {
                     running.extend(waiting.next().map(|server| self.listing_of(server)));
                 }
-                else => return Answer { listing: None, failures },
+                else => return Answer { listed: None, failures },
             }
         }
     }
 
-    async fn listing_of(&self, server: &'a ServerConfig) -> (ServerId, Result<Listing, Error>) {
+    async fn listing_of(&self, server: &'a ServerConfig) -> (ServerId, Result<(Client, Listing), Error>) {
         let after = self.limits.host;
         let asked = tokio::time::timeout(after, self.try_listing(server)).await;
         let late = || Error::Timeout { peer: server.id.to_string(), doing: "listing its guests", after };
         (server.id.clone(), asked.unwrap_or_else(|_| Err(late())))
     }
 
-    async fn try_listing(&self, server: &'a ServerConfig) -> Result<Listing, Error> {
+    async fn try_listing(&self, server: &'a ServerConfig) -> Result<(Client, Listing), Error> {
         let client = self.client(server).await?;
         let (client, listing) = match client.listing().await {
             Err(error @ Error::Untrusted { .. }) => {
@@ -214,7 +223,7 @@ impl<'a> Fleet<'a> {
             let detail = "its API token may see no guest (VM.Audit is missing): an empty list proves nothing";
             return Err(Error::Denied { peer: server.id.to_string(), detail: detail.to_owned() });
         }
-        Ok(listing)
+        Ok((client, listing))
     }
 }
 

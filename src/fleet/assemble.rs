@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::api::{Answer, Group};
+use crate::fleet::api::{Answer, Group, Listed};
 use crate::fleet::observe::{Answers, Seen, failed};
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::inventory::{Failed, FailureKind, Inventory, Observation, Server};
@@ -131,7 +131,7 @@ impl Fleet<'_> {
 
     /// What the listing says of the node that a configured host is.
     fn node_usage(&self, server: &ServerConfig, answer: &Answer) -> Option<Usage> {
-        let (via, listing, _) = answer.listing.as_ref()?;
+        let Listed { via, listing, .. } = answer.listed.as_ref()?;
         let node = self.node_of(&server.id).or_else(|| match listing.nodes.as_slice() {
             [only] if *via == server.id => Some(only.name.clone()),
             _ => None,
@@ -141,7 +141,7 @@ impl Fleet<'_> {
 
     /// The guests of a cluster: as listed, or as remembered where nobody could list them.
     fn guests(&self, group: &Group<'_>, answer: &Answer, known: &[KnownGuest], answers: &Answers<'_>) -> Vec<Server> {
-        let Some((via, listing, _)) = &answer.listing else {
+        let Some(Listed { via, listing, .. }) = &answer.listed else {
             let why = "its cluster did not answer";
             return known.iter().filter(|k| !k.template && k.gone_at.is_none()).map(|k| self.unseen(group, k, why, answers)).collect();
         };
@@ -281,7 +281,7 @@ fn listed(
 
 /// A cluster that nobody listed fails once for each member that was asked; one that a later member answered does not.
 fn failures(answer: &Answer) -> Vec<Failed> {
-    if answer.listing.is_some() {
+    if answer.listed.is_some() {
         return Vec::new();
     }
     answer.failures.iter().map(|(server, error)| failed(server, error)).collect()

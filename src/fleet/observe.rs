@@ -78,9 +78,9 @@ impl<'a> Fleet<'a> {
         let (answer, checks) = join(self.listing(group), checks).await;
         let mut seen = Vec::new();
         for (server, checks) in group.members.iter().zip(checks) {
-            let answered = answer.listing.as_ref().is_some_and(|(via, ..)| *via == server.id);
+            let answered = answer.listed.as_ref().is_some_and(|listed| listed.via == server.id);
             let node = self.node_of(&server.id);
-            let rows = answer.listing.iter().flat_map(|(_, listing, _)| &listing.nodes);
+            let rows = answer.listed.iter().flat_map(|listed| &listed.listing.nodes);
             let row = rows.clone().find(|row| Some(&row.name) == node.as_ref());
             let (state, source, reason) = if answered || row.is_some_and(|row| row.online == Some(true)) {
                 (PowerState::Online, Source::Api, None)
@@ -239,8 +239,8 @@ impl<'a> Fleet<'a> {
 
     fn record_listings(&self, answers: &Answers<'_>) -> Result<(), StateError> {
         for (group, answer) in &answers.clusters {
-            if let Some((via, listing, _)) = &answer.listing {
-                self.state.record_listing(&group.cluster, listing, via, answers.at)?;
+            if let Some(listed) = &answer.listed {
+                self.state.record_listing(&group.cluster, &listed.listing, &listed.via, answers.at)?;
             }
         }
         Ok(())
@@ -250,8 +250,7 @@ impl<'a> Fleet<'a> {
     fn record(&self, answers: &Answers<'_>, inventory: &Inventory) -> Result<(), StateError> {
         let mut runs = Vec::new();
         for (_, answer) in &answers.clusters {
-            runs.extend(answer.failures.iter().map(|(server, error)| run(server, None, Some(error.to_string()))));
-            runs.extend(answer.listing.iter().map(|(via, _, took)| run(via, Some(*took), None)));
+            runs.extend(answer.runs());
         }
         let (mut states, mut checks) = (Vec::new(), Vec::new());
         for server in &inventory.servers {
@@ -277,6 +276,14 @@ impl<'a> Fleet<'a> {
         self.state.record_states(&states, answers.at)?;
         self.state.record_checks(&checks, answers.at)?;
         self.state.record_runs(&runs, answers.at)
+    }
+}
+
+impl Answer {
+    /// The looks at the cluster's members that it stands for.
+    pub(super) fn runs(&self) -> impl Iterator<Item = Run> {
+        let failed = self.failures.iter().map(|(server, error)| run(server, None, Some(error.to_string())));
+        failed.chain(self.listed.iter().map(|listed| run(&listed.via, Some(listed.took), None)))
     }
 }
 

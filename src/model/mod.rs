@@ -2,6 +2,7 @@
 //!
 //! Everything here can be tested with tables. Times come in as arguments, and unknown values are `None`.
 
+pub(crate) mod address;
 pub(crate) mod facts;
 mod glob;
 pub(crate) mod id;

@@ -31,6 +31,21 @@ enum Found {
     Damaged(String),
 }
 
+/// Where the state file is: `--state`, else `ECOBOX_STATE`, else `$XDG_STATE_HOME/ecobox/state.db`. `var` reads the
+/// environment.
+pub(crate) fn find(flag: Option<&Path>, var: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+    let set = |name: &str| var(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(path) = flag.map(Path::to_owned).or_else(|| set("ECOBOX_STATE")) {
+        return path;
+    }
+    // The XDG base directory specification: a relative path there is to be ignored.
+    let folder = set("XDG_STATE_HOME").filter(|folder| folder.is_absolute()).unwrap_or_else(|| {
+        let home = set("HOME").or_else(std::env::home_dir).unwrap_or_else(|| PathBuf::from("/"));
+        home.join(".local/state")
+    });
+    folder.join("ecobox").join("state.db")
+}
+
 impl State {
     /// Opens the state file; makes it, and its folder, where there is none. `now` names what is set aside.
     ///
