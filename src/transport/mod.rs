@@ -81,6 +81,9 @@ pub(crate) enum Error {
     /// The peer answered something that is no valid answer.
     #[error("{peer} sent an unusable answer: {detail}")]
     Protocol { peer: String, detail: String },
+    /// Something on this machine is in the way: an unreadable file, a missing program. Nothing was sent to the peer.
+    #[error("{peer}: {detail}")]
+    Local { peer: String, detail: String },
     /// The connection stood, and the answer did not come in time.
     #[error("{peer} did not answer within {} s ({doing})", after.as_secs_f32())]
     Timeout { peer: String, doing: &'static str, after: Duration },
