@@ -124,9 +124,9 @@ impl State {
         if let Some(suffix) = self.read(|conn| select(conn).optional())? {
             return Ok(suffix);
         }
-        let made = make();
+        let suffix = make();
         self.write_durably(|conn| {
-            conn.execute("INSERT OR IGNORE INTO machine (id, suffix) VALUES (1, ?1)", [&made])?;
+            conn.execute("INSERT OR IGNORE INTO machine (id, suffix) VALUES (1, ?1)", [&suffix])?;
             select(conn)
         })
     }
