@@ -171,7 +171,11 @@ pub(crate) fn transport_hint(error: &transport::Error) -> Option<String> {
             "the peer closes before it speaks: for a Proxmox VE host look at ALLOW_FROM in /etc/default/pveproxy"
         }
         Error::Connect { failure: ConnectFailure::Resolve, .. } => "check `hostname` in the configuration",
-        Error::Connect { .. } | Error::Api { .. } | Error::Protocol { .. } | Error::Timeout { .. } => return None,
+        Error::Connect { .. }
+        | Error::Api { .. }
+        | Error::Protocol { .. }
+        | Error::Local { .. }
+        | Error::Timeout { .. } => return None,
     };
     Some(text.to_owned())
 }

@@ -32,9 +32,11 @@ use clap::{CommandFactory, Parser};
 
 use crate::cli::{Cli, Command, Global, LogFormat};
 use crate::commands::{Context, Outcome};
+use crate::config::{Config, ConfigError};
 use crate::error::Exit;
 use crate::fleet::Limits;
 use crate::render::{Output, Report};
+use crate::state::State;
 use crate::ui::Ui;
 
 fn main() -> ExitCode {
@@ -86,7 +88,7 @@ fn start(cli: Cli, ui: Ui) -> Ended {
                 Ok(ctx) => ctx,
                 Err(failed) => return Err(failed),
             };
-            let result = runtime.block_on(until_signalled(dispatch(&ctx, &global, command)));
+            let result = tokio::task::LocalSet::new().block_on(&runtime, until_signalled(dispatch(&ctx, &global, command)));
             // A look-up of a name that hangs must not keep the process.
             runtime.shutdown_background();
             result.map_err(|error| (ctx.ui, error))
@@ -96,12 +98,11 @@ fn start(cli: Cli, ui: Ui) -> Ended {
 
 /// Loads the configuration, starts the log and opens the state file.
 fn prepare(global: &Global, command: &Command, ui: Ui) -> Result<Context, (Ui, anyhow::Error)> {
-    let path = config::find(global.config.as_deref());
-    let loaded = match command {
-        Command::Init(_) => config::load_or_empty(&path),
-        _ => config::load(&path),
-    };
-    let config = match loaded {
+    let variable = |name: &str| std::env::var_os(name);
+    let path = config::find(global.config.as_deref(), variable);
+    let config = match config::load(&path) {
+        // `init` makes it.
+        Err(ConfigError::NotFound { .. }) if matches!(command, Command::Init(_)) => Config::empty(path.clone()),
         Ok(config) => config,
         Err(error) => return Err((ui, error.into())),
     };
@@ -116,13 +117,14 @@ fn prepare(global: &Global, command: &Command, ui: Ui) -> Result<Context, (Ui, a
     for server in config.servers.iter().filter(|server| !server.verify_tls) {
         ui.warning(&format!("{}: the API's certificate is not verified (verify_tls = false)", server.id));
     }
-    let opened = state::find(global.state.as_deref()).and_then(|path| state::State::open(&path));
-    let (state, notice) = match opened {
-        Ok(opened) => opened,
+    let path = state::find(global.state.as_deref(), variable);
+    let state = match State::open(&path, jiff::Timestamp::now()) {
+        Ok(state) => state,
         Err(error) => return Err((ui, error.into())),
     };
-    if let Some(notice) = notice {
-        ui.warning(&notice.to_string());
+    if let Some(notice) = state.notice() {
+        ui.warning(&notice.text);
+        ui.hint(&format!("run {}", notice.rerun.iter().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(", then ")));
     }
     let limits = Limits::new(global.timeout);
     Ok(Context { config, state, ui, limits })
@@ -131,7 +133,7 @@ fn prepare(global: &Global, command: &Command, ui: Ui) -> Result<Context, (Ui, a
 async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Init(args) => show(global, commands::init::run(ctx, &args).await?),
-        Command::SetupToken(args) => show(global, commands::setup_token::run(ctx, &args).await?),
+        //Command::SetupToken(args) => show(global, commands::setup_token::run(ctx, &args).await?),
         Command::Discover(args) => show(global, commands::discover::run(ctx, &args).await?),
         Command::Status(args) => show(global, commands::status::run(ctx, &args).await?),
         Command::Generate(_) => Ok(Exit::Done),

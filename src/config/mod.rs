@@ -163,6 +163,11 @@ impl Config {
         Ok(Config { path: path.to_owned(), settings, servers, ignored })
     }
 
+    /// What holds before there is a file: no server, the usual settings.
+    pub(crate) fn empty(path: PathBuf) -> Config {
+        Config { path, settings: Settings::default(), servers: Vec::new(), ignored: Vec::new() }
+    }
+
     /// The server with this id.
     pub(crate) fn server(&self, id: &ServerId) -> Option<&ServerConfig> {
         self.servers.iter().find(|server| server.id == *id)

@@ -86,7 +86,7 @@ impl<'a> Fleet<'a> {
         let denied = |detail: String| Error::Denied { peer: server.id.to_string(), detail };
         let parse = |text: &str, from: &str| text.parse::<Token>().map_err(|_| denied(unusable(from)));
         if let Some(command) = &server.token_command {
-            let text = transport::local::output(command, self.limits.host).await?;
+            let text = transport::local::secret(command, self.limits.host).await?;
             return parse(text.expose(), "token_command");
         }
         let variable = token_variable(&server.id);
@@ -108,9 +108,9 @@ impl<'a> Fleet<'a> {
     /// What the API's certificate must satisfy: the configuration's word, then what was learned, then a public CA.
     ///
     /// # Errors
-    /// `Protocol` where `ca_file` cannot be read.
+    /// `Local` where `ca_file` cannot be read.
     pub(crate) fn trust(&self, server: &ServerConfig) -> Result<Trust, Error> {
-        let unusable = |detail: String| Error::Protocol { peer: server.id.to_string(), detail };
+        let unusable = |detail: String| Error::Local { peer: server.id.to_string(), detail };
         if !server.verify_tls {
             return Ok(Trust::Insecure);
         }
@@ -161,10 +161,9 @@ impl<'a> Fleet<'a> {
             Access::Api => Ok((server.hostname.clone(), server.api_port())),
             Access::Ssh => {
                 let route = self.route(server).await?;
-                if route.is_direct() {
-                    Ok((route.host().to_owned(), server.api_port()))
-                } else {
-                    Ok(("127.0.0.1".to_owned(), self.tunnel(server, server.api_port()).await?))
+                match route.direct() {
+                    Some(hop) => Ok((hop.host.clone(), server.api_port())),
+                    None => Ok(("127.0.0.1".to_owned(), self.tunnel(server, server.api_port()).await?)),
                 }
             }
         }

@@ -5,7 +5,7 @@ mod assemble;
 pub(crate) mod discover;
 pub(crate) mod host_facts;
 pub(crate) mod observe;
-pub(crate) mod onboard;
+mod look;
 pub(crate) mod session;
 pub(crate) mod trust;
 pub(crate) mod visit;
@@ -81,9 +81,9 @@ impl<'a> Fleet<'a> {
         ask: &'a dyn Ask,
         limits: Limits,
     ) -> Result<Fleet<'a>, StateError> {
-        let facts = state.all_facts()?.into_iter().map(|(id, facts, _)| (id, facts)).collect();
+        let facts = state.all_facts()?.into_iter().map(|(id, (facts, _))| (id, facts)).collect();
         let members = state.members()?.into_iter().map(|m| (m.server, (m.cluster, m.node))).collect();
-        let ssh = session::Shared::new(config, state);
+        let ssh = session::Shared::new(config);
         Ok(Fleet {
             config,
             state,

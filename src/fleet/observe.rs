@@ -99,25 +99,26 @@ impl<'a> Fleet<'a> {
         if server.access == Access::Local {
             return (PowerState::Online, None);
         }
-        let Ok((host, ssh_port)) = self.dialled(server).await else {
-            return (PowerState::Unknown, Some("the way to it cannot be resolved".to_owned()));
-        };
         let mut ports = vec![server.api_port()];
-        ports.extend(ssh_port);
+        let host = match server.access {
+            Access::Ssh => match self.route(server).await {
+                Err(error) => return (PowerState::Unknown, Some(error.to_string())),
+                Ok(route) => match route.direct() {
+                    // SSH itself has just failed, or the API behind it: there is no port to ask from here.
+                    None => return (PowerState::Unknown, Some("it is only reached through a jump host".to_owned())),
+                    Some(hop) => {
+                        ports.push(hop.port);
+                        hop.host.clone()
+                    }
+                },
+            },
+            Access::Api | Access::Local => server.hostname.clone(),
+        };
         let probes = join_all(ports.iter().map(|port| probe::tcp(&host, *port, self.limits.probe))).await;
         if probes.iter().any(|probe| probe.open) {
             return (PowerState::Online, None);
         }
         state_of_silence(probes.iter().filter_map(|probe| probe.failure))
-    }
-
-    /// The host name and the SSH port that are really dialled.
-    async fn dialled(&self, server: &ServerConfig) -> Result<(String, Option<u16>), Error> {
-        if server.access != Access::Ssh {
-            return Ok((server.hostname.clone(), None));
-        }
-        let route = self.route(server).await?;
-        Ok((route.host().to_owned(), Some(route.port())))
     }
 
     /// A plain server: its SSH port and its services. One behind a jump host is asked through its SSH session.
@@ -144,14 +145,12 @@ impl<'a> Fleet<'a> {
                 return Seen { state: PowerState::Unknown, source: Source::Tcp, reason, checks: Vec::new() };
             }
         };
-        if !route.is_direct() {
-            return self.behind_jump(server).await;
-        }
+        let Some(hop) = route.direct() else { return self.behind_jump(server).await };
         let mut services = server.services.clone();
-        if !services.iter().any(|service| service.port == route.port()) {
-            services.insert(0, Service { name: "ssh".to_owned(), port: route.port(), kind: ServiceType::Ssh });
+        if !services.iter().any(|service| service.port == hop.port) {
+            services.insert(0, Service { name: "ssh".to_owned(), port: hop.port, kind: ServiceType::Ssh });
         }
-        let probes = self.probes(route.host(), &services).await;
+        let probes = self.probes(&hop.host, &services).await;
         let (state, reason) = if probes.iter().any(|probe| probe.open) {
             (PowerState::Online, None)
         } else {
@@ -162,10 +161,11 @@ impl<'a> Fleet<'a> {
     }
 
     async fn behind_jump(&self, server: &ServerConfig) -> Seen {
+        let port = server.ssh_port.unwrap_or(22);
         let started = Instant::now();
         match self.session(server, HostKeyPolicy::Refuse).await {
             Ok(session) => {
-                let ssh = Service { name: "ssh".to_owned(), port: session.port(), kind: ServiceType::Ssh };
+                let ssh = Service { name: "ssh".to_owned(), port, kind: ServiceType::Ssh };
                 let mut checks = vec![answered(&ssh, started.elapsed())];
                 for service in &server.services {
                     let started = Instant::now();
@@ -212,7 +212,7 @@ impl<'a> Fleet<'a> {
 
     /// Groups APIs that were never told apart: where two configured servers may be nodes of one cluster, each says
     /// once what its nodes' certificates are, and those that say the same are one.
-    async fn tell_clusters_apart(&self) -> Result<(), StateError> {
+    pub(super) async fn tell_clusters_apart(&self) -> Result<(), StateError> {
         let pve: Vec<_> = self.hosts().filter(|server| self.is_pve(server)).collect();
         let new: Vec<_> = pve.iter().filter(|s| !self.known.borrow().members.contains_key(&s.id)).copied().collect();
         if pve.len() < 2 || new.is_empty() {

@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures::future::LocalBoxFuture;
 use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
 
 use crate::config::{Access, Config, ServerConfig, SshConfigSetting};
 use crate::fleet::Fleet;
 use crate::model::id::ServerId;
-use crate::state::State;
 use crate::transport::script::ScriptOutput;
-use crate::transport::ssh::{self, ConfigSource, HostKeyPolicy, Route, Session, SshHost};
+use crate::transport::ssh::{self, ConfigSource, HostKeyPolicy, Lookup, Route, Session, SshConfig, SshHost};
 use crate::transport::{self, Error};
 
 /// What all hosts' sessions share.
@@ -24,17 +25,29 @@ pub(crate) struct Shared {
     keys: ssh::Keys,
     home: PathBuf,
     sessions: RefCell<HashMap<ServerId, Rc<OnceCell<Rc<Session>>>>>,
+    tunnels: RefCell<Vec<JoinHandle<()>>>,
 }
 
 impl Shared {
-    pub(crate) fn new(config: &Config, _state: &State) -> Shared {
-        let source = match &config.settings.ssh_config {
-            SshConfigSetting::Off => ConfigSource::Off,
-            SshConfigSetting::Default => ConfigSource::Default,
-            SshConfigSetting::File(path) => ConfigSource::File(path.clone()),
-        };
+    pub(crate) fn new(config: &Config) -> Shared {
+        let source = source(config);
         let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
-        Shared { source, stamp: OnceCell::new(), keys: ssh::Keys::default(), home, sessions: RefCell::default() }
+        Shared { source, stamp: OnceCell::new(), keys: ssh::Keys::default(), home, sessions: RefCell::default(), tunnels: RefCell::default() }
+    }
+}
+
+/// Which ssh_config the configuration wants to be asked.
+pub(crate) fn source(config: &Config) -> ConfigSource {
+    match &config.settings.ssh_config {
+        SshConfigSetting::Off => ConfigSource::Off,
+        SshConfigSetting::Default => ConfigSource::Default,
+        SshConfigSetting::File(path) => ConfigSource::File(path.clone()),
+    }
+}
+
+impl Lookup for Fleet<'_> {
+    fn config<'a>(&'a self, host: &'a SshHost) -> LocalBoxFuture<'a, Result<Option<SshConfig>, Error>> {
+        Box::pin(self.ssh_config(host))
     }
 }
 
@@ -58,14 +71,14 @@ impl Fleet<'_> {
 
     /// The same for a host that is not configured, such as a jump host.
     pub(crate) async fn route_of(&self, host: &SshHost) -> Result<Route, Error> {
-        ssh::resolve(host, &self.ssh.home, &|hop| Box::pin(async move { self.ssh_config(&hop).await })).await
+        Route::resolve(host, self, &self.ssh.home).await
     }
 
     /// What `ssh -G` says of a host, from the state file where ssh_config has not changed since.
-    async fn ssh_config(&self, host: &SshHost) -> Result<Option<ssh::SshConfig>, Error> {
+    async fn ssh_config(&self, host: &SshHost) -> Result<Option<SshConfig>, Error> {
         let stamp = self.ssh.stamp.get_or_init(|| async { ssh::stamp(&self.ssh.source) }).await;
         let Some(stamp) = stamp else { return Ok(None) };
-        let key = host.config_key();
+        let key = format!("{}\t{:?}\t{:?}", host.host, host.port, host.user);
         // The answers only save time: a state file that cannot give or take one is no reason to fail.
         if let Ok(Some(text)) = self.state.ssh_answer(&key, stamp) {
             return Ok(Some(ssh::parse(&text)));
@@ -83,7 +96,7 @@ impl Fleet<'_> {
         let session = cell
             .get_or_try_init(|| async {
                 let route = self.route(server).await?;
-                ssh::connect(&route, policy, self.ask, &self.ssh.keys).await.map(Rc::new)
+                ssh::connect(&route, &self.ssh.keys, policy, self.ask).await.map(Rc::new)
             })
             .await?;
         Ok(session.clone())
@@ -117,19 +130,24 @@ impl Fleet<'_> {
         };
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.map_err(unusable)?;
         let local = listener.local_addr().map_err(unusable)?.port();
-        let channel_to = move |session: Rc<Session>| async move { session.forward("127.0.0.1", port).await };
-        // One connection is enough: the client keeps it open and sends its requests one after the other.
-        let mut remote = channel_to(session).await?;
-        tokio::spawn(async move {
-            if let Ok((mut stream, _)) = listener.accept().await {
-                let _ = tokio::io::copy_bidirectional(&mut stream, &mut remote).await;
+        self.ssh.tunnels.borrow_mut().push(tokio::task::spawn_local(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let session = session.clone();
+                tokio::task::spawn_local(async move {
+                    if let Ok(mut remote) = session.forward("127.0.0.1", port).await {
+                        let _ = tokio::io::copy_bidirectional(&mut stream, &mut remote).await;
+                    }
+                });
             }
-        });
+        }));
         Ok(local)
     }
 
     /// Says goodbye to all hosts at once.
     pub(crate) async fn close(&self) {
+        for tunnel in self.ssh.tunnels.borrow_mut().drain(..) {
+            tunnel.abort();
+        }
         let sessions: Vec<_> = self.ssh.sessions.borrow_mut().drain().map(|(_, cell)| cell).collect();
         let open = sessions.into_iter().filter_map(|cell| Some(Rc::into_inner(cell)?.into_inner()?));
         futures::future::join_all(open.filter_map(Rc::into_inner).map(Session::close)).await;

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{Access, ServerConfig};
-use crate::fleet::Fleet;
-use crate::fleet::onboard::look;
+use crate::fleet::{Fleet, look};
 use crate::model::id::{ClusterId, NodeName};
 use crate::model::trust::Trust;
 use crate::transport::pve::{self, Client, Endpoint, Presented};
@@ -36,7 +35,7 @@ impl Fleet<'_> {
     /// Asks a host over SSH for its node name, its version and its cluster's CA. Changes nothing there.
     pub(crate) async fn look(&self, server: &ServerConfig, policy: HostKeyPolicy) -> Result<Learned, Error> {
         let output = self.run_script(server, policy, look::SCRIPT, self.limits.host).await?;
-        Ok(look::parse(&output.stdout))
+        Ok(look::parse(&output))
     }
 
     /// The trust that fits what the API really presents, seen through SSH: at the host's own loopback, where nobody

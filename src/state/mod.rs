@@ -38,6 +38,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 pub(crate) use clusters::Member;
 pub(crate) use error::StateError;
 pub(crate) use guests::KnownGuest;
+pub(crate) use open::find;
 pub(crate) use history::{Check, CheckRecord, Event, RAW_KEPT, Run};
 pub(crate) use listing::{Change, What};
 pub(crate) use servers::{KnownState, Wish};

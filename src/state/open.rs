@@ -1,6 +1,7 @@
 //! Opening the state file: it is made complete or not at all, checked for who can read it, and a damaged one is set
 //! aside, never deleted.
 
+use std::ffi::OsString;
 use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;

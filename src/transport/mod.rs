@@ -96,7 +96,7 @@ impl Error {
             Error::Connect { .. } | Error::Timeout { .. } => FailureKind::Unreachable,
             Error::UnknownHostKey { .. } | Error::Untrusted { .. } => FailureKind::Identity,
             Error::Denied { .. } => FailureKind::Denied,
-            Error::Api { .. } | Error::Protocol { .. } => FailureKind::Failed,
+            Error::Api { .. } | Error::Protocol { .. } | Error::Local { .. } => FailureKind::Failed,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! `known_hosts` and `remember` know its key, `keys` and `auth` log in), `session` uses the last one.
 
 mod auth;
+mod aliases;
 mod config;
 mod keys;
 mod known_hosts;
@@ -15,6 +16,7 @@ mod stream;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use aliases::aliases;
 pub(crate) use config::{ConfigSource, Lookup, SshConfig, ask, parse, stamp};
 pub(crate) use keys::Keys;
 pub(crate) use route::Route;
@@ -39,7 +41,7 @@ pub(crate) struct SshHost {
 }
 
 /// Questions that only a person can answer. Without a terminal every answer is no.
-pub(crate) trait Ask: Sync {
+pub(crate) trait Ask {
     /// Whether a host key that nothing is known about is right.
     fn accept_host_key(&self, peer: &str, algorithm: &str, fingerprint: &str) -> bool;
     /// The passphrase of a key file.

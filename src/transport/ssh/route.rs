@@ -79,6 +79,14 @@ impl Route {
         &self.hops
     }
 
+    /// The host itself, where it is reached by TCP from here; `None` where the way leads through others.
+    pub(crate) fn direct(&self) -> Option<&Hop> {
+        match self.hops.as_slice() {
+            [hop] if hop.via == Via::Tcp => Some(hop),
+            _ => None,
+        }
+    }
+
     /// Resolves a host and its jump hosts. `home` is where `~` and the default keys are.
     ///
     /// Errors: `Local` for names that are no host or user names, for unknown tokens, and for jump hosts in a circle.
