@@ -344,3 +344,119 @@ impl<'de> Record<'de> for Texts {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::scope::Scope;
+    use crate::transport::pve::repair::parse;
+
+    macro_rules! fixture {
+        ($name:literal) => {
+            include_bytes!(concat!("../../../tests/fixtures/pve/", $name, ".json"))
+        };
+    }
+
+    fn address(ip: &str, prefix: Option<u8>, interface: &str, mac: Option<&str>) -> Address {
+        let mac = mac.map(str::to_owned);
+        Address { ip: ip.parse().unwrap(), prefix, interface: interface.to_owned(), mac }
+    }
+
+    #[test]
+    fn addresses_from_the_agent_and_from_both_generations_of_containers() {
+        let expected = |last: u8, mac: &str, v6: &str| {
+            vec![
+                address("127.0.0.1", Some(8), "lo", Some("00:00:00:00:00:00")),
+                address("::1", Some(128), "lo", Some("00:00:00:00:00:00")),
+                address(&format!("10.99.0.{last}"), Some(24), "eth0", Some(mac)),
+                address(v6, Some(64), "eth0", Some(mac)),
+            ]
+        };
+        let agent = parse::<Entry<AgentInterfaces>>(fixture!("agent-network")).unwrap().0.unwrap().0;
+        assert_eq!(agent, expected(101, "bc:24:11:00:01:01", "fe80::be24:11ff:fe00:101"));
+        for body in [&fixture!("lxc-interfaces-8")[..], &fixture!("lxc-interfaces-9")[..]] {
+            let container = parse::<ContainerInterfaces>(body).unwrap().0;
+            assert_eq!(container, expected(201, "bc:24:11:00:02:01", "fe80::be24:11ff:fe00:201"));
+        }
+    }
+
+    #[test]
+    fn what_a_guest_invents_is_dropped() {
+        let body = br#"{"data":{"result":[7,null,{"name":"a"},{"ip-addresses":"x"},
+            {"name":"\u001b[31meth0","hardware-address":"not a mac","ip-addresses":[3,{},
+                {"ip-address":"999.1.1.1","prefix":8},{"ip-address":"$(reboot)"},{"ip-address":["10.0.0.1"]},
+                {"ip-address":"10.0.0.1","prefix":33},{"ip-address":"fe80::1%eth0","prefix":-1},
+                {"ip-address":"10.0.0.2","prefix":"24"}]}]}}"#;
+        let found = parse::<Entry<AgentInterfaces>>(body).unwrap().0.unwrap().0;
+        let name = "\u{1b}[31meth0";
+        let expected = [
+            address("10.0.0.1", None, name, None),
+            address("fe80::1", None, name, None),
+            address("10.0.0.2", Some(24), name, None),
+        ];
+        assert_eq!(found, expected);
+        for body in [r#"{"data":null}"#, r#"{"data":[]}"#, r#"{"data":{"result":null}}"#, r#"{"data":{"result":{}}}"#] {
+            assert_eq!(parse::<Entry<AgentInterfaces>>(body.as_bytes()).unwrap().0.unwrap_or_default().0, [], "{body}");
+            assert_eq!(parse::<ContainerInterfaces>(body.as_bytes()).unwrap().0, [], "{body}");
+        }
+    }
+
+    #[test]
+    fn permissions_are_held_whether_inherited_or_not() {
+        let read = |body: &[u8]| parse::<Entry<PermissionMap>>(body).unwrap().0.unwrap_or_default().0;
+        let auditor = read(fixture!("permissions-auditor"));
+        assert_eq!(auditor.0.len(), 9);
+        assert_eq!(auditor.compare(Scope::Operator, 9).missing, ["VM.PowerMgmt"]);
+        assert!(read(br#"{"data":{}}"#).is_empty());
+        assert!(read(br#"{"data":null}"#).is_empty());
+        assert!(read(br#"{"data":[]}"#).is_empty());
+        let mixed = read(br#"{"data":{"/":{"VM.Audit":0,"Sys.Audit":"1"},"/vms":null}}"#);
+        assert_eq!(mixed.0["/"], ["Sys.Audit", "VM.Audit"].map(str::to_owned).into());
+    }
+
+    #[test]
+    fn nodes_and_cluster() {
+        let nodes = parse::<Nodes>(fixture!("nodes")).unwrap().0;
+        assert_eq!((nodes.len(), nodes[0].name.as_str(), nodes[0].online), (1, "pve1", Some(true)));
+        assert!(nodes[0].fingerprint.unwrap().to_string().starts_with("4D:04:0C:F6"));
+        let odd = br#"{"data":[{"node":"a"},{"node":"b","status":"offline","ssl_fingerprint":"x"},{"node":"c d"},3]}"#;
+        let odd: Vec<_> = parse::<Nodes>(odd).unwrap().0.into_iter().map(|n| (n.online, n.fingerprint)).collect();
+        assert_eq!(odd, [(None, None), (Some(false), None)]);
+
+        let alone = parse::<ClusterStatus>(fixture!("cluster-status-alone")).unwrap();
+        assert_eq!((alone.name.as_ref(), alone.quorate, alone.members.len()), (None, Some(true), 1));
+        assert_eq!((alone.members[0].local, alone.members[0].ip), (true, Some("192.0.2.2".parse().unwrap())));
+        let two = parse::<ClusterStatus>(fixture!("cluster-status-two")).unwrap();
+        assert_eq!((two.name.as_deref(), two.quorate), (Some("home"), Some(false)));
+        let members: Vec<_> = two.members.iter().map(|m| (m.node.as_str(), m.online, m.local)).collect();
+        assert_eq!(members, [("pve1", Some(true), true), ("pve2", Some(false), false)]);
+        assert_eq!(parse::<ClusterStatus>(br#"{"data":[]}"#).unwrap(), ClusterStatus::default());
+    }
+
+    #[test]
+    fn versions() {
+        let read = |body: &[u8]| parse::<Entry<Version>>(body).unwrap().0.unwrap_or_default();
+        let new = read(br#"{"data":{"repoid":"14a22df35955d97d","release":"9.2","version":"9.2.11"}}"#);
+        assert_eq!((new.major(), new.release.as_str(), new.repoid.as_str()), (Some(9), "9.2", "14a22df35955d97d"));
+        assert_eq!(read(br#"{"data":{"release":7.4,"version":"7.4-3"}}"#).major(), Some(7));
+        assert_eq!(read(br#"{"data":null}"#).major(), None);
+    }
+
+    #[test]
+    fn the_agent_is_enabled_by_its_first_word() {
+        for (agent, want) in [
+            (r#""1""#, true),
+            ("1", true),
+            (r#""0""#, false),
+            (r#""1,fstrim_cloned_disks=1""#, true),
+            (r#""enabled=1,type=virtio""#, true),
+            (r#""type=isa,enabled=0""#, false),
+            (r#""type=isa""#, false),
+            ("null", false),
+        ] {
+            let body = format!(r#"{{"data":{{"name":"a","agent":{agent}}}}}"#);
+            assert_eq!(parse::<Entry<GuestConfig>>(body.as_bytes()).unwrap().0.unwrap().agent, want, "{agent}");
+        }
+        assert!(!parse::<Entry<GuestConfig>>(br#"{"data":{}}"#).unwrap().0.unwrap().agent);
+    }
+}

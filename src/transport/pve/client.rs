@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use reqwest::Response;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use rustls::pki_types::ServerName;
 use serde::Deserialize;
 use tokio::time::timeout;
 
@@ -135,7 +136,8 @@ impl Client {
         authorization.set_sensitive(true);
         let peer = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
         let base = format!("https://{peer}/api2/json");
-        if reqwest::Url::parse(&base).is_err() {
+        // A host with a slash or an `@` would make another URL of it.
+        if ServerName::try_from(host.as_str()).is_err() || reqwest::Url::parse(&base).is_err() {
             return Err(unusable(format!("`{host}` is no host name")));
         }
         Ok(Client { label, peer, base, authorization, token: token.id, http, verifier, limits })

@@ -49,7 +49,7 @@ impl<'a> Value<'a> {
             Value::Text(text) => text.trim().parse().ok()?,
             Value::Null | Value::Bool(_) | Value::Nested => return None,
         };
-        (0.0..=max).contains(&number).then_some(number)
+        (0.0..=max).contains(&number).then_some(number.abs()) // not -0
     }
 
     /// A whole number from 0 to 2^53, its fraction cut off.

@@ -10,6 +10,10 @@ mod client;
 mod failure;
 mod lenient;
 mod repair;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod trust;
 mod wire;
