@@ -53,13 +53,14 @@ impl StateError {
 }
 
 /// Whether the error says that the bytes of the file are wrong. The statements here are fixed, so that an error in
-/// one (`Unknown`: no such table, malformed schema, unsupported format) speaks of the file too, as does a value of
-/// another type than the STRICT table's.
+/// one (`Unknown`: no such table, malformed schema, unsupported format; a violated constraint) speaks of the file too,
+/// as does a value of another type than the table's. Before a file is set aside all of it is checked.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     use rusqlite::Error;
     match error {
         Error::SqliteFailure(error, _) => {
-            matches!(error.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown)
+            use ErrorCode::{ConstraintViolation, DatabaseCorrupt, NotADatabase, Unknown};
+            matches!(error.code, DatabaseCorrupt | NotADatabase | Unknown | ConstraintViolation)
         }
         Error::SqlInputError { .. }
         | Error::InvalidColumnType(..)

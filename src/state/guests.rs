@@ -44,7 +44,8 @@ pub(crate) struct KnownGuest {
     pub(crate) uuid: Option<String>,
 }
 
-const GUESTS: &str = "SELECT vmid, kind, guests.name, node, state, known_state, raw, template, lock, tags, pool, ha_state,
+const GUESTS: &str =
+    "SELECT vmid, kind, guests.name, node, state, known_state, raw, template, lock, tags, pool, ha_state,
     first_seen, coalesce(last_seen, clusters.listed_at, first_seen), gone_at, changed_at, addresses, addresses_at, uuid,
     clusters.name
     FROM clusters CROSS JOIN guests ON guests.cluster = clusters.id";

@@ -94,11 +94,25 @@ impl State {
         transact(&self.lock(), write).map_err(|source| self.failed(source))
     }
 
-    /// The same, and it is on the disk when this returns.
+    /// The same, and it is on the disk when this returns: in the file itself too, so that a copy of the file without
+    /// its journal has it.
     fn write_durably<T>(&self, write: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         let conn = self.lock();
         let result = schema::durable(&conn, true).and_then(|()| transact(&conn, write));
+        let _ = conn.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
         schema::durable(&conn, false).and(result).map_err(|source| self.failed(source))
+    }
+
+    /// Whether every row makes sense.
+    fn read_everything(&self) -> Result<()> {
+        let ever = Timestamp::MIN;
+        self.tokens().and(self.all_intents())?;
+        self.trusts().and(self.all_facts())?;
+        self.states().and(self.wishes())?;
+        self.members().and(self.all_guests())?;
+        self.events(ever).and(self.checks(ever))?;
+        self.runs(ever).and(self.names())?;
+        Ok(())
     }
 
     fn failed(&self, source: rusqlite::Error) -> StateError {

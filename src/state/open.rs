@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -22,13 +22,15 @@ const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// The file whose presence says that a query met damage: the next opening looks at every page.
 const SUSPECT: &str = ".suspect";
 
+/// How long to wait for others to let go of a damaged file, and how often to look.
+const PATIENCE: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(5) };
+const POLL: Duration = Duration::from_millis(10);
+
 /// What stands at the path.
 enum Found {
     /// Usable, and of today's schema.
     Ready(Connection),
     Missing,
-    /// The file is missing, and a journal of a lost one is there. SQLite would apply it to a new file.
-    Orphans,
     Damaged(String),
 }
 
@@ -57,38 +59,34 @@ impl State {
         let path = &resolve(path)?;
         let folder = folder_of(path);
         make_folder(folder)?;
-        let mut notice = None;
-        // Three rounds: make or set aside, open, and once more if another process did the same meanwhile.
-        for _ in 0..3 {
-            let lock = lock_folder(path, folder, false, schema::BUSY_TIMEOUT)?;
-            let (conn, lock) = match look(path)? {
-                Found::Ready(conn) => (conn, lock),
+        let start = Instant::now();
+        loop {
+            let lock = lock_folder(path, folder)?;
+            let damage = match look(path)? {
+                Found::Ready(conn) => return Ok(State::of(conn, path.clone(), None, lock)),
                 Found::Missing => {
                     make_fresh(path, folder)?;
                     continue;
                 }
-                Found::Orphans | Found::Damaged(_) => {
-                    drop(lock);
-                    let lock = lock_folder(path, folder, true, Duration::from_secs(5))?;
-                    // Another process may have set it aside while this one waited for the lock.
-                    let (mut said, aside) = match look(path)? {
-                        Found::Ready(_) | Found::Missing => continue,
-                        Found::Orphans => set_aside(path, "its journal was left behind", now)?,
-                        Found::Damaged(detail) => set_aside(path, &detail, now)?,
-                    };
-                    make_fresh(path, folder)?;
-                    let Found::Ready(conn) = look(path)? else { continue };
-                    let saved = salvage::copy(&aside, &conn);
-                    said.text = format!("{}; {saved}", said.text);
-                    notice = Some(said);
-                    (conn, lock)
-                }
+                Found::Damaged(detail) => detail,
             };
-            // From here on others may open it too.
-            let lock = lock.map(|lock| lock.lock_shared().map(|()| lock)).transpose().unwrap_or(None);
-            return Ok(State { conn: Mutex::new(conn), path: path.clone(), notice, _folder: lock });
+            drop(lock);
+            if let Some(lock) = lock_folder_alone(folder)? {
+                // Another process may have set it aside while this one waited for the lock.
+                let Found::Damaged(_) = look(path)? else { continue };
+                let (mut notice, aside) = set_aside(path, &damage, now)?;
+                make_fresh(path, folder)?;
+                let Found::Ready(conn) = look(path)? else { continue };
+                notice.text = format!("{}; {}", notice.text, salvage::copy(&aside, &conn));
+                // From here on others may open it too.
+                let lock = lock.lock_shared().map(|()| lock).ok();
+                return Ok(State::of(conn, path.clone(), Some(notice), lock));
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(StateError::InUse { path: path.clone() });
+            }
+            std::thread::sleep(POLL);
         }
-        Err(refused(path, "changes while it is opened: run the command again".to_owned()))
     }
 
     /// Opens the file to read only, for what must work without the right to write: completion, `--cached`. Neither
@@ -102,7 +100,7 @@ impl State {
         let (conn, (id, version)) = connect_read_only(&path).map_err(|source| StateError::of(&path, source))?;
         match version - schema::newest() {
             _ if id != APPLICATION_ID => Err(damaged("it is not of ecobox".to_owned())),
-            0 => Ok(Some(State { conn: Mutex::new(conn), path, notice: None, _folder: None })),
+            0 => Ok(Some(State::of(conn, path, None, None))),
             1.. => Err(StateError::Newer { path, found: version, known: schema::newest() }),
             _ => Err(refused(
                 &path,
@@ -120,7 +118,11 @@ impl State {
             Ok(conn)
         });
         let conn = made.map_err(|source| StateError::of(&path, source))?;
-        Ok(State { conn: Mutex::new(conn), path, notice: None, _folder: None })
+        Ok(State::of(conn, path, None, None))
+    }
+
+    fn of(conn: Connection, path: PathBuf, notice: Option<Notice>, folder: Option<File>) -> State {
+        State { conn: Mutex::new(conn), path, notice, _folder: folder }
     }
 }
 
@@ -185,20 +187,29 @@ fn make_folder(folder: &Path) -> Result<()> {
 
 /// Whoever has the file open holds its folder's lock shared, whoever sets it aside holds it alone. A folder, not a
 /// file of its own: nothing is left behind. `None` on file systems that know no such lock.
-fn lock_folder(path: &Path, folder: &Path, alone: bool, patience: Duration) -> Result<Option<File>> {
+fn lock_folder(path: &Path, folder: &Path) -> Result<Option<File>> {
     let file = File::open(folder).map_err(failed("read the folder", folder))?;
     let start = Instant::now();
     loop {
-        match if alone { file.try_lock() } else { file.try_lock_shared() } {
+        match file.try_lock_shared() {
             Ok(()) => return Ok(Some(file)),
             Err(TryLockError::Error(_)) => return Ok(None),
-            Err(TryLockError::WouldBlock) if start.elapsed() < patience => {
-                std::thread::sleep(Duration::from_millis(10));
+            Err(TryLockError::WouldBlock) if start.elapsed() > schema::BUSY_TIMEOUT => {
+                return Err(StateError::Busy { path: path.to_owned() });
             }
-            Err(TryLockError::WouldBlock) if alone => return Err(StateError::InUse { path: path.to_owned() }),
-            Err(TryLockError::WouldBlock) => return Err(StateError::Busy { path: path.to_owned() }),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(POLL),
         }
     }
+}
+
+/// `None` while anybody else has it.
+fn lock_folder_alone(folder: &Path) -> Result<Option<File>> {
+    let file = File::open(folder).map_err(failed("read the folder", folder))?;
+    Ok(match file.try_lock() {
+        // Without such locks two processes could set aside at once, but not delete.
+        Ok(()) | Err(TryLockError::Error(_)) => Some(file),
+        Err(TryLockError::WouldBlock) => None,
+    })
 }
 
 /// Refuses what is no file of this user alone, before SQLite opens it: a FIFO would never answer. The file itself is
@@ -251,7 +262,8 @@ fn look(path: &Path) -> Result<Found> {
     let journal = beside(path, "-wal");
     let has_journal = || Ok(check_one(&journal)?.is_some_and(|meta| meta.len() > 0));
     let Some(meta) = check(path)? else {
-        return Ok(if has_journal()? { Found::Orphans } else { Found::Missing });
+        // SQLite would apply a lost file's journal to a new one.
+        return Ok(if has_journal()? { Found::Damaged("only its journal is left".to_owned()) } else { Found::Missing });
     };
     if meta.len() == 0 && has_journal()? {
         // SQLite would delete the journal.
@@ -298,26 +310,33 @@ fn upgrade(conn: &Connection) -> rusqlite::Result<()> {
     schema::migrate(conn, schema::STEPS)
 }
 
-/// A file that a query met damage in: every page is read once.
+/// A file that a query met damage in: all of it is read once.
 fn look_closer(path: &Path, conn: Connection) -> Result<Found> {
     let mark = beside(path, SUSPECT);
     if !mark.exists() {
         return Ok(Found::Ready(conn));
     }
-    let checked = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)).and_then(|verdict| {
+    let verdict = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0)).and_then(|verdict| {
         let wanted = Connection::open_in_memory()?;
         schema::migrate(&wanted, schema::STEPS)?;
         let same = schema::definitions(&wanted)? == schema::definitions(&conn)?;
         Ok(if verdict == "ok" && !same { "its tables are not ecobox's".to_owned() } else { verdict })
     });
-    match checked {
-        Ok(verdict) if verdict == "ok" => {
+    match verdict {
+        Ok(verdict) if verdict == "ok" => {}
+        Ok(verdict) => return Ok(Found::Damaged(verdict)),
+        Err(source) if error::is_damage(&source) => return Ok(Found::Damaged(error::detail(&source))),
+        Err(source) => return Err(StateError::of(path, source)),
+    }
+    // The pages are whole; what stands in them may still be nonsense.
+    let state = State::of(conn, path.to_owned(), None, None);
+    match state.read_everything() {
+        Ok(()) => {
             let _ = fs::remove_file(mark);
-            Ok(Found::Ready(conn))
+            Ok(Found::Ready(state.conn.into_inner().unwrap_or_else(PoisonError::into_inner)))
         }
-        Ok(verdict) => Ok(Found::Damaged(verdict)),
-        Err(source) if error::is_damage(&source) => Ok(Found::Damaged(error::detail(&source))),
-        Err(source) => Err(StateError::of(path, source)),
+        Err(StateError::Damaged { detail, .. }) => Ok(Found::Damaged(detail)),
+        Err(error) => Err(error),
     }
 }
 
