@@ -135,7 +135,7 @@ impl<'t> Reader<'t> {
             Some((other, span)) => return Err(mismatch(name, "a list of strings", other, span)),
         };
         let mut value = Vec::with_capacity(array.len());
-        for entry in array.iter() {
+        for entry in array {
             match entry.get_ref() {
                 DeValue::String(text) => value.push(At { value: &**text, span: entry.span() }),
                 other => return Err(mismatch(name, "a list of strings", other, entry.span())),

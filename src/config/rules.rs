@@ -27,7 +27,7 @@ pub(super) fn label(text: &str) -> Result<String, String> {
     }
 }
 
-/// A DNS name, an alias of ssh_config, or an address. It becomes an argument of `ssh -G`, so that it must not
+/// A DNS name, an alias of `ssh_config`, or an address. It becomes an argument of `ssh -G`, so that it must not
 /// begin with `-`.
 pub(super) fn host(text: &str) -> Result<String, String> {
     let shown = quoted(text);
@@ -70,7 +70,7 @@ pub(super) fn user(text: &str) -> Result<String, String> {
     }
 }
 
-/// `none`, or hops of the form `[user@]host[:port]` separated by commas, as in OpenSSH's ProxyJump.
+/// `none`, or hops of the form `[user@]host[:port]` separated by commas, as in OpenSSH's `ProxyJump`.
 pub(super) fn proxy_jump(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Err("is empty; `none` means no jump host".to_owned());
@@ -165,7 +165,7 @@ pub(super) fn unknown(what: &str, text: &str, known: &[&str]) -> String {
     format!("{} is no {what}{}", quoted(text), hint.unwrap_or_else(|| format!("; there are {}", known.join(", "))))
 }
 
-/// A tag, by PVE's own rule (pve-common, JSONSchema `pve-tag`).
+/// A tag, by PVE's own rule (`pve-tag` in pve-common).
 pub(super) fn tag(text: &str) -> Result<String, String> {
     let first = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
     if first && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-+.".contains(c)) {

@@ -203,16 +203,16 @@ fn server(table: &Reader<'_>, folders: &Folders<'_>, ignored: &mut Vec<String>) 
 
 fn without_host(table: &Reader<'_>, server: &ServerConfig) -> Problem {
     let id = server.id.as_str();
-    let mut message = format!("server `{id}` needs a `hostname`");
     // Perhaps it is meant as a guest's entry, and only the parent is missing.
     let parent = ["-vm-", "-ct-"].into_iter().find_map(|infix| id.rsplit_once(infix)).and_then(|(parent, number)| {
         number.parse::<VmId>().ok()?;
         parent.parse::<ServerId>().ok()
     });
-    if let Some(parent) = parent.filter(|parent| server.parent_server_id.as_ref() != Some(parent)) {
-        message += &format!("; if it is a guest of `{parent}`, say parent_server_id = \"{parent}\"");
-    }
-    Problem::new(table.span.clone(), message)
+    let hint = match parent.filter(|parent| server.parent_server_id.as_ref() != Some(parent)) {
+        Some(parent) => format!("; if it is a guest of `{parent}`, say parent_server_id = \"{parent}\""),
+        None => String::new(),
+    };
+    Problem::new(table.span.clone(), format!("server `{id}` needs a `hostname`{hint}"))
 }
 
 /// How the server is reached, from `local` and `type`, and that the rest agrees with it.

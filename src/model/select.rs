@@ -248,7 +248,7 @@ fn neighbours(text: &str, candidates: &[Candidate<'_>]) -> Vec<String> {
     if let Some((key, value)) = text.split_once('=') {
         let known = |candidate: &Candidate<'_>| match Key::parse(key) {
             Ok(Key::Tag) => candidate.tags.to_vec(),
-            Ok(Key::Node) => candidate.node.iter().map(|node| node.to_string()).collect(),
+            Ok(Key::Node) => candidate.node.iter().map(ToString::to_string).collect(),
             Ok(Key::Pool) => candidate.pool.iter().map(|pool| (*pool).to_owned()).collect(),
             Ok(Key::Kind) | Err(_) => Vec::new(),
         };
