@@ -74,7 +74,13 @@ impl Problem {
         let column = text[line_start..start].chars().count() + 1;
         let source = text[line_start..line_end].trim_end_matches('\r');
         let marked = start - line_start..end.min(line_end) - line_start;
-        let excerpt = excerpt(source, &marked, line);
+        let excerpt = match secret(source) {
+            Some(at) => {
+                let marked = marked.start.min(at)..marked.end.min(at + 1);
+                excerpt(&format!("{}***", &source[..at]), &marked, line)
+            }
+            None => excerpt(source, &marked, line),
+        };
         let message = clean(&self.message).into_owned();
         ConfigError::Invalid { path: path.to_owned(), line, column, message, excerpt }
     }
@@ -87,6 +93,16 @@ fn floor(text: &str, at: usize) -> usize {
         at -= 1;
     }
     at
+}
+
+/// Where the value of a key begins that is named like a secret. There is no such key, but who writes one must not
+/// find its value in a log or in cron's mail.
+fn secret(source: &str) -> Option<usize> {
+    let lower = source.to_ascii_lowercase();
+    let word = ["token", "secret", "passw", "passphrase", "credential"].into_iter().filter_map(|word| lower.find(word));
+    let word = word.min()?;
+    let equals = word + source[word..].find(['=', ':'])? + 1;
+    Some(equals + source[equals..].len() - source[equals..].trim_start().len())
 }
 
 /// The source line under its number, and a caret under what is `marked` (bytes of the line). Of a long line
@@ -149,6 +165,9 @@ mod tests {
             ("a = \"é\" x\r\nb", 9..10, (1, 9, "\n  |\n1 | a = \"é\" x\n  |         ^")),
             ("\tx = 1", 1..2, (1, 2, "\n  |\n1 |     x = 1\n  |     ^")),
             ("a = \"\u{1b}[2J\" b", 11..12, (1, 12, "\n  |\n1 | a = \"\\u{1b}[2J\" b\n  |                 ^")),
+            ("token = \"c0ffee\" # x", 0..5, (1, 1, "\n  |\n1 | token = ***\n  | ^^^^^")),
+            ("Secret=\"c0ffee\"", 10..12, (1, 11, "\n  |\n1 | Secret=***\n  |        ^")),
+            ("{ id = 1, password: c0ffee }", 2..4, (1, 3, "\n  |\n1 | { id = 1, password: ***\n  |   ^^")),
             ("", 0..0, (1, 1, "\n  |\n1 | \n  | ^")),
             ("a = ", 4..99, (1, 5, "\n  |\n1 | a =\n  |     ^")),
             ("a\n", 2..2, (2, 1, "\n  |\n2 | \n  | ^")),

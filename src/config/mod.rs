@@ -76,7 +76,7 @@ impl Default for Settings {
     }
 }
 
-/// Which ssh_config counts.
+/// Which `ssh_config` counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SshConfigSetting {
     /// None at all.
@@ -111,7 +111,7 @@ pub(crate) struct ServerConfig {
     pub(crate) ssh_user: Option<String>,
     pub(crate) ssh_port: Option<u16>,
     pub(crate) ssh_key_path: Option<PathBuf>,
-    /// `none`, or hops as OpenSSH's ProxyJump writes them.
+    /// `none`, or hops as OpenSSH's `ProxyJump` writes them.
     pub(crate) proxy_jump: Option<String>,
     pub(crate) parent_server_id: Option<ServerId>,
     pub(crate) services: Vec<Service>,

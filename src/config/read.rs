@@ -6,14 +6,14 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::error::{Checked, Problem};
-use crate::model::text::{nearest, quoted};
+use crate::model::text::{did_you_mean, quoted};
 
 /// One table of the file.
 pub(super) struct Reader<'t> {
     map: &'t DeTable<'t>,
     /// The table's header, where a missing key is reported.
     pub(super) span: Range<usize>,
-    /// How the table is written: `[dashboard]`.
+    /// Where its keys stand: `in [dashboard]`.
     place: &'static str,
 }
 
@@ -51,20 +51,17 @@ impl<'t> Reader<'t> {
         self.map.get(name).map(|value| (value.get_ref(), value.span()))
     }
 
-    /// Refuses a key that is not in `known`. `elsewhere` are the keys of other tables and how those are written,
-    /// for keys that only stand under the wrong header.
+    /// Refuses a key that is not in `known`. `elsewhere` are the keys of other tables and where those stand.
     pub(super) fn only(&self, known: &[&str], elsewhere: &[(&[&str], &str)]) -> Checked<()> {
         let Some(key) = self.keys().into_iter().find(|key| !known.contains(&key.value)) else { return Ok(()) };
         let name = quoted(key.value);
-        if let Some((_, place)) =
-            elsewhere.iter().find(|(keys, place)| *place != self.place && keys.contains(&key.value))
-        {
-            return Err(key.problem(format!("unknown key {name} in {}; it belongs to {place}", self.place)));
-        }
-        Err(key.problem(match nearest(key.value, known.iter().copied()) {
-            Some(near) => format!("unknown key {name}; did you mean `{near}`?"),
-            None => format!("unknown key {name} in {}", self.place),
-        }))
+        // A key that stands under the wrong header is no slip of the finger.
+        let home = elsewhere.iter().find(|(keys, _)| keys.contains(&key.value)).map(|(_, place)| *place);
+        let hint = match home.filter(|place| *place != self.place) {
+            Some(place) => format!(" {}; it belongs {place}", self.place),
+            None => did_you_mean(key.value, known.iter().copied()).unwrap_or_else(|| format!(" {}", self.place)),
+        };
+        Err(key.problem(format!("unknown key {name}{hint}")))
     }
 
     pub(super) fn string(&self, name: &str) -> Checked<Option<At<&'t str>>> {
@@ -78,7 +75,7 @@ impl<'t> Reader<'t> {
     /// The string under `name` as `rule` reads it.
     pub(super) fn parsed<T>(&self, name: &str, rule: impl FnOnce(&str) -> Result<T, String>) -> Checked<Option<At<T>>> {
         let Some(text) = self.string(name)? else { return Ok(None) };
-        let value = rule(text.value).map_err(|why| text.problem(format!("`{name}`: {why}")))?;
+        let value = rule(text.value).map_err(|why| text.problem(about(name, &why)))?;
         Ok(Some(At { value, span: text.span }))
     }
 
@@ -138,7 +135,7 @@ impl<'t> Reader<'t> {
             Some((other, span)) => return Err(mismatch(name, "a list of strings", other, span)),
         };
         let mut value = Vec::with_capacity(array.len());
-        for entry in array.iter() {
+        for entry in array {
             match entry.get_ref() {
                 DeValue::String(text) => value.push(At { value: &**text, span: entry.span() }),
                 other => return Err(mismatch(name, "a list of strings", other, entry.span())),
@@ -147,18 +144,18 @@ impl<'t> Reader<'t> {
         Ok(Some(At { value, span }))
     }
 
-    /// The table under `name`, written `place`.
+    /// The table under `name`; its keys stand `place`.
     pub(super) fn table(&self, name: &str, place: &'static str) -> Checked<Option<Reader<'t>>> {
         match self.get(name) {
             None => Ok(None),
             Some((DeValue::Table(map), span)) => Ok(Some(Reader::new(map, span, place))),
-            Some((other, span)) => Err(mismatch(name, &format!("a table, written {place}"), other, span)),
+            Some((other, span)) => Err(mismatch(name, &format!("a table, written {}", written(place)), other, span)),
         }
     }
 
-    /// The tables under `name`, each written `place`.
+    /// The tables under `name`; the keys of each stand `place`.
     pub(super) fn tables(&self, name: &str, place: &'static str) -> Checked<Vec<Reader<'t>>> {
-        let expected = format!("a list of tables, each written {place}");
+        let expected = format!("a list of tables, each written {}", written(place));
         let array = match self.get(name) {
             None => return Ok(Vec::new()),
             Some((DeValue::Array(array), _)) => array,
@@ -172,8 +169,19 @@ impl<'t> Reader<'t> {
     }
 }
 
+/// The complaint about the value of `name`: "`hostname` is empty", "`hostname`: `a b` is no host name".
+pub(super) fn about(name: &str, why: &str) -> String {
+    let colon = if why.starts_with('`') { ":" } else { "" };
+    format!("`{name}`{colon} {why}")
+}
+
 fn at_key<'t>(key: &'t Spanned<DeString<'t>>) -> At<&'t str> {
     At { value: key.get_ref(), span: key.span() }
+}
+
+/// `[dashboard]` of `in [dashboard]`.
+fn written(place: &str) -> &str {
+    place.trim_start_matches("in ")
 }
 
 fn mismatch(name: &str, expected: &str, found: &DeValue<'_>, span: Range<usize>) -> Problem {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::model::id::ServerId;
 use crate::model::server::{Expected, ServiceType};
-use crate::model::text::{nearest, quoted};
+use crate::model::text::{did_you_mean, quoted};
 use crate::model::trust::Fingerprint;
 
 /// Longer than any useful interval; sums with a clock's time stay in range.
-const LONGEST: u64 = 366 * 24 * 3600;
+pub(super) const LONGEST: u64 = 366 * 24 * 3600;
 
 pub(super) fn server_id(text: &str) -> Result<ServerId, String> {
     text.parse::<ServerId>().map_err(|error| format!("{} is no server id: {}", quoted(text), error.rule))
@@ -27,7 +27,7 @@ pub(super) fn label(text: &str) -> Result<String, String> {
     }
 }
 
-/// A DNS name, an alias of ssh_config, or an address. It becomes an argument of `ssh -G`, so that it must not
+/// A DNS name, an alias of `ssh_config`, or an address. It becomes an argument of `ssh -G`, so that it must not
 /// begin with `-`.
 pub(super) fn host(text: &str) -> Result<String, String> {
     let shown = quoted(text);
@@ -39,6 +39,9 @@ pub(super) fn host(text: &str) -> Result<String, String> {
     }
     if let Some(inside) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return Err(format!("{shown}: write the address without brackets, {}", quoted(inside)));
+    }
+    if let Some((_, address)) = text.rsplit_once('@') {
+        return Err(format!("{shown}: write the host name alone, {}; a user goes into `ssh_user`", quoted(address)));
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
     if text.starts_with('-') || text.len() > 253 || !text.chars().all(allowed) {
@@ -67,7 +70,7 @@ pub(super) fn user(text: &str) -> Result<String, String> {
     }
 }
 
-/// `none`, or hops of the form `[user@]host[:port]` separated by commas, as in OpenSSH's ProxyJump.
+/// `none`, or hops of the form `[user@]host[:port]` separated by commas, as in OpenSSH's `ProxyJump`.
 pub(super) fn proxy_jump(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Err("is empty; `none` means no jump host".to_owned());
@@ -137,9 +140,8 @@ pub(super) fn fingerprint(text: &str) -> Result<Fingerprint, String> {
 }
 
 pub(super) fn service_type(text: &str) -> Result<ServiceType, String> {
-    let known = || ServiceType::ALL.into_iter().map(ServiceType::as_str);
     let found = ServiceType::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(text));
-    found.ok_or_else(|| unknown("service type", text, known().collect::<Vec<_>>().as_slice()))
+    found.ok_or_else(|| unknown("service type", text, &ServiceType::ALL.map(ServiceType::as_str)))
 }
 
 pub(super) fn expected(text: &str) -> Result<Expected, String> {
@@ -159,13 +161,11 @@ pub(super) fn log_level(text: &str) -> Result<String, String> {
 
 /// The complaint about a word that is not one of a fixed list.
 pub(super) fn unknown(what: &str, text: &str, known: &[&str]) -> String {
-    match nearest(text, known.iter().copied()) {
-        Some(near) => format!("{} is no {what}; did you mean `{near}`?", quoted(text)),
-        None => format!("{} is no {what}; there are {}", quoted(text), known.join(", ")),
-    }
+    let hint = did_you_mean(text, known.iter().copied());
+    format!("{} is no {what}{}", quoted(text), hint.unwrap_or_else(|| format!("; there are {}", known.join(", "))))
 }
 
-/// A tag, by PVE's own rule (pve-common, JSONSchema `pve-tag`).
+/// A tag, by PVE's own rule (`pve-tag` in pve-common).
 pub(super) fn tag(text: &str) -> Result<String, String> {
     let first = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
     if first && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-+.".contains(c)) {
@@ -186,11 +186,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| bad())?;
         Duration::try_from(signed).map_err(|_| bad())?
     };
-    in_range(duration)
-}
-
-pub(super) fn in_range(duration: Duration) -> Result<Duration, String> {
-    if duration.as_secs() > LONGEST { Err("is longer than 366 days".to_owned()) } else { Ok(duration) }
+    if duration.as_secs() > LONGEST { Err(format!("{} is longer than 366 days", quoted(text))) } else { Ok(duration) }
 }
 
 /// A path: `~/` is the home folder, what is relative starts at the configuration file's folder.

@@ -2,18 +2,19 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::de::DeTable;
 
 use super::error::{Checked, Problem};
-use super::read::{At, Reader};
+use super::read::{At, Reader, about};
 use super::rules;
 use super::{Access, ServerConfig, Settings, SshConfigSetting};
-use crate::model::id::ServerId;
+use crate::model::id::{ServerId, VmId};
 use crate::model::server::{Service, ServiceType};
-use crate::model::text::{nearest, quoted};
+use crate::model::text::{did_you_mean, quoted};
+use crate::model::trust::Fingerprint;
 
 const TOP: &[&str] = &["dashboard", "ssh", "servers"];
 const DASHBOARD: &[&str] = &[
@@ -62,7 +63,18 @@ const SERVER: &[&str] = &[
 const SERVICE: &[&str] = &["name", "port", "type"];
 /// The settings of a server that only matter where SSH is used.
 const SSH_ONLY: [&str; 4] = ["ssh_user", "ssh_port", "ssh_key_path", "proxy_jump"];
-const ELSEWHERE: &[(&[&str], &str)] = &[(SERVER, "[[servers]]"), (DASHBOARD, "[dashboard]"), (TOP, "the top level")];
+const AT_TOP: &str = "at the top level";
+const IN_DASHBOARD: &str = "in [dashboard]";
+const IN_SSH: &str = "in [ssh]";
+const IN_SERVER: &str = "in [[servers]]";
+const IN_SERVICE: &str = "in [[servers.services]]";
+const ELSEWHERE: &[(&[&str], &str)] = &[(SERVER, IN_SERVER), (DASHBOARD, IN_DASHBOARD), (TOP, AT_TOP)];
+
+/// Every key that the example has to show.
+#[cfg(test)]
+pub(super) fn documented() -> Vec<&'static str> {
+    [DASHBOARD, SSH, SERVER, SERVICE].concat().into_iter().filter(|key| *key != "services").collect()
+}
 
 /// Where paths of the file start.
 pub(super) struct Folders<'a> {
@@ -79,20 +91,20 @@ pub(super) struct Tables {
 }
 
 pub(super) fn read(text: &str, map: &DeTable<'_>, folders: &Folders<'_>) -> Checked<Tables> {
-    let top = Reader::new(map, 0..0, "the top level");
+    let top = Reader::new(map, 0..0, AT_TOP);
     top.only(TOP, ELSEWHERE)?;
     let mut ignored = Vec::new();
     let mut settings = Settings::default();
-    if let Some(table) = top.table("dashboard", "[dashboard]")? {
+    if let Some(table) = top.table("dashboard", IN_DASHBOARD)? {
         dashboard(&table, &mut settings, &mut ignored)?;
     }
-    if let Some(table) = top.table("ssh", "[ssh]")? {
+    if let Some(table) = top.table("ssh", IN_SSH)? {
         table.only(SSH, ELSEWHERE)?;
         settings.ssh_config = ssh_config(&table, folders)?;
     }
     let mut servers = Vec::new();
     let mut places = Vec::new();
-    for table in top.tables("servers", "[[servers]]")? {
+    for table in top.tables("servers", IN_SERVER)? {
         let (config, place) = server(&table, folders, &mut ignored)?;
         servers.push(config);
         places.push(place);
@@ -126,19 +138,16 @@ fn dashboard(table: &Reader<'_>, settings: &mut Settings, ignored: &mut Vec<Stri
 
 /// Seconds as a number, or a text such as `5m`.
 fn duration(table: &Reader<'_>, key: &str) -> Checked<Option<Duration>> {
-    if table.is_integer(key) {
-        let Some(seconds) = table.number(key, 0..=u64::MAX)? else { return Ok(None) };
-        let value = rules::in_range(Duration::from_secs(seconds.value));
-        return value.map(Some).map_err(|why| seconds.problem(format!("`{key}`: {why}")));
-    }
-    if table.key(key).is_none() || table.is_string(key) {
+    if table.is_string(key) {
         return Ok(table.parsed(key, rules::duration)?.map(|value| value.value));
     }
-    table.number(key, 0..=u64::MAX).map_err(|mut problem| {
-        problem.message = problem.message.replace("a whole number", "seconds or a text like `5m`");
-        problem
-    })?;
-    Ok(None)
+    let seconds = expecting(table.number(key, 0..=rules::LONGEST), "a whole number", "seconds or a text like `5m`")?;
+    Ok(seconds.map(|seconds| Duration::from_secs(seconds.value)))
+}
+
+/// The same result; a complaint about the kind of value names both kinds that would do.
+fn expecting<T>(result: Checked<T>, one: &str, both: &str) -> Checked<T> {
+    result.map_err(|problem| Problem { message: problem.message.replace(one, both), ..problem })
 }
 
 fn ssh_config(table: &Reader<'_>, folders: &Folders<'_>) -> Checked<SshConfigSetting> {
@@ -146,10 +155,7 @@ fn ssh_config(table: &Reader<'_>, folders: &Folders<'_>) -> Checked<SshConfigSet
         let path = table.parsed("config", |text| rules::path(text, folders.config, folders.home))?;
         return Ok(path.map_or(SshConfigSetting::Default, |path| SshConfigSetting::File(path.value)));
     }
-    let flag = table.boolean("config").map_err(|mut problem| {
-        problem.message = problem.message.replace("`true` or `false`", "`false` or a path");
-        problem
-    })?;
+    let flag = expecting(table.boolean("config"), "`true` or `false`", "`false` or a path")?;
     Ok(if flag.is_some_and(|flag| !flag.value) { SshConfigSetting::Off } else { SshConfigSetting::Default })
 }
 
@@ -165,7 +171,7 @@ fn server(table: &Reader<'_>, folders: &Folders<'_>, ignored: &mut Vec<String>) 
     let id = id.ok_or_else(|| Problem::new(table.span.clone(), "a server needs an `id`"))?;
     let access = access(table, &id.value, ignored)?;
     let parent = table.filled("parent_server_id", rules::server_id)?;
-    let (verify_tls, ca_file, fingerprint) = trust(table, folders)?;
+    let trust = trust(table, folders)?;
     let path = |text: &str| rules::path(text, folders.config, folders.home);
     let mut server = ServerConfig {
         name: table.filled("name", rules::label)?.map_or_else(|| id.value.to_string(), |name| name.value),
@@ -177,11 +183,11 @@ fn server(table: &Reader<'_>, folders: &Folders<'_>, ignored: &mut Vec<String>) 
         ssh_key_path: table.filled("ssh_key_path", path)?.map(|path| path.value),
         proxy_jump: table.parsed("proxy_jump", rules::proxy_jump)?.map(|jump| jump.value),
         parent_server_id: parent.as_ref().map(|parent| parent.value.clone()),
-        services: table.tables("services", "[[servers.services]]")?.iter().map(service).collect::<Checked<_>>()?,
+        services: table.tables("services", IN_SERVICE)?.iter().map(service).collect::<Checked<_>>()?,
         api_port: table.port("api_port")?,
-        verify_tls,
-        ca_file,
-        fingerprint,
+        verify_tls: trust.verify,
+        ca_file: trust.ca_file,
+        fingerprint: trust.fingerprint,
         token_command: token_command(table)?,
         tags: tags(table)?,
         expected: table.parsed("expected", rules::expected)?.map(|expected| expected.value),
@@ -190,19 +196,21 @@ fn server(table: &Reader<'_>, folders: &Folders<'_>, ignored: &mut Vec<String>) 
     if access == Access::Local {
         "localhost".clone_into(&mut server.hostname);
     } else if server.hostname.is_empty() && (access == Access::Api || server.guest_ref().is_none()) {
-        return Err(id_less_host(table, &server));
+        return Err(without_host(table, &server));
     }
     Ok((server, Place { id: id.span, parent: parent.map(|parent| parent.span) }))
 }
 
-fn id_less_host(table: &Reader<'_>, server: &ServerConfig) -> Problem {
-    let id = &server.id;
-    let looks_like_guest = ["-vm-", "-ct-"].into_iter().find_map(|infix| id.as_str().rsplit_once(infix));
-    let hint = match looks_like_guest {
-        Some((parent, _)) if server.access == Access::Ssh => {
-            format!("; for a guest of `{parent}`, set parent_server_id = \"{parent}\"")
-        }
-        _ => String::new(),
+fn without_host(table: &Reader<'_>, server: &ServerConfig) -> Problem {
+    let id = server.id.as_str();
+    // Perhaps it is meant as a guest's entry, and only the parent is missing.
+    let parent = ["-vm-", "-ct-"].into_iter().find_map(|infix| id.rsplit_once(infix)).and_then(|(parent, number)| {
+        number.parse::<VmId>().ok()?;
+        parent.parse::<ServerId>().ok()
+    });
+    let hint = match parent.filter(|parent| server.parent_server_id.as_ref() != Some(parent)) {
+        Some(parent) => format!("; if it is a guest of `{parent}`, say parent_server_id = \"{parent}\""),
+        None => String::new(),
     };
     Problem::new(table.span.clone(), format!("server `{id}` needs a `hostname`{hint}"))
 }
@@ -214,50 +222,50 @@ fn access(table: &Reader<'_>, id: &ServerId, ignored: &mut Vec<String>) -> Check
         "proxmox" => Ok(Access::Api),
         _ => Err(rules::unknown("type of server", text, &["linux", "ssh", "proxmox"])),
     })?;
-    let local = table.boolean("local")?.filter(|local| local.value);
-    let Some(local) = local else {
+    if !table.boolean("local")?.is_some_and(|local| local.value) {
         let access = kind.map_or(Access::Ssh, |kind| kind.value);
         if access == Access::Api {
             let unused = SSH_ONLY.into_iter().filter(|key| table.key(key).is_some());
             ignored.extend(unused.map(|key| format!("{key} of {id}")));
         }
         return Ok(access);
-    };
+    }
     if let Some(kind) = kind.filter(|kind| kind.value == Access::Api) {
         return Err(kind.problem("`type = \"proxmox\"` and `local = true` exclude each other"));
     }
-    let mut conflicts = table.keys().into_iter();
-    match conflicts.find(|key| key.value == "hostname" || SSH_ONLY.contains(&key.value)) {
-        Some(key) => Err(key.problem(format!(
-            "`{}` and `local = true` exclude each other: this machine is used without SSH",
-            key.value
-        ))),
-        None => {
-            let _ = local;
-            Ok(Access::Local)
+    let mut keys = table.keys().into_iter();
+    match keys.find(|key| key.value == "hostname" || SSH_ONLY.contains(&key.value)) {
+        Some(key) => {
+            let what = format!("`{}` and `local = true` exclude each other", key.value);
+            Err(key.problem(what + ": this machine is used without SSH"))
         }
+        None => Ok(Access::Local),
     }
 }
 
-type TrustSettings = (bool, Option<std::path::PathBuf>, Option<crate::model::trust::Fingerprint>);
+/// How the API's certificate is verified, as far as the file says.
+struct Trust {
+    verify: bool,
+    ca_file: Option<PathBuf>,
+    fingerprint: Option<Fingerprint>,
+}
 
-fn trust(table: &Reader<'_>, folders: &Folders<'_>) -> Checked<TrustSettings> {
-    let verify = table.boolean("verify_tls")?.is_none_or(|flag| flag.value);
+fn trust(table: &Reader<'_>, folders: &Folders<'_>) -> Checked<Trust> {
     let path = |text: &str| rules::path(text, folders.config, folders.home);
-    let ca_file = table.parsed("ca_file", path)?;
-    let fingerprint = table.parsed("fingerprint", rules::fingerprint)?;
-    let second = match (table.key("ca_file"), table.key("fingerprint")) {
-        (Some(a), Some(b)) if a.span.start > b.span.start => Some(a),
-        (Some(_), second) => second,
-        (None, _) => None,
+    let trust = Trust {
+        verify: table.boolean("verify_tls")?.is_none_or(|flag| flag.value),
+        ca_file: table.parsed("ca_file", path)?.map(|file| file.value),
+        fingerprint: table.parsed("fingerprint", rules::fingerprint)?.map(|digest| digest.value),
     };
-    if let Some(key) = second {
-        return Err(key.problem("`ca_file` and `fingerprint` exclude each other: keep one"));
+    let mut given = table.keys();
+    given.retain(|key| key.value == "ca_file" || key.value == "fingerprint");
+    match given.as_slice() {
+        [_, second] => Err(second.problem("`ca_file` and `fingerprint` exclude each other: keep one")),
+        [key] if !trust.verify => {
+            Err(key.problem(format!("`{}` and `verify_tls = false` exclude each other", key.value)))
+        }
+        _ => Ok(trust),
     }
-    if let Some(key) = table.key("ca_file").or_else(|| table.key("fingerprint")).filter(|_| !verify) {
-        return Err(key.problem(format!("`{}` and `verify_tls = false` exclude each other", key.value)));
-    }
-    Ok((verify, ca_file.map(|file| file.value), fingerprint.map(|digest| digest.value)))
 }
 
 /// The command that prints the token: a list of arguments, or one line for `sh -c`.
@@ -269,13 +277,10 @@ fn token_command(table: &Reader<'_>) -> Checked<Option<Vec<String>>> {
         })?;
         return Ok(line.map(|line| vec!["sh".to_owned(), "-c".to_owned(), line.value]));
     }
-    let list = table.strings(KEY).map_err(|mut problem| {
-        problem.message = problem.message.replace("a list of strings", "a string or a list of strings");
-        problem
-    })?;
+    let list = expecting(table.strings(KEY), "a list of strings", "a string or a list of strings")?;
     let Some(list) = list else { return Ok(None) };
     if list.value.first().is_none_or(|program| program.value.trim().is_empty()) {
-        return Err(list.problem(format!("`{KEY}`: is empty")));
+        return Err(list.problem(about(KEY, "is empty")));
     }
     each(&list.value, KEY, rules::argument).map(Some)
 }
@@ -289,7 +294,7 @@ fn tags(table: &Reader<'_>) -> Checked<Vec<String>> {
 }
 
 fn each(list: &[At<&str>], key: &str, rule: impl Fn(&str) -> Result<String, String>) -> Checked<Vec<String>> {
-    let read = |entry: &At<&str>| rule(entry.value).map_err(|why| entry.problem(format!("`{key}`: {why}")));
+    let read = |entry: &At<&str>| rule(entry.value).map_err(|why| entry.problem(about(key, &why)));
     list.iter().map(read).collect()
 }
 
@@ -329,11 +334,8 @@ fn relations(text: &str, servers: &[ServerConfig], places: &[Place]) -> Checked<
     for (i, server) in servers.iter().enumerate() {
         let (Some(parent), Some(span)) = (&server.parent_server_id, &places[i].parent) else { continue };
         if parent_of(i).is_none() {
-            let near = nearest(
-                parent.as_str(),
-                servers.iter().map(|other| other.id.as_str()).filter(|id| *id != server.id.as_str()),
-            );
-            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            let others = servers.iter().filter(|other| other.id != server.id).map(|other| other.id.as_str());
+            let near = did_you_mean(parent.as_str(), others).unwrap_or_default();
             let message = format!("`parent_server_id`: there is no server {}{near}", quoted(parent.as_str()));
             return Err(Problem::new(span.clone(), message));
         }

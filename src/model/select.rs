@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use crate::model::glob::{is_pattern, matches as glob_matches};
 use crate::model::id::{GuestKind, NodeName, ServerId, VmId};
 use crate::model::server::ServerKind;
-use crate::model::text::{near, nearest, quoted};
+use crate::model::text::{did_you_mean, near, quoted};
 
 /// What the grammar asks of a server.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ pub(crate) enum SelectError {
     /// The word is an exact one and several servers have it.
     #[error("{} is ambiguous: {}", quoted(word), list(candidates))]
     Ambiguous { word: String, candidates: Vec<ServerId> },
-    #[error("no server matches {}{}", quoted(word), did_you_mean(near))]
+    #[error("no server matches {}{}", quoted(word), question(near))]
     NotFound { word: String, near: Vec<String> },
     /// The exclusions took away all that the other words selected.
     #[error("no server is left after the exclusions")]
@@ -60,12 +60,9 @@ fn list(ids: &[ServerId]) -> String {
     ids.iter().map(ServerId::as_str).collect::<Vec<_>>().join(", ")
 }
 
-fn did_you_mean(near: &[String]) -> String {
-    if near.is_empty() {
-        return String::new();
-    }
+fn question(near: &[String]) -> String {
     let words: Vec<String> = near.iter().map(|word| quoted(word)).collect();
-    format!("; did you mean {}?", words.join(" or "))
+    if words.is_empty() { String::new() } else { format!("; did you mean {}?", words.join(" or ")) }
 }
 
 /// The servers that `words` mean, as indices in the order of `candidates`, each once. No words: all.
@@ -181,9 +178,8 @@ fn selected(word: &str, text: &str, candidates: &[Candidate<'_>]) -> Result<Vec<
             return Err(malformed(format!("{what} is empty")));
         }
         if key == Some(Key::Kind) && !KINDS.iter().any(|kind| glob_matches(value, kind)) {
-            let near = nearest(value, KINDS).map(|near| format!("; did you mean `{near}`?"));
-            let near = near.unwrap_or_else(|| format!("; there are {}", KINDS.join(", ")));
-            return Err(malformed(format!("{} is no kind{near}", quoted(value))));
+            let hint = did_you_mean(value, KINDS).unwrap_or_else(|| format!("; there are {}", KINDS.join(", ")));
+            return Err(malformed(format!("{} is no kind{hint}", quoted(value))));
         }
         terms.push((wanted, key, value));
     }
@@ -222,11 +218,10 @@ impl Key {
     fn parse(text: &str) -> Result<Key, String> {
         let found = Key::ALL.into_iter().find(|key| key.as_str().eq_ignore_ascii_case(text));
         found.ok_or_else(|| {
-            let shown = quoted(&format!("{text}="));
-            match nearest(text, Key::ALL.map(Key::as_str)) {
-                Some(near) => format!("unknown selector {shown}; did you mean `{near}=`?"),
-                None => format!("unknown selector {shown}; there are tag=, node=, kind= and pool="),
-            }
+            let known = ["tag=", "node=", "kind=", "pool="];
+            let text = format!("{text}=");
+            let hint = did_you_mean(&text, known).unwrap_or_else(|| format!("; there are {}", known.join(", ")));
+            format!("unknown selector {}{hint}", quoted(&text))
         })
     }
 
@@ -247,13 +242,13 @@ impl Key {
 
 /// Names and ids that were perhaps meant.
 fn neighbours(text: &str, candidates: &[Candidate<'_>]) -> Vec<String> {
-    if is_pattern(text) {
+    if is_pattern(text) || text.contains(',') {
         return Vec::new();
     }
     if let Some((key, value)) = text.split_once('=') {
         let known = |candidate: &Candidate<'_>| match Key::parse(key) {
             Ok(Key::Tag) => candidate.tags.to_vec(),
-            Ok(Key::Node) => candidate.node.iter().map(|node| node.to_string()).collect(),
+            Ok(Key::Node) => candidate.node.iter().map(ToString::to_string).collect(),
             Ok(Key::Pool) => candidate.pool.iter().map(|pool| (*pool).to_owned()).collect(),
             Ok(Key::Kind) | Err(_) => Vec::new(),
         };
@@ -454,9 +449,9 @@ mod tests {
             ("prox", "no server matches `prox`; did you mean `proxy`?"),
             ("pve1/prxoy", "no server matches `pve1/prxoy`; did you mean `proxy`?"),
             ("pve3", "no server matches `pve3`; did you mean `pve1` or `pve2`?"),
-            ("pve3/101", "no server matches `pve3/101`"),
-            ("pve1/pve1", "no server matches `pve1/pve1`; did you mean `pve1` or `pve2`?"),
-            ("/101", "no server matches `/101`"),
+            ("pve3/101", "no server matches `pve3/101`; did you mean `pve1-vm-101` or `pve2-vm-101`?"),
+            ("pve1/pve1", "no server matches `pve1/pve1`; did you mean `pve1`?"),
+            ("/101", "no server matches `/101`; did you mean `pve1-vm-101` or `pve2-vm-101`?"),
             ("zzz*", "no server matches `zzz*`"),
             ("tag=wbe", "no server matches `tag=wbe`; did you mean `tag=web`?"),
             ("node=gamma", "no server matches `node=gamma`"),
@@ -470,7 +465,7 @@ mod tests {
             ("!", "target `!`: the target is empty"),
             ("web,dns", "target `web,dns`: targets are separated by blanks"),
             ("tga=web", "target `tga=web`: unknown selector `tga=`; did you mean `tag=`?"),
-            ("colour=x", "target `colour=x`: unknown selector `colour=`; there are tag=, node=, kind= and pool="),
+            ("colour=x", "target `colour=x`: unknown selector `colour=`; there are tag=, node=, kind=, pool="),
             ("tag=", "target `tag=`: tag is empty"),
             ("!tag=web,", "target `!tag=web,`: a target is empty"),
             ("kind=lcx", "target `kind=lcx`: `lcx` is no kind; did you mean `lxc`?"),

@@ -60,42 +60,48 @@ fn distance(a: &str, b: &str) -> usize {
     last[b.len()]
 }
 
-/// The known word that `word` was most likely meant to be: at most a third of its letters differ, or it is a
-/// part of exactly one known word (`mac` for `mac_address`). Letter case does not count.
-pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    near(word, known).into_iter().next()
-}
-
-/// All known words that are as near to `word` as [`nearest`] asks, the nearest first, at most three.
+/// The known words that `word` was most likely meant to be: those with the fewest differing letters, at most a
+/// third of its own; else those that it is a part of, or that are a part of it (`mac` for `mac_address`). None
+/// where there are more than three. Letter case does not count.
 pub(crate) fn near<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Vec<&'k str> {
     // A name is never longer; what is longer is no slip of the finger.
     if word.is_empty() || word.len() > 128 {
         return Vec::new();
     }
     let lower = word.to_lowercase();
-    let allowed = (lower.chars().count() / 3).max(1);
-    let mut spelled: Vec<(usize, &'k str)> = Vec::new();
+    let mut least = (lower.chars().count() / 3).max(1);
+    let mut spelled: Vec<&'k str> = Vec::new();
     let mut parts: Vec<&'k str> = Vec::new();
     for candidate in known {
-        let candidate_lower = candidate.to_lowercase();
-        let edits = distance(&lower, &candidate_lower);
+        let other = candidate.to_lowercase();
+        let edits = distance(&lower, &other);
         // `a` is near to any one-letter word: at least half must stay.
-        if edits <= allowed && edits * 2 <= candidate_lower.chars().count() {
-            spelled.push((edits, candidate));
-        } else if lower.len() >= 3 && is_part(&lower, &candidate_lower) {
+        if edits <= least && edits * 2 <= other.chars().count() {
+            if edits < least {
+                spelled.clear();
+            }
+            least = edits;
+            spelled.push(candidate);
+        } else if is_part(&lower, &other) || is_part(&other, &lower) {
             parts.push(candidate);
         }
     }
-    spelled.sort_by_key(|(edits, _)| *edits);
-    if spelled.is_empty() && parts.len() == 1 {
-        return parts;
-    }
-    spelled.into_iter().map(|(_, candidate)| candidate).take(3).collect()
+    let found = if spelled.is_empty() { parts } else { spelled };
+    if found.len() > 3 { Vec::new() } else { found }
 }
 
-/// Whether `part` begins or ends `whole`, or is one of its words.
+/// Whether `part` begins or ends `whole`, or is one of its words. Two letters are part of too much.
 fn is_part(part: &str, whole: &str) -> bool {
-    whole.starts_with(part) || whole.ends_with(part) || whole.split(['_', '-', '.', ' ']).any(|word| word == part)
+    part.len() >= 3
+        && (whole.starts_with(part)
+            || whole.ends_with(part)
+            || whole.split(['_', '-', '.', ' ']).any(|word| word == part))
+}
+
+/// The question at the end of a message, if there is a word near: ``; did you mean `a` or `b`?``
+pub(crate) fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+    let near: Vec<String> = near(word, known).into_iter().map(quoted).collect();
+    (!near.is_empty()).then(|| format!("; did you mean {}?", near.join(" or ")))
 }
 
 #[cfg(test)]
@@ -136,23 +142,30 @@ mod tests {
 
     #[test]
     fn the_nearest_word_is_the_likely_one() {
-        let keys = ["id", "name", "hostname", "mac_address", "ssh_user", "ssh_port", "ssh_key_path", "tags"];
-        for (word, want) in [
-            ("hostnme", Some("hostname")),
-            ("HostName", Some("hostname")),
-            ("sshport", Some("ssh_port")),
-            ("ssh_prot", Some("ssh_port")),
-            ("host", Some("hostname")),
-            ("mac", Some("mac_address")),
-            ("user", Some("ssh_user")),
-            ("tag", Some("tags")),
-            ("ssh", None),
-            ("colour", None),
-            ("x", None),
-            ("", None),
-        ] {
-            assert_eq!(nearest(word, keys), want, "{word}");
+        let keys = ["id", "name", "hostname", "mac_address", "ssh_user", "ssh_port", "api_port", "tags"];
+        let cases: [(&str, &[&str]); 15] = [
+            ("hostnme", &["hostname"]),
+            ("HostName", &["hostname"]),
+            ("sshport", &["ssh_port"]),
+            ("ssh_prot", &["ssh_port"]),
+            ("host", &["hostname"]),
+            ("mac", &["mac_address"]),
+            ("user", &["ssh_user"]),
+            ("tag", &["tags"]),
+            ("nametag", &["name"]),
+            ("port", &["ssh_port", "api_port"]),
+            ("ssh", &["ssh_user", "ssh_port"]),
+            ("colour", &[]),
+            ("x", &[]),
+            ("ip", &["id"]),
+            ("", &[]),
+        ];
+        for (word, want) in cases {
+            assert_eq!(near(word, keys), want, "{word}");
         }
+        assert_eq!(did_you_mean("port", keys).as_deref(), Some("; did you mean `ssh_port` or `api_port`?"));
+        assert_eq!(did_you_mean("colour", keys), None);
+        assert!(near("abc", ["abd", "abe", "abf", "abg"]).is_empty());
     }
 
     proptest::proptest! {
@@ -165,7 +178,7 @@ mod tests {
 
         #[test]
         fn a_known_word_is_its_own_nearest(word in "[a-z_]{2,12}", other in "[a-z]{2,12}") {
-            proptest::prop_assert_eq!(nearest(&word, [other.as_str(), word.as_str()]), Some(word.as_str()));
+            proptest::prop_assert!(near(&word, [other.as_str(), word.as_str()]).contains(&word.as_str()));
         }
     }
 }
