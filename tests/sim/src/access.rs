@@ -103,6 +103,16 @@ impl Access {
         self.version
     }
 
+    /// Whether the user exists.
+    pub fn is_user(&self, userid: &str) -> bool {
+        self.users.contains_key(userid)
+    }
+
+    /// Whether the token exists.
+    pub fn is_token(&self, full_id: &str) -> bool {
+        split_token(full_id).is_some_and(|(userid, name)| self.users.get(userid).is_some_and(|u| u.tokens.contains_key(name)))
+    }
+
     /// Without quorum nothing can be written.
     pub fn set_quorate(&mut self, quorate: bool) {
         self.quorate = quorate;
