@@ -209,7 +209,7 @@ impl Seen {
 }
 
 /// A value as a fact: without control characters; nothing left is no fact.
-fn word(value: &str) -> Option<String> {
+pub(super) fn word(value: &str) -> Option<String> {
     let text: String = value.chars().filter(|c| !c.is_control()).take(256).collect();
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
@@ -266,7 +266,7 @@ fn installed(value: &str) -> Option<(String, String)> {
 }
 
 /// The version in `9.2.11`, `7.4-3`, `pve-manager/9.2.11/14a22df3 (running kernel: 6.18.44)`.
-fn version_in(text: &str) -> Option<String> {
+pub(super) fn version_in(text: &str) -> Option<String> {
     let start = |part: &&str| part.starts_with(|c: char| c.is_ascii_digit());
     let part = text.split(|c: char| c == '/' || c.is_whitespace()).find(start)?;
     let end = part.find(|c: char| !(c.is_ascii_alphanumeric() || "._-+~".contains(c))).unwrap_or(part.len());
@@ -274,7 +274,7 @@ fn version_in(text: &str) -> Option<String> {
 }
 
 /// `nodes/pve1` or `/etc/pve/nodes/pve1` gives `pve1`.
-fn node_of_link(value: &str) -> Option<String> {
+pub(super) fn node_of_link(value: &str) -> Option<String> {
     let (before, node) = value.rsplit_once('/')?;
     (before == "nodes" || before.ends_with("/nodes")).then(|| word(node))?
 }
@@ -350,6 +350,6 @@ fn is_own(address: &HostAddress) -> bool {
 }
 
 #[cfg(test)]
-mod run_tests;
+pub(crate) mod run_tests;
 #[cfg(test)]
 mod tests;

@@ -11,11 +11,11 @@ use tempfile::TempDir;
 use super::*;
 
 /// A folder that stands for a host's root.
-struct Host(TempDir);
+pub(crate) struct Host(pub(crate) TempDir);
 
 impl Host {
     /// A Debian with one network port.
-    fn debian() -> Host {
+    pub(crate) fn debian() -> Host {
         let host = Host(tempfile::tempdir().unwrap());
         host.file("etc/os-release", "NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nID=debian");
         host.file("etc/machine-id", "3d1219c7c4c5404aaa1f6d2a48adfda4\n");
@@ -29,18 +29,18 @@ impl Host {
         host
     }
 
-    fn file(&self, path: &str, text: &str) {
+    pub(crate) fn file(&self, path: &str, text: &str) {
         let path = self.0.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
-    fn program(&self, path: &str, text: &str) {
+    pub(crate) fn program(&self, path: &str, text: &str) {
         self.file(path, &format!("#!/bin/sh\n{text}\n"));
         fs::set_permissions(self.0.path().join(path), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    fn link(&self, path: &str, target: &str) {
+    pub(crate) fn link(&self, path: &str, target: &str) {
         let path = self.0.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         symlink(target, path).unwrap();
@@ -59,7 +59,7 @@ impl Host {
         self.file("proc/net/route", &format!("{head}{lines}"));
     }
 
-    fn not_root(&self) {
+    pub(crate) fn not_root(&self) {
         self.file("proc/self/status", "Name:\tsh\nUid:\t0\t1000\t0\t0\n");
     }
 
@@ -84,7 +84,12 @@ impl Host {
     }
 
     fn facts(&self, shell: &[&str]) -> HostFacts {
-        let script = format!("{{\n{}\n}} </dev/null\necho 'hostname\tended'", moved(SCRIPT, self.0.path()));
+        parse(&self.run(shell, SCRIPT))
+    }
+
+    /// What a script prints here; it must end well and leave the shell alive.
+    pub(crate) fn run(&self, shell: &[&str], script: &str) -> String {
+        let script = format!("{{\n{}\n}} </dev/null\necho ended", moved(script, self.0.path()));
         let mut child = Command::new(shell[0])
             .args(&shell[1..])
             .arg("-s")
@@ -99,8 +104,7 @@ impl Host {
         let output = child.wait_with_output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{shell:?}");
         let text = String::from_utf8(output.stdout).unwrap();
-        // The script ran to its end and left the shell alive.
-        parse(text.strip_suffix("hostname\tended\n").unwrap())
+        text.strip_suffix("ended\n").unwrap_or_else(|| panic!("{shell:?}: {text}")).to_owned()
     }
 }
 
@@ -121,15 +125,19 @@ fn moved(script: &str, root: &Path) -> String {
     out
 }
 
-/// The shells to try: `sh` always, `dash`, `bash` and `busybox` where they are.
-fn shells() -> Vec<Vec<&'static str>> {
+/// The shells to try: `sh` always; `dash`, `bash` and `busybox` where they are something else.
+pub(crate) fn shells() -> Vec<Vec<&'static str>> {
+    let path = |shell: &str| {
+        let found = Command::new("sh").args(["-c", "command -v \"$1\"", "sh", shell]).output().ok()?;
+        fs::canonicalize(String::from_utf8(found.stdout).ok()?.trim()).ok()
+    };
+    let sh = path("sh");
     let mut shells = vec![vec!["sh"]];
-    for shell in [&["dash"][..], &["bash"], &["bash", "--posix"], &["busybox", "sh"]] {
-        let found = Command::new(shell[0]).args(&shell[1..]).args(["-c", ":"]).stderr(Stdio::null()).status();
-        if found.is_ok_and(|status| status.success()) {
-            shells.push(shell.to_vec());
-        } else {
-            eprintln!("SKIPPED: {shell:?} is not installed, the facts script was not run with it");
+    for shell in [&["dash"][..], &["bash"], &["busybox", "sh"]] {
+        match path(shell[0]) {
+            None => eprintln!("SKIPPED: {} is not installed, no script was run with it", shell[0]),
+            found if found != sh => shells.push(shell.to_vec()),
+            Some(_) => {}
         }
     }
     shells
