@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
-use russh::keys::{Algorithm, Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
+use russh::keys::signature::Signer as _;
+use russh::keys::ssh_encoding::Encode as _;
+use russh::keys::ssh_key::private::KeypairData;
+use russh::keys::{Algorithm, Certificate, Error as KeyError, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use russh::{AgentAuthError, Signer};
 use tokio::net::UnixStream;
 
@@ -149,7 +152,8 @@ impl Login<'_> {
                 continue;
             }
             let user = self.hop.user.as_str();
-            let step = self.handle.authenticate_openssh_cert(user, Arc::clone(key), certificate);
+            let mut signer = Held(Arc::clone(key));
+            let step = self.handle.authenticate_certificate_with(user, certificate, hash, &mut signer);
             let result = self.budget.run(step).await?;
             if self.accepted(result.ok()) {
                 return Ok(true);
@@ -355,6 +359,28 @@ impl Signer for Bare<'_> {
     ) -> Result<Vec<u8>, AgentAuthError> {
         let bare = AgentIdentity::from(key.public_key().into_owned());
         self.0.sign_request(&bare, hash_alg, to_sign).await.map_err(AgentAuthError::from)
+    }
+}
+
+/// Signs for a certificate with a private key from a file. russh's own way knows only SHA-1 for RSA certificates.
+struct Held(Arc<PrivateKey>);
+
+impl Signer for Held {
+    type Error = AgentAuthError;
+
+    async fn auth_sign(
+        &mut self,
+        _: &AgentIdentity,
+        hash_alg: Option<HashAlg>,
+        mut to_sign: Vec<u8>,
+    ) -> Result<Vec<u8>, AgentAuthError> {
+        let signed = match self.0.key_data() {
+            KeypairData::Rsa(pair) => (pair, hash_alg).try_sign(&to_sign),
+            key => key.try_sign(&to_sign),
+        };
+        let signature = signed.map_err(|_| KeyError::InvalidSignature)?;
+        signature.encode_prefixed(&mut to_sign).map_err(KeyError::from)?;
+        Ok(to_sign)
     }
 }
 

@@ -13,6 +13,8 @@ mod remember;
 mod route;
 mod session;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 
