@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{Parser, Subcommand};
 
-use crate::commands::{discover, generate, init, status};
+use crate::commands::{discover, generate, init, setup_token, status};
 use crate::render::Format;
 use crate::ui::ColorWhen;
 
@@ -70,7 +70,7 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Init(init::InitArgs),
-    //SetupToken(setup_token::SetupTokenArgs),
+    SetupToken(setup_token::SetupTokenArgs),
     Discover(discover::DiscoverArgs),
     Status(status::StatusArgs),
     #[command(hide = true)]

@@ -133,7 +133,7 @@ fn prepare(global: &Global, command: &Command, ui: Ui) -> Result<Context, (Ui, a
 async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Init(args) => show(global, commands::init::run(ctx, &args).await?),
-        //Command::SetupToken(args) => show(global, commands::setup_token::run(ctx, &args).await?),
+        Command::SetupToken(args) => show(global, commands::setup_token::run(ctx, &args).await?),
         Command::Discover(args) => show(global, commands::discover::run(ctx, &args).await?),
         Command::Status(args) => show(global, commands::status::run(ctx, &args).await?),
         Command::Generate(_) => Ok(Exit::Done),

@@ -18,6 +18,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
 ];
 
+/// The one thing that is used from above: the proof that somebody agreed to a change. Only `ui` can make it.
+const PROOF: &str = "crate::ui::Confirmed";
+
 /// The home of each heavy crate: no other path may name it.
 const HOMES: &[(&str, &[&str])] = &[
     ("russh", &["src/transport/ssh"]),
@@ -73,7 +76,7 @@ fn arrows_go_down() {
             continue;
         };
         for (target, _) in MAY_USE.iter().filter(|(target, _)| *target != room && !allowed.contains(target)) {
-            for (line, code) in uses(&text.replace("crate::", "CRATE/"), &format!("CRATE/{target}")) {
+            for (line, code) in uses(&text.replace(PROOF, "").replace("crate::", "CRATE/"), &format!("CRATE/{target}")) {
                 wrong.push(format!("{path}:{}: `{room}` must not use `{target}`: {}", line + 1, code.trim()));
             }
         }

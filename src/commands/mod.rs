@@ -7,7 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod discover;
 pub(crate) mod generate;
 pub(crate) mod init;
-//pub(crate) mod setup_token;
+pub(crate) mod setup_token;
 pub(crate) mod status;
 
 use crate::config::Config;

@@ -6,7 +6,9 @@ pub(crate) mod discover;
 pub(crate) mod host_facts;
 pub(crate) mod observe;
 mod look;
+pub(crate) mod onboard;
 pub(crate) mod session;
+pub(crate) mod setup;
 pub(crate) mod trust;
 pub(crate) mod visit;
 
