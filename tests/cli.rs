@@ -1,1 +1,13 @@
-mod cli {}
+//! The one integration test binary: the real `ecobox` against the simulated fleet on loopback.
+//!
+//! A file per command in `cli/`; `layers` holds the sources to the direction of the architecture; `generated` compares
+//! what is committed with what the binary makes. Whole transcripts are snapshots: `INSTA_UPDATE=always cargo test`
+//! rewrites them.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up fails the test")]
+
+mod cli {
+    mod discover;
+    mod env;
+    mod status;
+}
+mod layers;

@@ -1,1 +1,100 @@
+//! Scripts on this machine itself, as on any other but without SSH.
 
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+
+use crate::model::id::Secret;
+use crate::transport::Error;
+use crate::transport::script::{Framed, Outputs, ScriptOutput, overdue};
+
+/// How this machine is called in messages.
+const PEER: &str = "this machine";
+
+/// Runs a POSIX sh script here, with the same framing and limits as over SSH.
+///
+/// Errors: `Local` if no shell starts, `Protocol` if the output is too long or cut off, `Timeout` at the deadline (the
+/// shell is killed then).
+pub(crate) async fn run_script(script: &str, deadline: Duration) -> Result<ScriptOutput, Error> {
+    run(&mut Command::new("sh"), script, deadline).await
+}
+
+/// What a command of the configuration prints: a secret, so it is kept nowhere else.
+///
+/// Errors: `Local` if it does not start or fails, `Timeout` at the deadline.
+pub(crate) async fn secret(command: &[String], deadline: Duration) -> Result<Secret, Error> {
+    let failed = |detail: String| Error::Local { peer: PEER.to_owned(), detail };
+    let Some((program, arguments)) = command.split_first() else { return Err(failed("an empty command".to_owned())) };
+    let mut process = Command::new(program);
+    process.args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
+    let output = tokio::time::timeout(deadline, process.output()).await.map_err(|_| overdue(PEER, deadline))?;
+    let output = output.map_err(|error| failed(format!("token_command `{program}` does not start: {error}")))?;
+    if !output.status.success() {
+        return Err(failed(format!("token_command `{program}` failed ({})", output.status)));
+    }
+    String::from_utf8(output.stdout).map(Secret::new).map_err(|_| failed("token_command printed no text".to_owned()))
+}
+
+/// This machine's own name.
+pub(crate) fn hostname() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+async fn run(command: &mut Command, script: &str, deadline: Duration) -> Result<ScriptOutput, Error> {
+    let begun = Instant::now();
+    let framed = Framed::new(script);
+    let unusable = |detail: String| Error::Protocol { peer: PEER.to_owned(), detail };
+    let result = tokio::time::timeout(deadline, converse(command, &framed)).await;
+    tracing::debug!(server = PEER, ms = begun.elapsed().as_millis(), "script ended");
+    let (outputs, status) = result.map_err(|_| overdue(PEER, deadline))??;
+    framed.parse(&outputs.stdout, &outputs.stderr, status).map_err(unusable)
+}
+
+/// Starts the shell, feeds it and collects what it says, until it has ended.
+async fn converse(command: &mut Command, framed: &Framed) -> Result<(Outputs, Option<i32>), Error> {
+    let failed = |what: &str, e: &std::io::Error| Error::Local {
+        peer: PEER.to_owned(),
+        detail: format!("cannot {what} sh: {e}"),
+    };
+    let command = command.arg("-s").kill_on_drop(true);
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|e| failed("start", &e))?;
+    let (Some(mut stdin), Some(mut stdout), Some(mut stderr)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Err(Error::Local { peer: PEER.to_owned(), detail: "sh has no pipes".to_owned() });
+    };
+    let feed = async move {
+        // A shell that ends early closes its stdin; what it said tells more than the broken pipe.
+        let _ = stdin.write_all(framed.stdin().as_bytes()).await;
+        Ok(())
+    };
+    let collect = async {
+        let mut outputs = Outputs::default();
+        let (mut out, mut err) = (vec![0; 16 << 10], vec![0; 4 << 10]);
+        let (mut out_open, mut err_open) = (true, true);
+        while (out_open || err_open) && !framed.complete(&outputs.stdout, &outputs.stderr) {
+            let kept = tokio::select! {
+                read = stdout.read(&mut out), if out_open => {
+                    let length = read.map_err(|e| failed("read from", &e))?;
+                    out_open = length > 0;
+                    outputs.stdout(&out[..length])
+                }
+                read = stderr.read(&mut err), if err_open => {
+                    let length = read.map_err(|e| failed("read from", &e))?;
+                    err_open = length > 0;
+                    outputs.stderr(&err[..length])
+                }
+            };
+            kept.map_err(|detail| Error::Protocol { peer: PEER.to_owned(), detail })?;
+        }
+        Ok(outputs)
+    };
+    let ((), outputs) = tokio::try_join!(feed, collect)?;
+    // After the end marks the shell only exits; a script's background job may keep the pipes open, but not the shell.
+    let status = child.wait().await.map_err(|e| failed("wait for", &e))?;
+    Ok((outputs, status.code()))
+}

@@ -8,6 +8,8 @@ pub(crate) mod ssh;
 
 use std::time::Duration;
 
+use crate::model::inventory::FailureKind;
+
 /// Why a connection could not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConnectFailure {
@@ -79,7 +81,22 @@ pub(crate) enum Error {
     /// The peer answered something that is no valid answer.
     #[error("{peer} sent an unusable answer: {detail}")]
     Protocol { peer: String, detail: String },
+    /// Something on this machine is in the way: an unreadable file, a missing program. Nothing was sent to the peer.
+    #[error("{peer}: {detail}")]
+    Local { peer: String, detail: String },
     /// The connection stood, and the answer did not come in time.
     #[error("{peer} did not answer within {} s ({doing})", after.as_secs_f32())]
     Timeout { peer: String, doing: &'static str, after: Duration },
+}
+
+impl Error {
+    /// The class of the failure.
+    pub(crate) fn kind(&self) -> FailureKind {
+        match self {
+            Error::Connect { .. } | Error::Timeout { .. } => FailureKind::Unreachable,
+            Error::UnknownHostKey { .. } | Error::Untrusted { .. } => FailureKind::Identity,
+            Error::Denied { .. } => FailureKind::Denied,
+            Error::Api { .. } | Error::Protocol { .. } | Error::Local { .. } => FailureKind::Failed,
+        }
+    }
 }

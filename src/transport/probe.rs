@@ -1,1 +1,125 @@
+//! TCP: does a port answer, and the connections for everything that speaks over TCP.
 
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{sleep_until, timeout};
+
+use crate::transport::{ConnectFailure, Error};
+
+/// How long a name may take to become addresses.
+pub(crate) const DNS_LIMIT: Duration = Duration::from_secs(3);
+/// How long a connection may take to stand.
+pub(crate) const TCP_LIMIT: Duration = Duration::from_secs(5);
+/// The next address is tried when the one before did not answer for so long (RFC 8305 recommends 250 ms).
+const STAGGER: Duration = Duration::from_millis(250);
+/// More addresses of one name are not tried.
+const MOST_ADDRESSES: usize = 8;
+
+/// What a port said.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Probe {
+    pub(crate) open: bool,
+    /// From the first packet to the connection, without the look-up of the name.
+    pub(crate) millis: Option<f64>,
+    /// Why it is not open.
+    pub(crate) failure: Option<ConnectFailure>,
+}
+
+/// Tries whether a TCP port answers, at any address of the name, and closes the connection again.
+pub(crate) async fn tcp(host: &str, port: u16, deadline: Duration) -> Probe {
+    match race(host, port, deadline).await {
+        Ok((_, took)) => Probe { open: true, millis: Some(took.as_secs_f64() * 1000.0), failure: None },
+        Err((failure, _)) => Probe { open: false, millis: None, failure: Some(failure) },
+    }
+}
+
+/// A TCP connection without Nagle's algorithm, to the first address of the name that answers. Every error is `Connect`.
+pub(crate) async fn dial(host: &str, port: u16, deadline: Duration) -> Result<TcpStream, Error> {
+    let fail = |failure, source| Error::Connect { peer: peer(host, port), failure, source };
+    let (stream, took) = race(host, port, deadline).await.map_err(|(failure, source)| fail(failure, source))?;
+    stream.set_nodelay(true).map_err(|e| fail(ConnectFailure::of(&e), Some(e)))?;
+    tracing::debug!(peer = peer(host, port), ms = took.as_millis(), "connected");
+    Ok(stream)
+}
+
+/// `host:port`, with brackets around an IPv6 address.
+pub(crate) fn peer(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+type Failure = (ConnectFailure, Option<std::io::Error>);
+
+async fn race(host: &str, port: u16, deadline: Duration) -> Result<(TcpStream, Duration), Failure> {
+    let name = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let found = timeout(DNS_LIMIT.min(deadline), lookup_host((name, port))).await;
+    let addresses = match found {
+        Ok(Ok(addresses)) => interleave(addresses.collect()),
+        Ok(Err(e)) => return Err((ConnectFailure::Resolve, Some(e))),
+        Err(_) => return Err((ConnectFailure::Resolve, None)),
+    };
+    first_of(addresses, tokio::time::Instant::now() + deadline).await
+}
+
+/// Connects to the addresses, each a moment after the one before, and keeps the first connection.
+async fn first_of(addresses: Vec<SocketAddr>, until: tokio::time::Instant) -> Result<(TcpStream, Duration), Failure> {
+    let mut waiting = addresses.into_iter();
+    let mut trying = FuturesUnordered::new();
+    let mut worst: Option<Failure> = None;
+    loop {
+        if let Some(address) = waiting.next() {
+            trying.push(async move {
+                let begun = Instant::now();
+                TcpStream::connect(address).await.map(|stream| (stream, begun.elapsed()))
+            });
+        }
+        let next = tokio::time::Instant::now() + STAGGER;
+        let more = waiting.len() > 0;
+        let ended = tokio::select! {
+            ended = trying.next() => ended,
+            () = sleep_until(until) => return Err(worst.unwrap_or((ConnectFailure::Timeout, None))),
+            () = sleep_until(next), if more => continue,
+        };
+        match ended {
+            Some(Ok(connected)) => return Ok(connected),
+            Some(Err(e)) => {
+                let failure = ConnectFailure::of(&e);
+                if worst.as_ref().is_none_or(|(known, _)| telling(failure) > telling(*known)) {
+                    worst = Some((failure, Some(e)));
+                }
+            }
+            None if more => {}
+            None => return Err(worst.unwrap_or((ConnectFailure::Resolve, None))),
+        }
+    }
+}
+
+/// Which of several addresses' failures says most about the host.
+fn telling(failure: ConnectFailure) -> u8 {
+    match failure {
+        ConnectFailure::Refused => 4,
+        ConnectFailure::Closed => 3,
+        ConnectFailure::Timeout => 2,
+        ConnectFailure::Unreachable => 1,
+        ConnectFailure::Resolve | ConnectFailure::Other => 0,
+    }
+}
+
+/// The families in turn, beginning with the one that the resolver prefers, so that one broken family costs one wait.
+fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (preferred, other): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|a| a.is_ipv6() == first_is_v6);
+    let (mut preferred, mut other) = (preferred.into_iter(), other.into_iter());
+    let mut mixed = Vec::new();
+    loop {
+        let pair = [preferred.next(), other.next()];
+        if pair.iter().all(Option::is_none) || mixed.len() >= MOST_ADDRESSES {
+            mixed.truncate(MOST_ADDRESSES);
+            return mixed;
+        }
+        mixed.extend(pair.into_iter().flatten());
+    }
+}

@@ -1,0 +1,379 @@
+//! `ecobox init`: makes or extends the configuration, then visits every server and keeps what it learned.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::commands::{Context, Outcome};
+use crate::config::{self, Config, NewServer, ServerConfig};
+use crate::error::{Exit, Failure};
+use crate::fleet::Fleet;
+use crate::fleet::visit::Visit;
+use crate::model::facts::{HostFacts, Nic, Privilege, Product};
+use crate::model::id::ServerId;
+use crate::model::inventory::FailureKind;
+use crate::render::value::Value;
+use crate::render::{Column, Report};
+use crate::transport::ssh::{HostKeyPolicy, aliases};
+use crate::ui::Ui;
+
+/// Make the configuration and look at every server in it
+///
+/// Servers come from `--host`, from `~/.ssh/config`, or are asked for on a terminal; an existing configuration is
+/// extended and its comments stay. Then every server is visited over SSH: what it is, how it can be woken and put to
+/// sleep, whether commands can run as root. Run it again to refresh.
+#[derive(Debug, clap::Args)]
+pub(crate) struct InitArgs {
+    /// Add this host (can be repeated)
+    #[arg(long = "host", value_name = "[USER@]HOST[:PORT]", value_parser = host)]
+    hosts: Vec<NewHost>,
+    /// Add the hosts named in ~/.ssh/config, after showing them
+    #[arg(long)]
+    from_ssh_config: bool,
+    /// Add this machine itself
+    #[arg(long)]
+    local: bool,
+    /// Trust host keys that are not known yet, without asking; a changed key is never accepted
+    #[arg(long)]
+    accept_new: bool,
+    /// Answer yes to the preview of `--from-ssh-config`
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// A host as typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct NewHost {
+    user: Option<String>,
+    host: String,
+    port: Option<u16>,
+}
+
+/// What every server is.
+#[derive(Debug, Serialize)]
+pub(crate) struct InitReport {
+    config: PathBuf,
+    /// Ids of the servers that this run added.
+    added: Vec<String>,
+    servers: Vec<Row>,
+}
+
+/// One server.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
+    id: ServerId,
+    hostname: String,
+    facts: Option<HostFacts>,
+    host_key: Option<String>,
+    took_seconds: f64,
+    failure: Option<FailureKind>,
+    error: Option<String>,
+}
+
+/// Writes the configuration, visits, keeps the facts, reports.
+///
+/// # Errors
+/// Nothing to add and no configuration; a configuration that cannot be written; an unusable state file.
+pub(crate) async fn run(ctx: &Context, args: &InitArgs) -> anyhow::Result<Outcome<InitReport>> {
+    let new = wanted(ctx, args)?;
+    let added: Vec<String> = new.iter().map(|server| server.id.clone()).collect();
+    let config = if new.is_empty() { None } else { Some(extend(&ctx.config, &new)?) };
+    for id in &added {
+        ctx.ui.status(&format!("added {id} to {}", ctx.config.path.display()));
+    }
+    let config = config.as_ref().unwrap_or(&ctx.config);
+    let fleet = Fleet::open(config, &ctx.state, &ctx.ui, ctx.limits)?;
+    let servers: Vec<&ServerConfig> = fleet.hosts().collect();
+    let policy = match (args.accept_new, ctx.ui.is_interactive()) {
+        (true, _) => HostKeyPolicy::AcceptNew,
+        (false, true) => HostKeyPolicy::Ask,
+        (false, false) => HostKeyPolicy::Refuse,
+    };
+    let visits = fleet.visit(&servers, policy).await?;
+    fleet.close().await;
+    let rows: Vec<Row> = visits.into_iter().zip(&servers).map(|(visit, server)| row(visit, server)).collect();
+    for row in &rows {
+        if let Some(error) = &row.error {
+            ctx.ui.warning(error);
+        }
+    }
+    if !args.accept_new && rows.iter().any(|row| row.error.as_ref().is_some_and(|e| e.contains("is not known"))) {
+        ctx.ui.hint("run `ecobox init --accept-new` to trust keys that are not known yet, or `ssh` to the host once");
+    }
+    let succeeded = rows.iter().filter(|row| row.failure.is_none()).count();
+    let exit = Exit::of_many(succeeded, rows.iter().filter_map(|row| row.failure).map(Exit::from));
+    Ok(Outcome { report: InitReport { config: config.path.clone(), added, servers: rows }, exit })
+}
+
+/// The servers to add: as typed, as listed in `ssh_config`, or as answered.
+fn wanted(ctx: &Context, args: &InitArgs) -> anyhow::Result<Vec<NewServer>> {
+    let mut taken: Vec<ServerId> = ctx.config.servers.iter().map(|server| server.id.clone()).collect();
+    let mut new = Vec::new();
+    for host in &args.hosts {
+        new.extend(host.server(&ctx.config, &mut taken));
+    }
+    if args.local && !ctx.config.servers.iter().any(|server| server.access == config::Access::Local) {
+        let name = crate::transport::local::hostname().unwrap_or_else(|| "local".to_owned());
+        let id = take(&name, &mut taken);
+        new.push(NewServer { id, local: true, ..NewServer::default() });
+    }
+    if args.from_ssh_config {
+        new.extend(from_ssh_config(ctx, args, &mut taken)?);
+    }
+    let anything = !args.hosts.is_empty() || args.local || args.from_ssh_config || !ctx.config.servers.is_empty();
+    if !anything {
+        if !ctx.ui.is_interactive() {
+            return Err(Failure::new(Exit::Usage, "no host is named, and there is no configuration yet")
+                .hint("run `ecobox init --host root@pve1.lan`, or `ecobox init --from-ssh-config`")
+                .into());
+        }
+        new.extend(asked(&ctx.ui, &ctx.config, &mut taken));
+        if new.is_empty() {
+            return Err(Failure::new(Exit::Refused, "no host was named").into());
+        }
+    }
+    Ok(new)
+}
+
+impl NewHost {
+    /// `None` where it is configured already.
+    fn server(&self, config: &Config, taken: &mut Vec<ServerId>) -> Option<NewServer> {
+        let there = |server: &&ServerConfig| {
+            server.hostname == self.host && (self.port.is_none() || server.ssh_port == self.port)
+        };
+        if config.servers.iter().any(|server| there(&server)) {
+            return None;
+        }
+        Some(NewServer {
+            id: take(&self.host, taken),
+            hostname: self.host.clone(),
+            ssh_user: self.user.clone(),
+            ssh_port: self.port,
+            ..NewServer::default()
+        })
+    }
+}
+
+/// An id for a new server, taken at once.
+fn take(name: &str, taken: &mut Vec<ServerId>) -> String {
+    let id = config::suggest_id(name, taken);
+    taken.extend(id.parse());
+    id
+}
+
+/// The hosts of `~/.ssh/config`, shown first.
+fn from_ssh_config(ctx: &Context, args: &InitArgs, taken: &mut Vec<ServerId>) -> anyhow::Result<Vec<NewServer>> {
+    let names = aliases(&crate::fleet::session::source(&ctx.config));
+    let known = |name: &String| ctx.config.servers.iter().any(|server| server.hostname == *name);
+    let names: Vec<String> = names.into_iter().filter(|name| !known(name)).collect();
+    if names.is_empty() {
+        ctx.ui.status("ssh_config names no host that is not configured already");
+        return Ok(Vec::new());
+    }
+    ctx.ui.status(&format!("to be added from ssh_config: {}", names.join(", ")));
+    ctx.ui.confirm(&format!("add these {} hosts?", names.len()), args.yes)?;
+    // Only the alias is kept: `ssh -G` knows the rest, today and when it changes.
+    let server = |name: String| NewServer { id: take(&name, taken), hostname: name, ..NewServer::default() };
+    Ok(names.into_iter().map(server).collect())
+}
+
+fn asked(ui: &Ui, config: &Config, taken: &mut Vec<ServerId>) -> Vec<NewServer> {
+    ui.status(&format!("{} will be made; hosts as user@host or user@host:port, an empty line ends", config.path.display()));
+    let mut new = Vec::new();
+    while let Some(line) = ui.ask_line("host:") {
+        match host(&line) {
+            Ok(host) => new.extend(host.server(config, taken)),
+            Err(why) => ui.warning(&why),
+        }
+    }
+    new
+}
+
+fn extend(config: &Config, new: &[NewServer]) -> anyhow::Result<Config> {
+    let text = match config::read_text(&config.path) {
+        Err(config::ConfigError::NotFound { .. }) => String::new(),
+        text => text?,
+    };
+    let text = config::add_servers(&text, new).map_err(|error| error.in_file(&config.path))?;
+    config::write_atomically(&config.path, &text)?;
+    Ok(config::load(&config.path)?)
+}
+
+/// Reads `[user@]host[:port]`; an IPv6 address stands in brackets where a port follows.
+fn host(text: &str) -> Result<NewHost, String> {
+    let bad = |why: &str| Err(format!("{}: {why}", crate::model::text::quoted(text)));
+    let (user, rest) = match text.rsplit_once('@') {
+        Some((user, rest)) => (Some(user.to_owned()), rest),
+        None => (None, text),
+    };
+    let (host, port) = if let Some(inner) = rest.strip_prefix('[') {
+        match inner.split_once(']') {
+            Some((host, "")) => (host, None),
+            Some((host, port)) => (host, Some(port.trim_start_matches(':'))),
+            None => return bad("a `]` is missing"),
+        }
+    } else if rest.matches(':').count() == 1 {
+        rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port)))
+    } else {
+        (rest, None)
+    };
+    let port = match port.map(str::parse::<u16>) {
+        None => None,
+        Some(Ok(port)) if port > 0 => Some(port),
+        Some(_) => return bad("the port is no number from 1 to 65535"),
+    };
+    if host.is_empty() || user.as_deref() == Some("") {
+        return bad("expected user@host or user@host:port");
+    }
+    Ok(NewHost { user, host: host.to_owned(), port })
+}
+
+fn row(visit: Visit, server: &ServerConfig) -> Row {
+    let Visit { server: id, host_key, took, facts } = visit;
+    let (facts, failed) = match facts {
+        None => (None, None),
+        Some(Ok(facts)) => (Some(facts), None),
+        Some(Err(error)) => (None, Some(error)),
+    };
+    Row {
+        hostname: server.hostname.clone(),
+        facts,
+        host_key,
+        took_seconds: took.as_secs_f64(),
+        failure: failed.as_ref().map(crate::transport::Error::kind),
+        error: failed.map(|error| format!("{id}: {error}")),
+        id,
+    }
+}
+
+const COLUMNS: &[Column] = &[
+    Column::new("SERVER", 2),
+    Column::new("IS", 1),
+    Column::new("NODE", 3),
+    Column::new("QUORUM", 5),
+    Column::new("ROOT", 4),
+    Column::new("MAC", 3),
+    Column::new("WAKE-ON-LAN", 4),
+    Column::new("SLEEP", 4),
+    Column::wide("OS"),
+    Column::wide("HOST KEY"),
+    Column::wide("ERROR"),
+];
+
+impl Report for InitReport {
+    const SCHEMA: &'static str = "ecobox.init/1";
+    type Item = Row;
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn items(&self) -> &[Row] {
+        &self.servers
+    }
+
+    fn cells(&self, row: &Row) -> Vec<Value> {
+        let facts = row.facts.as_ref();
+        let pve = facts.and_then(HostFacts::pve);
+        let nic = facts.and_then(HostFacts::wake_nic);
+        vec![
+            Value::text(row.id.as_str()),
+            Value::maybe(product(row).as_deref()),
+            Value::maybe(pve.and_then(|pve| pve.node.as_ref()).map(|node| node.as_str())),
+            Value::of(pve.and_then(|pve| pve.quorate), |quorate| Value::text(if quorate { "yes" } else { "no" })),
+            Value::of(facts.map(|facts| facts.privilege).and_then(privilege), Value::text),
+            Value::maybe(nic.map(|nic| nic.mac.as_str())),
+            Value::of(nic.and_then(wake), Value::text),
+            Value::maybe(facts.map(sleep).as_deref()),
+            Value::maybe(facts.and_then(|facts| facts.os.as_deref())),
+            Value::maybe(row.host_key.as_deref()),
+            Value::maybe(row.error.as_deref()),
+        ]
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let pve = self.servers.iter().any(|row| row.facts.as_ref().is_some_and(|facts| facts.pve().is_some()));
+        if pve { vec!["next: `ecobox setup-token`".to_owned()] } else { Vec::new() }
+    }
+}
+
+/// What a server is, in a few words.
+fn product(row: &Row) -> Option<String> {
+    let Some(facts) = &row.facts else {
+        return Some(match row.failure {
+            None => "not visited (API only)".to_owned(),
+            Some(FailureKind::Unreachable) => "unreachable".to_owned(),
+            Some(FailureKind::Identity) => "host key not trusted".to_owned(),
+            Some(FailureKind::Denied) => "login refused".to_owned(),
+            Some(FailureKind::Failed) => "no usable answer".to_owned(),
+        });
+    };
+    let versioned = |name: &str, version: Option<&String>| {
+        version.map_or_else(|| name.to_owned(), |version| format!("{name} {version}"))
+    };
+    match &facts.product {
+        Product::Pve(pve) => {
+            let name = versioned("Proxmox VE", pve.version.as_ref());
+            Some(if pve.pmxcfs { name } else { format!("{name}, pmxcfs down") })
+        }
+        Product::OtherProxmox { product, version } => Some(versioned(product, version.as_ref())),
+        Product::Linux => Some(facts.os.clone().unwrap_or_else(|| "Linux".to_owned())),
+        Product::Other { system } => Some(system.clone()),
+        Product::Unknown => None,
+    }
+}
+
+fn privilege(privilege: Privilege) -> Option<&'static str> {
+    match privilege {
+        Privilege::Root => Some("root"),
+        Privilege::Sudo => Some("sudo"),
+        Privilege::Denied => Some("denied"),
+        Privilege::Nosudo => Some("no sudo"),
+        Privilege::Unknown => None,
+    }
+}
+
+fn wake(nic: &Nic) -> Option<&'static str> {
+    match (nic.wol_armed, nic.wol_supported) {
+        (Some(true), _) => Some("armed"),
+        (Some(false), Some(false)) => Some("unsupported"),
+        (Some(false), _) => Some("not armed"),
+        (None, _) => None,
+    }
+}
+
+fn sleep(facts: &HostFacts) -> String {
+    let sleep = &facts.sleep;
+    let mut can = Vec::new();
+    can.extend((sleep.suspend == Some(true)).then_some("suspend"));
+    can.extend((sleep.hibernate == Some(true)).then_some("hibernate"));
+    if can.is_empty() && sleep.suspend == Some(false) {
+        can.push("none");
+    }
+    can.extend((sleep.masked == Some(true)).then_some("masked"));
+    can.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_read_as_typed() {
+        let new = |user: Option<&str>, host: &str, port| NewHost { user: user.map(str::to_owned), host: host.into(), port };
+        for (text, want) in [
+            ("pve1", Some(new(None, "pve1", None))),
+            ("root@pve1.lan:2222", Some(new(Some("root"), "pve1.lan", Some(2222)))),
+            ("fd00::1", Some(new(None, "fd00::1", None))),
+            ("root@[fd00::1]:22", Some(new(Some("root"), "fd00::1", Some(22)))),
+            ("[fd00::1]", Some(new(None, "fd00::1", None))),
+            ("", None),
+            ("@pve1", None),
+            ("pve1:0", None),
+            ("pve1:x", None),
+            ("[fd00::1", None),
+        ] {
+            assert_eq!(host(text).ok(), want, "{text}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! `ecobox status`: every server, hosts with their guests under them.
+
+use std::collections::HashMap;
+
+use clap_complete::engine::ArgValueCompleter;
+use jiff::Timestamp;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use crate::commands::{Context, Outcome, complete};
+use crate::error::Exit;
+use crate::fleet::Fleet;
+use crate::model::inventory::{Failed, Inventory, Server, ServiceCheck};
+use crate::model::select::{self, Candidate};
+use crate::render::value::{Value, rfc3339};
+use crate::render::{Column, Report};
+
+/// Show the state of every host, guest and plain server
+///
+/// Guests come from the Proxmox VE API, one request for a whole cluster. Services are asked by a TCP connection, a
+/// guest's only while it runs. A host that does not answer is listed with the reason, and the exit status is 8.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusArgs {
+    /// Only these: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `!` excludes
+    #[arg(value_name = "TARGET", add = ArgValueCompleter::new(complete::target))]
+    targets: Vec<String>,
+    /// Ask no one: show what the last run saw
+    #[arg(long)]
+    cached: bool,
+}
+
+/// The states of all servers that were asked for.
+#[derive(Debug, Serialize)]
+pub(crate) struct StatusReport {
+    #[serde(serialize_with = "stamp")]
+    generated_at: Timestamp,
+    servers: Vec<Row>,
+    /// Whom we could not ask, and why.
+    failures: Vec<Failed>,
+}
+
+/// One server, with its place in the tree.
+#[derive(Debug)]
+pub(crate) struct Row {
+    server: Server,
+    depth: usize,
+    now: Timestamp,
+}
+
+/// Observes the fleet, selects, and reports.
+///
+/// # Errors
+/// No such target; an unusable state file.
+pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outcome<StatusReport>> {
+    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
+    let inventory = if args.cached {
+        fleet.remembered()?
+    } else {
+        let _progress = ctx.ui.progress(format!("asking {} hosts", fleet.hosts().count()));
+        let inventory = fleet.inventory().await?;
+        fleet.close().await;
+        inventory
+    };
+    for notice in fleet.notices.take() {
+        ctx.ui.status(&notice);
+    }
+    let inventory = selected(inventory, &args.targets)?;
+    for failed in &inventory.failures {
+        ctx.ui.warning(&failed.message);
+    }
+    let healthy = inventory.servers.iter().filter(|server| server.vmid.is_none() && !server.is_alarming()).count();
+    let exit = Exit::of_many(healthy, inventory.failures.iter().map(|failed| failed.kind.into()));
+    let now = fleet.now();
+    let depths = inventory.depths();
+    let servers = inventory.servers.into_iter().zip(depths).map(|(server, depth)| Row { server, depth, now }).collect();
+    Ok(Outcome { report: StatusReport { generated_at: now, servers, failures: inventory.failures }, exit })
+}
+
+/// What the words on the command line name, with the failures that concern it.
+fn selected(mut inventory: Inventory, words: &[String]) -> anyhow::Result<Inventory> {
+    if words.is_empty() {
+        return Ok(inventory);
+    }
+    let candidates: Vec<Candidate<'_>> = inventory.servers.iter().map(candidate).collect();
+    let chosen = select::select(words, &candidates)?;
+    let mut keep = vec![false; inventory.servers.len()];
+    for i in chosen {
+        keep[i] = true;
+    }
+    let parents: HashMap<_, _> = inventory.servers.iter().map(|s| (s.id.clone(), s.parent.clone())).collect();
+    let mut keep = keep.into_iter();
+    inventory.servers.retain(|_| keep.next() == Some(true));
+    // A guest's own failure is its host's.
+    let concerned: Vec<_> = inventory
+        .servers
+        .iter()
+        .flat_map(|server| [Some(server.id.clone()), parents.get(&server.id).cloned().flatten()])
+        .flatten()
+        .collect();
+    inventory.failures.retain(|failed| concerned.contains(&failed.server));
+    Ok(inventory)
+}
+
+fn candidate(server: &Server) -> Candidate<'_> {
+    Candidate {
+        id: &server.id,
+        kind: server.kind,
+        name: &server.name,
+        vmid: server.vmid,
+        parent: server.parent.as_ref(),
+        node: server.node.as_ref(),
+        pool: server.pool.as_deref(),
+        tags: &server.tags,
+        hostname: server.hostname.as_deref().unwrap_or_default(),
+    }
+}
+
+const COLUMNS: &[Column] = &[
+    Column::new("NAME", 3),
+    Column::new("STATE", 0),
+    Column::new("KIND", 5),
+    Column::new("NODE", 6),
+    Column::new("ADDRESS", 4),
+    Column::new("CPU", 0),
+    Column::new("MEMORY", 2),
+    Column::new("UPTIME", 2),
+    Column::new("SERVICES", 7),
+    Column::new("SEEN", 2),
+    Column::new("BY", 1),
+    Column::wide("ID"),
+    Column::wide("LAST SEEN"),
+    Column::wide("TAGS"),
+    Column::wide("POOL"),
+    Column::wide("LOCK"),
+    Column::wide("HA"),
+    Column::wide("ADDRESSES"),
+    Column::wide("REASON"),
+];
+
+impl Report for StatusReport {
+    const SCHEMA: &'static str = "ecobox.status/1";
+    type Item = Row;
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn items(&self) -> &[Row] {
+        &self.servers
+    }
+
+    fn cells(&self, row: &Row) -> Vec<Value> {
+        let server = &row.server;
+        let seen = &server.seen;
+        let list = |words: &[String]| Value::maybe(Some(words.join(",").as_str()));
+        let addresses: Vec<String> = server.addresses.iter().map(|address| address.ip.to_string()).collect();
+        vec![
+            Value::Name { depth: row.depth, text: server.name.clone() },
+            Value::State(seen.state),
+            Value::text(server.kind.as_str()),
+            Value::maybe(server.node.as_ref().map(|node| node.as_str())),
+            Value::maybe(server.hostname.as_deref()),
+            Value::of(seen.usage.cpu_percent, Value::Percent),
+            match (seen.usage.memory_bytes, seen.usage.memory_max_bytes) {
+                (Some(used), Some(of)) => Value::Share { used, of },
+                _ => Value::Unknown,
+            },
+            Value::of(seen.usage.uptime_seconds, Value::Seconds),
+            Value::maybe(Some(services(&seen.checks).as_str())),
+            Value::of(seen.at, Value::Time),
+            Value::text(seen.source.as_str()),
+            Value::text(server.id.as_str()),
+            Value::of(seen.last_seen, Value::Time),
+            list(&server.tags),
+            Value::maybe(server.pool.as_deref()),
+            Value::maybe(server.lock.as_deref()),
+            Value::maybe(server.ha_state.as_deref()),
+            list(&addresses),
+            Value::maybe(seen.reason.as_deref().or(seen.raw_status.as_deref())),
+        ]
+    }
+
+    fn notes(&self) -> Vec<String> {
+        if self.servers.is_empty() {
+            return vec!["no servers are configured; run `ecobox init --host user@host`".to_owned()];
+        }
+        Vec::new()
+    }
+}
+
+/// `https 3ms, smb closed`
+fn services(checks: &[ServiceCheck]) -> String {
+    let one = |check: &ServiceCheck| match (check.open, check.response_seconds) {
+        (Some(true), Some(seconds)) if seconds < 0.001 => format!("{} <1ms", check.name),
+        (Some(true), Some(seconds)) => format!("{} {:.0}ms", check.name, seconds * 1000.0),
+        (Some(true), None) => format!("{} open", check.name),
+        (Some(false), _) => format!("{} closed", check.name),
+        (None, _) => format!("{} -", check.name),
+    };
+    checks.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn stamp<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*at))
+}
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let server = &self.server;
+        let seen = &server.seen;
+        let age = seen.at.map(|at| self.now.duration_since(at).as_secs().max(0));
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &server.id)?;
+        map.serialize_entry("name", &server.name)?;
+        map.serialize_entry("kind", server.kind.as_str())?;
+        map.serialize_entry("state", seen.state.as_str())?;
+        map.serialize_entry("raw_status", &seen.raw_status)?;
+        map.serialize_entry("parent", &server.parent)?;
+        map.serialize_entry("node", &server.node)?;
+        map.serialize_entry("vmid", &server.vmid)?;
+        map.serialize_entry("address", &server.hostname)?;
+        map.serialize_entry("addresses", &server.addresses)?;
+        map.serialize_entry("cpu_percent", &seen.usage.cpu_percent)?;
+        map.serialize_entry("cpus", &seen.usage.cpus)?;
+        map.serialize_entry("memory_bytes", &seen.usage.memory_bytes)?;
+        map.serialize_entry("memory_max_bytes", &seen.usage.memory_max_bytes)?;
+        map.serialize_entry("uptime_seconds", &seen.usage.uptime_seconds)?;
+        map.serialize_entry("services", &seen.checks)?;
+        map.serialize_entry("tags", &server.tags)?;
+        map.serialize_entry("pool", &server.pool)?;
+        map.serialize_entry("lock", &server.lock)?;
+        map.serialize_entry("ha_state", &server.ha_state)?;
+        map.serialize_entry("expected", &server.expected)?;
+        map.serialize_entry("origin", server.origin.as_str())?;
+        map.serialize_entry("source", seen.source.as_str())?;
+        map.serialize_entry("observed_at", &seen.at.map(rfc3339))?;
+        map.serialize_entry("age_seconds", &age)?;
+        map.serialize_entry("last_seen", &seen.last_seen.map(rfc3339))?;
+        map.serialize_entry("reason", &seen.reason)?;
+        map.end()
+    }
+}

@@ -1,0 +1,241 @@
+//! The inventory: all servers as they were observed, and who failed and why.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
+use crate::model::power::PowerState;
+use crate::model::server::{Address, Expected, ServerKey, ServerKind, Service, ServiceType};
+use crate::model::usage::{Source, Usage};
+
+/// One server, and what was seen of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Server {
+    pub(crate) id: ServerId,
+    pub(crate) name: String,
+    pub(crate) kind: ServerKind,
+    pub(crate) parent: Option<ServerId>,
+    pub(crate) cluster: Option<ClusterId>,
+    /// The node that it is, or that it runs on.
+    pub(crate) node: Option<NodeName>,
+    pub(crate) vmid: Option<VmId>,
+    /// What one dials: configured, else the best known address.
+    pub(crate) hostname: Option<String>,
+    pub(crate) addresses: Vec<Address>,
+    pub(crate) services: Vec<Service>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) pool: Option<String>,
+    pub(crate) lock: Option<String>,
+    pub(crate) ha_state: Option<String>,
+    pub(crate) expected: Expected,
+    /// Who named it: the configuration or the API.
+    pub(crate) origin: Source,
+    pub(crate) seen: Observation,
+}
+
+impl Server {
+    /// The lasting identity: a guest's is its cluster and number, whatever node it runs on.
+    pub(crate) fn key(&self) -> ServerKey {
+        match (&self.cluster, self.vmid) {
+            (Some(cluster), Some(vmid)) => ServerKey::of_guest(cluster, vmid),
+            _ => ServerKey::of_server(&self.id),
+        }
+    }
+
+    /// Whether its state is worth an alarm: it should be on (or asleep) and is not.
+    pub(crate) fn is_alarming(&self) -> bool {
+        match (self.expected, self.seen.state) {
+            (Expected::Any, _) | (_, PowerState::Online | PowerState::Running) => false,
+            (Expected::Asleep, state) => state == PowerState::Unknown,
+            // A guest that is off is as its owner left it, unless the configuration says otherwise.
+            (Expected::On, PowerState::Asleep) => false,
+            (Expected::On, _) => true,
+        }
+    }
+}
+
+/// What was seen of a server, by whom and when.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Observation {
+    pub(crate) state: PowerState,
+    /// PVE's own word, where it says more than the state.
+    pub(crate) raw_status: Option<String>,
+    pub(crate) source: Source,
+    /// When the source saw it.
+    pub(crate) at: Option<Timestamp>,
+    /// When it was last seen in a state other than unknown or offline.
+    pub(crate) last_seen: Option<Timestamp>,
+    pub(crate) usage: Usage,
+    pub(crate) checks: Vec<ServiceCheck>,
+    /// Why the state is what it is, where that is not plain.
+    pub(crate) reason: Option<String>,
+}
+
+impl Observation {
+    /// Nobody was asked, nobody answered.
+    pub(crate) fn unknown(source: Source) -> Observation {
+        Observation {
+            state: PowerState::Unknown,
+            raw_status: None,
+            source,
+            at: None,
+            last_seen: None,
+            usage: Usage::default(),
+            checks: Vec::new(),
+            reason: None,
+        }
+    }
+}
+
+/// The answer of a service.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct ServiceCheck {
+    pub(crate) name: String,
+    pub(crate) port: u16,
+    #[serde(rename = "type")]
+    pub(crate) kind: ServiceType,
+    /// Whether the port accepted a connection; `None`: it was not asked.
+    pub(crate) open: Option<bool>,
+    /// From the first packet to the accepted connection.
+    pub(crate) response_seconds: Option<f64>,
+    /// Why it is not open.
+    pub(crate) error: Option<String>,
+}
+
+/// The class of a failure; each has an exit status of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FailureKind {
+    /// Not reached, or no answer in time.
+    Unreachable,
+    /// An SSH host key, a certificate or a guest that is not the one it should be.
+    Identity,
+    /// Credentials rejected, or a privilege is missing.
+    Denied,
+    /// Any other.
+    Failed,
+}
+
+/// Whom we could not ask, and why.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Failed {
+    pub(crate) server: ServerId,
+    pub(crate) kind: FailureKind,
+    pub(crate) message: String,
+}
+
+/// All servers, in a stable order: as configured, each host followed by its guests by number.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Inventory {
+    pub(crate) servers: Vec<Server>,
+    pub(crate) failures: Vec<Failed>,
+}
+
+impl Inventory {
+    /// Sorts: the configuration's order for what has no parent, children under their parents, guests by number.
+    pub(crate) fn sort(&mut self) {
+        let rank: HashMap<ServerId, usize> = self.servers.iter().enumerate().map(|(i, s)| (s.id.clone(), i)).collect();
+        let path = |server: &Server| {
+            let mut path = vec![(server.vmid, rank[&server.id])];
+            let mut parent = server.parent.clone();
+            while let Some(i) = parent.and_then(|id| rank.get(&id).copied()) {
+                path.push((self.servers[i].vmid, i));
+                parent = self.servers[i].parent.clone();
+                if path.len() > self.servers.len() {
+                    break;
+                }
+            }
+            path.reverse();
+            path
+        };
+        let mut keyed: Vec<_> = self.servers.iter().map(&path).zip(0..).collect();
+        keyed.sort();
+        let mut slots: Vec<Option<Server>> = std::mem::take(&mut self.servers).into_iter().map(Some).collect();
+        self.servers = keyed.into_iter().filter_map(|(_, i): (_, usize)| slots[i].take()).collect();
+    }
+
+    /// How deep each server stands under its parents.
+    pub(crate) fn depths(&self) -> Vec<usize> {
+        let mut known: HashMap<&ServerId, usize> = HashMap::new();
+        let mut depths = Vec::with_capacity(self.servers.len());
+        for server in &self.servers {
+            let depth = server.parent.as_ref().and_then(|parent| known.get(parent)).map_or(0, |depth| depth + 1);
+            known.insert(&server.id, depth);
+            depths.push(depth);
+        }
+        depths
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A server with nothing but a name, for tables.
+    pub(crate) fn server(id: &str, parent: Option<&str>, vmid: Option<u32>) -> Server {
+        Server {
+            id: id.parse().unwrap(),
+            name: id.to_owned(),
+            kind: if vmid.is_some() { ServerKind::Qemu } else { ServerKind::Linux },
+            parent: parent.map(|p| p.parse().unwrap()),
+            cluster: None,
+            node: None,
+            vmid: vmid.map(|n| VmId::try_from(n).unwrap()),
+            hostname: None,
+            addresses: Vec::new(),
+            services: Vec::new(),
+            tags: Vec::new(),
+            pool: None,
+            lock: None,
+            ha_state: None,
+            expected: Expected::On,
+            origin: Source::Config,
+            seen: Observation::unknown(Source::Cache),
+        }
+    }
+
+    #[test]
+    fn children_stand_under_their_parents() {
+        let mut inventory = Inventory {
+            servers: vec![
+                server("nas", None, None),
+                server("pve1", None, None),
+                server("pve1-vm-200", Some("pve1"), Some(200)),
+                server("zbox", Some("pve1-vm-101"), None),
+                server("pve1-vm-101", Some("pve1"), Some(101)),
+                server("orphan", Some("gone"), None),
+            ],
+            failures: Vec::new(),
+        };
+        inventory.sort();
+        let names: Vec<_> = inventory.servers.iter().map(|s| s.id.as_str()).collect();
+        assert_eq!(names, ["nas", "pve1", "pve1-vm-101", "zbox", "pve1-vm-200", "orphan"]);
+        assert_eq!(inventory.depths(), [0, 0, 1, 2, 1, 0]);
+    }
+
+    #[test]
+    fn what_is_no_alarm_depends_on_what_is_expected() {
+        use PowerState::*;
+        let cases = [
+            (Expected::On, Online, false),
+            (Expected::On, Running, false),
+            (Expected::On, Offline, true),
+            (Expected::On, Unknown, true),
+            (Expected::On, Stopped, true),
+            (Expected::On, Asleep, false),
+            (Expected::Asleep, Asleep, false),
+            (Expected::Asleep, Offline, false),
+            (Expected::Asleep, Online, false),
+            (Expected::Asleep, Unknown, true),
+            (Expected::Any, Offline, false),
+            (Expected::Any, Unknown, false),
+        ];
+        for (expected, state, alarm) in cases {
+            let mut one = server("a", None, None);
+            (one.expected, one.seen.state) = (expected, state);
+            assert_eq!(one.is_alarming(), alarm, "{expected:?} {state}");
+        }
+    }
+}

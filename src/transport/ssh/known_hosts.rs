@@ -1,0 +1,351 @@
+//! Host keys by OpenSSH's rules: which lines of the known_hosts files speak of a host, and what they say of its key.
+//!
+//! russh's own helper is not used: it takes an unreadable file for an empty one, and knows neither patterns nor
+//! `@revoked` nor `@cert-authority` (russh 0.65, `keys/known_hosts.rs`). What a line means stands in sshd(8),
+//! SSH_KNOWN_HOSTS FILE FORMAT.
+//!
+//! Where this is stricter than OpenSSH 9.2: a key of another type than the recorded ones is never "new"; a key revoked
+//! under the name without the port is revoked for every port; the marker of a revoked line may be followed by a tab;
+//! a well-formed key of an unknown type counts as recorded; a host certificate without principals is good for no host;
+//! a bad certificate of a known authority is refused instead of asked about.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hmac::{Hmac, KeyInit, Mac};
+use russh::keys::ssh_key::certificate::CertType;
+use russh::keys::ssh_key::known_hosts::HostPatterns;
+use russh::keys::ssh_key::public::KeyData;
+use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey, PublicKeyOrCertificate};
+
+/// The port that known_hosts does not name.
+const DEFAULT_PORT: u16 = 22;
+
+/// The names under which a host can be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// `host`, `[host]:port`, or the HostKeyAlias.
+    pub(crate) recorded: String,
+    /// `host` without the port: what is asked when nothing is recorded under the name with it.
+    pub(crate) without_port: Option<String>,
+    /// What a certificate's principals must contain.
+    pub(crate) principal: String,
+}
+
+impl Names {
+    /// As ssh names a host: in lower case, the port only if it is not 22, an alias as it stands.
+    pub(crate) fn new(host: &str, port: u16, alias: Option<&str>) -> Names {
+        let host = host.to_ascii_lowercase();
+        match alias {
+            Some(alias) => Names { recorded: alias.to_owned(), without_port: None, principal: alias.to_owned() },
+            None if port == DEFAULT_PORT => Names { recorded: host.clone(), without_port: None, principal: host },
+            None => Names { recorded: format!("[{host}]:{port}"), without_port: Some(host.clone()), principal: host },
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Marker {
+    None,
+    Authority,
+    Revoked,
+}
+
+/// Where a line stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) file: Arc<Path>,
+    /// From 1.
+    pub(crate) line: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+/// A line that speaks of the host.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) place: Place,
+    pub(crate) marker: Marker,
+    pub(crate) key: KeyData,
+}
+
+/// What the files say of a presented key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Recorded, or certified by a recorded authority.
+    Trusted,
+    /// Nothing is recorded for this host.
+    Unknown,
+    /// Another key of the same type is recorded.
+    Changed(Place),
+    /// Only keys of other types are recorded.
+    OtherType(Place),
+    Revoked(Place),
+    /// A recorded authority signed it, but it is not good for this host now.
+    BadCertificate(&'static str),
+}
+
+/// A known_hosts file that exists and cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {}: {source}", path.display())]
+pub(crate) struct Unreadable {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// All that is recorded of one host.
+#[derive(Debug)]
+pub(crate) struct KnownHosts {
+    principal: String,
+    recorded: Vec<Entry>,
+    without_port: Vec<Entry>,
+}
+
+impl KnownHosts {
+    /// Reads the lines of the files that speak of this host. A missing file is empty, one that cannot be read is not.
+    pub(crate) fn read(files: &[PathBuf], names: &Names) -> Result<KnownHosts, Unreadable> {
+        let mut known =
+            KnownHosts { principal: names.principal.clone(), recorded: Vec::new(), without_port: Vec::new() };
+        for path in files {
+            let Some(text) = read_file(path).map_err(|source| Unreadable { path: path.clone(), source })? else {
+                continue;
+            };
+            let file: Arc<Path> = path.as_path().into();
+            known.recorded.extend(matching(&text, &file, &names.recorded));
+            if let Some(name) = &names.without_port {
+                known.without_port.extend(matching(&text, &file, name));
+            }
+        }
+        Ok(known)
+    }
+
+    /// The host key algorithms to offer, the recorded ones first so that the server proves itself by one of them; and
+    /// whether an authority is recorded, so that certificates are worth asking for.
+    pub(crate) fn algorithms(&self) -> (Vec<Algorithm>, bool) {
+        let plain = |entries: &[Entry]| -> Vec<Algorithm> {
+            let plain = entries.iter().filter(|entry| entry.marker == Marker::None);
+            plain.map(|entry| entry.key.algorithm()).collect()
+        };
+        let mut known = plain(&self.recorded);
+        if known.is_empty() {
+            known = plain(&self.without_port);
+        }
+        let rsa = |hash| Algorithm::Rsa { hash: Some(hash) };
+        let curves = ["ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"];
+        let mut offered = vec![Algorithm::Ed25519];
+        offered.extend(curves.iter().filter_map(|name| Algorithm::new(name).ok()));
+        offered.extend([rsa(HashAlg::Sha512), rsa(HashAlg::Sha256)]);
+        offered.sort_by_key(|algorithm| !known.iter().any(|known| same_type(known, algorithm)));
+        let all = self.recorded.iter().chain(&self.without_port);
+        (offered, all.into_iter().any(|entry| entry.marker == Marker::Authority))
+    }
+
+    /// What to think of the key or certificate that the server proved to have. `now` is in seconds since 1970.
+    pub(crate) fn check(&self, presented: &PublicKeyOrCertificate, now: u64) -> Verdict {
+        let key = presented.public_key();
+        let authority = presented.certificate().map(Certificate::signature_key);
+        let revoked = self.recorded.iter().chain(&self.without_port).find(|entry| {
+            entry.marker == Marker::Revoked && (entry.key == *key.key_data() || Some(&entry.key) == authority)
+        });
+        if let Some(entry) = revoked {
+            return Verdict::Revoked(entry.place.clone());
+        }
+        match self.verdict(&self.recorded, &key, presented.certificate(), now) {
+            // Another port is another server: only a match counts under the name without it.
+            Verdict::Unknown => match self.verdict(&self.without_port, &key, presented.certificate(), now) {
+                verdict @ (Verdict::Trusted | Verdict::BadCertificate(_)) => verdict,
+                _ => Verdict::Unknown,
+            },
+            verdict => verdict,
+        }
+    }
+
+    fn verdict(&self, entries: &[Entry], key: &PublicKey, certificate: Option<&Certificate>, now: u64) -> Verdict {
+        let of = |marker| entries.iter().filter(move |entry| entry.marker == marker);
+        let certificate = certificate
+            .filter(|certificate| of(Marker::Authority).any(|entry| entry.key == *certificate.signature_key()))
+            .map(|certificate| flaw(certificate, &self.principal, now));
+        if certificate == Some(None) || of(Marker::None).any(|entry| entry.key == *key.key_data()) {
+            return Verdict::Trusted;
+        }
+        // OpenSSH goes on with the bare key of a certificate that is not good, and so does this.
+        let same = of(Marker::None).find(|entry| same_type(&entry.key.algorithm(), &key.algorithm()));
+        match (same, of(Marker::None).next(), certificate) {
+            (Some(entry), _, _) => Verdict::Changed(entry.place.clone()),
+            (None, Some(entry), _) => Verdict::OtherType(entry.place.clone()),
+            (None, None, Some(Some(flaw))) => Verdict::BadCertificate(flaw),
+            (None, None, _) => Verdict::Unknown,
+        }
+    }
+}
+
+/// Why a host certificate of a trusted authority is not good for a host.
+fn flaw(certificate: &Certificate, principal: &str, now: u64) -> Option<&'static str> {
+    if certificate.cert_type() != CertType::Host {
+        return Some("it is no host certificate");
+    }
+    if matches!(certificate.signature().algorithm(), Algorithm::Rsa { hash: None } | Algorithm::Dsa) {
+        return Some("it is signed with SHA-1");
+    }
+    // Checks the signature and the time; the authority is the one that was recorded.
+    let authority = certificate.signature_key().fingerprint(HashAlg::Sha256);
+    if now < certificate.valid_after() {
+        return Some("it is not valid yet");
+    }
+    if now >= certificate.valid_before() {
+        return Some("it has expired");
+    }
+    if certificate.validate_at(now, [&authority]).is_err() {
+        return Some("its signature is wrong");
+    }
+    if certificate.critical_options().iter().next().is_some() {
+        return Some("it has critical options that are not known");
+    }
+    if !certificate.valid_principals().iter().any(|name| name == principal) {
+        return Some("it is for other hosts");
+    }
+    None
+}
+
+/// The same key type; RSA with whatever hash.
+fn same_type(one: &Algorithm, other: &Algorithm) -> bool {
+    one == other || matches!((one, other), (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }))
+}
+
+/// A file's bytes; None if there is none. Only files and devices (`/dev/null`) are read: a pipe could block for ever.
+fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let read = fs::metadata(path).and_then(|metadata| {
+        let kind = metadata.file_type();
+        if kind.is_fifo() || kind.is_socket() {
+            return Err(io::Error::other("it is no file"));
+        }
+        fs::read(path)
+    });
+    match read {
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// The usable lines of one file that speak of a name.
+pub(crate) fn matching(text: &[u8], file: &Arc<Path>, name: &str) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        let Ok(line) = std::str::from_utf8(line) else {
+            // A comment may be in any encoding; the rest is ASCII, and what is not stays unreadable.
+            let line = String::from_utf8_lossy(line);
+            entries.extend(entry(&line, file, number + 1, name));
+            continue;
+        };
+        entries.extend(entry(line, file, number + 1, name));
+    }
+    entries
+}
+
+fn entry(line: &str, file: &Arc<Path>, number: usize, name: &str) -> Option<Entry> {
+    let blank = [' ', '\t'];
+    let line = line.trim_start_matches(blank);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() || line.starts_with('#') {
+        return None;
+    }
+    let (marker, line) = marker(line)?;
+    let (hosts, rest) = line.split_once(blank)?;
+    if !matches_host(hosts, name)? {
+        return None;
+    }
+    // A line may be matched thousands of times before a key is parsed: this is the expensive part.
+    let mut fields = rest.split(blank).filter(|field| !field.is_empty());
+    let (kind, blob) = (fields.next()?, fields.next()?);
+    let kind = if kind.starts_with("rsa-sha2-") { "ssh-rsa" } else { kind };
+    let key = PublicKey::from_openssh(&format!("{kind} {blob}")).ok()?;
+    let place = Place { file: Arc::clone(file), line: number };
+    Some(Entry { place, marker, key: key.key_data().clone() })
+}
+
+/// The marker of a line and what follows it; None for a line whose marker is no good.
+fn marker(line: &str) -> Option<(Marker, &str)> {
+    if !line.starts_with('@') {
+        return Some((Marker::None, line));
+    }
+    // OpenSSH takes the tab for the end only if no blank follows anywhere.
+    let end = line.find(' ').or_else(|| line.find('\t'))?;
+    let tab = line.find('\t').unwrap_or(end);
+    let (marker, rest) = match (&line[..end], &line[..tab.min(end)]) {
+        ("@cert-authority", _) => (Marker::Authority, &line[end..]),
+        (_, "@revoked") => (Marker::Revoked, &line[tab.min(end)..]),
+        _ => return None,
+    };
+    let rest = rest.trim_start_matches([' ', '\t']);
+    (!rest.starts_with('@')).then_some((marker, rest))
+}
+
+/// Whether a hosts field speaks of a name; None if it is broken.
+fn matches_host(hosts: &str, name: &str) -> Option<bool> {
+    if hosts.starts_with('|') {
+        let Ok(HostPatterns::HashedName { salt, hash }) = hosts.parse() else { return None };
+        // OpenSSH's salt is as long as the hash.
+        return (salt.len() == hash.len()).then(|| hashed(&salt, name) == Some(hash));
+    }
+    let (hosts, name) = (hosts.to_ascii_lowercase(), name.to_ascii_lowercase());
+    let mut found = false;
+    for pattern in hosts.split(',') {
+        match pattern.strip_prefix('!') {
+            Some(pattern) if glob(pattern, &name) => return Some(false),
+            Some(_) => {}
+            None => found = found || glob(pattern, &name),
+        }
+    }
+    Some(found)
+}
+
+/// HMAC-SHA1 of a name, as `HashKnownHosts` writes it.
+pub(crate) fn hashed(salt: &[u8], name: &str) -> Option<[u8; 20]> {
+    let mut mac = Hmac::<sha1::Sha1>::new_from_slice(salt).ok()?;
+    mac.update(name.as_bytes());
+    Some(mac.finalize().into_bytes().into())
+}
+
+/// Whether a whole text matches a pattern of `*` (any characters) and `?` (one character).
+pub(crate) fn glob(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let (mut p, mut t) = (0, 0);
+    // Where the last star stood, and how far the text was then.
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(c) if *c == b'?' || *c == text[t] => (p, t) = (p + 1, t + 1),
+            _ => match star {
+                Some((at, taken)) => {
+                    star = Some((at, taken + 1));
+                    (p, t) = (at + 1, taken + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|c| *c == b'*')
+}
+
+/// The key types that are recorded, for a message.
+impl KnownHosts {
+    pub(crate) fn recorded_types(&self) -> String {
+        let mut seen = HashSet::new();
+        let plain = self.recorded.iter().filter(|entry| entry.marker == Marker::None);
+        let types = plain.map(|entry| entry.key.algorithm().to_string());
+        types.filter(|name| seen.insert(name.clone())).collect::<Vec<_>>().join(", ")
+    }
+}

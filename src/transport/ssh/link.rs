@@ -1,0 +1,331 @@
+//! One hop: the stream to its SSH server, the key exchange, the check of its host key.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use russh::client::{self, DisconnectReason, Handle};
+use russh::keys::{HashAlg, PublicKey, PublicKeyOrCertificate};
+use russh::{ChannelOpenFailure, Preferred, SshId};
+
+use crate::transport::probe::{DNS_LIMIT, TCP_LIMIT, dial, peer};
+use crate::transport::ssh::Ask;
+use crate::transport::ssh::auth::{Budget, Overdue, log_in};
+use crate::transport::ssh::keys::Keys;
+use crate::transport::ssh::known_hosts::{KnownHosts, Verdict};
+use crate::transport::ssh::remember::remember;
+use crate::transport::ssh::route::{Hop, Via};
+use crate::transport::ssh::stream::{Duplex, Leash, Proxy, Said, Tcp, Wire};
+use crate::transport::{ConnectFailure, Error};
+
+/// How long key exchange and login may take together, without the person's answers.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+const KEEPALIVE: Duration = Duration::from_secs(5);
+const KEEPALIVES: usize = 3;
+
+/// A connection to one hop, logged in.
+pub(super) struct Link {
+    pub(super) handle: Handle<Checker>,
+    pub(super) host_key: String,
+    pub(super) _leash: Leash,
+}
+
+/// Why there is no link.
+pub(super) enum Refusal {
+    /// The host key is not known. A person may decide.
+    Unknown(Box<PublicKey>),
+    Error(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal::Error(error)
+    }
+}
+
+impl Refusal {
+    /// For those who do not ask.
+    pub(super) fn into_error(self, hop: &Hop) -> Error {
+        match self {
+            Refusal::Unknown(key) => Error::UnknownHostKey { peer: hop.peer(), fingerprint: describe(&key) },
+            Refusal::Error(error) => error,
+        }
+    }
+}
+
+impl Link {
+    /// Connects to a hop, through the one before if there is one, and logs in.
+    pub(super) async fn open(hop: &Hop, before: Option<&Link>, keys: &Keys, ask: &dyn Ask) -> Result<Link, Refusal> {
+        let begun = Instant::now();
+        // Before anything is sent: what cannot be checked must not be asked.
+        let known = KnownHosts::read(&hop.known_hosts(), &hop.names);
+        let known = known.map_err(|e| Error::Local { peer: hop.peer(), detail: e.to_string() })?;
+        let (stream, said) = stream(hop, before).await?;
+        let (wire, leash) = Wire::new(stream);
+        let config = Arc::new(config(&known));
+        let presented = Arc::default();
+        let checker = Checker { known, presented: Arc::clone(&presented) };
+        let mut budget = Budget::new(HANDSHAKE_LIMIT);
+        let result = budget.run(client::connect_stream(config, wire, checker)).await;
+        tracing::debug!(
+            server = hop.label,
+            ms = begun.elapsed().as_millis(),
+            ok = matches!(result, Ok(Ok(_))),
+            "key exchange"
+        );
+        let mut handle = match result {
+            Ok(Ok(handle)) => handle,
+            Ok(Err(stop)) => return Err(refusal(hop, stop, &leash, said.as_ref())),
+            Err(Overdue(after)) if leash.heard() => {
+                return Err(Error::Timeout { peer: hop.peer(), doing: "key exchange", after }.into());
+            }
+            Err(_) => return Err(unreached(hop, ConnectFailure::Timeout, said.as_ref()).into()),
+        };
+        log_in(&mut handle, hop, keys, ask, &mut budget).await?;
+        let host_key = presented.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(Link { handle, host_key, _leash: leash })
+    }
+}
+
+/// Writes the key of a hop down, so that the next connection finds it.
+pub(super) fn learn(hop: &Hop, key: &PublicKey) -> Result<(), Error> {
+    let local = |detail: String| Error::Local { peer: hop.peer(), detail };
+    let file =
+        hop.user_known_hosts.first().ok_or_else(|| local("there is no known_hosts file to add to".to_owned()))?;
+    remember(file, &hop.names, key, hop.hash_known_hosts)
+        .map_err(|e| local(format!("cannot add its host key to {}: {e}", file.display())))?;
+    tracing::info!(server = hop.label, file = %file.display(), key = describe(key), "host key added");
+    Ok(())
+}
+
+/// `ssh-ed25519 SHA256:..`
+pub(super) fn describe(key: &PublicKey) -> String {
+    format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256))
+}
+
+/// The bytes to a hop's SSH server.
+async fn stream(hop: &Hop, before: Option<&Link>) -> Result<(Box<dyn Duplex>, Option<Said>), Error> {
+    match (&hop.via, before) {
+        (Via::Command(command), None) => {
+            let started = Proxy::start(command);
+            let failed = |e| Error::Local { peer: hop.peer(), detail: format!("cannot start its ProxyCommand: {e}") };
+            let (proxy, said) = started.map_err(failed)?;
+            Ok((Box::new(proxy), Some(said)))
+        }
+        (_, None) => Ok((Box::new(Tcp(dial(&hop.host, hop.port, TCP_LIMIT).await?)), None)),
+        (_, Some(before)) => Ok((Box::new(direct(&before.handle, &before.host_key, &hop.host, hop.port).await?), None)),
+    }
+}
+
+/// A TCP connection from the server's side. `through` names the server in messages.
+pub(super) async fn direct(
+    handle: &Handle<Checker>,
+    through: &str,
+    host: &str,
+    port: u16,
+) -> Result<russh::ChannelStream<client::Msg>, Error> {
+    let target = peer(host, port);
+    let begun = Instant::now();
+    let open = handle.channel_open_direct_tcpip(host, u32::from(port), "127.0.0.1", 0);
+    let fail = |failure, source| Error::Connect { peer: target.clone(), failure, source };
+    let opened = tokio::time::timeout(DNS_LIMIT + TCP_LIMIT, open).await;
+    tracing::debug!(peer = target, ms = begun.elapsed().as_millis(), ok = matches!(opened, Ok(Ok(_))), "forwarding");
+    match opened {
+        Ok(Ok(channel)) => Ok(channel.into_stream()),
+        Ok(Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::AdministrativelyProhibited))) => {
+            let detail = format!("it does not forward connections to {target} (AllowTcpForwarding in its sshd_config)");
+            Err(Error::Denied { peer: through.to_owned(), detail })
+        }
+        // sshd found no address, or nobody answered there; which of them is only in its log.
+        Ok(Err(russh::Error::ChannelOpenFailure(_))) => {
+            Err(fail(ConnectFailure::Other, Some(io::Error::other(format!("{through} cannot connect to it")))))
+        }
+        Ok(Err(_)) => Err(fail(ConnectFailure::Closed, None)),
+        Err(_) => Err(fail(ConnectFailure::Timeout, None)),
+    }
+}
+
+fn config(known: &KnownHosts) -> client::Config {
+    let (algorithms, authorities) = known.algorithms();
+    let certificates = if authorities { algorithms.clone() } else { Vec::new() };
+    client::Config {
+        client_id: SshId::Standard(Cow::Borrowed("SSH-2.0-ecobox")),
+        keepalive_interval: Some(KEEPALIVE),
+        keepalive_max: KEEPALIVES,
+        nodelay: true,
+        preferred: Preferred {
+            key: Cow::Owned(algorithms),
+            host_key_certificates: Cow::Owned(certificates),
+            compression: Cow::Borrowed(&[russh::compression::NONE]),
+            ..Preferred::DEFAULT
+        },
+        ..client::Config::default()
+    }
+}
+
+/// Checks the host key, and refuses everything that a server may want from a client.
+pub(crate) struct Checker {
+    known: KnownHosts,
+    /// The accepted key, for `Session::host_key`.
+    presented: Arc<Mutex<String>>,
+}
+
+/// Why a connection ended before it stood.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    Ssh(russh::Error),
+    Unknown(Box<PublicKey>),
+    Untrusted(String),
+}
+
+impl From<russh::Error> for Stop {
+    fn from(error: russh::Error) -> Stop {
+        Stop::Ssh(error)
+    }
+}
+
+impl client::Handler for Checker {
+    type Error = Stop;
+
+    async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, Stop> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let key = presented.public_key();
+        let shown = describe(&key);
+        let detail = match self.known.check(presented, now) {
+            Verdict::Trusted => {
+                *self.presented.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+                return Ok(true);
+            }
+            Verdict::Unknown => return Err(Stop::Unknown(Box::new(key))),
+            Verdict::Changed(place) => format!("its host key {shown} is not the one recorded in {place}"),
+            Verdict::OtherType(place) => {
+                let types = self.known.recorded_types();
+                format!("its host key {shown} is not recorded, but a key of another type is ({types} in {place})")
+            }
+            Verdict::Revoked(place) => format!("its host key {shown} is revoked in {place}"),
+            Verdict::BadCertificate(why) => format!("its host certificate is no good: {why}"),
+        };
+        Err(Stop::Untrusted(detail))
+    }
+
+    // ecobox asks for no forwarding, so a server has no reason to open a channel. To drop the reply is to refuse; the
+    // default would accept.
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        _: russh::Channel<client::Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        _: client::ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        _: russh::Channel<client::Msg>,
+        _: &str,
+        _: client::ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        _: russh::Channel<client::Msg>,
+        _: client::ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    async fn server_channel_open_session(
+        &mut self,
+        _: russh::Channel<client::Msg>,
+        _: client::ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_tcpip(
+        &mut self,
+        _: russh::Channel<client::Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        _: client::ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_streamlocal(
+        &mut self,
+        _: russh::Channel<client::Msg>,
+        _: &str,
+        _: client::ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        _: russh::Channel<client::Msg>,
+        _: &str,
+        _: u32,
+        _: client::ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<Stop>) -> Result<(), Stop> {
+        match reason {
+            DisconnectReason::ReceivedDisconnect(_) => Ok(()),
+            DisconnectReason::Error(stop) => Err(stop),
+        }
+    }
+}
+
+/// What the end of a key exchange means.
+fn refusal(hop: &Hop, stop: Stop, leash: &Leash, said: Option<&Said>) -> Refusal {
+    let error = match stop {
+        Stop::Unknown(key) => return Refusal::Unknown(key),
+        Stop::Untrusted(detail) => Error::Untrusted { peer: hop.peer(), detail },
+        Stop::Ssh(russh::Error::WrongServerSig) => {
+            Error::Untrusted { peer: hop.peer(), detail: "it cannot prove that it has its host key".to_owned() }
+        }
+        Stop::Ssh(russh::Error::IO(e)) if !leash.heard() => unreached(hop, ConnectFailure::of(&e), said),
+        Stop::Ssh(_) if !leash.heard() => unreached(hop, ConnectFailure::Closed, said),
+        Stop::Ssh(russh::Error::NoCommonAlgo { kind, theirs, .. }) => {
+            let detail = format!("no {kind:?} algorithm in common, it has {}", theirs.join(", "));
+            Error::Protocol { peer: hop.peer(), detail }
+        }
+        Stop::Ssh(russh::Error::Version) => {
+            Error::Protocol { peer: hop.peer(), detail: "it does not speak SSH 2".to_owned() }
+        }
+        Stop::Ssh(e) => Error::Protocol { peer: hop.peer(), detail: format!("key exchange: {e}") },
+    };
+    error.into()
+}
+
+/// Nothing came from the server.
+fn unreached(hop: &Hop, failure: ConnectFailure, said: Option<&Said>) -> Error {
+    let source = said.and_then(Said::excerpt).map(|text| io::Error::other(format!("its ProxyCommand says: {text}")));
+    Error::Connect { peer: peer(&hop.host, hop.port), failure, source }
+}
+
+/// The first of the files that keys are added to.
+pub(super) fn added_to(hop: &Hop) -> Option<&PathBuf> {
+    hop.user_known_hosts.first()
+}
