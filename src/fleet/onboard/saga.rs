@@ -217,7 +217,7 @@ impl<E> Saga<E> {
             }
             (At::Intend(id), Event::Recorded(Ok(()))) => self.create(id),
             (At::Create(id), Event::Visited(result)) => self.created(id, result),
-            (At::Undo(id), Event::Visited(result)) => self.undone(&id, result),
+            (At::Undo(id), Event::Visited(result)) => self.undone(&id, result.as_ref().ok()),
             (At::Store(_), Event::Stored(Ok(replaced))) => self.clear(Then::Learn(replaced)),
             (At::Store(id), Event::Stored(Err(error))) => {
                 self.ending.token = None;
@@ -313,8 +313,8 @@ impl<E> Saga<E> {
         self.visit(Action::Remove, vec![removal])
     }
 
-    fn undone(&mut self, id: &TokenId, result: Result<Answer, Lost<E>>) -> Step<E> {
-        self.keep_removed(result.as_ref().ok());
+    fn undone(&mut self, id: &TokenId, answer: Option<&Answer>) -> Step<E> {
+        self.keep_removed(answer);
         let problem = self.ending.problem.take();
         if !self.ending.removed.contains(id) {
             self.ending.left.push(id.clone());

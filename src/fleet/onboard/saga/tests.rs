@@ -119,7 +119,7 @@ impl World {
     }
 
     /// One run of setup-token, with a fault at one step. `None`: it was killed.
-    fn run(&mut self, goal: Goal, fault: Option<(usize, Fault)>) -> (usize, Option<Ending<&'static str>>) {
+    fn run(&mut self, goal: &Goal, fault: Option<(usize, Fault)>) -> (usize, Option<Ending<&'static str>>) {
         let mut saga = Saga::new(self.start(goal.clone()));
         let mut step = saga.start();
         for number in 0..50 {
@@ -177,7 +177,7 @@ impl World {
                     let leftover = matches!(request.action, Action::Create { .. });
                     let other = |text: &str| Failure::Other { step: "token-add".to_owned(), stderr: text.to_owned() };
                     Event::Visited(match (fault, answer) {
-                        (Some(Fault::Vanished), _) | (Some(Fault::Unheard), _) => Err(Lost::Unknown("connection lost")),
+                        (Some(Fault::Vanished | Fault::Unheard), _) => Err(Lost::Unknown("connection lost")),
                         (Some(Fault::Denied), Some(answer)) => {
                             Ok(Answer { result: Err(other("timeout")), leftover, ..answer })
                         }
@@ -212,15 +212,15 @@ impl World {
 fn beginnings() -> Vec<(&'static str, World)> {
     let fresh = World::new();
     let mut stored = World::new();
-    stored.run(Goal::Create, None);
+    stored.run(&Goal::Create, None);
     let mut made = World::new();
-    made.run(Goal::Create, Some((1, Fault::KillAfter)));
+    made.run(&Goal::Create, Some((1, Fault::KillAfter)));
     let mut intended = World::new();
-    intended.run(Goal::Create, Some((0, Fault::KillAfter)));
+    intended.run(&Goal::Create, Some((0, Fault::KillAfter)));
     let mut halfway = stored.clone();
-    halfway.run(Goal::Create, Some((2, Fault::KillHalfway)));
+    halfway.run(&Goal::Create, Some((2, Fault::KillHalfway)));
     let mut unverified = stored.clone();
-    unverified.run(Goal::Create, Some((4, Fault::Refused)));
+    unverified.run(&Goal::Create, Some((4, Fault::Refused)));
     vec![
         ("nothing was there", fresh),
         ("a token is stored", stored),
@@ -235,13 +235,13 @@ fn beginnings() -> Vec<(&'static str, World)> {
 fn whatever_happens_at_any_step_the_next_run_leaves_exactly_one_usable_token() {
     let mut cases = 0;
     for (name, world) in beginnings() {
-        let (steps, ending) = world.clone().run(Goal::Create, None);
+        let (steps, ending) = world.clone().run(&Goal::Create, None);
         assert!(ending.is_some_and(|ending| ending.problem.is_none()), "{name}");
         for at in 0..steps {
             for fault in FAULTS {
                 let mut world = world.clone();
                 let trace = format!("{name}, {fault:?} at step {at}");
-                let (_, ending) = world.run(Goal::Create, Some((at, fault)));
+                let (_, ending) = world.run(&Goal::Create, Some((at, fault)));
                 if let Some(ending) = ending {
                     // What is said to be left is what has an intent.
                     let known: BTreeSet<TokenId> = ending.left.iter().cloned().collect();
@@ -252,7 +252,7 @@ fn whatever_happens_at_any_step_the_next_run_leaves_exactly_one_usable_token() {
                     let unfinished = matches!(ending.problem, Some(Problem::Unverified(_) | Problem::Trust(_)));
                     assert!(unsaid.is_empty() || unfinished, "{trace}: {unsaid:?} {ending:?}");
                 }
-                let (_, ending) = world.run(Goal::Create, None);
+                let (_, ending) = world.run(&Goal::Create, None);
                 world.check_made(&ending.unwrap(), &trace);
                 cases += 1;
             }
@@ -268,9 +268,9 @@ fn two_faults_one_after_the_other_lose_nothing_either() {
             for (fault, second) in FAULTS.into_iter().flat_map(|fault| (0..8).map(move |second| (fault, second))) {
                 for next in FAULTS {
                     let mut world = world.clone();
-                    world.run(Goal::Create, Some((first, fault)));
-                    world.run(Goal::Create, Some((second, next)));
-                    let (_, ending) = world.run(Goal::Create, None);
+                    world.run(&Goal::Create, Some((first, fault)));
+                    world.run(&Goal::Create, Some((second, next)));
+                    let (_, ending) = world.run(&Goal::Create, None);
                     let trace = format!("{name}, {fault:?} at {first}, {next:?} at {second}");
                     world.check_made(&ending.unwrap(), &trace);
                 }
@@ -285,8 +285,8 @@ fn revoking_is_repeated_until_nothing_is_left() {
         for at in 0..5 {
             for fault in FAULTS {
                 let mut world = world.clone();
-                world.run(world.revocation(), Some((at, fault)));
-                let (_, ending) = world.run(world.revocation(), None);
+                world.run(&world.revocation(), Some((at, fault)));
+                let (_, ending) = world.run(&world.revocation(), None);
                 let trace = format!("{name}, {fault:?} at step {at}: {world:?}");
                 assert!(ending.is_some_and(|ending| ending.problem.is_none()), "{trace}");
                 assert_eq!(world.host.len(), 1, "{trace}");
@@ -318,7 +318,7 @@ fn a_first_run_takes_these_steps() {
 #[test]
 fn a_new_token_that_may_too_little_leaves_the_old_one_for_now() {
     let mut world = World::new();
-    world.run(Goal::Create, None);
+    world.run(&Goal::Create, None);
     let old = world.stored.clone().unwrap().id;
     let mut saga: Saga<&str> = Saga::new(world.start(Goal::Create));
     saga.start();
