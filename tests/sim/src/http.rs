@@ -13,7 +13,7 @@ use hyper::{Request, Response, StatusCode};
 use crate::access::AuthError;
 use crate::api::{self, Answer, Body, Call, parse_body, percent_decode};
 use crate::body::{Dropped, End, SimBody};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, NodePower, Timing};
 use crate::fault::{Fault, pick};
 use crate::node::Service;
 use crate::sim::Shared;
@@ -96,8 +96,9 @@ async fn respond(peer: &Peer, path: &str, request: Request<Incoming>) -> Result<
     let answer = {
         let mut cluster = peer.shared.lock();
         let answer = decide(&mut cluster, &peer.node, &method, path, &parts.headers, &body);
-        drop(cluster);
-        peer.shared.changed();
+        if let Some(order) = cluster.node_power.take() {
+            tokio::spawn(follow_order(Arc::clone(&peer.shared), order));
+        }
         answer
     };
     if !answer.delay.is_zero() {
@@ -108,6 +109,26 @@ async fn respond(peer: &Peer, path: &str, request: Request<Incoming>) -> Result<
         Some(Fault::HangInBody) => Ok(cut(answer, End::Hang)),
         Some(Fault::DropInBody) => Ok(cut(answer, End::Drop)),
         _ => Ok(whole(answer)),
+    }
+}
+
+/// Takes a node down, brings it up, or both.
+async fn follow_order(shared: Arc<Shared>, order: NodePower) {
+    let wait = |seconds: fn(&Timing) -> f64| {
+        let cluster = shared.lock();
+        cluster.clock.seconds(seconds(&cluster.timing))
+    };
+    if order.down {
+        let delay = wait(|timing| timing.node_shutdown);
+        tokio::time::sleep(delay).await;
+        shared.lock().stop_node(&order.node);
+        shared.changed();
+    }
+    if order.up {
+        let delay = wait(|timing| timing.node_boot);
+        tokio::time::sleep(delay).await;
+        shared.lock().start_node(&order.node);
+        shared.changed();
     }
 }
 
@@ -171,7 +192,7 @@ fn authenticate(cluster: &Cluster, headers: &HeaderMap, token: Option<&str>) -> 
         return Err(AuthError::Failed);
     }
     let (id, secret) = token.ok_or(AuthError::NoTicket)?.split_once('=').ok_or(AuthError::Failed)?;
-    cluster.access.authenticate(id, secret)
+    cluster.access().authenticate(id, secret)
 }
 
 fn head(status: u16, reason: &str) -> hyper::http::response::Builder {

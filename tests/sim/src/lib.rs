@@ -15,6 +15,7 @@ mod guest;
 mod http;
 mod node;
 mod power;
+mod pveum;
 mod server;
 mod sim;
 mod tasks;

@@ -152,6 +152,18 @@ impl SimHandle {
         ClusterGuard { shared: &self.shared, cluster: Some(self.shared.lock()) }
     }
 
+    /// Suspends and wakes a node together with the simulated SSH host that tells here whether it is asleep.
+    pub fn follow(&self, node: &str, mut asleep: watch::Receiver<bool>) {
+        let (handle, node) = (self.clone(), node.to_owned());
+        self.tasks.spawn(async move {
+            while asleep.changed().await.is_ok() {
+                let asleep = *asleep.borrow_and_update();
+                let mut cluster = handle.cluster();
+                if asleep { cluster.suspend_node(&node) } else { cluster.resume_node(&node) }
+            }
+        });
+    }
+
     /// Where further servers of the fleet can run; they end with the [`Sim`].
     pub fn runtime(&self) -> &Handle {
         &self.tasks
@@ -183,7 +195,9 @@ impl Drop for ClusterGuard<'_> {
     fn drop(&mut self) {
         self.cluster = None;
         // Servers on the fleet's own threads must not wait for each other.
-        if !std::thread::panicking() && std::thread::current().name() != Some("ecobox-sim") {
+        if std::thread::panicking() || std::thread::current().name() == Some("ecobox-sim") {
+            self.shared.changed();
+        } else {
             self.shared.await_ports();
         }
     }
@@ -226,6 +240,15 @@ impl NodeHandle<'_> {
     /// How many requests came whose path contains this text.
     pub fn count(&self, part: &str) -> usize {
         self.requests().iter().filter(|request| request.path.contains(part)).count()
+    }
+
+    /// How often each call was made: `GET /nodes/{node}/qemu/{vmid}/config` and so on, without the query.
+    pub fn calls(&self) -> BTreeMap<String, usize> {
+        let mut calls = BTreeMap::new();
+        for request in self.requests() {
+            *calls.entry(request.call()).or_default() += 1;
+        }
+        calls
     }
 
     /// Every `Authorization` header that reached it.

@@ -23,7 +23,7 @@ pub struct Ca {
 impl Ca {
     /// A cluster CA with PVE's subject: each has its own random OU.
     pub fn pve() -> Ca {
-        let unit = format!("{:016x}", std::process::id() as u64 ^ SERIAL.fetch_add(1, Ordering::Relaxed) << 20);
+        let unit = format!("{:016x}", u64::from(std::process::id()) ^ SERIAL.fetch_add(1, Ordering::Relaxed) << 20);
         Ca::named("Proxmox Virtual Environment", &unit, "PVE Cluster Manager CA")
     }
 

@@ -2,27 +2,13 @@
 
 use std::time::Duration;
 
+use ecobox_sim::access::Access;
 use ecobox_sim::{Agent, Cluster, Guest, Kind, Service, Sim, Stats};
 
 /// Stands for every secret, which the recordings mask.
 pub(crate) const SECRET: &str = "11111111-2222-4333-8444-555555555555";
 
 const GIB: u64 = 1 << 30;
-const VM_USER: &[&str] = &[
-    "VM.Audit",
-    "VM.Backup",
-    "VM.Config.CDROM",
-    "VM.Config.Cloudinit",
-    "VM.Console",
-    "VM.GuestAgent.Audit",
-    "VM.GuestAgent.FileRead",
-    "VM.GuestAgent.FileSystemMgmt",
-    "VM.GuestAgent.FileWrite",
-    "VM.PowerMgmt",
-];
-const AUDITOR: &[&str] =
-    &["Datastore.Audit", "Mapping.Audit", "Pool.Audit", "SDN.Audit", "Sys.Audit", "VM.Audit", "VM.GuestAgent.Audit"];
-
 /// Number, kind and name of every guest.
 const GUESTS: &[(u32, Kind, &str)] = &[
     (101, Kind::Qemu, "web-01"),
@@ -75,18 +61,27 @@ fn cluster(version: &str) -> Cluster {
         cluster.add_guest(*kind, *vmid, name, |guest| describe(*vmid, guest));
     }
     cluster = cluster.local_storage("local", 252 * GIB, 19 * GIB);
-    let access = &mut cluster.access;
-    for user in ["audit@pve", "nobody@pve", "off@pve", "power@pve"] {
-        access.add_user(user);
-    }
-    for command in [
-        "user modify off@pve --enable 0",
-        "user modify audit@pve --comment read-only --email someone@example.com",
+    give_access(&mut cluster.access());
+    cluster.timing.auth_delay = 0.0;
+    cluster.timing.agent_timeout = 0.0;
+    cluster.timing.no_route = 0.0;
+    cluster.clock.set_pace(Duration::from_secs(1));
+    cluster.clock.freeze();
+    cluster
+}
+
+fn give_access(access: &mut Access) {
+    for line in [
+        "user add audit@pve --comment read-only --email someone@example.com",
+        "user add nobody@pve",
+        "user add off@pve --enable 0",
+        "user add power@pve",
         "user token add root@pam expired --expire 1700000000 --privsep 0",
         "user token add off@pve tok --privsep 0",
+        "acl modify / --users audit@pve --roles PVEAuditor",
+        "acl modify /vms --users power@pve --roles PVEVMUser",
     ] {
-        let words: Vec<String> = command.split(' ').map(str::to_owned).collect();
-        access.pveum(&words);
+        run(access, line);
     }
     for (token, privsep) in [
         ("root@pam!ecobox", false),
@@ -99,15 +94,13 @@ fn cluster(version: &str) -> Cluster {
     ] {
         access.add_token(token, SECRET, privsep);
     }
-    access.grant("/", "audit@pve", AUDITOR, true);
-    access.grant("/vms", "power@pve", VM_USER, true);
-    access.grant("/vms/101", "root@pam!sepvm", VM_USER, true);
-    cluster.timing.auth_delay = 0.0;
-    cluster.timing.agent_timeout = 0.0;
-    cluster.timing.no_route = 0.0;
-    cluster.clock.set_pace(Duration::from_secs(1));
-    cluster.clock.freeze();
-    cluster
+    run(access, "acl modify /vms/101 --tokens root@pam!sepvm --roles PVEVMUser");
+}
+
+fn run(access: &mut Access, line: &str) {
+    let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+    let outcome = access.pveum(&words);
+    assert_eq!(outcome.code, 0, "{line}: {}", outcome.stderr);
 }
 
 /// The recorded host.

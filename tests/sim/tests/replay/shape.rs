@@ -25,7 +25,9 @@ impl Shape {
         match value {
             Value::Array(items) => {
                 let shape = self.items.get_or_insert_default();
-                items.iter().for_each(|item| shape.learn(item, place));
+                for item in items {
+                    shape.learn(item, place);
+                }
             }
             Value::Object(map) => {
                 let fields = self.kinds.entry(kind_of(value)).or_default();
@@ -56,6 +58,9 @@ impl Shape {
             }
             (Value::Object(map), _) => {
                 let kind = kind_of(value);
+                if kind == "offline node" {
+                    return; // the recorded host was in no cluster: it had no such row
+                }
                 let Some(fields) = self.kinds.get(&kind) else {
                     problems.push(format!("{place} is an object of kind '{kind}', never recorded here"));
                     return;
@@ -112,6 +117,9 @@ fn kind_of(value: &Value) -> String {
     let has = |key: &str| value.get(key).is_some();
     if has("upid") {
         return if has("endtime") || has("exitstatus") { "ended task" } else { "running task" }.to_owned();
+    }
+    if text("status") == "offline" {
+        return "offline node".to_owned();
     }
     let unknown = if text("status") == "unknown" { "unknown " } else { "" };
     if has("vmid") && has("status") {
