@@ -225,8 +225,11 @@ impl Cluster {
         let mut guest = describe(Guest::new(kind, vmid, name, &node));
         guest.since = Some(self.clock.now());
         assert!(self.nodes.iter().any(|node| node.name == guest.node), "no node {}", guest.node);
+        let pooled = guest.pool.is_some();
         self.guests.push(guest);
-        self.sync_pools();
+        if pooled {
+            self.sync_pools();
+        }
     }
 
     /// Changes a guest in place.
@@ -280,11 +283,14 @@ impl Cluster {
         }
     }
 
-    /// Boots a node: its guests are stopped, its numbers are there.
+    /// Boots a node: its numbers are there, guests with `onboot` run, the others are stopped.
     pub fn start_node(&mut self, name: &str) {
         let now = self.clock.now();
         for guest in self.guests.iter_mut().filter(|guest| guest.node == name) {
             guest.end();
+            if guest.config.get("onboot").is_some_and(|value| *value == 1) && guest.lock.is_none() {
+                guest.begin(now);
+            }
         }
         let node = self.node_mut(name);
         (node.online, node.listening, node.stats) = (true, true, Stats::Fresh);
@@ -328,6 +334,13 @@ impl Cluster {
         let ip = self.node_mut(name).ip;
         let old = self.node_mut(name).identity.clone();
         self.node_mut(name).identity = self.ca.issue_node(name, ip, keep_key.then_some(&old));
+    }
+
+    /// A certificate from the same CA with the same key that is no longer valid.
+    pub fn expire_certificate(&mut self, name: &str) {
+        let ip = self.node_mut(name).ip;
+        let old = self.node_mut(name).identity.clone();
+        self.node_mut(name).identity = self.ca.issue_expired_node(name, ip, &old);
     }
 
     /// A new CA, and new certificates of all nodes from it.
@@ -375,6 +388,11 @@ impl Cluster {
     /// The CA as `/etc/pve/pve-root-ca.pem` holds it.
     pub fn ca(&self) -> &Ca {
         &self.ca
+    }
+
+    /// What a node serves.
+    pub fn identity(&self, node: &str) -> Identity {
+        self.node_ref(node).unwrap_or_else(|| panic!("no node {node}")).identity.clone()
     }
 
     /// Names of the nodes.

@@ -21,6 +21,8 @@ use crate::traffic::Recorded;
 
 /// pveproxy closes a connection after this many requests.
 const PER_CONNECTION: usize = 100;
+/// The largest body that pveproxy takes, in bytes.
+const LARGEST: usize = 512 * 1024;
 const JSON: &str = "application/json;charset=UTF-8";
 
 /// Where a request came in.
@@ -140,6 +142,13 @@ fn decide(cluster: &mut Cluster, node: &str, method: &str, path: &str, headers: 
     if headers.contains_key(TRANSFER_ENCODING) {
         let text = "chunked transfer encoding not supported";
         return Answer::text(501, text, text);
+    }
+    if !body.is_empty() && ["GET", "DELETE"].contains(&method) {
+        let text = format!("Unexpected content for method '{method}'");
+        return Answer::text(501, &text, &text);
+    }
+    if body.len() > LARGEST {
+        return Answer::text(501, "for data too large", "for data too large");
     }
     let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
     let Some((format, rest)) = path.strip_prefix("/api2/").map(|rest| rest.split_once('/').unwrap_or((rest, "")))

@@ -50,17 +50,20 @@ impl Shared {
         self.port_changed.notify_all();
     }
 
-    /// Waits until every port is as the cluster wants it.
+    /// Waits until every port is as the cluster wants it (which others may change meanwhile).
     fn await_ports(&self) {
-        let wanted: BTreeMap<String, bool> =
-            self.lock().nodes.iter().map(|node| (node.name.clone(), node.listening)).collect();
         self.changed();
         let until = Instant::now() + PATIENCE;
-        let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
-        while *ports != wanted {
-            let left = until.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "the ports of the simulated nodes did not change in time");
-            ports = self.port_changed.wait_timeout(ports, left).unwrap_or_else(PoisonError::into_inner).0;
+        loop {
+            let wanted: BTreeMap<String, bool> =
+                self.lock().nodes.iter().map(|node| (node.name.clone(), node.listening)).collect();
+            let ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+            if *ports == wanted {
+                return;
+            }
+            assert!(Instant::now() < until, "the ports of the simulated nodes did not change in time");
+            // Wakes up now and then to look at the cluster again.
+            drop(self.port_changed.wait_timeout(ports, Duration::from_millis(20)));
         }
     }
 }
@@ -229,6 +232,11 @@ impl NodeHandle<'_> {
     /// SHA-256 of the public key of the certificate it serves.
     pub fn public_key_fingerprint(&self) -> String {
         self.sim.shared.lock().node_mut(&self.name).identity.public_key_fingerprint()
+    }
+
+    /// The certificate it serves, as PEM.
+    pub fn certificate_pem(&self) -> String {
+        self.sim.shared.lock().identity(&self.name).pem()
     }
 
     /// What was asked of it.

@@ -107,6 +107,12 @@ fn certificates_change() {
     assert_ne!(prints().1, first.1);
     assert_eq!(get(&sim, "pve1", "/version").status, 200, "the CA is the same");
 
+    sim.cluster().expire_certificate("pve1");
+    assert!(outcome(&sim).contains("expired"), "{}", outcome(&sim));
+    let other = sim.cluster().identity("pve2");
+    sim.cluster().serve_certificate("pve1", other);
+    assert!(outcome(&sim).contains("not valid for name"), "{}", outcome(&sim));
+
     let old_ca = sim.ca_pem();
     sim.cluster().replace_ca();
     assert_ne!(sim.ca_pem(), old_ca);

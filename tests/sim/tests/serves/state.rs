@@ -163,6 +163,13 @@ fn older_versions_answer_in_their_own_way() {
 }
 
 #[test]
+fn the_demo_starts() {
+    let sim = Sim::start(Cluster::demo().root_token("t", "0000"));
+    let rows = data(&sim, "pve1", "/cluster/resources?type=vm");
+    assert_eq!((rows.as_array().unwrap().len(), names(&rows).len()), (11, 10), "one guest is on the node that is off");
+}
+
+#[test]
 fn a_node_goes_down_and_wakes_by_the_api() {
     let mut cluster = lab().node_with("pve3", |node| node.wakeonlan("BC:24:11:00:00:03").offline());
     cluster.timing.node_boot = 1.0;
