@@ -265,12 +265,17 @@ fn look(path: &Path) -> Result<Found> {
         // SQLite would apply a lost file's journal to a new one.
         return Ok(if has_journal()? { Found::Damaged("only its journal is left".to_owned()) } else { Found::Missing });
     };
-    if meta.len() == 0 && has_journal()? {
+    match meta.len() {
         // SQLite would delete the journal.
-        return Ok(Found::Damaged("the file is empty, its journal is not".to_owned()));
+        0 if has_journal()? => return Ok(Found::Damaged("the file is empty, its journal is not".to_owned())),
+        // SQLite takes one byte for none, and reads what is missing of the first page as zeros.
+        1..schema::PAGE => return Ok(Found::Damaged("file is not a database".to_owned())),
+        _ => {}
     }
     match connect(path) {
-        Ok(conn) => look_closer(path, conn),
+        // SQLite writes whole pages: this one was cut, or a full disk stopped one.
+        Ok(conn) if meta.len() % schema::PAGE != 0 || beside(path, SUSPECT).exists() => look_closer(path, conn),
+        Ok(conn) => Ok(Found::Ready(conn)),
         Err(StateError::Damaged { detail, .. }) => Ok(Found::Damaged(detail)),
         Err(error) => Err(error),
     }
@@ -310,12 +315,8 @@ fn upgrade(conn: &Connection) -> rusqlite::Result<()> {
     schema::migrate(conn, schema::STEPS)
 }
 
-/// A file that a query met damage in: all of it is read once.
+/// A file that a query met damage in, or that has an odd size: all of it is read once.
 fn look_closer(path: &Path, conn: Connection) -> Result<Found> {
-    let mark = beside(path, SUSPECT);
-    if !mark.exists() {
-        return Ok(Found::Ready(conn));
-    }
     let verdict = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0)).and_then(|verdict| {
         let wanted = Connection::open_in_memory()?;
         schema::migrate(&wanted, schema::STEPS)?;
@@ -332,7 +333,7 @@ fn look_closer(path: &Path, conn: Connection) -> Result<Found> {
     let state = State::of(conn, path.to_owned(), None, None);
     match state.read_everything() {
         Ok(()) => {
-            let _ = fs::remove_file(mark);
+            let _ = fs::remove_file(beside(path, SUSPECT));
             Ok(Found::Ready(state.conn.into_inner().unwrap_or_else(PoisonError::into_inner)))
         }
         Err(StateError::Damaged { detail, .. }) => Ok(Found::Damaged(detail)),

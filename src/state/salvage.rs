@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 
@@ -24,6 +25,8 @@ pub(super) fn copy(aside: &Path, fresh: &Connection) -> String {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if let Ok(old) = Connection::open_with_flags(aside, flags)
         && schema::prepare(&old).is_ok()
+        // Reads a file that was cut, too.
+        && old.set_db_config(DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, true).is_ok()
         && schema::durable(fresh, true).is_ok()
     {
         for (table, columns) in TABLES {

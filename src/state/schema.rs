@@ -11,6 +11,9 @@ pub(super) const APPLICATION_ID: i32 = 0x6563_6f62;
 /// How long to wait for other processes' transactions.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Bytes of a page: SQLite's default, which no state file ever changes.
+pub(super) const PAGE: u64 = 4096;
+
 /// The only table that holds secrets.
 pub(super) const SECRET_TABLE: &str = "tokens";
 

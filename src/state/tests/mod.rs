@@ -9,6 +9,7 @@ mod speed;
 
 use jiff::Timestamp;
 use rusqlite::types::Value;
+use tempfile::TempDir;
 
 use super::{State, schema};
 use crate::model::id::{ClusterId, GuestKind, NodeName, Secret, ServerId, Token, VmId};
@@ -16,6 +17,11 @@ use crate::model::power::PowerState;
 use crate::model::scope::Scope;
 use crate::model::server::{Guest, Listing, Node, ServerKey};
 use crate::model::usage::Usage;
+
+/// A folder in memory, where there is such: hundreds of files would otherwise each wait for the disk.
+fn folder() -> TempDir {
+    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
+}
 
 /// 2026-01-01 and so many seconds.
 fn at(seconds: i64) -> Timestamp {

@@ -6,9 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tempfile::TempDir;
 
-use super::{at, cluster, guest, key, listing, server, token};
+use super::{at, cluster, folder, guest, key, listing, server, token};
 use crate::model::power::PowerState;
 use crate::model::scope::Scope;
 use crate::model::server::ServerKey;
@@ -73,7 +72,7 @@ fn child_works() {
 
 #[test]
 fn two_hundred_at_once_lose_nothing() {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let path = folder.path().join("new/state.db");
     let children: Vec<_> = (1..=8).map(|n| child("child_works", &path, n * THREADS)).collect();
     // Two shares in this process: connections of one process share SQLite's file locks.
@@ -117,7 +116,7 @@ fn child_writes_until_killed() {
 
 #[test]
 fn killed_at_any_moment_nothing_stored_is_lost() {
-    let folder = TempDir::new().unwrap();
+    let folder = folder();
     let path = folder.path().join("state.db");
     let mut random = StdRng::seed_from_u64(7);
     let (mut stored, mut number) = (0, 1);

@@ -254,7 +254,6 @@ pub(crate) fn matching(text: &[u8], file: &Arc<Path>, name: &str) -> Vec<Entry> 
 fn entry(line: &str, file: &Arc<Path>, number: usize, name: &str) -> Option<Entry> {
     let blank = [' ', '\t'];
     let line = line.trim_start_matches(blank);
-    let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() || line.starts_with('#') {
         return None;
     }
@@ -285,8 +284,8 @@ fn marker(line: &str) -> Option<(Marker, &str)> {
         (_, "@revoked") => (Marker::Revoked, &line[tab.min(end)..]),
         _ => return None,
     };
-    let rest = rest.trim_start_matches([' ', '\t']);
-    (!rest.starts_with('@')).then_some((marker, rest))
+    // A second marker is no host's name.
+    Some((marker, rest.trim_start_matches([' ', '\t'])))
 }
 
 /// Whether a hosts field speaks of a name; None if it is broken.

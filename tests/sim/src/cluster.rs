@@ -1,7 +1,8 @@
 //! The cluster: nodes, guests, storages, access and tasks, and what a test may change while it runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::access::Access;
@@ -32,6 +33,12 @@ pub struct Timing {
     pub agent_timeout: f64,
     /// Another node that does not answer ("No route to host").
     pub no_route: f64,
+    /// Between the API's `shutdown` of a node and its end.
+    pub node_shutdown: f64,
+    /// A node's way up.
+    pub node_boot: f64,
+    /// How long a connection may be idle, in real time.
+    pub idle: Duration,
 }
 
 impl Default for Timing {
@@ -45,19 +52,29 @@ impl Default for Timing {
             auth_delay: 3.0,
             agent_timeout: 3.0,
             no_route: 3.0,
+            node_shutdown: 2.0,
+            node_boot: 60.0,
+            idle: Duration::from_secs(5),
         }
     }
+}
+
+/// What a node was told to do with its own power.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NodePower {
+    pub(crate) node: String,
+    pub(crate) down: bool,
+    pub(crate) up: bool,
 }
 
 /// A simulated Proxmox VE cluster (one node: a host that is in no cluster).
 #[derive(Debug)]
 pub struct Cluster {
-    /// Users, roles, ACLs and tokens.
-    pub access: Access,
     /// How long things take.
     pub timing: Timing,
     /// Its clock.
     pub clock: Clock,
+    access: Arc<Mutex<Access>>,
     pub(crate) name: String,
     pub(crate) version: Version,
     pub(crate) ca: Ca,
@@ -67,13 +84,16 @@ pub struct Cluster {
     pub(crate) tasks: Vec<Task>,
     pub(crate) events: Vec<Event>,
     pub(crate) quorate: bool,
+    /// A node that was told to go down, or to come back after that.
+    pub(crate) node_power: Option<NodePower>,
+    pools: BTreeSet<String>,
 }
 
 impl Cluster {
     /// An empty cluster of the newest version.
     pub fn new(name: &str) -> Cluster {
         Cluster {
-            access: Access::new(9),
+            access: Arc::new(Mutex::new(Access::new(9))),
             timing: Timing::default(),
             clock: Clock::default(),
             name: name.to_owned(),
@@ -85,6 +105,8 @@ impl Cluster {
             tasks: Vec::new(),
             events: Vec::new(),
             quorate: true,
+            node_power: None,
+            pools: BTreeSet::new(),
         }
     }
 
@@ -92,7 +114,8 @@ impl Cluster {
     #[must_use]
     pub fn pve(mut self, version: &str) -> Cluster {
         self.version = Version::new(version);
-        self.access = Access::new(self.version.major());
+        let access = Access::with_version(self.version.major(), self.version.minor());
+        self.access = Arc::new(Mutex::new(access));
         self
     }
 
@@ -163,22 +186,34 @@ impl Cluster {
 
     /// A token of root without privilege separation: it may do everything.
     #[must_use]
-    pub fn root_token(mut self, tokenid: &str, secret: &str) -> Cluster {
-        self.access.add_token(&format!("root@pam!{tokenid}"), secret, false);
+    pub fn root_token(self, tokenid: &str, secret: &str) -> Cluster {
+        self.access().add_token(&format!("root@pam!{tokenid}"), secret, false);
         self
     }
 
     /// A user with a privilege-separated token; both have these privileges on this path and below.
     #[must_use]
-    pub fn token(mut self, full_id: &str, secret: &str, path: &str, privileges: &[&str]) -> Cluster {
+    pub fn token(self, full_id: &str, secret: &str, path: &str, privileges: &[&str]) -> Cluster {
         let (user, _) = full_id.rsplit_once('!').expect("user@realm!name");
-        self.access.add_user(user);
-        self.access.add_token(full_id, secret, true);
+        let mut access = self.access();
+        access.add_user(user);
+        access.add_token(full_id, secret, true);
         if !privileges.is_empty() {
-            self.access.grant(path, user, privileges, true);
-            self.access.grant(path, full_id, privileges, true);
+            access.grant(path, user, privileges, true);
+            access.grant(path, full_id, privileges, true);
         }
+        drop(access);
         self
+    }
+
+    /// Users, roles, ACLs and tokens. Its lock must not be held during a request.
+    pub fn access(&self) -> MutexGuard<'_, Access> {
+        self.access.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, to be shared with the simulated SSH hosts of this cluster.
+    pub fn shared_access(&self) -> Arc<Mutex<Access>> {
+        Arc::clone(&self.access)
     }
 
     // What may change while it runs.
@@ -190,7 +225,11 @@ impl Cluster {
         let mut guest = describe(Guest::new(kind, vmid, name, &node));
         guest.since = Some(self.clock.now());
         assert!(self.nodes.iter().any(|node| node.name == guest.node), "no node {}", guest.node);
+        let pooled = guest.pool.is_some();
         self.guests.push(guest);
+        if pooled {
+            self.sync_pools();
+        }
     }
 
     /// Changes a guest in place.
@@ -203,6 +242,7 @@ impl Cluster {
         if guest.is_active() && !was_active {
             guest.since = Some(now);
         }
+        self.sync_pools();
     }
 
     /// Stops a guest from inside, or by a crash.
@@ -226,6 +266,7 @@ impl Cluster {
     pub fn remove_guest(&mut self, vmid: u32) {
         self.settle();
         self.guests.retain(|guest| guest.vmid != vmid);
+        self.sync_pools();
     }
 
     /// Takes a node away at once: nothing listens, the others know it is offline, its guests' last numbers stay.
@@ -242,15 +283,29 @@ impl Cluster {
         }
     }
 
-    /// Boots a node: its guests are stopped, its numbers are there.
+    /// Boots a node: its numbers are there, guests with `onboot` run, the others are stopped.
     pub fn start_node(&mut self, name: &str) {
         let now = self.clock.now();
         for guest in self.guests.iter_mut().filter(|guest| guest.node == name) {
             guest.end();
+            if guest.config.get("onboot").is_some_and(|value| *value == 1) && guest.lock.is_none() {
+                guest.begin(now);
+            }
         }
         let node = self.node_mut(name);
         (node.online, node.listening, node.stats) = (true, true, Stats::Fresh);
         (node.uptime, node.since) = (Duration::ZERO, now);
+    }
+
+    /// Suspends a node: as [`Cluster::stop_node`], but its guests go on when it wakes.
+    pub fn suspend_node(&mut self, name: &str) {
+        self.stop_node(name);
+    }
+
+    /// Wakes a suspended node.
+    pub fn resume_node(&mut self, name: &str) {
+        let node = self.node_mut(name);
+        (node.online, node.listening, node.stats) = (true, true, Stats::Fresh);
     }
 
     /// Closes or opens the API's port of a node that stays online.
@@ -271,6 +326,7 @@ impl Cluster {
     /// Sets whether the cluster has a quorum.
     pub fn set_quorate(&mut self, quorate: bool) {
         self.quorate = quorate;
+        self.access().set_quorate(quorate);
     }
 
     /// A new certificate from the same CA, with the same or a new key.
@@ -278,6 +334,13 @@ impl Cluster {
         let ip = self.node_mut(name).ip;
         let old = self.node_mut(name).identity.clone();
         self.node_mut(name).identity = self.ca.issue_node(name, ip, keep_key.then_some(&old));
+    }
+
+    /// A certificate from the same CA with the same key that is no longer valid.
+    pub fn expire_certificate(&mut self, name: &str) {
+        let ip = self.node_mut(name).ip;
+        let old = self.node_mut(name).identity.clone();
+        self.node_mut(name).identity = self.ca.issue_expired_node(name, ip, &old);
     }
 
     /// A new CA, and new certificates of all nodes from it.
@@ -327,6 +390,11 @@ impl Cluster {
         &self.ca
     }
 
+    /// What a node serves.
+    pub fn identity(&self, node: &str) -> Identity {
+        self.node_ref(node).unwrap_or_else(|| panic!("no node {node}")).identity.clone()
+    }
+
     /// Names of the nodes.
     pub fn node_names(&self) -> Vec<String> {
         self.nodes.iter().map(|node| node.name.clone()).collect()
@@ -360,6 +428,18 @@ impl Cluster {
     pub fn task_history(&mut self) -> Vec<(String, String, Option<String>)> {
         self.settle();
         self.tasks.iter().map(|task| (task.kind.clone(), task.id.clone(), task.exit.clone())).collect()
+    }
+
+    /// Tells the access control which guests are in which pool.
+    fn sync_pools(&mut self) {
+        for guest in &self.guests {
+            self.pools.extend(guest.pool.clone());
+        }
+        for pool in &self.pools {
+            let inside = self.guests.iter().filter(|guest| guest.pool.as_ref() == Some(pool));
+            let vmids: Vec<u32> = inside.map(|guest| guest.vmid).collect();
+            self.access().set_pool(pool, &vmids);
+        }
     }
 
     pub(crate) fn find(&self, vmid: u32) -> Option<&Guest> {

@@ -164,6 +164,14 @@ impl Guest {
         self
     }
 
+    /// Does not run.
+    #[must_use]
+    pub fn stopped(mut self) -> Guest {
+        self.power = Power::Stopped;
+        self.uptime = Duration::ZERO;
+        self
+    }
+
     /// Runs, but its vCPUs are stopped.
     #[must_use]
     pub fn paused(self) -> Guest {

@@ -13,7 +13,7 @@ use hyper::{Request, Response, StatusCode};
 use crate::access::AuthError;
 use crate::api::{self, Answer, Body, Call, parse_body, percent_decode};
 use crate::body::{Dropped, End, SimBody};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, NodePower, Timing};
 use crate::fault::{Fault, pick};
 use crate::node::Service;
 use crate::sim::Shared;
@@ -21,6 +21,8 @@ use crate::traffic::Recorded;
 
 /// pveproxy closes a connection after this many requests.
 const PER_CONNECTION: usize = 100;
+/// The largest body that pveproxy takes, in bytes.
+const LARGEST: usize = 512 * 1024;
 const JSON: &str = "application/json;charset=UTF-8";
 
 /// Where a request came in.
@@ -96,8 +98,9 @@ async fn respond(peer: &Peer, path: &str, request: Request<Incoming>) -> Result<
     let answer = {
         let mut cluster = peer.shared.lock();
         let answer = decide(&mut cluster, &peer.node, &method, path, &parts.headers, &body);
-        drop(cluster);
-        peer.shared.changed();
+        if let Some(order) = cluster.node_power.take() {
+            tokio::spawn(follow_order(Arc::clone(&peer.shared), order));
+        }
         answer
     };
     if !answer.delay.is_zero() {
@@ -111,6 +114,26 @@ async fn respond(peer: &Peer, path: &str, request: Request<Incoming>) -> Result<
     }
 }
 
+/// Takes a node down, brings it up, or both.
+async fn follow_order(shared: Arc<Shared>, order: NodePower) {
+    let wait = |seconds: fn(&Timing) -> f64| {
+        let cluster = shared.lock();
+        cluster.clock.seconds(seconds(&cluster.timing))
+    };
+    if order.down {
+        let delay = wait(|timing| timing.node_shutdown);
+        tokio::time::sleep(delay).await;
+        shared.lock().stop_node(&order.node);
+        shared.changed();
+    }
+    if order.up {
+        let delay = wait(|timing| timing.node_boot);
+        tokio::time::sleep(delay).await;
+        shared.lock().start_node(&order.node);
+        shared.changed();
+    }
+}
+
 /// The checks of pveproxy in their order, then the API.
 fn decide(cluster: &mut Cluster, node: &str, method: &str, path: &str, headers: &HeaderMap, body: &[u8]) -> Answer {
     if !["GET", "POST", "PUT", "DELETE"].contains(&method) {
@@ -119,6 +142,13 @@ fn decide(cluster: &mut Cluster, node: &str, method: &str, path: &str, headers: 
     if headers.contains_key(TRANSFER_ENCODING) {
         let text = "chunked transfer encoding not supported";
         return Answer::text(501, text, text);
+    }
+    if !body.is_empty() && ["GET", "DELETE"].contains(&method) {
+        let text = format!("Unexpected content for method '{method}'");
+        return Answer::text(501, &text, &text);
+    }
+    if body.len() > LARGEST {
+        return Answer::text(501, "for data too large", "for data too large");
     }
     let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
     let Some((format, rest)) = path.strip_prefix("/api2/").map(|rest| rest.split_once('/').unwrap_or((rest, "")))
@@ -171,7 +201,7 @@ fn authenticate(cluster: &Cluster, headers: &HeaderMap, token: Option<&str>) -> 
         return Err(AuthError::Failed);
     }
     let (id, secret) = token.ok_or(AuthError::NoTicket)?.split_once('=').ok_or(AuthError::Failed)?;
-    cluster.access.authenticate(id, secret)
+    cluster.access().authenticate(id, secret)
 }
 
 fn head(status: u16, reason: &str) -> hyper::http::response::Builder {

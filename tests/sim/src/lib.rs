@@ -10,6 +10,7 @@ mod api;
 mod body;
 mod clock;
 mod cluster;
+mod demo;
 mod fault;
 mod guest;
 mod http;

@@ -3,7 +3,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -18,8 +17,6 @@ use crate::fault::{Fault, pick};
 use crate::http::{self, Peer};
 use crate::sim::Shared;
 
-/// pveproxy closes a connection on which nothing was asked for this long.
-const IDLE: Duration = Duration::from_secs(5);
 /// First byte of a TLS record with a handshake message.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -100,6 +97,7 @@ async fn serve(shared: Arc<Shared>, node: String, mut stream: TcpStream) {
 }
 
 async fn converse(peer: Peer, stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let idle = peer.shared.lock().timing.idle;
     let (peer, count) = (Arc::new(peer), Arc::new(AtomicUsize::new(0)));
     let service = service_fn(move |request| {
         let (peer, count) = (Arc::clone(&peer), Arc::clone(&count));
@@ -108,7 +106,7 @@ async fn converse(peer: Peer, stream: impl AsyncRead + AsyncWrite + Unpin) {
     let mut builder = http1::Builder::new();
     let _ = builder
         .timer(TokioTimer::new())
-        .header_read_timeout(IDLE)
+        .header_read_timeout(idle)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }

@@ -50,17 +50,20 @@ impl Shared {
         self.port_changed.notify_all();
     }
 
-    /// Waits until every port is as the cluster wants it.
+    /// Waits until every port is as the cluster wants it (which others may change meanwhile).
     fn await_ports(&self) {
-        let wanted: BTreeMap<String, bool> =
-            self.lock().nodes.iter().map(|node| (node.name.clone(), node.listening)).collect();
         self.changed();
         let until = Instant::now() + PATIENCE;
-        let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
-        while *ports != wanted {
-            let left = until.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "the ports of the simulated nodes did not change in time");
-            ports = self.port_changed.wait_timeout(ports, left).unwrap_or_else(PoisonError::into_inner).0;
+        loop {
+            let wanted: BTreeMap<String, bool> =
+                self.lock().nodes.iter().map(|node| (node.name.clone(), node.listening)).collect();
+            let ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+            if *ports == wanted {
+                return;
+            }
+            assert!(Instant::now() < until, "the ports of the simulated nodes did not change in time");
+            // Wakes up now and then to look at the cluster again.
+            drop(self.port_changed.wait_timeout(ports, Duration::from_millis(20)));
         }
     }
 }
@@ -152,6 +155,18 @@ impl SimHandle {
         ClusterGuard { shared: &self.shared, cluster: Some(self.shared.lock()) }
     }
 
+    /// Suspends and wakes a node together with the simulated SSH host that tells here whether it is asleep.
+    pub fn follow(&self, node: &str, mut asleep: watch::Receiver<bool>) {
+        let (handle, node) = (self.clone(), node.to_owned());
+        self.tasks.spawn(async move {
+            while asleep.changed().await.is_ok() {
+                let asleep = *asleep.borrow_and_update();
+                let mut cluster = handle.cluster();
+                if asleep { cluster.suspend_node(&node) } else { cluster.resume_node(&node) }
+            }
+        });
+    }
+
     /// Where further servers of the fleet can run; they end with the [`Sim`].
     pub fn runtime(&self) -> &Handle {
         &self.tasks
@@ -183,7 +198,9 @@ impl Drop for ClusterGuard<'_> {
     fn drop(&mut self) {
         self.cluster = None;
         // Servers on the fleet's own threads must not wait for each other.
-        if !std::thread::panicking() && std::thread::current().name() != Some("ecobox-sim") {
+        if std::thread::panicking() || std::thread::current().name() == Some("ecobox-sim") {
+            self.shared.changed();
+        } else {
             self.shared.await_ports();
         }
     }
@@ -217,6 +234,11 @@ impl NodeHandle<'_> {
         self.sim.shared.lock().node_mut(&self.name).identity.public_key_fingerprint()
     }
 
+    /// The certificate it serves, as PEM.
+    pub fn certificate_pem(&self) -> String {
+        self.sim.shared.lock().identity(&self.name).pem()
+    }
+
     /// What was asked of it.
     pub fn requests(&self) -> Vec<Recorded> {
         let traffic = self.sim.shared.traffic();
@@ -226,6 +248,15 @@ impl NodeHandle<'_> {
     /// How many requests came whose path contains this text.
     pub fn count(&self, part: &str) -> usize {
         self.requests().iter().filter(|request| request.path.contains(part)).count()
+    }
+
+    /// How often each call was made: `GET /nodes/{node}/qemu/{vmid}/config` and so on, without the query.
+    pub fn calls(&self) -> BTreeMap<String, usize> {
+        let mut calls = BTreeMap::new();
+        for request in self.requests() {
+            *calls.entry(request.call()).or_default() += 1;
+        }
+        calls
     }
 
     /// Every `Authorization` header that reached it.

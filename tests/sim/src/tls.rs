@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType, date_time_ymd,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
@@ -23,7 +25,7 @@ pub struct Ca {
 impl Ca {
     /// A cluster CA with PVE's subject: each has its own random OU.
     pub fn pve() -> Ca {
-        let unit = format!("{:016x}", std::process::id() as u64 ^ SERIAL.fetch_add(1, Ordering::Relaxed) << 20);
+        let unit = format!("{:016x}", u64::from(std::process::id()) ^ SERIAL.fetch_add(1, Ordering::Relaxed) << 20);
         Ca::named("Proxmox Virtual Environment", &unit, "PVE Cluster Manager CA")
     }
 
@@ -55,23 +57,24 @@ impl Ca {
 
     /// A leaf as PVE issues it for a node: names, loopback and the node's address, server use only.
     pub fn issue_node(&self, node: &str, ip: IpAddr, key: Option<&Identity>) -> Identity {
-        let mut names =
-            vec![SanType::IpAddress("127.0.0.1".parse().unwrap()), SanType::IpAddress("::1".parse().unwrap())];
-        names.push(dns("localhost"));
-        names.push(SanType::IpAddress(ip));
-        names.push(dns(node));
-        names.push(dns(&format!("{node}.lan")));
-        self.issue(names, &format!("{node}.lan"), key)
+        self.issue(leaf_params(node_names(node, ip), &format!("{node}.lan")), key)
+    }
+
+    /// The same, valid only until the end of 2020.
+    pub fn issue_expired_node(&self, node: &str, ip: IpAddr, key: &Identity) -> Identity {
+        let mut params = leaf_params(node_names(node, ip), &format!("{node}.lan"));
+        params.not_before = date_time_ymd(2019, 1, 1);
+        params.not_after = date_time_ymd(2020, 12, 31);
+        self.issue(params, Some(key))
     }
 
     /// A leaf for these DNS names, as an ACME or company CA would issue it.
     pub fn issue_for(&self, names: &[&str]) -> Identity {
-        self.issue(names.iter().map(|name| dns(name)).collect(), names.first().unwrap_or(&""), None)
+        self.issue(leaf_params(dns_names(names), names.first().unwrap_or(&"")), None)
     }
 
-    fn issue(&self, names: Vec<SanType>, subject: &str, key: Option<&Identity>) -> Identity {
+    fn issue(&self, params: CertificateParams, key: Option<&Identity>) -> Identity {
         let key = key.map_or_else(|| KeyPair::generate().unwrap(), Identity::key_pair);
-        let params = leaf_params(names, subject);
         let issuer = Issuer::from_params(&self.params, &self.key);
         let certificate = params.signed_by(&key, &issuer).unwrap();
         Identity::new(&key, vec![certificate.der().clone()])
@@ -91,7 +94,7 @@ impl Identity {
     /// A certificate that nobody but its own key has signed.
     pub fn self_signed(names: &[&str]) -> Identity {
         let key = KeyPair::generate().unwrap();
-        let params = leaf_params(names.iter().map(|name| dns(name)).collect(), names.first().unwrap_or(&""));
+        let params = leaf_params(dns_names(names), names.first().unwrap_or(&""));
         let certificate = params.self_signed(&key).unwrap();
         Identity::new(&key, vec![certificate.der().clone()])
     }
@@ -139,6 +142,15 @@ fn leaf_params(names: Vec<SanType>, subject: &str) -> CertificateParams {
     params.insert_extended_key_usage(ExtendedKeyUsagePurpose::ServerAuth);
     params.serial_number = Some(SERIAL.fetch_add(1, Ordering::Relaxed).into());
     params
+}
+
+fn node_names(node: &str, ip: IpAddr) -> Vec<SanType> {
+    let addresses = ["127.0.0.1".parse().unwrap(), "::1".parse().unwrap(), ip].map(SanType::IpAddress);
+    addresses.into_iter().chain(dns_names(&["localhost", node, &format!("{node}.lan")])).collect()
+}
+
+fn dns_names(names: &[&str]) -> Vec<SanType> {
+    names.iter().map(|name| dns(name)).collect()
 }
 
 fn dns(name: &str) -> SanType {

@@ -21,6 +21,22 @@ pub struct Recorded {
     pub status: Option<u16>,
 }
 
+impl Recorded {
+    /// Which call of the API it is: `GET /nodes/{node}/qemu/{vmid}/config`, without the query.
+    pub fn call(&self) -> String {
+        let path = self.path.split('?').next().unwrap_or_default();
+        let path = path.strip_prefix("/api2/json").or_else(|| path.strip_prefix("/api2/extjs")).unwrap_or(path);
+        let parts: Vec<&str> = path.split('/').collect();
+        let parts = parts.iter().enumerate().map(|(index, part)| match *part {
+            part if part.starts_with("UPID") => "{upid}",
+            part if !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) => "{vmid}",
+            _ if index > 0 && parts[index - 1] == "nodes" => "{node}",
+            part => part,
+        });
+        format!("{} {}", self.method, parts.collect::<Vec<_>>().join("/"))
+    }
+}
+
 /// Counters and log of all nodes.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {

@@ -25,6 +25,10 @@ impl Version {
         self.numbers[0]
     }
 
+    pub(crate) fn minor(&self) -> u32 {
+        self.numbers[1]
+    }
+
     /// `9.2`.
     pub(crate) fn release(&self) -> String {
         format!("{}.{}", self.numbers[0], self.numbers[1])

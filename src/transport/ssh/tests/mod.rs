@@ -1,6 +1,8 @@
 //! Fixtures: key files, routes, and the real sshd on the loopback, a process for each connection.
 
+mod oracle;
 mod sshd;
+mod verdicts;
 
 use std::fs;
 use std::net::TcpListener;

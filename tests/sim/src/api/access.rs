@@ -1,8 +1,8 @@
 //! `/access`: what the token may do, and the lists that `pveum` also gives.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::access::AuthError;
+use crate::access::{Access, AuthError};
 use crate::api::{Context, Refusal, Reply, nodes};
 use crate::cluster::Cluster;
 
@@ -12,28 +12,33 @@ pub(crate) fn index(_: &mut Context<'_>) -> Reply {
 }
 
 pub(crate) fn permissions(context: &mut Context<'_>) -> Reply {
-    let access = &context.cluster.access;
-    let Some(path) = context.call.parameters.get("path") else {
-        return Ok(json!(access.permissions(context.caller)).into());
-    };
-    let held: Map<String, Value> =
-        access.privileges(context.caller, path).into_iter().map(|name| (name, json!(1))).collect();
-    Ok(json!({ path: held }).into())
+    let access = context.cluster.access();
+    Ok(match context.call.parameters.get("path") {
+        Some(path) => json!({ path: access.permissions_on(context.caller, path) }),
+        None => json!(access.permissions(context.caller)),
+    }
+    .into())
 }
 
 /// Asks `pveum`, whose JSON is that of the API.
-fn pveum(cluster: &mut Cluster, words: &[&str]) -> Result<Value, Refusal> {
+fn pveum(access: &mut Access, words: &[&str]) -> Result<Value, Refusal> {
     let words: Vec<String> = words.iter().chain(&["--output-format", "json"]).map(|word| (*word).to_owned()).collect();
-    let outcome = cluster.access.pveum(&words);
+    let outcome = access.pveum(&words);
     if outcome.code == 0 {
         return Ok(serde_json::from_str(&outcome.stdout).unwrap_or(Value::Null));
     }
     let text = outcome.stderr;
-    if let Some(rest) = text.strip_prefix("400 Parameter verification failed.\n") {
+    if let Some((_, rest)) = text.split_once("400 Parameter verification failed.\n") {
         let (name, problem) = rest.lines().next().and_then(|line| line.split_once(": ")).unwrap_or(("", ""));
         return Err(Refusal::parameter(name, problem));
     }
     Err(Refusal::died(text.trim_end()))
+}
+
+/// As [`pveum`] for what only reads: nothing is left in its log of commands.
+fn look(context: &Context<'_>, words: &[&str]) -> Result<Value, Refusal> {
+    let mut copy = context.cluster.access().clone();
+    pveum(&mut copy, words)
 }
 
 /// 200 with an empty list for whoever may see nobody: no proof of a privilege.
@@ -42,9 +47,11 @@ pub(crate) fn users(context: &mut Context<'_>) -> Reply {
         return Ok(json!([]).into());
     }
     let full = context.call.flag("full");
-    let mut list = pveum(context.cluster, &["user", "list", "--full", "1"]).unwrap_or_else(|_| json!([]));
-    for user in list.as_array_mut().into_iter().flatten() {
-        if let (false, Some(user)) = (full, user.as_object_mut()) {
+    let mut list = look(context, &["user", "list", "--full", "1"]).unwrap_or_else(|_| json!([]));
+    for user in list.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        if full {
+            user.entry("groups").or_insert(json!(""));
+        } else {
             user.remove("tokens");
             user.remove("groups");
         }
@@ -53,14 +60,14 @@ pub(crate) fn users(context: &mut Context<'_>) -> Reply {
 }
 
 pub(crate) fn roles(context: &mut Context<'_>) -> Reply {
-    Ok(pveum(context.cluster, &["role", "list"])?.into())
+    Ok(look(context, &["role", "list"])?.into())
 }
 
 pub(crate) fn acl(context: &mut Context<'_>) -> Reply {
     if !context.may("/access", &["Sys.Audit", "Permissions.Modify"]) {
         return Ok(json!([]).into());
     }
-    Ok(pveum(context.cluster, &["acl", "list"])?.into())
+    Ok(look(context, &["acl", "list"])?.into())
 }
 
 /// Tokens are shown to those who may change users: a token is not "self" for its own user's tokens.
@@ -74,13 +81,13 @@ fn may_see_tokens(context: &Context<'_>) -> Result<(), Refusal> {
 pub(crate) fn tokens(context: &mut Context<'_>) -> Reply {
     may_see_tokens(context)?;
     let user = context.path[0].clone();
-    Ok(pveum(context.cluster, &["user", "token", "list", &user])?.into())
+    Ok(look(context, &["user", "token", "list", &user])?.into())
 }
 
 pub(crate) fn token(context: &mut Context<'_>) -> Reply {
     may_see_tokens(context)?;
     let (user, name) = (context.path[0].clone(), context.path[1].clone());
-    let list = pveum(context.cluster, &["user", "token", "list", &user])?;
+    let list = look(context, &["user", "token", "list", &user])?;
     let found = list.as_array().into_iter().flatten().find(|entry| entry["tokenid"] == name.as_str());
     let Some(mut entry) = found.cloned() else {
         return Err(Refusal::died(format!("no such token '{name}' for user '{user}'")));
@@ -97,12 +104,13 @@ pub(crate) fn add_token(context: &mut Context<'_>) -> Reply {
     for (name, value) in &options {
         words.extend([name.as_str(), value.as_str()]);
     }
-    Ok(pveum(context.cluster, &words)?.into())
+    Ok(pveum(&mut context.cluster.access(), &words)?.into())
 }
 
 pub(crate) fn remove_token(context: &mut Context<'_>) -> Reply {
     may_see_tokens(context)?;
-    pveum(context.cluster, &["user", "token", "remove", &context.path[0], &context.path[1]])?;
+    let words = ["user", "token", "remove", &context.path[0], &context.path[1]];
+    pveum(&mut context.cluster.access(), &words)?;
     Ok(Value::Null.into())
 }
 
@@ -114,8 +122,12 @@ pub(crate) fn refusal_text(cluster: &Cluster, error: AuthError, token: &str) -> 
         AuthError::Failed => {
             let id = token.split_once('=').map_or(token, |(id, _)| id);
             match id.rsplit_once('!') {
-                Some(_) if cluster.access.is_token(id) => "invalid token value!".to_owned(),
-                Some((user, _)) if !cluster.access.is_user(user) => format!("no such user ('{user}')"),
+                Some(_) if cluster.access().tokens().iter().any(|known| known == id) => {
+                    "invalid token value!".to_owned()
+                }
+                Some((user, _)) if !cluster.access().users().iter().any(|known| known == user) => {
+                    format!("no such user ('{user}')")
+                }
                 Some((user, name)) => format!("no such token '{name}' for user '{user}'"),
                 None => format!("no tokenid specified in '{id}'"),
             }

@@ -20,7 +20,7 @@ pub(crate) fn resources(context: &mut Context<'_>) -> Reply {
     if asked("node") {
         rows.extend(context.cluster.nodes.iter().map(|node| {
             let mut row = nodes::row(context, node);
-            if context.cluster.version.is_9() && node.stats != Stats::None {
+            if node.online && node.stats != Stats::None {
                 row.insert("cgroup-mode".to_owned(), json!(2));
             }
             Value::Object(row)
@@ -122,7 +122,7 @@ pub(crate) fn status(context: &mut Context<'_>) -> Reply {
 
 /// A string, as PVE gives it.
 pub(crate) fn next_id(context: &mut Context<'_>) -> Reply {
-    let free = (100..).find(|vmid| context.cluster.find(*vmid).is_none()).unwrap_or(100_u32);
+    let free = (100..1_000_000_000).find(|vmid| context.cluster.find(*vmid).is_none()).unwrap_or(100_u32);
     Ok(json!(free.to_string()).into())
 }
 

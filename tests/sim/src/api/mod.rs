@@ -1,4 +1,5 @@
 //! The REST API: one call in, one answer out, in the order in which Proxmox VE checks things.
+#![expect(clippy::unnecessary_wraps, reason = "all handlers have one signature")]
 
 mod access;
 mod agent;
@@ -116,7 +117,7 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     /// Whether the caller has one of these privileges on a path.
     pub(crate) fn may(&self, path: &str, privileges: &[&str]) -> bool {
-        let held = self.cluster.access.privileges(self.caller, path);
+        let held = self.cluster.access().privileges(self.caller, path);
         privileges.iter().any(|privilege| held.contains(*privilege))
     }
 
@@ -150,7 +151,7 @@ pub(crate) fn login_refused(cluster: &Cluster, call: &Call) -> Answer {
 /// The 500 of a host whose pmxcfs is down.
 pub(crate) fn without_pmxcfs(cluster: &Cluster, call: &Call) -> Answer {
     let text = "RPCEnvironment init request failed: Unable to load access control list: Connection refused";
-    format_answer(cluster, call, Err(Refusal::died(text)))
+    Answer { body: Body::Empty, ..format_answer(cluster, call, Err(Refusal::died(text))) }
 }
 
 fn dispatch(cluster: &mut Cluster, local: &str, caller: &str, call: &Call) -> Reply {

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::api::{Context, Refusal, Reply};
+use crate::cluster::NodePower;
 use crate::node::{Node, Stats};
 use crate::version::Version;
 
@@ -59,8 +60,9 @@ pub(crate) fn list(context: &mut Context<'_>) -> Reply {
     Ok(rows.collect::<Value>().into())
 }
 
-pub(crate) fn index(context: &mut Context<'_>) -> Reply {
-    let mut words = vec![
+pub(crate) fn index(_: &mut Context<'_>) -> Reply {
+    let words = [
+        "aplinfo",
         "apt",
         "certificates",
         "config",
@@ -84,9 +86,6 @@ pub(crate) fn index(context: &mut Context<'_>) -> Reply {
         "version",
         "wakeonlan",
     ];
-    if context.cluster.version.major() >= 7 {
-        words.insert(0, "aplinfo");
-    }
     Ok(subdirs("name", &words).into())
 }
 
@@ -107,7 +106,7 @@ pub(crate) fn status(context: &mut Context<'_>) -> Reply {
         "pveversion": format!("pve-manager/{}/{}", context.cluster.version.text(), Version::repoid()),
         "kversion": format!("Linux {kernel} #1 SMP PREEMPT_DYNAMIC"),
         "current-kernel": { "sysname": "Linux", "release": kernel, "version": "#1 SMP PREEMPT_DYNAMIC", "machine": "x86_64" },
-        "boot-info": { "mode": "efi", "secureboot": 0 },
+        "boot-info": { "mode": "legacy-bios" },
         "cpu": node.cpu,
         "wait": 0.001,
         "idle": 0,
@@ -125,14 +124,10 @@ pub(crate) fn status(context: &mut Context<'_>) -> Reply {
     .into())
 }
 
-/// Reboot and shutdown take the node away. There is no task.
+/// Reboot and shutdown: they follow a moment later. There is no task.
 pub(crate) fn command(context: &mut Context<'_>) -> Reply {
-    let name = context.node.clone();
-    if context.call.parameters.get("command").is_some_and(|command| command == "reboot") {
-        context.cluster.start_node(&name);
-    } else {
-        context.cluster.stop_node(&name);
-    }
+    let up = context.call.parameters.get("command").is_some_and(|command| command == "reboot");
+    context.cluster.node_power = Some(NodePower { node: context.node.clone(), down: true, up });
     Ok(Value::Null.into())
 }
 
@@ -168,7 +163,7 @@ pub(crate) fn wake(context: &mut Context<'_>) -> Reply {
         return Err(Refusal::died(format!("No wake on LAN MAC address defined for '{wanted}'!")));
     };
     if !node.online {
-        context.cluster.start_node(&wanted);
+        context.cluster.node_power = Some(NodePower { node: wanted, down: false, up: true });
     }
     Ok(json!(mac).into())
 }

@@ -1,6 +1,6 @@
 //! A client that shows what is on the wire: one request on one connection, TLS verified against the cluster's CA.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,16 +28,10 @@ impl Reply {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or(Value::Null)
     }
-
-    pub(crate) fn data(&self) -> Value {
-        self.json()["data"].clone()
-    }
 }
 
-pub(crate) type Connection = StreamOwned<ClientConnection, TcpStream>;
-
 /// Opens a connection to a node, trusting only the cluster's CA under the node's name.
-pub(crate) fn connect(sim: &Sim, node: &str) -> std::io::Result<Connection> {
+pub(crate) fn connect(sim: &Sim, node: &str) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(sim.ca_pem().as_bytes()).unwrap()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -51,7 +45,7 @@ pub(crate) fn connect(sim: &Sim, node: &str) -> std::io::Result<Connection> {
     Ok(StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream))
 }
 
-/// Sends these bytes and reads one answer. An empty body needs no Content-Length if the server then closes.
+/// Sends these bytes and reads one answer, by its length or to the end of the connection.
 pub(crate) fn exchange(connection: &mut (impl Read + Write), bytes: &[u8]) -> std::io::Result<Reply> {
     connection.write_all(bytes)?;
     let mut received = Vec::new();
@@ -63,11 +57,11 @@ pub(crate) fn exchange(connection: &mut (impl Read + Write), bytes: &[u8]) -> st
         match connection.read(&mut buffer) {
             Ok(0) => break,
             Ok(count) => received.extend_from_slice(&buffer[..count]),
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => break,
             Err(error) => return Err(error),
         }
     }
-    parse(&received, true).ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
+    parse(&received, true).ok_or_else(|| ErrorKind::UnexpectedEof.into())
 }
 
 fn parse(bytes: &[u8], closed: bool) -> Option<Reply> {
@@ -78,38 +72,15 @@ fn parse(bytes: &[u8], closed: bool) -> Option<Reply> {
     let status = status_line.nth(1)?.parse().ok()?;
     let reason = status_line.next().unwrap_or_default().to_owned();
     let headers = lines.filter_map(|line| line.split_once(": "));
-    let headers: Vec<_> = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let reply = Reply { status, reason, headers, body: body.to_owned() };
-    let length = reply.header("content-length").and_then(|value| value.parse::<usize>().ok());
-    (length.map_or(closed, |length| closed || body.len() >= length)).then_some(reply)
-}
-
-/// A request as text. `token` is `user@realm!name=secret`.
-pub(crate) fn request(method: &str, path: &str, token: &str, body: Option<(&str, &str)>) -> String {
-    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: pve1:8006\r\n");
-    if !token.is_empty() {
-        text.push_str(&format!("Authorization: PVEAPIToken={token}\r\n"));
+    match reply.header("content-length").and_then(|value| value.parse().ok()) {
+        Some(length) => (body.len() >= length).then_some(reply),
+        None => closed.then_some(reply),
     }
-    match body {
-        Some((kind, body)) => {
-            text.push_str(&format!("Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
-        }
-        None => text.push_str("Content-Length: 0\r\n\r\n"),
-    }
-    text
 }
 
-/// One GET on a fresh connection.
-pub(crate) fn get(sim: &Sim, node: &str, token: &str, path: &str) -> Reply {
-    ask(sim, node, &request("GET", &format!("/api2/json{path}"), token, None))
-}
-
-/// One POST on a fresh connection.
-pub(crate) fn post(sim: &Sim, node: &str, token: &str, path: &str, body: &str) -> Reply {
-    let body = (!body.is_empty()).then_some(("application/x-www-form-urlencoded", body));
-    ask(sim, node, &request("POST", &format!("/api2/json{path}"), token, body))
-}
-
+/// One request on a fresh connection.
 pub(crate) fn ask(sim: &Sim, node: &str, text: &str) -> Reply {
     let mut connection = connect(sim, node).unwrap();
     exchange(&mut connection, text.as_bytes()).unwrap()
