@@ -41,7 +41,8 @@ fn what_a_second_listing_says() {
     let only_1 = [("pve1", true)];
     let (dead_1, dead_2) = ([("pve1", false), ("pve2", true)], [("pve1", true), ("pve2", false)]);
     // First listing: guest 101 runs on pve1, both nodes are online. Then nodes, guests, what changed, is it gone.
-    let cases: Vec<(&str, &[(&str, bool)], Vec<Guest>, Vec<What>, bool)> = vec![
+    type Case<'a> = (&'a str, &'a [(&'a str, bool)], Vec<Guest>, Vec<What>, bool);
+    let cases: Vec<Case<'_>> = vec![
         ("the same", &ALL_ONLINE, vec![here()], vec![], false),
         ("twice in one listing", &ALL_ONLINE, vec![guest(101, "pve2", Stopped), here()], vec![], false),
         ("moved", &ALL_ONLINE, vec![guest(101, "pve2", Running)], vec![moved.clone()], false),
