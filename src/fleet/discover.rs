@@ -16,7 +16,7 @@ use crate::model::id::{GuestKind, NodeName, ServerId, VmId};
 use crate::model::inventory::Failed;
 use crate::model::power::PowerState;
 use crate::model::server::{Address, Guest, Listing};
-use crate::state::{Change, KnownGuest, StateError, is_fresh};
+use crate::state::{Change, KnownGuest, StateError, What, is_fresh};
 use crate::transport::pve::{AgentAnswer, Client};
 use crate::transport::Error;
 
@@ -98,7 +98,7 @@ impl<'a> Fleet<'a> {
             self.learn_own_node(group, server, &listing).await?;
         }
         let silent = self.silent_agents(group)?;
-        let changes = self.state.record_listing(&group.cluster, &listing, &via, at)?;
+        let now = self.state.record_listing(&group.cluster, &listing, &via, at)?.changes;
         let asked = self.addresses(group, &client, &listing, &silent).await;
         let found: Vec<_> = asked
             .iter()
@@ -107,6 +107,9 @@ impl<'a> Fleet<'a> {
                 _ => None,
             })
             .collect();
+        // What `status` saw since the last discovery was not told yet; power changes are told when they are seen.
+        let mut changes = self.state.take_changes(&group.cluster)?;
+        changes.extend(now.into_iter().filter(|change| matches!(change.what, What::Power { .. })));
         self.state.put_discovered(&group.cluster, at)?;
         self.state.record_addresses(&group.cluster, &found, at)?;
         tracing::info!(

@@ -105,7 +105,8 @@ impl Value {
 
 /// UTC, whole seconds.
 pub(crate) fn rfc3339(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    // Whole seconds: the fraction would be noise. A stamp that was read is always in range.
+    Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
 }
 
 /// Three significant places at most, binary units as PVE's own interface: `512M`, `3.9G`.

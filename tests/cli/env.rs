@@ -75,11 +75,8 @@ impl Env {
     /// Takes what a command printed, and checks that no secret is in it.
     pub fn finish(&self, output: std::process::Output) -> Run {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
-        let run = Run {
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-            code: output.status.code().unwrap_or(-1),
-        };
+        let run =
+            Run { stdout: text(output.stdout), stderr: text(output.stderr), code: output.status.code().unwrap_or(-1) };
         for stream in [&run.stdout, &run.stderr] {
             assert!(!stream.contains(CANARY), "the secret was printed:\n{stream}");
         }

@@ -37,7 +37,12 @@ fn one_request_shows_a_whole_cluster() {
     let run = env.run_with(&["status", "-o", "json"], &[(name, &value)]).exits(0);
     let report = run.json();
     assert_eq!(report["schema"], "ecobox.status/1");
-    let states: Vec<_> = report["servers"].as_array().unwrap().iter().map(|s| (s["id"].as_str().unwrap(), s["state"].as_str().unwrap())).collect();
+    let states: Vec<_> = report["servers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| (s["id"].as_str().unwrap(), s["state"].as_str().unwrap()))
+        .collect();
     assert_eq!(
         states,
         [
