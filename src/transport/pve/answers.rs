@@ -16,6 +16,7 @@ use super::wire::online;
 
 /// What `/version` says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(clippy::struct_field_names, reason = "PVE's names")]
 pub(crate) struct Version {
     /// pve-manager's, e.g. `9.2.11`.
     pub(crate) version: String,

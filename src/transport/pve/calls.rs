@@ -56,13 +56,10 @@ impl Client {
         let path = guest_path(node, GuestKind::Qemu, vmid, "agent/network-get-interfaces");
         match self.get::<Entry<AgentInterfaces>>(&path, Answers::Guest).await {
             Ok(Entry(answer)) => Ok(AgentAnswer::Addresses(answer.unwrap_or_default().0)),
-            Err(Error::Api { status: 500, reason, .. }) if reason.starts_with("No QEMU guest agent configured") => {
-                Ok(AgentAnswer::NotConfigured)
-            }
-            // `QEMU guest agent is not running`, `VM 102 is not running`, `VM 102 not running`.
-            Err(Error::Api { status: 500, reason, .. }) if reason.trim_end().ends_with("not running") => {
-                Ok(AgentAnswer::NotRunning)
-            }
+            Err(Error::Api { status: 500, reason, path, .. }) => match of_reason(&reason) {
+                Some(answer) => Ok(answer),
+                None => Err(Error::Api { peer: self.label.clone(), method: "GET", path, status: 500, reason }),
+            },
             Err(error) => Err(error),
         }
     }
@@ -93,6 +90,40 @@ impl Client {
     }
 }
 
+/// What an error's text says of the agent: `No QEMU guest agent configured`, `QEMU guest agent is not running`,
+/// `VM 102 is not running`, `VM 102 qmp command 'guest-network-get-interfaces' failed - got timeout`.
+fn of_reason(reason: &str) -> Option<AgentAnswer> {
+    let reason = reason.trim_end().to_ascii_lowercase();
+    if reason.starts_with("no qemu guest agent") {
+        Some(AgentAnswer::NotConfigured)
+    } else if reason.ends_with("not running") || (reason.contains("'guest-") && reason.ends_with("got timeout")) {
+        Some(AgentAnswer::NotRunning)
+    } else {
+        None
+    }
+}
+
 fn guest_path(node: &NodeName, kind: GuestKind, vmid: VmId, call: &str) -> String {
     format!("/nodes/{node}/{}/{vmid}/{call}", kind.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_the_agent_says_nothing() {
+        for (reason, want) in [
+            ("No QEMU guest agent configured", Some(AgentAnswer::NotConfigured)),
+            ("No Qemu guest agent configured", Some(AgentAnswer::NotConfigured)),
+            ("QEMU guest agent is not running", Some(AgentAnswer::NotRunning)),
+            ("VM 102 is not running", Some(AgentAnswer::NotRunning)),
+            ("VM 102 not running\n", Some(AgentAnswer::NotRunning)),
+            ("VM 102 qmp command 'guest-network-get-interfaces' failed - got timeout", Some(AgentAnswer::NotRunning)),
+            ("Configuration file 'nodes/a/qemu-server/102.conf' does not exist", None),
+            ("can't lock file '/var/lock/qemu-server/lock-102.conf' - got timeout", None),
+        ] {
+            assert_eq!(of_reason(reason), want, "{reason}");
+        }
+    }
 }

@@ -45,7 +45,7 @@ pub(super) struct Limits {
     /// The same where another node may have to answer: PVE itself gives up after 30 s.
     pub(super) proxied: Duration,
     /// Bytes a second, counted after `read`.
-    pub(super) slowest: usize,
+    pub(super) slowest: u128,
     /// Bytes.
     pub(super) body: usize,
     /// Bytes of what a guest wrote.
@@ -233,8 +233,7 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
             let elapsed = begun.elapsed();
-            if elapsed > patience && (body.len() as u64) < elapsed.as_secs().saturating_mul(self.limits.slowest as u64)
-            {
+            if elapsed > patience && body.len() as u128 * 1000 < elapsed.as_millis() * self.limits.slowest {
                 return Err(self.too_slow(elapsed));
             }
         }

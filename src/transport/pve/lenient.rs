@@ -11,7 +11,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 pub(super) const MAX_ENTRIES: usize = 100_000;
 
 /// The greatest byte count that is believed: 1 EiB.
-const MAX_BYTES: f64 = (1_u64 << 60) as f64;
+const MAX_BYTES: f64 = 1_152_921_504_606_846_976.0;
 
 /// Any JSON value, as far as a field can need it. Texts are borrowed from the body where they hold no escapes.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,20 +9,18 @@ use super::lenient::Envelope;
 
 /// Reads the `data` of an answer.
 pub(super) fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, serde_json::Error> {
-    let error = match serde_json::from_slice(body) {
+    // Checked once as a whole, which is quicker than string by string.
+    let text = String::from_utf8_lossy(body);
+    let error = match serde_json::from_str(&text) {
         Ok(Envelope(data)) => return Ok(data),
         Err(error) => error,
     };
     if !error.is_syntax() {
         return Err(error);
     }
-    match serde_json::from_str(&repaired(&String::from_utf8_lossy(body))) {
-        Ok(Envelope(data)) => {
-            tracing::warn!(%error, "an answer was no valid JSON and was read as far as possible");
-            Ok(data)
-        }
-        Err(_) => Err(error),
-    }
+    let Ok(Envelope(data)) = serde_json::from_str(&repaired(&text)) else { return Err(error) };
+    tracing::warn!(%error, "an answer was no valid JSON and was read as far as possible");
+    Ok(data)
 }
 
 /// The text with `null` for each word outside of strings that JSON does not know, and U+FFFD for each half of a

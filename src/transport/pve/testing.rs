@@ -1,6 +1,7 @@
 //! For tests: certificates like PVE's, and a TLS server that answers what it is told and keeps what it is sent.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
@@ -132,6 +133,7 @@ pub(super) struct Connection {
 
 pub(super) struct Server {
     pub(super) port: u16,
+    accepted: Arc<AtomicUsize>,
     connections: mpsc::UnboundedReceiver<Connection>,
 }
 
@@ -147,15 +149,17 @@ impl Server {
         let port = listener.local_addr().unwrap().port();
         let (sender, connections) = mpsc::unbounded_channel();
         let answers = Arc::new(answers);
-        let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let (count, accepted) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let accepting = accepted.clone();
         tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
+                accepting.fetch_add(1, Ordering::Relaxed);
                 let (acceptor, answers, sender, count) =
                     (acceptor.clone(), answers.clone(), sender.clone(), count.clone());
                 tokio::spawn(async move {
                     let mut received = Vec::new();
                     serve(tcp, &acceptor, &mut received, || {
-                        let n = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        let n = count.fetch_add(1, Ordering::Relaxed);
                         answers.get(n).or(answers.last()).cloned()
                     })
                     .await;
@@ -163,7 +167,7 @@ impl Server {
                 });
             }
         });
-        Server { port, connections }
+        Server { port, accepted, connections }
     }
 
     /// The next connection that has ended.
@@ -174,11 +178,11 @@ impl Server {
     /// All requests of the connections that have ended once `client` is gone.
     pub(super) async fn requests(mut self, client: Client) -> Vec<String> {
         drop(client);
-        let mut all = Vec::new();
-        while let Ok(Some(connection)) = tokio::time::timeout(Duration::from_millis(200), self.connections.recv()).await
-        {
-            let requests = connection.received.split_inclusive("\r\n\r\n").map(str::to_owned);
-            all.extend(requests);
+        let (mut all, mut ended) = (Vec::new(), 0);
+        while ended < self.accepted.load(Ordering::Relaxed) {
+            let connection = self.ended().await;
+            all.extend(connection.received.split_inclusive("\r\n\r\n").map(str::to_owned));
+            ended += 1;
         }
         all
     }

@@ -40,6 +40,7 @@ async fn ask_with(limits: Limits, answers: Vec<Answer>) -> (Result<String, Error
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn who_is_trusted_and_who_gets_no_byte() {
     let (ca, other_ca) = (Ca::new(), Ca::new());
     let old = |params: &mut rcgen::CertificateParams| {
@@ -305,7 +306,7 @@ async fn unusable_answers() {
 #[tokio::test]
 async fn who_hangs_is_left() {
     let limits = || Limits {
-        connect: Duration::from_millis(2000),
+        connect: Duration::from_secs(2),
         read: Duration::from_millis(60),
         proxied: Duration::from_millis(60),
         slowest: 1 << 20,
@@ -355,10 +356,6 @@ async fn who_cannot_be_reached() {
 
     let client = Client::with_limits(endpoint(port, trust.clone()), quick()).unwrap();
     assert_eq!(failure(client).await, (peer, ConnectFailure::Refused));
-
-    // A label longer than DNS has: no server is asked.
-    let nowhere = super::Endpoint { host: format!("{}.invalid", "a".repeat(64)), ..endpoint(port, trust) };
-    assert_eq!(failure(Client::with_limits(nowhere, quick()).unwrap()).await.1, ConnectFailure::Resolve);
 }
 
 #[tokio::test]

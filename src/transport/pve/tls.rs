@@ -162,27 +162,18 @@ pub(super) fn handshake_error(error: &TlsError, peer: &str) -> Error {
     }
 }
 
-/// The TLS error inside of an error. `io::Error::source` skips the error that it carries, so that one is looked
-/// into as well.
+/// The TLS error inside of an error.
 pub(super) fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a TlsError> {
-    find(error)
+    causes(error).find_map(<dyn std::error::Error>::downcast_ref)
 }
 
-/// The first error of type `T` in the chain of sources, io errors' contents included.
-pub(super) fn find<'a, T: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(outer) = next {
-        let mut inner = outer;
-        loop {
-            if let Some(found) = inner.downcast_ref::<T>() {
-                return Some(found);
-            }
-            match inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-                Some(carried) => inner = carried,
-                None => break,
-            }
-        }
-        next = outer.source();
-    }
-    None
+/// An error and all its causes, the outermost first. `io::Error::source` skips the error that it carries, so that
+/// one is taken from its inside.
+pub(super) fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| match error.downcast_ref().and_then(std::io::Error::get_ref) {
+        Some(carried) => Some(carried),
+        None => error.source(),
+    })
 }

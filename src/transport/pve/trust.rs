@@ -21,7 +21,7 @@ use crate::model::trust::{Fingerprint, Trust};
 pub(crate) struct Presented {
     /// SHA-256 of the certificate.
     pub(crate) leaf: Fingerprint,
-    /// SHA-256 of its public key (SubjectPublicKeyInfo), which outlives renewals of PVE's own certificates.
+    /// SHA-256 of its public key (`SubjectPublicKeyInfo`), which outlives renewals of PVE's own certificates.
     pub(crate) spki: Fingerprint,
     /// DER, the peer's own certificate first.
     pub(crate) chain: Vec<Vec<u8>>,
@@ -259,15 +259,15 @@ mod tests {
         let acme = public.issue(&["pve.example.com"]);
         let foreign = other.issue(&["pve1"]);
         let two = format!("{}{}", other.pem, ca.pem);
-        let cases: [(&str, &Identity, Option<&str>, Option<&NodeName>, &str, Trust); 9] = [
-            ("the default", &pve, Some(&ca.pem), Some(&node), "10.0.0.1", cluster.clone()),
-            ("after a change of the CA", &pve, Some(&two), Some(&node), "10.0.0.1", cluster),
+        let cases = [
+            ("the default", &pve, Some(ca.pem.as_str()), Some(&node), "10.0.0.1", cluster.clone()),
+            ("after a change of the CA", &pve, Some(two.as_str()), Some(&node), "10.0.0.1", cluster),
             ("no CA readable", &pve, None, Some(&node), "10.0.0.1", key(&pve)),
-            ("no node known", &pve, Some(&ca.pem), None, "pve1", key(&pve)),
+            ("no node known", &pve, Some(ca.pem.as_str()), None, "pve1", key(&pve)),
             ("no PEM", &pve, Some("x"), Some(&node), "pve1", key(&pve)),
-            ("ACME", &acme, Some(&ca.pem), Some(&node), "pve.example.com", Trust::PublicCa),
-            ("ACME, dialled by address", &acme, Some(&ca.pem), Some(&node), "10.0.0.1", key(&acme)),
-            ("a company's CA", &foreign, Some(&ca.pem), Some(&node), "pve1", key(&foreign)),
+            ("ACME", &acme, Some(ca.pem.as_str()), Some(&node), "pve.example.com", Trust::PublicCa),
+            ("ACME, dialled by address", &acme, Some(ca.pem.as_str()), Some(&node), "10.0.0.1", key(&acme)),
+            ("a company's CA", &foreign, Some(ca.pem.as_str()), Some(&node), "pve1", key(&foreign)),
             ("no host name", &acme, None, None, "a b", key(&acme)),
         ];
         for (case, identity, pem, node, host, want) in cases {

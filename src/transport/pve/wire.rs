@@ -110,18 +110,19 @@ pub(super) fn online(status: Option<&str>) -> Option<bool> {
     }
 }
 
-/// PVE writes `a;b`, and takes commas and spaces for the same (pve-common, JSONSchema `pve-tag-list`).
+/// PVE writes `a;b`, and takes commas and spaces for the same (pve-common, `JSONSchema.pm` `pve-tag-list`).
 fn tags(text: &str) -> Vec<String> {
     let words = text.split(|c: char| matches!(c, ';' | ',') || c.is_whitespace());
     words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-/// The listing, and how many rows could not be used.
+/// The listing, and how many rows could not be used or named a guest again, whose last row counts.
 #[derive(Default)]
 struct Resources {
     listing: Listing,
     by_vmid: HashMap<VmId, usize>,
     unusable: usize,
+    repeated: usize,
 }
 
 impl Resources {
@@ -131,7 +132,7 @@ impl Resources {
                 let guests = &mut self.listing.guests;
                 let at = *self.by_vmid.entry(guest.vmid).or_insert(guests.len());
                 if let Some(earlier) = guests.get_mut(at) {
-                    tracing::warn!(vm_id = guest.vmid.get(), "the listing names this guest twice: the last one counts");
+                    self.repeated += 1;
                     *earlier = guest;
                 } else {
                     guests.push(guest);
@@ -199,8 +200,9 @@ impl<'de> Deserialize<'de> for Resources {
 /// Reads the whole body of an answer to `/cluster/resources`. `server` is for the log.
 pub(super) fn listing(body: &[u8], server: &str) -> Result<Listing, serde_json::Error> {
     let resources: Resources = repair::parse(body)?;
-    if resources.unusable > 0 {
-        tracing::warn!(server, count = resources.unusable, "entries of the listing could not be read and are missing");
+    let Resources { unusable, repeated, .. } = resources;
+    if unusable + repeated > 0 {
+        tracing::warn!(server, unusable, repeated, "entries of the listing are left out");
     }
     Ok(resources.finish())
 }
