@@ -254,7 +254,7 @@ fn bash_completes_names_from_the_state_file() {
          fingerprint = \"{fingerprint}\"\n"
     ));
     let token = format!("ecobox@pve!test={CANARY}");
-    drop(env.run_with(&["status"], &[("ECOBOX_TOKEN_PVE1", &token)]).exits(0));
+    drop(env.run_with(&["discover"], &[("ECOBOX_TOKEN_PVE1", &token)]).exits(0));
     sim.clear_requests();
     for (typed, want) in [("we", "web-01"), ("pve1-v", "pve1-vm-101"), ("pr", "proxy")] {
         let got = offered(&env, &["ecobox", "status", typed]);
