@@ -7,7 +7,8 @@
 
 mod cli {
     mod discover;
-    mod env;
+    pub mod env;
     mod status;
 }
+mod generated;
 mod layers;
