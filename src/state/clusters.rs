@@ -175,6 +175,9 @@ fn move_guests(conn: &Connection, old: &ClusterId, new: &ClusterId) -> rusqlite:
         WHERE cluster = ?1";
     conn.execute(seen, [from])?;
     conn.execute("UPDATE OR IGNORE guests SET cluster = ?2 WHERE cluster = ?1", [from, to])?;
+    conn.execute("UPDATE changes SET cluster = ?2 WHERE cluster = ?1", [from, to])?;
+    // The next listing is compared with all that is known now.
+    conn.execute("UPDATE clusters SET digest = NULL WHERE id = ?1", [to])?;
     conn.execute("DELETE FROM clusters WHERE id = ?1", [from]).map(drop)
 }
 

@@ -40,7 +40,7 @@ pub(crate) use error::StateError;
 pub(crate) use guests::KnownGuest;
 pub(crate) use open::find;
 pub(crate) use history::{Check, CheckRecord, Event, RAW_KEPT, Run};
-pub(crate) use listing::{Change, What};
+pub(crate) use listing::{Change, Recorded, What};
 pub(crate) use servers::{KnownState, Wish};
 pub(crate) use tokens::{Intent, StoredToken};
 pub(crate) use trust::StoredTrust;
