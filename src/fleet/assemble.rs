@@ -55,7 +55,9 @@ impl Fleet<'_> {
             inventory.servers.push(host);
         }
         for group in self.groups() {
-            for guest in self.state.guests(&group.cluster)?.iter().filter(|guest| !guest.template && guest.gone_at.is_none()) {
+            for guest in
+                self.state.guests(&group.cluster)?.iter().filter(|guest| !guest.template && guest.gone_at.is_none())
+            {
                 let mut server = self.known_guest(&group, guest);
                 server.seen.state = guest.state;
                 server.seen.at = Some(guest.last_seen);
@@ -236,13 +238,16 @@ impl Fleet<'_> {
         for entry in &self.config.servers {
             let Some((parent, _, vmid)) = entry.guest_ref() else { continue };
             let cluster = self.cluster_of(&parent);
-            let found = inventory.servers.iter_mut().find(|server| {
-                server.vmid == Some(vmid) && server.cluster.as_ref() == Some(&cluster)
-            });
+            let found = inventory
+                .servers
+                .iter_mut()
+                .find(|server| server.vmid == Some(vmid) && server.cluster.as_ref() == Some(&cluster));
             match found {
                 Some(server) => {
                     server.services.clone_from(&entry.services);
-                    server.tags.extend(entry.tags.iter().filter(|tag| !server.tags.contains(tag)).cloned().collect::<Vec<_>>());
+                    server.tags.extend(
+                        entry.tags.iter().filter(|tag| !server.tags.contains(tag)).cloned().collect::<Vec<_>>(),
+                    );
                     server.expected = entry.expected.unwrap_or(server.expected);
                     if entry.name != entry.id.as_str() {
                         server.name.clone_from(&entry.name);

@@ -17,8 +17,8 @@ use crate::model::inventory::Failed;
 use crate::model::power::PowerState;
 use crate::model::server::{Address, Guest, Listing};
 use crate::state::{Change, KnownGuest, StateError, What, is_fresh};
-use crate::transport::pve::{AgentAnswer, Client};
 use crate::transport::Error;
+use crate::transport::pve::{AgentAnswer, Client};
 
 /// A node works on three requests at a time; more would only keep its other users waiting.
 const AT_ONCE_PER_NODE: usize = 3;
@@ -118,16 +118,16 @@ impl<'a> Fleet<'a> {
             changes = changes.len(),
             "discovered"
         );
-        Ok(Discovery {
-            guests: self.found(group, &via, asked, changes)?,
-            failures: Vec::new(),
-            answered: 1,
-            fresh: 0,
-        })
+        Ok(Discovery { guests: self.found(group, &via, asked, changes)?, failures: Vec::new(), answered: 1, fresh: 0 })
     }
 
     /// Which node a server is that no visit told: once, from its certificate.
-    async fn learn_own_node(&self, group: &Group<'a>, server: &ServerConfig, listing: &Listing) -> Result<(), StateError> {
+    async fn learn_own_node(
+        &self,
+        group: &Group<'a>,
+        server: &ServerConfig,
+        listing: &Listing,
+    ) -> Result<(), StateError> {
         if self.known.borrow().members.contains_key(&server.id) {
             return Ok(());
         }

@@ -17,8 +17,8 @@ use crate::model::power::PowerState;
 use crate::model::server::{ServerKey, Service, ServiceType};
 use crate::model::usage::Source;
 use crate::state::{Check, Run, StateError};
-use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::probe::{self, Probe};
+use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::{ConnectFailure, Error};
 
 /// How many ports are asked at a time.

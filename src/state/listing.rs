@@ -115,7 +115,8 @@ impl State {
                 return Ok(Recorded::default());
             }
             let digest = digest(&listed, listing);
-            let update = "UPDATE clusters SET listed_at = ?2, listed_via = ?3, digest = ?4, unlisted = ?5 WHERE id = ?1";
+            let update =
+                "UPDATE clusters SET listed_at = ?2, listed_via = ?3, digest = ?4, unlisted = ?5 WHERE id = ?1";
             if before == Some(digest) {
                 conn.prepare_cached(update)?.execute(params![id, at, via.as_str(), digest, unlisted])?;
                 return Ok(Recorded { changes: Vec::new(), complete: unlisted == 0 });
@@ -319,7 +320,8 @@ impl Writer<'_> {
             ("template", known.template != template),
             ("ha_state", known.ha_state != guest.ha_state),
         ];
-        let fields: Vec<String> = edits.into_iter().filter_map(|(field, changed)| changed.then(|| field.to_owned())).collect();
+        let fields: Vec<String> =
+            edits.into_iter().filter_map(|(field, changed)| changed.then(|| field.to_owned())).collect();
         if !fields.is_empty() {
             found.push(What::Edited { fields });
         }
