@@ -8,6 +8,9 @@
 mod cli {
     mod discover;
     mod env;
+    mod first_run;
+    mod setup_token;
     mod status;
+    mod world;
 }
 mod layers;
