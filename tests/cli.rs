@@ -8,6 +8,9 @@
 mod cli {
     mod discover;
     pub mod env;
+    mod first_run;
+    mod lab;
+    mod setup_token;
     mod states;
     mod status;
     mod world;
