@@ -63,9 +63,10 @@ impl<'a> Fleet<'a> {
             clusters.push((group, answer));
         }
         let answers = Answers { at: self.now(), clusters, hosts };
-        let mut inventory = self.assemble(&answers)?;
+        let (at, runs) = (answers.at, answers.clusters.iter().flat_map(|(_, answer)| answer.runs()).collect());
+        let mut inventory = self.assemble(answers)?;
         self.check_guests(&mut inventory).await;
-        self.record(&answers, &inventory)?;
+        self.record(runs, at, &inventory)?;
         inventory.sort();
         Ok(inventory)
     }
@@ -237,11 +238,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// Keeps what was seen: states and their changes, services, whether each host's check succeeded, how fast.
-    fn record(&self, answers: &Answers<'_>, inventory: &Inventory) -> Result<(), StateError> {
-        let mut runs = Vec::new();
-        for (_, answer) in &answers.clusters {
-            runs.extend(answer.runs());
-        }
+    fn record(&self, mut runs: Vec<Run>, at: Timestamp, inventory: &Inventory) -> Result<(), StateError> {
         let (mut states, mut checks) = (Vec::new(), Vec::new());
         for server in &inventory.servers {
             let seen = &server.seen;
@@ -263,9 +260,9 @@ impl<'a> Fleet<'a> {
                 })
             }));
         }
-        self.state.record_states(&states, answers.at)?;
-        self.state.record_checks(&checks, answers.at)?;
-        self.state.record_runs(&runs, answers.at)
+        self.state.record_states(&states, at)?;
+        self.state.record_checks(&checks, at)?;
+        self.state.record_runs(&runs, at)
     }
 }
 
