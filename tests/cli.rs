@@ -8,8 +8,9 @@
 mod cli {
     mod discover;
     mod env;
+    mod fleets;
     mod states;
     mod status;
-    mod world;
+
 }
 mod layers;

@@ -12,6 +12,7 @@ use crate::model::power::PowerState;
 use crate::model::server::{Expected, Guest, Listing, ServerKey, ServerKind};
 use crate::model::usage::{Source, Usage};
 use crate::state::{KnownGuest, KnownState, StateError};
+use crate::transport::Error;
 
 /// What the state file remembers, by key.
 struct Memory {
@@ -37,6 +38,9 @@ impl Fleet<'_> {
             inventory.failures.extend(failures(answer));
         }
         self.overlay(&mut inventory);
+        let expected: Vec<bool> = inventory.failures.iter().map(|failed| is_expected(failed, &inventory)).collect();
+        let mut expected = expected.into_iter();
+        inventory.failures.retain(|_| expected.next() != Some(true));
         inventory.failures.extend(silent_hosts(&inventory));
         Ok(inventory)
     }
@@ -141,27 +145,28 @@ impl Fleet<'_> {
 
     /// The guests of a cluster: as listed, or as remembered where nobody could list them.
     fn guests(&self, group: &Group<'_>, answer: &Answer, known: &[KnownGuest], answers: &Answers<'_>) -> Vec<Server> {
-        let Some(Listed { via, listing, .. }) = &answer.listed else {
+        let Some(Listed { listing, .. }) = &answer.listed else {
             let why = "its cluster did not answer";
-            return known.iter().filter(|k| !k.template && k.gone_at.is_none()).map(|k| self.unseen(group, k, why, answers)).collect();
+            return known.iter().filter(|k| !k.template && k.gone_at.is_none()).map(|k| self.unseen(group, k, why)).collect();
         };
         let parents = self.parents(group);
         let remembered: HashMap<VmId, &KnownGuest> = known.iter().map(|guest| (guest.vmid, guest)).collect();
         let mut servers = Vec::with_capacity(listing.guests.len());
         for guest in listing.guests.iter().filter(|guest| !guest.template) {
-            let parent = parents.get(&guest.node).unwrap_or(via);
+            let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id);
             let memory = remembered.get(&guest.vmid).filter(|memory| memory.kind == guest.kind).copied();
             servers.push(listed(guest, parent, &group.cluster, memory, listing, answers));
         }
         let listed: HashSet<VmId> = listing.guests.iter().map(|guest| guest.vmid).collect();
         let lost = known.iter().filter(|guest| !guest.template && guest.gone_at.is_none() && !listed.contains(&guest.vmid));
-        servers.extend(lost.map(|guest| self.unseen(group, guest, "its node is not online", answers)));
+        servers.extend(lost.map(|guest| self.unseen(group, guest, "its node is not online")));
         servers
     }
 
-    fn unseen(&self, group: &Group<'_>, guest: &KnownGuest, why: &str, answers: &Answers<'_>) -> Server {
+    /// A guest that nobody could tell of in this run: what is shown is as old as its last listing.
+    fn unseen(&self, group: &Group<'_>, guest: &KnownGuest, why: &str) -> Server {
         let mut server = self.known_guest(group, guest);
-        server.seen.at = Some(answers.at);
+        server.seen.at = Some(guest.last_seen);
         server.seen.reason = Some(why.to_owned());
         server
     }
@@ -279,12 +284,21 @@ fn listed(
     }
 }
 
-/// A cluster that nobody listed fails once for each member that was asked; one that a later member answered does not.
+/// A cluster that nobody listed fails once for each member that was asked. Where a later member answered, only what
+/// somebody has to mend is said: a member that refused the token, or is not who it should be.
 fn failures(answer: &Answer) -> Vec<Failed> {
-    if answer.listed.is_some() {
-        return Vec::new();
-    }
-    answer.failures.iter().map(|(server, error)| failed(server, error)).collect()
+    let to_mend = |error: &Error| matches!(error.kind(), FailureKind::Denied | FailureKind::Identity);
+    let said = answer.failures.iter().filter(|(_, error)| answer.listed.is_none() || to_mend(error));
+    said.map(|(server, error)| failed(server, error)).collect()
+}
+
+/// Whether a failure says no more than that a host is off which may be.
+fn is_expected(failed: &Failed, inventory: &Inventory) -> bool {
+    failed.kind == FailureKind::Unreachable
+        && inventory.servers.iter().any(|server| {
+            let off = matches!(server.seen.state, PowerState::Offline | PowerState::Asleep);
+            server.id == failed.server && off && !server.is_alarming()
+        })
 }
 
 /// Hosts that should be on and are not, where nothing else was said of them.
@@ -299,6 +313,7 @@ fn silent_hosts(inventory: &Inventory) -> Vec<Failed> {
                 Some(reason) => format!("{} is {}: {reason}", server.id, server.seen.state),
                 None => format!("{} is {}, and expected to be on", server.id, server.seen.state),
             },
+            advice: None,
         })
         .collect()
 }

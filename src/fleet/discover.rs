@@ -116,7 +116,7 @@ impl<'a> Fleet<'a> {
             "discovered"
         );
         Ok(Discovery {
-            guests: self.found(group, &via, asked, changes)?,
+            guests: self.found(group, asked, changes)?,
             failures: Vec::new(),
             answered: 1,
             fresh: 0,
@@ -141,7 +141,6 @@ impl<'a> Fleet<'a> {
     fn found(
         &self,
         group: &Group<'a>,
-        via: &ServerId,
         mut asked: HashMap<VmId, Asked>,
         changes: Vec<Change>,
     ) -> Result<Vec<Found>, StateError> {
@@ -157,7 +156,8 @@ impl<'a> Fleet<'a> {
         });
         let shown: Vec<_> = shown.collect();
         let found = shown.into_iter().map(|guest| {
-            let parent = parents.get(&guest.node).unwrap_or(via).clone();
+            // A node that is not configured: always under the same host, whichever answered.
+            let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id).clone();
             Found {
                 id: ServerId::of_guest(&parent, guest.kind, guest.vmid),
                 parent,
