@@ -7,10 +7,13 @@
 
 mod cli {
     mod discover;
-    mod env;
+    pub mod env;
+    mod first_run;
     mod fleets;
+    mod lab;
+    mod setup_token;
     mod states;
     mod status;
-
 }
+mod generated;
 mod layers;

@@ -14,8 +14,8 @@ use crate::model::id::ServerId;
 use crate::model::inventory::FailureKind;
 use crate::render::value::Value;
 use crate::render::{Column, Report};
+use crate::transport::Error;
 use crate::transport::ssh::{HostKeyPolicy, aliases};
-use crate::ui::Ui;
 
 /// Make the configuration and look at every server in it
 ///
@@ -91,14 +91,15 @@ pub(crate) async fn run(ctx: &Context, args: &InitArgs) -> anyhow::Result<Outcom
     };
     let visits = fleet.visit(&servers, policy).await?;
     fleet.close().await;
+    let hints = hints(&visits);
     let rows: Vec<Row> = visits.into_iter().zip(&servers).map(|(visit, server)| row(visit, server)).collect();
     for row in &rows {
         if let Some(error) = &row.error {
             ctx.ui.warning(error);
         }
     }
-    if !args.accept_new && rows.iter().any(|row| row.error.as_ref().is_some_and(|e| e.contains("is not known"))) {
-        ctx.ui.hint("run `ecobox init --accept-new` to trust keys that are not known yet, or `ssh` to the host once");
+    for hint in hints {
+        ctx.ui.hint(&hint);
     }
     let succeeded = rows.iter().filter(|row| row.failure.is_none()).count();
     let exit = Exit::of_many(succeeded, rows.iter().filter_map(|row| row.failure).map(Exit::from));
@@ -110,7 +111,7 @@ fn wanted(ctx: &Context, args: &InitArgs) -> anyhow::Result<Vec<NewServer>> {
     let mut taken: Vec<ServerId> = ctx.config.servers.iter().map(|server| server.id.clone()).collect();
     let mut new = Vec::new();
     for host in &args.hosts {
-        new.extend(host.server(&ctx.config, &mut taken));
+        add(ctx, host, &mut new, &mut taken);
     }
     if args.local && !ctx.config.servers.iter().any(|server| server.access == config::Access::Local) {
         let name = crate::transport::local::hostname().unwrap_or_else(|| "local".to_owned());
@@ -127,7 +128,7 @@ fn wanted(ctx: &Context, args: &InitArgs) -> anyhow::Result<Vec<NewServer>> {
                 .hint("run `ecobox init --host root@pve1.lan`, or `ecobox init --from-ssh-config`")
                 .into());
         }
-        new.extend(asked(&ctx.ui, &ctx.config, &mut taken));
+        ask(ctx, &mut new, &mut taken);
         if new.is_empty() {
             return Err(Failure::new(Exit::Refused, "no host was named").into());
         }
@@ -135,22 +136,26 @@ fn wanted(ctx: &Context, args: &InitArgs) -> anyhow::Result<Vec<NewServer>> {
     Ok(new)
 }
 
-impl NewHost {
-    /// `None` where it is configured already.
-    fn server(&self, config: &Config, taken: &mut Vec<ServerId>) -> Option<NewServer> {
-        let there = |server: &&ServerConfig| {
-            server.hostname == self.host && (self.port.is_none() || server.ssh_port == self.port)
-        };
-        if config.servers.iter().any(|server| there(&server)) {
-            return None;
-        }
-        Some(NewServer {
-            id: take(&self.host, taken),
-            hostname: self.host.clone(),
-            ssh_user: self.user.clone(),
-            ssh_port: self.port,
+/// Adds a host, unless it is configured already or was named before.
+fn add(ctx: &Context, host: &NewHost, new: &mut Vec<NewServer>, taken: &mut Vec<ServerId>) {
+    if let Some(server) = ctx.config.servers.iter().find(|server| host.is(&server.hostname, server.ssh_port)) {
+        ctx.ui.status(&format!("{} is configured already, as {}", host.host, server.id));
+    } else if !new.iter().any(|server| host.is(&server.hostname, server.ssh_port)) {
+        new.push(NewServer {
+            id: take(&host.host, taken),
+            hostname: host.host.clone(),
+            ssh_user: host.user.clone(),
+            ssh_port: host.port,
             ..NewServer::default()
-        })
+        });
+    }
+}
+
+impl NewHost {
+    /// Whether it is the SSH server of that address. A port that is not said may be any: ssh_config knows it.
+    fn is(&self, hostname: &str, port: Option<u16>) -> bool {
+        let same_port = self.port.is_none() || self.port == port || (port.is_none() && self.port == Some(22));
+        self.host.eq_ignore_ascii_case(hostname) && same_port
     }
 }
 
@@ -177,16 +182,15 @@ fn from_ssh_config(ctx: &Context, args: &InitArgs, taken: &mut Vec<ServerId>) ->
     Ok(names.into_iter().map(server).collect())
 }
 
-fn asked(ui: &Ui, config: &Config, taken: &mut Vec<ServerId>) -> Vec<NewServer> {
-    ui.status(&format!("{} will be made; hosts as user@host or user@host:port, an empty line ends", config.path.display()));
-    let mut new = Vec::new();
-    while let Some(line) = ui.ask_line("host:") {
+fn ask(ctx: &Context, new: &mut Vec<NewServer>, taken: &mut Vec<ServerId>) {
+    let path = ctx.config.path.display();
+    ctx.ui.status(&format!("{path} will be made; hosts as user@host or user@host:port, an empty line ends"));
+    while let Some(line) = ctx.ui.ask_line("host:") {
         match host(&line) {
-            Ok(host) => new.extend(host.server(config, taken)),
-            Err(why) => ui.warning(&why),
+            Ok(host) => add(ctx, &host, new, taken),
+            Err(why) => ctx.ui.warning(&why),
         }
     }
-    new
 }
 
 fn extend(config: &Config, new: &[NewServer]) -> anyhow::Result<Config> {
@@ -228,6 +232,30 @@ fn host(text: &str) -> Result<NewHost, String> {
     Ok(NewHost { user, host: host.to_owned(), port })
 }
 
+/// What to run next after what failed, each once.
+fn hints(visits: &[Visit]) -> Vec<String> {
+    let mut hints = Vec::new();
+    for error in visits.iter().filter_map(|visit| visit.facts.as_ref()?.as_ref().err()) {
+        let hint = match error {
+            // Who reads this has run `ecobox init` just now.
+            Error::UnknownHostKey { .. } => Some(
+                "run `ecobox init` on a terminal to see the key and accept it, or `ecobox init --accept-new` to trust \
+                 all keys that are not known yet"
+                    .to_owned(),
+            ),
+            Error::Untrusted { .. } => Some(
+                "if the host was reinstalled, remove its old key with `ssh-keygen -R` and run `ecobox init` again"
+                    .to_owned(),
+            ),
+            // A token is no matter here.
+            Error::Denied { .. } => None,
+            other => other.advice().map(str::to_owned),
+        };
+        hints.extend(hint.filter(|hint| !hints.contains(hint)));
+    }
+    hints
+}
+
 fn row(visit: Visit, server: &ServerConfig) -> Row {
     let Visit { server: id, host_key, took, facts } = visit;
     let (facts, failed) = match facts {
@@ -240,7 +268,7 @@ fn row(visit: Visit, server: &ServerConfig) -> Row {
         facts,
         host_key,
         took_seconds: took.as_secs_f64(),
-        failure: failed.as_ref().map(crate::transport::Error::kind),
+        failure: failed.as_ref().map(Error::kind),
         error: failed.map(|error| format!("{id}: {error}")),
         id,
     }
@@ -360,7 +388,8 @@ mod tests {
 
     #[test]
     fn hosts_are_read_as_typed() {
-        let new = |user: Option<&str>, host: &str, port| NewHost { user: user.map(str::to_owned), host: host.into(), port };
+        let new =
+            |user: Option<&str>, host: &str, port| NewHost { user: user.map(str::to_owned), host: host.into(), port };
         for (text, want) in [
             ("pve1", Some(new(None, "pve1", None))),
             ("root@pve1.lan:2222", Some(new(Some("root"), "pve1.lan", Some(2222)))),

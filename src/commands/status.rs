@@ -40,13 +40,9 @@ pub(crate) struct StatusReport {
     failures: Vec<Failed>,
 }
 
-/// One server, with its place in the tree.
+/// One server.
 #[derive(Debug)]
-pub(crate) struct Row {
-    server: Server,
-    depth: usize,
-    now: Timestamp,
-}
+pub(crate) struct Row(Server);
 
 /// Observes the fleet, selects, and reports.
 ///
@@ -69,10 +65,9 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outc
     warn(&ctx.ui, &inventory.failures);
     let answered = inventory.servers.iter().filter(|server| has_answered(server, &inventory.failures)).count();
     let exit = Exit::of_many(answered, inventory.failures.iter().map(|failed| failed.kind.into()));
-    let now = fleet.now();
-    let depths = inventory.depths();
-    let servers = inventory.servers.into_iter().zip(depths).map(|(server, depth)| Row { server, depth, now }).collect();
-    Ok(Outcome { report: StatusReport { generated_at: now, servers, failures: inventory.failures }, exit })
+    let servers = inventory.servers.into_iter().map(Row).collect();
+    let report = StatusReport { generated_at: fleet.now(), servers, failures: inventory.failures };
+    Ok(Outcome { report, exit })
 }
 
 /// Whether something true can be said of the server: it did not fail, and is not in a state that alarms or unknown
@@ -156,12 +151,12 @@ impl Report for StatusReport {
     }
 
     fn cells(&self, row: &Row) -> Vec<Value> {
-        let server = &row.server;
+        let server = &row.0;
         let seen = &server.seen;
         let list = |words: &[String]| Value::maybe(Some(words.join(",").as_str()));
         let addresses: Vec<String> = server.addresses.iter().map(|address| address.ip.to_string()).collect();
         vec![
-            Value::Name { depth: row.depth, text: server.name.clone() },
+            Value::Name { depth: server.depth, text: server.name.clone() },
             Value::State(seen.state),
             Value::text(server.kind.as_str()),
             Value::maybe(server.node.as_ref().map(|node| node.as_str())),
@@ -212,9 +207,8 @@ fn stamp<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error
 
 impl Serialize for Row {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let server = &self.server;
+        let server = &self.0;
         let seen = &server.seen;
-        let age = seen.at.map(|at| self.now.duration_since(at).as_secs().max(0));
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", &server.id)?;
         map.serialize_entry("name", &server.name)?;
@@ -240,7 +234,7 @@ impl Serialize for Row {
         map.serialize_entry("origin", server.origin.as_str())?;
         map.serialize_entry("source", seen.source.as_str())?;
         map.serialize_entry("observed_at", &seen.at.map(rfc3339))?;
-        map.serialize_entry("age_seconds", &age)?;
+        map.serialize_entry("age_seconds", &seen.age_seconds)?;
         map.serialize_entry("last_seen", &seen.last_seen.map(rfc3339))?;
         map.serialize_entry("reason", &seen.reason)?;
         map.end()

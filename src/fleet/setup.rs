@@ -10,7 +10,7 @@ use crate::fleet::onboard::script::{Removal, Request, plan};
 use crate::fleet::trust::Learned;
 use crate::model::id::{ClusterId, ServerId, TokenId};
 use crate::model::scope::{Comparison, Scope};
-use crate::state::{StateError, StoredToken};
+use crate::state::{Intent, StateError, StoredToken};
 use crate::transport::Error;
 use crate::transport::local;
 use crate::transport::ssh::HostKeyPolicy;
@@ -93,7 +93,12 @@ impl SetUp {
 impl<'a> Fleet<'a> {
     /// Gives every host what is wanted: hosts of one cluster share one token, each learns the trust of its own API.
     /// Looks at all hosts first, then works on the clusters side by side.
-    pub(crate) async fn set_up(&self, servers: &[&'a ServerConfig], wanted: Wanted, confirmed: &Confirmed) -> Vec<SetUp> {
+    pub(crate) async fn set_up(
+        &self,
+        servers: &[&'a ServerConfig],
+        wanted: Wanted,
+        confirmed: &Confirmed,
+    ) -> Vec<SetUp> {
         let looks = join_all(servers.iter().map(|server| self.look(server, HostKeyPolicy::Refuse))).await;
         let mut clusters: Vec<(ClusterId, Vec<(usize, Learned)>)> = Vec::new();
         let mut done: Vec<Option<SetUp>> = servers.iter().map(|_| None).collect();
@@ -162,7 +167,7 @@ impl<'a> Fleet<'a> {
             self.state.rename_cluster(&before, cluster)?;
         }
         let stored = self.state.token(cluster)?;
-        let intents: Vec<TokenId> = self.pending(server, cluster)?;
+        let intents: Vec<TokenId> = self.pending(server, cluster)?.into_iter().map(|intent| intent.token).collect();
         let scope = match (wanted, &stored) {
             (Wanted::Token(Some(scope)) | Wanted::Rotated(Some(scope)), _) => scope,
             (_, Some(stored)) => stored.scope,
@@ -251,11 +256,10 @@ impl<'a> Fleet<'a> {
         Ok(permissions.compare(scope, major))
     }
 
-    /// Intents that an earlier run left on this host or its cluster.
-    fn pending(&self, server: &ServerConfig, cluster: &ClusterId) -> Result<Vec<TokenId>, StateError> {
+    /// Intents on this host or its cluster.
+    fn pending(&self, server: &ServerConfig, cluster: &ClusterId) -> Result<Vec<Intent>, StateError> {
         let all = self.state.all_intents()?.into_iter();
-        let ours = all.filter(|intent| intent.server == server.id || intent.cluster.as_ref() == Some(cluster));
-        Ok(ours.map(|intent| intent.token).collect())
+        Ok(all.filter(|intent| intent.server == server.id || intent.cluster.as_ref() == Some(cluster)).collect())
     }
 
     /// Does what the saga says, step by step.
@@ -293,14 +297,12 @@ impl<'a> Fleet<'a> {
                     result.learned = learned(&host, &result.learned);
                     Event::Stored(self.store(server, scope, &created.token, &host, result))
                 }
-                Step::Clear(tokens) => Event::Recorded(self.clear(&tokens)),
+                Step::Clear(tokens) => Event::Recorded(self.clear(server, cluster, &tokens)),
                 Step::Learn(_) => {
                     Event::Learned(self.learn_and_keep_trust(server, result).await.map_err(SetUpError::from))
                 }
                 Step::Verify => Event::Verified(self.compare(server, scope).await.map_err(SetUpError::from)),
-                Step::Forget(_) => {
-                    Event::Recorded(self.state.forget_token(cluster).map(drop).map_err(Into::into))
-                }
+                Step::Forget(_) => Event::Recorded(self.state.forget_token(cluster).map(drop).map_err(Into::into)),
             };
             step = saga.next(event);
         }
@@ -330,8 +332,9 @@ impl<'a> Fleet<'a> {
         Ok(replaced.as_ref().map(removal))
     }
 
-    fn clear(&self, tokens: &[TokenId]) -> Result<(), SetUpError> {
-        for intent in self.state.all_intents()? {
+    /// Another cluster may have an intent of the same name: that one stays.
+    fn clear(&self, server: &ServerConfig, cluster: &ClusterId, tokens: &[TokenId]) -> Result<(), SetUpError> {
+        for intent in self.pending(server, cluster)? {
             if tokens.contains(&intent.token) {
                 self.state.clear_intent(&intent.server, &intent.token)?;
             }
@@ -345,9 +348,8 @@ impl<'a> Fleet<'a> {
         request: &Request,
         _: &Confirmed,
     ) -> Result<Answer, Lost<SetUpError>> {
-        let plan = plan(request, None).map_err(|error| {
-            Lost::NotSent(SetUpError::Other { server: server.id.clone(), what: error.to_string() })
-        })?;
+        let plan = plan(request, None)
+            .map_err(|error| Lost::NotSent(SetUpError::Other { server: server.id.clone(), what: error.to_string() }))?;
         let deadline = crate::fleet::onboard::DEADLINE;
         match self.run_script(server, HostKeyPolicy::Refuse, &plan.script, deadline).await {
             Ok(output) => Ok(parse(&output.stdout, request)),

@@ -75,7 +75,7 @@ struct Known {
     kind: GuestKind,
     name: Option<String>,
     node: String,
-    known_state: PowerState,
+    power: PowerState,
     template: bool,
     lock: Option<String>,
     tags: String,
@@ -115,7 +115,8 @@ impl State {
                 return Ok(Recorded::default());
             }
             let digest = digest(&listed, listing);
-            let update = "UPDATE clusters SET listed_at = ?2, listed_via = ?3, digest = ?4, unlisted = ?5 WHERE id = ?1";
+            let update =
+                "UPDATE clusters SET listed_at = ?2, listed_via = ?3, digest = ?4, unlisted = ?5 WHERE id = ?1";
             if before == Some(digest) {
                 conn.prepare_cached(update)?.execute(params![id, at, via.as_str(), digest, unlisted])?;
                 return Ok(Recorded { changes: Vec::new(), complete: unlisted == 0 });
@@ -227,7 +228,7 @@ fn own(row: &Row<'_>) -> rusqlite::Result<Option<Known>> {
         kind,
         name: text(2)?,
         node: row.get(3)?,
-        known_state: PowerState::parse(row.get_ref(5)?.as_str()?),
+        power: PowerState::parse(row.get_ref(5)?.as_str()?),
         template: row.get(7)?,
         lock: text(8)?,
         tags: row.get(9)?,
@@ -292,7 +293,7 @@ impl Writer<'_> {
         let lock = if blank { known.lock.as_deref() } else { guest.lock.as_deref() };
         let tags = if blank { known.tags.clone() } else { guest.tags.join(";") };
         let pool = guest.pool.as_deref().or(known.pool.as_deref().filter(|_| blank));
-        let known_state = if guest.state == PowerState::Unknown { known.known_state } else { guest.state };
+        let known_state = if guest.state == PowerState::Unknown { known.power } else { guest.state };
 
         let mut found = Vec::new();
         if known.gone {
@@ -306,9 +307,9 @@ impl Writer<'_> {
         {
             found.push(What::Renamed { from: from.to_owned(), to: to.to_owned() });
         }
-        let power_changed = known_state != known.known_state;
-        if power_changed && known.known_state != PowerState::Unknown {
-            let (from, to) = (known.known_state, known_state);
+        let power_changed = known_state != known.power;
+        if power_changed && known.power != PowerState::Unknown {
+            let (from, to) = (known.power, known_state);
             let server = ServerKey::of_guest(self.cluster, guest.vmid);
             history::add_event(self.conn, self.at, &server, from, to, Source::Api)?;
             found.push(What::Power { from, to });
@@ -319,7 +320,8 @@ impl Writer<'_> {
             ("template", known.template != template),
             ("ha_state", known.ha_state != guest.ha_state),
         ];
-        let fields: Vec<String> = edits.into_iter().filter_map(|(field, changed)| changed.then(|| field.to_owned())).collect();
+        let fields: Vec<String> =
+            edits.into_iter().filter_map(|(field, changed)| changed.then(|| field.to_owned())).collect();
         if !fields.is_empty() {
             found.push(What::Edited { fields });
         }

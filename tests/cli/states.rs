@@ -68,7 +68,10 @@ fn a_dead_nodes_guests_are_unknown_at_once() {
     let json = env.run(&["status", "-o", "json"]).exits(8);
     assert_eq!(json.failures(), ["pve2 unreachable"]);
     let web = json.server("pve2-vm-102");
-    assert_eq!((&web["name"], &web["state"], &web["raw_status"]), (&"web-02".into(), &"unknown".into(), &"running".into()));
+    assert_eq!(
+        (&web["name"], &web["state"], &web["raw_status"]),
+        (&"web-02".into(), &"unknown".into(), &"running".into())
+    );
     assert!(web["last_seen"].is_string() && web["cpu_percent"].is_null() && web["uptime_seconds"].is_null(), "{web}");
 }
 
