@@ -3,7 +3,7 @@
 use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
 
-use crate::commands::{Context, Outcome, complete, hosts_named};
+use crate::commands::{Context, Outcome, complete, hosts_named, warn};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::discover::{Asked, Discovery, Found};
@@ -90,9 +90,7 @@ pub(crate) async fn run(ctx: &Context, args: &DiscoverArgs) -> anyhow::Result<Ou
     for notice in fleet.notices.take() {
         ctx.ui.status(&notice);
     }
-    for failed in &discovery.failures {
-        ctx.ui.warning(&failed.message);
-    }
+    warn(&ctx.ui, &discovery.failures);
     let exit = Exit::of_many(discovery.answered, discovery.failures.iter().map(|failed| failed.kind.into()));
     Ok(Outcome { report: report(discovery, args.all), exit })
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::commands::{Context, Outcome};
 use crate::config::{self, Config, NewServer, ServerConfig};
-use crate::error::{Exit, Failure, transport_hint};
+use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::visit::Visit;
 use crate::model::facts::{HostFacts, Nic, Privilege, Product};
@@ -249,7 +249,7 @@ fn hints(visits: &[Visit]) -> Vec<String> {
             ),
             // A token is no matter here.
             Error::Denied { .. } => None,
-            other => transport_hint(other),
+            other => other.advice().map(str::to_owned),
         };
         hints.extend(hint.filter(|hint| !hints.contains(hint)));
     }

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::commands::{Context, Outcome, complete};
+use crate::commands::{Context, Outcome, complete, warn};
 use crate::error::Exit;
 use crate::fleet::Fleet;
 use crate::model::inventory::{Failed, Inventory, Server, ServiceCheck};
+use crate::model::power::PowerState;
 use crate::model::select::{self, Candidate};
 use crate::render::value::{Value, rfc3339};
 use crate::render::{Column, Report};
@@ -61,14 +62,19 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outc
         ctx.ui.status(&notice);
     }
     let inventory = selected(inventory, &args.targets)?;
-    for failed in &inventory.failures {
-        ctx.ui.warning(&failed.message);
-    }
-    let healthy = inventory.servers.iter().filter(|server| server.vmid.is_none() && !server.is_alarming()).count();
-    let exit = Exit::of_many(healthy, inventory.failures.iter().map(|failed| failed.kind.into()));
+    warn(&ctx.ui, &inventory.failures);
+    let answered = inventory.servers.iter().filter(|server| has_answered(server, &inventory.failures)).count();
+    let exit = Exit::of_many(answered, inventory.failures.iter().map(|failed| failed.kind.into()));
     let servers = inventory.servers.into_iter().map(Row).collect();
     let report = StatusReport { generated_at: fleet.now(), servers, failures: inventory.failures };
     Ok(Outcome { report, exit })
+}
+
+/// Whether something true can be said of the server: it did not fail, and is not in a state that alarms or unknown
+/// because its host failed.
+fn has_answered(server: &Server, failures: &[Failed]) -> bool {
+    let failed = failures.iter().any(|failed| failed.server == server.id);
+    !failed && !server.is_alarming() && (server.vmid.is_none() || server.seen.state != PowerState::Unknown)
 }
 
 /// What the words on the command line name, with the failures that concern it.

@@ -14,6 +14,7 @@ use crate::model::power::PowerState;
 use crate::model::server::{Address, Expected, Guest, Listing, ServerKey, ServerKind};
 use crate::model::usage::{Source, Usage};
 use crate::state::{KnownGuest, KnownState, StateError};
+use crate::transport::Error;
 
 /// What the state file remembers, by key.
 struct Memory {
@@ -38,6 +39,9 @@ impl Fleet<'_> {
             self.add_guests(&group, answer, at, &mut inventory)?;
         }
         self.overlay(&mut inventory);
+        let expected: Vec<bool> = inventory.failures.iter().map(|failed| is_expected(failed, &inventory)).collect();
+        let mut expected = expected.into_iter();
+        inventory.failures.retain(|_| expected.next() != Some(true));
         inventory.failures.extend(silent_hosts(&inventory));
         Ok(inventory)
     }
@@ -156,7 +160,7 @@ impl Fleet<'_> {
             let why = "its cluster did not answer";
             let known = self.state.guests(&group.cluster)?;
             let there = known.iter().filter(|guest| !guest.template && guest.gone_at.is_none());
-            inventory.servers.extend(there.map(|guest| self.unseen(group, guest, why, at)));
+            inventory.servers.extend(there.map(|guest| self.unseen(group, guest, why)));
             return Ok(());
         };
         let recorded = self.state.record_listing(&group.cluster, &listing, &via, at)?;
@@ -176,10 +180,10 @@ impl Fleet<'_> {
             let there = known.iter().filter(|guest| !guest.template && guest.gone_at.is_none());
             let lost = there.filter(|guest| !listed.contains(&guest.vmid));
             let why = "its node is not online";
-            inventory.servers.extend(lost.map(|guest| self.unseen(group, guest, why, at)));
+            inventory.servers.extend(lost.map(|guest| self.unseen(group, guest, why)));
         }
         for guest in listing.guests.into_iter().filter(|guest| !guest.template) {
-            let parent = parents.get(&guest.node).unwrap_or(&via);
+            let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id);
             let memory = remembered.get(&guest.vmid).filter(|memory| memory.kind == guest.kind).copied();
             let addresses = addresses.remove(&guest.vmid).unwrap_or_default();
             let online = listing.nodes.iter().any(|node| node.name == guest.node && node.online == Some(true));
@@ -188,10 +192,11 @@ impl Fleet<'_> {
         Ok(())
     }
 
-    fn unseen(&self, group: &Group<'_>, guest: &KnownGuest, why: &str, at: Timestamp) -> Server {
+    /// A guest that nobody could tell of in this run: what is shown is as old as its last listing.
+    fn unseen(&self, group: &Group<'_>, guest: &KnownGuest, why: &str) -> Server {
         let mut server = self.known_guest(group, guest);
-        server.seen.at = Some(at);
-        server.seen.age_seconds = Some(0);
+        server.seen.at = Some(guest.last_seen);
+        server.seen.age_seconds = Some(self.age(guest.last_seen));
         server.seen.reason = Some(why.to_owned());
         server
     }
@@ -315,12 +320,21 @@ fn listed(
     }
 }
 
-/// A cluster that nobody listed fails once for each member that was asked; one that a later member answered does not.
+/// A cluster that nobody listed fails once for each member that was asked. Where a later member answered, only what
+/// somebody has to mend is said: a member that refused the token, or is not who it should be.
 fn failures(answer: &Answer) -> Vec<Failed> {
-    if answer.listed.is_some() {
-        return Vec::new();
-    }
-    answer.failures.iter().map(|(server, error)| failed(server, error)).collect()
+    let to_mend = |error: &Error| matches!(error.kind(), FailureKind::Denied | FailureKind::Identity);
+    let said = answer.failures.iter().filter(|(_, error)| answer.listed.is_none() || to_mend(error));
+    said.map(|(server, error)| failed(server, error)).collect()
+}
+
+/// Whether a failure says no more than that a host is off which may be.
+fn is_expected(failed: &Failed, inventory: &Inventory) -> bool {
+    failed.kind == FailureKind::Unreachable
+        && inventory.servers.iter().any(|server| {
+            let off = matches!(server.seen.state, PowerState::Offline | PowerState::Asleep);
+            server.id == failed.server && off && !server.is_alarming()
+        })
 }
 
 /// Hosts that should be on and are not, where nothing else was said of them.
@@ -335,6 +349,7 @@ fn silent_hosts(inventory: &Inventory) -> Vec<Failed> {
                 Some(reason) => format!("{} is {}: {reason}", server.id, server.seen.state),
                 None => format!("{} is {}, and expected to be on", server.id, server.seen.state),
             },
+            advice: None,
         })
         .collect()
 }

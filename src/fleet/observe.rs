@@ -281,7 +281,10 @@ fn run(server: &ServerId, took: Option<Duration>, detail: Option<String>) -> Run
 
 /// The failure that an error is in a report.
 pub(crate) fn failed(server: &ServerId, error: &Error) -> Failed {
-    Failed { server: server.clone(), kind: error.kind(), message: error.to_string() }
+    let text = error.to_string();
+    // Some errors know only where was dialled.
+    let message = if text.starts_with(server.as_str()) { text } else { format!("{server}: {text}") };
+    Failed { server: server.clone(), kind: error.kind(), message, advice: error.advice() }
 }
 
 /// Runs some futures, at most `PROBES` at a time; answers in the order they come.

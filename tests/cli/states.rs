@@ -2,7 +2,7 @@
 
 use ecobox_sim::{Service, Stats};
 
-use super::world::{env_for, homelab, three};
+use super::fleets::{env_for, homelab, three};
 
 #[test]
 fn each_state_of_a_guest_has_its_word() {
