@@ -10,6 +10,7 @@ mod cli {
     mod env;
     mod first_run;
     mod setup_token;
+    mod setup_token_again;
     mod status;
     mod world;
 }
