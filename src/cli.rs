@@ -21,9 +21,11 @@ const STYLES: Styles = Styles::styled()
 /// The first run: `ecobox init`, `ecobox setup-token`, `ecobox discover`, `ecobox status`.
 #[derive(Debug, Parser)]
 #[command(name = "ecobox", version, styles = STYLES, max_term_width = 100, infer_subcommands = false)]
-#[command(after_help = "Exit status: 0 done, 1 failed, 2 usage, 3 configuration or state file, 4 credentials or privilege,\n\
+#[command(
+    after_help = "Exit status: 0 done, 1 failed, 2 usage, 3 configuration or state file, 4 credentials or privilege,\n\
     5 unreachable, 6 identity mismatch, 7 no such target, 8 partial, 9 task failed, 10 not confirmed in time,\n\
-    11 refused, 130 interrupted, 143 terminated.")]
+    11 refused, 130 interrupted, 143 terminated."
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -82,10 +84,7 @@ pub(crate) enum Command {
 fn duration(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<u64>().ok().map(Duration::from_secs);
     let spelled = || text.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
-    seconds
-        .or_else(spelled)
-        .filter(|d| !d.is_zero())
-        .ok_or_else(|| "a duration like `30s`, `2m` or `1h30m`".to_owned())
+    seconds.or_else(spelled).filter(|d| !d.is_zero()).ok_or_else(|| "a duration like `30s`, `2m` or `1h30m`".to_owned())
 }
 
 #[cfg(test)]

@@ -84,12 +84,14 @@ impl Ui {
     }
 
     fn labelled(&self, label: &str, color: anstyle::AnsiColor, message: &str) {
-        let style = if self.color { anstyle::Style::new().fg_color(Some(color.into())).bold() } else { anstyle::Style::new() };
+        let style =
+            if self.color { anstyle::Style::new().fg_color(Some(color.into())).bold() } else { anstyle::Style::new() };
         let mut stderr = std::io::stderr().lock();
         for (i, part) in message.lines().enumerate() {
             let part = clean(part);
             // A message of several lines carries an excerpt that must stay aligned.
-            let _ = if i == 0 { writeln!(stderr, "{style}{label}{style:#}: {part}") } else { writeln!(stderr, "{part}") };
+            let _ =
+                if i == 0 { writeln!(stderr, "{style}{label}{style:#}: {part}") } else { writeln!(stderr, "{part}") };
         }
     }
 

@@ -1,13 +1,16 @@
 //! The one integration test binary: the real `ecobox` against the simulated fleet on loopback.
 //!
-//! A file per command in `cli/`; `layers` holds the sources to the direction of the architecture; `generated` compares
-//! what is committed with what the binary makes. Whole transcripts are snapshots: `INSTA_UPDATE=always cargo test`
-//! rewrites them.
+//! A file per command or topic in `cli/`; `layers` holds the sources to the direction of the architecture; `generated`
+//! compares what is committed with what the binary makes. Whole transcripts are snapshots beside the code:
+//! `cargo insta review` shows and takes what changed.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up fails the test")]
 
 mod cli {
     mod discover;
-    mod env;
+    pub mod env;
+    mod states;
     mod status;
+    mod world;
 }
+mod generated;
 mod layers;

@@ -76,7 +76,8 @@ fn arrows_go_down() {
             continue;
         };
         for (target, _) in MAY_USE.iter().filter(|(target, _)| *target != room && !allowed.contains(target)) {
-            for (line, code) in uses(&text.replace(PROOF, "").replace("crate::", "CRATE/"), &format!("CRATE/{target}")) {
+            for (line, code) in uses(&text.replace(PROOF, "").replace("crate::", "CRATE/"), &format!("CRATE/{target}"))
+            {
                 wrong.push(format!("{path}:{}: `{room}` must not use `{target}`: {}", line + 1, code.trim()));
             }
         }

@@ -178,7 +178,10 @@ fn from_ssh_config(ctx: &Context, args: &InitArgs, taken: &mut Vec<ServerId>) ->
 }
 
 fn asked(ui: &Ui, config: &Config, taken: &mut Vec<ServerId>) -> Vec<NewServer> {
-    ui.status(&format!("{} will be made; hosts as user@host or user@host:port, an empty line ends", config.path.display()));
+    ui.status(&format!(
+        "{} will be made; hosts as user@host or user@host:port, an empty line ends",
+        config.path.display()
+    ));
     let mut new = Vec::new();
     while let Some(line) = ui.ask_line("host:") {
         match host(&line) {
@@ -360,7 +363,8 @@ mod tests {
 
     #[test]
     fn hosts_are_read_as_typed() {
-        let new = |user: Option<&str>, host: &str, port| NewHost { user: user.map(str::to_owned), host: host.into(), port };
+        let new =
+            |user: Option<&str>, host: &str, port| NewHost { user: user.map(str::to_owned), host: host.into(), port };
         for (text, want) in [
             ("pve1", Some(new(None, "pve1", None))),
             ("root@pve1.lan:2222", Some(new(Some("root"), "pve1.lan", Some(2222)))),

@@ -224,7 +224,11 @@ async fn check(fleet: &Fleet<'_>, servers: &[&ServerConfig]) -> (Vec<Row>, Vec<E
                 let exit = if comparison.missing.is_empty() { Exit::Done } else { Exit::Denied };
                 (row.missing, row.excess) = (comparison.missing, comparison.excess);
                 if exit == Exit::Denied {
-                    row.error = Some(format!("{}: the token lacks {}; run `ecobox setup-token`", server.id, row.missing.join(", ")));
+                    row.error = Some(format!(
+                        "{}: the token lacks {}; run `ecobox setup-token`",
+                        server.id,
+                        row.missing.join(", ")
+                    ));
                 }
                 exit
             }

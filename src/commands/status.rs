@@ -39,13 +39,9 @@ pub(crate) struct StatusReport {
     failures: Vec<Failed>,
 }
 
-/// One server, with its place in the tree.
+/// One server.
 #[derive(Debug)]
-pub(crate) struct Row {
-    server: Server,
-    depth: usize,
-    now: Timestamp,
-}
+pub(crate) struct Row(Server);
 
 /// Observes the fleet, selects, and reports.
 ///
@@ -70,10 +66,9 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outc
     }
     let healthy = inventory.servers.iter().filter(|server| server.vmid.is_none() && !server.is_alarming()).count();
     let exit = Exit::of_many(healthy, inventory.failures.iter().map(|failed| failed.kind.into()));
-    let now = fleet.now();
-    let depths = inventory.depths();
-    let servers = inventory.servers.into_iter().zip(depths).map(|(server, depth)| Row { server, depth, now }).collect();
-    Ok(Outcome { report: StatusReport { generated_at: now, servers, failures: inventory.failures }, exit })
+    let servers = inventory.servers.into_iter().map(Row).collect();
+    let report = StatusReport { generated_at: fleet.now(), servers, failures: inventory.failures };
+    Ok(Outcome { report, exit })
 }
 
 /// What the words on the command line name, with the failures that concern it.
@@ -150,12 +145,12 @@ impl Report for StatusReport {
     }
 
     fn cells(&self, row: &Row) -> Vec<Value> {
-        let server = &row.server;
+        let server = &row.0;
         let seen = &server.seen;
         let list = |words: &[String]| Value::maybe(Some(words.join(",").as_str()));
         let addresses: Vec<String> = server.addresses.iter().map(|address| address.ip.to_string()).collect();
         vec![
-            Value::Name { depth: row.depth, text: server.name.clone() },
+            Value::Name { depth: server.depth, text: server.name.clone() },
             Value::State(seen.state),
             Value::text(server.kind.as_str()),
             Value::maybe(server.node.as_ref().map(|node| node.as_str())),
@@ -206,9 +201,8 @@ fn stamp<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error
 
 impl Serialize for Row {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let server = &self.server;
+        let server = &self.0;
         let seen = &server.seen;
-        let age = seen.at.map(|at| self.now.duration_since(at).as_secs().max(0));
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", &server.id)?;
         map.serialize_entry("name", &server.name)?;
@@ -234,7 +228,7 @@ impl Serialize for Row {
         map.serialize_entry("origin", server.origin.as_str())?;
         map.serialize_entry("source", seen.source.as_str())?;
         map.serialize_entry("observed_at", &seen.at.map(rfc3339))?;
-        map.serialize_entry("age_seconds", &age)?;
+        map.serialize_entry("age_seconds", &seen.age_seconds)?;
         map.serialize_entry("last_seen", &seen.last_seen.map(rfc3339))?;
         map.serialize_entry("reason", &seen.reason)?;
         map.end()

@@ -150,7 +150,10 @@ impl<'a> Fleet<'a> {
             _ => None,
         };
         let own = mine.or(alone).map(|node| node.name.clone());
-        Ok(CertifiedNodes { own, all: nodes.into_iter().filter_map(|node| Some((node.name, node.fingerprint?))).collect() })
+        Ok(CertifiedNodes {
+            own,
+            all: nodes.into_iter().filter_map(|node| Some((node.name, node.fingerprint?))).collect(),
+        })
     }
 
     /// Where the API is dialled: this machine itself, the configured host, or the local end of an SSH tunnel where

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::config::{Access, ServerConfig};
+use jiff::Timestamp;
+
+use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::api::{Answer, Group, Listed};
 use crate::fleet::observe::{Answers, Seen, failed};
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::inventory::{Failed, FailureKind, Inventory, Observation, Server};
 use crate::model::power::PowerState;
-use crate::model::server::{Expected, Guest, Listing, ServerKey, ServerKind};
+use crate::model::server::{Address, Expected, Guest, Listing, ServerKey, ServerKind};
 use crate::model::usage::{Source, Usage};
 use crate::state::{KnownGuest, KnownState, StateError};
 
@@ -31,9 +33,7 @@ impl Fleet<'_> {
             inventory.servers.push(self.host(server, seen, usage, answers, &memory));
         }
         for (group, answer) in &answers.clusters {
-            let remembered = self.state.guests(&group.cluster)?;
-            let guests = self.guests(group, answer, &remembered, answers);
-            inventory.servers.extend(guests);
+            self.add_guests(group, answer, answers, &mut inventory)?;
             inventory.failures.extend(failures(answer));
         }
         self.overlay(&mut inventory);
@@ -50,20 +50,29 @@ impl Fleet<'_> {
             let mut host = self.bare(server);
             host.seen.state = known.map_or(PowerState::Unknown, |known| known.state);
             host.seen.at = known.map(|known| known.at);
+            host.seen.age_seconds = known.map(|known| self.age(known.at));
             host.seen.last_seen = known.and_then(|known| known.last_online_at);
             inventory.servers.push(host);
         }
         for group in self.groups() {
-            for guest in self.state.guests(&group.cluster)?.iter().filter(|guest| !guest.template && guest.gone_at.is_none()) {
+            for guest in
+                self.state.guests(&group.cluster)?.iter().filter(|guest| !guest.template && guest.gone_at.is_none())
+            {
                 let mut server = self.known_guest(&group, guest);
                 server.seen.state = guest.state;
                 server.seen.at = Some(guest.last_seen);
+                server.seen.age_seconds = Some(self.age(guest.last_seen));
                 inventory.servers.push(server);
             }
         }
         self.overlay(&mut inventory);
         inventory.sort();
         Ok(inventory)
+    }
+
+    /// Whole seconds since then.
+    fn age(&self, at: Timestamp) -> u64 {
+        self.now().duration_since(at).as_secs().try_into().unwrap_or(0)
     }
 
     fn memory(&self) -> Result<Memory, StateError> {
@@ -91,6 +100,7 @@ impl Fleet<'_> {
             ha_state: None,
             expected: server.expected.unwrap_or(Expected::On),
             origin: Source::Config,
+            depth: 0,
             seen: Observation::unknown(Source::Cache),
         }
     }
@@ -121,6 +131,7 @@ impl Fleet<'_> {
             raw_status: None,
             source: seen.source,
             at: Some(answers.at),
+            age_seconds: Some(0),
             last_seen: host.seen.last_seen,
             usage: if state.is_up() { usage } else { Usage::default() },
             checks: seen.checks,
@@ -139,29 +150,53 @@ impl Fleet<'_> {
         listing.nodes.iter().find(|row| row.name == node).map(|row| row.usage)
     }
 
-    /// The guests of a cluster: as listed, or as remembered where nobody could list them.
-    fn guests(&self, group: &Group<'_>, answer: &Answer, known: &[KnownGuest], answers: &Answers<'_>) -> Vec<Server> {
+    /// The guests of a cluster: as listed, or as remembered where nobody could list them. What was listed is kept.
+    fn add_guests(
+        &self,
+        group: &Group<'_>,
+        answer: &Answer,
+        answers: &Answers<'_>,
+        inventory: &mut Inventory,
+    ) -> Result<(), StateError> {
         let Some(Listed { via, listing, .. }) = &answer.listed else {
             let why = "its cluster did not answer";
-            return known.iter().filter(|k| !k.template && k.gone_at.is_none()).map(|k| self.unseen(group, k, why, answers)).collect();
+            let known = self.state.guests(&group.cluster)?;
+            let there = known.iter().filter(|guest| !guest.template && guest.gone_at.is_none());
+            inventory.servers.extend(there.map(|guest| self.unseen(group, guest, why, answers)));
+            return Ok(());
         };
-        let parents = self.parents(group);
+        let recorded = self.state.record_listing(&group.cluster, listing, via, answers.at)?;
+        // Memory is asked for whole only where the listing itself does not say everything.
+        let blank = |guest: &Guest| guest.name.is_none() || guest.state == PowerState::Unknown;
+        let known = if recorded.complete && !listing.guests.iter().any(blank) {
+            Vec::new()
+        } else {
+            self.state.guests(&group.cluster)?
+        };
         let remembered: HashMap<VmId, &KnownGuest> = known.iter().map(|guest| (guest.vmid, guest)).collect();
-        let mut servers = Vec::with_capacity(listing.guests.len());
+        let mut addresses = self.state.addresses(&group.cluster)?;
+        let parents = self.parents(group);
+        inventory.servers.reserve(listing.guests.len());
         for guest in listing.guests.iter().filter(|guest| !guest.template) {
             let parent = parents.get(&guest.node).unwrap_or(via);
             let memory = remembered.get(&guest.vmid).filter(|memory| memory.kind == guest.kind).copied();
-            servers.push(listed(guest, parent, &group.cluster, memory, listing, answers));
+            let addresses = addresses.remove(&guest.vmid).unwrap_or_default();
+            inventory.servers.push(listed(guest, parent, &group.cluster, addresses, memory, listing, answers));
         }
-        let listed: HashSet<VmId> = listing.guests.iter().map(|guest| guest.vmid).collect();
-        let lost = known.iter().filter(|guest| !guest.template && guest.gone_at.is_none() && !listed.contains(&guest.vmid));
-        servers.extend(lost.map(|guest| self.unseen(group, guest, "its node is not online", answers)));
-        servers
+        if !recorded.complete {
+            let listed: HashSet<VmId> = listing.guests.iter().map(|guest| guest.vmid).collect();
+            let there = known.iter().filter(|guest| !guest.template && guest.gone_at.is_none());
+            let lost = there.filter(|guest| !listed.contains(&guest.vmid));
+            let why = "its node is not online";
+            inventory.servers.extend(lost.map(|guest| self.unseen(group, guest, why, answers)));
+        }
+        Ok(())
     }
 
     fn unseen(&self, group: &Group<'_>, guest: &KnownGuest, why: &str, answers: &Answers<'_>) -> Server {
         let mut server = self.known_guest(group, guest);
         server.seen.at = Some(answers.at);
+        server.seen.age_seconds = Some(0);
         server.seen.reason = Some(why.to_owned());
         server
     }
@@ -187,6 +222,7 @@ impl Fleet<'_> {
             ha_state: guest.ha_state.clone(),
             expected: Expected::Any,
             origin: Source::Api,
+            depth: 0,
             seen: Observation { last_seen: Some(guest.last_seen), ..Observation::unknown(Source::Cache) },
         }
     }
@@ -202,13 +238,16 @@ impl Fleet<'_> {
         for entry in &self.config.servers {
             let Some((parent, _, vmid)) = entry.guest_ref() else { continue };
             let cluster = self.cluster_of(&parent);
-            let found = inventory.servers.iter_mut().find(|server| {
-                server.vmid == Some(vmid) && server.cluster.as_ref() == Some(&cluster)
-            });
+            let found = inventory
+                .servers
+                .iter_mut()
+                .find(|server| server.vmid == Some(vmid) && server.cluster.as_ref() == Some(&cluster));
             match found {
                 Some(server) => {
                     server.services.clone_from(&entry.services);
-                    server.tags.extend(entry.tags.iter().filter(|tag| !server.tags.contains(tag)).cloned().collect::<Vec<_>>());
+                    server.tags.extend(
+                        entry.tags.iter().filter(|tag| !server.tags.contains(tag)).cloned().collect::<Vec<_>>(),
+                    );
                     server.expected = entry.expected.unwrap_or(server.expected);
                     if entry.name != entry.id.as_str() {
                         server.name.clone_from(&entry.name);
@@ -236,11 +275,11 @@ fn listed(
     guest: &Guest,
     parent: &ServerId,
     cluster: &ClusterId,
+    addresses: Vec<Address>,
     memory: Option<&KnownGuest>,
     listing: &Listing,
     answers: &Answers<'_>,
 ) -> Server {
-    let addresses = memory.map(|memory| memory.addresses.clone()).unwrap_or_default();
     let unknown = guest.state == PowerState::Unknown;
     let name = guest.name.clone().or_else(|| memory?.name.clone());
     let offline = listing.nodes.iter().any(|node| node.name == guest.node && node.online != Some(true));
@@ -266,11 +305,13 @@ fn listed(
         ha_state: guest.ha_state.clone(),
         expected: Expected::Any,
         origin: Source::Api,
+        depth: 0,
         seen: Observation {
             state: guest.state,
             raw_status: (guest.raw_status != guest.state.as_str()).then(|| guest.raw_status.clone()),
             source: Source::Api,
             at: Some(answers.at),
+            age_seconds: Some(0),
             last_seen: if unknown { memory.map(|memory| memory.last_seen) } else { Some(answers.at) },
             usage: guest.usage,
             checks: Vec::new(),

@@ -16,9 +16,9 @@ use crate::model::id::{GuestKind, NodeName, ServerId, VmId};
 use crate::model::inventory::Failed;
 use crate::model::power::PowerState;
 use crate::model::server::{Address, Guest, Listing};
-use crate::state::{Change, KnownGuest, StateError, is_fresh};
-use crate::transport::pve::{AgentAnswer, Client};
+use crate::state::{Change, KnownGuest, StateError, What, is_fresh};
 use crate::transport::Error;
+use crate::transport::pve::{AgentAnswer, Client};
 
 /// A node works on three requests at a time; more would only keep its other users waiting.
 const AT_ONCE_PER_NODE: usize = 3;
@@ -98,7 +98,7 @@ impl<'a> Fleet<'a> {
             self.learn_own_node(group, server, &listing).await?;
         }
         let silent = self.silent_agents(group)?;
-        let changes = self.state.record_listing(&group.cluster, &listing, &via, at)?;
+        let now = self.state.record_listing(&group.cluster, &listing, &via, at)?.changes;
         let asked = self.addresses(group, &client, &listing, &silent).await;
         let found: Vec<_> = asked
             .iter()
@@ -107,6 +107,9 @@ impl<'a> Fleet<'a> {
                 _ => None,
             })
             .collect();
+        // What `status` saw since the last discovery was not told yet; power changes are told when they are seen.
+        let mut changes = self.state.take_changes(&group.cluster)?;
+        changes.extend(now.into_iter().filter(|change| matches!(change.what, What::Power { .. })));
         self.state.put_discovered(&group.cluster, at)?;
         self.state.record_addresses(&group.cluster, &found, at)?;
         tracing::info!(
@@ -115,16 +118,16 @@ impl<'a> Fleet<'a> {
             changes = changes.len(),
             "discovered"
         );
-        Ok(Discovery {
-            guests: self.found(group, &via, asked, changes)?,
-            failures: Vec::new(),
-            answered: 1,
-            fresh: 0,
-        })
+        Ok(Discovery { guests: self.found(group, &via, asked, changes)?, failures: Vec::new(), answered: 1, fresh: 0 })
     }
 
     /// Which node a server is that no visit told: once, from its certificate.
-    async fn learn_own_node(&self, group: &Group<'a>, server: &ServerConfig, listing: &Listing) -> Result<(), StateError> {
+    async fn learn_own_node(
+        &self,
+        group: &Group<'a>,
+        server: &ServerConfig,
+        listing: &Listing,
+    ) -> Result<(), StateError> {
         if self.known.borrow().members.contains_key(&server.id) {
             return Ok(());
         }

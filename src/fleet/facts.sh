@@ -176,3 +176,4 @@ else
 	done < /proc/net/fib_trie
 	[ -r /proc/net/if_inet6 ] && while IFS= read -r v; do p inet6 "$v"; done < /proc/net/if_inet6
 fi
+:

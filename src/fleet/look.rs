@@ -34,7 +34,8 @@ mod tests {
 
     #[test]
     fn a_look_is_read_with_and_without_the_ca() {
-        let output = |stdout: &str, stderr: &str| ScriptOutput { stdout: stdout.into(), stderr: stderr.into(), status: 0 };
+        let output =
+            |stdout: &str, stderr: &str| ScriptOutput { stdout: stdout.into(), stderr: stderr.into(), status: 0 };
         let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
         let learned = parse(&output(&format!("node\tpve1\nversion\t9.2.11\n{pem}"), ""));
         assert_eq!(learned.node.unwrap().as_str(), "pve1");

@@ -17,8 +17,8 @@ use crate::model::power::PowerState;
 use crate::model::server::{ServerKey, Service, ServiceType};
 use crate::model::usage::Source;
 use crate::state::{Check, Run, StateError};
-use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::probe::{self, Probe};
+use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::{ConnectFailure, Error};
 
 /// How many ports are asked at a time.
@@ -63,7 +63,6 @@ impl<'a> Fleet<'a> {
             clusters.push((group, answer));
         }
         let answers = Answers { at: self.now(), clusters, hosts };
-        self.record_listings(&answers)?;
         let mut inventory = self.assemble(&answers)?;
         self.check_guests(&mut inventory).await;
         self.record(&answers, &inventory)?;
@@ -233,15 +232,6 @@ impl<'a> Fleet<'a> {
             let twin = twins.clone().find(|(_, (other, _))| known(&other.id)).or_else(|| twins.find(|(j, _)| *j < i));
             let cluster = self.cluster_of(twin.map_or(&server.id, |(_, (other, _))| &other.id));
             self.learn_member(&server.id, &cluster, own.own.as_ref())?;
-        }
-        Ok(())
-    }
-
-    fn record_listings(&self, answers: &Answers<'_>) -> Result<(), StateError> {
-        for (group, answer) in &answers.clusters {
-            if let Some(listed) = &answer.listed {
-                self.state.record_listing(&group.cluster, &listed.listing, &listed.via, answers.at)?;
-            }
         }
         Ok(())
     }

@@ -32,7 +32,14 @@ impl Shared {
     pub(crate) fn new(config: &Config) -> Shared {
         let source = source(config);
         let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
-        Shared { source, stamp: OnceCell::new(), keys: ssh::Keys::default(), home, sessions: RefCell::default(), tunnels: RefCell::default() }
+        Shared {
+            source,
+            stamp: OnceCell::new(),
+            keys: ssh::Keys::default(),
+            home,
+            sessions: RefCell::default(),
+            tunnels: RefCell::default(),
+        }
     }
 }
 

@@ -93,7 +93,12 @@ impl SetUp {
 impl<'a> Fleet<'a> {
     /// Gives every host what is wanted: hosts of one cluster share one token, each learns the trust of its own API.
     /// Looks at all hosts first, then works on the clusters side by side.
-    pub(crate) async fn set_up(&self, servers: &[&'a ServerConfig], wanted: Wanted, confirmed: &Confirmed) -> Vec<SetUp> {
+    pub(crate) async fn set_up(
+        &self,
+        servers: &[&'a ServerConfig],
+        wanted: Wanted,
+        confirmed: &Confirmed,
+    ) -> Vec<SetUp> {
         let looks = join_all(servers.iter().map(|server| self.look(server, HostKeyPolicy::Refuse))).await;
         let mut clusters: Vec<(ClusterId, Vec<(usize, Learned)>)> = Vec::new();
         let mut done: Vec<Option<SetUp>> = servers.iter().map(|_| None).collect();
@@ -298,9 +303,7 @@ impl<'a> Fleet<'a> {
                     Event::Learned(self.learn_and_keep_trust(server, result).await.map_err(SetUpError::from))
                 }
                 Step::Verify => Event::Verified(self.compare(server, scope).await.map_err(SetUpError::from)),
-                Step::Forget(_) => {
-                    Event::Recorded(self.state.forget_token(cluster).map(drop).map_err(Into::into))
-                }
+                Step::Forget(_) => Event::Recorded(self.state.forget_token(cluster).map(drop).map_err(Into::into)),
             };
             step = saga.next(event);
         }
@@ -345,9 +348,8 @@ impl<'a> Fleet<'a> {
         request: &Request,
         _: &Confirmed,
     ) -> Result<Answer, Lost<SetUpError>> {
-        let plan = plan(request, None).map_err(|error| {
-            Lost::NotSent(SetUpError::Other { server: server.id.clone(), what: error.to_string() })
-        })?;
+        let plan = plan(request, None)
+            .map_err(|error| Lost::NotSent(SetUpError::Other { server: server.id.clone(), what: error.to_string() }))?;
         let deadline = crate::fleet::onboard::DEADLINE;
         match self.run_script(server, HostKeyPolicy::Refuse, &plan.script, deadline).await {
             Ok(output) => Ok(parse(&output.stdout, request)),

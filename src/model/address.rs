@@ -50,7 +50,12 @@ pub(crate) fn is_dialled(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             let first = ip.octets()[0];
-            !(ip.is_loopback() || ip.is_link_local() || ip.is_multicast() || ip.is_unspecified() || first == 0 || first >= 240)
+            !(ip.is_loopback()
+                || ip.is_link_local()
+                || ip.is_multicast()
+                || ip.is_unspecified()
+                || first == 0
+                || first >= 240)
         }
         IpAddr::V6(ip) => {
             let segments = ip.segments();
@@ -65,9 +70,8 @@ pub(crate) fn is_dialled(ip: IpAddr) -> bool {
 
 /// Interfaces that containers and bridges inside the guest bring along: their networks lead nowhere from outside.
 fn is_inner(interface: &str) -> bool {
-    const PREFIXES: [&str; 12] = [
-        "docker", "br-", "veth", "virbr", "cni", "flannel", "cali", "podman", "lxcbr", "lxdbr", "kube-", "vnet",
-    ];
+    const PREFIXES: [&str; 12] =
+        ["docker", "br-", "veth", "virbr", "cni", "flannel", "cali", "podman", "lxcbr", "lxdbr", "kube-", "vnet"];
     interface == "lo" || PREFIXES.iter().any(|prefix| interface.starts_with(prefix))
 }
 
@@ -109,9 +113,24 @@ mod tests {
     #[test]
     fn what_a_guest_says_is_not_dialled_blindly() {
         let refused = [
-            "127.0.0.1", "127.8.8.8", "0.0.0.0", "0.1.2.3", "169.254.169.254", "224.0.0.1", "240.0.0.1",
-            "255.255.255.255", "::", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::7f00:1", "fe80::1", "ff02::1",
-            "2002:7f00:1::", "64:ff9b::7f00:1", "fec0::1",
+            "127.0.0.1",
+            "127.8.8.8",
+            "0.0.0.0",
+            "0.1.2.3",
+            "169.254.169.254",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "::7f00:1",
+            "fe80::1",
+            "ff02::1",
+            "2002:7f00:1::",
+            "64:ff9b::7f00:1",
+            "fec0::1",
         ];
         for ip in refused {
             assert!(!is_dialled(ip.parse().unwrap()), "{ip}");

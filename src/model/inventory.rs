@@ -32,6 +32,8 @@ pub(crate) struct Server {
     pub(crate) expected: Expected,
     /// Who named it: the configuration or the API.
     pub(crate) origin: Source,
+    /// How deep it stands under its parents.
+    pub(crate) depth: usize,
     pub(crate) seen: Observation,
 }
 
@@ -65,6 +67,8 @@ pub(crate) struct Observation {
     pub(crate) source: Source,
     /// When the source saw it.
     pub(crate) at: Option<Timestamp>,
+    /// How long before the report that was.
+    pub(crate) age_seconds: Option<u64>,
     /// When it was last seen in a state other than unknown or offline.
     pub(crate) last_seen: Option<Timestamp>,
     pub(crate) usage: Usage,
@@ -81,6 +85,7 @@ impl Observation {
             raw_status: None,
             source,
             at: None,
+            age_seconds: None,
             last_seen: None,
             usage: Usage::default(),
             checks: Vec::new(),
@@ -136,36 +141,37 @@ pub(crate) struct Inventory {
 impl Inventory {
     /// Sorts: the configuration's order for what has no parent, children under their parents, guests by number.
     pub(crate) fn sort(&mut self) {
-        let rank: HashMap<ServerId, usize> = self.servers.iter().enumerate().map(|(i, s)| (s.id.clone(), i)).collect();
-        let path = |server: &Server| {
-            let mut path = vec![(server.vmid, rank[&server.id])];
-            let mut parent = server.parent.clone();
-            while let Some(i) = parent.and_then(|id| rank.get(&id).copied()) {
-                path.push((self.servers[i].vmid, i));
-                parent = self.servers[i].parent.clone();
-                if path.len() > self.servers.len() {
-                    break;
-                }
+        let rank: HashMap<&ServerId, usize> = self.servers.iter().enumerate().map(|(i, s)| (&s.id, i)).collect();
+        let parents: Vec<Option<usize>> =
+            self.servers.iter().map(|server| rank.get(server.parent.as_ref()?).copied()).collect();
+        // From the root down: what a server is sorted by.
+        let mut paths: Vec<Vec<(Option<VmId>, usize)>> = Vec::with_capacity(parents.len());
+        for (i, server) in self.servers.iter().enumerate() {
+            let mut path = vec![(server.vmid, i)];
+            let mut parent = parents[i];
+            while let Some(above) = parent.filter(|_| path.len() <= parents.len()) {
+                path.push((self.servers[above].vmid, above));
+                parent = parents[above];
             }
             path.reverse();
-            path
-        };
-        let mut keyed: Vec<_> = self.servers.iter().map(&path).zip(0..).collect();
-        keyed.sort();
-        let mut slots: Vec<Option<Server>> = std::mem::take(&mut self.servers).into_iter().map(Some).collect();
-        self.servers = keyed.into_iter().filter_map(|(_, i): (_, usize)| slots[i].take()).collect();
-    }
-
-    /// How deep each server stands under its parents.
-    pub(crate) fn depths(&self) -> Vec<usize> {
-        let mut known: HashMap<&ServerId, usize> = HashMap::new();
-        let mut depths = Vec::with_capacity(self.servers.len());
-        for server in &self.servers {
-            let depth = server.parent.as_ref().and_then(|parent| known.get(parent)).map_or(0, |depth| depth + 1);
-            known.insert(&server.id, depth);
-            depths.push(depth);
+            paths.push(path);
         }
-        depths
+        for (server, path) in self.servers.iter_mut().zip(&paths) {
+            server.depth = path.len() - 1;
+        }
+        let mut order: Vec<usize> = (0..paths.len()).collect();
+        order.sort_by(|a, b| paths[*a].cmp(&paths[*b]));
+        // Each cycle of the permutation is walked once: nothing large is copied aside.
+        for start in 0..order.len() {
+            let mut at = start;
+            while order[at] != start {
+                let from = order[at];
+                self.servers.swap(at, from);
+                order[at] = at;
+                at = from;
+            }
+            order[at] = at;
+        }
     }
 }
 
@@ -192,6 +198,7 @@ pub(crate) mod tests {
             ha_state: None,
             expected: Expected::On,
             origin: Source::Config,
+            depth: 0,
             seen: Observation::unknown(Source::Cache),
         }
     }
@@ -212,7 +219,8 @@ pub(crate) mod tests {
         inventory.sort();
         let names: Vec<_> = inventory.servers.iter().map(|s| s.id.as_str()).collect();
         assert_eq!(names, ["nas", "pve1", "pve1-vm-101", "zbox", "pve1-vm-200", "orphan"]);
-        assert_eq!(inventory.depths(), [0, 0, 1, 2, 1, 0]);
+        let depths: Vec<_> = inventory.servers.iter().map(|s| s.depth).collect();
+        assert_eq!(depths, [0, 0, 1, 2, 1, 0]);
     }
 
     #[test]

@@ -86,6 +86,7 @@ impl Output {
 /// # Errors
 /// The system's, when stdout cannot be written; a closed pipe is `BrokenPipe`.
 pub(crate) fn print<R: Report>(report: &R, output: &Output) -> io::Result<()> {
+    // Stdout's own buffer ends at each line; the formats write through one of 64 KiB.
     let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     match output.format {
         Format::Table => table::write(&mut out, report, output, false)?,

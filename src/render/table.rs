@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn text_is_cut_to_its_columns() {
-        for (text, width, want) in [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("日本語", 5, "日本…"), ("abcd", 1, "…")] {
+        for (text, width, want) in [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("日本語", 5, "日本…"), ("abcd", 1, "…")]
+        {
             assert_eq!(cut(text, width), want);
         }
     }

@@ -12,11 +12,17 @@ pub(crate) enum Value {
     Unknown,
     Text(String),
     /// A name with the depth it is indented by.
-    Name { depth: usize, text: String },
+    Name {
+        depth: usize,
+        text: String,
+    },
     State(PowerState),
     Bytes(u64),
     /// Bytes used and bytes there are.
-    Share { used: u64, of: u64 },
+    Share {
+        used: u64,
+        of: u64,
+    },
     Percent(f64),
     Seconds(u64),
     Millis(f64),
@@ -105,7 +111,8 @@ impl Value {
 
 /// UTC, whole seconds.
 pub(crate) fn rfc3339(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    // Whole seconds: the fraction would be noise. A stamp that was read is always in range.
+    Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
 }
 
 /// Three significant places at most, binary units as PVE's own interface: `512M`, `3.9G`.
@@ -147,9 +154,14 @@ mod tests {
 
     #[test]
     fn units() {
-        for (bytes, want) in
-            [(0, "0B"), (999, "999B"), (1024, "1.0K"), (228_298_752, "218M"), (25_276_502_016, "24G"), (u64::MAX, "16384P")]
-        {
+        for (bytes, want) in [
+            (0, "0B"),
+            (999, "999B"),
+            (1024, "1.0K"),
+            (228_298_752, "218M"),
+            (25_276_502_016, "24G"),
+            (u64::MAX, "16384P"),
+        ] {
             assert_eq!(human_bytes(bytes), want);
         }
         for (seconds, want) in

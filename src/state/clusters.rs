@@ -140,17 +140,16 @@ pub(super) fn kind(text: &str) -> Option<GuestKind> {
 fn read_member(row: &Row<'_>) -> rusqlite::Result<Option<Member>> {
     let Ok(server) = row.get::<_, String>(0)?.parse() else { return Ok(None) };
     let node = row.get::<_, Option<String>>(2)?.and_then(|node| node.parse().ok());
-    Ok(Some(Member { server, cluster: ClusterId(row.get(1)?), node, at: time(row.get(3)?) }))
+    Ok(Some(Member { server, cluster: ClusterId::new(row.get_ref(1)?.as_str()?), node, at: time(row.get(3)?) }))
 }
 
 fn move_token(conn: &Connection, old: &ClusterId, new: &ClusterId) -> rusqlite::Result<()> {
     let token = |cluster: &ClusterId| {
         let sql = "SELECT token_id, via, at FROM tokens WHERE cluster = ?1";
-        conn.query_row(sql, [cluster.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
+        let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?));
+        conn.query_row(sql, [cluster.as_str()], read).optional()
     };
-    let (Some(from), Some(to)): (Option<(String, String, i64)>, Option<(String, String, i64)>) =
-        (token(old)?, token(new)?)
-    else {
+    let (Some(from), Some(to)) = (token(old)?, token(new)?) else {
         let sql = "UPDATE tokens SET cluster = ?2 WHERE cluster = ?1";
         return conn.execute(sql, [old.as_str(), new.as_str()]).map(drop);
     };
@@ -175,6 +174,9 @@ fn move_guests(conn: &Connection, old: &ClusterId, new: &ClusterId) -> rusqlite:
         WHERE cluster = ?1";
     conn.execute(seen, [from])?;
     conn.execute("UPDATE OR IGNORE guests SET cluster = ?2 WHERE cluster = ?1", [from, to])?;
+    conn.execute("UPDATE changes SET cluster = ?2 WHERE cluster = ?1", [from, to])?;
+    // The next listing is compared with all that is known now.
+    conn.execute("UPDATE clusters SET digest = NULL WHERE id = ?1", [to])?;
     conn.execute("DELETE FROM clusters WHERE id = ?1", [from]).map(drop)
 }
 

@@ -1,7 +1,9 @@
 //! What is known of guests, whether or not their node answers now.
 
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
-use rusqlite::types::ValueRef;
 use rusqlite::{Row, params};
 
 use super::clusters::{cluster_row, kind};
@@ -68,6 +70,22 @@ impl State {
         })
     }
 
+    /// The addresses of a cluster's guests that have some.
+    pub(crate) fn addresses(&self, cluster: &ClusterId) -> Result<HashMap<VmId, Vec<Address>>> {
+        self.read(|conn| {
+            let sql = "SELECT vmid, addresses FROM clusters CROSS JOIN guests ON guests.cluster = clusters.id
+                WHERE clusters.name = ?1 AND addresses <> '' AND gone_at IS NULL";
+            let mut statement = conn.prepare_cached(sql)?;
+            let mut rows = statement.query([cluster.as_str()])?;
+            let mut found = HashMap::new();
+            while let Some(row) = rows.next()? {
+                let Ok(vmid) = VmId::try_from(row.get::<_, u32>(0)?) else { continue };
+                found.insert(vmid, read_addresses(row.get_ref(1)?.as_str()?));
+            }
+            Ok(found)
+        })
+    }
+
     /// Stores the addresses that guests gave when they were asked. A guest that is not known is left out.
     pub(crate) fn record_addresses(
         &self,
@@ -80,7 +98,7 @@ impl State {
             let sql = "UPDATE guests SET addresses = ?3, addresses_at = ?4 WHERE cluster = ?1 AND vmid = ?2";
             let mut statement = conn.prepare_cached(sql)?;
             for (vmid, addresses) in answers {
-                statement.execute(params![cluster, vmid.get(), super::to_json(addresses), at.as_millisecond()])?;
+                statement.execute(params![cluster, vmid.get(), write_addresses(addresses), at.as_millisecond()])?;
             }
             Ok(())
         })
@@ -101,6 +119,34 @@ pub(super) fn tags(text: &str) -> impl Iterator<Item = &str> {
     text.split(';').filter(|tag| !tag.is_empty())
 }
 
+/// `ip/prefix mac interface`, one a line, `-` for what is not known: read for thousands of guests in each run.
+fn write_addresses(addresses: &[Address]) -> String {
+    let mut text = String::new();
+    for Address { ip, prefix, interface, mac } in addresses {
+        let prefix = prefix.map_or_else(|| "-".to_owned(), |prefix| prefix.to_string());
+        let mac = mac.as_deref().unwrap_or("-");
+        // An interface's name comes from the guest: it must not end the line.
+        let interface = interface.replace(['\n', '\r'], "");
+        let _ = writeln!(text, "{ip}/{prefix} {mac} {interface}");
+    }
+    text
+}
+
+fn read_addresses(text: &str) -> Vec<Address> {
+    let one = |line: &str| {
+        let mut words = line.splitn(3, ' ');
+        let (ip, prefix) = words.next()?.split_once('/')?;
+        let mac = words.next()?;
+        Some(Address {
+            ip: ip.parse().ok()?,
+            prefix: prefix.parse().ok(),
+            mac: (mac != "-").then(|| mac.to_owned()),
+            interface: words.next().unwrap_or_default().to_owned(),
+        })
+    };
+    text.lines().filter_map(one).collect()
+}
+
 /// `None` for a row that makes no sense: the next listing brings the guest back.
 fn read_guest(row: &Row<'_>) -> rusqlite::Result<Option<KnownGuest>> {
     let text = |i: usize| Ok::<_, rusqlite::Error>(row.get_ref(i)?.as_str_or_null()?.map(str::to_owned));
@@ -108,12 +154,9 @@ fn read_guest(row: &Row<'_>) -> rusqlite::Result<Option<KnownGuest>> {
     let Ok(vmid) = VmId::try_from(row.get::<_, u32>(0)?) else { return Ok(None) };
     let Some(kind) = kind(row.get_ref(1)?.as_str()?) else { return Ok(None) };
     let Ok(node) = row.get_ref(3)?.as_str()?.parse() else { return Ok(None) };
-    let addresses = match row.get_ref(16)? {
-        ValueRef::Text(json) => serde_json::from_slice(json).unwrap_or_default(),
-        _ => Vec::new(),
-    };
+    let addresses = row.get_ref(16)?.as_str_or_null()?.map(read_addresses).unwrap_or_default();
     Ok(Some(KnownGuest {
-        cluster: ClusterId(row.get(19)?),
+        cluster: ClusterId::new(row.get_ref(19)?.as_str()?),
         vmid,
         kind,
         name: text(2)?,
@@ -134,4 +177,28 @@ fn read_guest(row: &Row<'_>) -> rusqlite::Result<Option<KnownGuest>> {
         addresses_at: stamp(17)?,
         uuid: text(18)?,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_they_were_written() {
+        let address = |ip: &str, prefix, interface: &str, mac: Option<&str>| Address {
+            ip: ip.parse().unwrap(),
+            prefix,
+            interface: interface.to_owned(),
+            mac: mac.map(str::to_owned),
+        };
+        let addresses = vec![
+            address("10.0.0.5", Some(24), "eth0", Some("bc:24:11:00:01:01")),
+            address("fd00::5", None, "Local Area Connection 2", None),
+            address("10.0.0.6", Some(8), "", None),
+        ];
+        assert_eq!(read_addresses(&write_addresses(&addresses)), addresses);
+        let hostile = [address("10.0.0.7", None, "a\nb", None)];
+        assert_eq!(read_addresses(&write_addresses(&hostile)), [address("10.0.0.7", None, "ab", None)]);
+        assert_eq!(read_addresses("nonsense\n\n10.0.0.5/24\n"), []);
+    }
 }

@@ -1,10 +1,11 @@
 //! What a new listing of a cluster changes in what is known of its guests.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::clusters::{cluster_row, kind};
 use super::{Result, State, guests, history, is_superseded};
@@ -14,7 +15,7 @@ use crate::model::server::{Guest, Listing, ServerKey};
 use crate::model::usage::Source;
 
 /// One thing that is new since the last listing. A guest may have several.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Change {
     pub(crate) vmid: VmId,
     pub(crate) kind: GuestKind,
@@ -26,7 +27,7 @@ pub(crate) struct Change {
     pub(crate) what: What,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 pub(crate) enum What {
     New,
@@ -52,8 +53,17 @@ pub(crate) enum What {
     },
     /// The named settings changed: `tags`, `pool`, `template`, `ha_state`.
     Edited {
-        fields: Vec<&'static str>,
+        fields: Vec<String>,
     },
+}
+
+/// What came of recording a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Recorded {
+    /// What is new since the listing before, by vmid.
+    pub(crate) changes: Vec<Change>,
+    /// Every guest that is known and not gone stands in the listing.
+    pub(crate) complete: bool,
 }
 
 const ROW: &str = "SELECT vmid, kind, name, node, state, known_state, raw, template, lock, tags, pool, ha_state,
@@ -65,7 +75,7 @@ struct Known {
     kind: GuestKind,
     name: Option<String>,
     node: String,
-    known_state: PowerState,
+    power: PowerState,
     template: bool,
     lock: Option<String>,
     tags: String,
@@ -89,7 +99,7 @@ impl State {
         listing: &Listing,
         via: &ServerId,
         at: Timestamp,
-    ) -> Result<Vec<Change>> {
+    ) -> Result<Recorded> {
         let at = at.as_millisecond();
         let mut listed: Vec<&Guest> = listing.guests.iter().collect();
         // Of two entries with one number the last counts.
@@ -98,10 +108,18 @@ impl State {
         listed.dedup_by_key(|guest| guest.vmid);
         self.write(|conn| {
             let id = cluster_row(conn, cluster)?;
-            let listed_at: Option<i64> =
-                conn.query_row("SELECT listed_at FROM clusters WHERE id = ?1", [id], |row| row.get(0))?;
+            let mut select = conn.prepare_cached("SELECT listed_at, digest, unlisted FROM clusters WHERE id = ?1")?;
+            let (listed_at, before, unlisted): (Option<i64>, Option<i64>, u32) =
+                select.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
             if listing.nodes.is_empty() || is_superseded(at, listed_at) {
-                return Ok(Vec::new());
+                return Ok(Recorded::default());
+            }
+            let digest = digest(&listed, listing);
+            let update =
+                "UPDATE clusters SET listed_at = ?2, listed_via = ?3, digest = ?4, unlisted = ?5 WHERE id = ?1";
+            if before == Some(digest) {
+                conn.prepare_cached(update)?.execute(params![id, at, via.as_str(), digest, unlisted])?;
+                return Ok(Recorded { changes: Vec::new(), complete: unlisted == 0 });
             }
             let (differing, missing) = compare(conn, id, &listed)?;
             let mut writer = Writer { conn, cluster, id, at, listed_at: listed_at.unwrap_or(at), changes: Vec::new() };
@@ -111,13 +129,47 @@ impl State {
                     None => writer.insert(guest)?,
                 }
             }
-            writer.miss(missing, listing)?;
-            let sql = "UPDATE clusters SET listed_at = ?2, listed_via = ?3 WHERE id = ?1";
-            conn.prepare_cached(sql)?.execute(params![id, at, via.as_str()])?;
+            let unlisted = writer.miss(missing, listing)?;
+            conn.prepare_cached(update)?.execute(params![id, at, via.as_str(), digest, unlisted])?;
             writer.changes.sort_by_key(|change| change.vmid);
-            Ok(writer.changes)
+            let mut keep = conn.prepare_cached("INSERT INTO changes (cluster, change) VALUES (?1, ?2)")?;
+            // Power changes are events already.
+            for change in writer.changes.iter().filter(|change| !matches!(change.what, What::Power { .. })) {
+                keep.execute(params![id, super::to_json(change)])?;
+            }
+            Ok(Recorded { changes: writer.changes, complete: unlisted == 0 })
         })
     }
+}
+
+impl State {
+    /// The changes that were recorded since this was asked last, oldest first. They are forgotten.
+    pub(crate) fn take_changes(&self, cluster: &ClusterId) -> Result<Vec<Change>> {
+        self.write(|conn| {
+            let id = cluster_row(conn, cluster)?;
+            let mut select = conn.prepare_cached("SELECT change FROM changes WHERE cluster = ?1 ORDER BY id")?;
+            let mut rows = select.query([id])?;
+            let mut changes = Vec::new();
+            while let Some(row) = rows.next()? {
+                changes.extend(serde_json::from_str(row.get_ref(0)?.as_str()?).ok());
+            }
+            conn.prepare_cached("DELETE FROM changes WHERE cluster = ?1")?.execute([id])?;
+            Ok(changes)
+        })
+    }
+}
+
+/// A number that differs where two listings say different things of guests or nodes, their load apart.
+fn digest(listed: &[&Guest], listing: &Listing) -> i64 {
+    let mut hasher = DefaultHasher::new();
+    for guest in listed {
+        (guest.vmid, guest.kind, &guest.node, &guest.name, guest.state, &guest.raw_status).hash(&mut hasher);
+        (guest.template, &guest.lock, &guest.tags, &guest.pool, &guest.ha_state).hash(&mut hasher);
+    }
+    let mut nodes: Vec<_> = listing.nodes.iter().map(|node| (&node.name, node.online)).collect();
+    nodes.sort();
+    nodes.hash(&mut hasher);
+    hasher.finish().cast_signed()
 }
 
 type Differing<'a> = Vec<(Option<Known>, &'a Guest)>;
@@ -176,7 +228,7 @@ fn own(row: &Row<'_>) -> rusqlite::Result<Option<Known>> {
         kind,
         name: text(2)?,
         node: row.get(3)?,
-        known_state: PowerState::parse(row.get_ref(5)?.as_str()?),
+        power: PowerState::parse(row.get_ref(5)?.as_str()?),
         template: row.get(7)?,
         lock: text(8)?,
         tags: row.get(9)?,
@@ -241,7 +293,7 @@ impl Writer<'_> {
         let lock = if blank { known.lock.as_deref() } else { guest.lock.as_deref() };
         let tags = if blank { known.tags.clone() } else { guest.tags.join(";") };
         let pool = guest.pool.as_deref().or(known.pool.as_deref().filter(|_| blank));
-        let known_state = if guest.state == PowerState::Unknown { known.known_state } else { guest.state };
+        let known_state = if guest.state == PowerState::Unknown { known.power } else { guest.state };
 
         let mut found = Vec::new();
         if known.gone {
@@ -255,9 +307,9 @@ impl Writer<'_> {
         {
             found.push(What::Renamed { from: from.to_owned(), to: to.to_owned() });
         }
-        let power_changed = known_state != known.known_state;
-        if power_changed && known.known_state != PowerState::Unknown {
-            let (from, to) = (known.known_state, known_state);
+        let power_changed = known_state != known.power;
+        if power_changed && known.power != PowerState::Unknown {
+            let (from, to) = (known.power, known_state);
             let server = ServerKey::of_guest(self.cluster, guest.vmid);
             history::add_event(self.conn, self.at, &server, from, to, Source::Api)?;
             found.push(What::Power { from, to });
@@ -268,7 +320,8 @@ impl Writer<'_> {
             ("template", known.template != template),
             ("ha_state", known.ha_state != guest.ha_state),
         ];
-        let fields: Vec<_> = edits.into_iter().filter_map(|(field, changed)| changed.then_some(field)).collect();
+        let fields: Vec<String> =
+            edits.into_iter().filter_map(|(field, changed)| changed.then(|| field.to_owned())).collect();
         if !fields.is_empty() {
             found.push(What::Edited { fields });
         }
@@ -301,13 +354,15 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Guests that were known and are not in the listing.
-    fn miss(&mut self, missing: Vec<Known>, listing: &Listing) -> rusqlite::Result<()> {
+    /// Guests that were known and are not in the listing. Gives the number of those that are kept.
+    fn miss(&mut self, missing: Vec<Known>, listing: &Listing) -> rusqlite::Result<u32> {
+        let mut kept = 0;
         let online: HashMap<&str, bool> =
             listing.nodes.iter().map(|node| (node.name.as_str(), node.online == Some(true))).collect();
         let all = online.values().all(|online| *online);
         for known in missing {
             let gone = all || online.get(known.node.as_str()).copied().unwrap_or(false);
+            kept += u32::from(!gone);
             if gone && let Ok(node) = known.node.parse() {
                 self.say(known.vmid, known.kind, known.name.as_deref(), &node, What::Gone);
             }
@@ -318,6 +373,6 @@ impl Writer<'_> {
                 self.conn.prepare_cached(sql)?.execute(values)?;
             }
         }
-        Ok(())
+        Ok(kept)
     }
 }

@@ -4,23 +4,26 @@
 //! `discover`, a script's `power` and a person's `status` can run at once. There is no clock here: whoever calls says
 //! what time it is. Times are kept as milliseconds since 1970, UTC.
 //!
-//! - `open`: finding, creating, checking and setting aside the file
+//! - `open`, `files`, `damage`, `read_only`: finding, checking, making, and setting aside the file
 //! - `schema`: the tables, and how older files become today's
 //! - `tokens`: API tokens, and the intents that keep one from being lost half-made
 //! - `trust`: how each server's TLS certificate is verified
-//! - `servers`: facts, cluster membership, last states and wishes of configured servers
+//! - `clusters`: which server belongs to which cluster, and names for completion
+//! - `servers`: facts, last states and wishes of configured servers
 //! - `guests`, `listing`: what is known of guests, and how a new listing changes it
 //! - `history`: power changes, service checks, runs
 //! - `cache`: answers of other programs that are slow to ask again
 
 mod cache;
 mod clusters;
+mod damage;
 mod error;
+mod files;
 mod guests;
 mod history;
 mod listing;
 mod open;
-mod salvage;
+mod read_only;
 mod schema;
 mod servers;
 #[cfg(test)]
@@ -38,9 +41,9 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 pub(crate) use clusters::Member;
 pub(crate) use error::StateError;
 pub(crate) use guests::KnownGuest;
-pub(crate) use open::find;
 pub(crate) use history::{Check, CheckRecord, Event, RAW_KEPT, Run};
-pub(crate) use listing::{Change, What};
+pub(crate) use listing::{Change, Recorded, What};
+pub(crate) use open::find;
 pub(crate) use servers::{KnownState, Wish};
 pub(crate) use tokens::{Intent, StoredToken};
 pub(crate) use trust::StoredTrust;
@@ -118,7 +121,7 @@ impl State {
     fn failed(&self, source: rusqlite::Error) -> StateError {
         let error = StateError::of(&self.path, source);
         if let StateError::Damaged { .. } = error {
-            open::suspect(&self.path);
+            damage::suspect(&self.path);
         }
         error
     }

@@ -63,7 +63,17 @@ CREATE TABLE clusters (
     name TEXT NOT NULL UNIQUE,
     listed_at INTEGER,
     listed_via TEXT,
-    discovered_at INTEGER
+    discovered_at INTEGER,
+    -- Of the last listing: one that has the same says nothing new.
+    digest INTEGER,
+    -- Guests that are kept although the last listing lacked them.
+    unlisted INTEGER NOT NULL DEFAULT 0
+) STRICT;
+-- Changes that no discovery has told yet.
+CREATE TABLE changes (
+    id INTEGER PRIMARY KEY,
+    cluster INTEGER NOT NULL REFERENCES clusters (id) ON DELETE CASCADE,
+    change TEXT NOT NULL
 ) STRICT;
 CREATE TABLE guests (
     cluster INTEGER NOT NULL REFERENCES clusters (id) ON DELETE CASCADE,
@@ -156,11 +166,11 @@ pub(super) fn prepare(conn: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// A MiB of journal is copied into the file: opening reads all of the journal, which should stay below a millisecond.
+/// At 256 KiB the journal is copied into the file: opening reads all of the journal, which must cost little.
 pub(super) fn configure(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch(
         "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;
-         PRAGMA wal_autocheckpoint = 256; PRAGMA journal_size_limit = 4194304;",
+         PRAGMA wal_autocheckpoint = 64; PRAGMA journal_size_limit = 4194304;",
     )
 }
 

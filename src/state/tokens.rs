@@ -172,7 +172,7 @@ fn read_token(row: &Row<'_>) -> rusqlite::Result<Option<StoredToken>> {
     let scope = [Scope::Monitor, Scope::Operator, Scope::Full].into_iter().find(|known| known.as_str() == scope);
     let (Ok(id), Some(scope), Ok(via)) = (id.parse(), scope, via.parse()) else { return Ok(None) };
     Ok(Some(StoredToken {
-        cluster: ClusterId(row.get(0)?),
+        cluster: ClusterId::new(row.get_ref(0)?.as_str()?),
         token: Token { id, secret: Secret::new(row.get(2)?) },
         scope,
         pve_major: row.get(4)?,
@@ -184,6 +184,6 @@ fn read_token(row: &Row<'_>) -> rusqlite::Result<Option<StoredToken>> {
 fn read_intent(row: &Row<'_>) -> rusqlite::Result<Option<Intent>> {
     let (server, token): (String, String) = (row.get(0)?, row.get(2)?);
     let (Ok(server), Ok(token)) = (server.parse(), token.parse()) else { return Ok(None) };
-    let cluster = row.get::<_, Option<String>>(1)?.map(ClusterId);
+    let cluster = row.get_ref(1)?.as_str_or_null()?.map(ClusterId::new);
     Ok(Some(Intent { server, cluster, token, at: time(row.get(3)?) }))
 }

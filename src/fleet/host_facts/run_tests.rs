@@ -89,7 +89,7 @@ impl Host {
 
     /// What a script prints here; it must end well and leave the shell alive.
     pub(crate) fn run(&self, shell: &[&str], script: &str) -> String {
-        let script = format!("{{\n{}\n}} </dev/null\necho ended", moved(script, self.0.path()));
+        let script = format!("{{\n{}\n}} </dev/null\necho \"ended $?\"", moved(script, self.0.path()));
         let mut child = Command::new(shell[0])
             .args(&shell[1..])
             .arg("-s")
@@ -104,7 +104,7 @@ impl Host {
         let output = child.wait_with_output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{shell:?}");
         let text = String::from_utf8(output.stdout).unwrap();
-        text.strip_suffix("ended\n").unwrap_or_else(|| panic!("{shell:?}: {text}")).to_owned()
+        text.strip_suffix("ended 0\n").unwrap_or_else(|| panic!("{shell:?}: {text}")).to_owned()
     }
 }
 

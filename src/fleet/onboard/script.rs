@@ -3,6 +3,7 @@
 use crate::fleet::onboard::SERVICE_USER;
 use crate::model::id::TokenId;
 use crate::model::scope::Scope;
+use crate::transport::script;
 
 const PROGRAM: &str = include_str!("setup.sh");
 
@@ -71,10 +72,10 @@ pub(crate) struct Unquotable(pub(crate) String);
 /// The visit that a request asks for. `major` matters to `commands` only, the script looks on the host;
 /// `None` means 9.
 pub(crate) fn plan(request: &Request, major: Option<u32>) -> Result<Plan, Unquotable> {
-    Ok(Plan { script: script(request)?, commands: commands(request, major.unwrap_or(9))? })
+    Ok(Plan { script: text(request)?, commands: commands(request, major.unwrap_or(9))? })
 }
 
-fn script(request: &Request) -> Result<String, Unquotable> {
+fn text(request: &Request) -> Result<String, Unquotable> {
     let (action, token, comment) = match &request.action {
         Action::Create { token, comment } => ("create", Some(token), comment.as_str()),
         Action::Remove => ("remove_ours", None, ""),
@@ -194,12 +195,13 @@ impl Commands {
     }
 }
 
-/// One word of sh, whatever it holds.
+/// One word of sh, whatever it holds; control characters are refused, they have no business in names and comments.
 fn quote(value: &str) -> Result<String, Unquotable> {
+    let refused = || Unquotable(value.to_owned());
     if value.contains(char::is_control) {
-        return Err(Unquotable(value.to_owned()));
+        return Err(refused());
     }
-    Ok(format!("'{}'", value.replace('\'', r"'\''")))
+    script::quote(value).map_err(|_| refused())
 }
 
 #[cfg(test)]

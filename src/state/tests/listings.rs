@@ -9,7 +9,7 @@ use crate::state::{Change, KnownGuest, State, What};
 use PowerState::{Running, Stopped, Unknown};
 
 fn put(state: &State, listing: &Listing, seconds: i64) -> Vec<Change> {
-    state.record_listing(&cluster("ca:1"), listing, &server("pve1"), at(seconds)).unwrap()
+    state.record_listing(&cluster("ca:1"), listing, &server("pve1"), at(seconds)).unwrap().changes
 }
 
 fn known(state: &State, number: u32) -> KnownGuest {
@@ -36,12 +36,13 @@ fn what_a_second_listing_says() {
     let moved = What::Moved { from: node("pve1"), to: node("pve2") };
     let renamed = What::Renamed { from: "guest101".into(), to: "web".into() };
     let power = What::Power { from: Running, to: Stopped };
-    let edited = |field| What::Edited { fields: vec![field] };
+    let edited = |field: &str| What::Edited { fields: vec![field.to_owned()] };
     let replaced = What::Replaced { from: GuestKind::Qemu };
     let only_1 = [("pve1", true)];
     let (dead_1, dead_2) = ([("pve1", false), ("pve2", true)], [("pve1", true), ("pve2", false)]);
     // First listing: guest 101 runs on pve1, both nodes are online. Then nodes, guests, what changed, is it gone.
-    let cases: Vec<(&str, &[(&str, bool)], Vec<Guest>, Vec<What>, bool)> = vec![
+    type Case<'a> = (&'a str, &'a [(&'a str, bool)], Vec<Guest>, Vec<What>, bool);
+    let cases: Vec<Case<'_>> = vec![
         ("the same", &ALL_ONLINE, vec![here()], vec![], false),
         ("twice in one listing", &ALL_ONLINE, vec![guest(101, "pve2", Stopped), here()], vec![], false),
         ("moved", &ALL_ONLINE, vec![guest(101, "pve2", Running)], vec![moved.clone()], false),

@@ -7,6 +7,8 @@ mod listings;
 mod processes;
 mod speed;
 
+use std::fmt::Write;
+
 use jiff::Timestamp;
 use rusqlite::types::Value;
 use tempfile::TempDir;
@@ -45,7 +47,7 @@ fn vmid(number: u32) -> VmId {
 }
 
 fn cluster(name: &str) -> ClusterId {
-    ClusterId(name.to_owned())
+    ClusterId::new(name)
 }
 
 fn token(id: &str, secret: &str) -> Token {
@@ -97,7 +99,7 @@ fn non_secret_dump(state: &State) -> String {
         let mut rows = rows.query([]).unwrap();
         while let Some(row) = rows.next().unwrap() {
             let values: Vec<Value> = (0..columns).map(|i| row.get(i).unwrap()).collect();
-            dump.push_str(&format!("{table} {values:?}\n"));
+            writeln!(dump, "{table} {values:?}").unwrap();
         }
     }
     dump

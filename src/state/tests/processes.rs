@@ -134,8 +134,6 @@ fn killed_at_any_moment_nothing_stored_is_lost() {
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        let said = lines.map_while(Result::ok).filter(|line| line.starts_with("stored")).count();
-        let _ = said;
 
         let state = State::open(&path, at(0)).unwrap();
         assert!(state.notice().is_none());

@@ -3,8 +3,8 @@
 //! `config` asks OpenSSH for its configuration, `route` makes hops of it, `link` connects one hop (`stream` carries it,
 //! `known_hosts` and `remember` know its key, `keys` and `auth` log in), `session` uses the last one.
 
-mod auth;
 mod aliases;
+mod auth;
 mod config;
 mod keys;
 mod known_hosts;

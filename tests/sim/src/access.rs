@@ -110,7 +110,8 @@ impl Access {
 
     /// Whether the token exists.
     pub fn is_token(&self, full_id: &str) -> bool {
-        split_token(full_id).is_some_and(|(userid, name)| self.users.get(userid).is_some_and(|u| u.tokens.contains_key(name)))
+        split_token(full_id)
+            .is_some_and(|(userid, name)| self.users.get(userid).is_some_and(|u| u.tokens.contains_key(name)))
     }
 
     /// Without quorum nothing can be written.

@@ -120,6 +120,11 @@ impl Host {
         &self.inner.name
     }
 
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        self.inner.kind
+    }
+
     /// The folder that plays the root.
     pub fn root(&self) -> &Path {
         self.inner.tree.root()

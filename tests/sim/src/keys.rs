@@ -48,7 +48,8 @@ impl ClientKey {
         fs::write(path, text.as_bytes()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("a file of ours");
         let public = private.public_key().clone();
-        fs::write(path.with_added_extension("pub"), format!("{}\n", one_line(&public))).expect("beside the key");
+        let beside = format!("{}.pub", path.display());
+        fs::write(beside, format!("{}\n", one_line(&public))).expect("a file beside the key");
         ClientKey { path: path.to_owned(), private, public }
     }
 

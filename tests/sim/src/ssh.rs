@@ -238,3 +238,6 @@ async fn serve(shared: Arc<Shared>, stream: DuplexStream) {
         let _ = running.await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,8 +77,7 @@ impl RealSshd {
 
     /// The name to log in with: the user that runs the tests.
     pub fn user(&self) -> String {
-        let output = Command::new("id").arg("-un").output().expect("id runs");
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        user()
     }
 
     /// The host key.
@@ -105,7 +104,24 @@ fn installed() -> Option<PathBuf> {
     if found.is_none() {
         skipped("sshd is not installed");
     }
-    found
+    found.filter(|_| has_shell())
+}
+
+/// sshd refuses a user without a shell, as some containers run their builds.
+fn has_shell() -> bool {
+    let user = user();
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let line = users.lines().find(|line| line.starts_with(&format!("{user}:")));
+    let refused = line.is_some_and(|line| line.ends_with("/nologin") || line.ends_with("/false"));
+    if refused {
+        skipped(&format!("{user} has no login shell, so that sshd lets nobody in"));
+    }
+    !refused
+}
+
+fn user() -> String {
+    let output = Command::new("id").arg("-un").output().expect("id runs");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 #[expect(clippy::print_stderr, reason = "a test that does not run must say so")]

@@ -140,7 +140,7 @@ fn what_is_printed_is_what_is_run() {
         let run = pve.log();
         let typed = Pve::new(&["sh"], "9.2.11");
         let commands = plan(&request, Some(9)).unwrap().commands;
-        typed.host.run(&["sh"], &format!("{{ {}\n}} >/dev/null 2>&1", commands.join("\n")));
+        typed.host.run(&["sh"], &format!("{{ {}\n}} >/dev/null 2>&1\n:", commands.join("\n")));
         // Whatever is run is printed; what is printed after a condition need not be run.
         let typed = typed.log();
         let unseen: Vec<_> = run.iter().filter(|call| !call.contains("[list]") && !typed.contains(call)).collect();

@@ -175,8 +175,15 @@ impl Control {
         };
         let reply = PathBuf::from(reply);
         if self.hooks().kill_at.take_if(|at| *at == number).is_some() {
-            kill_caller(&reply);
+            // The connections first: the client must not see how the script died.
             self.cut();
+            for _ in 0..100 {
+                if self.cut.receiver_count() == 0 {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+            kill_caller(&reply);
             return;
         }
         if self.hooks().drop_at.take_if(|at| *at == number).is_some() {
@@ -187,8 +194,8 @@ impl Control {
 }
 
 fn send(reply: &Path, outcome: &Outcome) -> std::io::Result<()> {
-    fs::write(reply.with_added_extension("out"), &outcome.stdout)?;
-    fs::write(reply.with_added_extension("err"), &outcome.stderr)?;
+    fs::write(format!("{}.out", reply.display()), &outcome.stdout)?;
+    fs::write(format!("{}.err", reply.display()), &outcome.stderr)?;
     let mut fifo = OpenOptions::new().read(true).write(true).open(reply)?;
     writeln!(fifo, "{}", outcome.code)
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::build::{Builder, id_of};
-use super::tree::{Tree, find_program};
+use super::tree::{SHUT_FOLDER, Tree, find_program};
 use super::{Kind, Rights};
 
 const REPOID: &str = "14a22df35955d97d";
@@ -15,7 +15,7 @@ const NO_IPC: &str = "ipcc_send_rec[1] failed: Unknown error -1\nipcc_send_rec[2
     ipcc_send_rec[3] failed: Unknown error -1\nUnable to load access control list: Unknown error -1\n";
 
 /// Files of `/etc/pve` that only root (and www-data) can read.
-const PVE_SECRET: [&str; 9] = [
+const PVE_SECRET: [&str; 10] = [
     ".version",
     ".members",
     ".vmlist",
@@ -25,6 +25,7 @@ const PVE_SECRET: [&str; 9] = [
     "pve-www.key",
     "storage.cfg",
     "user.cfg",
+    "vzdump.cron",
 ];
 
 pub(super) fn write(tree: &Tree, host: &Builder) {
@@ -56,6 +57,15 @@ pub(super) fn write(tree: &Tree, host: &Builder) {
     }
 }
 
+fn kernel(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Alpine => "6.12.38-0-lts",
+        Kind::FreeBsd => "14.3-RELEASE",
+        kind if kind.is_pve() => "6.14.8-2-pve",
+        _ => "6.12.41+deb13-amd64",
+    }
+}
+
 fn system(tree: &Tree, host: &Builder) {
     let debian = match host.version.split('.').next() {
         Some("7") => ("11", "bullseye"),
@@ -69,13 +79,9 @@ fn system(tree: &Tree, host: &Builder) {
     };
     tree.write("etc/os-release", &format!("PRETTY_NAME=\"{pretty}\"\nNAME=\"{id}\"\nID={id}\n"));
     tree.write("etc/hostname", &format!("{}\n", host.name));
-    let kernel = match host.kind {
-        kind if kind.is_pve() => "Linux @ 6.14.8-2-pve x86_64",
-        Kind::Alpine => "Linux @ 6.12.38-0-lts x86_64",
-        Kind::FreeBsd => "FreeBSD @ 14.3-RELEASE amd64",
-        _ => "Linux @ 6.12.41+deb13-amd64 x86_64",
-    };
-    tree.write(".sim/uname", &format!("{}\n", kernel.replace('@', &host.name)));
+    let (name, release) = (&host.name, kernel(host.kind));
+    let (system, machine) = if host.kind == Kind::FreeBsd { ("FreeBSD", "amd64") } else { ("Linux", "x86_64") };
+    tree.write(".sim/uname", &format!("{system} {name} {release} {machine}\n"));
     if host.kind == Kind::FreeBsd {
         return;
     }
@@ -202,6 +208,13 @@ fn programs(tree: &Tree, host: &Builder) {
         let nodes: Vec<_> = names
             .map(|node| serde_json::json!({ "id": format!("node/{node}"), "node": node, "status": "online", "type": "node" }))
             .collect();
+        let status = serde_json::json!({
+            "cpu": 0.05, "loadavg": ["0.42", "0.38", "0.31"], "uptime": 93784, "wait": 0,
+            "kversion": format!("Linux {} #1 SMP PREEMPT_DYNAMIC", kernel(host.kind)),
+            "memory": { "total": 16_718_262_272_u64, "used": 5_980_844_032_u64, "free": 2_147_483_648_u64 },
+            "pveversion": format!("pve-manager/{}/{REPOID}", host.version),
+        });
+        tree.write(".sim/node-status.json", &format!("{status}\n"));
         tree.write(".sim/nodes.json", &format!("{}\n", serde_json::Value::from(nodes)));
         let plain = if host.version.starts_with('9') { NO_IPC } else { "please run as root\n" };
         tree.write(".sim/pve-plain", plain);
@@ -217,7 +230,7 @@ fn real_uid_is_root() -> bool {
 fn proc(tree: &Tree, host: &Builder) {
     let put = |path: &str, text: &str| tree.write(&format!("proc/{path}"), text);
     put("sys/kernel/ostype", "Linux\n");
-    let uname = if host.kind.is_pve() { "6.14.8-2-pve" } else { "6.12.41+deb13-amd64" };
+    let uname = kernel(host.kind);
     put("sys/kernel/osrelease", &format!("{uname}\n"));
     put("sys/kernel/hostname", &format!("{}\n", host.name));
     put("sys/kernel/random/boot_id", &format!("{}\n", crate::access::random_uuid()));
@@ -267,7 +280,7 @@ fn pve_tree(tree: &Tree, host: &Builder) {
         }
         unreadable(tree, &format!(".sim/plain/etc/pve/{file}"));
     }
-    tree.mode(".sim/plain/etc/pve/priv", 0);
+    tree.mode(SHUT_FOLDER, 0);
     tree.write(".sim/local-mode", if host.quorate { "755\n" } else { "555\n" });
     let (ca, node) = host.certificates.clone().unwrap_or_default();
     certificates(tree, name, &ca, &node);

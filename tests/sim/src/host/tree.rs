@@ -7,7 +7,10 @@ use std::{env, fs};
 /// Real programs that a script finds under the host's `/usr/bin`.
 const TOOLS: &str = "[ awk base64 basename cat chmod cp cut date dd dirname du env expr false find grep head kill ln ls md5sum \
     mkdir mkfifo mktemp mv nohup od paste printenv printf pwd readlink realpath rm rmdir sed seq setsid sha256sum sleep sort \
-    stat tail tee test timeout touch tr true uniq wc xargs";
+    stat tail tee test timeout touch tr true uniq wc which xargs";
+
+/// The folder of `/etc/pve` that a plain user sees and cannot enter.
+pub(super) const SHUT_FOLDER: &str = ".sim/plain/etc/pve/priv";
 
 /// A host's files. Paths are relative to the root.
 #[derive(Debug)]
@@ -79,6 +82,13 @@ impl Tree {
     pub(super) fn remove(&self, path: &str) {
         let path = self.path(path);
         let _ = if path.is_dir() && !path.is_symlink() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        // A folder that cannot be read cannot be emptied either.
+        let _ = fs::set_permissions(self.path(SHUT_FOLDER), fs::Permissions::from_mode(0o700));
     }
 }
 

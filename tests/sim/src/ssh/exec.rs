@@ -35,7 +35,7 @@ pub(super) async fn run(channel: Channel<Msg>, host: Host, login: String, comman
             return;
         }
     };
-    let group = child.id().map(|id| id.to_string());
+    let mut group = Group { id: child.id().map(|id| id.to_string()), host };
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let output = async {
         let copy_out = send(stdout, &writer, None);
@@ -48,14 +48,28 @@ pub(super) async fn run(channel: Channel<Msg>, host: Host, login: String, comman
         () = feed(reader, stdin) => None,
     };
     if let Some(code) = ended {
+        group.id = None;
         if with_status {
             let _ = writer.exit_status(code.and_then(|code| u32::try_from(code).ok()).unwrap_or(255)).await;
         }
         let _ = writer.eof().await;
         let _ = writer.close().await;
-    } else if let (Some(group), false) = (group, host.control().outlives_connections()) {
-        kill_group(&group);
-        let _ = child.wait().await;
+    }
+}
+
+/// A command's processes, which end with the connection or the server unless the host was told otherwise.
+struct Group {
+    id: Option<String>,
+    host: Host,
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(id) = self.id.take()
+            && !self.host.control().outlives_connections()
+        {
+            kill_group(&id);
+        }
     }
 }
 

@@ -136,6 +136,7 @@ async fn relay(mut stream: TcpStream, mut server: DuplexStream, control: Arc<Con
     loop {
         let frozen = *asleep.borrow_and_update();
         tokio::select! {
+            biased;
             _ = cut.changed() => return,
             changed = asleep.changed() => if changed.is_err() { return },
             _ = &mut copy, if !frozen => return,

@@ -11,7 +11,10 @@ HOME=$root/tmp USER=$1 LOGNAME=$1
 export HOME USER LOGNAME
 cd "$root/tmp" || exit 255
 
-[ -e "$root/.sim/hang" ] && exec "$root/usr/bin/sleep" 3600
+if [ -e "$root/.sim/hang" ]; then
+	while [ -e "$root/.sim/hang" ]; do sleep 0.2; done
+	exit 255
+fi
 [ -s "$root/.sim/delay" ] && read -r delay <"$root/.sim/delay" && sleep "$delay"
 [ -s "$root/.sim/noise-before" ] && cat "$root/.sim/noise-before"
 

@@ -7,6 +7,7 @@ verb=${1-} path=${2-}
 case "$verb $path" in
 'get /version') cat "$root/.sim/version.json" ;;
 'get /nodes') cat "$root/.sim/nodes.json" ;;
+"get /nodes/$(cat "$root/etc/hostname")/status" | 'get /nodes/localhost/status') cat "$root/.sim/node-status.json" ;;
 'create /access/users/'*/token/*)
 	path=${path#/access/users/}
 	exec "$root/usr/sbin/pveum" user token add "${path%%/*}" "${path##*/}" "$@"

@@ -6,15 +6,13 @@ C | POSIX) utf8=0 ;;
 C.UTF-8 | C.utf8 | en_US.UTF-8) utf8=1 ;;
 *)
 	utf8=0
-	cat >&2 <<-END
-	perl: warning: Setting locale failed.
-	perl: warning: Please check that your locale settings:
-		LANGUAGE = (unset),
-		LC_ALL = ${LC_ALL+\"}${LC_ALL-(unset)}${LC_ALL+\"},
-		LANG = ${LANG+\"}${LANG-(unset)}${LANG+\"}
-	    are supported and installed on your system.
-	perl: warning: Falling back to the standard locale ("C").
-	END
+	quoted() { if [ -n "$1" ]; then printf '"%s"' "$1"; else printf '(unset)'; fi; }
+	{
+		printf 'perl: warning: Setting locale failed.\nperl: warning: Please check that your locale settings:\n'
+		printf '\tLANGUAGE = (unset),\n\tLC_ALL = %s,\n\tLANG = %s\n' "$(quoted "$LC_ALL")" "$(quoted "$LANG")"
+		printf '    are supported and installed on your system.\n'
+		printf 'perl: warning: Falling back to the standard locale ("C").\n'
+	} >&2
 	;;
 esac
 if [ "$SIM_UID" != 0 ]; then cat "$root/.sim/pve-plain" >&2; exit 255; fi

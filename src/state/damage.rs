@@ -1,13 +1,21 @@
-//! What can be read of a damaged file is copied into the fresh one: tokens, intents and trust cost a person work, and a
-//! lost intent is a token left behind on a server. Guests and history come back by themselves.
+//! A damaged file is set aside, never deleted. What can be read of it is copied into the fresh one: tokens, intents and
+//! trust cost a person work, and a lost intent is a token left behind on a server. Guests and history come back by
+//! themselves.
 
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 
-use super::schema;
+use super::files::{SIDECARS, beside, failed, folder_of, refused, sync_folder};
+use super::{Notice, Result, schema};
+
+/// The file whose presence says that a query met damage: the next opening looks at every page.
+pub(super) const SUSPECT: &str = ".suspect";
 
 /// The tables worth it, each with the number of its columns.
 const TABLES: [(&str, &str); 6] = [
@@ -18,6 +26,41 @@ const TABLES: [(&str, &str); 6] = [
     ("members", "server, cluster, node, at"),
     ("wishes", "server, asleep, at"),
 ];
+
+/// Remembers that a query met damage. Failing is no loss: the query after the next opening meets it again.
+pub(super) fn suspect(path: &Path) {
+    if path.is_absolute() {
+        let _ = File::create_new(beside(path, SUSPECT));
+    }
+}
+
+/// Renames the damaged file and its journal to `<name>.damaged-<time>`, so that `sqlite3 <that> .recover` finds both.
+/// The journal goes first: left behind, it would be applied to the new file.
+pub(super) fn set_aside(path: &Path, detail: &str, now: Timestamp) -> Result<(Notice, PathBuf)> {
+    let stamp = now.strftime("%Y%m%dT%H%M%SZ");
+    let names = (1..1000).map(|n| {
+        let count = if n == 1 { String::new() } else { format!("-{n}") };
+        beside(path, &format!(".damaged-{stamp}{count}"))
+    });
+    let free = |name: &PathBuf| ["", "-wal"].iter().all(|suffix| fs::symlink_metadata(beside(name, suffix)).is_err());
+    let aside = names.into_iter().find(free).ok_or_else(|| {
+        refused(path, format!("is damaged ({detail}), and was too often this second: move the set-aside files away"))
+    })?;
+    for suffix in SIDECARS.iter().chain(&[""]) {
+        match fs::rename(beside(path, suffix), beside(&aside, suffix)) {
+            Err(source) if source.kind() != ErrorKind::NotFound => return Err(failed("set aside", path)(source)),
+            _ => {}
+        }
+    }
+    let _ = fs::remove_file(beside(path, SUSPECT));
+    sync_folder(folder_of(path))?;
+    let text = format!(
+        "the state file {} was damaged ({detail}): it is kept as {}, and a fresh one was made",
+        path.display(),
+        aside.display()
+    );
+    Ok((Notice { text, rerun: &["ecobox setup-token", "ecobox discover"] }, aside))
+}
 
 /// Copies row by row until the damage, and says what came over.
 pub(super) fn copy(aside: &Path, fresh: &Connection) -> String {
