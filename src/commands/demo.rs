@@ -9,11 +9,14 @@ use std::process::Stdio;
 
 use anyhow::Context as _;
 use ecobox_sim::keys::ClientKey;
-use ecobox_sim::{Demo, DemoHost};
+use ecobox_sim::{Demo, DemoHost, DemoService};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::{Exit, Failure};
+
+/// The table of a service in the configuration.
+const SERVICES: &str = "[[servers.services]]";
 
 /// Walk through the commands on a simulated fleet
 ///
@@ -143,24 +146,37 @@ impl<'a> World<'a> {
 
     fn walk(&mut self, keep: bool) -> Result<(), Stop> {
         self.introduce()?;
-        self.say("Day one. Name the hosts; `init` writes the configuration, and looks at each of them over SSH.")?;
-        let hosts: Vec<String> = self.fleet.hosts().iter().map(|host| format!("root@{}", host.ssh)).collect();
-        let mut args = vec!["init", "--accept-new"];
-        args.extend(hosts.iter().flat_map(|host| ["--host", host]));
-        self.ecobox(&args)?;
+        self.say("Name the hosts. `init` writes the configuration, and looks at each over SSH:")?;
+        self.init(|_| true)?;
         self.complete_config()?;
-        self.say("One API token for the cluster, with no more rights than needed, made over SSH.")?;
+        self.say("One API token for the cluster, with no more rights than needed, made over SSH:")?;
         self.ecobox(&["setup-token"])?;
-        self.say("From now on the API is asked: which guests there are, and their addresses.")?;
+        self.say("From now on the API is asked: which guests there are, and their addresses:")?;
         self.ecobox(&["discover"])?;
-        self.say("Everything at a glance. What is off is said to be off, and does not hide the rest.")?;
+        let news = self.fleet.evening();
+        self.say(&format!("In the evening {news}. Everything at a glance:"))?;
         self.ecobox(&["status"])?;
+        let before: Vec<SocketAddr> = self.on().map(|host| host.ssh).collect();
         let news = self.fleet.next_day();
-        self.say(&format!("A day later: {news}."))?;
+        self.say(&format!("The next day {news}."))?;
+        self.init(|host| !before.contains(&host.ssh))?;
+        self.complete_config()?;
+        self.ecobox(&["setup-token"])?;
         self.ecobox(&["discover"])?;
-        self.say("Only a part of it: by tag, node, kind, pool, name or id.")?;
+        self.say("A part of the fleet, by tag, node, kind, pool, name or id:")?;
         self.ecobox(&["status", "tag=prod"])?;
         if keep { self.keep() } else { self.say("That was the demo. `ecobox demo --keep` leaves the fleet running for you to try.") }
+    }
+
+    fn on(&self) -> impl Iterator<Item = &DemoHost> {
+        self.fleet.hosts().iter().filter(|host| host.is_on)
+    }
+
+    /// Adds hosts that are on.
+    fn init(&mut self, which: impl Fn(&DemoHost) -> bool) -> Result<(), Stop> {
+        let hosts: Vec<String> = self.on().filter(|host| which(host)).map(|host| format!("root@{}", host.ssh)).collect();
+        let args: Vec<&str> = ["init", "--accept-new"].into_iter().chain(hosts.iter().flat_map(|h| ["--host", h])).collect();
+        self.ecobox(&args)
     }
 
     fn introduce(&self) -> Result<(), Stop> {
@@ -185,17 +201,21 @@ impl<'a> World<'a> {
     fn complete_config(&self) -> Result<(), Stop> {
         let mut text = std::fs::read_to_string(self.config_path())?;
         if self.fleet.shared_address().is_some() {
-            self.say("The API does not listen on its usual port here: `api_port` is written into the configuration.")?;
-            for (ssh, api) in self.fleet.hosts().iter().filter_map(|host| Some((host.ssh.port(), host.api?.port()))) {
-                let line = format!("ssh_port = {ssh}\n");
-                text = text.replace(&line, &format!("{line}api_port = {api}\n"));
+            self.say("The API has another port here: `api_port` is written into the configuration.")?;
+            for (ssh, api) in self.on().filter_map(|host| Some((host.ssh.port(), host.api?.port()))) {
+                let (line, setting) = (format!("ssh_port = {ssh}\n"), format!("api_port = {api}\n"));
+                if !text.contains(&setting) {
+                    text = text.replace(&line, &(line.clone() + &setting));
+                }
             }
         }
-        let services = self.fleet.services().iter().map(|service| {
-            format!("services = {{}}\nname = \"{}\"\ntype = \"{}\"\nport = {}\n", service.name, service.kind, service.port)
-        });
-        let services: String = services.map(|table| table.replace("services = {}", "\n[[servers.services]]")).collect();
-        text.push_str(&services);
+        if !text.contains(SERVICES) {
+            for DemoService { name, kind, port } in self.fleet.services() {
+                text.push_str(&format!("\n{SERVICES}\nname = \"{name}\"\ntype = \"{kind}\"\nport = {port}\n"));
+            }
+            let names: Vec<&str> = self.fleet.services().iter().map(|service| service.name).collect();
+            self.say(&format!("(Written into the configuration: the services of nas, {}.)", names.join(", ")))?;
+        }
         Ok(std::fs::write(self.config_path(), text)?)
     }
 

@@ -252,8 +252,9 @@ fn outcome(mut result: SetUp, named: bool) -> (Row, Exit) {
     }
     let exit = result.error.as_ref().map_or(Exit::Done, exit_of);
     let (missing, excess) = result.comparison.map(|c| (c.missing, c.excess)).unwrap_or_default();
+    let id = result.server;
     let row = Row {
-        id: Some(result.server),
+        id: Some(id.clone()),
         node: result.learned.node.map(|node| node.to_string()),
         result: match (result.did, &result.error) {
             (_, Some(_)) => "failed",
@@ -270,15 +271,16 @@ fn outcome(mut result: SetUp, named: bool) -> (Row, Exit) {
         missing,
         excess,
         left: result.left.iter().map(ToString::to_string).collect(),
-        error: result.error.map(|error| explain(&error)),
+        error: result.error.map(|error| explain(id.as_str(), &error)),
         commands: Vec::new(),
     };
     (row, exit)
 }
 
 /// The error in words, with the way out where the host's own answer has one.
-fn explain(error: &SetUpError) -> String {
+fn explain(id: &str, error: &SetUpError) -> String {
     match error {
+        SetUpError::Transport(error) if !error.to_string().starts_with(id) => format!("{id}: {error}"),
         SetUpError::Host { failure: answer::Failure::NoRights { hint, .. }, .. } => format!("{error}; {hint}"),
         SetUpError::Host { failure: answer::Failure::NoSuchUser { .. }, .. } => {
             format!("{error}; use `--scope operator`, or add the user in Proxmox VE")
@@ -302,13 +304,13 @@ fn exit_of(error: &SetUpError) -> Exit {
 }
 
 const COLUMNS: &[Column] = &[
-    Column::new("SERVER", 1),
+    Column::new("SERVER", 0).cut_to(12),
     Column::new("NODE", 5),
     Column::new("RESULT", 0),
-    Column::new("TOKEN", 3),
-    Column::new("SCOPE", 4),
+    Column::new("TOKEN", 1).cut_to(16),
+    Column::new("SCOPE", 2),
     Column::new("TLS", 4),
-    Column::new("MISSING", 2),
+    Column::new("MISSING", 3).cut_to(12),
     Column::wide("EXCESS"),
     Column::wide("ERROR"),
 ];

@@ -22,7 +22,7 @@ const HOSTS: [(&str, u8, bool, bool); 6] = [
     ("pve1", 1, true, true),
     ("pve2", 2, true, true),
     ("pve3", 3, true, false),
-    ("backup", 11, false, false),
+    ("backup", 11, false, true),
     ("router", 12, false, true),
     ("nas", 13, false, true),
 ];
@@ -121,13 +121,19 @@ impl Demo {
         self.shared_address.as_deref()
     }
 
-    /// A day later: what happened, in words.
+    /// The evening of the first day: a server that is not always on goes off. What happened, in words.
+    pub fn evening(&mut self) -> &'static str {
+        self.servers.retain(|server| server.host().name() != "backup");
+        self.hosts.iter_mut().filter(|host| host.name == "backup").for_each(|host| host.is_on = false);
+        "backup was switched off"
+    }
+
+    /// The next day: what happened, in words.
     pub fn next_day(&mut self) -> &'static str {
         {
             let mut cluster = self.sim.cluster();
             cluster.migrate_guest(101, "pve2");
             cluster.change_guest(107, |mail| crate::Guest { lock: None, ..mail.stopped() });
-            cluster.rename_guest(104, "staging-new");
             cluster.start_node("pve3");
         }
         for host in &mut self.hosts {
@@ -135,7 +141,7 @@ impl Demo {
         }
         let pve3 = self.hosts.iter().find(|host| host.name == "pve3").expect("it is in the list").clone();
         self.serve(&pve3);
-        "pve3 was switched on, web-01 moved to pve2, mail was stopped, and staging has a new name"
+        "pve3 was switched on, web-01 moved to pve2, and mail was stopped"
     }
 
     fn serve(&mut self, host: &DemoHost) {
