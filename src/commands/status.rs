@@ -117,17 +117,18 @@ fn candidate(server: &Server) -> Candidate<'_> {
 }
 
 const COLUMNS: &[Column] = &[
-    Column::new("NAME", 3),
+    Column::new("NAME", 0).cut_to(12),
     Column::new("STATE", 0),
-    Column::new("KIND", 5),
-    Column::new("NODE", 6),
-    Column::new("ADDRESS", 4),
-    Column::new("CPU", 0),
-    Column::new("MEMORY", 2),
-    Column::new("UPTIME", 2),
-    Column::new("SERVICES", 7),
-    Column::new("SEEN", 2),
-    Column::new("BY", 1),
+    Column::new("KIND", 4),
+    // A guest stands under its host.
+    Column::new("NODE", 9),
+    Column::new("ADDRESS", 2),
+    Column::new("CPU", 3),
+    Column::new("MEMORY", 5),
+    Column::new("UPTIME", 6),
+    Column::new("SERVICES", 1).cut_to(12),
+    Column::new("SEEN", 7),
+    Column::new("BY", 8),
     Column::wide("ID"),
     Column::wide("LAST SEEN"),
     Column::wide("TAGS"),
@@ -189,7 +190,7 @@ impl Report for StatusReport {
     }
 }
 
-/// `https 3ms, smb closed`
+/// `smb closed, https 3ms`
 fn services(checks: &[ServiceCheck]) -> String {
     let one = |check: &ServiceCheck| match (check.open, check.response_seconds) {
         (Some(true), Some(seconds)) if seconds < 0.001 => format!("{} <1ms", check.name),
@@ -198,7 +199,9 @@ fn services(checks: &[ServiceCheck]) -> String {
         (Some(false), _) => format!("{} closed", check.name),
         (None, _) => format!("{} -", check.name),
     };
-    checks.iter().map(one).collect::<Vec<_>>().join(", ")
+    // What is cut on a narrow terminal should not be what is wrong.
+    let (open, other): (Vec<_>, Vec<_>) = checks.iter().partition(|check| check.open == Some(true));
+    other.into_iter().chain(open).map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn stamp<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
