@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::transport::Error;
 use crate::transport::probe::peer;
@@ -10,6 +11,8 @@ use crate::transport::ssh::SshHost;
 use crate::transport::ssh::config::{Lookup, SshConfig};
 use crate::transport::ssh::known_hosts::Names;
 
+/// How long key exchange and login may take together, without a person's answers.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 const DEFAULT_PORT: u16 = 22;
 /// More hops than this are a circle.
 const MOST_HOPS: usize = 8;
@@ -54,6 +57,8 @@ pub(crate) struct Hop {
     pub(crate) identities_only: bool,
     /// The agent's socket.
     pub(crate) agent: Option<PathBuf>,
+    /// For key exchange and login together.
+    pub(crate) limit: Duration,
 }
 
 impl Hop {
@@ -77,6 +82,13 @@ pub(crate) struct Route {
 impl Route {
     pub(crate) fn hops(&self) -> &[Hop] {
         &self.hops
+    }
+
+    /// The same way with less patience.
+    #[cfg(test)]
+    pub(crate) fn limited(mut self, limit: Duration) -> Route {
+        self.hops.iter_mut().for_each(|hop| hop.limit = limit);
+        self
     }
 
     /// Resolves a host and its jump hosts. `home` is where `~` and the default keys are.
@@ -158,6 +170,7 @@ fn hop(host: &SshHost, config: &SshConfig, home: &Path) -> Result<(Hop, Vec<SshH
         certificates: paths(&config.certificate_files)?,
         identities_only: config.identities_only,
         agent: agent(config, &tokens).map_err(bad)?,
+        limit: HANDSHAKE_LIMIT,
         user,
     };
     Ok((hop, jumps))

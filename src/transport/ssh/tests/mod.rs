@@ -1,6 +1,8 @@
 //! Fixtures: key files, routes, and the real sshd on the loopback, a process for each connection.
 
+mod fake;
 mod oracle;
+mod raw;
 mod routes;
 mod sshd;
 mod verdicts;
@@ -166,11 +168,15 @@ impl Bench {
     }
 
     pub(super) fn host(port: u16, key: Option<&Path>) -> SshHost {
+        Self::host_of(&me(), port, key)
+    }
+
+    pub(super) fn host_of(user: &str, port: u16, key: Option<&Path>) -> SshHost {
         SshHost {
             label: "box".to_owned(),
             host: "127.0.0.1".to_owned(),
             port: Some(port),
-            user: Some(me()),
+            user: Some(user.to_owned()),
             key_path: key.map(Path::to_owned),
             proxy_jump: None,
         }
