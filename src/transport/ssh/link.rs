@@ -154,6 +154,7 @@ fn config(known: &KnownHosts) -> client::Config {
         keepalive_interval: Some(KEEPALIVE),
         keepalive_max: KEEPALIVES,
         nodelay: true,
+        // russh's order begins with ML-KEM: 0.5 ms of CPU more than X25519 alone, and tokens stay secret longer.
         preferred: Preferred {
             key: Cow::Owned(algorithms),
             host_key_certificates: Cow::Owned(certificates),

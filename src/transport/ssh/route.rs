@@ -50,7 +50,7 @@ pub(crate) struct Hop {
     pub(crate) user_known_hosts: Vec<PathBuf>,
     pub(crate) global_known_hosts: Vec<PathBuf>,
     pub(crate) hash_known_hosts: bool,
-    /// ssh_config forbids to add keys.
+    /// `ssh_config` forbids to add keys.
     pub(crate) strict: bool,
     pub(crate) identities: Vec<Identity>,
     pub(crate) certificates: Vec<PathBuf>,
@@ -135,7 +135,7 @@ fn hop(host: &SshHost, config: &SshConfig, home: &Path) -> Result<(Hop, Vec<SshH
     }
     let tokens =
         Tokens { home, name, alias: &host.host, port, user: &user, key_alias: config.host_key_alias.as_deref() };
-    let path = |text: &String| tokens.path(text).map_err(|detail| bad(detail));
+    let path = |text: &String| tokens.path(text).map_err(bad);
     let paths = |texts: &[String]| texts.iter().map(path).collect::<Result<Vec<PathBuf>, Error>>();
     let known = |texts: &Option<Vec<String>>, default: [PathBuf; 2]| match texts {
         Some(texts) => paths(&texts.iter().filter(|text| *text != "none").cloned().collect::<Vec<_>>()),
@@ -176,7 +176,7 @@ fn hop(host: &SshHost, config: &SshConfig, home: &Path) -> Result<(Hop, Vec<SshH
     Ok((hop, jumps))
 }
 
-/// The configured key first, then those of ssh_config, or else OpenSSH's usual names.
+/// The configured key first, then those of `ssh_config`, or else OpenSSH's usual names.
 fn identities(host: &SshHost, configured: Vec<PathBuf>, dot_ssh: &Path) -> Vec<Identity> {
     let usual = |path: &Path| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -200,7 +200,7 @@ fn identities(host: &SshHost, configured: Vec<PathBuf>, dot_ssh: &Path) -> Vec<I
     identities
 }
 
-/// The agent's socket: `IdentityAgent`, else SSH_AUTH_SOCK.
+/// The agent's socket: `IdentityAgent`, else `SSH_AUTH_SOCK`.
 fn agent(config: &SshConfig, tokens: &Tokens<'_>) -> Result<Option<PathBuf>, String> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     match config.identity_agent.as_deref() {
@@ -283,7 +283,7 @@ fn local(label: &str, detail: &str) -> Error {
     Error::Local { peer: label.to_owned(), detail: detail.to_owned() }
 }
 
-/// What the tokens of ssh_config(5) stand for.
+/// What the tokens of `ssh_config`(5) stand for.
 struct Tokens<'a> {
     home: &'a Path,
     name: &'a str,

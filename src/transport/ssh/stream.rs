@@ -1,5 +1,5 @@
 //! The byte streams under an SSH connection: TCP that acknowledges at once, another connection's channel, or the
-//! standard input and output of a ProxyCommand.
+//! standard input and output of a `ProxyCommand`.
 
 use std::io;
 use std::pin::Pin;
@@ -50,7 +50,7 @@ impl AsyncWrite for Tcp {
     }
 }
 
-/// A ProxyCommand. It is killed when the connection ends.
+/// A `ProxyCommand`. It is killed when the connection ends.
 pub(super) struct Proxy {
     stdin: ChildStdin,
     stdout: ChildStdout,

@@ -83,7 +83,7 @@ impl Lookup for Configured {
     }
 }
 
-/// A folder with the keys of a user and a server, and a known_hosts file that knows the server.
+/// A folder with the keys of a user and a server, and a `known_hosts` file that knows the server.
 pub(super) struct Bench {
     pub(super) folder: tempfile::TempDir,
     pub(super) children: Arc<Mutex<Vec<Child>>>,
@@ -159,7 +159,7 @@ impl Bench {
         port
     }
 
-    /// The known_hosts line of a server.
+    /// The `known_hosts` line of a server.
     pub(super) fn know(&self, port: u16) {
         let key = fs::read_to_string(self.path("host_ed25519.pub")).unwrap();
         let file = self.path(".ssh/known_hosts");
