@@ -8,6 +8,10 @@
 mod cli {
     mod discover;
     pub mod env;
+    mod first_run;
+    mod fleets;
+    mod setup_token;
+    mod setup_token_again;
     mod states;
     mod status;
     mod world;

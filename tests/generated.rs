@@ -90,7 +90,8 @@ fn readme_has_the_exit_status_of_the_code() {
             None => drop(meaning.insert(line.trim_end_matches(',').to_owned(), std::mem::take(&mut words))),
         }
     }
-    let numbers = code.lines().filter_map(|line| line.trim().strip_prefix("Exit::")?.trim_end_matches(',').split_once(" => "));
+    let numbers =
+        code.lines().filter_map(|line| line.trim().strip_prefix("Exit::")?.trim_end_matches(',').split_once(" => "));
     let numbers = numbers.filter(|(_, number)| number.parse::<u8>().is_ok());
     let want: Vec<Vec<String>> =
         numbers.map(|(name, number)| vec![number.to_owned(), meaning[name].trim_end_matches('.').to_owned()]).collect();
@@ -266,10 +267,9 @@ fn bash_completes_names_from_the_state_file() {
 #[test]
 fn zsh_and_fish_read_their_completions() {
     let env = Env::new();
-    for (shell, file, load) in [
-        ("zsh", "_ecobox", "autoload -U compinit; compinit -D; source"),
-        ("fish", "ecobox.fish", "source"),
-    ] {
+    for (shell, file, load) in
+        [("zsh", "_ecobox", "autoload -U compinit; compinit -D; source"), ("fish", "ecobox.fish", "source")]
+    {
         let script = format!("{load} '{}/completions/{file}'", root().display());
         match Command::new(shell).args(["-c", &script]).env("HOME", env.home()).output() {
             Ok(output) => assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr)),

@@ -3,7 +3,7 @@
 use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
 
-use crate::commands::{Context, Outcome, complete, hosts_named};
+use crate::commands::{Context, Outcome, complete, hosts_named, warn};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::discover::{Asked, Discovery, Found};
@@ -90,9 +90,7 @@ pub(crate) async fn run(ctx: &Context, args: &DiscoverArgs) -> anyhow::Result<Ou
     for notice in fleet.notices.take() {
         ctx.ui.status(&notice);
     }
-    for failed in &discovery.failures {
-        ctx.ui.warning(&failed.message);
-    }
+    warn(&ctx.ui, &discovery.failures);
     let exit = Exit::of_many(discovery.answered, discovery.failures.iter().map(|failed| failed.kind.into()));
     Ok(Outcome { report: report(discovery, args.all), exit })
 }
@@ -109,11 +107,15 @@ fn note(discovery: &Discovery) -> String {
     let count = |what: fn(&What) -> bool| {
         discovery.guests.iter().filter(|found| found.changes.iter().any(|change| what(&change.what))).count()
     };
+    let told = |change: &Change| matches!(change.what, What::New | What::Returned | What::Moved { .. } | What::Gone);
+    let only_otherwise = |found: &&Found| !found.changes.is_empty() && !found.changes.iter().any(told);
+    let others = discovery.guests.iter().filter(only_otherwise).count();
     let mut parts = vec![format!("{} guests", discovery.guests.iter().filter(|found| !gone(found)).count())];
     for (number, word) in [
         (count(|what| matches!(what, What::New | What::Returned)), "new"),
         (count(|what| matches!(what, What::Moved { .. })), "moved"),
         (count(|what| matches!(what, What::Gone)), "gone"),
+        (others, "otherwise changed"),
     ] {
         if number > 0 {
             parts.push(format!("{number} {word}"));
@@ -170,14 +172,14 @@ fn words(what: &What) -> String {
 }
 
 const COLUMNS: &[Column] = &[
-    Column::new("NAME", 3),
-    Column::new("CHANGE", 2),
+    Column::new("NAME", 0).cut_to(12),
+    Column::new("CHANGE", 1).cut_to(16),
     Column::new("STATE", 0),
     Column::new("KIND", 5),
     Column::new("NODE", 4),
-    Column::new("ADDRESS", 4),
-    Column::new("ID", 6),
-    Column::new("TAGS", 8),
+    Column::new("ADDRESS", 2),
+    Column::new("ID", 3),
+    Column::new("TAGS", 8).cut_to(8),
     Column::wide("POOL"),
     Column::wide("LOCK"),
     Column::wide("HA"),

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::commands::{Context, Outcome, complete};
+use crate::commands::{Context, Outcome, complete, warn};
 use crate::error::Exit;
 use crate::fleet::Fleet;
 use crate::model::inventory::{Failed, Inventory, Server, ServiceCheck};
+use crate::model::power::PowerState;
 use crate::model::select::{self, Candidate};
 use crate::render::value::{Value, rfc3339};
 use crate::render::{Column, Report};
@@ -61,14 +62,19 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outc
         ctx.ui.status(&notice);
     }
     let inventory = selected(inventory, &args.targets)?;
-    for failed in &inventory.failures {
-        ctx.ui.warning(&failed.message);
-    }
-    let healthy = inventory.servers.iter().filter(|server| server.vmid.is_none() && !server.is_alarming()).count();
-    let exit = Exit::of_many(healthy, inventory.failures.iter().map(|failed| failed.kind.into()));
+    warn(&ctx.ui, &inventory.failures);
+    let answered = inventory.servers.iter().filter(|server| has_answered(server, &inventory.failures)).count();
+    let exit = Exit::of_many(answered, inventory.failures.iter().map(|failed| failed.kind.into()));
     let servers = inventory.servers.into_iter().map(Row).collect();
     let report = StatusReport { generated_at: fleet.now(), servers, failures: inventory.failures };
     Ok(Outcome { report, exit })
+}
+
+/// Whether something true can be said of the server: it did not fail, and is not in a state that alarms or unknown
+/// because its host failed.
+fn has_answered(server: &Server, failures: &[Failed]) -> bool {
+    let failed = failures.iter().any(|failed| failed.server == server.id);
+    !failed && !server.is_alarming() && (server.vmid.is_none() || server.seen.state != PowerState::Unknown)
 }
 
 /// What the words on the command line name, with the failures that concern it.
@@ -111,17 +117,18 @@ fn candidate(server: &Server) -> Candidate<'_> {
 }
 
 const COLUMNS: &[Column] = &[
-    Column::new("NAME", 3),
+    Column::new("NAME", 0).cut_to(12),
     Column::new("STATE", 0),
-    Column::new("KIND", 5),
-    Column::new("NODE", 6),
-    Column::new("ADDRESS", 4),
-    Column::new("CPU", 0),
-    Column::new("MEMORY", 2),
-    Column::new("UPTIME", 2),
-    Column::new("SERVICES", 7),
-    Column::new("SEEN", 2),
-    Column::new("BY", 1),
+    Column::new("KIND", 4),
+    // A guest stands under its host.
+    Column::new("NODE", 9),
+    Column::new("ADDRESS", 2),
+    Column::new("CPU", 3),
+    Column::new("MEMORY", 5),
+    Column::new("UPTIME", 6),
+    Column::new("SERVICES", 1).cut_to(12),
+    Column::new("SEEN", 7),
+    Column::new("BY", 8),
     Column::wide("ID"),
     Column::wide("LAST SEEN"),
     Column::wide("TAGS"),
@@ -183,7 +190,7 @@ impl Report for StatusReport {
     }
 }
 
-/// `https 3ms, smb closed`
+/// `smb closed, https 3ms`
 fn services(checks: &[ServiceCheck]) -> String {
     let one = |check: &ServiceCheck| match (check.open, check.response_seconds) {
         (Some(true), Some(seconds)) if seconds < 0.001 => format!("{} <1ms", check.name),
@@ -192,7 +199,9 @@ fn services(checks: &[ServiceCheck]) -> String {
         (Some(false), _) => format!("{} closed", check.name),
         (None, _) => format!("{} -", check.name),
     };
-    checks.iter().map(one).collect::<Vec<_>>().join(", ")
+    // What is cut on a narrow terminal should not be what is wrong.
+    let (open, other): (Vec<_>, Vec<_>) = checks.iter().partition(|check| check.open == Some(true));
+    other.into_iter().chain(open).map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn stamp<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {

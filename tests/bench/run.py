@@ -30,6 +30,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
+
 class Contestant:
     """A command in its environment, and its figures."""
 

@@ -1,7 +1,7 @@
 //! The running fleet: its owner, and what tests do with it.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -90,8 +90,9 @@ impl Sim {
         let (wake, waked) = watch::channel(0);
         let mut sockets = Vec::new();
         for node in &mut cluster.nodes {
-            let (socket, port) = server::reserve().expect("a port of 127.0.0.1");
-            node.port = port;
+            let (socket, address) =
+                server::reserve(node.address).unwrap_or_else(|error| panic!("{}: {error}", node.address));
+            node.address = address;
             sockets.push((node.name.clone(), socket));
         }
         let shared = Arc::new(Shared {
@@ -214,14 +215,14 @@ pub struct NodeHandle<'a> {
 }
 
 impl NodeHandle<'_> {
-    /// The port of its API on 127.0.0.1; the same for as long as the cluster lives.
+    /// The port of its API; the same for as long as the cluster lives.
     pub fn port(&self) -> u16 {
-        self.sim.shared.lock().node_mut(&self.name).port
+        self.address().port()
     }
 
-    /// 127.0.0.1 and its port.
+    /// Where its API listens: 127.0.0.1, unless its description says otherwise, and its port.
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port()))
+        self.sim.shared.lock().node_mut(&self.name).address
     }
 
     /// SHA-256 of the certificate it serves, as `AA:BB:..`.
