@@ -327,8 +327,9 @@ impl<'a> Fleet<'a> {
         if let Some(replaced) = &replaced {
             self.state.begin_intent(&server.id, Some(&cluster), &replaced.token.id, self.now())?;
         }
-        self.state.finish_intent(&cluster, token, scope, host.major(), &server.id, self.now())?;
         self.learn_member(&server.id, &cluster, result.learned.node.as_ref())?;
+        // Last: once it is stored, nothing may fail any more that would take the token back.
+        self.state.finish_intent(&cluster, token, scope, host.major(), &server.id, self.now())?;
         Ok(replaced.as_ref().map(removal))
     }
 
@@ -350,12 +351,13 @@ impl<'a> Fleet<'a> {
     ) -> Result<Answer, Lost<SetUpError>> {
         let plan = plan(request, None)
             .map_err(|error| Lost::NotSent(SetUpError::Other { server: server.id.clone(), what: error.to_string() }))?;
-        let deadline = crate::fleet::onboard::DEADLINE;
-        match self.run_script(server, HostKeyPolicy::Refuse, &plan.script, deadline).await {
-            Ok(output) => Ok(parse(&output.stdout, request)),
-            Err(error @ (Error::Timeout { .. } | Error::Protocol { .. })) => Err(Lost::Unknown(error.into())),
-            Err(error) => Err(Lost::NotSent(error.into())),
+        if server.access == Access::Ssh {
+            // Until the session stands nothing was sent; after that the script may have run, whatever went wrong.
+            self.session(server, HostKeyPolicy::Refuse).await.map_err(|error| Lost::NotSent(error.into()))?;
         }
+        let deadline = crate::fleet::onboard::DEADLINE;
+        let output = self.run_script(server, HostKeyPolicy::Refuse, &plan.script, deadline).await;
+        output.map(|output| parse(&output.stdout, request)).map_err(|error| Lost::Unknown(error.into()))
     }
 
     /// Who logs in on a host.
