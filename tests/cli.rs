@@ -6,11 +6,14 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up fails the test")]
 
 mod cli {
+    mod cached;
     mod discover;
     pub mod env;
     mod first_run;
     mod fleets;
     mod lab;
+    mod plain;
+    mod selection;
     mod setup_token;
     mod states;
     mod status;
