@@ -10,6 +10,8 @@ mod cli {
     mod discover;
     pub mod env;
     mod first_run;
+    mod formats;
+    mod hostile;
     mod fleets;
     mod lab;
     mod plain;
@@ -17,6 +19,7 @@ mod cli {
     mod setup_token;
     mod states;
     mod status;
+    mod tokens;
 }
 mod generated;
 mod layers;
