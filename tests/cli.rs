@@ -10,16 +10,17 @@ mod cli {
     mod discover;
     pub mod env;
     mod first_run;
+    mod fleets;
     mod formats;
     mod hostile;
-    mod fleets;
-    mod lab;
     mod plain;
     mod selection;
     mod setup_token;
+    mod setup_token_again;
     mod states;
     mod status;
     mod tokens;
+    mod world;
 }
 mod generated;
 mod layers;

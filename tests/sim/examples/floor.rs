@@ -95,7 +95,8 @@ impl Api {
             }
         };
         let token = &self.token;
-        let request = format!("GET /api2/json{path} HTTP/1.1\r\nHost: pve1\r\nAuthorization: PVEAPIToken={token}\r\n\r\n");
+        let request =
+            format!("GET /api2/json{path} HTTP/1.1\r\nHost: pve1\r\nAuthorization: PVEAPIToken={token}\r\n\r\n");
         tls.get_mut().write_all(request.as_bytes())?;
         let (mut status, mut length, mut closes) = (0, 0, false);
         loop {
