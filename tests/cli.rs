@@ -6,14 +6,20 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up fails the test")]
 
 mod cli {
+    mod cached;
     mod discover;
     pub mod env;
     mod first_run;
     mod fleets;
+    mod formats;
+    mod hostile;
+    mod plain;
+    mod selection;
     mod setup_token;
     mod setup_token_again;
     mod states;
     mod status;
+    mod tokens;
     mod world;
 }
 mod generated;

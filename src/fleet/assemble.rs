@@ -322,7 +322,7 @@ fn listed(
 
 /// A cluster that nobody listed fails once for each member that was asked. Where a later member answered, only what
 /// somebody has to mend is said: a member that refused the token, or is not who it should be.
-fn failures(answer: &Answer) -> Vec<Failed> {
+pub(super) fn failures(answer: &Answer) -> Vec<Failed> {
     let to_mend = |error: &Error| matches!(error.kind(), FailureKind::Denied | FailureKind::Identity);
     let said = answer.failures.iter().filter(|(_, error)| answer.listed.is_none() || to_mend(error));
     said.map(|(server, error)| failed(server, error)).collect()
