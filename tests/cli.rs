@@ -9,6 +9,7 @@ mod cli {
     mod discover;
     mod env;
     mod first_run;
+    mod saga;
     mod setup_token;
     mod setup_token_again;
     mod status;
