@@ -15,6 +15,7 @@ mod cli {
     mod hostile;
     mod plain;
     mod selection;
+    mod saga;
     mod setup_token;
     mod setup_token_again;
     mod states;
