@@ -145,7 +145,7 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
             return failure.hint.clone();
         }
         if let Some(error) = cause.downcast_ref::<transport::Error>() {
-            return transport_hint(error);
+            return error.advice().map(str::to_owned);
         }
         if let Some(ConfigError::NotFound { .. }) = cause.downcast_ref::<ConfigError>() {
             return Some("run `ecobox init` to make one".to_owned());
@@ -155,27 +155,4 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
         }
     }
     None
-}
-
-/// What to run next after an error of the transports.
-pub(crate) fn transport_hint(error: &transport::Error) -> Option<String> {
-    use transport::{ConnectFailure, Error};
-    let text = match error {
-        Error::UnknownHostKey { .. } => "run `ecobox init` to see the key and accept it",
-        Error::Untrusted { .. } => {
-            "if the host was reinstalled, remove its old key with `ssh-keygen -R` and run `ecobox init`; \
-             for the API's certificate run `ecobox setup-token --check`"
-        }
-        Error::Denied { .. } => "run `ecobox setup-token --check` to see what the token may do",
-        Error::Connect { failure: ConnectFailure::Closed, .. } => {
-            "the peer closes before it speaks: for a Proxmox VE host look at ALLOW_FROM in /etc/default/pveproxy"
-        }
-        Error::Connect { failure: ConnectFailure::Resolve, .. } => "check `hostname` in the configuration",
-        Error::Connect { .. }
-        | Error::Api { .. }
-        | Error::Protocol { .. }
-        | Error::Local { .. }
-        | Error::Timeout { .. } => return None,
-    };
-    Some(text.to_owned())
 }

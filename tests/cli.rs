@@ -8,9 +8,12 @@
 mod cli {
     mod discover;
     pub mod env;
+    mod first_run;
+    mod fleets;
+    mod lab;
+    mod setup_token;
     mod states;
     mod status;
-    mod world;
 }
 mod generated;
 mod layers;

@@ -90,7 +90,8 @@ fn readme_has_the_exit_status_of_the_code() {
             None => drop(meaning.insert(line.trim_end_matches(',').to_owned(), std::mem::take(&mut words))),
         }
     }
-    let numbers = code.lines().filter_map(|line| line.trim().strip_prefix("Exit::")?.trim_end_matches(',').split_once(" => "));
+    let numbers =
+        code.lines().filter_map(|line| line.trim().strip_prefix("Exit::")?.trim_end_matches(',').split_once(" => "));
     let numbers = numbers.filter(|(_, number)| number.parse::<u8>().is_ok());
     let want: Vec<Vec<String>> =
         numbers.map(|(name, number)| vec![number.to_owned(), meaning[name].trim_end_matches('.').to_owned()]).collect();
@@ -266,14 +267,40 @@ fn bash_completes_names_from_the_state_file() {
 #[test]
 fn zsh_and_fish_read_their_completions() {
     let env = Env::new();
-    for (shell, file, load) in [
-        ("zsh", "_ecobox", "autoload -U compinit; compinit -D; source"),
-        ("fish", "ecobox.fish", "source"),
-    ] {
+    for (shell, file, load) in
+        [("zsh", "_ecobox", "autoload -U compinit; compinit -D; source"), ("fish", "ecobox.fish", "source")]
+    {
         let script = format!("{load} '{}/completions/{file}'", root().display());
         match Command::new(shell).args(["-c", &script]).env("HOME", env.home()).output() {
             Ok(output) => assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr)),
             Err(_) => skipped(&format!("{shell} is not installed: completions/{file} was not read by it")),
+        }
+    }
+}
+
+/// CONTRIBUTING's walk names files that exist, and in them what it says is there.
+#[test]
+fn the_walk_leads_through_the_code() {
+    let text = read("CONTRIBUTING.md");
+    let walk = text.split("\n## ").find(|part| part.starts_with("The way of")).unwrap();
+    let mut steps: Vec<String> = Vec::new();
+    for line in walk.lines().skip(1) {
+        if line.starts_with(|c: char| c.is_ascii_digit()) {
+            steps.push(String::new());
+        }
+        if let Some(step) = steps.last_mut() {
+            *step = format!("{step} {line}");
+        }
+    }
+    assert_eq!(steps.len(), 10);
+    for step in steps {
+        let quoted: Vec<&str> = step.split('`').skip(1).step_by(2).collect();
+        let (paths, words): (Vec<&str>, Vec<&str>) = quoted.into_iter().partition(|word| word.starts_with("src/"));
+        let code: String = paths.iter().map(read).collect();
+        for word in words.into_iter().filter(|word| !word.contains([' ', '/'])) {
+            let name = word.rsplit("::").next().unwrap();
+            let there = code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|found| found == name);
+            assert!(there, "CONTRIBUTING: `{word}` is not in {paths:?}: {step}");
         }
     }
 }

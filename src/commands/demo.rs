@@ -165,7 +165,11 @@ impl<'a> World<'a> {
         self.ecobox(&["discover"])?;
         self.say("A part of the fleet, by tag, node, kind, pool, name or id:")?;
         self.ecobox(&["status", "tag=prod"])?;
-        if keep { self.keep() } else { self.say("That was the demo. `ecobox demo --keep` leaves the fleet running for you to try.") }
+        if keep {
+            self.keep()
+        } else {
+            self.say("That was the demo. `ecobox demo --keep` leaves the fleet running for you to try.")
+        }
     }
 
     fn on(&self) -> impl Iterator<Item = &DemoHost> {
@@ -174,8 +178,10 @@ impl<'a> World<'a> {
 
     /// Adds hosts that are on.
     fn init(&mut self, which: impl Fn(&DemoHost) -> bool) -> Result<(), Stop> {
-        let hosts: Vec<String> = self.on().filter(|host| which(host)).map(|host| format!("root@{}", host.ssh)).collect();
-        let args: Vec<&str> = ["init", "--accept-new"].into_iter().chain(hosts.iter().flat_map(|h| ["--host", h])).collect();
+        let hosts: Vec<String> =
+            self.on().filter(|host| which(host)).map(|host| format!("root@{}", host.ssh)).collect();
+        let args: Vec<&str> =
+            ["init", "--accept-new"].into_iter().chain(hosts.iter().flat_map(|h| ["--host", h])).collect();
         self.ecobox(&args)
     }
 
@@ -214,7 +220,7 @@ impl<'a> World<'a> {
                 text.push_str(&format!("\n{SERVICES}\nname = \"{name}\"\ntype = \"{kind}\"\nport = {port}\n"));
             }
             let names: Vec<&str> = self.fleet.services().iter().map(|service| service.name).collect();
-            self.say(&format!("(Written into the configuration: the services of nas, {}.)", names.join(", ")))?;
+            self.say(&format!("Into the configuration, by hand: what nas offers ({}).", names.join(", ")))?;
         }
         Ok(std::fs::write(self.config_path(), text)?)
     }
@@ -292,7 +298,8 @@ impl<'a> World<'a> {
 
 /// What a command may know of the user's environment: how to print, nothing of where things are.
 fn environment() -> impl Iterator<Item = (OsString, OsString)> {
-    let kept = ["PATH", "TERM", "COLORTERM", "NO_COLOR", "CLICOLOR_FORCE", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"];
+    let kept =
+        ["PATH", "TERM", "COLORTERM", "NO_COLOR", "CLICOLOR_FORCE", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"];
     std::env::vars_os().filter(move |(name, _)| kept.iter().any(|kept| name == kept))
 }
 
@@ -301,7 +308,11 @@ fn wrapped(args: &[&str]) -> String {
     let mut text = "ecobox".to_owned();
     let mut width = 2 + text.len();
     for (i, arg) in args.iter().enumerate() {
-        let needs = if arg.starts_with("--") { arg.len() + args.get(i + 1).map_or(0, |value| value.len() + 1) } else { arg.len() };
+        let needs = if arg.starts_with("--") {
+            arg.len() + args.get(i + 1).map_or(0, |value| value.len() + 1)
+        } else {
+            arg.len()
+        };
         if width + needs + 3 > 80 {
             text.push_str(" \\\n   ");
             width = 3;

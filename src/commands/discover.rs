@@ -3,7 +3,7 @@
 use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
 
-use crate::commands::{Context, Outcome, complete, hosts_named};
+use crate::commands::{Context, Outcome, complete, hosts_named, warn};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::discover::{Asked, Discovery, Found};
@@ -90,9 +90,7 @@ pub(crate) async fn run(ctx: &Context, args: &DiscoverArgs) -> anyhow::Result<Ou
     for notice in fleet.notices.take() {
         ctx.ui.status(&notice);
     }
-    for failed in &discovery.failures {
-        ctx.ui.warning(&failed.message);
-    }
+    warn(&ctx.ui, &discovery.failures);
     let exit = Exit::of_many(discovery.answered, discovery.failures.iter().map(|failed| failed.kind.into()));
     Ok(Outcome { report: report(discovery, args.all), exit })
 }
@@ -117,7 +115,7 @@ fn note(discovery: &Discovery) -> String {
         (count(|what| matches!(what, What::New | What::Returned)), "new"),
         (count(|what| matches!(what, What::Moved { .. })), "moved"),
         (count(|what| matches!(what, What::Gone)), "gone"),
-        (others, "otherwise changed"),
+        (others, "changed otherwise"),
     ] {
         if number > 0 {
             parts.push(format!("{number} {word}"));
@@ -174,10 +172,11 @@ fn words(what: &What) -> String {
 }
 
 const COLUMNS: &[Column] = &[
-    Column::new("NAME", 0).cut_to(12),
+    Column::new("NAME", 0).cut_to(16),
     Column::new("CHANGE", 1).cut_to(16),
     Column::new("STATE", 0),
-    Column::new("KIND", 5),
+    // The id says it too.
+    Column::new("KIND", 9),
     Column::new("NODE", 4),
     Column::new("ADDRESS", 2),
     Column::new("ID", 3),

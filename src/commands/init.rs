@@ -1,7 +1,7 @@
 //! `ecobox init`: makes or extends the configuration, then visits every server and keeps what it learned.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -15,8 +15,8 @@ use crate::model::id::ServerId;
 use crate::model::inventory::FailureKind;
 use crate::render::value::Value;
 use crate::render::{Column, Report};
+use crate::transport::Error;
 use crate::transport::ssh::{HostKeyPolicy, aliases};
-use crate::ui::Ui;
 
 /// Make the configuration and look at every server in it
 ///
@@ -94,19 +94,17 @@ pub(crate) async fn run(ctx: &Context, args: &InitArgs) -> anyhow::Result<Outcom
     let mut added = Vec::new();
     if let Some(written) = &written {
         added = name_by_themselves(ctx, written, &mut visits)?;
-        ctx.ui.status(&format!("added {} to {}", added.join(", "), config.path.display()));
+        ctx.ui.status(&format!("added {} to {}", added.join(", "), short(&config.path)));
     }
+    let hints = hints(&visits);
     let rows: Vec<Row> = visits.into_iter().zip(&servers).map(|(visit, server)| row(visit, server)).collect();
     for row in &rows {
         if let Some(error) = &row.error {
             ctx.ui.warning(error);
         }
     }
-    if !args.accept_new && rows.iter().any(|row| row.error.as_ref().is_some_and(|e| e.contains("is not known"))) {
-        ctx.ui.hint("run `ecobox init --accept-new` to trust keys that are not known yet, or `ssh` to the host once");
-    }
-    if rows.iter().any(|row| row.failure == Some(FailureKind::Unreachable)) {
-        ctx.ui.hint("run `ecobox init` again when the hosts that did not answer are on");
+    for hint in hints {
+        ctx.ui.hint(&hint);
     }
     let succeeded = rows.iter().filter(|row| row.failure.is_none()).count();
     let exit = Exit::of_many(succeeded, rows.iter().filter_map(|row| row.failure).map(Exit::from));
@@ -119,7 +117,7 @@ fn wanted(ctx: &Context, args: &InitArgs) -> anyhow::Result<Vec<NewServer>> {
     let mut taken: Vec<ServerId> = ctx.config.servers.iter().map(|server| server.id.clone()).collect();
     let mut new = Vec::new();
     for host in &args.hosts {
-        new.extend(host.server(&ctx.config, &mut taken));
+        add(ctx, host, &mut new, &mut taken);
     }
     if args.local && !ctx.config.servers.iter().any(|server| server.access == config::Access::Local) {
         let name = crate::transport::local::hostname().unwrap_or_else(|| "local".to_owned());
@@ -136,7 +134,7 @@ fn wanted(ctx: &Context, args: &InitArgs) -> anyhow::Result<Vec<NewServer>> {
                 .hint("run `ecobox init --host root@pve1.lan`, or `ecobox init --from-ssh-config`")
                 .into());
         }
-        new.extend(asked(&ctx.ui, &ctx.config, &mut taken));
+        ask(ctx, &mut new, &mut taken);
         if new.is_empty() {
             return Err(Failure::new(Exit::Refused, "no host was named").into());
         }
@@ -144,22 +142,26 @@ fn wanted(ctx: &Context, args: &InitArgs) -> anyhow::Result<Vec<NewServer>> {
     Ok(new)
 }
 
-impl NewHost {
-    /// `None` where it is configured already.
-    fn server(&self, config: &Config, taken: &mut Vec<ServerId>) -> Option<NewServer> {
-        let there = |server: &&ServerConfig| {
-            server.hostname == self.host && (self.port.is_none() || server.ssh_port == self.port)
-        };
-        if config.servers.iter().any(|server| there(&server)) {
-            return None;
-        }
-        Some(NewServer {
-            id: take(&self.host, taken),
-            hostname: self.host.clone(),
-            ssh_user: self.user.clone(),
-            ssh_port: self.port,
+/// Adds a host, unless it is configured already or was named before.
+fn add(ctx: &Context, host: &NewHost, new: &mut Vec<NewServer>, taken: &mut Vec<ServerId>) {
+    if let Some(server) = ctx.config.servers.iter().find(|server| host.is(&server.hostname, server.ssh_port)) {
+        ctx.ui.status(&format!("{} is configured already, as {}", host.host, server.id));
+    } else if !new.iter().any(|server| host.is(&server.hostname, server.ssh_port)) {
+        new.push(NewServer {
+            id: take(&host.host, taken),
+            hostname: host.host.clone(),
+            ssh_user: host.user.clone(),
+            ssh_port: host.port,
             ..NewServer::default()
-        })
+        });
+    }
+}
+
+impl NewHost {
+    /// Whether it is the SSH server of that address. A port that is not said may be any: ssh_config knows it.
+    fn is(&self, hostname: &str, port: Option<u16>) -> bool {
+        let same_port = self.port.is_none() || self.port == port || (port.is_none() && self.port == Some(22));
+        self.host.eq_ignore_ascii_case(hostname) && same_port
     }
 }
 
@@ -186,19 +188,15 @@ fn from_ssh_config(ctx: &Context, args: &InitArgs, taken: &mut Vec<ServerId>) ->
     Ok(names.into_iter().map(server).collect())
 }
 
-fn asked(ui: &Ui, config: &Config, taken: &mut Vec<ServerId>) -> Vec<NewServer> {
-    ui.status(&format!(
-        "{} will be made; hosts as user@host or user@host:port, an empty line ends",
-        config.path.display()
-    ));
-    let mut new = Vec::new();
-    while let Some(line) = ui.ask_line("host:") {
+fn ask(ctx: &Context, new: &mut Vec<NewServer>, taken: &mut Vec<ServerId>) {
+    let path = short(&ctx.config.path);
+    ctx.ui.status(&format!("{path} will be made; hosts as user@host or user@host:port, an empty line ends"));
+    while let Some(line) = ctx.ui.ask_line("host:") {
         match host(&line) {
-            Ok(host) => new.extend(host.server(config, taken)),
-            Err(why) => ui.warning(&why),
+            Ok(host) => add(ctx, &host, new, taken),
+            Err(why) => ctx.ui.warning(&why),
         }
     }
-    new
 }
 
 /// What was added to the configuration file.
@@ -230,7 +228,9 @@ fn name_by_themselves(ctx: &Context, written: &Written, visits: &mut [Visit]) ->
         let Some(at) = visits.iter().position(|visit| visit.server.as_str() == server.id) else { continue };
         let Some(Ok(facts)) = &visits[at].facts else { continue };
         let name = facts.pve().and_then(|pve| pve.node.as_ref()).map(|node| node.as_str());
-        let Some(name) = name.or(facts.hostname.as_deref()).filter(|name| !name.starts_with("localhost")) else { continue };
+        let Some(name) = name.or(facts.hostname.as_deref()).filter(|name| !name.starts_with("localhost")) else {
+            continue;
+        };
         server.id = take(name, &mut taken);
         renamed.push((at, server.id.parse::<ServerId>()?));
     }
@@ -245,6 +245,13 @@ fn name_by_themselves(ctx: &Context, written: &Written, visits: &mut [Visit]) ->
         return Ok(new.into_iter().map(|server| server.id).collect());
     }
     Ok(written.new.iter().map(|server| server.id.clone()).collect())
+}
+
+/// The path as one would type it.
+fn short(path: &Path) -> String {
+    let home = std::env::home_dir().filter(|home| home.parent().is_some());
+    let below = home.as_ref().and_then(|home| path.strip_prefix(home).ok());
+    below.map_or_else(|| path.display().to_string(), |below| format!("~/{}", below.display()))
 }
 
 /// What comes after `init`: tokens where a Proxmox VE host has none yet.
@@ -287,6 +294,30 @@ fn host(text: &str) -> Result<NewHost, String> {
     Ok(NewHost { user, host: host.to_owned(), port })
 }
 
+/// What to run next after what failed, each once.
+fn hints(visits: &[Visit]) -> Vec<String> {
+    let mut hints = Vec::new();
+    for error in visits.iter().filter_map(|visit| visit.facts.as_ref()?.as_ref().err()) {
+        let hint = match error {
+            // Who reads this has run `ecobox init` just now.
+            Error::UnknownHostKey { .. } => Some(
+                "run `ecobox init` on a terminal to see the key and accept it, or `ecobox init --accept-new` to trust \
+                 all keys that are not known yet"
+                    .to_owned(),
+            ),
+            Error::Untrusted { .. } => Some(
+                "if the host was reinstalled, remove its old key with `ssh-keygen -R` and run `ecobox init` again"
+                    .to_owned(),
+            ),
+            // A token is no matter here.
+            Error::Denied { .. } => None,
+            other => other.advice().map(str::to_owned),
+        };
+        hints.extend(hint.filter(|hint| !hints.contains(hint)));
+    }
+    hints
+}
+
 fn row(visit: Visit, server: &ServerConfig) -> Row {
     let Visit { server: id, host_key, took, facts } = visit;
     let (facts, failed) = match facts {
@@ -299,20 +330,20 @@ fn row(visit: Visit, server: &ServerConfig) -> Row {
         facts,
         host_key,
         took_seconds: took.as_secs_f64(),
-        failure: failed.as_ref().map(crate::transport::Error::kind),
+        failure: failed.as_ref().map(Error::kind),
         error: failed.map(|error| format!("{id}: {error}")),
         id,
     }
 }
 
 const COLUMNS: &[Column] = &[
-    Column::new("SERVER", 0).cut_to(12),
+    Column::new("SERVER", 0).cut_to(16),
     Column::new("IS", 0).cut_to(17),
     Column::new("NODE", 6),
     Column::new("ROOT", 2),
     Column::new("MAC", 4),
-    Column::new("WAKE-ON-LAN", 3),
-    Column::new("SLEEP", 5).cut_to(8),
+    Column::new("WAKE", 3),
+    Column::new("SLEEP", 5),
     Column::wide("OS"),
     Column::wide("HOST KEY"),
     Column::wide("ERROR"),

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::error::Exit;
 use crate::fleet::Limits;
 use crate::model::id::ServerId;
+use crate::model::inventory::Failed;
 use crate::model::select::{Candidate, SelectError, select};
 use crate::model::server::ServerKind;
 use crate::state::State;
@@ -32,6 +33,20 @@ pub(crate) struct Context {
 pub(crate) struct Outcome<R> {
     pub(crate) report: R,
     pub(crate) exit: Exit,
+}
+
+/// Says who failed and why, then once what can be done about it.
+pub(crate) fn warn(ui: &Ui, failures: &[Failed]) {
+    for failed in failures {
+        ui.warning(&failed.message);
+    }
+    let mut said: Vec<&str> = Vec::new();
+    for advice in failures.iter().filter_map(|failed| failed.advice) {
+        if !said.contains(&advice) {
+            ui.hint(advice);
+            said.push(advice);
+        }
+    }
 }
 
 /// The configured hosts that words on the command line name: their ids or names.

@@ -1,16 +1,18 @@
 //! `ecobox status`: every server, hosts with their guests under them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use clap_complete::engine::ArgValueCompleter;
 use jiff::Timestamp;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::commands::{Context, Outcome, complete};
+use crate::commands::{Context, Outcome, complete, warn};
 use crate::error::Exit;
 use crate::fleet::Fleet;
+use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory, Server, ServiceCheck};
+use crate::model::power::PowerState;
 use crate::model::select::{self, Candidate};
 use crate::render::value::{Value, rfc3339};
 use crate::render::{Column, Report};
@@ -61,14 +63,19 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outc
         ctx.ui.status(&notice);
     }
     let inventory = selected(inventory, &args.targets)?;
-    for failed in &inventory.failures {
-        ctx.ui.warning(&failed.message);
-    }
-    let healthy = inventory.servers.iter().filter(|server| server.vmid.is_none() && !server.is_alarming()).count();
-    let exit = Exit::of_many(healthy, inventory.failures.iter().map(|failed| failed.kind.into()));
+    warn(&ctx.ui, &inventory.failures);
+    let answered = inventory.servers.iter().filter(|server| has_answered(server, &inventory.failures)).count();
+    let exit = Exit::of_many(answered, inventory.failures.iter().map(|failed| failed.kind.into()));
     let servers = inventory.servers.into_iter().map(Row).collect();
     let report = StatusReport { generated_at: fleet.now(), servers, failures: inventory.failures };
     Ok(Outcome { report, exit })
+}
+
+/// Whether something true can be said of the server: it did not fail, and is not in a state that alarms or unknown
+/// because its host failed.
+fn has_answered(server: &Server, failures: &[Failed]) -> bool {
+    let failed = failures.iter().any(|failed| failed.server == server.id);
+    !failed && !server.is_alarming() && (server.vmid.is_none() || server.seen.state != PowerState::Unknown)
 }
 
 /// What the words on the command line name, with the failures that concern it.
@@ -85,6 +92,12 @@ fn selected(mut inventory: Inventory, words: &[String]) -> anyhow::Result<Invent
     let parents: HashMap<_, _> = inventory.servers.iter().map(|s| (s.id.clone(), s.parent.clone())).collect();
     let mut keep = keep.into_iter();
     inventory.servers.retain(|_| keep.next() == Some(true));
+    // Who is shown without its host stands on its own.
+    let mut depths: HashMap<ServerId, usize> = HashMap::new();
+    for server in &mut inventory.servers {
+        server.depth = server.parent.as_ref().and_then(|parent| depths.get(parent)).map_or(0, |depth| depth + 1);
+        depths.insert(server.id.clone(), server.depth);
+    }
     // A guest's own failure is its host's.
     let concerned: Vec<_> = inventory
         .servers
@@ -111,7 +124,7 @@ fn candidate(server: &Server) -> Candidate<'_> {
 }
 
 const COLUMNS: &[Column] = &[
-    Column::new("NAME", 0).cut_to(12),
+    Column::new("NAME", 0).cut_to(16),
     Column::new("STATE", 0),
     Column::new("KIND", 4),
     // A guest stands under its host.
@@ -180,8 +193,26 @@ impl Report for StatusReport {
         if self.servers.is_empty() {
             return vec!["no servers are configured; run `ecobox init --host user@host`".to_owned()];
         }
-        Vec::new()
+        unknown(&self.servers)
     }
+}
+
+/// Why the state of guests is unknown, once for each reason: `unknown, as its node pve3 is not online: dns, web`
+fn unknown(rows: &[Row]) -> Vec<String> {
+    const NAMED: usize = 3;
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for Row(server) in rows.iter().filter(|row| row.0.vmid.is_some() && row.0.seen.state == PowerState::Unknown) {
+        if let Some(reason) = &server.seen.reason {
+            reasons.entry(reason).or_default().push(&server.name);
+        }
+    }
+    let line = |(reason, names): (&str, Vec<&str>)| {
+        let more = names.len().saturating_sub(NAMED);
+        let named = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("unknown, as {reason}: {named}{more}")
+    };
+    reasons.into_iter().map(line).collect()
 }
 
 /// `smb closed, https 3ms`

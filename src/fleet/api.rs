@@ -1,5 +1,7 @@
 //! Access to the APIs: whose token, what trust, and one answer from any member of a cluster.
 
+use std::env::VarError;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -73,7 +75,7 @@ impl<'a> Fleet<'a> {
     /// Whether a token for this server comes from outside the state file.
     pub(crate) fn has_given_token(&self, server: &ServerConfig) -> bool {
         server.token_command.is_some()
-            || std::env::var_os(token_variable(&server.id)).is_some()
+            || std::env::var_os(token_variable(&server.id)).is_some_and(|text| !text.is_empty())
             || credential_path(&server.id).is_some_and(|path| path.exists())
     }
 
@@ -81,27 +83,33 @@ impl<'a> Fleet<'a> {
     /// cluster.
     ///
     /// # Errors
-    /// `Denied` where there is none, or the one given is unusable.
+    /// `NoToken` where there is none, or the one given is unusable; `Local` where it cannot be read.
     pub(crate) async fn token(&self, server: &ServerConfig) -> Result<Token, Error> {
-        let denied = |detail: String| Error::Denied { peer: server.id.to_string(), detail };
-        let parse = |text: &str, from: &str| text.parse::<Token>().map_err(|_| denied(unusable(from)));
+        let none = |detail: String| Error::NoToken { peer: server.id.to_string(), detail };
+        let parse = |text: &str, from: &str| text.parse::<Token>().map_err(|_| none(unusable(from)));
         if let Some(command) = &server.token_command {
             let text = transport::local::secret(command, self.limits.host).await?;
             return parse(text.expose(), "token_command");
         }
+        let local = |detail: String| Error::Local { peer: server.id.to_string(), detail };
         let variable = token_variable(&server.id);
-        if let Ok(text) = std::env::var(&variable) {
-            return parse(&text, &variable);
+        match std::env::var(&variable) {
+            Ok(text) if text.is_empty() => {}
+            Ok(text) => return parse(&text, &variable),
+            Err(VarError::NotUnicode(_)) => return Err(none(unusable(&variable))),
+            Err(VarError::NotPresent) => {}
         }
-        if let Some(path) = credential_path(&server.id)
-            && let Ok(text) = std::fs::read_to_string(&path)
-        {
-            return parse(&text, &path.display().to_string());
+        if let Some(path) = credential_path(&server.id) {
+            match std::fs::read_to_string(&path) {
+                Ok(text) => return parse(&text, &path.display().to_string()),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(local(format!("cannot read {}: {error}", path.display()))),
+            }
         }
         let stored = self.state.token(&self.cluster_of(&server.id));
-        match stored.map_err(|error| denied(error.to_string()))? {
+        match stored.map_err(|error| local(error.to_string()))? {
             Some(stored) => Ok(stored.token),
-            None => Err(denied("no API token is known for it: run `ecobox setup-token`".to_owned())),
+            None => Err(none("no API token is known for it".to_owned())),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::model::power::PowerState;
 use crate::model::server::{Address, Expected, Guest, Listing, ServerKey, ServerKind};
 use crate::model::usage::{Source, Usage};
 use crate::state::{KnownGuest, KnownState, StateError};
+use crate::transport::Error;
 
 /// What the state file remembers, by key.
 struct Memory {
@@ -23,20 +24,24 @@ struct Memory {
 
 impl Fleet<'_> {
     /// The inventory from this run's answers, completed by what earlier runs learned.
-    pub(super) fn assemble(&self, answers: &Answers<'_>) -> Result<Inventory, StateError> {
+    pub(super) fn assemble(&self, answers: Answers<'_>) -> Result<Inventory, StateError> {
         let memory = self.memory()?;
+        let at = answers.at;
         let mut inventory = Inventory::default();
         for server in self.hosts() {
             let seen = answers.hosts.get(&server.id).cloned();
             let in_cluster = answers.clusters.iter().find(|(group, _)| group.has(&server.id));
             let usage = in_cluster.and_then(|(_, answer)| self.node_usage(server, answer)).unwrap_or_default();
-            inventory.servers.push(self.host(server, seen, usage, answers, &memory));
+            inventory.servers.push(self.host(server, seen, usage, at, &memory));
         }
-        for (group, answer) in &answers.clusters {
-            self.add_guests(group, answer, answers, &mut inventory)?;
-            inventory.failures.extend(failures(answer));
+        for (group, answer) in answers.clusters {
+            inventory.failures.extend(failures(&answer));
+            self.add_guests(&group, answer, at, &mut inventory)?;
         }
         self.overlay(&mut inventory);
+        let expected: Vec<bool> = inventory.failures.iter().map(|failed| is_expected(failed, &inventory)).collect();
+        let mut expected = expected.into_iter();
+        inventory.failures.retain(|_| expected.next() != Some(true));
         inventory.failures.extend(silent_hosts(&inventory));
         Ok(inventory)
     }
@@ -105,14 +110,7 @@ impl Fleet<'_> {
         }
     }
 
-    fn host(
-        &self,
-        server: &ServerConfig,
-        seen: Option<Seen>,
-        usage: Usage,
-        answers: &Answers<'_>,
-        memory: &Memory,
-    ) -> Server {
+    fn host(&self, server: &ServerConfig, seen: Option<Seen>, usage: Usage, at: Timestamp, memory: &Memory) -> Server {
         let mut host = self.bare(server);
         let known = memory.states.get(&ServerKey::of_server(&server.id));
         let asleep = memory.asleep.contains(&server.id);
@@ -124,13 +122,13 @@ impl Fleet<'_> {
         // Silence is sleep only where ecobox itself put the host to sleep.
         let state = if asleep && seen.state == PowerState::Offline { PowerState::Asleep } else { seen.state };
         if state.is_up() {
-            host.seen.last_seen = Some(answers.at);
+            host.seen.last_seen = Some(at);
         }
         host.seen = Observation {
             state,
             raw_status: None,
             source: seen.source,
-            at: Some(answers.at),
+            at: Some(at),
             age_seconds: Some(0),
             last_seen: host.seen.last_seen,
             usage: if state.is_up() { usage } else { Usage::default() },
@@ -154,18 +152,18 @@ impl Fleet<'_> {
     fn add_guests(
         &self,
         group: &Group<'_>,
-        answer: &Answer,
-        answers: &Answers<'_>,
+        answer: Answer,
+        at: Timestamp,
         inventory: &mut Inventory,
     ) -> Result<(), StateError> {
-        let Some(Listed { via, listing, .. }) = &answer.listed else {
+        let Some(Listed { via, listing, .. }) = answer.listed else {
             let why = "its cluster did not answer";
             let known = self.state.guests(&group.cluster)?;
             let there = known.iter().filter(|guest| !guest.template && guest.gone_at.is_none());
-            inventory.servers.extend(there.map(|guest| self.unseen(group, guest, why, answers)));
+            inventory.servers.extend(there.map(|guest| self.unseen(group, guest, why)));
             return Ok(());
         };
-        let recorded = self.state.record_listing(&group.cluster, listing, via, answers.at)?;
+        let recorded = self.state.record_listing(&group.cluster, &listing, &via, at)?;
         // Memory is asked for whole only where the listing itself does not say everything.
         let blank = |guest: &Guest| guest.name.is_none() || guest.state == PowerState::Unknown;
         let known = if recorded.complete && !listing.guests.iter().any(blank) {
@@ -177,26 +175,28 @@ impl Fleet<'_> {
         let mut addresses = self.state.addresses(&group.cluster)?;
         let parents = self.parents(group);
         inventory.servers.reserve(listing.guests.len());
-        for guest in listing.guests.iter().filter(|guest| !guest.template) {
-            let parent = parents.get(&guest.node).unwrap_or(via);
-            let memory = remembered.get(&guest.vmid).filter(|memory| memory.kind == guest.kind).copied();
-            let addresses = addresses.remove(&guest.vmid).unwrap_or_default();
-            inventory.servers.push(listed(guest, parent, &group.cluster, addresses, memory, listing, answers));
-        }
         if !recorded.complete {
             let listed: HashSet<VmId> = listing.guests.iter().map(|guest| guest.vmid).collect();
             let there = known.iter().filter(|guest| !guest.template && guest.gone_at.is_none());
             let lost = there.filter(|guest| !listed.contains(&guest.vmid));
             let why = "its node is not online";
-            inventory.servers.extend(lost.map(|guest| self.unseen(group, guest, why, answers)));
+            inventory.servers.extend(lost.map(|guest| self.unseen(group, guest, why)));
+        }
+        for guest in listing.guests.into_iter().filter(|guest| !guest.template) {
+            let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id);
+            let memory = remembered.get(&guest.vmid).filter(|memory| memory.kind == guest.kind).copied();
+            let addresses = addresses.remove(&guest.vmid).unwrap_or_default();
+            let online = listing.nodes.iter().any(|node| node.name == guest.node && node.online == Some(true));
+            inventory.servers.push(listed(guest, parent, &group.cluster, addresses, memory, online, at));
         }
         Ok(())
     }
 
-    fn unseen(&self, group: &Group<'_>, guest: &KnownGuest, why: &str, answers: &Answers<'_>) -> Server {
+    /// A guest that nobody could tell of in this run: what is shown is as old as its last listing.
+    fn unseen(&self, group: &Group<'_>, guest: &KnownGuest, why: &str) -> Server {
         let mut server = self.known_guest(group, guest);
-        server.seen.at = Some(answers.at);
-        server.seen.age_seconds = Some(0);
+        server.seen.at = Some(guest.last_seen);
+        server.seen.age_seconds = Some(self.age(guest.last_seen));
         server.seen.reason = Some(why.to_owned());
         server
     }
@@ -272,60 +272,69 @@ impl Fleet<'_> {
 }
 
 fn listed(
-    guest: &Guest,
+    guest: Guest,
     parent: &ServerId,
     cluster: &ClusterId,
     addresses: Vec<Address>,
     memory: Option<&KnownGuest>,
-    listing: &Listing,
-    answers: &Answers<'_>,
+    node_online: bool,
+    at: Timestamp,
 ) -> Server {
-    let unknown = guest.state == PowerState::Unknown;
-    let name = guest.name.clone().or_else(|| memory?.name.clone());
-    let offline = listing.nodes.iter().any(|node| node.name == guest.node && node.online != Some(true));
-    let reason = match (unknown, offline) {
-        (true, true) => Some(format!("its node {} is not online", guest.node)),
-        (true, false) => Some(format!("its node says `{}`", guest.raw_status)),
+    let Guest { kind, vmid, node, name, state, raw_status, lock, tags, pool, ha_state, usage, .. } = guest;
+    let unknown = state == PowerState::Unknown;
+    let name = name.or_else(|| memory?.name.clone());
+    let reason = match (unknown, node_online) {
+        (true, false) => Some(format!("its node {node} is not online")),
+        (true, true) => Some(format!("its node says `{raw_status}`")),
         (false, _) => None,
     };
     Server {
-        id: ServerId::of_guest(parent, guest.kind, guest.vmid),
-        name: name.unwrap_or_else(|| format!("{}-{}", guest.kind.short(), guest.vmid)),
-        kind: guest.kind.into(),
+        id: ServerId::of_guest(parent, kind, vmid),
+        name: name.unwrap_or_else(|| format!("{}-{vmid}", kind.short())),
+        kind: kind.into(),
         parent: Some(parent.clone()),
         cluster: Some(cluster.clone()),
-        node: Some(guest.node.clone()),
-        vmid: Some(guest.vmid),
+        node: Some(node),
+        vmid: Some(vmid),
         hostname: addresses.first().map(|address| address.ip.to_string()),
         addresses,
         services: Vec::new(),
-        tags: if unknown { memory.map(|m| m.tags.clone()).unwrap_or_default() } else { guest.tags.clone() },
-        pool: guest.pool.clone().or_else(|| memory.filter(|_| unknown)?.pool.clone()),
-        lock: guest.lock.clone(),
-        ha_state: guest.ha_state.clone(),
+        tags: if unknown { memory.map(|memory| memory.tags.clone()).unwrap_or_default() } else { tags },
+        pool: pool.or_else(|| memory.filter(|_| unknown)?.pool.clone()),
+        lock,
+        ha_state,
         expected: Expected::Any,
         origin: Source::Api,
         depth: 0,
         seen: Observation {
-            state: guest.state,
-            raw_status: (guest.raw_status != guest.state.as_str()).then(|| guest.raw_status.clone()),
+            state,
+            raw_status: Some(raw_status).filter(|raw| raw != state.as_str()),
             source: Source::Api,
-            at: Some(answers.at),
+            at: Some(at),
             age_seconds: Some(0),
-            last_seen: if unknown { memory.map(|memory| memory.last_seen) } else { Some(answers.at) },
-            usage: guest.usage,
+            last_seen: if unknown { memory.map(|memory| memory.last_seen) } else { Some(at) },
+            usage,
             checks: Vec::new(),
             reason,
         },
     }
 }
 
-/// A cluster that nobody listed fails once for each member that was asked; one that a later member answered does not.
+/// A cluster that nobody listed fails once for each member that was asked. Where a later member answered, only what
+/// somebody has to mend is said: a member that refused the token, or is not who it should be.
 fn failures(answer: &Answer) -> Vec<Failed> {
-    if answer.listed.is_some() {
-        return Vec::new();
-    }
-    answer.failures.iter().map(|(server, error)| failed(server, error)).collect()
+    let to_mend = |error: &Error| matches!(error.kind(), FailureKind::Denied | FailureKind::Identity);
+    let said = answer.failures.iter().filter(|(_, error)| answer.listed.is_none() || to_mend(error));
+    said.map(|(server, error)| failed(server, error)).collect()
+}
+
+/// Whether a failure says no more than that a host is off which may be.
+fn is_expected(failed: &Failed, inventory: &Inventory) -> bool {
+    failed.kind == FailureKind::Unreachable
+        && inventory.servers.iter().any(|server| {
+            let off = matches!(server.seen.state, PowerState::Offline | PowerState::Asleep);
+            server.id == failed.server && off && !server.is_alarming()
+        })
 }
 
 /// Hosts that should be on and are not, where nothing else was said of them.
@@ -340,6 +349,7 @@ fn silent_hosts(inventory: &Inventory) -> Vec<Failed> {
                 Some(reason) => format!("{} is {}: {reason}", server.id, server.seen.state),
                 None => format!("{} is {}, and expected to be on", server.id, server.seen.state),
             },
+            advice: None,
         })
         .collect()
 }

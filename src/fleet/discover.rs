@@ -118,7 +118,7 @@ impl<'a> Fleet<'a> {
             changes = changes.len(),
             "discovered"
         );
-        Ok(Discovery { guests: self.found(group, &via, asked, changes)?, failures: Vec::new(), answered: 1, fresh: 0 })
+        Ok(Discovery { guests: self.found(group, asked, changes)?, failures: Vec::new(), answered: 1, fresh: 0 })
     }
 
     /// Which node a server is that no visit told: once, from its certificate.
@@ -144,7 +144,6 @@ impl<'a> Fleet<'a> {
     fn found(
         &self,
         group: &Group<'a>,
-        via: &ServerId,
         mut asked: HashMap<VmId, Asked>,
         changes: Vec<Change>,
     ) -> Result<Vec<Found>, StateError> {
@@ -160,7 +159,8 @@ impl<'a> Fleet<'a> {
         });
         let shown: Vec<_> = shown.collect();
         let found = shown.into_iter().map(|guest| {
-            let parent = parents.get(&guest.node).unwrap_or(via).clone();
+            // A node that is not configured: always under the same host, whichever answered.
+            let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id).clone();
             Found {
                 id: ServerId::of_guest(&parent, guest.kind, guest.vmid),
                 parent,

@@ -6,6 +6,7 @@ fi
 ca=/etc/pve/pve-root-ca.pem
 if [ -r "$ca" ]; then
 	cat "$ca"
-else
+elif [ -x /usr/sbin/pveum ]; then
+	# Elsewhere nobody wants to hear of a refused sudo.
 	sudo -n -- cat "$ca"
 fi

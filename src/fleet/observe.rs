@@ -63,9 +63,10 @@ impl<'a> Fleet<'a> {
             clusters.push((group, answer));
         }
         let answers = Answers { at: self.now(), clusters, hosts };
-        let mut inventory = self.assemble(&answers)?;
+        let (at, runs) = (answers.at, answers.clusters.iter().flat_map(|(_, answer)| answer.runs()).collect());
+        let mut inventory = self.assemble(answers)?;
         self.check_guests(&mut inventory).await;
-        self.record(&answers, &inventory)?;
+        self.record(runs, at, &inventory)?;
         inventory.sort();
         Ok(inventory)
     }
@@ -237,11 +238,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// Keeps what was seen: states and their changes, services, whether each host's check succeeded, how fast.
-    fn record(&self, answers: &Answers<'_>, inventory: &Inventory) -> Result<(), StateError> {
-        let mut runs = Vec::new();
-        for (_, answer) in &answers.clusters {
-            runs.extend(answer.runs());
-        }
+    fn record(&self, mut runs: Vec<Run>, at: Timestamp, inventory: &Inventory) -> Result<(), StateError> {
         let (mut states, mut checks) = (Vec::new(), Vec::new());
         for server in &inventory.servers {
             let seen = &server.seen;
@@ -263,9 +260,9 @@ impl<'a> Fleet<'a> {
                 })
             }));
         }
-        self.state.record_states(&states, answers.at)?;
-        self.state.record_checks(&checks, answers.at)?;
-        self.state.record_runs(&runs, answers.at)
+        self.state.record_states(&states, at)?;
+        self.state.record_checks(&checks, at)?;
+        self.state.record_runs(&runs, at)
     }
 }
 
@@ -284,7 +281,10 @@ fn run(server: &ServerId, took: Option<Duration>, detail: Option<String>) -> Run
 
 /// The failure that an error is in a report.
 pub(crate) fn failed(server: &ServerId, error: &Error) -> Failed {
-    Failed { server: server.clone(), kind: error.kind(), message: error.to_string() }
+    let text = error.to_string();
+    // Some errors know only where was dialled.
+    let message = if text.starts_with(server.as_str()) { text } else { format!("{server}: {text}") };
+    Failed { server: server.clone(), kind: error.kind(), message, advice: error.advice() }
 }
 
 /// Runs some futures, at most `PROBES` at a time; answers in the order they come.

@@ -97,9 +97,16 @@ impl Fleet<'_> {
         Ok(Some(ssh::parse(&text)))
     }
 
-    /// The session with a host, opened if this run has none yet.
+    /// The session with a host, opened if this run has none yet, or if the one it had was cut off.
     pub(crate) async fn session(&self, server: &ServerConfig, policy: HostKeyPolicy) -> Result<Rc<Session>, Error> {
-        let cell = self.ssh.sessions.borrow_mut().entry(server.id.clone()).or_default().clone();
+        let cell = {
+            let mut sessions = self.ssh.sessions.borrow_mut();
+            let cell = sessions.entry(server.id.clone()).or_default();
+            if cell.get().is_some_and(|session| session.is_closed()) {
+                *cell = Rc::default();
+            }
+            cell.clone()
+        };
         let session = cell
             .get_or_try_init(|| async {
                 let route = self.route(server).await?;

@@ -10,7 +10,7 @@ use crate::fleet::onboard::script::{Removal, Request, plan};
 use crate::fleet::trust::Learned;
 use crate::model::id::{ClusterId, ServerId, TokenId};
 use crate::model::scope::{Comparison, Scope};
-use crate::state::{StateError, StoredToken};
+use crate::state::{Intent, StateError, StoredToken};
 use crate::transport::Error;
 use crate::transport::local;
 use crate::transport::ssh::HostKeyPolicy;
@@ -167,7 +167,7 @@ impl<'a> Fleet<'a> {
             self.state.rename_cluster(&before, cluster)?;
         }
         let stored = self.state.token(cluster)?;
-        let intents: Vec<TokenId> = self.pending(server, cluster)?;
+        let intents: Vec<TokenId> = self.pending(server, cluster)?.into_iter().map(|intent| intent.token).collect();
         let scope = match (wanted, &stored) {
             (Wanted::Token(Some(scope)) | Wanted::Rotated(Some(scope)), _) => scope,
             (_, Some(stored)) => stored.scope,
@@ -256,11 +256,10 @@ impl<'a> Fleet<'a> {
         Ok(permissions.compare(scope, major))
     }
 
-    /// Intents that an earlier run left on this host or its cluster.
-    fn pending(&self, server: &ServerConfig, cluster: &ClusterId) -> Result<Vec<TokenId>, StateError> {
+    /// Intents on this host or its cluster.
+    fn pending(&self, server: &ServerConfig, cluster: &ClusterId) -> Result<Vec<Intent>, StateError> {
         let all = self.state.all_intents()?.into_iter();
-        let ours = all.filter(|intent| intent.server == server.id || intent.cluster.as_ref() == Some(cluster));
-        Ok(ours.map(|intent| intent.token).collect())
+        Ok(all.filter(|intent| intent.server == server.id || intent.cluster.as_ref() == Some(cluster)).collect())
     }
 
     /// Does what the saga says, step by step.
@@ -298,7 +297,7 @@ impl<'a> Fleet<'a> {
                     result.learned = learned(&host, &result.learned);
                     Event::Stored(self.store(server, scope, &created.token, &host, result))
                 }
-                Step::Clear(tokens) => Event::Recorded(self.clear(&tokens)),
+                Step::Clear(tokens) => Event::Recorded(self.clear(server, cluster, &tokens)),
                 Step::Learn(_) => {
                     Event::Learned(self.learn_and_keep_trust(server, result).await.map_err(SetUpError::from))
                 }
@@ -328,13 +327,15 @@ impl<'a> Fleet<'a> {
         if let Some(replaced) = &replaced {
             self.state.begin_intent(&server.id, Some(&cluster), &replaced.token.id, self.now())?;
         }
-        self.state.finish_intent(&cluster, token, scope, host.major(), &server.id, self.now())?;
         self.learn_member(&server.id, &cluster, result.learned.node.as_ref())?;
+        // Last: once it is stored, nothing may fail any more that would take the token back.
+        self.state.finish_intent(&cluster, token, scope, host.major(), &server.id, self.now())?;
         Ok(replaced.as_ref().map(removal))
     }
 
-    fn clear(&self, tokens: &[TokenId]) -> Result<(), SetUpError> {
-        for intent in self.state.all_intents()? {
+    /// Another cluster may have an intent of the same name: that one stays.
+    fn clear(&self, server: &ServerConfig, cluster: &ClusterId, tokens: &[TokenId]) -> Result<(), SetUpError> {
+        for intent in self.pending(server, cluster)? {
             if tokens.contains(&intent.token) {
                 self.state.clear_intent(&intent.server, &intent.token)?;
             }
@@ -350,12 +351,13 @@ impl<'a> Fleet<'a> {
     ) -> Result<Answer, Lost<SetUpError>> {
         let plan = plan(request, None)
             .map_err(|error| Lost::NotSent(SetUpError::Other { server: server.id.clone(), what: error.to_string() }))?;
-        let deadline = crate::fleet::onboard::DEADLINE;
-        match self.run_script(server, HostKeyPolicy::Refuse, &plan.script, deadline).await {
-            Ok(output) => Ok(parse(&output.stdout, request)),
-            Err(error @ (Error::Timeout { .. } | Error::Protocol { .. })) => Err(Lost::Unknown(error.into())),
-            Err(error) => Err(Lost::NotSent(error.into())),
+        if server.access == Access::Ssh {
+            // Until the session stands nothing was sent; after that the script may have run, whatever went wrong.
+            self.session(server, HostKeyPolicy::Refuse).await.map_err(|error| Lost::NotSent(error.into()))?;
         }
+        let deadline = crate::fleet::onboard::DEADLINE;
+        let output = self.run_script(server, HostKeyPolicy::Refuse, &plan.script, deadline).await;
+        output.map(|output| parse(&output.stdout, request)).map_err(|error| Lost::Unknown(error.into()))
     }
 
     /// Who logs in on a host.

@@ -128,7 +128,11 @@ pub(crate) enum FailureKind {
 pub(crate) struct Failed {
     pub(crate) server: ServerId,
     pub(crate) kind: FailureKind,
+    /// Names the server.
     pub(crate) message: String,
+    /// What a person can do about it.
+    #[serde(skip)]
+    pub(crate) advice: Option<&'static str>,
 }
 
 /// All servers, in a stable order: as configured, each host followed by its guests by number.

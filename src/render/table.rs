@@ -21,7 +21,13 @@ struct Cell {
 impl Cell {
     fn new(value: &Value, terminal: bool, now: Timestamp) -> Cell {
         let text = value.human(terminal, now);
-        Cell { width: text.width(), right: value.right_aligned(), tone: value.tone(), unknown: *value == Value::Unknown, text }
+        Cell {
+            width: text.width(),
+            right: value.right_aligned(),
+            tone: value.tone(),
+            unknown: *value == Value::Unknown,
+            text,
+        }
     }
 }
 

@@ -155,8 +155,6 @@ fn connect(path: &Path) -> Result<Connection> {
 }
 
 fn upgrade(conn: &Connection) -> rusqlite::Result<()> {
-    // Fails where another process does the same at this moment; without it the file works too, only slower.
-    let _ = conn.pragma_update(None, "journal_mode", "WAL");
     schema::durable(conn, true)?;
     schema::migrate(conn, schema::STEPS)
 }
@@ -196,9 +194,10 @@ fn make_fresh(path: &Path, folder: &Path) -> Result<()> {
     let fresh = fresh.into_temp_path();
     let built = Connection::open(&fresh).and_then(|conn| {
         conn.busy_timeout(schema::BUSY_TIMEOUT)?;
-        conn.pragma_update(None, "synchronous", "FULL")?;
-        conn.pragma_update(None, "journal_mode", "WAL")?;
+        // Nobody needs a half-made file back. The WAL mode comes last: the file is never without its journal.
+        conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_mode = MEMORY;")?;
         schema::migrate(&conn, schema::STEPS)?;
+        schema::write_ahead(&conn);
         conn.close().map_err(|(_, source)| source)
     });
     built.map_err(|source| StateError::of(path, source))?;

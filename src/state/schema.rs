@@ -166,8 +166,19 @@ pub(super) fn prepare(conn: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Journals ahead instead of behind: readers and the one writer do not wait for each other, and commits need not wait
+/// for the disk. Stays with the file. Where it fails (a file system that cannot map memory, another process that does
+/// the same at this moment) the file works too, only slower.
+pub(super) fn write_ahead(conn: &Connection) {
+    let is_ahead = conn.pragma_query_value(None, "journal_mode", |row| Ok(row.get_ref(0)?.as_str()? == "wal"));
+    if is_ahead != Ok(true) {
+        let _ = conn.pragma_update(None, "journal_mode", "WAL");
+    }
+}
+
 /// At 256 KiB the journal is copied into the file: opening reads all of the journal, which must cost little.
 pub(super) fn configure(conn: &Connection) -> rusqlite::Result<()> {
+    write_ahead(conn);
     conn.execute_batch(
         "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;
          PRAGMA wal_autocheckpoint = 64; PRAGMA journal_size_limit = 4194304;",

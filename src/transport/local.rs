@@ -98,3 +98,42 @@ async fn converse(command: &mut Command, framed: &Framed) -> Result<(Outputs, Op
     let status = child.wait().await.map_err(|e| failed("wait for", &e))?;
     Ok((outputs, status.code()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::script::{STDOUT_CAP, quote};
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn scripts_run_here_as_elsewhere() {
+        let output = run_script("echo \"$LC_ALL\"; cat; echo oops >&2; exit 3", SOON).await.unwrap();
+        assert_eq!(output, ScriptOutput { stdout: "C\n".to_owned(), stderr: "oops\n".to_owned(), status: 3 });
+        // Longer than the pipes are.
+        let long = "x".repeat(200_000);
+        let output = run_script(&format!("printf %s {}", quote(&long).unwrap()), SOON).await.unwrap();
+        assert_eq!(output.stdout.len(), long.len());
+    }
+
+    #[tokio::test]
+    async fn limits_hold() {
+        let fits = format!("head -c {} /dev/zero", STDOUT_CAP - 200);
+        assert_eq!(run_script(&fits, SOON).await.unwrap().stdout.len(), STDOUT_CAP - 200);
+        let error = run_script("cat /dev/zero", SOON).await.unwrap_err();
+        assert_eq!(error.to_string(), "this machine sent an unusable answer: more than 1024 KiB on stdout");
+        let error = run_script("sleep 20", Duration::from_millis(200)).await.unwrap_err();
+        assert!(matches!(error, Error::Timeout { .. }), "{error}");
+        // A background job keeps the pipes open, but not us.
+        let output = run_script("sleep 1000 & echo $!", SOON).await.unwrap();
+        run_script(&format!("kill {}", output.stdout), SOON).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_shell_that_is_none_is_told() {
+        let error = run(&mut Command::new("/nowhere/sh"), "true", SOON).await.unwrap_err();
+        assert!(matches!(error, Error::Local { .. }), "{error}");
+        let error = run(&mut Command::new("false"), "true", SOON).await.unwrap_err();
+        assert!(error.to_string().ends_with("no shell ran the script, and nothing was said, exit status 1"), "{error}");
+    }
+}

@@ -75,6 +75,9 @@ pub(crate) enum Error {
     /// Credentials were rejected, or a privilege is missing.
     #[error("{peer} refused: {detail}")]
     Denied { peer: String, detail: String },
+    /// Nothing was asked, for there is no API token that could be shown.
+    #[error("{peer}: {detail}")]
+    NoToken { peer: String, detail: String },
     /// The API answered with an error; `reason` is its own text.
     #[error("{peer} answered {status} to {method} {path}: {reason}")]
     Api { peer: String, method: &'static str, path: String, status: u16, reason: String },
@@ -95,8 +98,32 @@ impl Error {
         match self {
             Error::Connect { .. } | Error::Timeout { .. } => FailureKind::Unreachable,
             Error::UnknownHostKey { .. } | Error::Untrusted { .. } => FailureKind::Identity,
-            Error::Denied { .. } => FailureKind::Denied,
+            Error::Denied { .. } | Error::NoToken { .. } => FailureKind::Denied,
             Error::Api { .. } | Error::Protocol { .. } | Error::Local { .. } => FailureKind::Failed,
         }
+    }
+
+    /// What a person can do about it, where the error alone says so.
+    pub(crate) fn advice(&self) -> Option<&'static str> {
+        Some(match self {
+            Error::UnknownHostKey { .. } => "run `ecobox init` to see the key and accept it",
+            Error::Untrusted { .. } => {
+                "if the host was reinstalled, remove its old key with `ssh-keygen -R` and run `ecobox init`; \
+                 for the API's certificate run `ecobox setup-token --check`"
+            }
+            Error::Denied { .. } => "run `ecobox setup-token --check` to see what the token may do",
+            Error::NoToken { .. } => {
+                "run `ecobox setup-token`, or give a token by `token_command` or ECOBOX_TOKEN_<ID> (see config.example.toml)"
+            }
+            Error::Connect { failure: ConnectFailure::Closed, .. } => {
+                "the peer closes before it speaks: for a Proxmox VE host look at ALLOW_FROM in /etc/default/pveproxy"
+            }
+            Error::Connect { failure: ConnectFailure::Resolve, .. } => "check `hostname` in the configuration",
+            Error::Connect { .. }
+            | Error::Api { .. }
+            | Error::Protocol { .. }
+            | Error::Local { .. }
+            | Error::Timeout { .. } => return None,
+        })
     }
 }

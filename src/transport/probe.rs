@@ -123,3 +123,81 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
         mixed.extend(pair.into_iter().flatten());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    fn closed_port() -> u16 {
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    }
+
+    #[tokio::test]
+    async fn open_and_closed_ports_are_told_apart() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for host in ["127.0.0.1", "[::ffff:127.0.0.1]", "localhost"] {
+            let probe = tcp(host, port, SOON).await;
+            assert!(probe.open && probe.failure.is_none() && probe.millis.unwrap() < 5000.0, "{host} {probe:?}");
+            assert!(dial(host, port, SOON).await.unwrap().nodelay().unwrap());
+        }
+        let closed = closed_port();
+        let probe = tcp("127.0.0.1", closed, SOON).await;
+        assert_eq!(probe, Probe { open: false, millis: None, failure: Some(ConnectFailure::Refused) });
+        let error = dial("::1", closed, SOON).await.unwrap_err();
+        assert!(error.to_string().starts_with(&format!("cannot reach [::1]:{closed}: ")), "{error}");
+    }
+
+    #[tokio::test]
+    async fn names_without_an_address_and_silence_are_told_apart() {
+        let probe = tcp("no-such-name.invalid", 1, SOON).await;
+        assert_eq!(probe.failure, Some(ConnectFailure::Resolve));
+        // A deadline in the past: nothing can have answered.
+        let addresses = vec![SocketAddr::from(([127, 0, 0, 1], closed_port()))];
+        let past = tokio::time::Instant::now();
+        let (failure, _) = first_of(Vec::new(), past).await.err().unwrap();
+        assert_eq!(failure, ConnectFailure::Resolve);
+        let failure = first_of(addresses, past).await.err().unwrap().0;
+        assert!(matches!(failure, ConnectFailure::Timeout | ConnectFailure::Refused), "{failure:?}");
+    }
+
+    #[tokio::test]
+    async fn the_second_address_is_tried_when_the_first_fails() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let good = listener.local_addr().unwrap();
+        let bad = SocketAddr::from(([127, 0, 0, 1], closed_port()));
+        let until = tokio::time::Instant::now() + SOON;
+        let (stream, _) = first_of(vec![bad, good], until).await.ok().unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        assert_eq!(first_of(vec![bad, bad], until).await.err().unwrap().0, ConnectFailure::Refused);
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let v4 = |n: u8| SocketAddr::from(([10, 0, 0, n], 1));
+        let v6 = |n: u16| SocketAddr::from(([0xfd00, 0, 0, 0, 0, 0, 0, n], 1));
+        let cases: [(Vec<SocketAddr>, Vec<SocketAddr>); 4] = [
+            (vec![], vec![]),
+            (vec![v4(1), v4(2)], vec![v4(1), v4(2)]),
+            (vec![v6(1), v6(2), v6(3), v4(1)], vec![v6(1), v4(1), v6(2), v6(3)]),
+            (vec![v4(1), v6(1), v6(2)], vec![v4(1), v6(1), v6(2)]),
+        ];
+        for (addresses, want) in cases {
+            assert_eq!(interleave(addresses), want);
+        }
+        assert_eq!(interleave((0..100).map(v4).collect()).len(), MOST_ADDRESSES);
+    }
+
+    #[test]
+    fn peers_are_written_as_one_reads_them() {
+        assert_eq!(peer("pve1.lan", 22), "pve1.lan:22");
+        assert_eq!(peer("fe80::1", 8006), "[fe80::1]:8006");
+        let refused = std::io::Error::from(ErrorKind::ConnectionRefused);
+        assert_eq!(ConnectFailure::of(&refused), ConnectFailure::Refused);
+    }
+}

@@ -43,7 +43,7 @@ impl Framed {
              umask 077\n\
              printf '\\n%s begin\\n' {marker}\n\
              printf '\\n%s begin\\n' {marker} >&2\n\
-             (\n\
+             (:\n\
              {script}\n\
              )\n\
              set -- $?\n\
@@ -175,4 +175,152 @@ pub(crate) fn random_hex() -> String {
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::process::{Command, Output, Stdio};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sh(stdin: &[u8]) -> Output {
+        let mut command = Command::new("sh");
+        command.arg("-s").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A shell that has enough does not read the rest.
+        let _ = child.stdin.take().unwrap().write_all(stdin);
+        child.wait_with_output().unwrap()
+    }
+
+    fn run(script: &str) -> Result<ScriptOutput, String> {
+        let framed = Framed::new(script);
+        let output = sh(framed.stdin().as_bytes());
+        let parsed = framed.parse(&output.stdout, &output.stderr, output.status.code());
+        assert_eq!(framed.complete(&output.stdout, &output.stderr), parsed.is_ok());
+        parsed
+    }
+
+    #[test]
+    fn scripts_give_exactly_what_they_print() {
+        let cases: &[(&str, &str, &str, i32)] = &[
+            ("", "", "", 0),
+            ("true", "", "", 0),
+            ("false", "", "", 1),
+            ("echo a; echo b >&2", "a\n", "b\n", 0),
+            ("printf a", "a", "", 0),
+            ("printf '\\n\\n'; exit 9", "\n\n", "", 9),
+            ("printf '\\na'; printf '\\n b' >&2; exit 255", "\na", "\n b", 255),
+            ("cat; read line; echo \"[$line]\"", "[]\n", "", 0),
+            ("echo $LC_ALL; umask", "C\n0077\n", "", 0),
+            ("case $PATH in */usr/sbin:/usr/bin:/sbin:/bin:*|/usr/sbin:*) echo yes;; esac", "yes\n", "", 0),
+            ("set -e; false; echo no", "", "", 1),
+            ("cat <<'X'\na } b\nX\n# last", "a } b\n", "", 0),
+            ("printf '\\377\\376'", "\u{fffd}\u{fffd}", "", 0),
+            ("echo 'ecobox-1 end 5'", "ecobox-1 end 5\n", "", 0),
+        ];
+        for (script, stdout, stderr, status) in cases {
+            let (stdout, stderr) = ((*stdout).to_owned(), (*stderr).to_owned());
+            assert_eq!(run(script), Ok(ScriptOutput { stdout, stderr, status: *status }), "{script}");
+        }
+        let error = run("if").unwrap_err();
+        assert!(
+            error.starts_with("no shell ran the script; instead it said \"") && error.contains("exit status"),
+            "{error}"
+        );
+        let error = run("echo some; kill -9 $$").unwrap_err();
+        assert_eq!(error, "the script was cut off after 5 bytes, the last was \"some\"");
+    }
+
+    #[test]
+    fn noise_before_between_and_after_is_ignored() {
+        let framed = Framed::new("echo hello; echo oops >&2; exit 4");
+        let output = sh(framed.stdin().as_bytes());
+        let want = ScriptOutput { stdout: "hello\n".to_owned(), stderr: "oops\n".to_owned(), status: 4 };
+        for (before, after) in
+            [("", ""), ("MOTD\n", "bye\n"), ("no newline", "at the end"), ("\u{1b}[2J\r\n\n", "\n\n")]
+        {
+            let wrap = |bytes: &[u8]| [before.as_bytes(), bytes, after.as_bytes()].concat();
+            let (stdout, stderr) = (wrap(&output.stdout), wrap(&output.stderr));
+            assert_eq!(framed.parse(&stdout, &stderr, Some(0)), Ok(want.clone()), "{before:?} {after:?}");
+            assert!(framed.complete(&stdout, &stderr));
+            // Nothing on stderr at all: the streams are one.
+            assert_eq!(framed.parse(&stdout, b"", Some(0)).unwrap().stdout, "hello\n");
+        }
+        let other = Framed::new("echo hello; echo oops >&2; exit 4");
+        assert!(other.parse(&output.stdout, &output.stderr, Some(0)).is_err());
+    }
+
+    #[test]
+    fn a_script_cut_off_on_the_way_does_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let canary = folder.path().join("canary");
+        let framed = Framed::new(&format!("touch {}", quote(canary.to_str().unwrap()).unwrap()));
+        let whole = framed.stdin().trim_end().len();
+        let brace = framed.stdin().rfind('}').unwrap();
+        for length in (0..=brace).step_by(7).chain([brace]) {
+            let output = sh(&framed.stdin().as_bytes()[..length]);
+            assert!(!canary.exists(), "{length} bytes");
+            assert!(framed.parse(&output.stdout, &output.stderr, output.status.code()).is_err());
+        }
+        sh(&framed.stdin().as_bytes()[..whole]);
+        assert!(canary.exists());
+    }
+
+    #[test]
+    fn what_came_instead_is_told_in_one_safe_line() {
+        let framed = Framed::new("true");
+        let cases: &[(&[u8], &[u8], Option<i32>, &str)] = &[
+            (b"", b"", None, "no shell ran the script, and nothing was said"),
+            (b"", b"sh: not found\n", Some(127), "instead it said \"sh: not found\", exit status 127"),
+            (b"\x1b]0;x\x07a\r\n\tb\xe2\x80\xae", b"", None, "instead it said \"]0;x a b\u{fffd}\""),
+        ];
+        for (stdout, stderr, status, want) in cases {
+            let error = framed.parse(stdout, stderr, *status).unwrap_err();
+            assert!(error.ends_with(want), "{error}");
+        }
+        assert_eq!(excerpt("é".repeat(10_000).as_bytes()).unwrap().chars().count(), 200);
+        assert_eq!(excerpt(b" \n\t"), None);
+    }
+
+    #[test]
+    fn outputs_are_kept_up_to_their_cap() {
+        let mut outputs = Outputs::default();
+        assert_eq!(outputs.stdout(&vec![0; STDOUT_CAP]), Ok(()));
+        assert_eq!(outputs.stdout(b"x"), Err("more than 1024 KiB on stdout".to_owned()));
+        assert_eq!(outputs.stderr(&vec![0; STDERR_CAP + 1]), Err("more than 64 KiB on stderr".to_owned()));
+    }
+
+    #[test]
+    fn markers_differ() {
+        let all: std::collections::HashSet<String> = (0..1000).map(|_| random_hex()).collect();
+        assert_eq!(all.len(), 1000);
+        assert!(all.iter().all(|hex| hex.len() == 32));
+    }
+
+    #[test]
+    fn values_that_no_quoting_saves_are_refused() {
+        for value in ["\0", "a\nb", "\n"] {
+            assert_eq!(quote(value), Err(Unquotable));
+        }
+        assert_eq!(quote("it's"), Ok(r"'it'\''s'".to_owned()));
+        assert_eq!(quote(""), Ok("''".to_owned()));
+    }
+
+    proptest! {
+        // Each case asks a shell about many values at once.
+        #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+        #[test]
+        fn quoted_values_reach_a_real_shell_unchanged(
+            values in proptest::collection::vec(r#"(?s)([^\x00\n]|[$`"'\\;|&<>(){}*?~!# -]){0,40}"#, 1..60)
+        ) {
+            let quoted: Vec<String> = values.iter().map(|value| quote(value).unwrap()).collect();
+            let output = sh(format!("for v in {}; do printf '%s\\0' \"$v\"; done", quoted.join(" ")).as_bytes());
+            let want: String = values.iter().map(|value| format!("{value}\0")).collect();
+            prop_assert_eq!(String::from_utf8(output.stdout).unwrap(), want);
+        }
+    }
 }

@@ -137,7 +137,9 @@ impl Drop for Env {
         if std::thread::panicking() {
             return;
         }
-        let Ok(state) = Connection::open_with_flags(self.state_path(), OpenFlags::SQLITE_OPEN_READ_ONLY) else { return };
+        let Ok(state) = Connection::open_with_flags(self.state_path(), OpenFlags::SQLITE_OPEN_READ_ONLY) else {
+            return;
+        };
         let tables = "SELECT name FROM sqlite_schema WHERE type = 'table'";
         let Ok(mut statement) = state.prepare(tables) else { return };
         let Ok(names) = statement.query_map([], |row| row.get::<_, String>(0)) else { return };
@@ -173,7 +175,9 @@ fn same_time(text: &str) -> String {
         let shape = SHAPE.bytes().zip(&bytes[at..]);
         bytes.len() - at >= SHAPE.len()
             && bytes[at..].starts_with(b"20")
-            && shape.clone().all(|(want, have)| if want.is_ascii_digit() { have.is_ascii_digit() } else { want == *have })
+            && shape
+                .clone()
+                .all(|(want, have)| if want.is_ascii_digit() { have.is_ascii_digit() } else { want == *have })
     };
     let mut out = String::with_capacity(text.len());
     let mut rest = 0;

@@ -2,7 +2,7 @@
 
 use ecobox_sim::{Service, Stats};
 
-use super::world::{env_for, homelab, three};
+use super::fleets::{env_for, homelab, three};
 
 #[test]
 fn each_state_of_a_guest_has_its_word() {
@@ -68,7 +68,10 @@ fn a_dead_nodes_guests_are_unknown_at_once() {
     let json = env.run(&["status", "-o", "json"]).exits(8);
     assert_eq!(json.failures(), ["pve2 unreachable"]);
     let web = json.server("pve2-vm-102");
-    assert_eq!((&web["name"], &web["state"], &web["raw_status"]), (&"web-02".into(), &"unknown".into(), &"running".into()));
+    assert_eq!(
+        (&web["name"], &web["state"], &web["raw_status"]),
+        (&"web-02".into(), &"unknown".into(), &"running".into())
+    );
     assert!(web["last_seen"].is_string() && web["cpu_percent"].is_null() && web["uptime_seconds"].is_null(), "{web}");
 }
 

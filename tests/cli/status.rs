@@ -3,7 +3,7 @@
 use ecobox_sim::Fault;
 
 use super::env::Env;
-use super::world::{CLOSED, env_for, full_token, homelab, three, untrusted};
+use super::fleets::{CLOSED, env_for, full_token, homelab, three, untrusted};
 
 #[test]
 fn one_request_shows_a_whole_host() {
@@ -155,7 +155,7 @@ fn a_cluster_is_shown_once_through_three_hosts() {
 fn two_clusters_stay_two() {
     let (lab, home) = (three(), homelab());
     let mut env = env_for(&lab, &["pve1", "pve2"]);
-    env.add_config(&super::world::api("home", &home, "pve1"));
+    env.add_config(&super::fleets::api("home", &home, "pve1"));
     env.set("ECOBOX_TOKEN_HOME", full_token());
     let run = env.run(&["status", "-o", "json"]).exits(0);
     let states = run.states();
@@ -259,7 +259,7 @@ fn a_host_that_is_off_leaves_its_guests_unknown() {
 fn one_host_off_is_partial_when_others_answer() {
     let (lab, home) = (three(), homelab());
     let mut env = env_for(&lab, &["pve1"]);
-    env.add_config(&super::world::api("home", &home, "pve1"));
+    env.add_config(&super::fleets::api("home", &home, "pve1"));
     env.set("ECOBOX_TOKEN_HOME", full_token());
     let _ = env.run(&["status"]).exits(0);
     home.node("pve1").stop();

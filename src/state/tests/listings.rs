@@ -30,6 +30,9 @@ fn changed(change: impl FnOnce(&mut Guest)) -> Guest {
 
 const ALL_ONLINE: [(&str, bool); 2] = [("pve1", true), ("pve2", true)];
 
+/// A name, the nodes, the guests, what changed, and whether the guest is gone.
+type Case<'a> = (&'a str, &'a [(&'a str, bool)], Vec<Guest>, Vec<What>, bool);
+
 #[test]
 fn what_a_second_listing_says() {
     let here = || guest(101, "pve1", Running);
@@ -40,8 +43,7 @@ fn what_a_second_listing_says() {
     let replaced = What::Replaced { from: GuestKind::Qemu };
     let only_1 = [("pve1", true)];
     let (dead_1, dead_2) = ([("pve1", false), ("pve2", true)], [("pve1", true), ("pve2", false)]);
-    // First listing: guest 101 runs on pve1, both nodes are online. Then nodes, guests, what changed, is it gone.
-    type Case<'a> = (&'a str, &'a [(&'a str, bool)], Vec<Guest>, Vec<What>, bool);
+    // First listing: guest 101 runs on pve1, both nodes are online.
     let cases: Vec<Case<'_>> = vec![
         ("the same", &ALL_ONLINE, vec![here()], vec![], false),
         ("twice in one listing", &ALL_ONLINE, vec![guest(101, "pve2", Stopped), here()], vec![], false),

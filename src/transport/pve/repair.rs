@@ -3,6 +3,8 @@
 //! Perl's encoder writes `nan` and `inf` for such numbers, and a number like 1e999 is beyond what a parser
 //! takes; texts that guests chose may be no UTF-8. One of these must not hide all other guests.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 
 use super::lenient::Envelope;
@@ -10,7 +12,7 @@ use super::lenient::Envelope;
 /// Reads the `data` of an answer.
 pub(super) fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, serde_json::Error> {
     // Checked once as a whole, which is quicker than string by string.
-    let text = String::from_utf8_lossy(body);
+    let text = std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed);
     let error = match serde_json::from_str(&text) {
         Ok(Envelope(data)) => return Ok(data),
         Err(error) => error,

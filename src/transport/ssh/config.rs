@@ -217,3 +217,114 @@ pub(crate) fn parse(text: &str) -> SshConfig {
     }
     config
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_that_matter_are_read() {
+        let text = "host box\nuser root\nhostname 10.0.0.5\nport 2222\nidentitiesonly yes\nhashknownhosts yes\n\
+            stricthostkeychecking true\nidentityfile ~/.ssh/a\nidentityfile ~/with blank\ncertificatefile ~/c.pub\n\
+            identityagent none\nproxyjump a@b:1,c\nuserknownhostsfile /k1 /k2\nglobalknownhostsfile none\n\
+            hostkeyalias name\nproxycommand none\nunknown\nsendenv LANG\n";
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let want = SshConfig {
+            hostname: Some("10.0.0.5".to_owned()),
+            user: Some("root".to_owned()),
+            port: Some(2222),
+            identity_files: owned(&["~/.ssh/a", "~/with blank"]),
+            certificate_files: owned(&["~/c.pub"]),
+            identities_only: true,
+            identity_agent: Some("none".to_owned()),
+            proxy_jump: Some("a@b:1,c".to_owned()),
+            proxy_command: None,
+            user_known_hosts: Some(owned(&["/k1", "/k2"])),
+            global_known_hosts: Some(owned(&["none"])),
+            host_key_alias: Some("name".to_owned()),
+            hash_known_hosts: true,
+            strict: true,
+        };
+        assert_eq!(parse(text), want);
+        assert_eq!(parse(""), SshConfig::default());
+        for (value, strict) in [("yes", true), ("ask", false), ("accept-new", false), ("false", false), ("off", false)]
+        {
+            assert_eq!(parse(&format!("stricthostkeychecking {value}")).strict, strict, "{value}");
+        }
+    }
+
+    #[tokio::test]
+    async fn ssh_itself_is_asked() {
+        if std::process::Command::new("ssh").arg("-V").output().is_err() {
+            eprintln!("SKIPPED: this test asks ssh, which is not installed");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        fs::write(
+            &file,
+            "Host *.lan\n HostName %h.example\nHost box.lan -x\n User admin\n Port 2200\n\
+            ProxyCommand nc %h %p\nMatch host box.lan.example\n IdentityFile ~/special\n IdentitiesOnly yes\n",
+        )
+        .unwrap();
+        let source = ConfigSource::File(file.clone());
+        let host = |name: &str, port, user: Option<&str>| SshHost {
+            label: "box".to_owned(),
+            host: name.to_owned(),
+            port,
+            user: user.map(str::to_owned),
+            key_path: None,
+            proxy_jump: None,
+        };
+        let config = parse(&ask(&source, &host("box.lan", None, None)).await.unwrap());
+        assert_eq!((config.hostname.as_deref(), config.user.as_deref()), (Some("box.lan.example"), Some("admin")));
+        assert_eq!((config.port, config.identities_only), (Some(2200), true));
+        assert_eq!(config.proxy_command.as_deref(), Some("nc %h %p"));
+        assert!(config.identity_files.ends_with(&["~/special".to_owned()]), "{:?}", config.identity_files);
+        let config = parse(&ask(&source, &host("other.lan", Some(5), Some("me"))).await.unwrap());
+        assert_eq!((config.port, config.user.as_deref()), (Some(5), Some("me")));
+        assert_eq!(config.identity_files.len(), 7);
+        // A name cannot become an option.
+        let config = parse(&ask(&source, &host("-x", None, None)).await.unwrap_or_default());
+        assert_ne!(config.hostname.as_deref(), Some("x"));
+        fs::write(&file, "Nonsense yes\n").unwrap();
+        let error = ask(&source, &host("box.lan", None, None)).await.unwrap_err().to_string();
+        assert!(error.contains("Bad configuration option: nonsense"), "{error}");
+        let looked_up = ConfigSource::Off.config(&host("box.lan", None, None)).await.unwrap();
+        assert_eq!(looked_up, None);
+    }
+
+    #[test]
+    fn stamps_change_with_every_file_that_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let (user, system, bin) = (path("user"), path("etc"), path("bin"));
+        for made in [&user, &system, &bin, &system.join("conf.d")] {
+            fs::create_dir_all(made).unwrap();
+        }
+        let search = bin.clone().into_os_string();
+        let now = || stamp_of(&ConfigSource::Default, &user, &system, Some(&search));
+        assert_eq!(now(), None, "no configuration");
+        fs::write(system.join("ssh_config"), "  Include conf.d/*.conf\nInclude=\"missing\" twice\nHost *\n").unwrap();
+        assert_eq!(now(), None, "no ssh");
+        fs::write(bin.join("ssh"), "").unwrap();
+        let mut seen = vec![now().unwrap()];
+        let changes: [(PathBuf, &str); 5] = [
+            (user.join("config"), "include more\n"),
+            (user.join("more"), "Include more\n"),
+            (system.join("conf.d/a.conf"), "Port 1\n"),
+            (system.join("conf.d/a.conf"), "Port 12\n"),
+            (bin.join("ssh"), "new"),
+        ];
+        for (file, text) in changes {
+            fs::write(&file, text).unwrap();
+            let stamp = now().unwrap();
+            assert!(!seen.contains(&stamp), "{}", file.display());
+            seen.push(stamp);
+        }
+        assert!(!seen.last().unwrap().contains("missing"));
+        assert_eq!(stamp_of(&ConfigSource::Off, &user, &system, Some(&search)), None);
+        let one = stamp_of(&ConfigSource::File(user.join("more")), &user, &system, Some(&search)).unwrap();
+        assert_eq!(one.lines().count(), 2);
+    }
+}

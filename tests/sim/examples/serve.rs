@@ -2,7 +2,12 @@
 //!
 //! Prints one line of JSON with what a client needs, then answers lines on stdin: `stats` with one line of JSON about
 //! the requests since the last `reset`; at the end of stdin it stops.
-#![expect(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a tool: it prints and may give up")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a tool: it prints and may give up"
+)]
 
 use std::io::BufRead as _;
 use std::time::Duration;

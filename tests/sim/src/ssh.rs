@@ -107,12 +107,7 @@ impl SshServer {
     }
 
     /// The same on an address of loopback, which must be free.
-    pub async fn start_at(
-        address: SocketAddr,
-        host: &Host,
-        authorized: &[PublicKey],
-        host_key: KeyType,
-    ) -> SshServer {
+    pub async fn start_at(address: SocketAddr, host: &Host, authorized: &[PublicKey], host_key: KeyType) -> SshServer {
         let settings = Settings {
             host_keys: vec![host_key.generate()],
             authorized: authorized.to_vec(),

@@ -1,6 +1,7 @@
 //! Fixtures: key files, routes, and the real sshd on the loopback, a process for each connection.
 
 mod oracle;
+mod routes;
 mod sshd;
 mod verdicts;
 
