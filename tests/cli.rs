@@ -6,6 +6,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up fails the test")]
 
 mod cli {
+    #[cfg(feature = "demo")]
+    mod demo;
     mod discover;
     pub mod env;
     mod first_run;

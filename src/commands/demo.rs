@@ -158,7 +158,7 @@ impl<'a> World<'a> {
         self.ecobox(&["status"])?;
         let before: Vec<SocketAddr> = self.on().map(|host| host.ssh).collect();
         let news = self.fleet.next_day();
-        self.say(&format!("The next day {news}."))?;
+        self.say(&format!("The next day {news}:"))?;
         self.init(|host| !before.contains(&host.ssh))?;
         self.complete_config()?;
         self.ecobox(&["setup-token"])?;

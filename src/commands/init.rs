@@ -311,7 +311,10 @@ fn hints(visits: &[Visit]) -> Vec<String> {
             ),
             // A token is no matter here.
             Error::Denied { .. } => None,
-            other => other.advice().map(str::to_owned),
+            other => other.advice().map(str::to_owned).or_else(|| {
+                let again = "run `ecobox init` again when the hosts that did not answer are on";
+                (other.kind() == FailureKind::Unreachable).then(|| again.to_owned())
+            }),
         };
         hints.extend(hint.filter(|hint| !hints.contains(hint)));
     }
