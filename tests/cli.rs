@@ -12,10 +12,11 @@ mod cli {
     pub mod env;
     mod first_run;
     mod fleets;
-    mod lab;
     mod setup_token;
+    mod setup_token_again;
     mod states;
     mod status;
+    mod world;
 }
 mod generated;
 mod layers;

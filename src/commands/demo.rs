@@ -191,7 +191,8 @@ impl<'a> World<'a> {
             let of_kind = hosts.iter().filter(|host| host.is_node == nodes);
             let off = |host: &DemoHost| if host.is_on { "" } else { " (off)" };
             let shared = self.fleet.shared_address().is_some();
-            let at = |host: &DemoHost| if shared { format!("port {}", host.ssh.port()) } else { host.ssh.ip().to_string() };
+            let at =
+                |host: &DemoHost| if shared { format!("port {}", host.ssh.port()) } else { host.ssh.ip().to_string() };
             of_kind.map(|host| format!("{} {}{}", host.name, at(host), off(host))).collect::<Vec<_>>().join(", ")
         };
         let mut out = io::stdout().lock();
@@ -226,7 +227,6 @@ impl<'a> World<'a> {
         }
         Ok(std::fs::write(self.config_path(), text)?)
     }
-
 
     /// Shows a command as typed, and runs it. It may end with 8, as not all hosts are on.
     fn ecobox(&mut self, args: &[&str]) -> Result<(), Stop> {

@@ -334,7 +334,7 @@ fn row(visit: Visit, server: &ServerConfig) -> Row {
         host_key,
         took_seconds: took.as_secs_f64(),
         failure: failed.as_ref().map(Error::kind),
-        error: failed.map(|error| format!("{id}: {error}")),
+        error: failed.map(|error| error.to_string()),
         id,
     }
 }

@@ -1,5 +1,7 @@
 //! `ecobox setup-token`: makes this machine's own API token on each cluster over SSH, and learns whom to trust.
 
+use std::collections::HashSet;
+
 use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
 
@@ -9,7 +11,7 @@ use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::onboard::answer;
 use crate::fleet::onboard::script::{Action, Removal, Request, plan};
-use crate::fleet::onboard::{token_id, token_name};
+use crate::fleet::onboard::{next_generation, token_id, token_name};
 use crate::fleet::setup::{Did, SetUp, SetUpError, Wanted};
 use crate::model::facts::Product;
 use crate::model::id::ServerId;
@@ -71,12 +73,15 @@ pub(crate) struct SetupTokenReport {
     servers: Vec<Row>,
 }
 
+/// The result of a server that was looked at with all the others, and that none of this concerns.
+const NO_PVE: &str = "no Proxmox VE";
+
 /// One host.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Row {
     id: Option<ServerId>,
     node: Option<String>,
-    /// `created`, `kept`, `replaced`, `revoked`, `checked`, `none`, `failed`; with `--print` `printed`.
+    /// `created`, `kept`, `replaced`, `revoked`, `checked`, `none`, `no Proxmox VE`, `failed`; with `--print` `printed`.
     result: &'static str,
     token: Option<String>,
     scope: Option<&'static str>,
@@ -108,7 +113,7 @@ pub(crate) async fn run(ctx: &Context, args: &SetupTokenArgs) -> anyhow::Result<
             .into());
     }
     let scope = args.scope.map(Scope::from);
-    let (rows, exits) = if args.print {
+    let (rows, ends): (Vec<Row>, Vec<End>) = if args.print {
         print(&fleet, &servers, scope).await?
     } else if args.check {
         check(&fleet, &servers).await
@@ -127,13 +132,29 @@ pub(crate) async fn run(ctx: &Context, args: &SetupTokenArgs) -> anyhow::Result<
     for notice in fleet.notices.take() {
         ctx.ui.status(&notice);
     }
-    warn(ctx, &rows);
-    let failed: Vec<Exit> = exits.into_iter().filter(|exit| *exit != Exit::Done).collect();
+    warn(ctx, &rows, &ends);
+    if rows.iter().all(|row| row.result == NO_PVE) {
+        return Err(Failure::new(Exit::NoTarget, "none of the servers is a Proxmox VE host").into());
+    }
+    let failed: Vec<Exit> = ends.into_iter().map(|end| end.exit).filter(|exit| *exit != Exit::Done).collect();
     let exit = Exit::of_many(rows.len() - failed.len(), failed);
     Ok(Outcome { report: SetupTokenReport { servers: rows }, exit })
 }
 
-fn warn(ctx: &Context, rows: &[Row]) {
+/// How it ended for one host, besides its row.
+struct End {
+    exit: Exit,
+    hint: Option<String>,
+}
+
+impl From<Exit> for End {
+    fn from(exit: Exit) -> End {
+        End { exit, hint: None }
+    }
+}
+
+fn warn(ctx: &Context, rows: &[Row], ends: &[End]) {
+    let mut hints: Vec<&str> = ends.iter().filter_map(|end| end.hint.as_deref()).collect();
     for row in rows {
         let id = row.id.as_ref().map_or("", ServerId::as_str);
         if let Some(error) = &row.error {
@@ -144,8 +165,12 @@ fn warn(ctx: &Context, rows: &[Row]) {
         }
         if !row.left.is_empty() {
             ctx.ui.warning(&format!("{id}: may still be on the host: {}", row.left.join(", ")));
-            ctx.ui.hint("run `ecobox setup-token` again to remove them");
+            hints.push("run `ecobox setup-token` again to remove them");
         }
+    }
+    let mut said = HashSet::new();
+    for hint in hints.into_iter().filter(|hint| said.insert(*hint)) {
+        ctx.ui.hint(hint);
     }
 }
 
@@ -169,17 +194,29 @@ async fn print(
     fleet: &Fleet<'_>,
     servers: &[&ServerConfig],
     scope: Option<Scope>,
-) -> anyhow::Result<(Vec<Row>, Vec<Exit>)> {
+) -> anyhow::Result<(Vec<Row>, Vec<End>)> {
     let mut rows = Vec::new();
     let hostname = transport::local::hostname().unwrap_or_else(|| "ecobox".to_owned());
     let suffix = fleet.state.machine_suffix(|| transport::script::random_hex()[..6].to_owned())?;
+    let mut clusters = HashSet::new();
     for server in servers {
-        let stored = fleet.state.token(&fleet.cluster_of(&server.id))?;
-        let scope = scope.or(stored.map(|stored| stored.scope)).unwrap_or(Scope::Operator);
+        let cluster = fleet.cluster_of(&server.id);
+        let stored = fleet.state.token(&cluster)?;
+        let scope = scope.or(stored.as_ref().map(|stored| stored.scope)).unwrap_or(Scope::Operator);
+        if !clusters.insert(cluster) {
+            // What is done on one node holds for all.
+            rows.push(Row { id: Some(server.id.clone()), result: "same cluster", ..Row::default() });
+            continue;
+        }
         let ssh_user = fleet.login_user(server).await?;
-        let token = token_id(scope, &ssh_user, &token_name(&hostname, &suffix, 1))?;
-        let all = fleet.state.all_intents()?.into_iter().filter(|intent| intent.server == server.id);
-        let remove = all.map(|intent| Removal { token: intent.token, scope: None }).collect();
+        let intents = fleet.state.all_intents()?;
+        let taken = fleet.state.tokens()?.into_iter().map(|stored| stored.token.id);
+        let taken: Vec<_> = taken.chain(intents.iter().map(|intent| intent.token.clone())).collect();
+        let token = token_id(scope, &ssh_user, &token_name(&hostname, &suffix, next_generation(&taken, &suffix)))?;
+        let ours = intents.into_iter().filter(|intent| intent.server == server.id);
+        let left = ours.map(|intent| Removal { token: intent.token, scope: None });
+        let old = stored.map(|stored| Removal { token: stored.token.id, scope: Some(stored.scope) });
+        let remove = left.chain(old).collect();
         let today = fleet.now().strftime("%Y-%m-%d");
         let action = Action::Create { token: token.clone(), comment: format!("ecobox on {hostname}, {today}") };
         let major = fleet.known.borrow().facts.get(&server.id).and_then(|facts| facts.pve()?.major());
@@ -193,12 +230,12 @@ async fn print(
             ..Row::default()
         });
     }
-    let exits = rows.iter().map(|_| Exit::Done).collect();
-    Ok((rows, exits))
+    let ends = rows.iter().map(|_| Exit::Done.into()).collect();
+    Ok((rows, ends))
 }
 
 /// What each host's token may do, and how its API is trusted.
-async fn check(fleet: &Fleet<'_>, servers: &[&ServerConfig]) -> (Vec<Row>, Vec<Exit>) {
+async fn check(fleet: &Fleet<'_>, servers: &[&ServerConfig]) -> (Vec<Row>, Vec<End>) {
     let asked = servers.iter().map(|server| async {
         let stored = fleet.state.token(&fleet.cluster_of(&server.id)).ok().flatten();
         let scope = stored.as_ref().map_or(Scope::Operator, |stored| stored.scope);
@@ -207,7 +244,7 @@ async fn check(fleet: &Fleet<'_>, servers: &[&ServerConfig]) -> (Vec<Row>, Vec<E
             Ok(_) => fleet.compare(server, scope).await,
             Err(_) => Err(transport::Error::Denied {
                 peer: server.id.to_string(),
-                detail: "no API token is known for it: run `ecobox setup-token`".to_owned(),
+                detail: "no API token is known for it".to_owned(),
             }),
         };
         let mut row = Row {
@@ -219,38 +256,39 @@ async fn check(fleet: &Fleet<'_>, servers: &[&ServerConfig]) -> (Vec<Row>, Vec<E
             trust: fleet.trust(server).ok().map(|trust| trust.as_str()),
             ..Row::default()
         };
-        let exit = match compared {
+        let end = match compared {
             Ok(comparison) => {
-                let exit = if comparison.missing.is_empty() { Exit::Done } else { Exit::Denied };
                 (row.missing, row.excess) = (comparison.missing, comparison.excess);
-                if exit == Exit::Denied {
-                    row.error = Some(format!(
-                        "{}: the token lacks {}; run `ecobox setup-token`",
-                        server.id,
-                        row.missing.join(", ")
-                    ));
+                if row.missing.is_empty() {
+                    Exit::Done.into()
+                } else {
+                    row.error = Some(format!("{}: the token lacks {}", server.id, row.missing.join(", ")));
+                    End { exit: Exit::Denied, hint: Some("run `ecobox setup-token` to mend it".to_owned()) }
                 }
-                exit
             }
             Err(error) => {
                 row.result = "failed";
-                row.error = Some(format!("{error}"));
-                error.kind().into()
+                row.error = Some(error.to_string());
+                let hint = match &error {
+                    transport::Error::Denied { .. } => Some("run `ecobox setup-token` to make one".to_owned()),
+                    other => other.advice().map(str::to_owned),
+                };
+                End { exit: error.kind().into(), hint }
             }
         };
-        (row, exit)
+        (row, end)
     });
     futures::future::join_all(asked).await.into_iter().unzip()
 }
 
-/// A host's row, and the exit status that it asks for.
-fn outcome(mut result: SetUp, named: bool) -> (Row, Exit) {
+/// A host's row, and how it ended there.
+fn outcome(mut result: SetUp, named: bool) -> (Row, End) {
     // A plain server among all the others is no failure; one that was named is.
     let other = matches!(result.error, Some(SetUpError::Host { failure: answer::Failure::NotPve, .. })) && !named;
     if other {
-        result.error = None;
+        (result.error, result.scope) = (None, None);
     }
-    let exit = result.error.as_ref().map_or(Exit::Done, exit_of);
+    let end = result.error.as_ref().map_or(Exit::Done.into(), end_of);
     let (missing, excess) = result.comparison.map(|c| (c.missing, c.excess)).unwrap_or_default();
     let id = result.server;
     let row = Row {
@@ -258,7 +296,7 @@ fn outcome(mut result: SetUp, named: bool) -> (Row, Exit) {
         node: result.learned.node.map(|node| node.to_string()),
         result: match (result.did, &result.error) {
             (_, Some(_)) => "failed",
-            (Did::Nothing, None) if other => "no Proxmox VE",
+            (Did::Nothing, None) if other => NO_PVE,
             (Did::Nothing, None) => "none",
             (Did::Kept, None) => "kept",
             (Did::Created, None) => "created",
@@ -274,33 +312,40 @@ fn outcome(mut result: SetUp, named: bool) -> (Row, Exit) {
         error: result.error.map(|error| explain(id.as_str(), &error)),
         commands: Vec::new(),
     };
-    (row, exit)
+    (row, end)
 }
 
-/// The error in words, with the way out where the host's own answer has one.
+/// The error in words, beginning with the server.
 fn explain(id: &str, error: &SetUpError) -> String {
     match error {
         SetUpError::Transport(error) if !error.to_string().starts_with(id) => format!("{id}: {error}"),
-        SetUpError::Host { failure: answer::Failure::NoRights { hint, .. }, .. } => format!("{error}; {hint}"),
-        SetUpError::Host { failure: answer::Failure::NoSuchUser { .. }, .. } => {
-            format!("{error}; use `--scope operator`, or add the user in Proxmox VE")
-        }
         _ => error.to_string(),
     }
 }
 
-fn exit_of(error: &SetUpError) -> Exit {
-    match error {
-        SetUpError::Transport(error) => error.kind().into(),
-        SetUpError::State(_) => Exit::Config,
+/// The exit status that an error asks for, and the way out.
+fn end_of(error: &SetUpError) -> End {
+    use answer::Failure as Host;
+    let (exit, hint) = match error {
+        // Of a login that is refused, no token can tell more.
+        SetUpError::Transport(error @ transport::Error::Denied { .. }) => (error.kind().into(), None),
+        SetUpError::Transport(error) => (error.kind().into(), error.advice().map(str::to_owned)),
+        SetUpError::State(_) => (Exit::Config, None),
         SetUpError::Host { failure, .. } => match failure {
-            answer::Failure::NoRights { .. } | answer::Failure::NoSuchUser { .. } => Exit::Denied,
-            answer::Failure::NotPve => Exit::NoTarget,
-            _ => Exit::Failed,
+            Host::NoRights { hint, .. } => (Exit::Denied, Some(hint.clone())),
+            Host::NoSuchUser { userid } => {
+                (Exit::Denied, Some(format!("use `--scope operator`, or add {userid} in Proxmox VE")))
+            }
+            Host::NotPve => (Exit::NoTarget, None),
+            Host::PmxcfsDown => (Exit::Failed, Some("look at `systemctl status pve-cluster` there".to_owned())),
+            Host::NoQuorum => (Exit::Failed, Some("look at `pvecm status` there".to_owned())),
+            Host::Busy => (Exit::Failed, Some("run `ecobox setup-token` again".to_owned())),
+            Host::TokenExists(_) | Host::Other { .. } | Host::CutOff => (Exit::Failed, None),
         },
-        SetUpError::Missing { .. } => Exit::Denied,
-        SetUpError::Other { .. } => Exit::Failed,
-    }
+        SetUpError::Missing { .. } => (Exit::Denied, None),
+        SetUpError::Other { .. } => (Exit::Failed, None),
+    };
+    End { exit, hint }
 }
 
 const COLUMNS: &[Column] = &[

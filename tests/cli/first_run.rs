@@ -1,6 +1,6 @@
 //! The whole first run, as README shows it.
 
-use super::lab::World;
+use super::world::World;
 
 #[test]
 fn four_commands() {

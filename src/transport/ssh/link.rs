@@ -116,7 +116,11 @@ async fn stream(hop: &Hop, before: Option<&Link>) -> Result<(Box<dyn Duplex>, Op
             let (proxy, said) = started.map_err(failed)?;
             Ok((Box::new(proxy), Some(said)))
         }
-        (_, None) => Ok((Box::new(Tcp(dial(&hop.host, hop.port, TCP_LIMIT).await?)), None)),
+        (_, None) => match dial(&hop.host, hop.port, TCP_LIMIT).await {
+            Ok(stream) => Ok((Box::new(Tcp(stream)), None)),
+            Err(Error::Connect { failure, source, .. }) => Err(Error::Connect { peer: hop.peer(), failure, source }),
+            Err(error) => Err(error),
+        },
         (_, Some(before)) => Ok((Box::new(direct(&before.handle, &before.host_key, &hop.host, hop.port).await?), None)),
     }
 }
@@ -322,7 +326,7 @@ fn refusal(hop: &Hop, stop: Stop, leash: &Leash, said: Option<&Said>) -> Refusal
 /// Nothing came from the server.
 fn unreached(hop: &Hop, failure: ConnectFailure, said: Option<&Said>) -> Error {
     let source = said.and_then(Said::excerpt).map(|text| io::Error::other(format!("its ProxyCommand says: {text}")));
-    Error::Connect { peer: peer(&hop.host, hop.port), failure, source }
+    Error::Connect { peer: hop.peer(), failure, source }
 }
 
 /// The first of the files that keys are added to.
