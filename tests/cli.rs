@@ -6,7 +6,12 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up fails the test")]
 
 mod cli {
+<<<<<<< HEAD
     mod cached;
+=======
+    #[cfg(feature = "demo")]
+    mod demo;
+>>>>>>> t3
     mod discover;
     pub mod env;
     mod first_run;

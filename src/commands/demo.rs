@@ -146,29 +146,29 @@ impl<'a> World<'a> {
 
     fn walk(&mut self, keep: bool) -> Result<(), Stop> {
         self.introduce()?;
-        self.say("Name the hosts. `init` writes the configuration, and looks at each over SSH:")?;
+        say("Name the hosts. `init` writes the configuration, and looks at each over SSH:")?;
         self.init(|_| true)?;
         self.complete_config()?;
-        self.say("One API token for the cluster, with no more rights than needed, made over SSH:")?;
+        say("One API token for the cluster, with no more rights than needed, made over SSH:")?;
         self.ecobox(&["setup-token"])?;
-        self.say("From now on the API is asked: which guests there are, and their addresses:")?;
+        say("From now on the API is asked: which guests there are, and their addresses:")?;
         self.ecobox(&["discover"])?;
         let news = self.fleet.evening();
-        self.say(&format!("In the evening {news}. Everything at a glance:"))?;
+        say(&format!("In the evening {news}. Everything at a glance:"))?;
         self.ecobox(&["status"])?;
         let before: Vec<SocketAddr> = self.on().map(|host| host.ssh).collect();
         let news = self.fleet.next_day();
-        self.say(&format!("The next day {news}."))?;
+        say(&format!("The next day {news}:"))?;
         self.init(|host| !before.contains(&host.ssh))?;
         self.complete_config()?;
         self.ecobox(&["setup-token"])?;
         self.ecobox(&["discover"])?;
-        self.say("A part of the fleet, by tag, node, kind, pool, name or id:")?;
+        say("A part of the fleet, by tag, node, kind, pool, name or id:")?;
         self.ecobox(&["status", "tag=prod"])?;
         if keep {
             self.keep()
         } else {
-            self.say("That was the demo. `ecobox demo --keep` leaves the fleet running for you to try.")
+            say("That was the demo. `ecobox demo --keep` leaves the fleet running for you to try.")
         }
     }
 
@@ -190,14 +190,17 @@ impl<'a> World<'a> {
         let list = |nodes: bool| {
             let of_kind = hosts.iter().filter(|host| host.is_node == nodes);
             let off = |host: &DemoHost| if host.is_on { "" } else { " (off)" };
-            of_kind.map(|host| format!("{} {}{}", host.name, host.ssh.ip(), off(host))).collect::<Vec<_>>().join(", ")
+            let shared = self.fleet.shared_address().is_some();
+            let at =
+                |host: &DemoHost| if shared { format!("port {}", host.ssh.port()) } else { host.ssh.ip().to_string() };
+            of_kind.map(|host| format!("{} {}{}", host.name, at(host), off(host))).collect::<Vec<_>>().join(", ")
         };
         let mut out = io::stdout().lock();
         writeln!(out, "# A simulated fleet runs inside this process:")?;
         writeln!(out, "#   Proxmox VE  {}", list(true))?;
         writeln!(out, "#   Linux       {}", list(false))?;
         if let Some(why) = self.fleet.shared_address() {
-            writeln!(out, "# {why}: the hosts share 127.0.0.1, and differ in their ports.")?;
+            writeln!(out, "# All hosts share 127.0.0.1 here and differ in their ports:\n# {why}.")?;
         }
         writeln!(out, "# What the commands read and write is in {}.", self.home.display())?;
         Ok(())
@@ -207,7 +210,7 @@ impl<'a> World<'a> {
     fn complete_config(&self) -> Result<(), Stop> {
         let mut text = std::fs::read_to_string(self.config_path())?;
         if self.fleet.shared_address().is_some() {
-            self.say("The API has another port here: `api_port` is written into the configuration.")?;
+            say("The API has another port here: `api_port` is written into the configuration.")?;
             for (ssh, api) in self.on().filter_map(|host| Some((host.ssh.port(), host.api?.port()))) {
                 let (line, setting) = (format!("ssh_port = {ssh}\n"), format!("api_port = {api}\n"));
                 if !text.contains(&setting) {
@@ -217,17 +220,12 @@ impl<'a> World<'a> {
         }
         if !text.contains(SERVICES) {
             for DemoService { name, kind, port } in self.fleet.services() {
-                text.push_str(&format!("\n{SERVICES}\nname = \"{name}\"\ntype = \"{kind}\"\nport = {port}\n"));
+                text += &format!("\n{SERVICES}\nname = \"{name}\"\ntype = \"{kind}\"\nport = {port}\n");
             }
             let names: Vec<&str> = self.fleet.services().iter().map(|service| service.name).collect();
-            self.say(&format!("(Written into the configuration: the services of nas, {}.)", names.join(", ")))?;
+            say(&format!("Into the configuration, by hand: what nas offers ({}).", names.join(", ")))?;
         }
         Ok(std::fs::write(self.config_path(), text)?)
-    }
-
-    fn say(&self, text: &str) -> Result<(), Stop> {
-        let mut out = io::stdout().lock();
-        Ok(writeln!(out, "\n# {text}")?)
     }
 
     /// Shows a command as typed, and runs it. It may end with 8, as not all hosts are on.
@@ -294,6 +292,11 @@ impl<'a> World<'a> {
         });
         Ok(())
     }
+}
+
+/// A line of explanation.
+fn say(text: &str) -> Result<(), Stop> {
+    Ok(writeln!(io::stdout().lock(), "\n# {text}")?)
 }
 
 /// What a command may know of the user's environment: how to print, nothing of where things are.

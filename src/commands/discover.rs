@@ -115,7 +115,7 @@ fn note(discovery: &Discovery) -> String {
         (count(|what| matches!(what, What::New | What::Returned)), "new"),
         (count(|what| matches!(what, What::Moved { .. })), "moved"),
         (count(|what| matches!(what, What::Gone)), "gone"),
-        (others, "otherwise changed"),
+        (others, "changed otherwise"),
     ] {
         if number > 0 {
             parts.push(format!("{number} {word}"));
@@ -172,10 +172,11 @@ fn words(what: &What) -> String {
 }
 
 const COLUMNS: &[Column] = &[
-    Column::new("NAME", 0).cut_to(12),
+    Column::new("NAME", 0).cut_to(16),
     Column::new("CHANGE", 1).cut_to(16),
     Column::new("STATE", 0),
-    Column::new("KIND", 5),
+    // The id says it too.
+    Column::new("KIND", 9),
     Column::new("NODE", 4),
     Column::new("ADDRESS", 2),
     Column::new("ID", 3),

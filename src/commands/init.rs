@@ -1,7 +1,7 @@
 //! `ecobox init`: makes or extends the configuration, then visits every server and keeps what it learned.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -91,12 +91,12 @@ pub(crate) async fn run(ctx: &Context, args: &InitArgs) -> anyhow::Result<Outcom
     };
     let mut visits = fleet.visit(&servers, policy).await?;
     fleet.close().await;
-    let hints = hints(&visits);
     let mut added = Vec::new();
     if let Some(written) = &written {
         added = name_by_themselves(ctx, written, &mut visits)?;
-        ctx.ui.status(&format!("added {} to {}", added.join(", "), config.path.display()));
+        ctx.ui.status(&format!("added {} to {}", added.join(", "), short(&config.path)));
     }
+    let hints = hints(&visits);
     let rows: Vec<Row> = visits.into_iter().zip(&servers).map(|(visit, server)| row(visit, server)).collect();
     for row in &rows {
         if let Some(error) = &row.error {
@@ -105,9 +105,6 @@ pub(crate) async fn run(ctx: &Context, args: &InitArgs) -> anyhow::Result<Outcom
     }
     for hint in hints {
         ctx.ui.hint(&hint);
-    }
-    if rows.iter().any(|row| row.failure == Some(FailureKind::Unreachable)) {
-        ctx.ui.hint("run `ecobox init` again when the hosts that did not answer are on");
     }
     let succeeded = rows.iter().filter(|row| row.failure.is_none()).count();
     let exit = Exit::of_many(succeeded, rows.iter().filter_map(|row| row.failure).map(Exit::from));
@@ -192,7 +189,7 @@ fn from_ssh_config(ctx: &Context, args: &InitArgs, taken: &mut Vec<ServerId>) ->
 }
 
 fn ask(ctx: &Context, new: &mut Vec<NewServer>, taken: &mut Vec<ServerId>) {
-    let path = ctx.config.path.display();
+    let path = short(&ctx.config.path);
     ctx.ui.status(&format!("{path} will be made; hosts as user@host or user@host:port, an empty line ends"));
     while let Some(line) = ctx.ui.ask_line("host:") {
         match host(&line) {
@@ -248,6 +245,13 @@ fn name_by_themselves(ctx: &Context, written: &Written, visits: &mut [Visit]) ->
         return Ok(new.into_iter().map(|server| server.id).collect());
     }
     Ok(written.new.iter().map(|server| server.id.clone()).collect())
+}
+
+/// The path as one would type it.
+fn short(path: &Path) -> String {
+    let home = std::env::home_dir().filter(|home| home.parent().is_some());
+    let below = home.as_ref().and_then(|home| path.strip_prefix(home).ok());
+    below.map_or_else(|| path.display().to_string(), |below| format!("~/{}", below.display()))
 }
 
 /// What comes after `init`: tokens where a Proxmox VE host has none yet.
@@ -307,7 +311,10 @@ fn hints(visits: &[Visit]) -> Vec<String> {
             ),
             // A token is no matter here.
             Error::Denied { .. } => None,
-            other => other.advice().map(str::to_owned),
+            other => other.advice().map(str::to_owned).or_else(|| {
+                let again = "run `ecobox init` again when the hosts that did not answer are on";
+                (other.kind() == FailureKind::Unreachable).then(|| again.to_owned())
+            }),
         };
         hints.extend(hint.filter(|hint| !hints.contains(hint)));
     }
@@ -333,13 +340,13 @@ fn row(visit: Visit, server: &ServerConfig) -> Row {
 }
 
 const COLUMNS: &[Column] = &[
-    Column::new("SERVER", 0).cut_to(12),
+    Column::new("SERVER", 0).cut_to(16),
     Column::new("IS", 0).cut_to(17),
     Column::new("NODE", 6),
     Column::new("ROOT", 2),
     Column::new("MAC", 4),
-    Column::new("WAKE-ON-LAN", 3),
-    Column::new("SLEEP", 5).cut_to(8),
+    Column::new("WAKE", 3),
+    Column::new("SLEEP", 5),
     Column::wide("OS"),
     Column::wide("HOST KEY"),
     Column::wide("ERROR"),

@@ -349,7 +349,7 @@ fn end_of(error: &SetUpError) -> End {
 }
 
 const COLUMNS: &[Column] = &[
-    Column::new("SERVER", 0).cut_to(12),
+    Column::new("SERVER", 0).cut_to(16),
     Column::new("NODE", 5),
     Column::new("RESULT", 0),
     Column::new("TOKEN", 1).cut_to(16),

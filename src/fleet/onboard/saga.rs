@@ -168,7 +168,10 @@ enum At<E> {
     Intend(TokenId),
     Create(TokenId),
     /// Removing what was made; or, after a visit without an answer, what may have been or may yet be.
-    Undo { id: TokenId, lost: bool },
+    Undo {
+        id: TokenId,
+        lost: bool,
+    },
     Store(TokenId),
     /// Clearing the intents of tokens that are gone; then on to that.
     Clear(Then<E>),

@@ -171,6 +171,15 @@ impl Demo {
     }
 }
 
+impl Drop for Demo {
+    /// The servers' tasks hold the hosts, and the last holder of a host removes its folder: it must not be the end of the
+    /// process.
+    fn drop(&mut self) {
+        self.servers.clear();
+        self.sim.end();
+    }
+}
+
 /// Three bytes of loopback addresses whose ports are free, and what claims them; else why there are none.
 fn block() -> Result<([u8; 3], TcpListener), String> {
     for third in 0..32 {

@@ -154,6 +154,15 @@ impl Sim {
     }
 }
 
+impl Sim {
+    /// Ends it, and everything that runs beside it, before this returns.
+    pub(crate) fn end(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(PATIENCE);
+        }
+    }
+}
+
 impl Drop for Sim {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {

@@ -85,7 +85,13 @@ impl World {
             }
             removed.push(removal.token.clone());
             if half {
-                return Answer { host: HostSide::default(), removed, absent, result: Err(Failure::CutOff), leftover: true };
+                return Answer {
+                    host: HostSide::default(),
+                    removed,
+                    absent,
+                    result: Err(Failure::CutOff),
+                    leftover: true,
+                };
             }
         }
         let result = match &request.action {
@@ -342,7 +348,8 @@ fn failures_of_the_host_are_told_and_leave_nothing() {
         let Step::Intend(intended) = saga.start() else { panic!() };
         saga.next(Event::Recorded(Ok(())));
         let result = Err(failure.clone());
-        let answer = Answer { host: HostSide::default(), removed: Vec::new(), absent: Vec::new(), result, leftover: false };
+        let answer =
+            Answer { host: HostSide::default(), removed: Vec::new(), absent: Vec::new(), result, leftover: false };
         let Step::Clear(cleared) = saga.next(Event::Visited(Ok(answer))) else { panic!() };
         assert_eq!(cleared, [intended]);
         let Step::End(ending) = saga.next(Event::Recorded(Ok(()))) else { panic!() };
@@ -382,7 +389,13 @@ fn a_name_that_is_taken_is_left_alone_and_another_one_tried() {
         let event = match &step {
             Step::Visit(Request { action: Action::Create { token, .. }, .. }) => {
                 let result = Err(Failure::TokenExists(token.clone()));
-                Event::Visited(Ok(Answer { host: HostSide::default(), removed: Vec::new(), absent: Vec::new(), result, leftover: false }))
+                Event::Visited(Ok(Answer {
+                    host: HostSide::default(),
+                    removed: Vec::new(),
+                    absent: Vec::new(),
+                    result,
+                    leftover: false,
+                }))
             }
             _ => Event::Recorded(Ok(())),
         };
