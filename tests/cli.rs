@@ -6,12 +6,9 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up fails the test")]
 
 mod cli {
-<<<<<<< HEAD
     mod cached;
-=======
     #[cfg(feature = "demo")]
     mod demo;
->>>>>>> t3
     mod discover;
     pub mod env;
     mod first_run;
@@ -19,8 +16,8 @@ mod cli {
     mod formats;
     mod hostile;
     mod plain;
-    mod selection;
     mod saga;
+    mod selection;
     mod setup_token;
     mod setup_token_again;
     mod states;
