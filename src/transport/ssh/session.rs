@@ -81,21 +81,20 @@ impl Session {
             }
         };
         let talk = tokio::time::timeout_at(until, self.talk(&mut channel, framed)).await;
-        match &talk {
+        if let Ok(Err(_)) = talk {
             // Whatever still comes is not wanted.
-            Ok(Err(_)) => drop(channel.close().await),
-            _ => {
-                if talk.is_err() {
-                    // Only a request. What ignores it goes on, and loses its pipes when the session ends.
-                    let _ = channel.signal(Sig::TERM).await;
-                }
-                // sshd counts the channel until its shell has ended; only the next in the queue waits for that. It must
-                // close first: after an own close russh 0.65 never tells of the server's.
-                tokio::spawn(async move {
-                    while !matches!(channel.wait().await, None | Some(ChannelMsg::Close)) {}
-                    drop(turn);
-                });
+            let _ = channel.close().await;
+        } else {
+            if talk.is_err() {
+                // Only a request. What ignores it goes on, and loses its pipes when the session ends.
+                let _ = channel.signal(Sig::TERM).await;
             }
+            // sshd counts the channel until its shell has ended; only the next in the queue waits for that. It must
+            // close first: after an own close russh 0.65 never tells of the server's.
+            tokio::spawn(async move {
+                while !matches!(channel.wait().await, None | Some(ChannelMsg::Close)) {}
+                drop(turn);
+            });
         }
         talk.map_err(|_| Late)
     }
