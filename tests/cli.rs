@@ -9,6 +9,7 @@ mod cli {
     mod cached;
     mod discover;
     pub mod env;
+    mod faults;
     mod first_run;
     mod fleets;
     mod formats;
@@ -20,6 +21,7 @@ mod cli {
     mod states;
     mod status;
     mod tokens;
+    mod trust;
     mod world;
 }
 mod generated;
