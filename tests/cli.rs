@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up fails the test")]
 
 mod cli {
+    mod addresses;
     mod cached;
     mod discover;
     pub mod env;
