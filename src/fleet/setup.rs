@@ -233,7 +233,7 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    async fn learn_and_keep_trust(&self, server: &ServerConfig, result: &mut SetUp) -> Result<(), Error> {
+    async fn learn_and_keep_trust(&self, server: &ServerConfig, result: &mut SetUp) -> Result<(), SetUpError> {
         let configured = server.fingerprint.is_some() || server.ca_file.is_some() || !server.verify_tls;
         let trust = if configured { self.trust(server)? } else { self.learn_trust(server, &result.learned).await? };
         if !configured {
@@ -293,9 +293,7 @@ impl<'a> Fleet<'a> {
                     Event::Stored(self.store(server, scope, &created.token, &host, result))
                 }
                 Step::Clear(tokens) => Event::Recorded(self.clear(server, cluster, &tokens)),
-                Step::Learn(_) => {
-                    Event::Learned(self.learn_and_keep_trust(server, result).await.map_err(SetUpError::from))
-                }
+                Step::Learn(_) => Event::Learned(self.learn_and_keep_trust(server, result).await),
                 Step::Verify => Event::Verified(self.compare(server, scope).await.map_err(SetUpError::from)),
                 Step::Forget(_) => {
                     Event::Recorded(self.state.forget_token(cluster).map(drop).map_err(Into::into))
