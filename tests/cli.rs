@@ -13,6 +13,7 @@ mod cli {
     mod setup_token;
     mod setup_token_again;
     mod status;
+    mod trust;
     mod world;
 }
 mod layers;

@@ -100,7 +100,11 @@ impl Fleet<'_> {
             self.notice(format!("{}: the API has a new certificate, which could not be kept: {error}", server.id));
             return Ok(client);
         }
-        self.notice(format!("{}: the API has a new certificate; seen over SSH, and trusted from now on", server.id));
+        let how = match &trust {
+            Trust::PublicKey { .. } => "trusted by its key from now on",
+            _ => "trusted from now on",
+        };
+        self.notice(format!("{}: the API has a new certificate; seen over SSH, and {how}", server.id));
         Ok(client)
     }
 
