@@ -22,6 +22,7 @@ mod cli {
     mod selection;
     mod setup_token;
     mod setup_token_again;
+    mod setup_trust;
     mod states;
     mod status;
     mod tokens;

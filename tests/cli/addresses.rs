@@ -48,7 +48,11 @@ fn what_cannot_be_dialled_is_left_out_and_the_rest_ranked() {
             .interface("lo", "00:00:00:00:00:00", &["127.0.0.1/8", "::1/128"])
             .interface("docker0", "02:42:00:00:00:01", &["172.17.0.1/16"])
             .interface("br-0a1b2c3d4e5f", "02:42:00:00:00:02", &["172.18.0.1/16"])
-            .interface("eth0", "BC:24:11:00:00:01", &["fe80::1/64", "169.254.7.7/16", "2001:db8::7/64", "203.0.113.9/24"])
+            .interface(
+                "eth0",
+                "BC:24:11:00:00:01",
+                &["fe80::1/64", "169.254.7.7/16", "2001:db8::7/64", "203.0.113.9/24"],
+            )
             .interface("eth1", "BC:24:11:00:00:02", &["10.8.0.2/24"])
     }));
     let env = env_for(&sim, &["pve1"]);
@@ -112,7 +116,8 @@ fn silent_agents_are_asked_last_the_next_time() {
     let _ = env.run(&["discover"]).exits(0);
     sim.clear_requests();
     let _ = env.run(&["discover"]).exits(0);
-    let asked: Vec<String> = sim.node("pve1").requests().into_iter().filter(|r| r.path.contains("/agent/")).map(|r| r.path).collect();
+    let asked: Vec<String> =
+        sim.node("pve1").requests().into_iter().filter(|r| r.path.contains("/agent/")).map(|r| r.path).collect();
     assert_eq!(asked.len(), 6);
     // Three are on their way at once, so that only the ends are certain.
     let answers = |path: &str| ["/104/", "/105/", "/106/"].iter().any(|id| path.contains(id));

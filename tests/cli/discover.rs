@@ -240,9 +240,12 @@ fn pve_8_without_vm_monitor_keeps_going() {
 #[test]
 fn pve_7_works_too() {
     let cluster = Cluster::new("older").pve("7.4-3").node("pve1");
-    let sim = Sim::start(
-        cluster.token(TOKEN, CANARY, "/", &["VM.Audit", "Sys.Audit"]).vm(101, "web", Guest::running).ct(201, "dns", Guest::running),
-    );
+    let sim =
+        Sim::start(cluster.token(TOKEN, CANARY, "/", &["VM.Audit", "Sys.Audit"]).vm(101, "web", Guest::running).ct(
+            201,
+            "dns",
+            Guest::running,
+        ));
     let env = env_for(&sim, &["pve1"]);
     let run = env.run(&["discover", "-o", "json"]).exits(0);
     assert_eq!(run.server("pve1-ct-201")["state"], "running");

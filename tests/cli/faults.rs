@@ -68,7 +68,10 @@ fn exit_5_a_host_that_hangs() {
         let run = env.run(&["discover", "--timeout", "1s"]);
         sim.node("pve1").heal();
         assert_eq!(run.code, 5, "{fault:?}\n{run}");
-        assert!(run.stderr.contains("pve1 did not answer within") || run.stderr.contains("no answer"), "{fault:?}\n{run}");
+        assert!(
+            run.stderr.contains("pve1 did not answer within") || run.stderr.contains("no answer"),
+            "{fault:?}\n{run}"
+        );
     }
 }
 
