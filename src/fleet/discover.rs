@@ -83,6 +83,7 @@ impl<'a> Fleet<'a> {
             discovery.failures.extend(part.failures);
             discovery.answered += part.answered;
         }
+        self.state.prune(self.now())?;
         Ok(discovery)
     }
 

@@ -270,7 +270,8 @@ impl<'a> Fleet<'a> {
         }
         self.state.record_states(&states, at)?;
         self.state.record_checks(&checks, at)?;
-        self.state.record_runs(&runs, at)
+        self.state.record_runs(&runs, at)?;
+        self.state.prune(at).map(drop)
     }
 }
 
