@@ -338,9 +338,9 @@ impl<'a> Fleet<'a> {
                     Event::Stored(self.store(server, scope, &created.token, &host, result))
                 }
                 Step::Clear(tokens) => Event::Recorded(self.clear(server, cluster, &tokens)),
-                Step::Learn(_) => Event::Learned(self.learn_and_keep_trust(server, result).await),
+                Step::Learn => Event::Learned(self.learn_and_keep_trust(server, result).await),
                 Step::Verify => Event::Verified(self.compare(server, scope).await.map_err(SetUpError::from)),
-                Step::Forget(_) => Event::Recorded(self.state.forget_token(cluster).map(drop).map_err(Into::into)),
+                Step::Forget => Event::Recorded(self.state.forget_token(cluster).map(drop).map_err(Into::into)),
             };
             step = saga.next(event);
         }
