@@ -31,8 +31,10 @@ pub(crate) enum Exit {
     /// Partial: some targets answered, others failed; the report is still printed.
     Partial,
     /// The remote task ran and failed.
+    #[expect(dead_code, reason = "no command of this version follows a task")]
     TaskFailed,
     /// Accepted, but not confirmed before the deadline; the outcome may still come.
+    #[expect(dead_code, reason = "no command of this version follows a task")]
     Unconfirmed,
     /// Refused: a pre-flight check, or no confirmation.
     Refused,
@@ -43,23 +45,6 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    pub(crate) const ALL: [Exit; 14] = [
-        Exit::Done,
-        Exit::Failed,
-        Exit::Usage,
-        Exit::Config,
-        Exit::Denied,
-        Exit::Unreachable,
-        Exit::Identity,
-        Exit::NoTarget,
-        Exit::Partial,
-        Exit::TaskFailed,
-        Exit::Unconfirmed,
-        Exit::Refused,
-        Exit::Interrupted,
-        Exit::Terminated,
-    ];
-
     pub(crate) fn code(self) -> u8 {
         match self {
             Exit::Done => 0,

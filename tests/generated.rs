@@ -87,6 +87,7 @@ fn readme_has_the_exit_status_of_the_code() {
         match line.strip_prefix("/// ") {
             Some(text) => words = format!("{words} {text}").trim().to_owned(),
             None if line == "}" => break,
+            None if line.starts_with("#[") => {}
             None => drop(meaning.insert(line.trim_end_matches(',').to_owned(), std::mem::take(&mut words))),
         }
     }
