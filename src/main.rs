@@ -1,7 +1,189 @@
+//! ecobox: state and power of Proxmox VE hosts, their guests and plain Linux servers, without a daemon.
+//!
+//! The map. Arrows go down only; `tests/layers.rs` holds the code to it.
+//!
+//! ```text
+//! main        parse, logging, run, exit             cli    the options and the list of commands
+//!   commands  one file each: Args, run, columns     ui     stderr     render  stdout
+//!     fleet   the use cases: whom to ask for what, in parallel, with deadlines
+//!       transport  one protocol per file: ssh, pve (the API), probe (TCP), local
+//!         model    facts and rules: no I/O, no async, no clock
+//! state       the one file that lasts between runs; config   config.toml
+//! ```
+//!
+//! A command is `run(ctx, args) -> Outcome<Report>`: everything is fetched, then decided, then rendered, once.
+
+mod cli;
+mod commands;
 mod config;
+mod error;
 mod fleet;
 mod model;
+mod render;
 mod state;
 mod transport;
+mod ui;
 
-fn main() {}
+use std::io;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{CommandFactory, Parser};
+
+use crate::cli::{Cli, Command, Global, LogFormat};
+use crate::commands::{Context, Outcome};
+use crate::config::{Config, ConfigError};
+use crate::error::Exit;
+use crate::fleet::Limits;
+use crate::render::{Output, Report};
+use crate::state::State;
+use crate::ui::Ui;
+
+fn main() -> ExitCode {
+    if std::env::var_os("COMPLETE").is_some() {
+        clap_complete::CompleteEnv::with_factory(Cli::command).complete();
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout and are no error; a pipe that closes is silence.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() });
+        }
+    };
+    let ui = Ui::new(cli.global.quiet, cli.global.color);
+    match start(cli, ui) {
+        Ok(exit) => ExitCode::from(exit.code()),
+        Err((ui, error)) => {
+            ui.error(&format!("{error:#}"));
+            if let Some(hint) = error::hint(&error) {
+                ui.hint(&hint);
+            }
+            ExitCode::from(error::classify(&error).code())
+        }
+    }
+}
+
+/// What ran, or why not, with the way to say so.
+type Ended = Result<Exit, (Ui, anyhow::Error)>;
+
+fn start(cli: Cli, ui: Ui) -> Ended {
+    let Cli { global, command } = cli;
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Err((ui, error.into())),
+    };
+    match command {
+        Command::Generate(args) => match commands::generate::run(&args) {
+            Ok(()) => Ok(Exit::Done),
+            Err(error) => Err((ui, error.into())),
+        },
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => {
+            let color = global.color.decide(&io::stdout());
+            commands::demo::run(&args, color, &runtime).map_err(|error| (ui, error))
+        }
+        command => {
+            let ctx = match prepare(&global, &command, ui) {
+                Ok(ctx) => ctx,
+                Err(failed) => return Err(failed),
+            };
+            let result =
+                tokio::task::LocalSet::new().block_on(&runtime, until_signalled(dispatch(&ctx, &global, command)));
+            // A look-up of a name that hangs must not keep the process.
+            runtime.shutdown_background();
+            result.map_err(|error| (ctx.ui, error))
+        }
+    }
+}
+
+/// Loads the configuration, starts the log and opens the state file.
+fn prepare(global: &Global, command: &Command, ui: Ui) -> Result<Context, (Ui, anyhow::Error)> {
+    let variable = |name: &str| std::env::var_os(name);
+    let path = config::find(global.config.as_deref(), variable);
+    let config = match config::load(&path) {
+        // `init` makes it.
+        Err(ConfigError::NotFound { .. }) if matches!(command, Command::Init(_)) => Config::empty(path.clone()),
+        Ok(config) => config,
+        Err(error) => return Err((ui, error.into())),
+    };
+    start_log(global, config.settings.log_level.as_deref());
+    if !config.ignored.is_empty() {
+        ui.warning(&format!(
+            "{}: not used by ecobox, only by the web server of ecobox-server: {}",
+            config.path.display(),
+            config.ignored.join(", ")
+        ));
+    }
+    for server in config.servers.iter().filter(|server| !server.verify_tls) {
+        ui.warning(&format!("{}: the API's certificate is not verified (verify_tls = false)", server.id));
+    }
+    let path = state::find(global.state.as_deref(), variable);
+    let state = match State::open(&path, jiff::Timestamp::now()) {
+        Ok(state) => state,
+        Err(error) => return Err((ui, error.into())),
+    };
+    if let Some(notice) = state.notice() {
+        ui.warning(&notice.text);
+        ui.hint(&format!("run {}", notice.rerun.iter().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(", then ")));
+    }
+    let limits = Limits::new(global.timeout);
+    Ok(Context { config, state, ui, limits })
+}
+
+async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Init(args) => show(global, commands::init::run(ctx, &args).await?),
+        Command::SetupToken(args) => show(global, commands::setup_token::run(ctx, &args).await?),
+        Command::Discover(args) => show(global, commands::discover::run(ctx, &args).await?),
+        Command::Status(args) => show(global, commands::status::run(ctx, &args).await?),
+        Command::Generate(_) => Ok(Exit::Done),
+        #[cfg(feature = "demo")]
+        Command::Demo(_) => Ok(Exit::Done),
+    }
+}
+
+fn show<R: Report>(global: &Global, outcome: Outcome<R>) -> anyhow::Result<Exit> {
+    let color = global.color.decide(&io::stdout());
+    match render::print(&outcome.report, &Output::new(global.output, color, jiff::Timestamp::now())) {
+        // Who closes the pipe has read enough: `ecobox status | head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(outcome.exit),
+        printed => printed.map(|()| outcome.exit).context("writing the report"),
+    }
+}
+
+/// Runs to the end, or until SIGINT (130) or SIGTERM (143). What was sent stays sent; the next run finds it.
+async fn until_signalled(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        result = work => result,
+        _ = interrupt.recv() => Ok(Exit::Interrupted),
+        _ = terminate.recv() => Ok(Exit::Terminated),
+    }
+}
+
+/// `-q`, `-v..`, `ECOBOX_LOG`, then the configuration's `log_level`, in this order; warnings if nothing is said.
+fn start_log(global: &Global, configured: Option<&str>) {
+    use tracing_subscriber::filter::{LevelFilter, Targets};
+    use tracing_subscriber::prelude::*;
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => Some(LevelFilter::ERROR),
+        (_, 0) => None,
+        (_, 1) => Some(LevelFilter::INFO),
+        (_, 2) => Some(LevelFilter::DEBUG),
+        _ => Some(LevelFilter::TRACE),
+    };
+    // Libraries stay at warnings: at trace they would print packets.
+    let ours = |level: LevelFilter| Targets::new().with_default(LevelFilter::WARN).with_target("ecobox", level);
+    let environment = || std::env::var("ECOBOX_LOG").ok().and_then(|text| text.parse::<LevelFilter>().ok());
+    let file = || configured.and_then(|text| text.parse::<LevelFilter>().ok());
+    let filter = ours(level.or_else(environment).or_else(file).unwrap_or(LevelFilter::WARN));
+    let registry = tracing_subscriber::registry().with(filter);
+    let ansi = global.color.decide(&io::stderr());
+    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    match global.log_format {
+        LogFormat::Text => registry.with(layer.with_ansi(ansi).with_target(false)).init(),
+        LogFormat::Json => registry.with(layer.json()).init(),
+    }
+}

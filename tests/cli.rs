@@ -1,1 +1,29 @@
-mod cli {}
+//! The one integration test binary: the real `ecobox` against the simulated fleet on loopback.
+//!
+//! A file per command or topic in `cli/`; `layers` holds the sources to the direction of the architecture; `generated`
+//! compares what is committed with what the binary makes. Whole transcripts are snapshots beside the code:
+//! `cargo insta review` shows and takes what changed.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up fails the test")]
+
+mod cli {
+    mod cached;
+    #[cfg(feature = "demo")]
+    mod demo;
+    mod discover;
+    pub mod env;
+    mod first_run;
+    mod fleets;
+    mod formats;
+    mod hostile;
+    mod plain;
+    mod saga;
+    mod selection;
+    mod setup_token;
+    mod setup_token_again;
+    mod states;
+    mod status;
+    mod tokens;
+    mod world;
+}
+mod generated;
+mod layers;

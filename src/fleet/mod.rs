@@ -1,1 +1,156 @@
+//! The use cases: which transport for which server, in parallel, with deadlines.
 
+pub(crate) mod api;
+mod assemble;
+pub(crate) mod discover;
+pub(crate) mod host_facts;
+mod look;
+pub(crate) mod observe;
+pub(crate) mod onboard;
+pub(crate) mod session;
+pub(crate) mod setup;
+pub(crate) mod trust;
+pub(crate) mod visit;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::config::{Access, Config, ServerConfig};
+use crate::model::facts::HostFacts;
+use crate::model::id::{ClusterId, NodeName, ServerId};
+use crate::state::{State, StateError};
+use crate::transport::ssh::Ask;
+
+/// Deadlines of one run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// The whole command.
+    pub(crate) total: Duration,
+    /// All that is asked of one host.
+    pub(crate) host: Duration,
+    /// One service's port.
+    pub(crate) probe: Duration,
+    /// One guest's addresses: PVE itself waits 3 s for an agent that hangs, and 5 s more for its answer.
+    pub(crate) agent: Duration,
+    /// When asking must have ended.
+    until: Instant,
+}
+
+impl Limits {
+    /// The usual deadlines, shortened where the whole command has less time.
+    pub(crate) fn new(total: Option<Duration>) -> Limits {
+        let total = total.unwrap_or(Duration::from_secs(60));
+        // A tenth is left to say what happened.
+        let most = total * 9 / 10;
+        Limits {
+            total,
+            host: Duration::from_secs(20).min(most),
+            probe: Duration::from_secs(3).min(most),
+            agent: Duration::from_secs(10).min(most),
+            until: Instant::now() + most,
+        }
+    }
+
+    /// `wanted`, or what the whole command has left where that is less.
+    pub(crate) fn left(&self, wanted: Duration) -> Duration {
+        wanted.min(self.until.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// What the state file knew when the run began.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) facts: HashMap<ServerId, HostFacts>,
+    pub(crate) members: HashMap<ServerId, (ClusterId, Option<NodeName>)>,
+}
+
+/// The servers of the configuration, what is known of them, and the means to reach them.
+pub(crate) struct Fleet<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) state: &'a State,
+    pub(crate) ask: &'a dyn Ask,
+    pub(crate) limits: Limits,
+    pub(crate) known: RefCell<Known>,
+    /// What the user should be told besides the report, in the order it came up.
+    pub(crate) notices: RefCell<Vec<String>>,
+    /// Keys and ssh_config answers, read once for all hosts.
+    pub(crate) ssh: session::Shared,
+}
+
+impl<'a> Fleet<'a> {
+    /// Reads what is known of the configured servers.
+    ///
+    /// # Errors
+    /// The state file's.
+    pub(crate) fn open(
+        config: &'a Config,
+        state: &'a State,
+        ask: &'a dyn Ask,
+        limits: Limits,
+    ) -> Result<Fleet<'a>, StateError> {
+        let facts = state.all_facts()?.into_iter().map(|(id, (facts, _))| (id, facts)).collect();
+        let members = state.members()?.into_iter().map(|m| (m.server, (m.cluster, m.node))).collect();
+        let ssh = session::Shared::new(config);
+        Ok(Fleet {
+            config,
+            state,
+            ask,
+            limits,
+            known: RefCell::new(Known { facts, members }),
+            notices: RefCell::default(),
+            ssh,
+        })
+    }
+
+    /// The time, for stamps. One place, so that a run's stamps agree with its clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    /// Takes a line for the user.
+    pub(crate) fn notice(&self, line: String) {
+        self.notices.borrow_mut().push(line);
+    }
+
+    /// Whether this server has a Proxmox VE API: it is configured so, or a visit or a token showed it.
+    pub(crate) fn is_pve(&self, server: &ServerConfig) -> bool {
+        let known = self.known.borrow();
+        server.access == Access::Api
+            || known.members.contains_key(&server.id)
+            || known.facts.get(&server.id).is_some_and(|facts| facts.pve().is_some())
+            || self.has_given_token(server)
+    }
+
+    /// The cluster that a server belongs to, as far as is known.
+    pub(crate) fn cluster_of(&self, server: &ServerId) -> ClusterId {
+        let known = self.known.borrow();
+        known.members.get(server).map_or_else(|| ClusterId::of_host(server), |(cluster, _)| cluster.clone())
+    }
+
+    /// The node that a configured server is, as far as is known.
+    pub(crate) fn node_of(&self, server: &ServerId) -> Option<NodeName> {
+        let known = self.known.borrow();
+        let member = known.members.get(server).and_then(|(_, node)| node.clone());
+        member.or_else(|| known.facts.get(server)?.pve()?.node.clone())
+    }
+
+    /// Remembers which cluster and node a server is.
+    pub(crate) fn learn_member(
+        &self,
+        server: &ServerId,
+        cluster: &ClusterId,
+        node: Option<&NodeName>,
+    ) -> Result<(), StateError> {
+        self.state.put_member(server, cluster, node, self.now())?;
+        self.known.borrow_mut().members.insert(server.clone(), (cluster.clone(), node.cloned()));
+        Ok(())
+    }
+
+    /// The configured servers that are hosts or plain servers: all but those that only add to a guest.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &'a ServerConfig> {
+        self.config.servers.iter().filter(|server| server.guest_ref().is_none())
+    }
+}

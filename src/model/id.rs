@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -20,9 +21,9 @@ fn invalid(what: &'static str, text: &str, rule: &'static str) -> InvalidId {
 }
 
 /// The id of a server: a configured one's `id`, or `{parent}-vm-{vmid}` / `{parent}-ct-{vmid}` of a guest.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub(crate) struct ServerId(String);
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct ServerId(Arc<str>);
 
 impl ServerId {
     pub(crate) fn as_str(&self) -> &str {
@@ -31,7 +32,7 @@ impl ServerId {
 
     /// The id that a guest has under `parent`, e.g. `pve1-vm-101` or `pve1-ct-201`.
     pub(crate) fn of_guest(parent: &ServerId, kind: GuestKind, vmid: VmId) -> ServerId {
-        ServerId(format!("{parent}-{}-{vmid}", kind.short()))
+        ServerId(format!("{parent}-{}-{vmid}", kind.short()).into())
     }
 
     /// The part of an environment variable's name that stands for this server: capitals, `-` and `.` as `_`.
@@ -47,7 +48,7 @@ impl FromStr for ServerId {
         let first = text.starts_with(|c: char| c.is_ascii_alphanumeric());
         let rest = text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
         if first && rest && text.len() <= 128 {
-            Ok(ServerId(text.to_owned()))
+            Ok(ServerId(text.into()))
         } else {
             Err(invalid("server id", text, "letters, digits, `.`, `_` and `-`, a letter or digit first, at most 128"))
         }
@@ -55,9 +56,9 @@ impl FromStr for ServerId {
 }
 
 /// The name of a Proxmox VE node, which is its host name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub(crate) struct NodeName(String);
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct NodeName(Arc<str>);
 
 impl NodeName {
     pub(crate) fn as_str(&self) -> &str {
@@ -73,7 +74,7 @@ impl FromStr for NodeName {
         let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
         let inside = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         if ends(text.chars().next()) && ends(text.chars().last()) && inside && text.len() <= 63 {
-            Ok(NodeName(text.to_owned()))
+            Ok(NodeName(text.into()))
         } else {
             Err(invalid("node name", text, "letters, digits and `-` inside"))
         }
@@ -154,16 +155,21 @@ impl GuestKind {
 ///
 /// `ca:<hex>` is the SHA-256 of the cluster's CA certificate; `host:<server id>` stands in where only
 /// one configured server is known to belong to it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(crate) struct ClusterId(pub(crate) String);
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ClusterId(Arc<str>);
 
 impl ClusterId {
+    /// One that was written before.
+    pub(crate) fn new(text: &str) -> ClusterId {
+        ClusterId(text.into())
+    }
+
     pub(crate) fn of_ca(ca_sha256_hex: &str) -> ClusterId {
-        ClusterId(format!("ca:{ca_sha256_hex}"))
+        ClusterId(format!("ca:{ca_sha256_hex}").into())
     }
 
     pub(crate) fn of_host(server: &ServerId) -> ClusterId {
-        ClusterId(format!("host:{server}"))
+        ClusterId(format!("host:{server}").into())
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -237,9 +243,15 @@ macro_rules! text_id {
             }
         }
 
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
         impl From<$name> for String {
             fn from(id: $name) -> String {
-                id.0
+                id.0.as_ref().to_owned()
             }
         }
 

@@ -2,11 +2,15 @@
 //!
 //! Everything here can be tested with tables. Times come in as arguments, and unknown values are `None`.
 
+pub(crate) mod address;
 pub(crate) mod facts;
+mod glob;
 pub(crate) mod id;
+pub(crate) mod inventory;
 pub(crate) mod power;
 pub(crate) mod scope;
 pub(crate) mod select;
 pub(crate) mod server;
+pub(crate) mod text;
 pub(crate) mod trust;
 pub(crate) mod usage;

@@ -71,6 +71,12 @@ impl Permissions {
         self.0.values().all(BTreeSet::is_empty)
     }
 
+    /// Whether the privilege is held anywhere.
+    pub(crate) fn allows(&self, privilege: &str) -> bool {
+        self.0.values().any(|held| held.contains(privilege))
+    }
+
+    /// How the permissions compare with what `scope` needs on a host of this major version.
     pub(crate) fn compare(&self, scope: Scope, pve_major: u32) -> Comparison {
         let wanted: BTreeSet<String> = scope.privileges(pve_major).into_iter().map(str::to_owned).collect();
         let root = self.0.get("/").cloned().unwrap_or_default();

@@ -1,1 +1,162 @@
+//! What lasts between runs: one SQLite file, and the only home of rusqlite.
+//!
+//! Every function is synchronous and short: one transaction at most, none held across other work, so that cron's
+//! `discover`, a script's `power` and a person's `status` can run at once. There is no clock here: whoever calls says
+//! what time it is. Times are kept as milliseconds since 1970, UTC.
+//!
+//! - `open`, `files`, `damage`, `read_only`: finding, checking, making, and setting aside the file
+//! - `schema`: the tables, and how older files become today's
+//! - `tokens`: API tokens, and the intents that keep one from being lost half-made
+//! - `trust`: how each server's TLS certificate is verified
+//! - `clusters`: which server belongs to which cluster, and names for completion
+//! - `servers`: facts, last states and wishes of configured servers
+//! - `guests`, `listing`: what is known of guests, and how a new listing changes it
+//! - `history`: power changes, service checks, runs
+//! - `cache`: answers of other programs that are slow to ask again
 
+mod cache;
+mod clusters;
+mod damage;
+mod error;
+mod files;
+mod guests;
+mod history;
+mod listing;
+mod open;
+mod read_only;
+mod schema;
+mod servers;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod trust;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+pub(crate) use clusters::Member;
+pub(crate) use error::StateError;
+pub(crate) use guests::KnownGuest;
+pub(crate) use history::{Check, CheckRecord, Event, RAW_KEPT, Run};
+pub(crate) use listing::{Change, Recorded, What};
+pub(crate) use open::find;
+pub(crate) use servers::{KnownState, Wish};
+pub(crate) use tokens::{Intent, StoredToken};
+pub(crate) use trust::StoredTrust;
+
+type Result<T> = std::result::Result<T, StateError>;
+
+/// The open state file. It may be shared between threads; calls wait for each other.
+#[derive(Debug)]
+pub(crate) struct State {
+    conn: Mutex<Connection>,
+    path: PathBuf,
+    notice: Option<Notice>,
+    /// Held as long as the file is open, so that nobody sets the file aside underneath.
+    _folder: Option<File>,
+}
+
+/// Something that happened to the state file and that a person must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Notice {
+    /// What happened: a lowercase fragment.
+    pub(crate) text: String,
+    /// The commands that bring back what was lost.
+    pub(crate) rerun: &'static [&'static str],
+}
+
+impl State {
+    /// Where the file is; symbolic links are resolved.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What opening the file had to do to it, if anything.
+    pub(crate) fn notice(&self) -> Option<&Notice> {
+        self.notice.as_ref()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        // A panic inside a transaction rolls it back, so that the connection stays usable.
+        self.conn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads, from one snapshot if `read` asks more than once.
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let conn = self.lock();
+        let snapshot = Transaction::new_unchecked(&conn, TransactionBehavior::Deferred);
+        snapshot.and_then(|tx| read(&tx)).map_err(|source| self.failed(source))
+    }
+
+    /// Writes in one transaction. A power cut may lose the last such writes, never half of one.
+    fn write<T>(&self, write: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let conn = self.lock();
+        transact(&conn, write).map_err(|source| self.failed(source))
+    }
+
+    /// The same, and it is on the disk when this returns: in the file itself too, so that a copy of the file without
+    /// its journal has it.
+    fn write_durably<T>(&self, write: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let conn = self.lock();
+        let result = schema::durable(&conn, true).and_then(|()| transact(&conn, write));
+        let _ = conn.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
+        schema::durable(&conn, false).and(result).map_err(|source| self.failed(source))
+    }
+
+    /// Whether every row makes sense.
+    fn read_everything(&self) -> Result<()> {
+        self.read(schema::read_values)?;
+        let ever = Timestamp::MIN;
+        self.tokens().and(self.all_intents())?;
+        self.trusts().and(self.all_facts())?;
+        self.states().and(self.wishes())?;
+        self.members().and(self.all_guests())?;
+        self.events(ever).and(self.checks(ever))?;
+        self.runs(ever).and(self.names())?;
+        Ok(())
+    }
+
+    fn failed(&self, source: rusqlite::Error) -> StateError {
+        let error = StateError::of(&self.path, source);
+        if let StateError::Damaged { .. } = error {
+            damage::suspect(&self.path);
+        }
+        error
+    }
+}
+
+/// BEGIN IMMEDIATE: whoever writes waits for its turn first, so that what it read stays true until it commits.
+fn transact<T>(conn: &Connection, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+    let value = work(&tx)?;
+    tx.commit()?;
+    Ok(value)
+}
+
+/// Whether something learned at `at` is younger than `age` now. A stamp from the future is of a clock that was
+/// wrong, and never fresh.
+pub(crate) fn is_fresh(at: Timestamp, now: Timestamp, age: SignedDuration) -> bool {
+    at <= now && now.duration_since(at) < age
+}
+
+/// Two runs at once may store in another order than they looked. What was seen this much before the stored is a
+/// late answer and must not overwrite; an even later stamp is of a clock that was wrong, and does not count.
+const OUT_OF_ORDER_MILLIS: i64 = 120_000;
+
+fn is_superseded(at: i64, stored: Option<i64>) -> bool {
+    stored.is_some_and(|stored| stored > at && stored - at <= OUT_OF_ORDER_MILLIS)
+}
+
+/// A stored time. One outside of what jiff can say (damage) reads as 1970, so that it counts as old.
+fn time(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Facts and trust as JSON. Their types have nothing that JSON cannot say.
+fn to_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
+use crate::model::id::Secret;
 use crate::transport::Error;
 use crate::transport::script::{Framed, Outputs, ScriptOutput, overdue};
 
@@ -18,6 +19,28 @@ const PEER: &str = "this machine";
 /// shell is killed then).
 pub(crate) async fn run_script(script: &str, deadline: Duration) -> Result<ScriptOutput, Error> {
     run(&mut Command::new("sh"), script, deadline).await
+}
+
+/// What a command of the configuration prints: a secret, so it is kept nowhere else.
+///
+/// Errors: `Local` if it does not start or fails, `Timeout` at the deadline.
+pub(crate) async fn secret(command: &[String], deadline: Duration) -> Result<Secret, Error> {
+    let failed = |detail: String| Error::Local { peer: PEER.to_owned(), detail };
+    let Some((program, arguments)) = command.split_first() else { return Err(failed("an empty command".to_owned())) };
+    let mut process = Command::new(program);
+    process.args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
+    let output = tokio::time::timeout(deadline, process.output()).await.map_err(|_| overdue(PEER, deadline))?;
+    let output = output.map_err(|error| failed(format!("token_command `{program}` does not start: {error}")))?;
+    if !output.status.success() {
+        return Err(failed(format!("token_command `{program}` failed ({})", output.status)));
+    }
+    String::from_utf8(output.stdout).map(Secret::new).map_err(|_| failed("token_command printed no text".to_owned()))
+}
+
+/// This machine's own name.
+pub(crate) fn hostname() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 async fn run(command: &mut Command, script: &str, deadline: Duration) -> Result<ScriptOutput, Error> {

@@ -8,6 +8,8 @@ pub(crate) mod ssh;
 
 use std::time::Duration;
 
+use crate::model::inventory::FailureKind;
+
 /// Why a connection could not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConnectFailure {
@@ -73,6 +75,9 @@ pub(crate) enum Error {
     /// Credentials were rejected, or a privilege is missing.
     #[error("{peer} refused: {detail}")]
     Denied { peer: String, detail: String },
+    /// Nothing was asked, for there is no API token that could be shown.
+    #[error("{peer}: {detail}")]
+    NoToken { peer: String, detail: String },
     /// The API answered with an error; `reason` is its own text.
     #[error("{peer} answered {status} to {method} {path}: {reason}")]
     Api { peer: String, method: &'static str, path: String, status: u16, reason: String },
@@ -85,4 +90,40 @@ pub(crate) enum Error {
     /// The connection stood, and the answer did not come in time.
     #[error("{peer} did not answer within {} s ({doing})", after.as_secs_f32())]
     Timeout { peer: String, doing: &'static str, after: Duration },
+}
+
+impl Error {
+    /// The class of the failure.
+    pub(crate) fn kind(&self) -> FailureKind {
+        match self {
+            Error::Connect { .. } | Error::Timeout { .. } => FailureKind::Unreachable,
+            Error::UnknownHostKey { .. } | Error::Untrusted { .. } => FailureKind::Identity,
+            Error::Denied { .. } | Error::NoToken { .. } => FailureKind::Denied,
+            Error::Api { .. } | Error::Protocol { .. } | Error::Local { .. } => FailureKind::Failed,
+        }
+    }
+
+    /// What a person can do about it, where the error alone says so.
+    pub(crate) fn advice(&self) -> Option<&'static str> {
+        Some(match self {
+            Error::UnknownHostKey { .. } => "run `ecobox init` to see the key and accept it",
+            Error::Untrusted { .. } => {
+                "if the host was reinstalled, remove its old key with `ssh-keygen -R` and run `ecobox init`; \
+                 for the API's certificate run `ecobox setup-token --check`"
+            }
+            Error::Denied { .. } => "run `ecobox setup-token --check` to see what the token may do",
+            Error::NoToken { .. } => {
+                "run `ecobox setup-token`, or give a token by `token_command` or ECOBOX_TOKEN_<ID> (see config.example.toml)"
+            }
+            Error::Connect { failure: ConnectFailure::Closed, .. } => {
+                "the peer closes before it speaks: for a Proxmox VE host look at ALLOW_FROM in /etc/default/pveproxy"
+            }
+            Error::Connect { failure: ConnectFailure::Resolve, .. } => "check `hostname` in the configuration",
+            Error::Connect { .. }
+            | Error::Api { .. }
+            | Error::Protocol { .. }
+            | Error::Local { .. }
+            | Error::Timeout { .. } => return None,
+        })
+    }
 }

@@ -1,1 +1,25 @@
+//! The REST API of Proxmox VE: the only home of reqwest. It only reads.
+//!
+//! - `calls` are what others use, `client` is how a call is made, `failure` what its failing means.
+//! - `trust` is what a certificate must satisfy, `tls` the handshake.
+//! - `wire` and `answers` read what comes, `lenient` value by value, `repair` where it is no valid JSON.
 
+mod answers;
+mod calls;
+mod client;
+mod failure;
+mod lenient;
+mod repair;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod trust;
+mod wire;
+
+pub(crate) use answers::{ClusterStatus, Member, NodeCertificate, Version};
+pub(crate) use calls::AgentAnswer;
+pub(crate) use client::{Client, Endpoint};
+pub(crate) use tls::presented_over;
+pub(crate) use trust::{Presented, ca_fingerprint, ca_trust, choose_trust};

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use futures::future::BoxFuture;
+use futures::future::LocalBoxFuture;
 use tokio::process::Command;
 
 use crate::transport::Error;
@@ -33,13 +33,13 @@ pub(crate) enum ConfigSource {
 }
 
 /// Where `Route::resolve` gets a host's configuration from. Who keeps answers between runs wraps `ConfigSource`.
-pub(crate) trait Lookup: Sync {
+pub(crate) trait Lookup {
     /// None: there is no configuration, OpenSSH's defaults hold.
-    fn config<'a>(&'a self, host: &'a SshHost) -> BoxFuture<'a, Result<Option<SshConfig>, Error>>;
+    fn config<'a>(&'a self, host: &'a SshHost) -> LocalBoxFuture<'a, Result<Option<SshConfig>, Error>>;
 }
 
 impl Lookup for ConfigSource {
-    fn config<'a>(&'a self, host: &'a SshHost) -> BoxFuture<'a, Result<Option<SshConfig>, Error>> {
+    fn config<'a>(&'a self, host: &'a SshHost) -> LocalBoxFuture<'a, Result<Option<SshConfig>, Error>> {
         Box::pin(async move {
             if stamp(self).is_none() {
                 return Ok(None);

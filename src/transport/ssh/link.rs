@@ -113,7 +113,11 @@ async fn stream(hop: &Hop, before: Option<&Link>) -> Result<(Box<dyn Duplex>, Op
             let (proxy, said) = started.map_err(failed)?;
             Ok((Box::new(proxy), Some(said)))
         }
-        (_, None) => Ok((Box::new(Tcp(dial(&hop.host, hop.port, TCP_LIMIT).await?)), None)),
+        (_, None) => match dial(&hop.host, hop.port, TCP_LIMIT).await {
+            Ok(stream) => Ok((Box::new(Tcp(stream)), None)),
+            Err(Error::Connect { failure, source, .. }) => Err(Error::Connect { peer: hop.peer(), failure, source }),
+            Err(error) => Err(error),
+        },
         (_, Some(before)) => Ok((Box::new(direct(&before.handle, &before.host_key, &hop.host, hop.port).await?), None)),
     }
 }
@@ -326,5 +330,5 @@ async fn unreached(hop: &Hop, failure: ConnectFailure, leash: &Leash, said: Opti
     };
     let complaint = complaint.map(|text| format!("its ProxyCommand says: {text}"));
     let text = complaint.or_else(|| leash.excerpt().map(|text| format!("it says: {text}")));
-    Error::Connect { peer: peer(&hop.host, hop.port), failure, source: text.map(io::Error::other) }
+    Error::Connect { peer: hop.peer(), failure, source: text.map(io::Error::other) }
 }

@@ -3,6 +3,7 @@
 //! `config` asks OpenSSH for its configuration, `route` makes hops of it, `link` connects one hop (`stream` carries it,
 //! `known_hosts` and `remember` know its key, `keys` and `auth` log in), `session` uses the last one.
 
+mod aliases;
 mod auth;
 mod config;
 mod keys;
@@ -17,6 +18,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use aliases::aliases;
 pub(crate) use config::{ConfigSource, Lookup, SshConfig, ask, parse, stamp};
 pub(crate) use keys::Keys;
 pub(crate) use route::Route;
@@ -41,7 +43,7 @@ pub(crate) struct SshHost {
 }
 
 /// Questions that only a person can answer. Without a terminal every answer is no.
-pub(crate) trait Ask: Sync {
+pub(crate) trait Ask {
     /// Whether a host key that nothing is known about is right.
     fn accept_host_key(&self, peer: &str, algorithm: &str, fingerprint: &str) -> bool;
     /// The passphrase of a key file.

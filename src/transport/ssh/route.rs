@@ -84,6 +84,14 @@ impl Route {
         &self.hops
     }
 
+    /// The host itself, where it is reached by TCP from here; `None` where the way leads through others.
+    pub(crate) fn direct(&self) -> Option<&Hop> {
+        match self.hops.as_slice() {
+            [hop] if hop.via == Via::Tcp => Some(hop),
+            _ => None,
+        }
+    }
+
     /// The same way with less patience.
     #[cfg(test)]
     pub(crate) fn limited(mut self, limit: Duration) -> Route {

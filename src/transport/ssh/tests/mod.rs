@@ -77,7 +77,10 @@ impl Ask for Answers {
 pub(super) struct Configured(pub(super) Vec<(String, SshConfig)>);
 
 impl Lookup for Configured {
-    fn config<'a>(&'a self, host: &'a SshHost) -> futures::future::BoxFuture<'a, Result<Option<SshConfig>, Error>> {
+    fn config<'a>(
+        &'a self,
+        host: &'a SshHost,
+    ) -> futures::future::LocalBoxFuture<'a, Result<Option<SshConfig>, Error>> {
         let found = self.0.iter().find(|(name, _)| *name == host.host || name == "*");
         Box::pin(async move { Ok(found.map(|(_, config)| config.clone())) })
     }

@@ -1,0 +1,225 @@
+//! `ecobox discover`: reads the guests of every host or cluster and says what changed.
+
+use clap_complete::engine::ArgValueCompleter;
+use serde::Serialize;
+
+use crate::commands::{Context, Outcome, complete, hosts_named, warn};
+use crate::error::{Exit, Failure};
+use crate::fleet::Fleet;
+use crate::fleet::discover::{Asked, Discovery, Found};
+use crate::model::id::{NodeName, ServerId, VmId};
+use crate::model::inventory::Failed;
+use crate::model::power::PowerState;
+use crate::model::server::Address;
+use crate::render::value::{Value, rfc3339};
+use crate::render::{Column, Report};
+use crate::state::{Change, What};
+
+/// Read the guests of every Proxmox VE host or cluster
+///
+/// One request for a whole cluster, then each running guest's addresses from its guest agent or container. Shows what
+/// is new, changed, moved or gone since the last time; what could not be seen because a node was off is kept.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DiscoverArgs {
+    /// Only the clusters of these hosts
+    #[arg(value_name = "HOST", add = ArgValueCompleter::new(complete::target))]
+    hosts: Vec<String>,
+    /// Do nothing within `vm_discovery_interval` of the last time: for cron
+    #[arg(long)]
+    if_stale: bool,
+    /// Show all guests, not only those that changed
+    #[arg(short, long)]
+    all: bool,
+}
+
+/// What was found.
+#[derive(Debug, Serialize)]
+pub(crate) struct DiscoverReport {
+    /// All guests, whether or not anything changed.
+    guests: Vec<Row>,
+    failures: Vec<Failed>,
+    /// Clusters that were fresh enough not to be asked.
+    fresh_clusters: usize,
+    #[serde(skip)]
+    shown: Vec<Row>,
+    #[serde(skip)]
+    note: String,
+}
+
+/// One guest.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Row {
+    id: ServerId,
+    name: String,
+    kind: &'static str,
+    vmid: VmId,
+    parent: ServerId,
+    node: NodeName,
+    state: PowerState,
+    hostname: Option<String>,
+    addresses: Vec<Address>,
+    /// Why no addresses could be had in this run.
+    addresses_unknown: Option<String>,
+    tags: Vec<String>,
+    pool: Option<String>,
+    lock: Option<String>,
+    ha_state: Option<String>,
+    source: &'static str,
+    last_seen: String,
+    /// What is new since the last time.
+    changes: Vec<What>,
+}
+
+/// Discovers, keeps, and reports.
+///
+/// # Errors
+/// No such host; an unusable state file.
+pub(crate) async fn run(ctx: &Context, args: &DiscoverArgs) -> anyhow::Result<Outcome<DiscoverReport>> {
+    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
+    let wanted = hosts_named(&ctx.config, &args.hosts)?;
+    if fleet.groups().is_empty() {
+        return Err(Failure::new(Exit::NoTarget, "no configured server is known to be a Proxmox VE host")
+            .hint("run `ecobox init` to look at them, then `ecobox setup-token`")
+            .into());
+    }
+    let discovery = {
+        let _progress = ctx.ui.progress("reading guests".to_owned());
+        fleet.discover(&wanted, args.if_stale).await?
+    };
+    fleet.close().await;
+    for notice in fleet.notices.take() {
+        ctx.ui.status(&notice);
+    }
+    warn(&ctx.ui, &discovery.failures);
+    let exit = Exit::of_many(discovery.answered, discovery.failures.iter().map(|failed| failed.kind.into()));
+    Ok(Outcome { report: report(discovery, args.all), exit })
+}
+
+fn report(discovery: Discovery, all: bool) -> DiscoverReport {
+    let note = note(&discovery);
+    let guests: Vec<Row> = discovery.guests.into_iter().map(Row::from).collect();
+    let shown = guests.iter().filter(|row| all || !row.changes.is_empty()).cloned().collect();
+    DiscoverReport { guests, failures: discovery.failures, fresh_clusters: discovery.fresh, shown, note }
+}
+
+fn note(discovery: &Discovery) -> String {
+    let gone = |found: &&Found| found.guest.gone_at.is_some();
+    let count = |what: fn(&What) -> bool| {
+        discovery.guests.iter().filter(|found| found.changes.iter().any(|change| what(&change.what))).count()
+    };
+    let told = |change: &Change| matches!(change.what, What::New | What::Returned | What::Moved { .. } | What::Gone);
+    let only_otherwise = |found: &&Found| !found.changes.is_empty() && !found.changes.iter().any(told);
+    let others = discovery.guests.iter().filter(only_otherwise).count();
+    let mut parts = vec![format!("{} guests", discovery.guests.iter().filter(|found| !gone(found)).count())];
+    for (number, word) in [
+        (count(|what| matches!(what, What::New | What::Returned)), "new"),
+        (count(|what| matches!(what, What::Moved { .. })), "moved"),
+        (count(|what| matches!(what, What::Gone)), "gone"),
+        (others, "changed otherwise"),
+    ] {
+        if number > 0 {
+            parts.push(format!("{number} {word}"));
+        }
+    }
+    if discovery.fresh > 0 && discovery.answered == 0 && discovery.failures.is_empty() {
+        return "nothing to do: the last discovery is younger than vm_discovery_interval".to_owned();
+    }
+    parts.join(", ")
+}
+
+impl From<Found> for Row {
+    fn from(found: Found) -> Row {
+        let Found { id, parent, guest, asked, changes } = found;
+        let (addresses, addresses_unknown) = match asked {
+            Asked::Found(addresses) => (addresses, None),
+            Asked::Silent(why) => (guest.addresses, Some(why)),
+            Asked::NotAsked => (guest.addresses, None),
+        };
+        Row {
+            id,
+            name: guest.name.unwrap_or_else(|| format!("{}-{}", guest.kind.short(), guest.vmid)),
+            kind: guest.kind.as_str(),
+            vmid: guest.vmid,
+            parent,
+            node: guest.node,
+            state: guest.state,
+            hostname: addresses.first().map(|address| address.ip.to_string()),
+            addresses,
+            addresses_unknown,
+            tags: guest.tags,
+            pool: guest.pool,
+            lock: guest.lock,
+            ha_state: guest.ha_state,
+            source: "api",
+            last_seen: rfc3339(guest.last_seen),
+            changes: changes.into_iter().map(|Change { what, .. }| what).collect(),
+        }
+    }
+}
+
+/// `new`, `moved pve1 -> pve2`
+fn words(what: &What) -> String {
+    match what {
+        What::New => "new".to_owned(),
+        What::Gone => "gone".to_owned(),
+        What::Returned => "returned".to_owned(),
+        What::Replaced { from } => format!("replaced a {}", from.as_str()),
+        What::Moved { from, to } => format!("moved {from} -> {to}"),
+        What::Renamed { from, to } => format!("renamed {from} -> {to}"),
+        What::Power { from, to } => format!("{from} -> {to}"),
+        What::Edited { fields } => format!("{} changed", fields.join(", ")),
+    }
+}
+
+const COLUMNS: &[Column] = &[
+    Column::new("NAME", 0).cut_to(16),
+    Column::new("CHANGE", 1).cut_to(16),
+    Column::new("STATE", 0),
+    // The id says it too.
+    Column::new("KIND", 9),
+    Column::new("NODE", 4),
+    Column::new("ADDRESS", 2),
+    Column::new("ID", 3),
+    Column::new("TAGS", 8).cut_to(8),
+    Column::wide("POOL"),
+    Column::wide("LOCK"),
+    Column::wide("HA"),
+    Column::wide("ADDRESSES"),
+    Column::wide("REASON"),
+];
+
+impl Report for DiscoverReport {
+    const SCHEMA: &'static str = "ecobox.discover/1";
+    type Item = Row;
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn items(&self) -> &[Row] {
+        &self.shown
+    }
+
+    fn cells(&self, row: &Row) -> Vec<Value> {
+        let list = |items: Vec<String>| Value::maybe(Some(items.join(", ").as_str()));
+        vec![
+            Value::text(row.name.as_str()),
+            list(row.changes.iter().map(words).collect()),
+            Value::State(row.state),
+            Value::text(row.kind),
+            Value::text(row.node.as_str()),
+            Value::maybe(row.hostname.as_deref()),
+            Value::text(row.id.as_str()),
+            list(row.tags.clone()),
+            Value::maybe(row.pool.as_deref()),
+            Value::maybe(row.lock.as_deref()),
+            Value::maybe(row.ha_state.as_deref()),
+            list(row.addresses.iter().map(|address| address.ip.to_string()).collect()),
+            Value::maybe(row.addresses_unknown.as_deref()),
+        ]
+    }
+
+    fn notes(&self) -> Vec<String> {
+        vec![self.note.clone()]
+    }
+}

@@ -1,0 +1,77 @@
+//! One file per command: Args, `run(ctx, args) -> Outcome<Report>`, and the columns of the report. A command does not
+//! print, exit, retry or sleep, and imports no other command.
+
+pub(crate) mod complete;
+#[cfg(feature = "demo")]
+pub(crate) mod demo;
+pub(crate) mod discover;
+pub(crate) mod generate;
+pub(crate) mod init;
+pub(crate) mod setup_token;
+pub(crate) mod status;
+
+use crate::config::Config;
+use crate::error::Exit;
+use crate::fleet::Limits;
+use crate::model::id::ServerId;
+use crate::model::inventory::Failed;
+use crate::model::select::{Candidate, SelectError, select};
+use crate::model::server::ServerKind;
+use crate::state::State;
+use crate::ui::Ui;
+
+/// What every command is given.
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    pub(crate) state: State,
+    pub(crate) ui: Ui,
+    pub(crate) limits: Limits,
+}
+
+/// What a command hands back: the report, and how the process ends when it has been printed.
+#[derive(Debug)]
+pub(crate) struct Outcome<R> {
+    pub(crate) report: R,
+    pub(crate) exit: Exit,
+}
+
+/// Says who failed and why, then once what can be done about it.
+pub(crate) fn warn(ui: &Ui, failures: &[Failed]) {
+    for failed in failures {
+        ui.warning(&failed.message);
+    }
+    let mut said: Vec<&str> = Vec::new();
+    for advice in failures.iter().filter_map(|failed| failed.advice) {
+        if !said.contains(&advice) {
+            ui.hint(advice);
+            said.push(advice);
+        }
+    }
+}
+
+/// The configured hosts that words on the command line name: their ids or names.
+///
+/// # Errors
+/// No such host, with the near ones.
+pub(crate) fn hosts_named(config: &Config, words: &[String]) -> Result<Vec<ServerId>, SelectError> {
+    let hosts: Vec<_> = config.servers.iter().filter(|server| server.guest_ref().is_none()).collect();
+    if words.is_empty() {
+        return Ok(Vec::new());
+    }
+    let candidates: Vec<_> = hosts
+        .iter()
+        .map(|server| Candidate {
+            id: &server.id,
+            kind: ServerKind::Linux,
+            name: &server.name,
+            vmid: None,
+            parent: server.parent_server_id.as_ref(),
+            node: None,
+            pool: None,
+            tags: &server.tags,
+            hostname: &server.hostname,
+        })
+        .collect();
+    let chosen = select(words, &candidates)?;
+    Ok(chosen.into_iter().map(|i| hosts[i].id.clone()).collect())
+}

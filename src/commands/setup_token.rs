@@ -1,0 +1,403 @@
+//! `ecobox setup-token`: makes this machine's own API token on each cluster over SSH, and learns whom to trust.
+
+use std::collections::HashSet;
+
+use clap_complete::engine::ArgValueCompleter;
+use serde::Serialize;
+
+use crate::commands::{Context, Outcome, complete, hosts_named};
+use crate::config::{Access, ServerConfig};
+use crate::error::{Exit, Failure};
+use crate::fleet::Fleet;
+use crate::fleet::onboard::answer;
+use crate::fleet::onboard::script::{Action, Removal, Request, plan};
+use crate::fleet::onboard::{next_generation, token_id, token_name};
+use crate::fleet::setup::{Did, SetUp, SetUpError, Wanted};
+use crate::model::facts::Product;
+use crate::model::id::ServerId;
+use crate::model::scope::Scope;
+use crate::render::value::Value;
+use crate::render::{Column, Report};
+use crate::transport;
+
+/// Make an API token for this machine on each Proxmox VE host or cluster
+///
+/// Over SSH, in one script: a user `ecobox@pve` without a password, a role with just the privileges of the scope, a
+/// token of this machine's own, and their ACLs. Then the API's certificate is learned through SSH, and the token is
+/// verified. One token serves a whole cluster. A token that is there and does is kept.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SetupTokenArgs {
+    /// Only these hosts
+    #[arg(value_name = "HOST", add = ArgValueCompleter::new(complete::target))]
+    hosts: Vec<String>,
+    /// What the token may do [default: that of the stored token, else operator]
+    #[arg(long, value_enum, value_name = "SCOPE")]
+    scope: Option<ScopeArg>,
+    /// Show the commands and run none
+    #[arg(long, group = "what")]
+    print: bool,
+    /// Make a new token, and remove the old one when the new one works
+    #[arg(long, group = "what")]
+    rotate: bool,
+    /// Remove the token, and user and role if nobody else uses them
+    #[arg(long, group = "what")]
+    revoke: bool,
+    /// Say what the stored token may do; change nothing
+    #[arg(long, group = "what")]
+    check: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ScopeArg {
+    /// Read state and load
+    Monitor,
+    /// The same, and start, stop and suspend guests
+    Operator,
+    /// All that the login user may do (`--privsep 0`)
+    Full,
+}
+
+impl From<ScopeArg> for Scope {
+    fn from(scope: ScopeArg) -> Scope {
+        match scope {
+            ScopeArg::Monitor => Scope::Monitor,
+            ScopeArg::Operator => Scope::Operator,
+            ScopeArg::Full => Scope::Full,
+        }
+    }
+}
+
+/// What became of every host.
+#[derive(Debug, Serialize)]
+pub(crate) struct SetupTokenReport {
+    servers: Vec<Row>,
+}
+
+/// The result of a server that was looked at with all the others, and that none of this concerns.
+const NO_PVE: &str = "no Proxmox VE";
+
+/// One host.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Row {
+    id: Option<ServerId>,
+    node: Option<String>,
+    /// `created`, `kept`, `replaced`, `revoked`, `checked`, `none`, `no Proxmox VE`, `failed`; with `--print` `printed`.
+    result: &'static str,
+    token: Option<String>,
+    scope: Option<&'static str>,
+    /// How the API's certificate is verified.
+    trust: Option<&'static str>,
+    /// Privileges that the scope needs and the token lacks.
+    missing: Vec<String>,
+    /// Privileges that the token holds beyond its scope.
+    excess: Vec<String>,
+    /// Tokens that may still stand on the host; the next run removes them.
+    left: Vec<String>,
+    error: Option<String>,
+    /// What would be run, with `--print`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    commands: Vec<String>,
+}
+
+/// Sets up, checks, revokes or prints, and reports.
+///
+/// # Errors
+/// No such host; no host that could be one of Proxmox VE; an unusable state file.
+pub(crate) async fn run(ctx: &Context, args: &SetupTokenArgs) -> anyhow::Result<Outcome<SetupTokenReport>> {
+    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
+    let named = hosts_named(&ctx.config, &args.hosts)?;
+    let servers = candidates(&fleet, &named, args.check);
+    if servers.is_empty() {
+        return Err(Failure::new(Exit::NoTarget, "no configured server can be a Proxmox VE host reached over SSH")
+            .hint("run `ecobox init --host root@pve1.lan`")
+            .into());
+    }
+    let scope = args.scope.map(Scope::from);
+    let (rows, ends): (Vec<Row>, Vec<End>) = if args.print {
+        print(&fleet, &servers, scope).await?
+    } else if args.check {
+        check(&fleet, &servers).await
+    } else {
+        let wanted = match (args.rotate, args.revoke) {
+            (true, _) => Wanted::Rotated(scope),
+            (_, true) => Wanted::Revoked,
+            _ => Wanted::Token(scope),
+        };
+        let confirmed = ctx.ui.confirmed_by_command();
+        let _progress = ctx.ui.progress(format!("setting up {} hosts", servers.len()));
+        let results = fleet.set_up(&servers, wanted, &confirmed).await;
+        results.into_iter().map(|result| outcome(result, !named.is_empty())).unzip()
+    };
+    fleet.close().await;
+    for notice in fleet.notices.take() {
+        ctx.ui.status(&notice);
+    }
+    warn(ctx, &rows, &ends);
+    if rows.iter().all(|row| row.result == NO_PVE) {
+        return Err(Failure::new(Exit::NoTarget, "none of the servers is a Proxmox VE host").into());
+    }
+    let failed: Vec<Exit> = ends.into_iter().map(|end| end.exit).filter(|exit| *exit != Exit::Done).collect();
+    let exit = Exit::of_many(rows.len() - failed.len(), failed);
+    Ok(Outcome { report: SetupTokenReport { servers: rows }, exit })
+}
+
+/// How it ended for one host, besides its row.
+struct End {
+    exit: Exit,
+    hint: Option<String>,
+}
+
+impl From<Exit> for End {
+    fn from(exit: Exit) -> End {
+        End { exit, hint: None }
+    }
+}
+
+fn warn(ctx: &Context, rows: &[Row], ends: &[End]) {
+    let mut hints: Vec<&str> = ends.iter().filter_map(|end| end.hint.as_deref()).collect();
+    for row in rows {
+        let id = row.id.as_ref().map_or("", ServerId::as_str);
+        if let Some(error) = &row.error {
+            ctx.ui.warning(error);
+        }
+        if !row.excess.is_empty() {
+            ctx.ui.warning(&format!("{id}: the token may do more than its scope: {}", row.excess.join(", ")));
+        }
+        if !row.left.is_empty() {
+            ctx.ui.warning(&format!("{id}: may still be on the host: {}", row.left.join(", ")));
+            hints.push("run `ecobox setup-token` again to remove them");
+        }
+    }
+    let mut said = HashSet::new();
+    for hint in hints.into_iter().filter(|hint| said.insert(*hint)) {
+        ctx.ui.hint(hint);
+    }
+}
+
+/// The hosts that are meant: those named, else all that are Proxmox VE hosts or were never visited.
+fn candidates<'a>(fleet: &Fleet<'a>, named: &[ServerId], api_too: bool) -> Vec<&'a ServerConfig> {
+    let visited_as_other = |server: &ServerConfig| {
+        let known = fleet.known.borrow();
+        known.facts.get(&server.id).is_some_and(|facts| !matches!(facts.product, Product::Pve(_) | Product::Unknown))
+    };
+    fleet
+        .hosts()
+        .filter(|server| match named.is_empty() {
+            false => named.contains(&server.id),
+            true => (api_too || server.access != Access::Api) && (fleet.is_pve(server) || !visited_as_other(server)),
+        })
+        .collect()
+}
+
+/// The commands as they would be typed on each host.
+async fn print(
+    fleet: &Fleet<'_>,
+    servers: &[&ServerConfig],
+    scope: Option<Scope>,
+) -> anyhow::Result<(Vec<Row>, Vec<End>)> {
+    let mut rows = Vec::new();
+    let hostname = transport::local::hostname().unwrap_or_else(|| "ecobox".to_owned());
+    let suffix = fleet.state.machine_suffix(|| transport::script::random_hex()[..6].to_owned())?;
+    let mut clusters = HashSet::new();
+    for server in servers {
+        let cluster = fleet.cluster_of(&server.id);
+        let stored = fleet.state.token(&cluster)?;
+        let scope = scope.or(stored.as_ref().map(|stored| stored.scope)).unwrap_or(Scope::Operator);
+        if !clusters.insert(cluster) {
+            // What is done on one node holds for all.
+            rows.push(Row { id: Some(server.id.clone()), result: "same cluster", ..Row::default() });
+            continue;
+        }
+        let ssh_user = fleet.login_user(server).await?;
+        let intents = fleet.state.all_intents()?;
+        let taken = fleet.state.tokens()?.into_iter().map(|stored| stored.token.id);
+        let taken: Vec<_> = taken.chain(intents.iter().map(|intent| intent.token.clone())).collect();
+        let token = token_id(scope, &ssh_user, &token_name(&hostname, &suffix, next_generation(&taken, &suffix)))?;
+        let ours = intents.into_iter().filter(|intent| intent.server == server.id);
+        let left = ours.map(|intent| Removal { token: intent.token, scope: None });
+        let old = stored.map(|stored| Removal { token: stored.token.id, scope: Some(stored.scope) });
+        let remove = left.chain(old).collect();
+        let today = fleet.now().strftime("%Y-%m-%d");
+        let action = Action::Create { token: token.clone(), comment: format!("ecobox on {hostname}, {today}") };
+        let major = fleet.known.borrow().facts.get(&server.id).and_then(|facts| facts.pve()?.major());
+        let commands = plan(&Request { action, scope, remove, ssh_user }, major)?.commands;
+        rows.push(Row {
+            id: Some(server.id.clone()),
+            result: "printed",
+            token: Some(token.to_string()),
+            scope: Some(scope.as_str()),
+            commands,
+            ..Row::default()
+        });
+    }
+    let ends = rows.iter().map(|_| Exit::Done.into()).collect();
+    Ok((rows, ends))
+}
+
+/// What each host's token may do, and how its API is trusted.
+async fn check(fleet: &Fleet<'_>, servers: &[&ServerConfig]) -> (Vec<Row>, Vec<End>) {
+    let asked = servers.iter().map(|server| async {
+        let stored = fleet.state.token(&fleet.cluster_of(&server.id)).ok().flatten();
+        let scope = stored.as_ref().map_or(Scope::Operator, |stored| stored.scope);
+        let token = fleet.token(server).await.map(|token| token.id.to_string());
+        let compared = match token {
+            Ok(_) => fleet.compare(server, scope).await,
+            Err(_) => Err(transport::Error::Denied {
+                peer: server.id.to_string(),
+                detail: "no API token is known for it".to_owned(),
+            }),
+        };
+        let mut row = Row {
+            id: Some(server.id.clone()),
+            node: fleet.node_of(&server.id).map(|node| node.to_string()),
+            result: "checked",
+            token: token.ok(),
+            scope: Some(scope.as_str()),
+            trust: fleet.trust(server).ok().map(|trust| trust.as_str()),
+            ..Row::default()
+        };
+        let end = match compared {
+            Ok(comparison) => {
+                (row.missing, row.excess) = (comparison.missing, comparison.excess);
+                if row.missing.is_empty() {
+                    Exit::Done.into()
+                } else {
+                    row.error = Some(format!("{}: the token lacks {}", server.id, row.missing.join(", ")));
+                    End { exit: Exit::Denied, hint: Some("run `ecobox setup-token` to mend it".to_owned()) }
+                }
+            }
+            Err(error) => {
+                row.result = "failed";
+                row.error = Some(error.to_string());
+                let hint = match &error {
+                    transport::Error::Denied { .. } => Some("run `ecobox setup-token` to make one".to_owned()),
+                    other => other.advice().map(str::to_owned),
+                };
+                End { exit: error.kind().into(), hint }
+            }
+        };
+        (row, end)
+    });
+    futures::future::join_all(asked).await.into_iter().unzip()
+}
+
+/// A host's row, and how it ended there.
+fn outcome(mut result: SetUp, named: bool) -> (Row, End) {
+    // A plain server among all the others is no failure; one that was named is.
+    let other = matches!(result.error, Some(SetUpError::Host { failure: answer::Failure::NotPve, .. })) && !named;
+    if other {
+        (result.error, result.scope) = (None, None);
+    }
+    let end = result.error.as_ref().map_or(Exit::Done.into(), end_of);
+    let (missing, excess) = result.comparison.map(|c| (c.missing, c.excess)).unwrap_or_default();
+    let id = result.server;
+    let row = Row {
+        id: Some(id.clone()),
+        node: result.learned.node.map(|node| node.to_string()),
+        result: match (result.did, &result.error) {
+            (_, Some(_)) => "failed",
+            (Did::Nothing, None) if other => NO_PVE,
+            (Did::Nothing, None) => "none",
+            (Did::Kept, None) => "kept",
+            (Did::Created, None) => "created",
+            (Did::Replaced, None) => "replaced",
+            (Did::Revoked, None) => "revoked",
+        },
+        token: result.token.map(|token| token.to_string()),
+        scope: result.scope.map(Scope::as_str),
+        trust: result.trust,
+        missing,
+        excess,
+        left: result.left.iter().map(ToString::to_string).collect(),
+        error: result.error.map(|error| explain(id.as_str(), &error)),
+        commands: Vec::new(),
+    };
+    (row, end)
+}
+
+/// The error in words, beginning with the server.
+fn explain(id: &str, error: &SetUpError) -> String {
+    match error {
+        SetUpError::Transport(error) if !error.to_string().starts_with(id) => format!("{id}: {error}"),
+        _ => error.to_string(),
+    }
+}
+
+/// The exit status that an error asks for, and the way out.
+fn end_of(error: &SetUpError) -> End {
+    use answer::Failure as Host;
+    let (exit, hint) = match error {
+        // Of a login that is refused, no token can tell more.
+        SetUpError::Transport(error @ transport::Error::Denied { .. }) => (error.kind().into(), None),
+        SetUpError::Transport(error) => (error.kind().into(), error.advice().map(str::to_owned)),
+        SetUpError::State(_) => (Exit::Config, None),
+        SetUpError::Host { failure, .. } => match failure {
+            Host::NoRights { hint, .. } => (Exit::Denied, Some(hint.clone())),
+            Host::NoSuchUser { userid } => {
+                (Exit::Denied, Some(format!("use `--scope operator`, or add {userid} in Proxmox VE")))
+            }
+            Host::NotPve => (Exit::NoTarget, None),
+            Host::PmxcfsDown => (Exit::Failed, Some("look at `systemctl status pve-cluster` there".to_owned())),
+            Host::NoQuorum => (Exit::Failed, Some("look at `pvecm status` there".to_owned())),
+            Host::Busy => (Exit::Failed, Some("run `ecobox setup-token` again".to_owned())),
+            Host::TokenExists(_) | Host::Other { .. } | Host::CutOff => (Exit::Failed, None),
+        },
+        SetUpError::Missing { .. } => (Exit::Denied, None),
+        SetUpError::Other { .. } => (Exit::Failed, None),
+    };
+    End { exit, hint }
+}
+
+const COLUMNS: &[Column] = &[
+    Column::new("SERVER", 0).cut_to(16),
+    Column::new("NODE", 5),
+    Column::new("RESULT", 0),
+    Column::new("TOKEN", 1).cut_to(16),
+    Column::new("SCOPE", 2),
+    Column::new("TLS", 4),
+    Column::new("MISSING", 3).cut_to(12),
+    Column::wide("EXCESS"),
+    Column::wide("ERROR"),
+];
+
+impl Report for SetupTokenReport {
+    const SCHEMA: &'static str = "ecobox.setup-token/1";
+    type Item = Row;
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn items(&self) -> &[Row] {
+        &self.servers
+    }
+
+    fn cells(&self, row: &Row) -> Vec<Value> {
+        let list = |words: &[String]| Value::maybe(Some(words.join(", ").as_str()));
+        vec![
+            Value::maybe(row.id.as_ref().map(ServerId::as_str)),
+            Value::maybe(row.node.as_deref()),
+            Value::text(row.result),
+            Value::maybe(row.token.as_deref()),
+            Value::maybe(row.scope),
+            Value::maybe(row.trust),
+            list(&row.missing),
+            list(&row.excess),
+            Value::maybe(row.error.as_deref()),
+        ]
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let printed = self.servers.iter().filter(|row| !row.commands.is_empty());
+        let mut notes: Vec<String> = printed
+            .flat_map(|row| {
+                let title = format!("# on {}", row.id.as_ref().map_or("", ServerId::as_str));
+                std::iter::once(title).chain(row.commands.iter().cloned())
+            })
+            .collect();
+        if self.servers.iter().any(|row| matches!(row.result, "created" | "replaced")) {
+            notes.push("next: `ecobox discover`".to_owned());
+        }
+        notes
+    }
+}

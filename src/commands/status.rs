@@ -1,0 +1,270 @@
+//! `ecobox status`: every server, hosts with their guests under them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use clap_complete::engine::ArgValueCompleter;
+use jiff::Timestamp;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use crate::commands::{Context, Outcome, complete, warn};
+use crate::error::Exit;
+use crate::fleet::Fleet;
+use crate::model::id::ServerId;
+use crate::model::inventory::{Failed, Inventory, Server, ServiceCheck};
+use crate::model::power::PowerState;
+use crate::model::select::{self, Candidate};
+use crate::render::value::{Value, rfc3339};
+use crate::render::{Column, Report};
+
+/// Show the state of every host, guest and plain server
+///
+/// Guests come from the Proxmox VE API, one request for a whole cluster. Services are asked by a TCP connection, a
+/// guest's only while it runs. A host that does not answer is listed with the reason, and the exit status is 8.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusArgs {
+    /// Only these: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `!` excludes
+    #[arg(value_name = "TARGET", add = ArgValueCompleter::new(complete::target))]
+    targets: Vec<String>,
+    /// Ask no one: show what the last run saw
+    #[arg(long)]
+    cached: bool,
+}
+
+/// The states of all servers that were asked for.
+#[derive(Debug, Serialize)]
+pub(crate) struct StatusReport {
+    #[serde(serialize_with = "stamp")]
+    generated_at: Timestamp,
+    servers: Vec<Row>,
+    /// Whom we could not ask, and why.
+    failures: Vec<Failed>,
+}
+
+/// One server.
+#[derive(Debug)]
+pub(crate) struct Row(Server);
+
+/// Observes the fleet, selects, and reports.
+///
+/// # Errors
+/// No such target; an unusable state file.
+pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outcome<StatusReport>> {
+    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
+    let inventory = if args.cached {
+        fleet.remembered()?
+    } else {
+        let _progress = ctx.ui.progress(format!("asking {} hosts", fleet.hosts().count()));
+        let inventory = fleet.inventory().await?;
+        fleet.close().await;
+        inventory
+    };
+    for notice in fleet.notices.take() {
+        ctx.ui.status(&notice);
+    }
+    let inventory = selected(inventory, &args.targets)?;
+    warn(&ctx.ui, &inventory.failures);
+    let answered = inventory.servers.iter().filter(|server| has_answered(server, &inventory.failures)).count();
+    let exit = Exit::of_many(answered, inventory.failures.iter().map(|failed| failed.kind.into()));
+    let servers = inventory.servers.into_iter().map(Row).collect();
+    let report = StatusReport { generated_at: fleet.now(), servers, failures: inventory.failures };
+    Ok(Outcome { report, exit })
+}
+
+/// Whether something true can be said of the server: it did not fail, and is not in a state that alarms or unknown
+/// because its host failed.
+fn has_answered(server: &Server, failures: &[Failed]) -> bool {
+    let failed = failures.iter().any(|failed| failed.server == server.id);
+    !failed && !server.is_alarming() && (server.vmid.is_none() || server.seen.state != PowerState::Unknown)
+}
+
+/// What the words on the command line name, with the failures that concern it.
+fn selected(mut inventory: Inventory, words: &[String]) -> anyhow::Result<Inventory> {
+    if words.is_empty() {
+        return Ok(inventory);
+    }
+    let candidates: Vec<Candidate<'_>> = inventory.servers.iter().map(candidate).collect();
+    let chosen = select::select(words, &candidates)?;
+    let mut keep = vec![false; inventory.servers.len()];
+    for i in chosen {
+        keep[i] = true;
+    }
+    let parents: HashMap<_, _> = inventory.servers.iter().map(|s| (s.id.clone(), s.parent.clone())).collect();
+    let mut keep = keep.into_iter();
+    inventory.servers.retain(|_| keep.next() == Some(true));
+    // Who is shown without its host stands on its own.
+    let mut depths: HashMap<ServerId, usize> = HashMap::new();
+    for server in &mut inventory.servers {
+        server.depth = server.parent.as_ref().and_then(|parent| depths.get(parent)).map_or(0, |depth| depth + 1);
+        depths.insert(server.id.clone(), server.depth);
+    }
+    // A guest's own failure is its host's.
+    let concerned: Vec<_> = inventory
+        .servers
+        .iter()
+        .flat_map(|server| [Some(server.id.clone()), parents.get(&server.id).cloned().flatten()])
+        .flatten()
+        .collect();
+    inventory.failures.retain(|failed| concerned.contains(&failed.server));
+    Ok(inventory)
+}
+
+fn candidate(server: &Server) -> Candidate<'_> {
+    Candidate {
+        id: &server.id,
+        kind: server.kind,
+        name: &server.name,
+        vmid: server.vmid,
+        parent: server.parent.as_ref(),
+        node: server.node.as_ref(),
+        pool: server.pool.as_deref(),
+        tags: &server.tags,
+        hostname: server.hostname.as_deref().unwrap_or_default(),
+    }
+}
+
+const COLUMNS: &[Column] = &[
+    Column::new("NAME", 0).cut_to(16),
+    Column::new("STATE", 0),
+    Column::new("KIND", 4),
+    // A guest stands under its host.
+    Column::new("NODE", 9),
+    Column::new("ADDRESS", 2),
+    Column::new("CPU", 3),
+    Column::new("MEMORY", 5),
+    Column::new("UPTIME", 6),
+    Column::new("SERVICES", 1).cut_to(12),
+    Column::new("SEEN", 7),
+    Column::new("BY", 8),
+    Column::wide("ID"),
+    Column::wide("LAST SEEN"),
+    Column::wide("TAGS"),
+    Column::wide("POOL"),
+    Column::wide("LOCK"),
+    Column::wide("HA"),
+    Column::wide("ADDRESSES"),
+    Column::wide("REASON"),
+];
+
+impl Report for StatusReport {
+    const SCHEMA: &'static str = "ecobox.status/1";
+    type Item = Row;
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn items(&self) -> &[Row] {
+        &self.servers
+    }
+
+    fn cells(&self, row: &Row) -> Vec<Value> {
+        let server = &row.0;
+        let seen = &server.seen;
+        let list = |words: &[String]| Value::maybe(Some(words.join(",").as_str()));
+        let addresses: Vec<String> = server.addresses.iter().map(|address| address.ip.to_string()).collect();
+        vec![
+            Value::Name { depth: server.depth, text: server.name.clone() },
+            Value::State(seen.state),
+            Value::text(server.kind.as_str()),
+            Value::maybe(server.node.as_ref().map(|node| node.as_str())),
+            Value::maybe(server.hostname.as_deref()),
+            Value::of(seen.usage.cpu_percent, Value::Percent),
+            match (seen.usage.memory_bytes, seen.usage.memory_max_bytes) {
+                (Some(used), Some(of)) => Value::Share { used, of },
+                _ => Value::Unknown,
+            },
+            Value::of(seen.usage.uptime_seconds, Value::Seconds),
+            Value::maybe(Some(services(&seen.checks).as_str())),
+            Value::of(seen.at, Value::Time),
+            Value::text(seen.source.as_str()),
+            Value::text(server.id.as_str()),
+            Value::of(seen.last_seen, Value::Time),
+            list(&server.tags),
+            Value::maybe(server.pool.as_deref()),
+            Value::maybe(server.lock.as_deref()),
+            Value::maybe(server.ha_state.as_deref()),
+            list(&addresses),
+            Value::maybe(seen.reason.as_deref().or(seen.raw_status.as_deref())),
+        ]
+    }
+
+    fn notes(&self) -> Vec<String> {
+        if self.servers.is_empty() {
+            return vec!["no servers are configured; run `ecobox init --host user@host`".to_owned()];
+        }
+        unknown(&self.servers)
+    }
+}
+
+/// Why the state of guests is unknown, once for each reason: `unknown, as its node pve3 is not online: dns, web`
+fn unknown(rows: &[Row]) -> Vec<String> {
+    const NAMED: usize = 3;
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for Row(server) in rows.iter().filter(|row| row.0.vmid.is_some() && row.0.seen.state == PowerState::Unknown) {
+        if let Some(reason) = &server.seen.reason {
+            reasons.entry(reason).or_default().push(&server.name);
+        }
+    }
+    let line = |(reason, names): (&str, Vec<&str>)| {
+        let more = names.len().saturating_sub(NAMED);
+        let named = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("unknown, as {reason}: {named}{more}")
+    };
+    reasons.into_iter().map(line).collect()
+}
+
+/// `smb closed, https 3ms`
+fn services(checks: &[ServiceCheck]) -> String {
+    let one = |check: &ServiceCheck| match (check.open, check.response_seconds) {
+        (Some(true), Some(seconds)) if seconds < 0.001 => format!("{} <1ms", check.name),
+        (Some(true), Some(seconds)) => format!("{} {:.0}ms", check.name, seconds * 1000.0),
+        (Some(true), None) => format!("{} open", check.name),
+        (Some(false), _) => format!("{} closed", check.name),
+        (None, _) => format!("{} -", check.name),
+    };
+    // What is cut on a narrow terminal should not be what is wrong.
+    let (open, other): (Vec<_>, Vec<_>) = checks.iter().partition(|check| check.open == Some(true));
+    other.into_iter().chain(open).map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn stamp<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*at))
+}
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let server = &self.0;
+        let seen = &server.seen;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &server.id)?;
+        map.serialize_entry("name", &server.name)?;
+        map.serialize_entry("kind", server.kind.as_str())?;
+        map.serialize_entry("state", seen.state.as_str())?;
+        map.serialize_entry("raw_status", &seen.raw_status)?;
+        map.serialize_entry("parent", &server.parent)?;
+        map.serialize_entry("node", &server.node)?;
+        map.serialize_entry("vmid", &server.vmid)?;
+        map.serialize_entry("address", &server.hostname)?;
+        map.serialize_entry("addresses", &server.addresses)?;
+        map.serialize_entry("cpu_percent", &seen.usage.cpu_percent)?;
+        map.serialize_entry("cpus", &seen.usage.cpus)?;
+        map.serialize_entry("memory_bytes", &seen.usage.memory_bytes)?;
+        map.serialize_entry("memory_max_bytes", &seen.usage.memory_max_bytes)?;
+        map.serialize_entry("uptime_seconds", &seen.usage.uptime_seconds)?;
+        map.serialize_entry("services", &seen.checks)?;
+        map.serialize_entry("tags", &server.tags)?;
+        map.serialize_entry("pool", &server.pool)?;
+        map.serialize_entry("lock", &server.lock)?;
+        map.serialize_entry("ha_state", &server.ha_state)?;
+        map.serialize_entry("expected", &server.expected)?;
+        map.serialize_entry("origin", server.origin.as_str())?;
+        map.serialize_entry("source", seen.source.as_str())?;
+        map.serialize_entry("observed_at", &seen.at.map(rfc3339))?;
+        map.serialize_entry("age_seconds", &seen.age_seconds)?;
+        map.serialize_entry("last_seen", &seen.last_seen.map(rfc3339))?;
+        map.serialize_entry("reason", &seen.reason)?;
+        map.end()
+    }
+}

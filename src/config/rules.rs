@@ -1,0 +1,212 @@
+//! What the text of a value must look like. An error is a fragment that says what is wrong with it.
+
+use std::net::Ipv6Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::model::id::ServerId;
+use crate::model::server::{Expected, ServiceType};
+use crate::model::text::{did_you_mean, quoted};
+use crate::model::trust::Fingerprint;
+
+/// Longer than any useful interval; sums with a clock's time stay in range.
+pub(super) const LONGEST: u64 = 366 * 24 * 3600;
+
+pub(super) fn server_id(text: &str) -> Result<ServerId, String> {
+    text.parse::<ServerId>().map_err(|error| format!("{} is no server id: {}", quoted(text), error.rule))
+}
+
+/// A text to show: not empty, without control characters.
+pub(super) fn label(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        Err("is empty".to_owned())
+    } else if text.contains(char::is_control) {
+        Err(format!("{} contains control characters", quoted(text)))
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+/// A DNS name, an alias of `ssh_config`, or an address. It becomes an argument of `ssh -G`, so that it must not
+/// begin with `-`.
+pub(super) fn host(text: &str) -> Result<String, String> {
+    let shown = quoted(text);
+    if text.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    if text.contains("://") {
+        return Err(format!("{shown} is a URL; write the host name alone"));
+    }
+    if let Some(inside) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return Err(format!("{shown}: write the address without brackets, {}", quoted(inside)));
+    }
+    if let Some((_, address)) = text.rsplit_once('@') {
+        return Err(format!("{shown}: write the host name alone, {}; a user goes into `ssh_user`", quoted(address)));
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
+    if text.starts_with('-') || text.len() > 253 || !text.chars().all(allowed) {
+        return Err(format!(
+            "{shown} is no host name: letters, digits, `.`, `_`, `:` and `-`, at most 253, no `-` first"
+        ));
+    }
+    if text.contains(':') && text.parse::<Ipv6Addr>().is_err() {
+        return Err(format!("{shown} is no IPv6 address; a port goes into `ssh_port` or `api_port`"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A user name as Linux has them (useradd's rule, capitals and dots allowed).
+pub(super) fn user(text: &str) -> Result<String, String> {
+    let name = text.strip_suffix('$').unwrap_or(text);
+    let first = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let rest = name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    if first && rest && name.len() <= 32 {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "{} is no user name: letters, digits, `.`, `_` and `-`, a letter or `_` first, at most 32",
+            quoted(text)
+        ))
+    }
+}
+
+/// `none`, or hops of the form `[user@]host[:port]` separated by commas, as in OpenSSH's `ProxyJump`.
+pub(super) fn proxy_jump(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("is empty; `none` means no jump host".to_owned());
+    }
+    if text.eq_ignore_ascii_case("none") {
+        return Ok("none".to_owned());
+    }
+    for hop in text.split(',') {
+        let (name, rest) = hop.rsplit_once('@').map_or((None, hop), |(name, rest)| (Some(name), rest));
+        if let Some(name) = name {
+            user(name)?;
+        }
+        let (address, port) = match rest.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+            Some((address, "")) => (address, None),
+            Some((address, tail)) => (address, Some(tail.strip_prefix(':').unwrap_or("?"))),
+            None => match rest.split_once(':') {
+                Some((_, tail)) if tail.contains(':') => (rest, None),
+                Some((address, port)) => (address, Some(port)),
+                None => (rest, None),
+            },
+        };
+        let good_port =
+            |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|p| p > 0);
+        if host(address).is_err() || !port.is_none_or(good_port) {
+            return Err(format!("{} is no jump host: `[user@]host[:port]`, several separated by commas", quoted(hop)));
+        }
+    }
+    Ok(text.to_owned())
+}
+
+/// A MAC address that a network card can have, as `aa:bb:cc:dd:ee:ff`.
+pub(super) fn mac(text: &str) -> Result<String, String> {
+    let shown = quoted(text);
+    let separator = if text.contains('-') { '-' } else { ':' };
+    let octet = |part: &str| {
+        let digits = part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
+        digits.then(|| u8::from_str_radix(part, 16).ok()).flatten()
+    };
+    let bytes: Option<Vec<u8>> = text.split(separator).map(octet).collect();
+    let Some(bytes) = bytes.filter(|bytes| bytes.len() == 6) else {
+        return Err(format!("{shown} is no MAC address: 6 bytes as aa:bb:cc:dd:ee:ff"));
+    };
+    if bytes.iter().all(|byte| *byte == 0) {
+        Err(format!("{shown} is the null address, no network card has it"))
+    } else if bytes.iter().all(|byte| *byte == 0xff) {
+        Err(format!("{shown} is the broadcast address, no network card has it"))
+    } else if bytes[0] & 1 == 1 {
+        Err(format!("{shown} is a multicast address, no network card has it (its first byte is odd)"))
+    } else {
+        let octets: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(octets.join(":"))
+    }
+}
+
+pub(super) fn fingerprint(text: &str) -> Result<Fingerprint, String> {
+    if let Ok(fingerprint) = text.parse() {
+        return Ok(fingerprint);
+    }
+    let digits: Vec<char> = text.trim().chars().filter(|c| *c != ':').collect();
+    let shown = quoted(text);
+    if digits.len() == 40 && digits.iter().all(char::is_ascii_hexdigit) {
+        return Err(format!(
+            "{shown} is a SHA-1 fingerprint; the SHA-256 is needed, which `openssl x509 -noout -fingerprint -sha256` prints"
+        ));
+    }
+    Err(format!("{shown} is no SHA-256 fingerprint: 32 bytes as AA:BB:.."))
+}
+
+pub(super) fn service_type(text: &str) -> Result<ServiceType, String> {
+    let found = ServiceType::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(text));
+    found.ok_or_else(|| unknown("service type", text, &ServiceType::ALL.map(ServiceType::as_str)))
+}
+
+pub(super) fn expected(text: &str) -> Result<Expected, String> {
+    match text {
+        "on" => Ok(Expected::On),
+        "asleep" => Ok(Expected::Asleep),
+        "any" => Ok(Expected::Any),
+        _ => Err(unknown("state to expect", text, &["on", "asleep", "any"])),
+    }
+}
+
+pub(super) fn log_level(text: &str) -> Result<String, String> {
+    const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+    let lower = text.to_ascii_lowercase();
+    if LEVELS.contains(&lower.as_str()) { Ok(lower) } else { Err(unknown("log level", text, &LEVELS)) }
+}
+
+/// The complaint about a word that is not one of a fixed list.
+pub(super) fn unknown(what: &str, text: &str, known: &[&str]) -> String {
+    let hint = did_you_mean(text, known.iter().copied());
+    format!("{} is no {what}{}", quoted(text), hint.unwrap_or_else(|| format!("; there are {}", known.join(", "))))
+}
+
+/// A tag, by PVE's own rule (`pve-tag` in pve-common).
+pub(super) fn tag(text: &str) -> Result<String, String> {
+    let first = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    if first && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-+.".contains(c)) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{} is no tag: letters, digits, `_`, `-`, `+` and `.`, a letter, digit or `_` first", quoted(text)))
+    }
+}
+
+/// `90`, `5m`, `1h 30m`, `2d`; a day has 24 hours.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let bad = || format!("{} is no duration: seconds, or a text like `90s`, `5m`, `1h 30m`", quoted(text));
+    let trimmed = text.trim();
+    let duration = if !trimmed.is_empty() && trimmed.bytes().all(|b| b.is_ascii_digit()) {
+        Duration::from_secs(trimmed.parse().map_err(|_| bad())?)
+    } else {
+        let span: jiff::Span = trimmed.parse().map_err(|_| bad())?;
+        let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| bad())?;
+        Duration::try_from(signed).map_err(|_| bad())?
+    };
+    if duration.as_secs() > LONGEST { Err(format!("{} is longer than 366 days", quoted(text))) } else { Ok(duration) }
+}
+
+/// A path: `~/` is the home folder, what is relative starts at the configuration file's folder.
+pub(super) fn path(text: &str, folder: &Path, home: Option<&Path>) -> Result<PathBuf, String> {
+    if text.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    if text.contains(char::is_control) {
+        return Err(format!("{} contains control characters", quoted(text)));
+    }
+    if let Some(rest) = text.strip_prefix("~/") {
+        return home.map(|home| home.join(rest)).ok_or_else(|| format!("{}: HOME is not set", quoted(text)));
+    }
+    if text.starts_with('~') {
+        return Err(format!("{}: only `~/` is expanded", quoted(text)));
+    }
+    Ok(folder.join(text))
+}
+
+/// An argument of a command: anything but NUL, which no argument can contain.
+pub(super) fn argument(text: &str) -> Result<String, String> {
+    if text.contains('\0') { Err("contains a NUL character".to_owned()) } else { Ok(text.to_owned()) }
+}

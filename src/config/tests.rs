@@ -1,0 +1,304 @@
+use super::*;
+
+#[test]
+fn the_example_of_ecobox_server_loads_as_it_stands() {
+    let text = r#"[dashboard]
+vm_discovery_interval = 300  # seconds
+
+[[servers]]
+id = "proxmox-host"
+name = "Proxmox Host"
+hostname = "proxmox.example.com"
+mac_address = "aa:bb:cc:dd:ee:ff"
+ssh_user = "root"
+ssh_port = 22
+ssh_key_path = "/path/to/ssh/key"
+
+[[servers.services]]
+name = "Proxmox Web UI"
+port = 8006
+type = "https"
+"#;
+    let config = Config::parse(text, Path::new("/etc/x/config.toml")).unwrap();
+    assert_eq!(config.settings, Settings::default());
+    assert!(config.ignored.is_empty());
+    let [server] = config.servers.as_slice() else { panic!("{config:?}") };
+    assert_eq!((server.id.as_str(), server.name.as_str()), ("proxmox-host", "Proxmox Host"));
+    assert_eq!((server.hostname.as_str(), server.access), ("proxmox.example.com", Access::Ssh));
+    assert_eq!(server.ssh_key_path.as_deref(), Some(Path::new("/path/to/ssh/key")));
+    assert_eq!((server.ssh_port, server.api_port()), (Some(22), 8006));
+    assert_eq!(server.services[0].port, 8006);
+}
+
+/// The fixtures of one folder: name and bytes, sorted.
+fn fixtures(folder: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/configs").join(folder);
+    let mut files: Vec<(String, Vec<u8>)> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+/// What `read` and `parse` make of bytes, as `load` does with a file's.
+fn parse_bytes(bytes: &[u8], path: &Path) -> Result<Config, ConfigError> {
+    let text = decode(bytes.to_vec(), path)?;
+    Config::parse_at_home(&text, path, Some(Path::new("/home/me")))
+}
+
+/// The value of a comment such as `# servers: a b` at the beginning of a fixture.
+fn note<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let lines = text.trim_start_matches('\u{feff}').lines().take_while(|line| line.starts_with('#'));
+    lines.filter_map(|line| line.strip_prefix("# ")?.strip_prefix(name)?.strip_prefix(':')).map(str::trim).next()
+}
+
+#[test]
+fn good_configurations_load() {
+    let files = fixtures("valid");
+    assert!(files.len() >= 25, "{}", files.len());
+    for (name, bytes) in files {
+        let config = parse_bytes(&bytes, Path::new("config.toml")).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let text = String::from_utf8(bytes).unwrap();
+        let ids: Vec<&str> = config.servers.iter().map(|server| server.id.as_str()).collect();
+        assert_eq!(Some(ids.join(" ").as_str()), note(&text, "servers"), "{name}");
+        let ignored: Vec<String> = config.ignored.iter().map(|key| key.replace(' ', "_")).collect();
+        assert_eq!(ignored.join(" "), note(&text, "ignored").unwrap_or_default(), "{name}");
+    }
+}
+
+#[test]
+fn bad_configurations_are_explained() {
+    let files = fixtures("invalid");
+    assert!(files.len() >= 80, "{}", files.len());
+    let mut wrong = Vec::new();
+    for (name, bytes) in files {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let expected = note(&text, "expect").unwrap_or_else(|| panic!("{name} begins with no `# expect: `"));
+        let error = parse_bytes(&bytes, Path::new(&name)).expect_err(&name);
+        let shown = error.to_string();
+        let first = shown.lines().next().unwrap().strip_prefix(&format!("{name}:")).unwrap();
+        if first != expected {
+            wrong.push(format!("{name}\t{first}"));
+        }
+        assert_eq!(shown.lines().count(), 4, "{shown}");
+        assert!(!shown.contains("c0ffee"), "{shown}");
+        assert!(!shown.replace('\n', "").contains(crate::model::text::is_unsafe), "{shown:?}");
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+fn parse(text: &str) -> Config {
+    Config::parse_at_home(text, Path::new("/etc/eco/config.toml"), Some(Path::new("/home/me"))).unwrap()
+}
+
+fn only_server(keys: &str) -> ServerConfig {
+    parse(&format!("[[servers]]\nid = \"a\"\nhostname = \"a.lan\"\n{keys}")).servers.remove(0)
+}
+
+#[test]
+fn what_is_not_said_has_a_default() {
+    let server = only_server("");
+    let want = ServerConfig {
+        id: "a".parse().unwrap(),
+        name: "a".to_owned(),
+        hostname: "a.lan".to_owned(),
+        access: Access::Ssh,
+        mac: None,
+        ssh_user: None,
+        ssh_port: None,
+        ssh_key_path: None,
+        proxy_jump: None,
+        parent_server_id: None,
+        services: Vec::new(),
+        api_port: None,
+        verify_tls: true,
+        ca_file: None,
+        fingerprint: None,
+        token_command: None,
+        tags: Vec::new(),
+        expected: None,
+    };
+    assert_eq!(server, want);
+    assert_eq!(server.api_port(), 8006);
+    assert_eq!(parse("").settings, Settings::default());
+    let here = parse("[[servers]]\nid = \"here\"\nlocal = true\n").servers.remove(0);
+    assert_eq!((here.access, here.hostname.as_str()), (Access::Local, "localhost"));
+}
+
+#[test]
+fn intervals_are_seconds_or_a_text() {
+    for (value, want) in [
+        ("300", 300),
+        ("0", 30),
+        ("0x10", 16),
+        ("'90'", 90),
+        ("'90s'", 90),
+        ("'5m'", 300),
+        ("'1h 30m'", 5400),
+        ("'1h30m'", 5400),
+        ("'2d'", 172_800),
+        ("'1w'", 604_800),
+        ("' 5m '", 300),
+        ("31622400", 31_622_400),
+    ] {
+        let settings = parse(&format!("[dashboard]\nupdate_interval = {value}\n")).settings;
+        assert_eq!(settings.update_interval, Duration::from_secs(want), "{value}");
+    }
+}
+
+#[test]
+fn paths_start_at_home_or_at_the_file() {
+    for (text, want) in [
+        ("~/.ssh/id", "/home/me/.ssh/id"),
+        ("/abs/id", "/abs/id"),
+        ("keys/id", "/etc/eco/keys/id"),
+        ("../id", "/etc/eco/../id"),
+    ] {
+        let path = Some(Path::new(want));
+        let server = only_server(&format!("ssh_key_path = \"{text}\"\nca_file = \"{text}\"\n"));
+        assert_eq!((server.ssh_key_path.as_deref(), server.ca_file.as_deref()), (path, path));
+        let settings = parse(&format!("[ssh]\nconfig = \"{text}\"\n")).settings;
+        assert_eq!(settings.ssh_config, SshConfigSetting::File(PathBuf::from(want)));
+    }
+    let text = "[ssh]\nconfig = \"~/x\"\n";
+    let homeless = Config::parse_at_home(text, Path::new("c.toml"), None).unwrap_err().to_string();
+    assert!(homeless.starts_with("c.toml:2:10: `config`: `~/x`: HOME is not set"), "{homeless}");
+    assert_eq!(parse("[ssh]\nconfig = false\n").settings.ssh_config, SshConfigSetting::Off);
+    assert_eq!(parse("[ssh]\nconfig = true\n").settings.ssh_config, SshConfigSetting::Default);
+}
+
+#[test]
+fn values_are_brought_into_one_form() {
+    let fingerprint = "ab".repeat(32);
+    let server = only_server(&format!(
+        "mac_address = \"AA-BB-CC-DD-EE-0F\"\nfingerprint = \"{fingerprint}\"\ntoken_command = \"pass show x\"\n\
+        proxy_jump = \"NONE\"\ntags = [\"b\", \"a\", \"b\"]\nexpected = \"asleep\"\n[[servers.services]]\ntype = \"SSH\"\n"
+    ));
+    assert_eq!(server.mac.as_deref(), Some("aa:bb:cc:dd:ee:0f"));
+    assert_eq!(server.fingerprint.map(|digest| digest.hex()), Some(fingerprint));
+    assert_eq!(server.token_command.unwrap(), ["sh", "-c", "pass show x"]);
+    assert_eq!(server.proxy_jump.as_deref(), Some("none"));
+    assert_eq!(server.tags, ["b", "a"]);
+    assert_eq!(server.expected, Some(Expected::Asleep));
+    let service = &server.services[0];
+    assert_eq!((service.name.as_str(), service.port, service.kind.as_str()), ("ssh", 22, "ssh"));
+    assert_eq!(only_server("token_command = [\"a\", \"\"]\n").token_command.unwrap(), ["a", ""]);
+}
+
+#[test]
+fn an_entry_under_a_guests_id_is_about_that_guest() {
+    let host = "[[servers]]\nid = \"pve1\"\nhostname = \"pve1.lan\"\n";
+    for (id, want) in [
+        ("pve1-vm-101", Some(("vm", 101))),
+        ("pve1-ct-201", Some(("ct", 201))),
+        ("pve1-vm-0101", None),
+        ("pve1-vm-99", None),
+        ("pve1-lxc-101", None),
+        ("pve1-vm-101x", None),
+        ("pve2-vm-101", None),
+        ("pve1vm-101", None),
+        ("web", None),
+    ] {
+        let entry = format!("[[servers]]\nid = \"{id}\"\nparent_server_id = \"pve1\"\nhostname = \"x\"\n");
+        let config = parse(&format!("{host}{entry}"));
+        let got = config.server(&id.parse().unwrap()).unwrap().guest_ref();
+        let got = got.as_ref().map(|(_, kind, vmid)| (kind.short(), vmid.get()));
+        assert_eq!(got, want, "{id}");
+    }
+}
+
+#[test]
+fn the_file_is_found_in_one_order() {
+    let find = |flag: Option<&str>, set: &[(&str, &str)]| {
+        let var = |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
+        super::find(flag.map(Path::new), var).to_string_lossy().into_owned()
+    };
+    let all = [("ECOBOX_CONFIG", "/e.toml"), ("XDG_CONFIG_HOME", "/x"), ("HOME", "/h")];
+    assert_eq!(find(Some("f.toml"), &all), "f.toml");
+    assert_eq!(find(None, &all), "/e.toml");
+    assert_eq!(find(None, &all[1..]), "/x/ecobox/config.toml");
+    assert_eq!(find(None, &all[2..]), "/h/.config/ecobox/config.toml");
+    let unusable = [("ECOBOX_CONFIG", ""), ("XDG_CONFIG_HOME", "relative"), ("HOME", "/h")];
+    assert_eq!(find(None, &unusable), "/h/.config/ecobox/config.toml");
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    assert!(matches!(load(&path), Err(ConfigError::NotFound { .. })));
+    assert!(matches!(load(folder.path()), Err(ConfigError::Read { .. })));
+    std::fs::write(&path, "[dashboard]\nx = 1\n").unwrap();
+    let error = load(&path).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("{}:2:1: unknown key `x`", path.display())), "{error}");
+    std::fs::write(&path, vec![b'#'; 4 * 1024 * 1024 + 1]).unwrap();
+    assert!(matches!(load(&path), Err(ConfigError::Read { .. })));
+}
+
+#[test]
+fn the_example_shows_every_key_with_its_default() {
+    let path = Path::new("/etc/eco/config.toml");
+    let as_is = Config::parse(EXAMPLE, path).unwrap();
+    assert_eq!(as_is.settings, Settings::default());
+
+    let commented = |line: &str| {
+        let rest = line.strip_prefix("# ")?;
+        let (key, _) = rest.split_once(" = ")?;
+        key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_').then(|| rest.to_owned())
+    };
+    let lines = EXAMPLE.lines().map(|line| commented(line).unwrap_or_else(|| line.to_owned()));
+    let text: String = lines.map(|line| line + "\n").collect();
+    let whole = Config::parse_at_home(&text, path, Some(Path::new("/home/me"))).unwrap();
+    assert!(whole.ignored.is_empty());
+    let ssh_config = SshConfigSetting::File(PathBuf::from("/home/me/.ssh/config"));
+    let shown = Settings { log_level: Some("warn".to_owned()), ssh_config, ..Settings::default() };
+    assert_eq!(whole.settings, shown);
+
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let keys: std::collections::HashSet<&str> = lines.filter_map(|line| Some(line.split_once(" = ")?.0)).collect();
+    for key in schema::documented() {
+        assert!(keys.contains(key), "{key} is missing in config.example.toml");
+    }
+    let (plain, shown) = (&as_is.servers[0], &whole.servers[0]);
+    assert_eq!((plain.access, plain.verify_tls, plain.api_port()), (shown.access, shown.verify_tls, shown.api_port()));
+}
+
+/// Pieces of which texts are made that are nearly configurations.
+#[rustfmt::skip]
+const PIECES: [&str; 40] = [
+    "[[servers]]\n", "[dashboard]\n", "[ssh]\n", "[[servers.services]]\n", "[servers]\n", "id = \"a\"\n", "id = \"b\"\n",
+    "hostname = \"h\"\n", "hostname = \"é\"\n", "local = true\n", "type = \"proxmox\"\n", "port = 22\n", "port = 0\n",
+    "ssh_port = 70000\n", "parent_server_id = \"a\"\n", "parent_server_id = \"b\"\n", "mac_address = \"1\"\n",
+    "tags = [\"x\"]\n", "tags = [1]\n", "verify_tls = false\n", "ca_file = \"~/x\"\n", "fingerprint = \"ab\"\n",
+    "token_command = [\"a\"]\n", "update_interval = \"5m\"\n", "update_interval = -1\n", "config = false\n", "x = 1\n",
+    "\"\\u202e\" = 1\n", "a.b.c = {}\n", "expected = \"on\"\n", "\u{feff}", "\r\n", "\t", "\"\"\"", "'''\n", "{", "]",
+    "= ", "# é\n", "\0",
+];
+
+fn check_position(text: &str) {
+    let path = Path::new("c.toml");
+    if let Err(error) = Config::parse_at_home(text, path, Some(Path::new("/home/me"))) {
+        let ConfigError::Invalid { line, column, message, .. } = &error else { panic!("{error}") };
+        let lines: Vec<&str> = text.strip_prefix('\u{feff}').unwrap_or(text).split('\n').collect();
+        assert!((1..=lines.len()).contains(line), "{error}");
+        assert!((1..=lines[line - 1].chars().count() + 1).contains(column), "{error}");
+        assert!(!message.is_empty() && !message.contains(crate::model::text::is_unsafe), "{error}");
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(2000))]
+
+    #[test]
+    fn bytes_never_make_it_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+        let _ = parse_bytes(&bytes, Path::new("c.toml")).map_err(|error| error.to_string());
+        check_position(&String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn every_error_has_its_place_in_the_file(pieces in proptest::collection::vec(0..PIECES.len(), 0..14)) {
+        check_position(&pieces.into_iter().map(|index| PIECES[index]).collect::<String>());
+    }
+}

@@ -1,0 +1,158 @@
+//! Exit status, decided in one place; and the hint that says which command to run next.
+
+use serde::Serialize;
+
+use crate::config::ConfigError;
+use crate::model::inventory::FailureKind;
+use crate::model::select::SelectError;
+use crate::state::StateError;
+use crate::transport;
+
+/// How the process ends. README has the same table, and a test compares the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Exit {
+    /// Done; also: already in the wanted state, nothing to do.
+    Done,
+    /// Failed for a reason not listed here.
+    Failed,
+    /// Wrong usage.
+    Usage,
+    /// Configuration or state file unusable.
+    Config,
+    /// Credentials rejected or privilege missing.
+    Denied,
+    /// Target unreachable, nothing was done.
+    Unreachable,
+    /// Identity mismatch: SSH host key, TLS, or another guest under this number.
+    Identity,
+    /// No such target, or ambiguous.
+    NoTarget,
+    /// Partial: some targets answered, others failed; the report is still printed.
+    Partial,
+    /// The remote task ran and failed.
+    TaskFailed,
+    /// Accepted, but not confirmed before the deadline; the outcome may still come.
+    Unconfirmed,
+    /// Refused: a pre-flight check, or no confirmation.
+    Refused,
+    /// Interrupted (SIGINT).
+    Interrupted,
+    /// Terminated (SIGTERM).
+    Terminated,
+}
+
+impl Exit {
+    pub(crate) const ALL: [Exit; 14] = [
+        Exit::Done,
+        Exit::Failed,
+        Exit::Usage,
+        Exit::Config,
+        Exit::Denied,
+        Exit::Unreachable,
+        Exit::Identity,
+        Exit::NoTarget,
+        Exit::Partial,
+        Exit::TaskFailed,
+        Exit::Unconfirmed,
+        Exit::Refused,
+        Exit::Interrupted,
+        Exit::Terminated,
+    ];
+
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Config => 3,
+            Exit::Denied => 4,
+            Exit::Unreachable => 5,
+            Exit::Identity => 6,
+            Exit::NoTarget => 7,
+            Exit::Partial => 8,
+            Exit::TaskFailed => 9,
+            Exit::Unconfirmed => 10,
+            Exit::Refused => 11,
+            Exit::Interrupted => 130,
+            Exit::Terminated => 143,
+        }
+    }
+
+    /// The exit status of a run over several targets: the failures' own where none succeeded and all agree,
+    /// else partial.
+    pub(crate) fn of_many(succeeded: usize, failures: impl IntoIterator<Item = Exit>) -> Exit {
+        let mut failures = failures.into_iter();
+        let Some(first) = failures.next() else { return Exit::Done };
+        if succeeded == 0 && failures.all(|exit| exit == first) { first } else { Exit::Partial }
+    }
+}
+
+/// A command that ends for a reason of its own: what is wrong, the exit status, and what to run next.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Failure {
+        Failure { exit, message: message.into(), hint: None }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Failure {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<FailureKind> for Exit {
+    fn from(kind: FailureKind) -> Exit {
+        match kind {
+            FailureKind::Unreachable => Exit::Unreachable,
+            FailureKind::Identity => Exit::Identity,
+            FailureKind::Denied => Exit::Denied,
+            FailureKind::Failed => Exit::Failed,
+        }
+    }
+}
+
+/// The exit status for `error`, decided by the first typed error in its chain.
+pub(crate) fn classify(error: &anyhow::Error) -> Exit {
+    for cause in error.chain() {
+        if let Some(failure) = cause.downcast_ref::<Failure>() {
+            return failure.exit;
+        }
+        if let Some(error) = cause.downcast_ref::<transport::Error>() {
+            return error.kind().into();
+        }
+        if cause.is::<ConfigError>() || cause.is::<StateError>() {
+            return Exit::Config;
+        }
+        if cause.is::<SelectError>() {
+            return Exit::NoTarget;
+        }
+    }
+    Exit::Failed
+}
+
+/// What to run or look at next, from the type of the first typed error in the chain.
+pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
+    for cause in error.chain() {
+        if let Some(failure) = cause.downcast_ref::<Failure>() {
+            return failure.hint.clone();
+        }
+        if let Some(error) = cause.downcast_ref::<transport::Error>() {
+            return error.advice().map(str::to_owned);
+        }
+        if let Some(ConfigError::NotFound { .. }) = cause.downcast_ref::<ConfigError>() {
+            return Some("run `ecobox init` to make one".to_owned());
+        }
+        if cause.is::<SelectError>() {
+            return Some("run `ecobox status --cached` to see the names".to_owned());
+        }
+    }
+    None
+}

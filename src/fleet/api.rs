@@ -1,0 +1,250 @@
+//! Access to the APIs: whose token, what trust, and one answer from any member of a cluster.
+
+use std::env::VarError;
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+
+use crate::config::{Access, ServerConfig};
+use crate::fleet::Fleet;
+use crate::model::id::{ClusterId, NodeName, ServerId, Token};
+use crate::model::server::Listing;
+use crate::model::trust::{Fingerprint, Trust};
+use crate::transport::pve::{Client, Endpoint};
+use crate::transport::{self, Error};
+
+/// How long a member may be silent before the next one is asked besides.
+const HEDGE: Duration = Duration::from_millis(400);
+
+/// The configured servers that reach one cluster, in the configuration's order.
+#[derive(Debug)]
+pub(crate) struct Group<'a> {
+    pub(crate) cluster: ClusterId,
+    pub(crate) members: Vec<&'a ServerConfig>,
+}
+
+/// A listing, who gave it, and the client that stands connected.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) via: ServerId,
+    pub(crate) listing: Listing,
+    pub(crate) took: Duration,
+    pub(crate) client: Client,
+}
+
+/// What came of asking a cluster.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// From the first member that answered.
+    pub(crate) listed: Option<Listed>,
+    /// Members that failed before, or all of them.
+    pub(crate) failures: Vec<(ServerId, Error)>,
+}
+
+/// The nodes of a cluster with the certificates that they present.
+#[derive(Debug)]
+pub(crate) struct CertifiedNodes {
+    /// The node that answered.
+    pub(crate) own: Option<NodeName>,
+    all: Vec<(NodeName, Fingerprint)>,
+}
+
+impl CertifiedNodes {
+    /// Whether both are of one cluster: no two have a certificate in common by chance.
+    pub(crate) fn overlaps(&self, other: &CertifiedNodes) -> bool {
+        self.all.iter().any(|node| other.all.contains(node))
+    }
+}
+
+impl<'a> Fleet<'a> {
+    /// The clusters that the configuration reaches.
+    pub(crate) fn groups(&self) -> Vec<Group<'a>> {
+        let mut groups: Vec<Group<'a>> = Vec::new();
+        for server in self.hosts().filter(|server| self.is_pve(server)) {
+            let cluster = self.cluster_of(&server.id);
+            match groups.iter_mut().find(|group| group.cluster == cluster) {
+                Some(group) => group.members.push(server),
+                None => groups.push(Group { cluster, members: vec![server] }),
+            }
+        }
+        groups
+    }
+
+    /// Whether a token for this server comes from outside the state file.
+    pub(crate) fn has_given_token(&self, server: &ServerConfig) -> bool {
+        server.token_command.is_some()
+            || std::env::var_os(token_variable(&server.id)).is_some_and(|text| !text.is_empty())
+            || credential_path(&server.id).is_some_and(|path| path.exists())
+    }
+
+    /// The token for a server: `token_command`, the environment, systemd's credentials, then what is stored for its
+    /// cluster.
+    ///
+    /// # Errors
+    /// `NoToken` where there is none, or the one given is unusable; `Local` where it cannot be read.
+    pub(crate) async fn token(&self, server: &ServerConfig) -> Result<Token, Error> {
+        let none = |detail: String| Error::NoToken { peer: server.id.to_string(), detail };
+        let parse = |text: &str, from: &str| text.parse::<Token>().map_err(|_| none(unusable(from)));
+        if let Some(command) = &server.token_command {
+            let text = transport::local::secret(command, self.limits.host).await?;
+            return parse(text.expose(), "token_command");
+        }
+        let local = |detail: String| Error::Local { peer: server.id.to_string(), detail };
+        let variable = token_variable(&server.id);
+        match std::env::var(&variable) {
+            Ok(text) if text.is_empty() => {}
+            Ok(text) => return parse(&text, &variable),
+            Err(VarError::NotUnicode(_)) => return Err(none(unusable(&variable))),
+            Err(VarError::NotPresent) => {}
+        }
+        if let Some(path) = credential_path(&server.id) {
+            match std::fs::read_to_string(&path) {
+                Ok(text) => return parse(&text, &path.display().to_string()),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(local(format!("cannot read {}: {error}", path.display()))),
+            }
+        }
+        let stored = self.state.token(&self.cluster_of(&server.id));
+        match stored.map_err(|error| local(error.to_string()))? {
+            Some(stored) => Ok(stored.token),
+            None => Err(none("no API token is known for it".to_owned())),
+        }
+    }
+
+    /// What the API's certificate must satisfy: the configuration's word, then what was learned, then a public CA.
+    ///
+    /// # Errors
+    /// `Local` where `ca_file` cannot be read.
+    pub(crate) fn trust(&self, server: &ServerConfig) -> Result<Trust, Error> {
+        let unusable = |detail: String| Error::Local { peer: server.id.to_string(), detail };
+        if !server.verify_tls {
+            return Ok(Trust::Insecure);
+        }
+        if let Some(fingerprint) = server.fingerprint {
+            return Ok(Trust::Certificate { fingerprint });
+        }
+        if let Some(path) = &server.ca_file {
+            let pem = std::fs::read_to_string(path)
+                .map_err(|error| unusable(format!("ca_file {}: {error}", path.display())))?;
+            return Ok(Trust::CaFile { pem, node: self.node_of(&server.id) });
+        }
+        let stored = self.state.trust(&server.id).map_err(|error| unusable(error.to_string()))?;
+        Ok(stored.map_or(Trust::PublicCa, |stored| stored.trust))
+    }
+
+    /// A client for the API of one server. Nothing is sent yet.
+    pub(crate) async fn client(&self, server: &ServerConfig) -> Result<Client, Error> {
+        let token = self.token(server).await?;
+        self.client_with(server, token).await
+    }
+
+    /// The same with a token that is not stored yet.
+    pub(crate) async fn client_with(&self, server: &ServerConfig, token: Token) -> Result<Client, Error> {
+        let (host, port) = self.api_address(server).await?;
+        let trust = self.trust(server)?;
+        Client::new(Endpoint { label: server.id.to_string(), host, port, trust, token })
+    }
+
+    /// The certificates of a cluster's nodes, and which of them this server is: the one that presented its own.
+    pub(crate) async fn certified_nodes(&self, server: &ServerConfig) -> Result<CertifiedNodes, Error> {
+        let client = self.client(server).await?;
+        let nodes = client.nodes().await?;
+        let presented = client.presented().map(|presented| presented.leaf);
+        let mine = nodes.iter().find(|node| presented.is_some() && node.fingerprint == presented);
+        let alone = match nodes.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        };
+        let own = mine.or(alone).map(|node| node.name.clone());
+        Ok(CertifiedNodes {
+            own,
+            all: nodes.into_iter().filter_map(|node| Some((node.name, node.fingerprint?))).collect(),
+        })
+    }
+
+    /// Where the API is dialled: this machine itself, the configured host, or the local end of an SSH tunnel where
+    /// the host is only reached through others.
+    pub(super) async fn api_address(&self, server: &ServerConfig) -> Result<(String, u16), Error> {
+        match server.access {
+            Access::Local => Ok(("127.0.0.1".to_owned(), server.api_port())),
+            Access::Api => Ok((server.hostname.clone(), server.api_port())),
+            Access::Ssh => {
+                let route = self.route(server).await?;
+                match route.direct() {
+                    Some(hop) => Ok((hop.host.clone(), server.api_port())),
+                    None => Ok(("127.0.0.1".to_owned(), self.tunnel(server, server.api_port()).await?)),
+                }
+            }
+        }
+    }
+
+    /// One listing of a cluster, from any member that answers: the next one is asked when a member fails, or besides
+    /// when it is silent for a while.
+    pub(crate) async fn listing(&self, group: &Group<'a>) -> Answer {
+        let mut failures = Vec::new();
+        let mut running = FuturesUnordered::new();
+        let mut waiting = group.members.iter().copied();
+        let started = Instant::now();
+        running.extend(waiting.next().map(|server| self.listing_of(server)));
+        loop {
+            tokio::select! {
+                Some((via, result)) = running.next() => match result {
+                    Ok((client, listing)) => {
+                        let listed = Some(Listed { via, listing, took: started.elapsed(), client });
+                        return Answer { listed, failures };
+                    }
+                    Err(error) => {
+                        failures.push((via, error));
+                        running.extend(waiting.next().map(|server| self.listing_of(server)));
+                        if running.is_empty() {
+                            return Answer { listed: None, failures };
+                        }
+                    }
+                },
+                () = tokio::time::sleep(HEDGE), if waiting.len() > 0 => {
+                    running.extend(waiting.next().map(|server| self.listing_of(server)));
+                }
+                else => return Answer { listed: None, failures },
+            }
+        }
+    }
+
+    async fn listing_of(&self, server: &'a ServerConfig) -> (ServerId, Result<(Client, Listing), Error>) {
+        let after = self.limits.left(self.limits.host);
+        let asked = tokio::time::timeout(after, self.try_listing(server)).await;
+        let late = || Error::Timeout { peer: server.id.to_string(), doing: "listing its guests", after };
+        (server.id.clone(), asked.unwrap_or_else(|_| Err(late())))
+    }
+
+    async fn try_listing(&self, server: &'a ServerConfig) -> Result<(Client, Listing), Error> {
+        let client = self.client(server).await?;
+        let (client, listing) = match client.listing().await {
+            Err(error @ Error::Untrusted { .. }) => {
+                let client = self.relearn(server, error).await?;
+                let listing = client.listing().await?;
+                (client, listing)
+            }
+            listing => (client, listing?),
+        };
+        // A token without rights is answered 200 with an empty list: that is no empty fleet.
+        if listing.guests.is_empty() && !client.permissions().await?.allows("VM.Audit") {
+            let detail = "its API token may see no guest (VM.Audit is missing): an empty list proves nothing";
+            return Err(Error::Denied { peer: server.id.to_string(), detail: detail.to_owned() });
+        }
+        Ok((client, listing))
+    }
+}
+
+fn token_variable(server: &ServerId) -> String {
+    format!("ECOBOX_TOKEN_{}", server.env_suffix())
+}
+
+fn credential_path(server: &ServerId) -> Option<std::path::PathBuf> {
+    Some(std::path::Path::new(&std::env::var_os("CREDENTIALS_DIRECTORY")?).join(format!("ecobox-{server}")))
+}
+
+fn unusable(from: &str) -> String {
+    format!("the token that {from} gives is not of the form user@realm!tokenid=secret")
+}

@@ -1,0 +1,361 @@
+//! Puts answers, memory and configuration together into one inventory.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use crate::config::ServerConfig;
+use crate::fleet::Fleet;
+use crate::fleet::api::{Answer, Group, Listed};
+use crate::fleet::observe::{Answers, Seen, failed};
+use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
+use crate::model::inventory::{Failed, FailureKind, Inventory, Observation, Server};
+use crate::model::power::PowerState;
+use crate::model::server::{Address, Expected, Guest, Listing, ServerKey, ServerKind};
+use crate::model::usage::{Source, Usage};
+use crate::state::{KnownGuest, KnownState, StateError};
+use crate::transport::Error;
+
+/// What the state file remembers, by key.
+struct Memory {
+    states: BTreeMap<ServerKey, KnownState>,
+    asleep: Vec<ServerId>,
+}
+
+impl Fleet<'_> {
+    /// The inventory from this run's answers, completed by what earlier runs learned.
+    pub(super) fn assemble(&self, answers: Answers<'_>) -> Result<Inventory, StateError> {
+        let memory = self.memory()?;
+        let at = answers.at;
+        let mut inventory = Inventory::default();
+        for server in self.hosts() {
+            let seen = answers.hosts.get(&server.id).cloned();
+            let in_cluster = answers.clusters.iter().find(|(group, _)| group.has(&server.id));
+            let usage = in_cluster.and_then(|(_, answer)| self.node_usage(server, answer)).unwrap_or_default();
+            inventory.servers.push(self.host(server, seen, usage, at, &memory));
+        }
+        for (group, answer) in answers.clusters {
+            inventory.failures.extend(failures(&answer));
+            self.add_guests(&group, answer, at, &mut inventory)?;
+        }
+        self.overlay(&mut inventory);
+        let expected: Vec<bool> = inventory.failures.iter().map(|failed| is_expected(failed, &inventory)).collect();
+        let mut expected = expected.into_iter();
+        inventory.failures.retain(|_| expected.next() != Some(true));
+        inventory.failures.extend(silent_hosts(&inventory));
+        Ok(inventory)
+    }
+
+    /// The inventory from memory alone: nobody is asked, every answer is as old as it says.
+    pub(crate) fn remembered(&self) -> Result<Inventory, StateError> {
+        let memory = self.memory()?;
+        let mut inventory = Inventory::default();
+        for server in self.hosts() {
+            let known = memory.states.get(&ServerKey::of_server(&server.id));
+            let mut host = self.bare(server);
+            host.seen.state = known.map_or(PowerState::Unknown, |known| known.state);
+            host.seen.at = known.map(|known| known.at);
+            host.seen.age_seconds = known.map(|known| self.age(known.at));
+            host.seen.last_seen = known.and_then(|known| known.last_online_at);
+            inventory.servers.push(host);
+        }
+        for group in self.groups() {
+            for guest in
+                self.state.guests(&group.cluster)?.iter().filter(|guest| !guest.template && guest.gone_at.is_none())
+            {
+                let mut server = self.known_guest(&group, guest);
+                server.seen.state = guest.state;
+                server.seen.at = Some(guest.last_seen);
+                server.seen.age_seconds = Some(self.age(guest.last_seen));
+                inventory.servers.push(server);
+            }
+        }
+        self.overlay(&mut inventory);
+        inventory.sort();
+        Ok(inventory)
+    }
+
+    /// Whole seconds since then.
+    fn age(&self, at: Timestamp) -> u64 {
+        self.now().duration_since(at).as_secs().try_into().unwrap_or(0)
+    }
+
+    fn memory(&self) -> Result<Memory, StateError> {
+        let asleep = self.state.wishes()?.into_iter().filter(|(_, wish)| wish.asleep).map(|(server, _)| server);
+        Ok(Memory { states: self.state.states()?, asleep: asleep.collect() })
+    }
+
+    /// A configured host or plain server of which nothing was seen yet.
+    fn bare(&self, server: &ServerConfig) -> Server {
+        let pve = self.is_pve(server);
+        Server {
+            id: server.id.clone(),
+            name: server.name.clone(),
+            kind: if pve { ServerKind::Pve } else { ServerKind::Linux },
+            parent: server.parent_server_id.clone(),
+            cluster: pve.then(|| self.cluster_of(&server.id)),
+            node: self.node_of(&server.id),
+            vmid: None,
+            hostname: Some(server.hostname.clone()),
+            addresses: Vec::new(),
+            services: server.services.clone(),
+            tags: server.tags.clone(),
+            pool: None,
+            lock: None,
+            ha_state: None,
+            expected: server.expected.unwrap_or(Expected::On),
+            origin: Source::Config,
+            depth: 0,
+            seen: Observation::unknown(Source::Cache),
+        }
+    }
+
+    fn host(&self, server: &ServerConfig, seen: Option<Seen>, usage: Usage, at: Timestamp, memory: &Memory) -> Server {
+        let mut host = self.bare(server);
+        let known = memory.states.get(&ServerKey::of_server(&server.id));
+        let asleep = memory.asleep.contains(&server.id);
+        if asleep && server.expected.is_none() {
+            host.expected = Expected::Any;
+        }
+        host.seen.last_seen = known.and_then(|known| known.last_online_at);
+        let Some(seen) = seen else { return host };
+        // Silence is sleep only where ecobox itself put the host to sleep.
+        let state = if asleep && seen.state == PowerState::Offline { PowerState::Asleep } else { seen.state };
+        if state.is_up() {
+            host.seen.last_seen = Some(at);
+        }
+        host.seen = Observation {
+            state,
+            raw_status: None,
+            source: seen.source,
+            at: Some(at),
+            age_seconds: Some(0),
+            last_seen: host.seen.last_seen,
+            usage: if state.is_up() { usage } else { Usage::default() },
+            checks: seen.checks,
+            reason: seen.reason,
+        };
+        host
+    }
+
+    /// What the listing says of the node that a configured host is.
+    fn node_usage(&self, server: &ServerConfig, answer: &Answer) -> Option<Usage> {
+        let Listed { via, listing, .. } = answer.listed.as_ref()?;
+        let node = self.node_of(&server.id).or_else(|| match listing.nodes.as_slice() {
+            [only] if *via == server.id => Some(only.name.clone()),
+            _ => None,
+        })?;
+        listing.nodes.iter().find(|row| row.name == node).map(|row| row.usage)
+    }
+
+    /// The guests of a cluster: as listed, or as remembered where nobody could list them. What was listed is kept.
+    fn add_guests(
+        &self,
+        group: &Group<'_>,
+        answer: Answer,
+        at: Timestamp,
+        inventory: &mut Inventory,
+    ) -> Result<(), StateError> {
+        let Some(Listed { via, listing, .. }) = answer.listed else {
+            let why = "its cluster did not answer";
+            let known = self.state.guests(&group.cluster)?;
+            let there = known.iter().filter(|guest| !guest.template && guest.gone_at.is_none());
+            inventory.servers.extend(there.map(|guest| self.unseen(group, guest, why)));
+            return Ok(());
+        };
+        let recorded = self.state.record_listing(&group.cluster, &listing, &via, at)?;
+        // Memory is asked for whole only where the listing itself does not say everything.
+        let blank = |guest: &Guest| guest.name.is_none() || guest.state == PowerState::Unknown;
+        let known = if recorded.complete && !listing.guests.iter().any(blank) {
+            Vec::new()
+        } else {
+            self.state.guests(&group.cluster)?
+        };
+        let remembered: HashMap<VmId, &KnownGuest> = known.iter().map(|guest| (guest.vmid, guest)).collect();
+        let mut addresses = self.state.addresses(&group.cluster)?;
+        let parents = self.parents(group);
+        inventory.servers.reserve(listing.guests.len());
+        if !recorded.complete {
+            let listed: HashSet<VmId> = listing.guests.iter().map(|guest| guest.vmid).collect();
+            let there = known.iter().filter(|guest| !guest.template && guest.gone_at.is_none());
+            let lost = there.filter(|guest| !listed.contains(&guest.vmid));
+            let why = "its node is not online";
+            inventory.servers.extend(lost.map(|guest| self.unseen(group, guest, why)));
+        }
+        for guest in listing.guests.into_iter().filter(|guest| !guest.template) {
+            let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id);
+            let memory = remembered.get(&guest.vmid).filter(|memory| memory.kind == guest.kind).copied();
+            let addresses = addresses.remove(&guest.vmid).unwrap_or_default();
+            let online = listing.nodes.iter().any(|node| node.name == guest.node && node.online == Some(true));
+            inventory.servers.push(listed(guest, parent, &group.cluster, addresses, memory, online, at));
+        }
+        Ok(())
+    }
+
+    /// A guest that nobody could tell of in this run: what is shown is as old as its last listing.
+    fn unseen(&self, group: &Group<'_>, guest: &KnownGuest, why: &str) -> Server {
+        let mut server = self.known_guest(group, guest);
+        server.seen.at = Some(guest.last_seen);
+        server.seen.age_seconds = Some(self.age(guest.last_seen));
+        server.seen.reason = Some(why.to_owned());
+        server
+    }
+
+    /// A guest from memory, its state unknown.
+    fn known_guest(&self, group: &Group<'_>, guest: &KnownGuest) -> Server {
+        let parents = self.parents(group);
+        let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id);
+        Server {
+            id: ServerId::of_guest(parent, guest.kind, guest.vmid),
+            name: guest.name.clone().unwrap_or_else(|| format!("{}-{}", guest.kind.short(), guest.vmid)),
+            kind: guest.kind.into(),
+            parent: Some(parent.clone()),
+            cluster: Some(group.cluster.clone()),
+            node: Some(guest.node.clone()),
+            vmid: Some(guest.vmid),
+            hostname: guest.addresses.first().map(|address| address.ip.to_string()),
+            addresses: guest.addresses.clone(),
+            services: Vec::new(),
+            tags: guest.tags.clone(),
+            pool: guest.pool.clone(),
+            lock: guest.lock.clone(),
+            ha_state: guest.ha_state.clone(),
+            expected: Expected::Any,
+            origin: Source::Api,
+            depth: 0,
+            seen: Observation { last_seen: Some(guest.last_seen), ..Observation::unknown(Source::Cache) },
+        }
+    }
+
+    /// Which configured server each node is.
+    pub(super) fn parents(&self, group: &Group<'_>) -> HashMap<NodeName, ServerId> {
+        let members = group.members.iter();
+        members.filter_map(|server| Some((self.node_of(&server.id)?, server.id.clone()))).collect()
+    }
+
+    /// Adds what the configuration says of guests: entries whose id is a guest's.
+    fn overlay(&self, inventory: &mut Inventory) {
+        for entry in &self.config.servers {
+            let Some((parent, _, vmid)) = entry.guest_ref() else { continue };
+            let cluster = self.cluster_of(&parent);
+            let found = inventory
+                .servers
+                .iter_mut()
+                .find(|server| server.vmid == Some(vmid) && server.cluster.as_ref() == Some(&cluster));
+            match found {
+                Some(server) => {
+                    server.services.clone_from(&entry.services);
+                    server.tags.extend(
+                        entry.tags.iter().filter(|tag| !server.tags.contains(tag)).cloned().collect::<Vec<_>>(),
+                    );
+                    server.expected = entry.expected.unwrap_or(server.expected);
+                    if entry.name != entry.id.as_str() {
+                        server.name.clone_from(&entry.name);
+                    }
+                    if !entry.hostname.is_empty() {
+                        server.hostname = Some(entry.hostname.clone());
+                    }
+                }
+                None => {
+                    let mut server = self.bare(entry);
+                    server.vmid = Some(vmid);
+                    server.cluster = Some(cluster);
+                    server.parent = Some(parent);
+                    server.kind = entry.guest_ref().map_or(server.kind, |(_, kind, _)| kind.into());
+                    server.expected = entry.expected.unwrap_or(Expected::Any);
+                    server.seen.reason = Some("no listing has it".to_owned());
+                    inventory.servers.push(server);
+                }
+            }
+        }
+    }
+}
+
+fn listed(
+    guest: Guest,
+    parent: &ServerId,
+    cluster: &ClusterId,
+    addresses: Vec<Address>,
+    memory: Option<&KnownGuest>,
+    node_online: bool,
+    at: Timestamp,
+) -> Server {
+    let Guest { kind, vmid, node, name, state, raw_status, lock, tags, pool, ha_state, usage, .. } = guest;
+    let unknown = state == PowerState::Unknown;
+    let name = name.or_else(|| memory?.name.clone());
+    let reason = match (unknown, node_online) {
+        (true, false) => Some(format!("its node {node} is not online")),
+        (true, true) => Some(format!("its node says `{raw_status}`")),
+        (false, _) => None,
+    };
+    Server {
+        id: ServerId::of_guest(parent, kind, vmid),
+        name: name.unwrap_or_else(|| format!("{}-{vmid}", kind.short())),
+        kind: kind.into(),
+        parent: Some(parent.clone()),
+        cluster: Some(cluster.clone()),
+        node: Some(node),
+        vmid: Some(vmid),
+        hostname: addresses.first().map(|address| address.ip.to_string()),
+        addresses,
+        services: Vec::new(),
+        tags: if unknown { memory.map(|memory| memory.tags.clone()).unwrap_or_default() } else { tags },
+        pool: pool.or_else(|| memory.filter(|_| unknown)?.pool.clone()),
+        lock,
+        ha_state,
+        expected: Expected::Any,
+        origin: Source::Api,
+        depth: 0,
+        seen: Observation {
+            state,
+            raw_status: Some(raw_status).filter(|raw| raw != state.as_str()),
+            source: Source::Api,
+            at: Some(at),
+            age_seconds: Some(0),
+            last_seen: if unknown { memory.map(|memory| memory.last_seen) } else { Some(at) },
+            usage,
+            checks: Vec::new(),
+            reason,
+        },
+    }
+}
+
+/// A cluster that nobody listed fails once for each member that was asked. Where a later member answered, only what
+/// somebody has to mend is said: a member that refused the token, or is not who it should be.
+pub(super) fn failures(answer: &Answer) -> Vec<Failed> {
+    let to_mend = |error: &Error| matches!(error.kind(), FailureKind::Denied | FailureKind::Identity);
+    let said = answer.failures.iter().filter(|(_, error)| answer.listed.is_none() || to_mend(error));
+    said.map(|(server, error)| failed(server, error)).collect()
+}
+
+/// Whether a failure says no more than that a host is off which may be.
+fn is_expected(failed: &Failed, inventory: &Inventory) -> bool {
+    failed.kind == FailureKind::Unreachable
+        && inventory.servers.iter().any(|server| {
+            let off = matches!(server.seen.state, PowerState::Offline | PowerState::Asleep);
+            server.id == failed.server && off && !server.is_alarming()
+        })
+}
+
+/// Hosts that should be on and are not, where nothing else was said of them.
+fn silent_hosts(inventory: &Inventory) -> Vec<Failed> {
+    let said: Vec<_> = inventory.failures.iter().map(|failed| &failed.server).collect();
+    let alarming = inventory.servers.iter().filter(|server| server.is_alarming() && !said.contains(&&server.id));
+    alarming
+        .map(|server| Failed {
+            server: server.id.clone(),
+            kind: FailureKind::Unreachable,
+            message: match &server.seen.reason {
+                Some(reason) => format!("{} is {}: {reason}", server.id, server.seen.state),
+                None => format!("{} is {}, and expected to be on", server.id, server.seen.state),
+            },
+            advice: None,
+        })
+        .collect()
+}
+
+impl Group<'_> {
+    pub(super) fn has(&self, server: &ServerId) -> bool {
+        self.members.iter().any(|member| member.id == *server)
+    }
+}

@@ -1,0 +1,254 @@
+//! Guests of each host or cluster: what is new, changed, moved, gone; and their addresses.
+
+use std::collections::{HashMap, HashSet};
+
+use futures::StreamExt as _;
+use futures::future::join_all;
+use futures::stream::FuturesUnordered;
+use jiff::SignedDuration;
+
+use crate::config::ServerConfig;
+use crate::fleet::Fleet;
+use crate::fleet::api::{Group, Listed};
+use crate::fleet::assemble::failures;
+use crate::model::address::{Network, ranked};
+use crate::model::id::{GuestKind, NodeName, ServerId, VmId};
+use crate::model::inventory::Failed;
+use crate::model::power::PowerState;
+use crate::model::server::{Address, Guest, Listing};
+use crate::state::{Change, KnownGuest, StateError, What, is_fresh};
+use crate::transport::Error;
+use crate::transport::pve::{AgentAnswer, Client};
+
+/// A node works on three requests at a time; more would only keep its other users waiting.
+const AT_ONCE_PER_NODE: usize = 3;
+
+/// What came of asking one guest for its addresses.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Asked {
+    /// It does not run.
+    NotAsked,
+    Found(Vec<Address>),
+    /// Why there are none: what was known before stays.
+    Silent(String),
+}
+
+/// One guest of a discovery.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) id: ServerId,
+    pub(crate) parent: ServerId,
+    pub(crate) guest: KnownGuest,
+    pub(crate) asked: Asked,
+    pub(crate) changes: Vec<Change>,
+}
+
+/// What one discovery found.
+#[derive(Debug, Default)]
+pub(crate) struct Discovery {
+    /// All guests, by host and number; those that went away in this run too.
+    pub(crate) guests: Vec<Found>,
+    pub(crate) failures: Vec<Failed>,
+    /// Clusters that were asked and answered.
+    pub(crate) answered: usize,
+    /// Clusters that were fresh enough not to be asked.
+    pub(crate) fresh: usize,
+}
+
+impl<'a> Fleet<'a> {
+    /// Reads the guests of the clusters that `wanted` hosts belong to (all, if it is empty) and keeps them.
+    ///
+    /// # Errors
+    /// Only the state file's; hosts that fail are in the answer.
+    pub(crate) async fn discover(&self, wanted: &[ServerId], if_stale: bool) -> Result<Discovery, StateError> {
+        self.tell_clusters_apart().await?;
+        let mut groups = self.groups();
+        groups.retain(|group| wanted.is_empty() || wanted.iter().any(|server| group.has(server)));
+        let asked = groups.len();
+        if if_stale {
+            let age = SignedDuration::try_from(self.config.settings.vm_discovery_interval).unwrap_or_default();
+            let mut stale = Vec::new();
+            for group in groups {
+                let at = self.state.discovered_at(&group.cluster)?;
+                if !at.is_some_and(|at| is_fresh(at, self.now(), age)) {
+                    stale.push(group);
+                }
+            }
+            groups = stale;
+        }
+        let mut discovery = Discovery { fresh: asked - groups.len(), ..Discovery::default() };
+        for part in join_all(groups.iter().map(|group| self.discover_cluster(group))).await {
+            let part = part?;
+            discovery.guests.extend(part.guests);
+            discovery.failures.extend(part.failures);
+            discovery.answered += part.answered;
+        }
+        Ok(discovery)
+    }
+
+    async fn discover_cluster(&self, group: &Group<'a>) -> Result<Discovery, StateError> {
+        let answer = self.listing(group).await;
+        let at = self.now();
+        self.state.record_runs(&answer.runs().collect::<Vec<_>>(), at)?;
+        let failures = failures(&answer);
+        let Some(Listed { via, listing, client, .. }) = answer.listed else {
+            return Ok(Discovery { failures, ..Discovery::default() });
+        };
+        if let Some(server) = group.members.iter().find(|member| member.id == via) {
+            self.learn_own_node(group, server, &listing).await?;
+        }
+        let silent = self.silent_agents(group)?;
+        let now = self.state.record_listing(&group.cluster, &listing, &via, at)?.changes;
+        let asked = self.addresses(group, &client, &listing, &silent).await;
+        let found: Vec<_> = asked
+            .iter()
+            .filter_map(|(vmid, asked)| match asked {
+                Asked::Found(addresses) => Some((*vmid, addresses.clone())),
+                _ => None,
+            })
+            .collect();
+        // What `status` saw since the last discovery was not told yet; power changes are told when they are seen.
+        let mut changes = self.state.take_changes(&group.cluster)?;
+        changes.extend(now.into_iter().filter(|change| matches!(change.what, What::Power { .. })));
+        self.state.put_discovered(&group.cluster, at)?;
+        self.state.record_addresses(&group.cluster, &found, at)?;
+        tracing::info!(
+            proxmox_host = via.as_str(),
+            vm_count = listing.guests.iter().filter(|guest| !guest.template).count(),
+            changes = changes.len(),
+            "discovered"
+        );
+        Ok(Discovery { guests: self.found(group, asked, changes)?, failures, answered: 1, fresh: 0 })
+    }
+
+    /// Which node a server is that no visit told: once, from its certificate.
+    async fn learn_own_node(
+        &self,
+        group: &Group<'a>,
+        server: &ServerConfig,
+        listing: &Listing,
+    ) -> Result<(), StateError> {
+        if self.known.borrow().members.contains_key(&server.id) {
+            return Ok(());
+        }
+        // With others about that it may belong to, `tell_clusters_apart` decides.
+        if self.hosts().filter(|server| self.is_pve(server)).count() > 1 {
+            return Ok(());
+        }
+        let node = match listing.nodes.as_slice() {
+            [only] => Some(only.name.clone()),
+            _ => match self.node_of(&server.id) {
+                Some(node) => Some(node),
+                None => self.certified_nodes(server).await.ok().and_then(|nodes| nodes.own),
+            },
+        };
+        self.learn_member(&server.id, &group.cluster, node.as_ref())
+    }
+
+    fn found(
+        &self,
+        group: &Group<'a>,
+        mut asked: HashMap<VmId, Asked>,
+        changes: Vec<Change>,
+    ) -> Result<Vec<Found>, StateError> {
+        let parents = self.parents(group);
+        let mut by_guest: HashMap<VmId, Vec<Change>> = HashMap::new();
+        for change in changes {
+            by_guest.entry(change.vmid).or_default().push(change);
+        }
+        let known = self.state.guests(&group.cluster)?.into_iter();
+        let shown = known.filter(|guest| {
+            let changed = by_guest.contains_key(&guest.vmid);
+            !guest.template && (guest.gone_at.is_none() || changed)
+        });
+        let shown: Vec<_> = shown.collect();
+        let found = shown.into_iter().map(|guest| {
+            // A node that is not configured: always under the same host, whichever answered.
+            let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id).clone();
+            Found {
+                id: ServerId::of_guest(&parent, guest.kind, guest.vmid),
+                parent,
+                asked: asked.remove(&guest.vmid).unwrap_or(Asked::NotAsked),
+                changes: by_guest.remove(&guest.vmid).unwrap_or_default(),
+                guest,
+            }
+        });
+        Ok(found.collect())
+    }
+
+    /// The guests that gave no addresses when they were asked last.
+    fn silent_agents(&self, group: &Group<'a>) -> Result<HashSet<VmId>, StateError> {
+        let Some(asked_at) = self.state.discovered_at(&group.cluster)? else { return Ok(HashSet::new()) };
+        let guests = self.state.guests(&group.cluster)?.into_iter();
+        Ok(guests.filter(|guest| guest.addresses_at.is_none_or(|at| at < asked_at)).map(|guest| guest.vmid).collect())
+    }
+
+    /// Asks each running guest for its addresses, node by node. Those that were silent the last time come last, so
+    /// that they hold no place that another could use.
+    async fn addresses(
+        &self,
+        group: &Group<'a>,
+        client: &Client,
+        listing: &Listing,
+        silent: &HashSet<VmId>,
+    ) -> HashMap<VmId, Asked> {
+        let running = listing.guests.iter().filter(|guest| !guest.template && guest.state == PowerState::Running);
+        let mut nodes: HashMap<&NodeName, Vec<&Guest>> = HashMap::new();
+        for guest in running {
+            nodes.entry(&guest.node).or_default().push(guest);
+        }
+        let networks = self.networks(group);
+        let per_node = nodes.into_values().map(|mut guests| {
+            guests.sort_by_key(|guest| (silent.contains(&guest.vmid), guest.vmid));
+            self.addresses_on_node(client, guests, &networks)
+        });
+        join_all(per_node).await.into_iter().flatten().collect()
+    }
+
+    async fn addresses_on_node(
+        &self,
+        client: &Client,
+        guests: Vec<&Guest>,
+        networks: &[Network],
+    ) -> Vec<(VmId, Asked)> {
+        let mut waiting = guests.into_iter();
+        let ask = |guest| self.addresses_of(client, guest, networks);
+        let mut running: FuturesUnordered<_> = waiting.by_ref().take(AT_ONCE_PER_NODE).map(ask).collect();
+        let mut answers = Vec::new();
+        while let Some(answer) = running.next().await {
+            answers.push(answer);
+            running.extend(waiting.next().map(ask));
+        }
+        answers
+    }
+
+    async fn addresses_of(&self, client: &Client, guest: &Guest, networks: &[Network]) -> (VmId, Asked) {
+        let asked = async {
+            match guest.kind {
+                GuestKind::Lxc => client.container_addresses(&guest.node, guest.vmid).await.map(AgentAnswer::Addresses),
+                GuestKind::Qemu => client.agent_addresses(&guest.node, guest.vmid).await,
+            }
+        };
+        let patience = self.limits.left(self.limits.agent);
+        if patience.is_zero() {
+            return (guest.vmid, Asked::Silent("no time was left to ask".to_owned()));
+        }
+        let answer = match tokio::time::timeout(patience, asked).await {
+            Ok(Ok(AgentAnswer::Addresses(addresses))) => Asked::Found(ranked(addresses, networks)),
+            Ok(Ok(AgentAnswer::NotConfigured)) => Asked::Silent("no guest agent is configured".to_owned()),
+            Ok(Ok(AgentAnswer::NotRunning)) => Asked::Silent("its guest agent does not answer".to_owned()),
+            // PVE 7 and 8 ask for VM.Monitor here, which is more than ecobox wants to hold.
+            Ok(Err(Error::Denied { detail, .. })) => Asked::Silent(detail),
+            Ok(Err(error)) => Asked::Silent(error.to_string()),
+            Err(_) => Asked::Silent(format!("no answer within {:.1} s", patience.as_secs_f32())),
+        };
+        (guest.vmid, answer)
+    }
+
+    /// The networks that the cluster's hosts themselves are in.
+    fn networks(&self, group: &Group<'a>) -> Vec<Network> {
+        let known = self.known.borrow();
+        let facts = group.members.iter().filter_map(|server| known.facts.get(&server.id));
+        facts.flat_map(|facts| &facts.addresses).map(|a| Network { ip: a.ip, prefix: a.prefix }).collect()
+    }
+}

@@ -1,0 +1,46 @@
+//! A look at a Proxmox VE host: its node name, its version and its cluster's CA, in one script that changes nothing.
+
+use crate::fleet::trust::Learned;
+use crate::transport::script::ScriptOutput;
+
+/// The script; POSIX sh.
+pub(crate) const SCRIPT: &str = include_str!("look.sh");
+
+/// Reads what the script printed.
+pub(crate) fn parse(output: &ScriptOutput) -> Learned {
+    let mut learned = Learned::default();
+    let mut pem = String::new();
+    for line in output.stdout.lines() {
+        match line.split_once('\t') {
+            Some(("node", node)) => learned.node = node.parse().ok(),
+            Some(("version", version)) => learned.version = Some(version.to_owned()),
+            Some(_) => {}
+            None => {
+                pem.push_str(line);
+                pem.push('\n');
+            }
+        }
+    }
+    learned.ca_pem = Some(pem).filter(|pem| pem.contains("-----BEGIN CERTIFICATE-----"));
+    if learned.ca_pem.is_none() {
+        learned.problem = output.stderr.lines().last().map(|line| crate::model::text::clean(line).into_owned());
+    }
+    learned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_is_read_with_and_without_the_ca() {
+        let output =
+            |stdout: &str, stderr: &str| ScriptOutput { stdout: stdout.into(), stderr: stderr.into(), status: 0 };
+        let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+        let learned = parse(&output(&format!("node\tpve1\nversion\t9.2.11\n{pem}"), ""));
+        assert_eq!(learned.node.unwrap().as_str(), "pve1");
+        assert_eq!((learned.version.as_deref(), learned.ca_pem.as_deref()), (Some("9.2.11"), Some(pem)));
+        let learned = parse(&output("node\tpve1\n", "sudo: a password is required\n"));
+        assert_eq!((learned.ca_pem, learned.problem.as_deref()), (None, Some("sudo: a password is required")));
+    }
+}

@@ -1,0 +1,169 @@
+//! SSH sessions: one for each host and run, opened when first needed.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures::future::LocalBoxFuture;
+use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
+
+use crate::config::{Access, Config, ServerConfig, SshConfigSetting};
+use crate::fleet::Fleet;
+use crate::model::id::ServerId;
+use crate::transport::script::ScriptOutput;
+use crate::transport::ssh::{self, ConfigSource, HostKeyPolicy, Lookup, Route, Session, SshConfig, SshHost};
+use crate::transport::{self, Error};
+
+/// What all hosts' sessions share.
+pub(crate) struct Shared {
+    source: ConfigSource,
+    /// Changes when a file of ssh_config changes; `None`: there is nothing to ask `ssh -G` about.
+    stamp: OnceCell<Option<String>>,
+    keys: ssh::Keys,
+    home: PathBuf,
+    sessions: RefCell<HashMap<ServerId, Rc<OnceCell<Rc<Session>>>>>,
+    tunnels: RefCell<Vec<JoinHandle<()>>>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: &Config) -> Shared {
+        let source = source(config);
+        let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
+        Shared {
+            source,
+            stamp: OnceCell::new(),
+            keys: ssh::Keys::default(),
+            home,
+            sessions: RefCell::default(),
+            tunnels: RefCell::default(),
+        }
+    }
+}
+
+/// Which ssh_config the configuration wants to be asked.
+pub(crate) fn source(config: &Config) -> ConfigSource {
+    match &config.settings.ssh_config {
+        SshConfigSetting::Off => ConfigSource::Off,
+        SshConfigSetting::Default => ConfigSource::Default,
+        SshConfigSetting::File(path) => ConfigSource::File(path.clone()),
+    }
+}
+
+impl Lookup for Fleet<'_> {
+    fn config<'a>(&'a self, host: &'a SshHost) -> LocalBoxFuture<'a, Result<Option<SshConfig>, Error>> {
+        Box::pin(self.ssh_config(host))
+    }
+}
+
+/// What the configuration says of reaching a server over SSH.
+pub(crate) fn ssh_host(server: &ServerConfig) -> SshHost {
+    SshHost {
+        label: server.id.to_string(),
+        host: server.hostname.clone(),
+        port: server.ssh_port,
+        user: server.ssh_user.clone(),
+        key_path: server.ssh_key_path.clone(),
+        proxy_jump: server.proxy_jump.clone(),
+    }
+}
+
+impl Fleet<'_> {
+    /// The way to a host: the configuration, completed by what `ssh -G` says.
+    pub(crate) async fn route(&self, server: &ServerConfig) -> Result<Route, Error> {
+        self.route_of(&ssh_host(server)).await
+    }
+
+    /// The same for a host that is not configured, such as a jump host.
+    pub(crate) async fn route_of(&self, host: &SshHost) -> Result<Route, Error> {
+        Route::resolve(host, self, &self.ssh.home).await
+    }
+
+    /// What `ssh -G` says of a host, from the state file where ssh_config has not changed since.
+    async fn ssh_config(&self, host: &SshHost) -> Result<Option<SshConfig>, Error> {
+        let stamp = self.ssh.stamp.get_or_init(|| async { ssh::stamp(&self.ssh.source) }).await;
+        let Some(stamp) = stamp else { return Ok(None) };
+        let key = format!("{}\t{:?}\t{:?}", host.host, host.port, host.user);
+        // The answers only save time: a state file that cannot give or take one is no reason to fail.
+        if let Ok(Some(text)) = self.state.ssh_answer(&key, stamp) {
+            return Ok(Some(ssh::parse(&text)));
+        }
+        let text = ssh::ask(&self.ssh.source, host).await?;
+        if let Err(error) = self.state.put_ssh_answer(&key, stamp, &text) {
+            tracing::debug!(%error, "the answer of ssh -G was not kept");
+        }
+        Ok(Some(ssh::parse(&text)))
+    }
+
+    /// The session with a host, opened if this run has none yet, or if the one it had was cut off.
+    pub(crate) async fn session(&self, server: &ServerConfig, policy: HostKeyPolicy) -> Result<Rc<Session>, Error> {
+        let cell = {
+            let mut sessions = self.ssh.sessions.borrow_mut();
+            let cell = sessions.entry(server.id.clone()).or_default();
+            if cell.get().is_some_and(|session| session.is_closed()) {
+                *cell = Rc::default();
+            }
+            cell.clone()
+        };
+        let session = cell
+            .get_or_try_init(|| async {
+                let route = self.route(server).await?;
+                ssh::connect(&route, &self.ssh.keys, policy, self.ask).await.map(Rc::new)
+            })
+            .await?;
+        Ok(session.clone())
+    }
+
+    /// Runs a script on a server: over SSH, or here if it is this machine.
+    pub(crate) async fn run_script(
+        &self,
+        server: &ServerConfig,
+        policy: HostKeyPolicy,
+        script: &str,
+        deadline: Duration,
+    ) -> Result<ScriptOutput, Error> {
+        match server.access {
+            Access::Local => transport::local::run_script(script, deadline).await,
+            Access::Ssh => self.session(server, policy).await?.run_script(script, deadline).await,
+            Access::Api => Err(Error::Denied {
+                peer: server.id.to_string(),
+                detail: "it is configured without SSH (type = \"proxmox\")".to_owned(),
+            }),
+        }
+    }
+
+    /// A port of this machine whose connections end at `port` of the host itself, through its SSH session. It ends
+    /// with the process. Whoever connects still has to pass the host's own checks.
+    pub(crate) async fn tunnel(&self, server: &ServerConfig, port: u16) -> Result<u16, Error> {
+        let session = self.session(server, HostKeyPolicy::Refuse).await?;
+        let unusable = |error: std::io::Error| Error::Protocol {
+            peer: server.id.to_string(),
+            detail: format!("no local end for an SSH tunnel: {error}"),
+        };
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.map_err(unusable)?;
+        let local = listener.local_addr().map_err(unusable)?.port();
+        self.ssh.tunnels.borrow_mut().push(tokio::task::spawn_local(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let session = session.clone();
+                tokio::task::spawn_local(async move {
+                    if let Ok(mut remote) = session.forward("127.0.0.1", port).await {
+                        let _ = tokio::io::copy_bidirectional(&mut stream, &mut remote).await;
+                    }
+                });
+            }
+        }));
+        Ok(local)
+    }
+
+    /// Says goodbye to all hosts at once.
+    pub(crate) async fn close(&self) {
+        for tunnel in self.ssh.tunnels.borrow_mut().drain(..) {
+            tunnel.abort();
+        }
+        let sessions: Vec<_> = self.ssh.sessions.borrow_mut().drain().map(|(_, cell)| cell).collect();
+        let open = sessions.into_iter().filter_map(|cell| Some(Rc::into_inner(cell)?.into_inner()?));
+        futures::future::join_all(open.filter_map(Rc::into_inner).map(Session::close)).await;
+    }
+}

@@ -1,0 +1,159 @@
+//! Which of a guest's addresses one would dial.
+
+use std::net::IpAddr;
+
+use crate::model::server::Address;
+
+/// A network: an address in it, and the bits of its prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Network {
+    pub(crate) ip: IpAddr,
+    pub(crate) prefix: u8,
+}
+
+impl Network {
+    /// Whether `ip` lies in it.
+    pub(crate) fn contains(self, ip: IpAddr) -> bool {
+        match (self.ip, ip) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => same(a.to_bits().into(), b.to_bits().into(), self.prefix, 32),
+            (IpAddr::V6(a), IpAddr::V6(b)) => same(a.to_bits(), b.to_bits(), self.prefix, 128),
+            _ => false,
+        }
+    }
+}
+
+fn same(a: u128, b: u128, prefix: u8, bits: u8) -> bool {
+    match bits.checked_sub(prefix) {
+        Some(rest) if rest < 128 => a >> rest == b >> rest,
+        Some(_) => true,
+        None => a == b,
+    }
+}
+
+/// The addresses worth keeping, the one to dial first: in one of the host's own networks, then private, then others;
+/// IPv4 before IPv6. Loopback, link-local and the like are left out, and so are bridges inside the guest. Sorting
+/// is stable otherwise: the guest's own order counts.
+pub(crate) fn ranked(mut addresses: Vec<Address>, networks: &[Network]) -> Vec<Address> {
+    addresses.retain(|address| is_dialled(address.ip) && !is_inner(&address.interface));
+    addresses.sort_by_key(|address| {
+        let near = networks.iter().any(|network| network.contains(address.ip));
+        (!near, !is_private(address.ip), address.ip.is_ipv6())
+    });
+    let mut seen = std::collections::HashSet::new();
+    addresses.retain(|address| seen.insert(address.ip));
+    addresses
+}
+
+/// Whether an address that a guest names may be dialled at all. The guest's root chooses what it says: nothing that
+/// leads back to this machine, to the link, to a group, or to another family in disguise.
+pub(crate) fn is_dialled(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let first = ip.octets()[0];
+            !(ip.is_loopback()
+                || ip.is_link_local()
+                || ip.is_multicast()
+                || ip.is_unspecified()
+                || first == 0
+                || first >= 240)
+        }
+        IpAddr::V6(ip) => {
+            let segments = ip.segments();
+            let embedded = ip.to_ipv4_mapped().is_some()
+                || segments[0] == 0x2002 // 6to4
+                || (segments[0] == 0x64 && segments[1] == 0xff9b) // NAT64
+                || segments[..6] == [0; 6]; // IPv4-compatible, ::1, ::
+            !(embedded || ip.is_multicast() || ip.is_unicast_link_local() || (segments[0] & 0xffc0) == 0xfec0)
+        }
+    }
+}
+
+/// Interfaces that containers and bridges inside the guest bring along: their networks lead nowhere from outside.
+fn is_inner(interface: &str) -> bool {
+    const PREFIXES: [&str; 12] =
+        ["docker", "br-", "veth", "virbr", "cni", "flannel", "cali", "podman", "lxcbr", "lxdbr", "kube-", "vnet"];
+    interface == "lo" || PREFIXES.iter().any(|prefix| interface.starts_with(prefix))
+}
+
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private(),
+        IpAddr::V6(ip) => ip.is_unique_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(ip: &str, interface: &str) -> Address {
+        Address { ip: ip.parse().unwrap(), prefix: None, interface: interface.to_owned(), mac: None }
+    }
+
+    #[test]
+    fn the_hosts_own_network_comes_first() {
+        let networks = [Network { ip: "192.168.7.2".parse().unwrap(), prefix: 24 }];
+        let given = [
+            ("127.0.0.1", "lo"),
+            ("172.17.0.1", "docker0"),
+            ("172.18.0.1", "br-0a1b2c3d4e5f"),
+            ("fe80::1", "eth0"),
+            ("2001:db8::7", "eth0"),
+            ("203.0.113.9", "eth2"),
+            ("10.8.0.2", "tun0"),
+            ("192.168.7.55", "eth1"),
+            ("192.168.7.55", "eth1"),
+            ("169.254.169.254", "eth0"),
+        ];
+        let ranked = ranked(given.map(|(ip, interface)| address(ip, interface)).to_vec(), &networks);
+        let ips: Vec<_> = ranked.iter().map(|address| address.ip.to_string()).collect();
+        assert_eq!(ips, ["192.168.7.55", "10.8.0.2", "203.0.113.9", "2001:db8::7"]);
+    }
+
+    #[test]
+    fn what_a_guest_says_is_not_dialled_blindly() {
+        let refused = [
+            "127.0.0.1",
+            "127.8.8.8",
+            "0.0.0.0",
+            "0.1.2.3",
+            "169.254.169.254",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "::7f00:1",
+            "fe80::1",
+            "ff02::1",
+            "2002:7f00:1::",
+            "64:ff9b::7f00:1",
+            "fec0::1",
+        ];
+        for ip in refused {
+            assert!(!is_dialled(ip.parse().unwrap()), "{ip}");
+        }
+        for ip in ["10.0.0.5", "192.168.1.9", "8.8.8.8", "100.64.0.7", "fd00::5", "2001:db8::1"] {
+            assert!(is_dialled(ip.parse().unwrap()), "{ip}");
+        }
+    }
+
+    #[test]
+    fn networks_compare_by_their_prefix() {
+        for (network, prefix, ip, inside) in [
+            ("10.0.0.1", 8, "10.255.0.1", true),
+            ("10.0.0.1", 30, "10.0.0.4", false),
+            ("10.0.0.1", 32, "10.0.0.1", true),
+            ("10.0.0.1", 0, "192.0.2.1", true),
+            ("10.0.0.1", 99, "10.0.0.2", false),
+            ("fd00::1", 64, "fd00::9:9", true),
+            ("fd00::1", 0, "2001::1", true),
+            ("fd00::1", 64, "10.0.0.1", false),
+        ] {
+            let network = Network { ip: network.parse().unwrap(), prefix };
+            assert_eq!(network.contains(ip.parse().unwrap()), inside, "{network:?} {ip}");
+        }
+    }
+}

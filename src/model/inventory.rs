@@ -1,0 +1,253 @@
+//! The inventory: all servers as they were observed, and who failed and why.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
+use crate::model::power::PowerState;
+use crate::model::server::{Address, Expected, ServerKey, ServerKind, Service, ServiceType};
+use crate::model::usage::{Source, Usage};
+
+/// One server, and what was seen of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Server {
+    pub(crate) id: ServerId,
+    pub(crate) name: String,
+    pub(crate) kind: ServerKind,
+    pub(crate) parent: Option<ServerId>,
+    pub(crate) cluster: Option<ClusterId>,
+    /// The node that it is, or that it runs on.
+    pub(crate) node: Option<NodeName>,
+    pub(crate) vmid: Option<VmId>,
+    /// What one dials: configured, else the best known address.
+    pub(crate) hostname: Option<String>,
+    pub(crate) addresses: Vec<Address>,
+    pub(crate) services: Vec<Service>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) pool: Option<String>,
+    pub(crate) lock: Option<String>,
+    pub(crate) ha_state: Option<String>,
+    pub(crate) expected: Expected,
+    /// Who named it: the configuration or the API.
+    pub(crate) origin: Source,
+    /// How deep it stands under its parents.
+    pub(crate) depth: usize,
+    pub(crate) seen: Observation,
+}
+
+impl Server {
+    /// The lasting identity: a guest's is its cluster and number, whatever node it runs on.
+    pub(crate) fn key(&self) -> ServerKey {
+        match (&self.cluster, self.vmid) {
+            (Some(cluster), Some(vmid)) => ServerKey::of_guest(cluster, vmid),
+            _ => ServerKey::of_server(&self.id),
+        }
+    }
+
+    /// Whether its state is worth an alarm: it should be on (or asleep) and is not.
+    pub(crate) fn is_alarming(&self) -> bool {
+        match (self.expected, self.seen.state) {
+            (Expected::Any, _) | (_, PowerState::Online | PowerState::Running) => false,
+            (Expected::Asleep, state) => state == PowerState::Unknown,
+            // A guest that is off is as its owner left it, unless the configuration says otherwise.
+            (Expected::On, PowerState::Asleep) => false,
+            (Expected::On, _) => true,
+        }
+    }
+}
+
+/// What was seen of a server, by whom and when.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Observation {
+    pub(crate) state: PowerState,
+    /// PVE's own word, where it says more than the state.
+    pub(crate) raw_status: Option<String>,
+    pub(crate) source: Source,
+    /// When the source saw it.
+    pub(crate) at: Option<Timestamp>,
+    /// How long before the report that was.
+    pub(crate) age_seconds: Option<u64>,
+    /// When it was last seen in a state other than unknown or offline.
+    pub(crate) last_seen: Option<Timestamp>,
+    pub(crate) usage: Usage,
+    pub(crate) checks: Vec<ServiceCheck>,
+    /// Why the state is what it is, where that is not plain.
+    pub(crate) reason: Option<String>,
+}
+
+impl Observation {
+    /// Nobody was asked, nobody answered.
+    pub(crate) fn unknown(source: Source) -> Observation {
+        Observation {
+            state: PowerState::Unknown,
+            raw_status: None,
+            source,
+            at: None,
+            age_seconds: None,
+            last_seen: None,
+            usage: Usage::default(),
+            checks: Vec::new(),
+            reason: None,
+        }
+    }
+}
+
+/// The answer of a service.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct ServiceCheck {
+    pub(crate) name: String,
+    pub(crate) port: u16,
+    #[serde(rename = "type")]
+    pub(crate) kind: ServiceType,
+    /// Whether the port accepted a connection; `None`: it was not asked.
+    pub(crate) open: Option<bool>,
+    /// From the first packet to the accepted connection.
+    pub(crate) response_seconds: Option<f64>,
+    /// Why it is not open.
+    pub(crate) error: Option<String>,
+}
+
+/// The class of a failure; each has an exit status of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FailureKind {
+    /// Not reached, or no answer in time.
+    Unreachable,
+    /// An SSH host key, a certificate or a guest that is not the one it should be.
+    Identity,
+    /// Credentials rejected, or a privilege is missing.
+    Denied,
+    /// Any other.
+    Failed,
+}
+
+/// Whom we could not ask, and why.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Failed {
+    pub(crate) server: ServerId,
+    pub(crate) kind: FailureKind,
+    /// Names the server.
+    pub(crate) message: String,
+    /// What a person can do about it.
+    #[serde(skip)]
+    pub(crate) advice: Option<&'static str>,
+}
+
+/// All servers, in a stable order: as configured, each host followed by its guests by number.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Inventory {
+    pub(crate) servers: Vec<Server>,
+    pub(crate) failures: Vec<Failed>,
+}
+
+impl Inventory {
+    /// Sorts: the configuration's order for what has no parent, children under their parents, guests by number.
+    pub(crate) fn sort(&mut self) {
+        let rank: HashMap<&ServerId, usize> = self.servers.iter().enumerate().map(|(i, s)| (&s.id, i)).collect();
+        let parents: Vec<Option<usize>> =
+            self.servers.iter().map(|server| rank.get(server.parent.as_ref()?).copied()).collect();
+        // From the root down: what a server is sorted by.
+        let mut paths: Vec<Vec<(Option<VmId>, usize)>> = Vec::with_capacity(parents.len());
+        for (i, server) in self.servers.iter().enumerate() {
+            let mut path = vec![(server.vmid, i)];
+            let mut parent = parents[i];
+            while let Some(above) = parent.filter(|_| path.len() <= parents.len()) {
+                path.push((self.servers[above].vmid, above));
+                parent = parents[above];
+            }
+            path.reverse();
+            paths.push(path);
+        }
+        for (server, path) in self.servers.iter_mut().zip(&paths) {
+            server.depth = path.len() - 1;
+        }
+        let mut order: Vec<usize> = (0..paths.len()).collect();
+        order.sort_by(|a, b| paths[*a].cmp(&paths[*b]));
+        // Each cycle of the permutation is walked once: nothing large is copied aside.
+        for start in 0..order.len() {
+            let mut at = start;
+            while order[at] != start {
+                let from = order[at];
+                self.servers.swap(at, from);
+                order[at] = at;
+                at = from;
+            }
+            order[at] = at;
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A server with nothing but a name, for tables.
+    pub(crate) fn server(id: &str, parent: Option<&str>, vmid: Option<u32>) -> Server {
+        Server {
+            id: id.parse().unwrap(),
+            name: id.to_owned(),
+            kind: if vmid.is_some() { ServerKind::Qemu } else { ServerKind::Linux },
+            parent: parent.map(|p| p.parse().unwrap()),
+            cluster: None,
+            node: None,
+            vmid: vmid.map(|n| VmId::try_from(n).unwrap()),
+            hostname: None,
+            addresses: Vec::new(),
+            services: Vec::new(),
+            tags: Vec::new(),
+            pool: None,
+            lock: None,
+            ha_state: None,
+            expected: Expected::On,
+            origin: Source::Config,
+            depth: 0,
+            seen: Observation::unknown(Source::Cache),
+        }
+    }
+
+    #[test]
+    fn children_stand_under_their_parents() {
+        let mut inventory = Inventory {
+            servers: vec![
+                server("nas", None, None),
+                server("pve1", None, None),
+                server("pve1-vm-200", Some("pve1"), Some(200)),
+                server("zbox", Some("pve1-vm-101"), None),
+                server("pve1-vm-101", Some("pve1"), Some(101)),
+                server("orphan", Some("gone"), None),
+            ],
+            failures: Vec::new(),
+        };
+        inventory.sort();
+        let names: Vec<_> = inventory.servers.iter().map(|s| s.id.as_str()).collect();
+        assert_eq!(names, ["nas", "pve1", "pve1-vm-101", "zbox", "pve1-vm-200", "orphan"]);
+        let depths: Vec<_> = inventory.servers.iter().map(|s| s.depth).collect();
+        assert_eq!(depths, [0, 0, 1, 2, 1, 0]);
+    }
+
+    #[test]
+    fn what_is_no_alarm_depends_on_what_is_expected() {
+        use PowerState::*;
+        let cases = [
+            (Expected::On, Online, false),
+            (Expected::On, Running, false),
+            (Expected::On, Offline, true),
+            (Expected::On, Unknown, true),
+            (Expected::On, Stopped, true),
+            (Expected::On, Asleep, false),
+            (Expected::Asleep, Asleep, false),
+            (Expected::Asleep, Offline, false),
+            (Expected::Asleep, Online, false),
+            (Expected::Asleep, Unknown, true),
+            (Expected::Any, Offline, false),
+            (Expected::Any, Unknown, false),
+        ];
+        for (expected, state, alarm) in cases {
+            let mut one = server("a", None, None);
+            (one.expected, one.seen.state) = (expected, state);
+            assert_eq!(one.is_alarming(), alarm, "{expected:?} {state}");
+        }
+    }
+}

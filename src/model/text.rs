@@ -1,0 +1,184 @@
+//! Text that came from elsewhere: made safe to show, and compared with the words that are known.
+
+use std::borrow::Cow;
+
+/// Whether a terminal or a reader could be misled by this character: controls, characters that turn the
+/// direction of text, invisible ones, private ones and tags.
+pub(crate) fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e000}'..='\u{f8ff}'
+            | '\u{e0000}'..='\u{e007f}'
+            | '\u{f0000}'..='\u{10ffff}')
+}
+
+/// The text with every unsafe character written as `\u{..}`, on one line.
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unsafe) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if is_unsafe(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
+    }
+    out.into()
+}
+
+/// The text between backquotes for a message: cleaned, and cut after 64 characters.
+pub(crate) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(64) {
+        Some((end, _)) => format!("`{}…`", clean(&text[..end])),
+        None => format!("`{}`", clean(text)),
+    }
+}
+
+/// How many single-character edits lead from `a` to `b`: insert, delete, replace, or swap of two neighbours.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 0..a.len() {
+        let mut row = vec![i + 1];
+        for j in 0..b.len() {
+            let replaced = last[j] + usize::from(a[i] != b[j]);
+            let mut best = replaced.min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
+                best = best.min(before[j - 1] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+/// The known words that `word` was most likely meant to be: those with the fewest differing letters, at most a
+/// third of its own; else those that it is a part of, or that are a part of it (`mac` for `mac_address`). None
+/// where there are more than three. Letter case does not count.
+pub(crate) fn near<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Vec<&'k str> {
+    // A name is never longer; what is longer is no slip of the finger.
+    if word.is_empty() || word.len() > 128 {
+        return Vec::new();
+    }
+    let lower = word.to_lowercase();
+    let mut least = (lower.chars().count() / 3).max(1);
+    let mut spelled: Vec<&'k str> = Vec::new();
+    let mut parts: Vec<&'k str> = Vec::new();
+    for candidate in known {
+        let other = candidate.to_lowercase();
+        let edits = distance(&lower, &other);
+        // `a` is near to any one-letter word: at least half must stay.
+        if edits <= least && edits * 2 <= other.chars().count() {
+            if edits < least {
+                spelled.clear();
+            }
+            least = edits;
+            spelled.push(candidate);
+        } else if is_part(&lower, &other) || is_part(&other, &lower) {
+            parts.push(candidate);
+        }
+    }
+    let found = if spelled.is_empty() { parts } else { spelled };
+    if found.len() > 3 { Vec::new() } else { found }
+}
+
+/// Whether `part` begins or ends `whole`, or is one of its words. Two letters are part of too much.
+fn is_part(part: &str, whole: &str) -> bool {
+    part.len() >= 3
+        && (whole.starts_with(part)
+            || whole.ends_with(part)
+            || whole.split(['_', '-', '.', ' ']).any(|word| word == part))
+}
+
+/// The question at the end of a message, if there is a word near: ``; did you mean `a` or `b`?``
+pub(crate) fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+    let near: Vec<String> = near(word, known).into_iter().map(quoted).collect();
+    (!near.is_empty()).then(|| format!("; did you mean {}?", near.join(" or ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_moves_a_terminal_gets_through() {
+        for (text, want) in [
+            ("web-01", "web-01"),
+            ("grün ☺", "grün ☺"),
+            ("\x1b[31mred", "\\u{1b}[31mred"),
+            ("a\u{9b}2Jb", "a\\u{9b}2Jb"),
+            ("a\u{202e}b", "a\\u{202e}b"),
+            ("a\r\nb\tc", "a\\u{d}\\u{a}b\\u{9}c"),
+            ("zero\u{200b}width", "zero\\u{200b}width"),
+        ] {
+            assert_eq!(clean(text), want, "{text:?}");
+        }
+        assert_eq!(quoted("a\nb"), "`a\\u{a}b`");
+        assert_eq!(quoted(&"ü".repeat(65)), format!("`{}…`", "ü".repeat(64)));
+    }
+
+    #[test]
+    fn edits_are_counted() {
+        for (a, b, want) in [
+            ("", "", 0),
+            ("a", "", 1),
+            ("hostname", "hostname", 0),
+            ("hostnme", "hostname", 1),
+            ("hsotname", "hostname", 1),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(a, b), want, "{a} {b}");
+            assert_eq!(distance(b, a), want, "{b} {a}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_word_is_the_likely_one() {
+        let keys = ["id", "name", "hostname", "mac_address", "ssh_user", "ssh_port", "api_port", "tags"];
+        let cases: [(&str, &[&str]); 15] = [
+            ("hostnme", &["hostname"]),
+            ("HostName", &["hostname"]),
+            ("sshport", &["ssh_port"]),
+            ("ssh_prot", &["ssh_port"]),
+            ("host", &["hostname"]),
+            ("mac", &["mac_address"]),
+            ("user", &["ssh_user"]),
+            ("tag", &["tags"]),
+            ("nametag", &["name"]),
+            ("port", &["ssh_port", "api_port"]),
+            ("ssh", &["ssh_user", "ssh_port"]),
+            ("colour", &[]),
+            ("x", &[]),
+            ("ip", &["id"]),
+            ("", &[]),
+        ];
+        for (word, want) in cases {
+            assert_eq!(near(word, keys), want, "{word}");
+        }
+        assert_eq!(did_you_mean("port", keys).as_deref(), Some("; did you mean `ssh_port` or `api_port`?"));
+        assert_eq!(did_you_mean("colour", keys), None);
+        assert!(near("abc", ["abd", "abe", "abf", "abg"]).is_empty());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn cleaned_text_is_safe_and_stays_so(text in ".{0,64}") {
+            let once = clean(&text).into_owned();
+            proptest::prop_assert!(!once.contains(is_unsafe));
+            proptest::prop_assert_eq!(clean(&once), once.clone());
+        }
+
+        #[test]
+        fn a_known_word_is_its_own_nearest(word in "[a-z_]{2,12}", other in "[a-z]{2,12}") {
+            proptest::prop_assert!(near(&word, [other.as_str(), word.as_str()]).contains(&word.as_str()));
+        }
+    }
+}

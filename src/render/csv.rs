@@ -1,0 +1,44 @@
+//! CSV (RFC 4180): all columns, plain values, unknown is empty.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use crate::render::Report;
+
+pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R) -> io::Result<()> {
+    let header: Vec<String> = report.columns().iter().map(|c| c.name.to_lowercase().replace(' ', "_")).collect();
+    writeln!(out, "{}\r", header.join(","))?;
+    for item in report.items() {
+        for (i, cell) in report.cells(item).iter().enumerate() {
+            let separator = if i == 0 { "" } else { "," };
+            write!(out, "{separator}{}", quote(&cell.plain()))?;
+        }
+        out.write_all(b"\r\n")?;
+    }
+    Ok(())
+}
+
+/// Quotes where the text needs it. A text that a spreadsheet would take for a formula gets an apostrophe in front.
+fn quote(text: &str) -> Cow<'_, str> {
+    let formula = text.starts_with(['=', '+', '-', '@']) && text.parse::<f64>().is_err();
+    let text: Cow<'_, str> = if formula { format!("'{text}").into() } else { text.into() };
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")).into() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn cells_are_quoted_and_are_no_formulas() {
+        for (text, want) in [
+            ("web", "web"),
+            ("a,b", "\"a,b\""),
+            ("say \"x\"", "\"say \"\"x\"\"\""),
+            ("=1+1", "'=1+1"),
+            ("@x,y", "\"'@x,y\""),
+            ("-5", "-5"),
+            ("-rf", "'-rf"),
+        ] {
+            assert_eq!(super::quote(text), want);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! All of stdout: one report, once, complete, in the format that was asked for.
+
+mod csv;
+mod json;
+pub(crate) mod table;
+pub(crate) mod value;
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::render::value::Value;
+
+/// What stdout carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// Columns for people
+    #[default]
+    Table,
+    /// The same with all columns
+    Wide,
+    /// One JSON document; the field `schema` names its form
+    Json,
+    /// One JSON object a line
+    Jsonl,
+    /// Comma-separated values with a header
+    Csv,
+}
+
+/// A column of a report's table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    /// Only with `-o wide` and in CSV.
+    pub(crate) wide: bool,
+    /// How readily it is left out on a narrow terminal; 0 never.
+    pub(crate) yields: u8,
+    /// How many letters still say something; `None`: only all of them.
+    pub(crate) narrowest: Option<usize>,
+}
+
+impl Column {
+    pub(crate) const fn new(name: &'static str, yields: u8) -> Column {
+        Column { name, wide: false, yields, narrowest: None }
+    }
+
+    /// The same column, that may be cut down to so many letters before it is left out.
+    pub(crate) const fn cut_to(self, narrowest: usize) -> Column {
+        Column { narrowest: Some(narrowest), ..self }
+    }
+
+    pub(crate) const fn wide(name: &'static str) -> Column {
+        Column { name, wide: true, yields: 19, narrowest: Some(8) }
+    }
+}
+
+/// What a command hands back: one value, shown in any format.
+pub(crate) trait Report: Serialize {
+    /// Name and version of the JSON form, e.g. `ecobox.status/1`. Fields may be added, none changes its meaning.
+    const SCHEMA: &'static str;
+    /// One row of the table, one line of JSONL.
+    type Item: Serialize;
+    fn columns(&self) -> &'static [Column];
+    fn items(&self) -> &[Self::Item];
+    /// The cells of one row, as many as there are columns.
+    fn cells(&self, item: &Self::Item) -> Vec<Value>;
+    /// Lines after the table, for people only.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// How stdout is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    pub(crate) format: Format,
+    pub(crate) color: bool,
+    /// Columns of the terminal; `None`: not a terminal, nothing is cut.
+    pub(crate) width: Option<usize>,
+    pub(crate) now: jiff::Timestamp,
+}
+
+impl Output {
+    /// The output for this process: `color` was decided from the flag and the environment.
+    pub(crate) fn new(format: Format, color: bool, now: jiff::Timestamp) -> Output {
+        let width = io::stdout().is_terminal().then(|| terminal_size::terminal_size().map_or(80, |(w, _)| w.0.into()));
+        Output { format, color, width, now }
+    }
+}
+
+/// Writes the report to stdout.
+///
+/// # Errors
+/// The system's, when stdout cannot be written; a closed pipe is `BrokenPipe`.
+pub(crate) fn print<R: Report>(report: &R, output: &Output) -> io::Result<()> {
+    // Stdout's own buffer ends at each line; the formats write through one of 64 KiB.
+    let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+    match output.format {
+        Format::Table => table::write(&mut out, report, output, false)?,
+        Format::Wide => table::write(&mut out, report, output, true)?,
+        Format::Json => json::write(&mut out, report)?,
+        Format::Jsonl => json::write_lines(&mut out, report)?,
+        Format::Csv => csv::write(&mut out, report)?,
+    }
+    out.flush()
+}

@@ -1,0 +1,201 @@
+//! The table for people: aligned; on a terminal cut to its width, in a pipe whole.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use crate::render::value::{Tone, Value};
+use crate::render::{Column, Output, Report};
+
+const GAP: usize = 2;
+
+struct Cell {
+    text: String,
+    width: usize,
+    right: bool,
+    tone: Tone,
+    unknown: bool,
+}
+
+impl Cell {
+    fn new(value: &Value, terminal: bool, now: Timestamp) -> Cell {
+        let text = value.human(terminal, now);
+        Cell {
+            width: text.width(),
+            right: value.right_aligned(),
+            tone: value.tone(),
+            unknown: *value == Value::Unknown,
+            text,
+        }
+    }
+}
+
+pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R, output: &Output, wide: bool) -> io::Result<()> {
+    let columns = report.columns();
+    let shown: Vec<usize> = (0..columns.len()).filter(|i| wide || !columns[*i].wide).collect();
+    let terminal = output.width.is_some();
+    let rows: Vec<Vec<Cell>> = report
+        .items()
+        .iter()
+        .map(|item| {
+            let cells = report.cells(item);
+            shown.iter().map(|i| Cell::new(&cells[*i], terminal, output.now)).collect()
+        })
+        .collect();
+    if !rows.is_empty() {
+        let header: Vec<Column> = shown.iter().map(|i| columns[*i]).collect();
+        let widths = fit(&header, &rows, output.width);
+        write_row(out, &header.iter().map(header_cell).collect::<Vec<_>>(), &widths, output.color)?;
+        for row in &rows {
+            write_row(out, row, &widths, output.color)?;
+        }
+    }
+    for note in report.notes() {
+        writeln!(out, "{}", crate::model::text::clean(&note))?;
+    }
+    Ok(())
+}
+
+fn header_cell(column: &Column) -> Cell {
+    Cell { text: column.name.to_owned(), width: column.name.width(), right: false, tone: Tone::Plain, unknown: false }
+}
+
+/// The width of each column, 0 for one that is left out. Where not all fit, columns in which nobody knows anything go
+/// first, then those that yield most readily, until the others fit in their narrowest form; what is left of the width
+/// goes to the columns that were cut, the one that yields least first.
+fn fit(columns: &[Column], rows: &[Vec<Cell>], limit: Option<usize>) -> Vec<usize> {
+    let mut widths: Vec<usize> = columns
+        .iter()
+        .enumerate()
+        .map(|(i, column)| rows.iter().map(|row| row[i].width).max().unwrap_or(0).max(column.name.width()))
+        .collect();
+    let Some(limit) = limit else { return widths };
+    let total = |widths: &[usize]| {
+        let shown = widths.iter().filter(|w| **w > 0).count();
+        widths.iter().sum::<usize>() + GAP * shown.saturating_sub(1)
+    };
+    if total(&widths) <= limit {
+        return widths;
+    }
+    let natural = widths.clone();
+    for (column, width) in columns.iter().zip(&mut widths) {
+        let narrowest = column.narrowest.map_or(*width, |narrowest| narrowest.max(column.name.width()));
+        *width = narrowest.min(*width);
+    }
+    let says_nothing = |i: usize| rows.iter().all(|row| row[i].unknown);
+    let mut order: Vec<usize> = (0..columns.len()).filter(|i| columns[*i].yields > 0).collect();
+    order.sort_by_key(|i| std::cmp::Reverse((says_nothing(*i), columns[*i].yields)));
+    for &i in &order {
+        if total(&widths) <= limit {
+            break;
+        }
+        widths[i] = 0;
+    }
+    let mut order: Vec<usize> = (0..columns.len()).filter(|i| widths[*i] > 0).collect();
+    order.sort_by_key(|i| columns[*i].yields);
+    for i in order {
+        let spare = limit.saturating_sub(total(&widths));
+        widths[i] += spare.min(natural[i] - widths[i]);
+    }
+    widths
+}
+
+fn write_row<W: Write>(out: &mut W, row: &[Cell], widths: &[usize], color: bool) -> io::Result<()> {
+    let mut line = String::new();
+    let mut pending = 0;
+    let mut first = true;
+    for (cell, width) in row.iter().zip(widths) {
+        if *width == 0 {
+            continue;
+        }
+        if !first {
+            pending += GAP;
+        }
+        first = false;
+        let text = cut(&cell.text, *width);
+        let fill = width.saturating_sub(text.width());
+        let (before, after) = if cell.right { (fill, 0) } else { (0, fill) };
+        line.extend(std::iter::repeat_n(' ', pending + before));
+        match style(cell.tone).filter(|_| color) {
+            Some(style) => line.push_str(&format!("{style}{text}{style:#}")),
+            None => line.push_str(&text),
+        }
+        pending = after;
+    }
+    writeln!(out, "{line}")
+}
+
+fn style(tone: Tone) -> Option<anstyle::Style> {
+    let color = |c: anstyle::AnsiColor| anstyle::Style::new().fg_color(Some(c.into()));
+    match tone {
+        Tone::Plain => None,
+        Tone::Good => Some(color(anstyle::AnsiColor::Green)),
+        Tone::Bad => Some(color(anstyle::AnsiColor::Red)),
+        Tone::Quiet => Some(anstyle::Style::new().dimmed()),
+    }
+}
+
+/// The text in at most `width` columns; what was cut ends in `…`.
+pub(crate) fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut out = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        let w = c.width().unwrap_or(0);
+        if used + w + 1 > width {
+            break;
+        }
+        used += w;
+        out.push(c);
+    }
+    out.push('…');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_cut_to_its_columns() {
+        for (text, width, want) in [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("日本語", 5, "日本…"), ("abcd", 1, "…")]
+        {
+            assert_eq!(cut(text, width), want);
+        }
+    }
+
+    #[test]
+    fn columns_give_way_in_their_order() {
+        let columns = [
+            Column::new("NAME", 0).cut_to(8),
+            Column::new("STATE", 0),
+            Column::new("NODE", 2),
+            Column::new("SERVICES", 1).cut_to(10),
+            Column::new("LOCK", 1),
+        ];
+        let cell = |text: &str| Cell {
+            text: text.into(),
+            width: text.len(),
+            right: false,
+            tone: Tone::Plain,
+            unknown: text == "-",
+        };
+        let row = ["a-rather-long-name", "running", "pve1", "https 3ms, ssh 1ms, smb 2ms", "-"];
+        let rows = vec![row.map(cell).into()];
+        for (limit, want) in [
+            (None, [18, 7, 4, 27, 4]),
+            (Some(80), [18, 7, 4, 27, 4]),
+            (Some(62), [18, 7, 4, 27, 0]), // nobody knows a lock
+            (Some(56), [18, 7, 4, 21, 0]),
+            (Some(40), [13, 7, 4, 10, 0]),
+            (Some(32), [11, 7, 0, 10, 0]),
+            (Some(20), [11, 7, 0, 0, 0]),
+            (Some(10), [8, 7, 0, 0, 0]),
+        ] {
+            assert_eq!(fit(&columns, &rows, limit), want, "{limit:?}");
+        }
+    }
+}

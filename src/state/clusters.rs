@@ -1,0 +1,207 @@
+//! Which server belongs to which cluster, when a cluster was last looked at, and a cluster that gets its lasting name.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Result, State, time, tokens};
+use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId, VmId};
+
+/// A configured server as a member of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) server: ServerId,
+    pub(crate) cluster: ClusterId,
+    /// Its name in the cluster, where it is known.
+    pub(crate) node: Option<NodeName>,
+    /// When that was learned.
+    pub(crate) at: Timestamp,
+}
+
+impl State {
+    pub(crate) fn put_member(
+        &self,
+        server: &ServerId,
+        cluster: &ClusterId,
+        node: Option<&NodeName>,
+        at: Timestamp,
+    ) -> Result<()> {
+        self.write(|conn| {
+            let sql = "INSERT OR REPLACE INTO members (server, cluster, node, at) VALUES (?1, ?2, ?3, ?4)";
+            let node = node.map(NodeName::as_str);
+            conn.execute(sql, params![server.as_str(), cluster.as_str(), node, at.as_millisecond()]).map(drop)
+        })
+    }
+
+    /// All members, by server.
+    pub(crate) fn members(&self) -> Result<Vec<Member>> {
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached("SELECT server, cluster, node, at FROM members ORDER BY server")?;
+            statement.query_map([], read_member)?.filter_map(rusqlite::Result::transpose).collect()
+        })
+    }
+
+    /// When the guests of the cluster were last looked for with all their details.
+    pub(crate) fn discovered_at(&self, cluster: &ClusterId) -> Result<Option<Timestamp>> {
+        self.cluster_stamp("SELECT discovered_at FROM clusters WHERE name = ?1", cluster)
+    }
+
+    /// When the cluster's guests were last listed.
+    pub(crate) fn listed_at(&self, cluster: &ClusterId) -> Result<Option<Timestamp>> {
+        self.cluster_stamp("SELECT listed_at FROM clusters WHERE name = ?1", cluster)
+    }
+
+    fn cluster_stamp(&self, sql: &str, cluster: &ClusterId) -> Result<Option<Timestamp>> {
+        let found = self.read(|conn| {
+            let mut statement = conn.prepare_cached(sql)?;
+            statement.query_row([cluster.as_str()], |row| row.get::<_, Option<i64>>(0)).optional()
+        })?;
+        Ok(found.flatten().map(time))
+    }
+
+    pub(crate) fn put_discovered(&self, cluster: &ClusterId, at: Timestamp) -> Result<()> {
+        self.write(|conn| {
+            let sql = "UPDATE clusters SET discovered_at = ?2 WHERE id = ?1";
+            conn.execute(sql, params![cluster_row(conn, cluster)?, at.as_millisecond()]).map(drop)
+        })
+    }
+
+    /// Gives everything that is kept under `old` to `new`: a cluster known by one server only, `host:x`, turns out to
+    /// be `ca:...`. Where `new` is known already, what it knows stays and what only `old` knows is added.
+    ///
+    /// Of two tokens the younger stays; the other becomes an intent, so that it is removed on its server.
+    pub(crate) fn rename_cluster(&self, old: &ClusterId, new: &ClusterId) -> Result<()> {
+        if old == new {
+            return Ok(());
+        }
+        self.write_durably(|conn| {
+            let names = params![old.as_str(), new.as_str()];
+            for table in ["members", "intents"] {
+                conn.execute(&format!("UPDATE {table} SET cluster = ?2 WHERE cluster = ?1"), names)?;
+            }
+            move_token(conn, old, new)?;
+            move_guests(conn, old, new)?;
+            move_history(conn, old, new)
+        })
+    }
+
+    /// What shells complete targets by: ids and names of guests and servers, each with a few words on it.
+    pub(crate) fn names(&self) -> Result<Vec<(String, String)>> {
+        self.read(|conn| {
+            // A guest's id needs the configured server of its node; of a cluster of one server that server.
+            let mut statement = conn.prepare_cached(
+                "SELECT guests.vmid, guests.kind, guests.name, guests.node,
+                    coalesce(
+                        (SELECT server FROM members WHERE cluster = clusters.name AND node = guests.node),
+                        (SELECT min(server) FROM members WHERE cluster = clusters.name HAVING count(*) = 1))
+                 FROM guests JOIN clusters ON clusters.id = guests.cluster
+                 WHERE gone_at IS NULL AND NOT template",
+            )?;
+            let mut rows = statement.query([])?;
+            let mut names = Vec::new();
+            while let Some(row) = rows.next()? {
+                let Some(kind) = kind(row.get_ref(1)?.as_str()?) else { continue };
+                let Ok(vmid) = VmId::try_from(row.get::<_, u32>(0)?) else { continue };
+                let name = row.get::<_, Option<String>>(2)?;
+                let node = row.get_ref(3)?.as_str()?;
+                let parent = row.get::<_, Option<String>>(4)?.and_then(|parent| parent.parse().ok());
+                let id = match parent {
+                    Some(parent) => ServerId::of_guest(&parent, kind, vmid).to_string(),
+                    None => format!("{}-{vmid}", kind.short()),
+                };
+                let what = format!("{} on {node}", kind.as_str());
+                names.push((id.clone(), format!("{} ({what})", name.as_deref().unwrap_or("-"))));
+                names.extend(name.map(|name| (name, format!("{id} ({what})"))));
+            }
+            let mut statement = conn.prepare_cached("SELECT server FROM facts UNION SELECT server FROM members")?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                names.push((row.get(0)?, "server".to_owned()));
+            }
+            Ok(names)
+        })
+    }
+}
+
+/// The row of a cluster, made if need be.
+pub(super) fn cluster_row(conn: &Connection, cluster: &ClusterId) -> rusqlite::Result<i64> {
+    let mut select = conn.prepare_cached("SELECT id FROM clusters WHERE name = ?1")?;
+    if let Some(id) = select.query_row([cluster.as_str()], |row| row.get(0)).optional()? {
+        return Ok(id);
+    }
+    conn.execute("INSERT INTO clusters (name) VALUES (?1)", [cluster.as_str()])?;
+    Ok(conn.last_insert_rowid())
+}
+
+/// The kind of guest that is stored as `text`.
+pub(super) fn kind(text: &str) -> Option<GuestKind> {
+    [GuestKind::Qemu, GuestKind::Lxc].into_iter().find(|kind| kind.as_str() == text)
+}
+
+fn read_member(row: &Row<'_>) -> rusqlite::Result<Option<Member>> {
+    let Ok(server) = row.get::<_, String>(0)?.parse() else { return Ok(None) };
+    let node = row.get::<_, Option<String>>(2)?.and_then(|node| node.parse().ok());
+    Ok(Some(Member { server, cluster: ClusterId::new(row.get_ref(1)?.as_str()?), node, at: time(row.get(3)?) }))
+}
+
+fn move_token(conn: &Connection, old: &ClusterId, new: &ClusterId) -> rusqlite::Result<()> {
+    let token = |cluster: &ClusterId| {
+        let sql = "SELECT token_id, via, at FROM tokens WHERE cluster = ?1";
+        let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?));
+        conn.query_row(sql, [cluster.as_str()], read).optional()
+    };
+    let (Some(from), Some(to)) = (token(old)?, token(new)?) else {
+        let sql = "UPDATE tokens SET cluster = ?2 WHERE cluster = ?1";
+        return conn.execute(sql, [old.as_str(), new.as_str()]).map(drop);
+    };
+    let (kept, dropped, loser) = if from.2 > to.2 { (&from, &to, new) } else { (&to, &from, old) };
+    if kept.0 != dropped.0 {
+        tokens::insert_intent(conn, &dropped.1, Some(new), &dropped.0, dropped.2)?;
+    }
+    conn.execute("DELETE FROM tokens WHERE cluster = ?1", [loser.as_str()])?;
+    conn.execute("UPDATE tokens SET cluster = ?2 WHERE cluster = ?1", [old.as_str(), new.as_str()]).map(drop)
+}
+
+fn move_guests(conn: &Connection, old: &ClusterId, new: &ClusterId) -> rusqlite::Result<()> {
+    let mut select = conn.prepare_cached("SELECT id FROM clusters WHERE name = ?1")?;
+    let mut row_of = |cluster: &ClusterId| select.query_row([cluster.as_str()], |row| row.get::<_, i64>(0)).optional();
+    let Some(from) = row_of(old)? else { return Ok(()) };
+    let Some(to) = row_of(new)? else {
+        let sql = "UPDATE clusters SET name = ?2 WHERE id = ?1";
+        return conn.execute(sql, params![from, new.as_str()]).map(drop);
+    };
+    // A guest that only `old` knows was last seen when `old` was last listed.
+    let seen = "UPDATE guests SET last_seen = coalesce(last_seen, (SELECT listed_at FROM clusters WHERE id = ?1))
+        WHERE cluster = ?1";
+    conn.execute(seen, [from])?;
+    conn.execute("UPDATE OR IGNORE guests SET cluster = ?2 WHERE cluster = ?1", [from, to])?;
+    conn.execute("UPDATE changes SET cluster = ?2 WHERE cluster = ?1", [from, to])?;
+    // The next listing is compared with all that is known now.
+    conn.execute("UPDATE clusters SET digest = NULL WHERE id = ?1", [to])?;
+    conn.execute("DELETE FROM clusters WHERE id = ?1", [from]).map(drop)
+}
+
+/// States, events and checks of guests are kept under `<cluster>/<vmid>`.
+fn move_history(conn: &Connection, old: &ClusterId, new: &ClusterId) -> rusqlite::Result<()> {
+    // `0` comes after `/`.
+    let range = params![format!("{old}/", old = old.as_str()), format!("{}0", old.as_str()), new.as_str()];
+    let moved = |table: &str, or: &str| {
+        let sql = format!(
+            "UPDATE {or} {table} SET server = ?3 || substr(server, length(?1)) WHERE server >= ?1 AND server < ?2"
+        );
+        conn.execute(&sql, range).map(drop)
+    };
+    moved("events", "")?;
+    moved("states", "OR IGNORE")?;
+    moved("series", "OR IGNORE")?;
+    // What is still under the old name is also known under the new one.
+    let rest = &range[..2];
+    conn.execute("DELETE FROM states WHERE server >= ?1 AND server < ?2", rest)?;
+    let twin = "(SELECT twin.id FROM series old JOIN series twin ON twin.service = old.service
+            AND twin.server = ?3 || substr(old.server, length(?1)) WHERE old.id = checks.series)";
+    let sql = format!(
+        "UPDATE OR IGNORE checks SET series = {twin}
+         WHERE series IN (SELECT id FROM series WHERE server >= ?1 AND server < ?2)"
+    );
+    conn.execute(&sql, range)?;
+    conn.execute("DELETE FROM series WHERE server >= ?1 AND server < ?2", rest).map(drop)
+}

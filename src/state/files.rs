@@ -1,0 +1,151 @@
+//! The file and its folder as the system sees them: where they are, who owns them, who else may read them.
+
+use std::fs::{self, File, Metadata, TryLockError};
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::{Result, StateError, schema};
+
+/// What SQLite keeps beside the file.
+pub(super) const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// How often to look at a lock that another process holds.
+pub(super) const POLL: Duration = Duration::from_millis(10);
+
+pub(super) fn refused(path: &Path, reason: String) -> StateError {
+    StateError::Refused { path: path.to_owned(), reason }
+}
+
+pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
+    let path = path.to_owned();
+    move |source| StateError::Io { doing, path, source }
+}
+
+/// The absolute path, symbolic links resolved: SQLite puts its journal beside the real file.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Ok(path) => Ok(path),
+        Err(source) if source.kind() == ErrorKind::NotFound => {
+            if fs::symlink_metadata(path).is_ok_and(|meta| meta.is_symlink()) {
+                let reason = "is a symbolic link to nothing: remove it, or name another file by `--state`";
+                return Err(refused(path, reason.to_owned()));
+            }
+            std::path::absolute(path).map_err(failed("find", path))
+        }
+        Err(source) => Err(failed("read", path)(source)),
+    }
+}
+
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
+}
+
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Makes what is missing of the folder, each part 0700 whatever the umask is.
+pub(super) fn make_folder(folder: &Path) -> Result<()> {
+    match fs::metadata(folder) {
+        Ok(meta) if meta.is_dir() => return Ok(()),
+        Ok(_) => return Err(refused(folder, "cannot be made there: its folder is no folder".to_owned())),
+        Err(source) if source.kind() == ErrorKind::NotFound => {}
+        Err(source) => return Err(failed("read the folder", folder)(source)),
+    }
+    if let Some(parent) = folder.parent() {
+        make_folder(parent)?;
+    }
+    let made = fs::DirBuilder::new().mode(0o700).create(folder);
+    match made.and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(0o700))) {
+        Err(source) if source.kind() != ErrorKind::AlreadyExists => Err(failed("make the folder", folder)(source)),
+        _ => Ok(()),
+    }
+}
+
+/// Whoever has the file open holds its folder's lock shared, whoever sets it aside holds it alone. A folder, not a
+/// file of its own: nothing is left behind. `None` on file systems that know no such lock.
+pub(super) fn lock_folder(path: &Path, folder: &Path) -> Result<Option<File>> {
+    let file = File::open(folder).map_err(failed("read the folder", folder))?;
+    let start = Instant::now();
+    loop {
+        match file.try_lock_shared() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::Error(_)) => return Ok(None),
+            Err(TryLockError::WouldBlock) if start.elapsed() > schema::BUSY_TIMEOUT => {
+                return Err(StateError::Busy { path: path.to_owned() });
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(POLL),
+        }
+    }
+}
+
+/// `None` while anybody else has it.
+pub(super) fn lock_folder_alone(folder: &Path) -> Result<Option<File>> {
+    let file = File::open(folder).map_err(failed("read the folder", folder))?;
+    Ok(match file.try_lock() {
+        // Without such locks two processes could set aside at once, but not delete.
+        Ok(()) | Err(TryLockError::Error(_)) => Some(file),
+        Err(TryLockError::WouldBlock) => None,
+    })
+}
+
+/// Refuses what is no file of this user alone, before SQLite opens it: a FIFO would never answer. The file itself is
+/// not opened here: closing it again would drop the locks that other connections of this process hold on it.
+pub(super) fn check(path: &Path) -> Result<Option<Metadata>> {
+    let Some(meta) = check_one(path)? else { return Ok(None) };
+    for suffix in SIDECARS {
+        check_one(&beside(path, suffix))?;
+    }
+    Ok(Some(meta))
+}
+
+pub(super) fn check_one(path: &Path) -> Result<Option<Metadata>> {
+    let meta = match fs::metadata(path) {
+        Ok(meta) => meta,
+        Err(source) if source.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(failed("read", path)(source)),
+    };
+    if !meta.is_file() {
+        let reason = "is no file: move it away, or name another file by `--state`";
+        return Err(refused(path, reason.to_owned()));
+    }
+    let me = rustix::process::geteuid().as_raw();
+    if meta.uid() != me {
+        let reason = format!(
+            "belongs to user {}, not to {me} who runs this: run as that user, or name another file by `--state`",
+            meta.uid()
+        );
+        return Err(refused(path, reason));
+    }
+    if meta.mode() & 0o077 != 0 {
+        let reason = format!(
+            "holds tokens and is open to others (mode {:04o}): run `chmod 600 {}`",
+            meta.mode() & 0o7777,
+            shell_word(path)
+        );
+        return Err(refused(path, reason));
+    }
+    Ok(Some(meta))
+}
+
+/// Whether the system would let this user write: the owner's bit, on a file system that can be written.
+pub(super) fn is_writable(path: &Path) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
+/// The path as one word of a shell.
+pub(super) fn shell_word(path: &Path) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+@:,".contains(byte);
+    let text = path.display().to_string();
+    if path.as_os_str().as_bytes().iter().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// Makes a rename last through a power cut.
+pub(super) fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("write the folder", folder))
+}

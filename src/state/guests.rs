@@ -1,0 +1,204 @@
+//! What is known of guests, whether or not their node answers now.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use rusqlite::{Row, params};
+
+use super::clusters::{cluster_row, kind};
+use super::{Result, State, time};
+use crate::model::id::{ClusterId, GuestKind, NodeName, VmId};
+use crate::model::power::PowerState;
+use crate::model::server::Address;
+
+/// A guest as the state file remembers it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct KnownGuest {
+    pub(crate) cluster: ClusterId,
+    pub(crate) vmid: VmId,
+    pub(crate) kind: GuestKind,
+    /// The last name that a listing gave.
+    pub(crate) name: Option<String>,
+    pub(crate) node: NodeName,
+    /// What the last listing with this guest said; `Unknown` while its node is down.
+    pub(crate) state: PowerState,
+    /// The last state that was not `Unknown`.
+    pub(crate) known_state: PowerState,
+    /// When `known_state` was first seen.
+    pub(crate) changed_at: Timestamp,
+    /// PVE's own word behind `state`.
+    pub(crate) raw: String,
+    pub(crate) template: bool,
+    pub(crate) lock: Option<String>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) pool: Option<String>,
+    pub(crate) ha_state: Option<String>,
+    pub(crate) first_seen: Timestamp,
+    /// The last listing that contained it.
+    pub(crate) last_seen: Timestamp,
+    /// Since when it is known not to exist any more.
+    pub(crate) gone_at: Option<Timestamp>,
+    pub(crate) addresses: Vec<Address>,
+    /// When the addresses were asked for; `None`: never.
+    pub(crate) addresses_at: Option<Timestamp>,
+    /// Tells this guest from another that takes its number later.
+    pub(crate) uuid: Option<String>,
+}
+
+const GUESTS: &str =
+    "SELECT vmid, kind, guests.name, node, state, known_state, raw, template, lock, tags, pool, ha_state,
+    first_seen, coalesce(last_seen, clusters.listed_at, first_seen), gone_at, changed_at, addresses, addresses_at, uuid,
+    clusters.name
+    FROM clusters CROSS JOIN guests ON guests.cluster = clusters.id";
+
+impl State {
+    /// The guests of a cluster by vmid, those that are gone included.
+    pub(crate) fn guests(&self, cluster: &ClusterId) -> Result<Vec<KnownGuest>> {
+        self.read(|conn| {
+            let sql = format!("{GUESTS} WHERE clusters.name = ?1 ORDER BY vmid");
+            let mut statement = conn.prepare_cached(&sql)?;
+            statement.query_map([cluster.as_str()], read_guest)?.filter_map(rusqlite::Result::transpose).collect()
+        })
+    }
+
+    /// All guests by cluster and vmid, those that are gone included.
+    pub(crate) fn all_guests(&self) -> Result<Vec<KnownGuest>> {
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached(&format!("{GUESTS} ORDER BY clusters.name, vmid"))?;
+            statement.query_map([], read_guest)?.filter_map(rusqlite::Result::transpose).collect()
+        })
+    }
+
+    /// The addresses of a cluster's guests that have some.
+    pub(crate) fn addresses(&self, cluster: &ClusterId) -> Result<HashMap<VmId, Vec<Address>>> {
+        self.read(|conn| {
+            let sql = "SELECT vmid, addresses FROM clusters CROSS JOIN guests ON guests.cluster = clusters.id
+                WHERE clusters.name = ?1 AND addresses <> '' AND gone_at IS NULL";
+            let mut statement = conn.prepare_cached(sql)?;
+            let mut rows = statement.query([cluster.as_str()])?;
+            let mut found = HashMap::new();
+            while let Some(row) = rows.next()? {
+                let Ok(vmid) = VmId::try_from(row.get::<_, u32>(0)?) else { continue };
+                found.insert(vmid, read_addresses(row.get_ref(1)?.as_str()?));
+            }
+            Ok(found)
+        })
+    }
+
+    /// Stores the addresses that guests gave when they were asked. A guest that is not known is left out.
+    pub(crate) fn record_addresses(
+        &self,
+        cluster: &ClusterId,
+        answers: &[(VmId, Vec<Address>)],
+        at: Timestamp,
+    ) -> Result<()> {
+        self.write(|conn| {
+            let cluster = cluster_row(conn, cluster)?;
+            let sql = "UPDATE guests SET addresses = ?3, addresses_at = ?4 WHERE cluster = ?1 AND vmid = ?2";
+            let mut statement = conn.prepare_cached(sql)?;
+            for (vmid, addresses) in answers {
+                statement.execute(params![cluster, vmid.get(), write_addresses(addresses), at.as_millisecond()])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Remembers what tells this guest from another that takes its number later.
+    pub(crate) fn put_guest_uuid(&self, cluster: &ClusterId, vmid: VmId, uuid: &str) -> Result<()> {
+        self.write(|conn| {
+            let cluster = cluster_row(conn, cluster)?;
+            let sql = "UPDATE guests SET uuid = ?3 WHERE cluster = ?1 AND vmid = ?2";
+            conn.execute(sql, params![cluster, vmid.get(), uuid]).map(drop)
+        })
+    }
+}
+
+/// Text as PVE writes tags, `a;b`, as single ones.
+pub(super) fn tags(text: &str) -> impl Iterator<Item = &str> {
+    text.split(';').filter(|tag| !tag.is_empty())
+}
+
+/// `ip/prefix mac interface`, one a line, `-` for what is not known: read for thousands of guests in each run.
+fn write_addresses(addresses: &[Address]) -> String {
+    let mut text = String::new();
+    for Address { ip, prefix, interface, mac } in addresses {
+        let prefix = prefix.map_or_else(|| "-".to_owned(), |prefix| prefix.to_string());
+        let mac = mac.as_deref().unwrap_or("-");
+        // An interface's name comes from the guest: it must not end the line.
+        let interface = interface.replace(['\n', '\r'], "");
+        let _ = writeln!(text, "{ip}/{prefix} {mac} {interface}");
+    }
+    text
+}
+
+fn read_addresses(text: &str) -> Vec<Address> {
+    let one = |line: &str| {
+        let mut words = line.splitn(3, ' ');
+        let (ip, prefix) = words.next()?.split_once('/')?;
+        let mac = words.next()?;
+        Some(Address {
+            ip: ip.parse().ok()?,
+            prefix: prefix.parse().ok(),
+            mac: (mac != "-").then(|| mac.to_owned()),
+            interface: words.next().unwrap_or_default().to_owned(),
+        })
+    };
+    text.lines().filter_map(one).collect()
+}
+
+/// `None` for a row that makes no sense: the next listing brings the guest back.
+fn read_guest(row: &Row<'_>) -> rusqlite::Result<Option<KnownGuest>> {
+    let text = |i: usize| Ok::<_, rusqlite::Error>(row.get_ref(i)?.as_str_or_null()?.map(str::to_owned));
+    let stamp = |i: usize| Ok::<_, rusqlite::Error>(row.get_ref(i)?.as_i64_or_null()?.map(time));
+    let Ok(vmid) = VmId::try_from(row.get::<_, u32>(0)?) else { return Ok(None) };
+    let Some(kind) = kind(row.get_ref(1)?.as_str()?) else { return Ok(None) };
+    let Ok(node) = row.get_ref(3)?.as_str()?.parse() else { return Ok(None) };
+    let addresses = row.get_ref(16)?.as_str_or_null()?.map(read_addresses).unwrap_or_default();
+    Ok(Some(KnownGuest {
+        cluster: ClusterId::new(row.get_ref(19)?.as_str()?),
+        vmid,
+        kind,
+        name: text(2)?,
+        node,
+        state: PowerState::parse(row.get_ref(4)?.as_str()?),
+        known_state: PowerState::parse(row.get_ref(5)?.as_str()?),
+        raw: row.get(6)?,
+        template: row.get(7)?,
+        lock: text(8)?,
+        tags: tags(row.get_ref(9)?.as_str()?).map(str::to_owned).collect(),
+        pool: text(10)?,
+        ha_state: text(11)?,
+        first_seen: time(row.get(12)?),
+        last_seen: time(row.get(13)?),
+        gone_at: stamp(14)?,
+        changed_at: time(row.get(15)?),
+        addresses,
+        addresses_at: stamp(17)?,
+        uuid: text(18)?,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_they_were_written() {
+        let address = |ip: &str, prefix, interface: &str, mac: Option<&str>| Address {
+            ip: ip.parse().unwrap(),
+            prefix,
+            interface: interface.to_owned(),
+            mac: mac.map(str::to_owned),
+        };
+        let addresses = vec![
+            address("10.0.0.5", Some(24), "eth0", Some("bc:24:11:00:01:01")),
+            address("fd00::5", None, "Local Area Connection 2", None),
+            address("10.0.0.6", Some(8), "", None),
+        ];
+        assert_eq!(read_addresses(&write_addresses(&addresses)), addresses);
+        let hostile = [address("10.0.0.7", None, "a\nb", None)];
+        assert_eq!(read_addresses(&write_addresses(&hostile)), [address("10.0.0.7", None, "ab", None)]);
+        assert_eq!(read_addresses("nonsense\n\n10.0.0.5/24\n"), []);
+    }
+}

@@ -1,0 +1,231 @@
+//! The tables, how a connection is set up, and how older files become today's.
+
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::types::Value;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+/// `ecob`, in the header of every state file: tells one from another program's database.
+pub(super) const APPLICATION_ID: i32 = 0x6563_6f62;
+
+/// How long to wait for other processes' transactions.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes of a page: SQLite's default, which no state file ever changes.
+pub(super) const PAGE: u64 = 4096;
+
+/// The only table that holds secrets.
+pub(super) const SECRET_TABLE: &str = "tokens";
+
+/// Step n makes schema n+1 of schema n. A step that was ever released is never changed; a new one is added.
+pub(super) const STEPS: &[&str] = &[FIRST];
+
+const FIRST: &str = "
+CREATE TABLE machine (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    suffix TEXT NOT NULL
+) STRICT;
+CREATE TABLE facts (
+    server TEXT PRIMARY KEY,
+    facts TEXT NOT NULL,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE members (
+    server TEXT PRIMARY KEY,
+    cluster TEXT NOT NULL,
+    node TEXT,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tokens (
+    cluster TEXT PRIMARY KEY,
+    token_id TEXT NOT NULL,
+    secret TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    pve_major INTEGER,
+    via TEXT NOT NULL,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE intents (
+    server TEXT NOT NULL,
+    token_id TEXT NOT NULL,
+    cluster TEXT,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (server, token_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE trust (
+    server TEXT PRIMARY KEY,
+    trust TEXT NOT NULL,
+    via TEXT NOT NULL,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE clusters (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    listed_at INTEGER,
+    listed_via TEXT,
+    discovered_at INTEGER,
+    -- Of the last listing: one that has the same says nothing new.
+    digest INTEGER,
+    -- Guests that are kept although the last listing lacked them.
+    unlisted INTEGER NOT NULL DEFAULT 0
+) STRICT;
+-- Changes that no discovery has told yet.
+CREATE TABLE changes (
+    id INTEGER PRIMARY KEY,
+    cluster INTEGER NOT NULL REFERENCES clusters (id) ON DELETE CASCADE,
+    change TEXT NOT NULL
+) STRICT;
+CREATE TABLE guests (
+    cluster INTEGER NOT NULL REFERENCES clusters (id) ON DELETE CASCADE,
+    vmid INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT,
+    node TEXT NOT NULL,
+    state TEXT NOT NULL,
+    known_state TEXT NOT NULL,
+    raw TEXT NOT NULL,
+    template INTEGER NOT NULL,
+    lock TEXT,
+    tags TEXT NOT NULL,
+    pool TEXT,
+    ha_state TEXT,
+    first_seen INTEGER NOT NULL,
+    last_seen INTEGER,
+    gone_at INTEGER,
+    changed_at INTEGER NOT NULL,
+    addresses TEXT,
+    addresses_at INTEGER,
+    uuid TEXT,
+    PRIMARY KEY (cluster, vmid)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE states (
+    server TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    source TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    last_online_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE wishes (
+    server TEXT PRIMARY KEY,
+    asleep INTEGER NOT NULL,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    server TEXT NOT NULL,
+    before TEXT NOT NULL,
+    after TEXT NOT NULL,
+    source TEXT NOT NULL
+) STRICT;
+CREATE INDEX events_at ON events (at);
+CREATE TABLE series (
+    id INTEGER PRIMARY KEY,
+    server TEXT NOT NULL,
+    service TEXT NOT NULL,
+    UNIQUE (server, service)
+) STRICT;
+CREATE TABLE checks (
+    series INTEGER NOT NULL REFERENCES series (id) ON DELETE CASCADE,
+    at INTEGER NOT NULL,
+    ok INTEGER NOT NULL,
+    millis REAL,
+    detail TEXT,
+    PRIMARY KEY (series, at)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE ssh_answers (
+    alias TEXT PRIMARY KEY,
+    stamp TEXT NOT NULL,
+    answer TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// The schema number of the newest file that this program can use.
+pub(super) fn newest() -> i32 {
+    number_of(STEPS)
+}
+
+fn number_of(steps: &[&str]) -> i32 {
+    i32::try_from(steps.len()).unwrap_or(i32::MAX)
+}
+
+/// The header's `application_id` and `user_version`.
+pub(super) fn header(conn: &Connection) -> rusqlite::Result<(i32, i32)> {
+    let number = |pragma| conn.pragma_query_value(None, pragma, |row| row.get(0));
+    Ok((number("application_id")?, number("user_version")?))
+}
+
+/// What does not need the file: nothing is read here yet.
+pub(super) fn prepare(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    // The last connection of a short run would otherwise copy the journal into the file and sync twice each time.
+    // `wal_autocheckpoint` does that instead, once in many runs.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
+    Ok(())
+}
+
+/// Journals ahead instead of behind: readers and the one writer do not wait for each other, and commits need not wait
+/// for the disk. Stays with the file. Where it fails (a file system that cannot map memory, another process that does
+/// the same at this moment) the file works too, only slower.
+pub(super) fn write_ahead(conn: &Connection) {
+    let is_ahead = conn.pragma_query_value(None, "journal_mode", |row| Ok(row.get_ref(0)?.as_str()? == "wal"));
+    if is_ahead != Ok(true) {
+        let _ = conn.pragma_update(None, "journal_mode", "WAL");
+    }
+}
+
+/// At 256 KiB the journal is copied into the file: opening reads all of the journal, which must cost little.
+pub(super) fn configure(conn: &Connection) -> rusqlite::Result<()> {
+    write_ahead(conn);
+    conn.execute_batch(
+        "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;
+         PRAGMA wal_autocheckpoint = 64; PRAGMA journal_size_limit = 4194304;",
+    )
+}
+
+/// Whether commits wait for the disk, and overwrite what they delete: secrets. Not inside a transaction.
+pub(super) fn durable(conn: &Connection, on: bool) -> rusqlite::Result<()> {
+    conn.execute_batch(if on {
+        "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;"
+    } else {
+        "PRAGMA synchronous = NORMAL; PRAGMA secure_delete = OFF;"
+    })
+}
+
+/// Makes an empty or older file today's, in one transaction. Whoever comes second finds it done.
+pub(super) fn migrate(conn: &Connection, steps: &[&str]) -> rusqlite::Result<()> {
+    let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+    let (_, found) = header(&tx)?;
+    for step in steps.iter().skip(usize::try_from(found).unwrap_or(usize::MAX)) {
+        tx.execute_batch(step)?;
+    }
+    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    if found < number_of(steps) {
+        tx.pragma_update(None, "user_version", number_of(steps))?;
+    }
+    tx.commit()
+}
+
+/// Every stored definition, in a fixed order.
+pub(super) fn definitions(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = conn.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name")?;
+    statement.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Reads every value of every table.
+pub(super) fn read_values(conn: &Connection) -> rusqlite::Result<()> {
+    let mut tables = conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
+    let tables = tables.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+    for table in tables {
+        let mut statement = conn.prepare(&format!("SELECT * FROM {table}"))?;
+        let columns = statement.column_count();
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            (0..columns).try_for_each(|i| row.get::<_, Value>(i).map(drop))?;
+        }
+    }
+    Ok(())
+}

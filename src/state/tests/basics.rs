@@ -1,0 +1,335 @@
+//! Everything that is put comes back, and what belongs together changes together.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{at, cluster, furnish, guest, key, listing, node, non_secret_dump, server, token, vmid};
+use crate::model::facts::{HostFacts, Nic, Product, PveFacts};
+use crate::model::power::PowerState;
+use crate::model::scope::Scope;
+use crate::model::server::{Address, ServerKey};
+use crate::model::trust::{Fingerprint, Trust};
+use crate::model::usage::Source;
+use crate::state::{Check, Event, Run, State, is_fresh};
+
+fn state() -> State {
+    State::in_memory().unwrap()
+}
+
+#[test]
+fn facts_come_back() {
+    let state = state();
+    let facts = HostFacts {
+        product: Product::Pve(PveFacts {
+            node: Some(node("pve1")),
+            version: Some("9.2".into()),
+            ..PveFacts::default()
+        }),
+        nics: vec![Nic {
+            name: "eno1".into(),
+            mac: "aa:bb:cc:dd:ee:ff".into(),
+            link: Some(true),
+            master: None,
+            default_route: true,
+            wol_armed: None,
+            wol_supported: Some(true),
+        }],
+        ..HostFacts::default()
+    };
+    assert_eq!(state.facts(&server("pve1")).unwrap(), None);
+    state.put_facts(&server("pve1"), &HostFacts::default(), at(1)).unwrap();
+    state.put_facts(&server("pve1"), &facts, at(2)).unwrap();
+    assert_eq!(state.facts(&server("pve1")).unwrap(), Some((facts.clone(), at(2))));
+    assert_eq!(state.all_facts().unwrap(), [(server("pve1"), (facts, at(2)))].into());
+    // Facts of another making are none; they are no damage.
+    state.lock().execute("UPDATE facts SET facts = '{'", []).unwrap();
+    assert_eq!(state.facts(&server("pve1")).unwrap(), None);
+}
+
+#[test]
+fn every_kind_of_trust_comes_back() {
+    let state = state();
+    let print = Fingerprint([7; 32]);
+    let kinds = [
+        Trust::ClusterCa { ca: vec![0, 255, 7], node: node("pve1") },
+        Trust::CaFile { pem: "-----BEGIN".into(), node: None },
+        Trust::PublicCa,
+        Trust::PublicKey { spki: print },
+        Trust::Certificate { fingerprint: print },
+        Trust::Insecure,
+    ];
+    for (n, trust) in (0..).zip(kinds) {
+        state.put_trust(&server("pve1"), &trust, "ssh", at(n)).unwrap();
+        let stored = state.trust(&server("pve1")).unwrap().unwrap();
+        assert_eq!((&stored.trust, stored.learned_at, stored.via.as_str()), (&trust, at(n), "ssh"));
+        assert_eq!(state.trusts().unwrap(), [stored]);
+    }
+    assert!(state.forget_trust(&server("pve1")).unwrap());
+    assert!(!state.forget_trust(&server("pve1")).unwrap());
+}
+
+#[test]
+fn a_token_and_its_intent_change_together() {
+    let state = state();
+    let (home, pve1) = (cluster("host:pve1"), server("pve1"));
+    let made = token("root@pam!box-1", "s3cret");
+    state.begin_intent(&pve1, Some(&home), &made.id, at(1)).unwrap();
+    state.begin_intent(&server("pve2"), None, &made.id, at(1)).unwrap();
+    assert_eq!(state.intents(&pve1).unwrap()[0].token, made.id);
+    assert_eq!(state.all_intents().unwrap().len(), 2);
+
+    // A full disk while the secret is stored: the intent stays.
+    state.lock().pragma_update(None, "query_only", true).unwrap();
+    state.finish_intent(&home, &made, Scope::Operator, Some(9), &pve1, at(2)).unwrap_err();
+    state.lock().pragma_update(None, "query_only", false).unwrap();
+    assert_eq!((state.intents(&pve1).unwrap().len(), state.tokens().unwrap().len()), (1, 0));
+
+    state.finish_intent(&home, &made, Scope::Operator, Some(9), &pve1, at(2)).unwrap();
+    assert_eq!(state.intents(&pve1).unwrap(), []);
+    assert_eq!(state.all_intents().unwrap().len(), 1, "another server's intent of the same name stays");
+    let stored = state.token(&home).unwrap().unwrap();
+    assert_eq!((&stored.token, stored.scope, stored.pve_major), (&made, Scope::Operator, Some(9)));
+    assert_eq!((&stored.via, stored.at, state.tokens().unwrap()), (&pve1, at(2), vec![stored.clone()]));
+    state.clear_intent(&server("pve2"), &made.id).unwrap();
+    assert_eq!(state.all_intents().unwrap(), []);
+    assert!(state.forget_token(&home).unwrap());
+    assert_eq!(state.token(&home).unwrap(), None);
+}
+
+#[test]
+fn the_machine_suffix_is_made_once() {
+    let state = state();
+    assert_eq!(state.machine_suffix(|| "a1b2c3".into()).unwrap(), "a1b2c3");
+    assert_eq!(state.machine_suffix(|| panic!("made twice")).unwrap(), "a1b2c3");
+}
+
+#[test]
+fn states_keep_since_and_last_online() {
+    use PowerState::{Asleep, Offline, Online, Unknown};
+    let state = state();
+    let nas = ServerKey::of_server(&server("nas"));
+    // Per look: when, what, the previous state if it changed, then since, at and last online as seconds.
+    let looks = [
+        (0, Unknown, None, None),
+        (1, Online, None, Some((1, 1, Some(1)))),
+        (5, Online, None, Some((1, 5, Some(5)))),
+        (9, Offline, Some(Online), Some((9, 9, Some(5)))),
+        (12, Unknown, None, Some((9, 9, Some(5)))),
+        (8, Online, None, Some((9, 9, Some(5)))), // a late answer of a parallel run
+        (20, Asleep, Some(Offline), Some((20, 20, Some(5)))),
+        (86400, Online, Some(Asleep), Some((86400, 86400, Some(86400)))),
+        (30, Online, None, Some((86400, 30, Some(30)))), // the clock was a day ahead
+        (31, Offline, Some(Online), Some((31, 31, Some(30)))),
+    ];
+    for (seconds, seen, previous, want) in looks {
+        assert_eq!(state.record_state(&nas, seen, Source::Tcp, at(seconds)).unwrap(), previous, "{seconds}");
+        let known = state.states().unwrap().remove(&nas);
+        let got = known.map(|known| (known.since, known.at, known.last_online_at));
+        assert_eq!(got, want.map(|(since, last, online)| (at(since), at(last), online.map(at))), "{seconds}");
+    }
+    assert_eq!(state.events(at(21)).unwrap().len(), 2);
+    let first = &state.events(at(0)).unwrap()[0];
+    let want = Event { at: at(9), server: nas, from: Online, to: Offline, source: Source::Tcp };
+    assert_eq!(first, &want);
+}
+
+#[test]
+fn wishes_stamps_and_ssh_answers_come_back() {
+    let state = state();
+    state.put_wish(&server("nas"), true, at(1)).unwrap();
+    state.put_wish(&server("nas"), false, at(2)).unwrap();
+    let wish = state.wishes().unwrap()[&server("nas")];
+    assert_eq!((wish.asleep, wish.at), (false, at(2)));
+
+    let home = cluster("ca:1");
+    assert_eq!((state.discovered_at(&home).unwrap(), state.listed_at(&home).unwrap()), (None, None));
+    state.put_discovered(&home, at(3)).unwrap();
+    assert_eq!(state.discovered_at(&home).unwrap(), Some(at(3)));
+
+    state.put_ssh_answer("pve1", "stamp1", "hostname 10.0.0.1\n").unwrap();
+    assert_eq!(state.ssh_answer("pve1", "stamp1").unwrap().as_deref(), Some("hostname 10.0.0.1\n"));
+    assert_eq!(state.ssh_answer("pve1", "stamp2").unwrap(), None);
+    state.put_ssh_answer("pve1", "stamp2", "x").unwrap();
+    assert_eq!(state.ssh_answer("pve1", "stamp1").unwrap(), None);
+}
+
+#[test]
+fn the_future_is_never_fresh() {
+    let hour = SignedDuration::from_hours(1);
+    let cases = [(0, 0, true), (0, 3599, true), (0, 3600, false), (1, 0, false), (86400, 0, false)];
+    for (stamp, now, fresh) in cases {
+        assert_eq!(is_fresh(at(stamp), at(now), hour), fresh, "{stamp} {now}");
+    }
+    assert!(!is_fresh(Timestamp::MIN, Timestamp::MAX, hour));
+    assert!(!is_fresh(Timestamp::MAX, Timestamp::MIN, hour));
+}
+
+#[test]
+fn checks_and_runs_are_kept_apart_and_pruned_in_bites() {
+    let state = state();
+    let check = |service: &str, ok| Check {
+        server: key("nas"),
+        service: service.into(),
+        ok,
+        millis: ok.then_some(1.5),
+        detail: (!ok).then(|| "connection refused".into()),
+    };
+    for second in 0..10 {
+        state.record_checks(&[check("ssh", true), check("http", second % 2 == 0)], at(second)).unwrap();
+        let run = Run { server: key("nas"), ok: true, millis: None, detail: None };
+        state.record_runs(&[run], at(second)).unwrap();
+    }
+    let checks = state.checks(at(8)).unwrap();
+    let got: Vec<_> = checks.iter().map(|c| (c.at, c.service.as_str(), c.ok, c.millis, c.detail.as_deref())).collect();
+    let want = [
+        (at(8), "http", true, Some(1.5), None),
+        (at(8), "ssh", true, Some(1.5), None),
+        (at(9), "http", false, None, Some("connection refused")),
+        (at(9), "ssh", true, Some(1.5), None),
+    ];
+    assert_eq!(got, want);
+    assert_eq!(state.runs(at(0)).unwrap().len(), 10);
+    let last: Vec<_> = state.last_checks(at(0)).unwrap().into_iter().map(|c| (c.at, c.service)).collect();
+    assert_eq!(last, [(at(9), String::new()), (at(9), "http".into()), (at(9), "ssh".into())]);
+
+    let bites: Vec<_> = (0..5).map(|_| state.prune(at(4), 5).unwrap()).collect();
+    assert_eq!(bites, [5, 5, 2, 0, 0]);
+    assert_eq!((state.checks(at(0)).unwrap().len(), state.runs(at(0)).unwrap().len()), (12, 6));
+}
+
+#[test]
+fn a_cluster_that_gets_its_lasting_name_keeps_everything() {
+    let state = state();
+    furnish(&state);
+    let (old, new) = (cluster("host:pve1"), cluster("ca:99"));
+    let (old_key, new_key) = (ServerKey::of_guest(&old, vmid(101)), ServerKey::of_guest(&new, vmid(101)));
+    let stopped = listing(&[("pve1", true)], vec![guest(101, "pve1", PowerState::Stopped)]);
+    state.record_listing(&old, &stopped, &server("pve1"), at(60)).unwrap();
+    state.record_state(&old_key, PowerState::Stopped, Source::Api, at(60)).unwrap();
+    let run = Run { server: old_key.clone(), ok: true, millis: None, detail: None };
+    state.record_runs(&[run], at(60)).unwrap();
+    let neighbour = key("host:pve10/101");
+    state.record_state(&neighbour, PowerState::Running, Source::Api, at(60)).unwrap();
+    let before = state.guests(&old).unwrap();
+
+    state.rename_cluster(&old, &new).unwrap();
+    assert_eq!((state.token(&old).unwrap(), state.guests(&old).unwrap()), (None, vec![]));
+    assert!(state.token(&new).unwrap().is_some());
+    let renamed: Vec<_> =
+        before.into_iter().map(|guest| crate::state::KnownGuest { cluster: new.clone(), ..guest }).collect();
+    assert_eq!(state.guests(&new).unwrap(), renamed);
+    assert_eq!(state.members().unwrap()[0].cluster, new);
+    assert_eq!(state.events(at(0)).unwrap()[0].server, new_key);
+    assert_eq!(state.runs(at(0)).unwrap()[0].server, new_key);
+    let states: Vec<_> = state.states().unwrap().into_keys().collect();
+    assert_eq!(states, [new_key, neighbour], "`host:pve10` is another cluster");
+}
+
+#[test]
+fn merging_clusters_keeps_the_younger_token_and_removes_the_other() {
+    let (old, new) = (cluster("host:pve1"), cluster("ca:99"));
+    // The tokens' names and ages, then the secret that stays and the intents.
+    let cases = [
+        ("root@pam!box", 1, "root@pam!box", 2, "new", vec![]),
+        ("root@pam!box", 2, "root@pam!box", 1, "old", vec![]),
+        ("root@pam!box", 1, "ecobox@pve!box", 2, "new", vec![("pve1", "root@pam!box")]),
+        ("root@pam!box", 2, "ecobox@pve!box", 1, "old", vec![("pve2", "ecobox@pve!box")]),
+    ];
+    for (old_id, old_at, new_id, new_at, stays, intents) in cases {
+        let state = state();
+        let put = |cluster, id, secret, via: &str, second| {
+            state.put_token(cluster, &token(id, secret), Scope::Operator, None, &server(via), at(second)).unwrap();
+        };
+        put(&old, old_id, "old", "pve1", old_at);
+        put(&new, new_id, "new", "pve2", new_at);
+        for (cluster, numbers) in [(&old, [100, 101]), (&new, [101, 102])] {
+            let guests = numbers.map(|number| guest(number, "pve1", PowerState::Running)).to_vec();
+            let at = if cluster == &old { at(0) } else { at(50) };
+            state.record_listing(cluster, &listing(&[("pve1", true)], guests), &server("pve1"), at).unwrap();
+            let key = ServerKey::of_guest(cluster, vmid(101));
+            let run = Run { server: key.clone(), ok: true, millis: None, detail: None };
+            state.record_runs(&[run], at).unwrap();
+            state.record_state(&key, PowerState::Running, Source::Api, at).unwrap();
+        }
+        state.rename_cluster(&old, &new).unwrap();
+        let case = format!("{old_id} {old_at} {new_id} {new_at}");
+        let tokens: Vec<_> = state.tokens().unwrap().iter().map(|t| t.token.secret.expose().to_owned()).collect();
+        assert_eq!(tokens, [stays], "{case}");
+        let left = state.all_intents().unwrap();
+        let left: Vec<_> = left.iter().map(|i| (i.server.as_str().to_owned(), i.token.to_string())).collect();
+        let want: Vec<_> = intents.into_iter().map(|(server, id)| (server.to_owned(), id.to_owned())).collect();
+        assert_eq!(left, want, "{case}");
+        let guests = state.all_guests().unwrap();
+        let guests: Vec<_> = guests.iter().map(|g| (g.cluster.as_str(), g.vmid.get(), g.last_seen)).collect();
+        assert_eq!(guests, [("ca:99", 100, at(0)), ("ca:99", 101, at(50)), ("ca:99", 102, at(50))], "{case}");
+        let runs: Vec<_> = state.runs(at(0)).unwrap().into_iter().map(|run| (run.server.0, run.at)).collect();
+        assert_eq!(runs, [("ca:99/101".to_owned(), at(0)), ("ca:99/101".to_owned(), at(50))], "{case}");
+        assert_eq!(state.states().unwrap().into_keys().map(|key| key.0).collect::<Vec<_>>(), ["ca:99/101"], "{case}");
+    }
+}
+
+#[test]
+fn names_for_completion() {
+    let state = state();
+    furnish(&state);
+    let names = state.names().unwrap();
+    for (name, help) in
+        [("pve1-vm-101", "guest101 (qemu on pve1)"), ("guest101", "pve1-vm-101 (qemu on pve1)"), ("pve1", "server")]
+    {
+        assert!(names.contains(&(name.to_owned(), help.to_owned())), "{name}");
+    }
+    // The node's server is not configured, and the cluster has several: only the short id is sure.
+    state.put_member(&server("pve2"), &cluster("host:pve1"), Some(&node("pve2")), at(0)).unwrap();
+    state.put_member(&server("pve1"), &cluster("host:pve1"), None, at(0)).unwrap();
+    assert!(state.names().unwrap().iter().any(|(name, _)| name == "vm-101"));
+}
+
+#[test]
+fn addresses_come_back() {
+    let state = state();
+    furnish(&state);
+    let address = Address {
+        ip: "fd00::1".parse().unwrap(),
+        prefix: Some(64),
+        interface: "eth0".into(),
+        mac: Some("aa:bb:cc:00:11:22".into()),
+    };
+    let answers = [(vmid(101), vec![address.clone()]), (vmid(102), vec![]), (vmid(999), vec![])];
+    state.record_addresses(&cluster("host:pve1"), &answers, at(7)).unwrap();
+    state.put_guest_uuid(&cluster("host:pve1"), vmid(101), "1-2-3").unwrap();
+    let guests = state.guests(&cluster("host:pve1")).unwrap();
+    let got: Vec<_> = guests[..3].iter().map(|g| (g.addresses.clone(), g.addresses_at, g.uuid.as_deref())).collect();
+    assert_eq!(got, [(vec![], None, None), (vec![address], Some(at(7)), Some("1-2-3")), (vec![], Some(at(7)), None)]);
+    assert_eq!(guests.len(), 40);
+}
+
+#[test]
+fn secrets_stand_in_one_table() {
+    let state = state();
+    furnish(&state);
+    let canary = "c4nary-0c1d";
+    let (home, pve1) = (cluster("host:pve1"), server("pve1"));
+    let made = token("root@pam!box", canary);
+    state.begin_intent(&pve1, Some(&home), &made.id, at(1)).unwrap();
+    state.finish_intent(&home, &made, Scope::Full, None, &pve1, at(1)).unwrap();
+    state.rename_cluster(&home, &cluster("ca:1")).unwrap();
+    let dump = non_secret_dump(&state);
+    assert!(dump.contains("guest101") && !dump.contains(canary), "{dump}");
+    assert!(!format!("{state:?} {:?}", state.tokens().unwrap()).contains(canary));
+}
+
+#[test]
+fn odd_texts_are_kept_as_they_are() {
+    let state = state();
+    let odd = "'; DROP TABLE guests; --\u{0} \u{202e}\u{1b}[31m\"";
+    let mut strange = guest(100, "pve1", PowerState::Running);
+    strange.name = Some(odd.to_owned());
+    strange.pool = Some(odd.to_owned());
+    let home = cluster(odd);
+    for second in [0, 1] {
+        let listing = listing(&[("pve1", true)], vec![strange.clone()]);
+        let changes = state.record_listing(&home, &listing, &server("pve1"), at(second)).unwrap();
+        assert_eq!(changes.changes.len(), usize::from(second == 0));
+    }
+    let known = &state.guests(&home).unwrap()[0];
+    assert_eq!((known.name.as_deref(), known.pool.as_deref()), (Some(odd), Some(odd)));
+}

@@ -1,0 +1,463 @@
+//! The smaller answers: versions, permissions, nodes, cluster status, addresses.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use serde::de::{Deserialize, Deserializer, MapAccess};
+
+use crate::model::id::NodeName;
+use crate::model::scope::Permissions;
+use crate::model::server::Address;
+use crate::model::trust::Fingerprint;
+
+use super::lenient::{Entries, Entry, Record, Value, flag, skip};
+use super::wire::online;
+
+/// What `/version` says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(clippy::struct_field_names, reason = "PVE's names")]
+pub(crate) struct Version {
+    /// pve-manager's, e.g. `9.2.11`.
+    pub(crate) version: String,
+    /// e.g. `9.2`.
+    pub(crate) release: String,
+    /// The commit it was built from.
+    pub(crate) repoid: String,
+}
+
+impl Version {
+    /// The major version: 7, 8, 9.
+    pub(crate) fn major(&self) -> Option<u32> {
+        self.version.split(['.', '-']).next()?.parse().ok()
+    }
+}
+
+impl<'de> Record<'de> for Version {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        let field = match key {
+            "version" => &mut self.version,
+            "release" => &mut self.release,
+            "repoid" => &mut self.repoid,
+            _ => return skip(map),
+        };
+        *field = map.next_value::<Value<'_>>()?.string().unwrap_or_default();
+        Ok(())
+    }
+}
+
+/// A node and the certificate that the cluster knows of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NodeCertificate {
+    pub(crate) name: NodeName,
+    /// `None`: neither `online` nor `offline`, as just after the node's start.
+    pub(crate) online: Option<bool>,
+    /// SHA-256 of the certificate; `None` where the cluster does not know it.
+    pub(crate) fingerprint: Option<Fingerprint>,
+}
+
+#[derive(Default)]
+pub(super) struct NodeRow<'a> {
+    node: Option<Cow<'a, str>>,
+    status: Option<Cow<'a, str>>,
+    fingerprint: Option<Cow<'a, str>>,
+}
+
+impl<'de> Record<'de> for NodeRow<'de> {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "node" => self.node = map.next_value::<Value<'_>>()?.text(),
+            "status" => self.status = map.next_value::<Value<'_>>()?.text(),
+            "ssl_fingerprint" => self.fingerprint = map.next_value::<Value<'_>>()?.text(),
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+/// `/nodes`.
+#[derive(Default)]
+pub(super) struct Nodes(pub(super) Vec<NodeCertificate>);
+
+impl<'de> Deserialize<'de> for Nodes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let rows = Entries::<NodeRow<'de>>::deserialize(deserializer)?;
+        let usable = rows.list.into_iter().filter_map(|row| {
+            let fingerprint = row.fingerprint.and_then(|text| text.parse().ok());
+            Some(NodeCertificate { name: row.node?.parse().ok()?, online: online(row.status.as_deref()), fingerprint })
+        });
+        Ok(Nodes(usable.collect()))
+    }
+}
+
+/// What `/cluster/status` says; it needs Sys.Audit on `/`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct ClusterStatus {
+    /// `None`: a node alone.
+    pub(crate) name: Option<String>,
+    /// A node alone always is; `None` where the answer does not say.
+    pub(crate) quorate: Option<bool>,
+    pub(crate) members: Vec<Member>,
+}
+
+/// A node of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) node: NodeName,
+    /// The address of its cluster network.
+    pub(crate) ip: Option<IpAddr>,
+    pub(crate) online: Option<bool>,
+    /// The node that answered.
+    pub(crate) local: bool,
+}
+
+#[derive(Default)]
+struct StatusRow<'a> {
+    kind: Option<Cow<'a, str>>,
+    name: Option<Cow<'a, str>>,
+    ip: Option<Cow<'a, str>>,
+    quorate: Option<bool>,
+    online: Option<bool>,
+    local: Option<bool>,
+}
+
+impl<'de> Record<'de> for StatusRow<'de> {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "type" => self.kind = map.next_value::<Value<'_>>()?.text(),
+            "name" => self.name = map.next_value::<Value<'_>>()?.text(),
+            "ip" => self.ip = map.next_value::<Value<'_>>()?.text(),
+            "quorate" => self.quorate = map.next_value::<Value<'_>>()?.flag(),
+            "online" => self.online = map.next_value::<Value<'_>>()?.flag(),
+            "local" => self.local = map.next_value::<Value<'_>>()?.flag(),
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for ClusterStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let rows = Entries::<StatusRow<'de>>::deserialize(deserializer)?.list;
+        let mut status = ClusterStatus::default();
+        let mut alone = true;
+        for row in rows {
+            match row.kind.as_deref() {
+                Some("cluster") => {
+                    alone = false;
+                    status.name = row.name.map(Cow::into_owned);
+                    status.quorate = row.quorate;
+                }
+                Some("node") => {
+                    let Some(node) = row.name.and_then(|name| name.parse().ok()) else { continue };
+                    let ip = row.ip.and_then(|ip| ip.parse().ok());
+                    status.members.push(Member { node, ip, online: row.online, local: row.local == Some(true) });
+                }
+                _ => {}
+            }
+        }
+        if alone && status.members.len() == 1 {
+            status.quorate = Some(true);
+        }
+        Ok(status)
+    }
+}
+
+/// `/access/permissions`: for each path the privileges with a boolean that says whether they are inherited
+/// further down, so a privilege is held whatever its value (pve-access-control, `API2/AccessControl.pm`).
+#[derive(Default)]
+pub(super) struct PermissionMap(pub(super) Permissions);
+
+impl<'de> Record<'de> for PermissionMap {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        if let Entry(Some(Names(names))) = map.next_value()? {
+            self.0.0.insert(key.to_owned(), names);
+        }
+        Ok(())
+    }
+}
+
+/// The keys of an object.
+#[derive(Default)]
+struct Names(BTreeSet<String>);
+
+impl<'de> Record<'de> for Names {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        self.0.insert(key.to_owned());
+        skip(map)
+    }
+}
+
+/// A guest's interface, in the words of QEMU's agent and of both generations of the container API.
+#[derive(Default)]
+pub(super) struct Interface<'a> {
+    name: Option<Cow<'a, str>>,
+    mac: Option<Cow<'a, str>>,
+    addresses: Vec<InterfaceAddress<'a>>,
+    /// `10.0.0.5/24`, up to pve-container 5.
+    inet: [Option<Cow<'a, str>>; 2],
+}
+
+#[derive(Default)]
+struct InterfaceAddress<'a> {
+    ip: Option<Cow<'a, str>>,
+    prefix: Option<u8>,
+}
+
+impl<'de> Record<'de> for Interface<'de> {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "name" => self.name = map.next_value::<Value<'_>>()?.text(),
+            "hardware-address" | "hwaddr" => self.mac = map.next_value::<Value<'_>>()?.text(),
+            "inet" => self.inet[0] = map.next_value::<Value<'_>>()?.text(),
+            "inet6" => self.inet[1] = map.next_value::<Value<'_>>()?.text(),
+            "ip-addresses" => self.addresses = map.next_value::<Entries<InterfaceAddress<'_>>>()?.list,
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Record<'de> for InterfaceAddress<'de> {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "ip-address" => self.ip = map.next_value::<Value<'_>>()?.text(),
+            "prefix" => self.prefix = map.next_value::<Value<'_>>()?.exact().and_then(|n| u8::try_from(n).ok()),
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+impl Interface<'_> {
+    /// Its valid addresses. The guest itself wrote them: what is no address is dropped.
+    fn addresses(&self) -> impl Iterator<Item = Address> {
+        let single = self.inet.iter().flatten().filter(|_| self.addresses.is_empty()).map(|text| {
+            let (ip, prefix) = text.split_once('/').unwrap_or((text, ""));
+            (ip, prefix.parse().ok())
+        });
+        let listed = self.addresses.iter().filter_map(|entry| Some((entry.ip.as_deref()?, entry.prefix)));
+        listed.chain(single).filter_map(|(ip, prefix)| {
+            // fe80::1%eth0: the scope means nothing outside of the guest.
+            let ip: IpAddr = ip.split('%').next()?.parse().ok()?;
+            let bits = if ip.is_ipv4() { 32 } else { 128 };
+            Some(Address {
+                ip,
+                prefix: prefix.filter(|prefix| *prefix <= bits),
+                interface: self.name.as_deref().unwrap_or_default().to_owned(),
+                mac: self.mac.as_deref().and_then(mac),
+            })
+        })
+    }
+}
+
+/// A hardware address in lower case; `None` for anything else.
+fn mac(text: &str) -> Option<String> {
+    let valid = text.len() == 17 && text.split(':').all(|p| p.len() == 2 && p.chars().all(|c| c.is_ascii_hexdigit()));
+    valid.then(|| text.to_ascii_lowercase())
+}
+
+fn addresses(interfaces: &Entries<Interface<'_>>) -> Vec<Address> {
+    interfaces.list.iter().flat_map(Interface::addresses).collect()
+}
+
+/// `lxc/{vmid}/interfaces`: a list, or null while the container does not run.
+#[derive(Default)]
+pub(super) struct ContainerInterfaces(pub(super) Vec<Address>);
+
+impl<'de> Deserialize<'de> for ContainerInterfaces {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Entries::<Interface<'de>>::deserialize(deserializer).map(|list| ContainerInterfaces(addresses(&list)))
+    }
+}
+
+/// `agent/network-get-interfaces`: the list stands under `result`.
+#[derive(Default)]
+pub(super) struct AgentInterfaces(pub(super) Vec<Address>);
+
+impl<'de> Record<'de> for AgentInterfaces {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        if key == "result" {
+            self.0 = map.next_value::<ContainerInterfaces>()?.0;
+            return Ok(());
+        }
+        skip(map)
+    }
+}
+
+/// Of a guest's configuration: whether the agent is enabled. `agent: 1` or `agent: enabled=1,type=virtio`.
+#[derive(Default)]
+pub(super) struct GuestConfig {
+    pub(super) agent: bool,
+}
+
+impl<'de> Record<'de> for GuestConfig {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        if key != "agent" {
+            return skip(map);
+        }
+        let text = map.next_value::<Value<'_>>()?.text().unwrap_or_default();
+        let enabled = text.split(',').find_map(|part| match part.split_once('=') {
+            None => Some(part),
+            Some(("enabled", value)) => Some(value),
+            Some(_) => None,
+        });
+        self.agent = enabled.and_then(flag) == Some(true);
+        Ok(())
+    }
+}
+
+/// The body of an error: `message` since pve-http-server 5.2.0, `errors` by parameter.
+#[derive(Default)]
+pub(super) struct ErrorBody {
+    pub(super) message: Option<String>,
+    pub(super) errors: BTreeMap<String, String>,
+}
+
+impl<'de> Deserialize<'de> for ErrorBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Entry::deserialize(deserializer).map(|Entry(body)| body.unwrap_or_default())
+    }
+}
+
+impl<'de> Record<'de> for ErrorBody {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "message" => self.message = map.next_value::<Value<'_>>()?.string(),
+            "errors" => {
+                if let Entry(Some(Texts(errors))) = map.next_value()? {
+                    self.errors = errors;
+                }
+            }
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Texts(BTreeMap<String, String>);
+
+impl<'de> Record<'de> for Texts {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        let text = map.next_value::<Value<'_>>()?.string().unwrap_or_default();
+        self.0.insert(key.to_owned(), text);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::scope::Scope;
+    use crate::transport::pve::repair::parse;
+
+    macro_rules! fixture {
+        ($name:literal) => {
+            include_bytes!(concat!("../../../tests/fixtures/pve/", $name, ".json"))
+        };
+    }
+
+    fn address(ip: &str, prefix: Option<u8>, interface: &str, mac: Option<&str>) -> Address {
+        let mac = mac.map(str::to_owned);
+        Address { ip: ip.parse().unwrap(), prefix, interface: interface.to_owned(), mac }
+    }
+
+    #[test]
+    fn addresses_from_the_agent_and_from_both_generations_of_containers() {
+        let expected = |last: u8, mac: &str, v6: &str| {
+            vec![
+                address("127.0.0.1", Some(8), "lo", Some("00:00:00:00:00:00")),
+                address("::1", Some(128), "lo", Some("00:00:00:00:00:00")),
+                address(&format!("10.99.0.{last}"), Some(24), "eth0", Some(mac)),
+                address(v6, Some(64), "eth0", Some(mac)),
+            ]
+        };
+        let agent = parse::<Entry<AgentInterfaces>>(fixture!("agent-network")).unwrap().0.unwrap().0;
+        assert_eq!(agent, expected(101, "bc:24:11:00:01:01", "fe80::be24:11ff:fe00:101"));
+        for body in [&fixture!("lxc-interfaces-8")[..], &fixture!("lxc-interfaces-9")[..]] {
+            let container = parse::<ContainerInterfaces>(body).unwrap().0;
+            assert_eq!(container, expected(201, "bc:24:11:00:02:01", "fe80::be24:11ff:fe00:201"));
+        }
+    }
+
+    #[test]
+    fn what_a_guest_invents_is_dropped() {
+        let body = br#"{"data":{"result":[7,null,{"name":"a"},{"ip-addresses":"x"},
+            {"name":"\u001b[31meth0","hardware-address":"not a mac","ip-addresses":[3,{},
+                {"ip-address":"999.1.1.1","prefix":8},{"ip-address":"$(reboot)"},{"ip-address":["10.0.0.1"]},
+                {"ip-address":"10.0.0.1","prefix":33},{"ip-address":"fe80::1%eth0","prefix":-1},
+                {"ip-address":"10.0.0.2","prefix":"24"}]}]}}"#;
+        let found = parse::<Entry<AgentInterfaces>>(body).unwrap().0.unwrap().0;
+        let name = "\u{1b}[31meth0";
+        let expected = [
+            address("10.0.0.1", None, name, None),
+            address("fe80::1", None, name, None),
+            address("10.0.0.2", Some(24), name, None),
+        ];
+        assert_eq!(found, expected);
+        for body in [r#"{"data":null}"#, r#"{"data":[]}"#, r#"{"data":{"result":null}}"#, r#"{"data":{"result":{}}}"#] {
+            assert_eq!(parse::<Entry<AgentInterfaces>>(body.as_bytes()).unwrap().0.unwrap_or_default().0, [], "{body}");
+            assert_eq!(parse::<ContainerInterfaces>(body.as_bytes()).unwrap().0, [], "{body}");
+        }
+    }
+
+    #[test]
+    fn permissions_are_held_whether_inherited_or_not() {
+        let read = |body: &[u8]| parse::<Entry<PermissionMap>>(body).unwrap().0.unwrap_or_default().0;
+        let auditor = read(fixture!("permissions-auditor"));
+        assert_eq!(auditor.0.len(), 9);
+        assert_eq!(auditor.compare(Scope::Operator, 9).missing, ["VM.PowerMgmt"]);
+        assert!(read(br#"{"data":{}}"#).is_empty());
+        assert!(read(br#"{"data":null}"#).is_empty());
+        assert!(read(br#"{"data":[]}"#).is_empty());
+        let mixed = read(br#"{"data":{"/":{"VM.Audit":0,"Sys.Audit":"1"},"/vms":null}}"#);
+        assert_eq!(mixed.0["/"], ["Sys.Audit", "VM.Audit"].map(str::to_owned).into());
+    }
+
+    #[test]
+    fn nodes_and_cluster() {
+        let nodes = parse::<Nodes>(fixture!("nodes")).unwrap().0;
+        assert_eq!((nodes.len(), nodes[0].name.as_str(), nodes[0].online), (1, "pve1", Some(true)));
+        assert!(nodes[0].fingerprint.unwrap().to_string().starts_with("4D:04:0C:F6"));
+        let odd = br#"{"data":[{"node":"a"},{"node":"b","status":"offline","ssl_fingerprint":"x"},{"node":"c d"},3]}"#;
+        let odd: Vec<_> = parse::<Nodes>(odd).unwrap().0.into_iter().map(|n| (n.online, n.fingerprint)).collect();
+        assert_eq!(odd, [(None, None), (Some(false), None)]);
+
+        let alone = parse::<ClusterStatus>(fixture!("cluster-status-alone")).unwrap();
+        assert_eq!((alone.name.as_ref(), alone.quorate, alone.members.len()), (None, Some(true), 1));
+        assert_eq!((alone.members[0].local, alone.members[0].ip), (true, Some("192.0.2.2".parse().unwrap())));
+        let two = parse::<ClusterStatus>(fixture!("cluster-status-two")).unwrap();
+        assert_eq!((two.name.as_deref(), two.quorate), (Some("home"), Some(false)));
+        let members: Vec<_> = two.members.iter().map(|m| (m.node.as_str(), m.online, m.local)).collect();
+        assert_eq!(members, [("pve1", Some(true), true), ("pve2", Some(false), false)]);
+        assert_eq!(parse::<ClusterStatus>(br#"{"data":[]}"#).unwrap(), ClusterStatus::default());
+    }
+
+    #[test]
+    fn versions() {
+        let read = |body: &[u8]| parse::<Entry<Version>>(body).unwrap().0.unwrap_or_default();
+        let new = read(br#"{"data":{"repoid":"14a22df35955d97d","release":"9.2","version":"9.2.11"}}"#);
+        assert_eq!((new.major(), new.release.as_str(), new.repoid.as_str()), (Some(9), "9.2", "14a22df35955d97d"));
+        assert_eq!(read(br#"{"data":{"release":7.4,"version":"7.4-3"}}"#).major(), Some(7));
+        assert_eq!(read(br#"{"data":null}"#).major(), None);
+    }
+
+    #[test]
+    fn the_agent_is_enabled_by_its_first_word() {
+        for (agent, want) in [
+            (r#""1""#, true),
+            ("1", true),
+            (r#""0""#, false),
+            (r#""1,fstrim_cloned_disks=1""#, true),
+            (r#""enabled=1,type=virtio""#, true),
+            (r#""type=isa,enabled=0""#, false),
+            (r#""type=isa""#, false),
+            ("null", false),
+        ] {
+            let body = format!(r#"{{"data":{{"name":"a","agent":{agent}}}}}"#);
+            assert_eq!(parse::<Entry<GuestConfig>>(body.as_bytes()).unwrap().0.unwrap().agent, want, "{agent}");
+        }
+        assert!(!parse::<Entry<GuestConfig>>(br#"{"data":{}}"#).unwrap().0.unwrap().agent);
+    }
+}

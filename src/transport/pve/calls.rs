@@ -1,0 +1,129 @@
+//! The calls. Nodes and guests come into paths only as types that hold nothing to escape.
+
+use crate::model::id::{GuestKind, NodeName, VmId};
+use crate::model::scope::Permissions;
+use crate::model::server::{Address, Listing};
+use crate::transport::Error;
+
+use super::answers::{
+    AgentInterfaces, ClusterStatus, ContainerInterfaces, GuestConfig, NodeCertificate, Nodes, PermissionMap, Version,
+};
+use super::client::{Answers, Client};
+use super::lenient::Entry;
+use super::wire;
+
+/// What QEMU's guest agent says of a guest's addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AgentAnswer {
+    Addresses(Vec<Address>),
+    /// The agent is not enabled in the guest's configuration.
+    NotConfigured,
+    /// The agent does not answer, or the guest does not run.
+    NotRunning,
+}
+
+impl Client {
+    /// All guests and nodes that the token may see: one request for the whole cluster.
+    pub(crate) async fn listing(&self) -> Result<Listing, Error> {
+        let path = "/cluster/resources";
+        let body = self.body(path, Answers::Itself).await?;
+        wire::listing(&body, &self.label).map_err(|error| self.unreadable(path, &error))
+    }
+
+    /// What the token may do.
+    pub(crate) async fn permissions(&self) -> Result<Permissions, Error> {
+        let Entry(map) = self.get::<Entry<PermissionMap>>("/access/permissions", Answers::Itself).await?;
+        Ok(map.unwrap_or_default().0)
+    }
+
+    pub(crate) async fn version(&self) -> Result<Version, Error> {
+        let Entry(version) = self.get::<Entry<Version>>("/version", Answers::Itself).await?;
+        Ok(version.unwrap_or_default())
+    }
+
+    /// The nodes of the cluster with the certificates that it knows of them.
+    pub(crate) async fn nodes(&self) -> Result<Vec<NodeCertificate>, Error> {
+        Ok(self.get::<Nodes>("/nodes", Answers::Itself).await?.0)
+    }
+
+    /// The cluster's name, quorum and members. Needs Sys.Audit on `/`.
+    pub(crate) async fn cluster_status(&self) -> Result<ClusterStatus, Error> {
+        self.get("/cluster/status", Answers::Itself).await
+    }
+
+    /// A virtual machine's addresses, from the agent inside.
+    pub(crate) async fn agent_addresses(&self, node: &NodeName, vmid: VmId) -> Result<AgentAnswer, Error> {
+        let path = guest_path(node, GuestKind::Qemu, vmid, "agent/network-get-interfaces");
+        match self.get::<Entry<AgentInterfaces>>(&path, Answers::Guest).await {
+            Ok(Entry(answer)) => Ok(AgentAnswer::Addresses(answer.unwrap_or_default().0)),
+            Err(Error::Api { status: 500, reason, path, .. }) => match of_reason(&reason) {
+                Some(answer) => Ok(answer),
+                None => Err(Error::Api { peer: self.label.clone(), method: "GET", path, status: 500, reason }),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A container's addresses. None while it does not run, and none before PVE 8.1, which cannot say.
+    pub(crate) async fn container_addresses(&self, node: &NodeName, vmid: VmId) -> Result<Vec<Address>, Error> {
+        let path = guest_path(node, GuestKind::Lxc, vmid, "interfaces");
+        match self.get::<ContainerInterfaces>(&path, Answers::Guest).await {
+            Ok(ContainerInterfaces(addresses)) => Ok(addresses),
+            Err(Error::Api { status: 501, .. }) => {
+                tracing::info!(
+                    server = self.label,
+                    vm_id = vmid.get(),
+                    "this Proxmox VE is older than 8.1 and does not tell a container's addresses"
+                );
+                Ok(Vec::new())
+            }
+            Err(Error::Api { status: 500, reason, .. }) if reason.trim_end().ends_with("not running") => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a virtual machine's configuration enables the guest agent.
+    pub(crate) async fn guest_agent_enabled(&self, node: &NodeName, vmid: VmId) -> Result<bool, Error> {
+        let path = guest_path(node, GuestKind::Qemu, vmid, "config");
+        let Entry(config) = self.get::<Entry<GuestConfig>>(&path, Answers::Proxied).await?;
+        Ok(config.unwrap_or_default().agent)
+    }
+}
+
+/// What an error's text says of the agent: `No QEMU guest agent configured`, `QEMU guest agent is not running`,
+/// `VM 102 is not running`, `VM 102 qmp command 'guest-network-get-interfaces' failed - got timeout`.
+fn of_reason(reason: &str) -> Option<AgentAnswer> {
+    let reason = reason.trim_end().to_ascii_lowercase();
+    if reason.starts_with("no qemu guest agent") {
+        Some(AgentAnswer::NotConfigured)
+    } else if reason.ends_with("not running") || (reason.contains("'guest-") && reason.ends_with("got timeout")) {
+        Some(AgentAnswer::NotRunning)
+    } else {
+        None
+    }
+}
+
+fn guest_path(node: &NodeName, kind: GuestKind, vmid: VmId, call: &str) -> String {
+    format!("/nodes/{node}/{}/{vmid}/{call}", kind.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_the_agent_says_nothing() {
+        for (reason, want) in [
+            ("No QEMU guest agent configured", Some(AgentAnswer::NotConfigured)),
+            ("No Qemu guest agent configured", Some(AgentAnswer::NotConfigured)),
+            ("QEMU guest agent is not running", Some(AgentAnswer::NotRunning)),
+            ("VM 102 is not running", Some(AgentAnswer::NotRunning)),
+            ("VM 102 not running\n", Some(AgentAnswer::NotRunning)),
+            ("VM 102 qmp command 'guest-network-get-interfaces' failed - got timeout", Some(AgentAnswer::NotRunning)),
+            ("Configuration file 'nodes/a/qemu-server/102.conf' does not exist", None),
+            ("can't lock file '/var/lock/qemu-server/lock-102.conf' - got timeout", None),
+        ] {
+            assert_eq!(of_reason(reason), want, "{reason}");
+        }
+    }
+}

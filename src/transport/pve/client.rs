@@ -1,0 +1,286 @@
+//! One GET after the other: TLS, deadlines, the body's cap, retries, and what errors mean.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reqwest::Response;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use rustls::pki_types::ServerName;
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use crate::model::id::{Token, TokenId};
+use crate::model::trust::Trust;
+use crate::transport::Error;
+
+use super::failure::{self, Failure, ResolveFailed};
+use super::repair;
+use super::tls::{Verifier, client_config};
+use super::trust::{Presented, Rule};
+
+/// One node's API, how it is trusted, and the token that it takes.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    /// The server's id, for messages.
+    pub(crate) label: String,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) trust: Trust,
+    pub(crate) token: Token,
+}
+
+/// How long and how much.
+#[derive(Debug, Clone)]
+pub(super) struct Limits {
+    /// For the name.
+    pub(super) resolve: Duration,
+    /// For the connection and the TLS handshake.
+    pub(super) connect: Duration,
+    /// Without anything coming.
+    pub(super) read: Duration,
+    /// The same where another node may have to answer: PVE itself gives up after 30 s.
+    pub(super) proxied: Duration,
+    /// Bytes a second, counted after `read`.
+    pub(super) slowest: u128,
+    /// Bytes.
+    pub(super) body: usize,
+    /// Bytes of what a guest wrote.
+    pub(super) guest_body: usize,
+    pub(super) retries: u32,
+    /// Between two tries, in milliseconds.
+    pub(super) pause: Range<u64>,
+    /// Only what failed within this time is tried again: who waited for a dead host does not wait thrice.
+    pub(super) retry_within: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            resolve: Duration::from_secs(3),
+            connect: Duration::from_secs(5),
+            read: Duration::from_secs(10),
+            proxied: Duration::from_secs(40),
+            slowest: 1024,
+            body: 32 << 20,
+            guest_body: 1 << 20,
+            retries: 2,
+            pause: 100..1000,
+            retry_within: Duration::from_secs(3),
+        }
+    }
+}
+
+/// Which limits hold for a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answers {
+    /// The node that is asked.
+    Itself,
+    /// Any node.
+    Proxied,
+    /// A guest on any node.
+    Guest,
+}
+
+/// The most of an error's body that is read.
+const ERROR_BODY: usize = 64 << 10;
+
+/// A client of one node's API. It connects when it is first used, and keeps the connection for the next call.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(super) label: String,
+    /// `host:port`
+    peer: String,
+    /// `https://host:port/api2/json`
+    base: String,
+    authorization: HeaderValue,
+    token: TokenId,
+    http: reqwest::Client,
+    verifier: Arc<Verifier>,
+    pub(super) limits: Limits,
+}
+
+impl Client {
+    /// Connects to nothing yet. Fails where the recorded CA or the host's name cannot be used.
+    pub(crate) fn new(endpoint: Endpoint) -> Result<Client, Error> {
+        Client::with_limits(endpoint, Limits::default())
+    }
+
+    pub(super) fn with_limits(endpoint: Endpoint, limits: Limits) -> Result<Client, Error> {
+        let Endpoint { label, host, port, trust, token } = endpoint;
+        let unusable = |detail: String| Error::Protocol { peer: label.clone(), detail };
+        let rule = Rule::new(&trust).map_err(|detail| Error::Untrusted { peer: label.clone(), detail })?;
+        let verifier = Verifier::new(rule);
+        let tls = client_config(verifier.clone()).map_err(|error| unusable(error.to_string()))?;
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("ecobox/", env!("CARGO_PKG_VERSION")))
+            .tls_backend_preconfigured(tls)
+            .https_only(true)
+            .http1_only()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .dns_resolver(Arc::new(Resolver { deadline: limits.resolve }))
+            .connect_timeout(limits.connect)
+            // PVE closes idle connections after 5 s; one that is used just then fails.
+            .pool_idle_timeout(Duration::from_secs(3))
+            .build()
+            .map_err(|error| unusable(error.to_string()))?;
+        let secret = zeroize::Zeroizing::new(format!("PVEAPIToken={}={}", token.id, token.secret.expose()));
+        let mut authorization =
+            HeaderValue::from_str(&secret).map_err(|_| unusable("the token has invalid characters".to_owned()))?;
+        authorization.set_sensitive(true);
+        let peer = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        let base = format!("https://{peer}/api2/json");
+        // A host with a slash or an `@` would make another URL of it.
+        if ServerName::try_from(host.as_str()).is_err() || reqwest::Url::parse(&base).is_err() {
+            return Err(unusable(format!("`{host}` is no host name")));
+        }
+        Ok(Client { label, peer, base, authorization, token: token.id, http, verifier, limits })
+    }
+
+    /// What the peer presented in the last full handshake of this client.
+    pub(crate) fn presented(&self) -> Option<Presented> {
+        self.verifier.presented()
+    }
+
+    /// The `data` of a GET.
+    pub(super) async fn get<T: for<'de> Deserialize<'de>>(&self, path: &str, answers: Answers) -> Result<T, Error> {
+        let body = self.body(path, answers).await?;
+        repair::parse(&body).map_err(|error| self.unreadable(path, &error))
+    }
+
+    pub(super) fn unreadable(&self, path: &str, error: &serde_json::Error) -> Error {
+        Error::Protocol { peer: self.label.clone(), detail: format!("{path}: {error}") }
+    }
+
+    /// The body of a GET's good answer. Quick failures that may pass are tried again.
+    pub(super) async fn body(&self, path: &str, answers: Answers) -> Result<Vec<u8>, Error> {
+        let begun = Instant::now();
+        let mut tries = 0;
+        loop {
+            let Failure { error, passing } = match self.attempt(path, answers).await {
+                Ok(body) => return Ok(body),
+                Err(failure) => failure,
+            };
+            if !passing || tries == self.limits.retries || begun.elapsed() > self.limits.retry_within {
+                return Err(error);
+            }
+            tries += 1;
+            tracing::debug!(server = self.label, %error, "trying again");
+            tokio::time::sleep(self.pause()).await;
+        }
+    }
+
+    async fn attempt(&self, path: &str, answers: Answers) -> Result<Vec<u8>, Failure> {
+        let begun = Instant::now();
+        let patience = match answers {
+            Answers::Itself => self.limits.read,
+            Answers::Proxied | Answers::Guest => self.limits.proxied,
+        };
+        let cap = if answers == Answers::Guest { self.limits.guest_body } else { self.limits.body };
+        let request =
+            self.http.get(format!("{}{path}", self.base)).header(AUTHORIZATION, self.authorization.clone()).send();
+        let response = match timeout(patience, request).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                let failure = failure::of_reqwest(&error, &self.label, &self.peer, patience);
+                tracing::debug!(server = self.label, method = "GET", path, error = %failure.error, "api call");
+                return Err(failure);
+            }
+            Err(_) => return Err(self.too_slow(patience)),
+        };
+        let status = response.status();
+        let answer = if status.is_success() {
+            self.read(response, cap, patience).await
+        } else {
+            Err(self.refused(response, path, patience).await)
+        };
+        let milliseconds = begun.elapsed().as_millis();
+        tracing::debug!(server = self.label, method = "GET", path, status = status.as_u16(), milliseconds, "api call");
+        answer
+    }
+
+    /// The body of a good answer.
+    async fn read(&self, response: Response, cap: usize, patience: Duration) -> Result<Vec<u8>, Failure> {
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("nothing");
+        let essence = kind.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/json") {
+            return Err(self.unusable(format!("{kind} where JSON should be: is this a Proxmox VE API?")));
+        }
+        self.chunks(response, cap, patience).await
+    }
+
+    async fn chunks(&self, mut response: Response, cap: usize, patience: Duration) -> Result<Vec<u8>, Failure> {
+        let too_big = || self.unusable(format!("more than {cap} bytes"));
+        let declared = response.content_length().unwrap_or(0);
+        let declared = usize::try_from(declared).ok().filter(|length| *length <= cap).ok_or_else(too_big)?;
+        let mut body = Vec::with_capacity(declared);
+        let begun = Instant::now();
+        loop {
+            let chunk = match timeout(patience, response.chunk()).await {
+                Ok(Ok(Some(chunk))) => chunk,
+                Ok(Ok(None)) => return Ok(body),
+                Ok(Err(error)) => return Err(failure::of_reqwest(&error, &self.label, &self.peer, patience)),
+                Err(_) => return Err(self.too_slow(patience)),
+            };
+            if body.len() + chunk.len() > cap {
+                return Err(too_big());
+            }
+            body.extend_from_slice(&chunk);
+            let elapsed = begun.elapsed();
+            if elapsed > patience && body.len() as u128 * 1000 < elapsed.as_millis() * self.limits.slowest {
+                return Err(self.too_slow(elapsed));
+            }
+        }
+    }
+
+    /// What an answer other than 2xx means.
+    async fn refused(&self, response: Response, path: &str, patience: Duration) -> Failure {
+        let status = response.status();
+        let phrase = response.extensions().get::<hyper::ext::ReasonPhrase>();
+        let phrase = phrase.map(|phrase| String::from_utf8_lossy(phrase.as_bytes()).trim().to_owned());
+        // The body only adds to the reason; without it the answer is as good.
+        let body = self.chunks(response, ERROR_BODY, patience).await.unwrap_or_default();
+        let reason = failure::reason(status, phrase, &body);
+        failure::of_status(status, reason, &self.label, &self.token, path)
+    }
+
+    fn too_slow(&self, after: Duration) -> Failure {
+        let error = Error::Timeout { peer: self.label.clone(), doing: "waiting for the answer", after };
+        Failure { error, passing: false }
+    }
+
+    fn unusable(&self, detail: String) -> Failure {
+        Failure { error: Error::Protocol { peer: self.label.clone(), detail }, passing: false }
+    }
+
+    /// Some random time, so that many clients do not try again at once.
+    fn pause(&self) -> Duration {
+        let Range { start, end } = self.limits.pause;
+        let random = RandomState::new().build_hasher().finish();
+        Duration::from_millis(start + random % (end - start).max(1))
+    }
+}
+
+/// The system's resolver with a deadline and an error that can be told from others.
+struct Resolver {
+    deadline: Duration,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let deadline = self.deadline;
+        Box::pin(async move {
+            match timeout(deadline, tokio::net::lookup_host((name.as_str(), 0))).await {
+                Ok(Ok(found)) => Ok(Box::new(found.collect::<Vec<SocketAddr>>().into_iter()) as Addrs),
+                Ok(Err(error)) => Err(Box::new(ResolveFailed(error)).into()),
+                Err(_) => Err(Box::new(ResolveFailed(std::io::ErrorKind::TimedOut.into())).into()),
+            }
+        })
+    }
+}

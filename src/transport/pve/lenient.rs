@@ -1,0 +1,334 @@
+//! Reading JSON as Perl writes it: numbers as strings, strings as numbers, booleans as 0, 1 or "", fields that
+//! are null or missing. No field's value can fail an answer; only text that is no JSON can.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// The most entries that a list may have.
+pub(super) const MAX_ENTRIES: usize = 100_000;
+
+/// The greatest byte count that is believed: 1 EiB.
+const MAX_BYTES: f64 = 1_152_921_504_606_846_976.0;
+
+/// Any JSON value, as far as a field can need it. Texts are borrowed from the body where they hold no escapes.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value<'a> {
+    Null,
+    Bool(bool),
+    Unsigned(u64),
+    Float(f64),
+    Text(Cow<'a, str>),
+    /// A list or an object, where a field has none.
+    Nested,
+}
+
+impl<'a> Value<'a> {
+    /// A text that is not empty; a number as its digits, for Perl makes numbers of texts like `100`.
+    pub(super) fn text(self) -> Option<Cow<'a, str>> {
+        match self {
+            Value::Text(text) if !text.is_empty() => Some(text),
+            Value::Unsigned(number) => Some(number.to_string().into()),
+            Value::Float(number) => Some(number.to_string().into()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn string(self) -> Option<String> {
+        self.text().map(Cow::into_owned)
+    }
+
+    /// A number from 0 to `max`; everything else is unknown.
+    pub(super) fn number(&self, max: f64) -> Option<f64> {
+        let number = match self {
+            #[expect(clippy::cast_precision_loss, reason = "a measurement, not an id")]
+            Value::Unsigned(number) => *number as f64,
+            Value::Float(number) => *number,
+            Value::Text(text) => text.trim().parse().ok()?,
+            Value::Null | Value::Bool(_) | Value::Nested => return None,
+        };
+        (0.0..=max).contains(&number).then_some(number.abs()) // not -0
+    }
+
+    /// A whole number from 0 to 2^53, its fraction cut off.
+    fn whole(&self, max: f64) -> Option<u64> {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`number` checked the range")]
+        match self {
+            Value::Unsigned(number) => self.number(max).map(|_| *number),
+            _ => self.number(max).map(|number| number as u64),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> Option<u64> {
+        self.whole(MAX_BYTES)
+    }
+
+    /// Seconds, up to some 300 years.
+    pub(super) fn seconds(&self) -> Option<u64> {
+        self.whole(1e10)
+    }
+
+    /// A small whole number that must be exact, as a vmid or the length of a prefix.
+    pub(super) fn exact(&self) -> Option<u32> {
+        match self {
+            Value::Unsigned(number) => u32::try_from(*number).ok(),
+            Value::Text(text) => text.parse().ok(),
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "compared afterwards")]
+            Value::Float(number) => Some(*number as u32).filter(|cut| f64::from(*cut).to_bits() == number.to_bits()),
+            Value::Null | Value::Bool(_) | Value::Nested => None,
+        }
+    }
+
+    /// PVE's booleans: 1, "1", `true`, "yes", "on", and their opposites; "" is false as in Perl.
+    pub(super) fn flag(&self) -> Option<bool> {
+        match self {
+            Value::Bool(flag) => Some(*flag),
+            Value::Unsigned(number) => Some(*number != 0),
+            Value::Float(number) => Some(*number != 0.0),
+            Value::Text(text) => flag(text),
+            Value::Null | Value::Nested => None,
+        }
+    }
+}
+
+/// A boolean as PVE's configuration files and answers spell it.
+pub(super) fn flag(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "on" | "yes" | "true" => Some(true),
+        "0" | "off" | "no" | "false" | "" => Some(false),
+        _ => None,
+    }
+}
+
+impl<'de> Deserialize<'de> for Value<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value<'de>, E> {
+        Ok(Value::Unsigned(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value<'de>, E> {
+        #[expect(clippy::cast_precision_loss, reason = "serde_json gives only negative numbers here")]
+        Ok(u64::try_from(value).map_or(Value::Float(value as f64), Value::Unsigned))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value<'de>, E> {
+        Ok(Value::Float(value))
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Value::Nested)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Value::Nested)
+    }
+}
+
+/// What is read from a JSON object, field by field. Of a key that comes twice the last value counts.
+pub(super) trait Record<'de>: Default {
+    /// Takes the value of `key` from `map`, or skips it.
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error>;
+}
+
+/// Skips a value, for `Record::field`.
+pub(super) fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
+    map.next_value::<IgnoredAny>().map(|_| ())
+}
+
+/// An object, or `None` where something else stands.
+pub(super) struct Entry<R>(pub(super) Option<R>);
+
+impl<'de, R: Record<'de>> Deserialize<'de> for Entry<R> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EntryVisitor(PhantomData))
+    }
+}
+
+struct EntryVisitor<R>(PhantomData<R>);
+
+/// The methods of a visitor that give `$none` for every value that is neither a list nor an object.
+macro_rules! scalars_are {
+    ($none:expr) => {
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("any value")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok($none)
+        }
+
+        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+            Ok($none)
+        }
+
+        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+            Ok($none)
+        }
+
+        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+            Ok($none)
+        }
+
+        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+            Ok($none)
+        }
+
+        fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+            Ok($none)
+        }
+    };
+}
+
+impl<'de, R: Record<'de>> Visitor<'de> for EntryVisitor<R> {
+    type Value = Entry<R>;
+
+    scalars_are!(Entry(None));
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Entry<R>, A::Error> {
+        AnyValue.visit_seq(seq).map(|_| Entry(None))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry<R>, A::Error> {
+        let mut record = R::default();
+        while let Some(Key(key)) = map.next_key()? {
+            record.field(&key, &mut map)?;
+        }
+        Ok(Entry(Some(record)))
+    }
+}
+
+/// The key of an object, borrowed where it holds no escapes.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+
+            fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(key.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+/// A list of objects. What is no object is left out and counted; what is no list is an empty one.
+#[derive(Debug)]
+pub(super) struct Entries<R> {
+    pub(super) list: Vec<R>,
+    pub(super) dropped: usize,
+}
+
+impl<R> Default for Entries<R> {
+    fn default() -> Self {
+        Entries { list: Vec::new(), dropped: 0 }
+    }
+}
+
+impl<'de, R: Record<'de>> Deserialize<'de> for Entries<R> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EntriesVisitor(PhantomData))
+    }
+}
+
+struct EntriesVisitor<R>(PhantomData<R>);
+
+impl<'de, R: Record<'de>> Visitor<'de> for EntriesVisitor<R> {
+    type Value = Entries<R>;
+
+    scalars_are!(Entries::default());
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Entries<R>, A::Error> {
+        let mut entries = Entries::default();
+        while let Some(Entry(entry)) = seq.next_element()? {
+            match entry {
+                Some(record) => entries.list.push(record),
+                None => entries.dropped += 1,
+            }
+            if entries.list.len() + entries.dropped > MAX_ENTRIES {
+                return Err(too_many());
+            }
+        }
+        Ok(entries)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Entries<R>, A::Error> {
+        AnyValue.visit_map(map).map(|_| Entries::default())
+    }
+}
+
+pub(super) fn too_many<E: Error>() -> E {
+    E::custom(format_args!("a list has more than {MAX_ENTRIES} entries"))
+}
+
+/// PVE's envelope: what stands under `data`.
+pub(super) struct Envelope<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Envelope<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EnvelopeVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for EnvelopeVisitor<T> {
+            type Value = Envelope<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with `data`")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Envelope<T>, A::Error> {
+                let mut data = None;
+                while let Some(Key(key)) = map.next_key()? {
+                    if key == "data" {
+                        data = Some(map.next_value()?);
+                    } else {
+                        skip(&mut map)?;
+                    }
+                }
+                data.map(Envelope).ok_or_else(|| A::Error::missing_field("data"))
+            }
+        }
+        deserializer.deserialize_map(EnvelopeVisitor(PhantomData))
+    }
+}

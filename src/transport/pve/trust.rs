@@ -1,0 +1,290 @@
+//! What a certificate must satisfy: the rules of `model::trust::Trust`, the words for a refusal, and the choice
+//! of a rule for what a peer presents.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, Error as TlsError, RootCertStore};
+use sha2::{Digest, Sha256};
+
+use crate::model::id::NodeName;
+use crate::model::trust::{Fingerprint, Trust};
+
+/// What a peer presented in a handshake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Presented {
+    /// SHA-256 of the certificate.
+    pub(crate) leaf: Fingerprint,
+    /// SHA-256 of its public key (`SubjectPublicKeyInfo`), which outlives renewals of PVE's own certificates.
+    pub(crate) spki: Fingerprint,
+    /// DER, the peer's own certificate first.
+    pub(crate) chain: Vec<Vec<u8>>,
+}
+
+impl Presented {
+    /// Fails on a certificate that cannot be read; such a one could not prove its key either.
+    pub(super) fn new(leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Result<Presented, TlsError> {
+        let spki = ParsedCertificate::try_from(leaf)?.subject_public_key_info();
+        Ok(Presented {
+            leaf: sha256(leaf),
+            spki: sha256(&spki),
+            chain: std::iter::once(leaf).chain(others).map(|der| der.to_vec()).collect(),
+        })
+    }
+
+    fn leaf_der(&self) -> CertificateDer<'_> {
+        CertificateDer::from_slice(self.chain.first().map_or(&[], Vec::as_slice))
+    }
+
+    fn others(&self) -> Vec<CertificateDer<'_>> {
+        self.chain.iter().skip(1).map(|der| CertificateDer::from_slice(der)).collect()
+    }
+}
+
+pub(super) fn sha256(bytes: &[u8]) -> Fingerprint {
+    Fingerprint(Sha256::digest(bytes).into())
+}
+
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// A `Trust` made ready for handshakes.
+#[derive(Debug)]
+pub(super) enum Rule {
+    /// A chain to `roots`, for `name`, or else for the name that is dialled.
+    Chain {
+        verifier: Arc<WebPkiServerVerifier>,
+        name: Option<ServerName<'static>>,
+        roots: String,
+    },
+    /// The same with the roots of this machine. Loading them takes milliseconds: only when they are needed.
+    Public(OnceLock<Option<Arc<WebPkiServerVerifier>>>),
+    PublicKey(Fingerprint),
+    Certificate(Fingerprint),
+    Anything,
+}
+
+impl Rule {
+    /// Fails with a text where the CA or the name cannot be used.
+    pub(super) fn new(trust: &Trust) -> Result<Rule, String> {
+        Ok(match trust {
+            Trust::ClusterCa { ca, node } => {
+                let verifier = chain_verifier([CertificateDer::from_slice(ca)])
+                    .ok_or("the recorded cluster CA is no valid certificate")?;
+                let roots = format!("the cluster's CA (SHA-256 {})", sha256(ca));
+                Rule::Chain { verifier, name: Some(server_name(node.as_str())?), roots }
+            }
+            Trust::CaFile { pem, node } => {
+                let verifier = chain_verifier(certificates(pem)).ok_or("the CA file holds no valid certificate")?;
+                let name = node.as_ref().map(|node| server_name(node.as_str())).transpose()?;
+                Rule::Chain { verifier, name, roots: "a CA of the CA file".to_owned() }
+            }
+            Trust::PublicCa => Rule::Public(OnceLock::new()),
+            Trust::PublicKey { spki } => Rule::PublicKey(*spki),
+            Trust::Certificate { fingerprint } => Rule::Certificate(*fingerprint),
+            Trust::Insecure => Rule::Anything,
+        })
+    }
+
+    /// Whether `presented` satisfies the rule; if not, why, in words.
+    pub(super) fn check(&self, presented: &Presented, dialled: &ServerName<'_>, now: UnixTime) -> Result<(), String> {
+        match self {
+            Rule::Chain { verifier, name, roots } => {
+                let name = name.as_ref().unwrap_or(dialled);
+                verify(verifier, presented, name, now).map_err(|error| explain(&error, presented, name, roots))
+            }
+            Rule::Public(verifier) => {
+                let verifier = verifier.get_or_init(|| chain_verifier(native_roots()));
+                let verifier = verifier.as_ref().ok_or("this machine has no CA certificates to check it with")?;
+                verify(verifier, presented, dialled, now)
+                    .map_err(|error| explain(&error, presented, dialled, "a public CA"))
+            }
+            Rule::PublicKey(wanted) if presented.spki != *wanted => {
+                Err(format!("its certificate has the public key {}, recorded is {wanted} (SHA-256)", presented.spki))
+            }
+            Rule::Certificate(wanted) if presented.leaf != *wanted => {
+                Err(format!("its certificate is {}, expected is {wanted} (SHA-256)", presented.leaf))
+            }
+            Rule::PublicKey(_) | Rule::Certificate(_) | Rule::Anything => Ok(()),
+        }
+    }
+}
+
+fn server_name(name: &str) -> Result<ServerName<'static>, String> {
+    ServerName::try_from(name.to_owned()).map_err(|_| format!("`{name}` cannot stand in a certificate"))
+}
+
+/// A verifier with these roots; those that cannot be read are left out. `None`: none is left.
+fn chain_verifier<'a>(roots: impl IntoIterator<Item = CertificateDer<'a>>) -> Option<Arc<WebPkiServerVerifier>> {
+    let mut store = RootCertStore::empty();
+    for root in roots {
+        if let Err(error) = store.add(root.into_owned()) {
+            tracing::debug!(%error, "a CA certificate is left out");
+        }
+    }
+    WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider()).build().ok()
+}
+
+fn native_roots() -> Vec<CertificateDer<'static>> {
+    rustls_native_certs::load_native_certs().certs
+}
+
+fn certificates(pem: &str) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok).collect()
+}
+
+fn verify(
+    verifier: &WebPkiServerVerifier,
+    presented: &Presented,
+    name: &ServerName<'_>,
+    now: UnixTime,
+) -> Result<(), TlsError> {
+    verifier.verify_server_cert(&presented.leaf_der(), &presented.others(), name, &[], now).map(|_| ())
+}
+
+/// Why a chain was refused, for a person who does not know what a chain is.
+fn explain(error: &TlsError, presented: &Presented, name: &ServerName<'_>, roots: &str) -> String {
+    use CertificateError as E;
+    let mut text = match error {
+        TlsError::InvalidCertificate(E::UnknownIssuer | E::BadSignature) => {
+            format!("its certificate was not issued by {roots}")
+        }
+        TlsError::InvalidCertificate(E::NotValidForNameContext { presented, .. }) => {
+            let names: Vec<&str> = presented.iter().map(|name| plain_name(name)).collect();
+            format!("its certificate is for {}, not for {}", names.join(", "), name.to_str())
+        }
+        TlsError::InvalidCertificate(E::NotValidForName) => format!("its certificate is not for {}", name.to_str()),
+        TlsError::InvalidCertificate(E::ExpiredContext { time, not_after }) => {
+            format!("its certificate expired at {}, and here it is {}", utc(*not_after), utc(*time))
+        }
+        TlsError::InvalidCertificate(E::NotValidYetContext { time, not_before }) => {
+            format!("its certificate is not valid before {}, and here it is {}", utc(*not_before), utc(*time))
+        }
+        TlsError::InvalidCertificate(E::InvalidPurpose | E::InvalidPurposeContext { .. }) => {
+            "its certificate is not meant for servers".to_owned()
+        }
+        // webpki's error, which is no dependency of its own here.
+        TlsError::InvalidCertificate(E::Other(other)) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "it presents the certificate of a CA as its own, which only a fingerprint can identify".to_owned()
+        }
+        other => format!("its certificate was refused: {other}"),
+    };
+    let _ = write!(text, " (presented: SHA-256 {})", presented.leaf);
+    text
+}
+
+/// `DnsName("pve1")` as `pve1`, `IpAddress(127.0.0.1)` as `127.0.0.1`: webpki gives its names as debug texts.
+fn plain_name(name: &str) -> &str {
+    let inner = name.split_once('(').map_or(name, |(_, inner)| inner.strip_suffix(')').unwrap_or(inner));
+    inner.trim_matches('"')
+}
+
+fn utc(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(seconds).map_or_else(|_| format!("@{seconds}"), |time| time.to_string())
+}
+
+/// The rule that fits what a peer presents now: its cluster's CA under the node's name, else a public CA under
+/// the configured host name, else its public key.
+pub(crate) fn choose_trust(presented: &Presented, ca_pem: Option<&str>, node: Option<&NodeName>, host: &str) -> Trust {
+    choose(presented, ca_pem, node, host, native_roots, UnixTime::now())
+}
+
+fn choose(
+    presented: &Presented,
+    ca_pem: Option<&str>,
+    node: Option<&NodeName>,
+    host: &str,
+    public: impl FnOnce() -> Vec<CertificateDer<'static>>,
+    now: UnixTime,
+) -> Trust {
+    let fits = |roots: Vec<CertificateDer<'static>>, name: &str| {
+        let (Some(verifier), Ok(name)) = (chain_verifier(roots), server_name(name)) else { return false };
+        verify(&verifier, presented, &name, now).is_ok()
+    };
+    if let (Some(pem), Some(node)) = (ca_pem, node) {
+        for ca in certificates(pem) {
+            if fits(vec![ca.clone()], node.as_str()) {
+                return Trust::ClusterCa { ca: ca.to_vec(), node: node.clone() };
+            }
+        }
+    }
+    if fits(public(), host) { Trust::PublicCa } else { Trust::PublicKey { spki: presented.spki } }
+}
+
+/// Trust in a cluster's CA (the first of the file), for one of its nodes.
+pub(crate) fn ca_trust(ca_pem: &str, node: &NodeName) -> Option<Trust> {
+    let ca = certificates(ca_pem).into_iter().next()?;
+    Some(Trust::ClusterCa { ca: ca.to_vec(), node: node.clone() })
+}
+
+/// The SHA-256 of a CA certificate (the first of the file), which identifies a cluster.
+pub(crate) fn ca_fingerprint(ca_pem: &str) -> Option<Fingerprint> {
+    certificates(ca_pem).first().map(|der| sha256(der))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::pve::testing::{Ca, Identity};
+
+    fn presented(identity: &Identity) -> Presented {
+        Presented::new(&CertificateDer::from_slice(&identity.der), &[]).unwrap()
+    }
+
+    #[test]
+    fn the_key_is_hashed_as_openssl_writes_it() {
+        for identity in [Ca::new().issue(&["pve1"]), Identity::self_signed(&["pve1"], true)] {
+            let presented = presented(&identity);
+            assert_eq!((presented.leaf, presented.spki), (identity.fingerprint(), identity.spki));
+        }
+        assert!(Presented::new(&CertificateDer::from_slice(b"0\x03\x02\x01\x01"), &[]).is_err());
+    }
+
+    #[test]
+    fn the_strongest_trust_that_fits_is_chosen() {
+        let (ca, public, other) = (Ca::new(), Ca::new(), Ca::new());
+        let roots = || vec![CertificateDer::from(public.der.clone())];
+        let node: NodeName = "pve1".parse().unwrap();
+        let cluster = Trust::ClusterCa { ca: ca.der.clone(), node: node.clone() };
+        let key = |identity: &Identity| Trust::PublicKey { spki: identity.spki };
+        let pve = ca.issue(&["pve1", "127.0.0.1"]);
+        let acme = public.issue(&["pve.example.com"]);
+        let foreign = other.issue(&["pve1"]);
+        let two = format!("{}{}", other.pem, ca.pem);
+        let cases = [
+            ("the default", &pve, Some(ca.pem.as_str()), Some(&node), "10.0.0.1", cluster.clone()),
+            ("after a change of the CA", &pve, Some(two.as_str()), Some(&node), "10.0.0.1", cluster),
+            ("no CA readable", &pve, None, Some(&node), "10.0.0.1", key(&pve)),
+            ("no node known", &pve, Some(ca.pem.as_str()), None, "pve1", key(&pve)),
+            ("no PEM", &pve, Some("x"), Some(&node), "pve1", key(&pve)),
+            ("ACME", &acme, Some(ca.pem.as_str()), Some(&node), "pve.example.com", Trust::PublicCa),
+            ("ACME, dialled by address", &acme, Some(ca.pem.as_str()), Some(&node), "10.0.0.1", key(&acme)),
+            ("a company's CA", &foreign, Some(ca.pem.as_str()), Some(&node), "pve1", key(&foreign)),
+            ("no host name", &acme, None, None, "a b", key(&acme)),
+        ];
+        for (case, identity, pem, node, host, want) in cases {
+            let got = choose(&presented(identity), pem, node, host, roots, UnixTime::now());
+            assert_eq!(got, want, "{case}");
+        }
+        // A certificate that has expired satisfies no chain.
+        let later = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1 << 36));
+        let got = choose(&presented(&pve), Some(&ca.pem), Some(&node), "pve1", roots, later);
+        assert_eq!(got, key(&pve));
+    }
+
+    #[test]
+    fn a_cluster_is_known_by_its_ca() {
+        let ca = Ca::new();
+        assert_eq!(ca_fingerprint(&ca.pem), Some(sha256(&ca.der)));
+        assert_eq!(ca_fingerprint(&format!("text\n{}", ca.pem)), Some(sha256(&ca.der)));
+        assert_eq!(ca_fingerprint(""), None);
+    }
+}

@@ -1,0 +1,185 @@
+//! All of stderr: progress, warnings, errors, hints, questions. Stdout belongs to `render`.
+
+use std::cell::Cell;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::error::{Exit, Failure};
+use crate::model::id::Secret;
+use crate::model::text::clean;
+use crate::transport::ssh::Ask;
+
+/// Proof that a person, or the command as typed, agreed to change a machine. Only this module makes one.
+#[derive(Debug)]
+pub(crate) struct Confirmed(());
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum ColorWhen {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl ColorWhen {
+    /// Whether a stream is written in colour: the flag, then `NO_COLOR`, `CLICOLOR_FORCE`, `TERM=dumb`, then whether
+    /// it is a terminal.
+    pub(crate) fn decide(self, stream: &impl IsTerminal) -> bool {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        match self {
+            ColorWhen::Always => true,
+            ColorWhen::Never => false,
+            ColorWhen::Auto if set("NO_COLOR") => false,
+            ColorWhen::Auto if std::env::var_os("CLICOLOR_FORCE").is_some_and(|v| v != "0" && !v.is_empty()) => true,
+            ColorWhen::Auto if std::env::var_os("TERM").is_some_and(|term| term == "dumb") => false,
+            ColorWhen::Auto => stream.is_terminal(),
+        }
+    }
+}
+
+/// The way to speak with the person at the terminal, if there is one.
+#[derive(Debug)]
+pub(crate) struct Ui {
+    quiet: bool,
+    color: bool,
+    /// Both ends of a conversation: questions can be asked.
+    interactive: bool,
+    /// Whether anything was warned of, so that tests and `-q` can rely on silence.
+    warned: Cell<bool>,
+}
+
+impl Ui {
+    pub(crate) fn new(quiet: bool, color: ColorWhen) -> Ui {
+        let stderr = std::io::stderr();
+        let interactive = stderr.is_terminal() && std::io::stdin().is_terminal();
+        Ui { quiet, color: color.decide(&stderr), interactive, warned: Cell::new(false) }
+    }
+
+    pub(crate) fn is_interactive(&self) -> bool {
+        self.interactive
+    }
+
+    /// What was done or found besides the report. Silent with `-q`.
+    pub(crate) fn status(&self, message: &str) {
+        if !self.quiet {
+            line(message);
+        }
+    }
+
+    /// What the user should know or mend.
+    pub(crate) fn warning(&self, message: &str) {
+        self.warned.set(true);
+        self.labelled("warning", anstyle::AnsiColor::Yellow, message);
+    }
+
+    pub(crate) fn error(&self, message: &str) {
+        self.labelled("error", anstyle::AnsiColor::Red, message);
+    }
+
+    /// Which command to run next.
+    pub(crate) fn hint(&self, message: &str) {
+        self.labelled("hint", anstyle::AnsiColor::Cyan, message);
+    }
+
+    fn labelled(&self, label: &str, color: anstyle::AnsiColor, message: &str) {
+        let style =
+            if self.color { anstyle::Style::new().fg_color(Some(color.into())).bold() } else { anstyle::Style::new() };
+        let mut stderr = std::io::stderr().lock();
+        for (i, part) in message.lines().enumerate() {
+            let part = clean(part);
+            // A message of several lines carries an excerpt that must stay aligned.
+            let _ =
+                if i == 0 { writeln!(stderr, "{style}{label}{style:#}: {part}") } else { writeln!(stderr, "{part}") };
+        }
+    }
+
+    /// The typed command names all that it changes, and changes nothing else: that is the agreement.
+    pub(crate) fn confirmed_by_command(&self) -> Confirmed {
+        Confirmed(())
+    }
+
+    /// Asks `question`; `yes` answers it beforehand.
+    ///
+    /// # Errors
+    /// `Exit::Refused` when the answer is no, or when nobody can be asked.
+    pub(crate) fn confirm(&self, question: &str, yes: bool) -> Result<Confirmed, Failure> {
+        if yes {
+            return Ok(Confirmed(()));
+        }
+        if !self.interactive {
+            return Err(Failure::new(Exit::Refused, "not confirmed: there is no terminal to ask on")
+                .hint("add `--yes` to go on without a question"));
+        }
+        if self.ask_yes_no(question) { Ok(Confirmed(())) } else { Err(Failure::new(Exit::Refused, "not confirmed")) }
+    }
+
+    fn ask_yes_no(&self, question: &str) -> bool {
+        let mut stderr = std::io::stderr().lock();
+        let _ = write!(stderr, "{} [y/N] ", clean(question));
+        let _ = stderr.flush();
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")
+    }
+
+    /// Asks for a line of text; `None` where nobody can be asked or nothing was typed.
+    pub(crate) fn ask_line(&self, question: &str) -> Option<String> {
+        if !self.interactive {
+            return None;
+        }
+        let mut stderr = std::io::stderr().lock();
+        let _ = write!(stderr, "{} ", clean(question));
+        let _ = stderr.flush();
+        drop(stderr);
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).ok()?;
+        Some(answer.trim().to_owned()).filter(|answer| !answer.is_empty())
+    }
+
+    /// A line that moves while `message` is being done: only on a terminal, and gone when dropped.
+    pub(crate) fn progress(&self, message: String) -> Progress {
+        let bar = indicatif::ProgressBar::new_spinner().with_message(clean(&message).into_owned());
+        if self.quiet || !self.interactive {
+            bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+        } else {
+            bar.enable_steady_tick(Duration::from_millis(120));
+        }
+        Progress(bar)
+    }
+}
+
+fn line(message: &str) {
+    let mut stderr = std::io::stderr().lock();
+    for part in message.lines() {
+        let _ = writeln!(stderr, "{}", clean(part));
+    }
+}
+
+/// A moving line on the terminal, gone when dropped.
+#[derive(Debug)]
+pub(crate) struct Progress(indicatif::ProgressBar);
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Ask for Ui {
+    fn accept_host_key(&self, peer: &str, algorithm: &str, fingerprint: &str) -> bool {
+        if !self.interactive {
+            return false;
+        }
+        line(&format!("the host key of {peer} is not known yet: {algorithm} {fingerprint}"));
+        self.ask_yes_no("trust it from now on?")
+    }
+
+    fn passphrase(&self, key: &Path) -> Option<Secret> {
+        if !self.interactive {
+            return None;
+        }
+        let prompt = format!("passphrase of {}", clean(&key.display().to_string()));
+        dialoguer::Password::new().with_prompt(prompt).interact().ok().map(Secret::new)
+    }
+}

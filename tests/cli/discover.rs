@@ -1,0 +1,1 @@
+//! `ecobox discover` against simulated clusters.

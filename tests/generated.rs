@@ -1,0 +1,306 @@
+//! What is committed and made from the code, or says what the code says, is current: completions, man pages,
+//! `config.example.toml`, README. `UPDATE=1 cargo test generated` rewrites the completions and the man pages.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use ecobox_sim::{Cluster, Sim};
+
+use crate::cli::env::{CANARY, Env};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Past the test harness, which shows nothing of a test that passes.
+fn skipped(what: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {what}");
+}
+
+fn files(folder: &Path) -> BTreeMap<String, String> {
+    let Ok(entries) = fs::read_dir(folder) else { return BTreeMap::new() };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), read(path))).collect()
+}
+
+/// Compares a committed folder with what `ecobox generate` writes today.
+fn is_current(what: &str, folder: &str) {
+    let env = Env::new();
+    let fresh = env.home().join("generated");
+    drop(env.run(&["generate", what, &fresh.to_string_lossy()]).exits(0));
+    let folder = root().join(folder);
+    let (fresh, committed) = (files(&fresh), files(&folder));
+    assert!(!fresh.is_empty());
+    if std::env::var_os("UPDATE").is_some() {
+        fs::create_dir_all(&folder).unwrap();
+        for stale in committed.keys().filter(|name| !fresh.contains_key(*name)) {
+            fs::remove_file(folder.join(stale)).unwrap();
+        }
+        for (name, text) in &fresh {
+            fs::write(folder.join(name), text).unwrap();
+        }
+        return;
+    }
+    let names = |files: &BTreeMap<String, String>| files.keys().cloned().collect::<Vec<_>>();
+    let advice = "run `UPDATE=1 cargo test generated` and commit what it writes";
+    assert_eq!(names(&committed), names(&fresh), "{}: {advice}", folder.display());
+    for (name, text) in &fresh {
+        assert!(committed[name] == *text, "{} is not what the binary makes: {advice}", folder.join(name).display());
+    }
+}
+
+#[test]
+fn completions_are_current() {
+    is_current("completions", "completions");
+}
+
+#[test]
+fn man_pages_are_current() {
+    is_current("man", "man");
+}
+
+/// The cells of the first table of README whose header begins so.
+fn table(header: &str) -> Vec<Vec<String>> {
+    let text = read("README.md");
+    let rows = text.lines().skip_while(|line| !line.starts_with(header)).skip(2);
+    let rows = rows.take_while(|line| line.starts_with('|'));
+    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+    let rows: Vec<Vec<String>> = rows.map(cells).collect();
+    assert!(!rows.is_empty(), "README has no table {header}");
+    rows
+}
+
+#[test]
+fn readme_has_the_exit_status_of_the_code() {
+    let code = read("src/error.rs");
+    // The words stand above a variant, the number beside it.
+    let (mut words, mut meaning) = (String::new(), BTreeMap::new());
+    for line in code.lines().map(str::trim).skip_while(|line| *line != "pub(crate) enum Exit {").skip(1) {
+        match line.strip_prefix("/// ") {
+            Some(text) => words = format!("{words} {text}").trim().to_owned(),
+            None if line == "}" => break,
+            None => drop(meaning.insert(line.trim_end_matches(',').to_owned(), std::mem::take(&mut words))),
+        }
+    }
+    let numbers =
+        code.lines().filter_map(|line| line.trim().strip_prefix("Exit::")?.trim_end_matches(',').split_once(" => "));
+    let numbers = numbers.filter(|(_, number)| number.parse::<u8>().is_ok());
+    let want: Vec<Vec<String>> =
+        numbers.map(|(name, number)| vec![number.to_owned(), meaning[name].trim_end_matches('.').to_owned()]).collect();
+    assert_eq!(want.len(), meaning.len());
+    assert_eq!(table("| status | meaning"), want);
+
+    let help = Env::new().run(&["--help"]).exits(0).stdout;
+    let help: String = help.split_once("Exit status:").unwrap().1.split_whitespace().collect::<Vec<_>>().join(" ");
+    for row in &want {
+        assert!(format!(", {help}").contains(&format!(", {} ", row[0])), "--help does not name exit status {}", row[0]);
+    }
+}
+
+#[test]
+fn readme_names_every_command_and_global_option() {
+    let readme = read("README.md");
+    let help = Env::new().run(&["--help"]).exits(0).stdout;
+    let (commands, options) = help.split_once("Global options:").unwrap();
+    let commands = commands.split_once("Commands:").unwrap().1.split_once("Options:").unwrap().0;
+    let commands = commands.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    for command in commands.filter(|command| *command != "help") {
+        assert!(readme.contains(&format!("`ecobox {command}")), "README does not name `ecobox {command}`");
+    }
+    let options = options.lines().filter_map(|line| line.trim_start().split(", ").last());
+    let options = options.filter_map(|line| line.strip_prefix("--")?.split([' ', '.']).next());
+    let mut count = 0;
+    for option in options {
+        assert!(readme.contains(&format!("`--{option}")), "README does not name `--{option}`");
+        count += 1;
+    }
+    assert!(count > 5, "the options were not found");
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && name != "tests" {
+            sources(&path, found);
+        } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// What the code asks the environment for, as far as the name stands in the code.
+#[test]
+fn readme_names_every_environment_variable() {
+    let mut paths = Vec::new();
+    sources(&root().join("src"), &mut paths);
+    let mut names = BTreeSet::new();
+    for path in paths {
+        let text = read(&path);
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for asks in ["var(\"", "var_os(\"", "variable(\"", "set(\"", "env = \"", "format!(\"ECOBOX_"] {
+            for (at, _) in code.match_indices(asks) {
+                let name = &code[at + asks.find('"').unwrap() + 1..];
+                let name = name.split(|c: char| !c.is_ascii_uppercase() && c != '_').next().unwrap();
+                names.extend((name.len() > 3).then(|| name.to_owned()));
+            }
+        }
+    }
+    for known in ["ECOBOX_CONFIG", "ECOBOX_LOG", "ECOBOX_STATE", "ECOBOX_TOKEN_", "NO_COLOR", "XDG_STATE_HOME"] {
+        assert!(names.contains(known), "{known} was not found in the code: {names:?}");
+    }
+    let told: String = table("| variable |").into_iter().map(|row| row[0].clone()).collect();
+    for name in names {
+        assert!(told.contains(&format!("`{name}")), "README's table of variables does not name {name}");
+    }
+}
+
+/// Blocks of README between fences of this language.
+fn blocks(language: &str) -> Vec<String> {
+    let (text, fence) = (read("README.md"), format!("```{language}\n"));
+    let blocks = text.split(&fence).skip(1);
+    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn configurations_shown_are_read() {
+    let shown = blocks("toml");
+    assert!(shown.len() > 1, "README shows configurations");
+    for text in shown.iter().map(String::as_str).chain([read("config.example.toml").as_str()]) {
+        let env = Env::new();
+        let path = env.config_path();
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        let run = env.run(&["status", "--cached", "-o", "json"]);
+        assert_eq!(run.code, 0, "{text}\n{run}");
+        assert!(!run.json()["servers"].as_array().unwrap().is_empty(), "{text}");
+    }
+}
+
+/// Every line of README that runs ecobox is one that it understands: with `--help` behind it, it helps.
+#[test]
+fn commands_shown_are_understood() {
+    let env = Env::new();
+    let mut count = 0;
+    for block in ["sh", "crontab"].into_iter().flat_map(blocks) {
+        for line in block.lines() {
+            let line = line.trim_start_matches("$ ");
+            let line = line.split(['#', '|', '>', '<']).next().unwrap();
+            let mut words = line.split_whitespace().skip_while(|word| *word != "ecobox");
+            if words.next().is_none() {
+                continue;
+            }
+            let mut args: Vec<&str> = words.map(|word| word.trim_matches(['\'', '"'])).collect();
+            args.push("--help");
+            let run = env.run(&args);
+            assert_eq!(run.code, 0, "{line}\n{run}");
+            count += 1;
+        }
+    }
+    assert!(count > 10, "README's commands were not found");
+}
+
+/// What bash offers for the last of these words, with the committed script.
+fn offered(env: &Env, words: &[&str]) -> Vec<String> {
+    let script = format!(
+        "source '{}/completions/ecobox.bash'\nCOMP_WORDS=(\"$@\") COMP_CWORD=$(($# - 1)) COMP_TYPE=9\n\
+         _clap_complete_ecobox ecobox \"${{!#}}\" ''\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        root().display()
+    );
+    let folder = Path::new(env!("CARGO_BIN_EXE_ecobox")).parent().unwrap();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("bash");
+    command.args(["--norc", "-c", &script, "bash"]).args(words).env_clear().env("HOME", env.home()).env("PATH", path);
+    let run = env.finish(command.output().unwrap());
+    assert_eq!(run.code, 0, "{run}");
+    run.stdout.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_commands_options_and_values() {
+    let env = Env::new();
+    let cases: [(&[&str], &[&str]); 4] = [
+        (&["ecobox", "sta"], &["status"]),
+        (&["ecobox", "status", "--cac"], &["--cached"]),
+        (&["ecobox", "status", "-o", "js"], &["json", "jsonl"]),
+        (&["ecobox", "--col"], &["--color"]),
+    ];
+    for (words, want) in cases {
+        let got: Vec<String> = offered(&env, words).iter().map(|word| word.trim().to_owned()).collect();
+        assert_eq!(got, want, "{words:?}");
+    }
+    assert!(!env.state_path().exists(), "completion makes no state file");
+}
+
+#[test]
+fn bash_completes_names_from_the_state_file() {
+    let cluster = Cluster::new("homelab")
+        .node("pve1")
+        .vm(101, "web-01", |vm| vm.on("pve1").running())
+        .ct(201, "proxy", |ct| ct.on("pve1"))
+        .token("ecobox@pve!test", CANARY, "/", &["VM.Audit", "Sys.Audit"]);
+    let sim = Sim::start(cluster);
+    let env = Env::new();
+    let (port, fingerprint) = (sim.node("pve1").port(), sim.node("pve1").fingerprint());
+    env.config(&format!(
+        "[[servers]]\nid = \"pve1\"\ntype = \"proxmox\"\nhostname = \"127.0.0.1\"\napi_port = {port}\n\
+         fingerprint = \"{fingerprint}\"\n"
+    ));
+    let token = format!("ecobox@pve!test={CANARY}");
+    drop(env.run_with(&["discover"], &[("ECOBOX_TOKEN_PVE1", &token)]).exits(0));
+    sim.clear_requests();
+    for (typed, want) in [("we", "web-01"), ("pve1-v", "pve1-vm-101"), ("pr", "proxy")] {
+        let got = offered(&env, &["ecobox", "status", typed]);
+        assert_eq!(got.iter().map(|word| word.trim()).collect::<Vec<_>>(), [want], "{typed}");
+    }
+    assert!(sim.requests().is_empty(), "completion asks no one");
+}
+
+#[test]
+fn zsh_and_fish_read_their_completions() {
+    let env = Env::new();
+    for (shell, file, load) in
+        [("zsh", "_ecobox", "autoload -U compinit; compinit -u -D; source"), ("fish", "ecobox.fish", "source")]
+    {
+        let script = format!("{load} '{}/completions/{file}'", root().display());
+        match Command::new(shell).args(["-c", &script]).env("HOME", env.home()).stdin(Stdio::null()).output() {
+            Ok(output) => assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr)),
+            Err(_) => skipped(&format!("{shell} is not installed: completions/{file} was not read by it")),
+        }
+    }
+}
+
+/// CONTRIBUTING's walk names files that exist, and in them what it says is there.
+#[test]
+fn the_walk_leads_through_the_code() {
+    let text = read("CONTRIBUTING.md");
+    let walk = text.split("\n## ").find(|part| part.starts_with("The way of")).unwrap();
+    let mut steps: Vec<String> = Vec::new();
+    for line in walk.lines().skip(1) {
+        if line.starts_with(|c: char| c.is_ascii_digit()) {
+            steps.push(String::new());
+        }
+        if let Some(step) = steps.last_mut() {
+            *step = format!("{step} {line}");
+        }
+    }
+    assert_eq!(steps.len(), 10);
+    for step in steps {
+        let quoted: Vec<&str> = step.split('`').skip(1).step_by(2).collect();
+        let (paths, words): (Vec<&str>, Vec<&str>) = quoted.into_iter().partition(|word| word.starts_with("src/"));
+        let code: String = paths.iter().map(read).collect();
+        for word in words.into_iter().filter(|word| !word.contains([' ', '/'])) {
+            let name = word.rsplit("::").next().unwrap();
+            let there = code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|found| found == name);
+            assert!(there, "CONTRIBUTING: `{word}` is not in {paths:?}: {step}");
+        }
+    }
+}

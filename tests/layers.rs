@@ -1,0 +1,110 @@
+//! The direction rule: arrows between the rooms of `src` go down only, and a heavy crate has one home.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which rooms a room may use. What is not listed here is a new room: give it a line.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("main", &["cli", "commands", "config", "error", "fleet", "model", "render", "state", "transport", "ui"]),
+    ("cli", &["commands", "render", "ui"]),
+    ("commands", &["cli", "commands", "config", "error", "fleet", "model", "render", "state", "transport", "ui"]),
+    ("error", &["config", "model", "state", "transport"]),
+    ("ui", &["error", "model", "transport"]),
+    ("render", &["model"]),
+    ("fleet", &["config", "model", "state", "transport"]),
+    ("transport", &["model"]),
+    ("state", &["model"]),
+    ("config", &["model"]),
+    ("model", &[]),
+];
+
+/// The one thing that is used from above: the proof that somebody agreed to a change. Only `ui` can make it.
+const PROOF: &str = "crate::ui::Confirmed";
+
+/// The home of each heavy crate: no other path may name it.
+const HOMES: &[(&str, &[&str])] = &[
+    ("russh", &["src/transport/ssh"]),
+    ("reqwest", &["src/transport/pve"]),
+    ("rustls", &["src/transport/pve"]),
+    ("rusqlite", &["src/state"]),
+    ("indicatif", &["src/ui.rs"]),
+    ("dialoguer", &["src/ui.rs"]),
+    ("unicode_width", &["src/render"]),
+    ("toml", &["src/config"]),
+    ("toml_edit", &["src/config"]),
+    ("clap", &["src/cli.rs", "src/commands", "src/main.rs", "src/render/mod.rs", "src/ui.rs"]),
+    ("ecobox_sim", &["src/commands/demo"]),
+];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every use of `word::` in code, with its line.
+fn uses<'a>(text: &'a str, word: &str) -> impl Iterator<Item = (usize, &'a str)> {
+    let word = format!("{word}::");
+    let code = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+    code.filter(move |(_, line)| {
+        line.match_indices(&word).any(|(at, _)| {
+            let before = line[..at].chars().next_back();
+            !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':')
+        })
+    })
+}
+
+#[test]
+fn arrows_go_down() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    sources(&root.join("src"), &mut files);
+    assert!(files.len() > 30, "the sources were not found");
+    let mut wrong = Vec::new();
+    for file in files {
+        let path = file.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+        let text = fs::read_to_string(&file).unwrap();
+        let room = path.trim_start_matches("src/").split(['/', '.']).next().unwrap().to_owned();
+        let allowed = MAY_USE.iter().find(|(name, _)| *name == room).map(|(_, allowed)| *allowed);
+        let Some(allowed) = allowed else {
+            wrong.push(format!("{path}: `{room}` is a room without a line in MAY_USE"));
+            continue;
+        };
+        for (target, _) in MAY_USE.iter().filter(|(target, _)| *target != room && !allowed.contains(target)) {
+            for (line, code) in uses(&text.replace(PROOF, "").replace("crate::", "CRATE/"), &format!("CRATE/{target}"))
+            {
+                wrong.push(format!("{path}:{}: `{room}` must not use `{target}`: {}", line + 1, code.trim()));
+            }
+        }
+        for (name, homes) in HOMES {
+            if !homes.iter().any(|home| path.starts_with(home)) {
+                for (line, code) in uses(&text, name) {
+                    wrong.push(format!("{path}:{}: `{name}` lives in {homes:?}: {}", line + 1, code.trim()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_command_imports_another() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let shared = ["mod", "complete"];
+    for entry in fs::read_dir(root.join("src/commands")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        for other in fs::read_dir(root.join("src/commands")).unwrap() {
+            let other = other.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned();
+            if other != name && !shared.contains(&name.as_str()) && !shared.contains(&other.as_str()) {
+                assert!(!text.contains(&format!("commands::{other}")), "{name} imports {other}");
+            }
+        }
+    }
+}

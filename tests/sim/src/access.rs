@@ -1,0 +1,431 @@
+//! Users, roles, ACLs and API tokens of a simulated Proxmox VE cluster, with PVE's rules for combining them.
+
+mod roles;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The paths that PVE lists in `/access/permissions` even when no ACL names them.
+const TOP_PATHS: [&str; 8] = ["/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms"];
+
+/// Why a token was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthError {
+    /// There was no token at all (PVE's `No ticket`).
+    NoTicket,
+    /// The token is unknown, expired or wrong, or its user is disabled (`Authentication failed!`).
+    Failed,
+}
+
+/// What a command printed and its exit status.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outcome {
+    pub stdout: String,
+    pub stderr: String,
+    pub code: i32,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct User {
+    pub(crate) enabled: bool,
+    /// Seconds since the epoch, 0: never.
+    pub(crate) expire: u64,
+    pub(crate) comment: Option<String>,
+    pub(crate) email: Option<String>,
+    pub(crate) tokens: BTreeMap<String, Token>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Token {
+    pub(crate) secret: String,
+    pub(crate) privsep: bool,
+    /// Seconds since the epoch, 0: never.
+    pub(crate) expire: u64,
+    pub(crate) comment: Option<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Role {
+    pub(crate) privs: BTreeSet<String>,
+    /// Built in: can be neither changed nor deleted.
+    pub(crate) special: bool,
+}
+
+/// One line of the access control list.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    pub(crate) path: String,
+    /// A user, or a full token id.
+    pub(crate) who: String,
+    pub(crate) role: String,
+    pub(crate) propagate: bool,
+}
+
+/// The access control of one cluster; every node of it shares one.
+#[derive(Debug, Clone)]
+pub struct Access {
+    pub(crate) version: (u32, u32),
+    pub(crate) quorate: bool,
+    pub(crate) users: BTreeMap<String, User>,
+    pub(crate) roles: BTreeMap<String, Role>,
+    pub(crate) acl: Vec<Entry>,
+    pools: BTreeMap<String, BTreeSet<u32>>,
+    pub(crate) audit: Vec<String>,
+}
+
+impl Access {
+    /// The newest release of this major version: `root@pam` and the built-in roles, nothing else.
+    pub fn new(pve_major: u32) -> Access {
+        let minor = match pve_major {
+            0..=8 => 4,
+            _ => 2,
+        };
+        Access::with_version(pve_major, minor)
+    }
+
+    /// A particular release, e.g. `(8, 1)`, which lacks `pveum user token delete`.
+    pub fn with_version(major: u32, minor: u32) -> Access {
+        let root = User { enabled: true, ..User::default() };
+        Access {
+            version: (major, minor),
+            quorate: true,
+            users: BTreeMap::from([("root@pam".to_owned(), root)]),
+            roles: roles::built_in(major),
+            acl: Vec::new(),
+            pools: BTreeMap::new(),
+            audit: Vec::new(),
+        }
+    }
+
+    /// The release, major and minor.
+    pub fn version(&self) -> (u32, u32) {
+        self.version
+    }
+
+    /// Whether the user exists.
+    pub fn is_user(&self, userid: &str) -> bool {
+        self.users.contains_key(userid)
+    }
+
+    /// Whether the token exists.
+    pub fn is_token(&self, full_id: &str) -> bool {
+        split_token(full_id)
+            .is_some_and(|(userid, name)| self.users.get(userid).is_some_and(|u| u.tokens.contains_key(name)))
+    }
+
+    /// Without quorum nothing can be written.
+    pub fn set_quorate(&mut self, quorate: bool) {
+        self.quorate = quorate;
+    }
+
+    /// Adds an enabled user without any rights; does nothing if the user exists.
+    pub fn add_user(&mut self, userid: &str) {
+        self.users.entry(userid.to_owned()).or_insert_with(|| User { enabled: true, ..User::default() });
+    }
+
+    /// Enables or disables a user.
+    pub fn set_user_enabled(&mut self, userid: &str, enabled: bool) {
+        self.add_user(userid);
+        if let Some(user) = self.users.get_mut(userid) {
+            user.enabled = enabled;
+        }
+    }
+
+    /// Adds a token `user@realm!name` (and its user), or replaces it.
+    pub fn add_token(&mut self, full_id: &str, secret: &str, privsep: bool) {
+        let (userid, name) = split_token(full_id).expect("a full token id: user@realm!name");
+        self.add_user(userid);
+        let token = Token { secret: secret.to_owned(), privsep, expire: 0, comment: None };
+        self.users.get_mut(userid).expect("just added").tokens.insert(name.to_owned(), token);
+    }
+
+    /// When the token ends, in seconds since the epoch; 0: never.
+    pub fn set_token_expire(&mut self, full_id: &str, expire: u64) {
+        self.token_mut(full_id).expect("an existing token").expire = expire;
+    }
+
+    /// Takes a token away, as an administrator would in the web interface. False: there was none.
+    pub fn remove_token(&mut self, full_id: &str) -> bool {
+        let Some((userid, name)) = split_token(full_id) else { return false };
+        self.users.get_mut(userid).is_some_and(|user| user.tokens.remove(name).is_some())
+    }
+
+    /// Gives a user or token (added if unknown user) these privileges on a path, through a role of their own.
+    pub fn grant(&mut self, path: &str, who: &str, privs: &[&str], propagate: bool) {
+        let privs: BTreeSet<String> = privs.iter().map(|p| (*p).to_owned()).collect();
+        let same = self.roles.iter().find(|(name, role)| name.starts_with("Sim") && role.privs == privs);
+        let role = match same {
+            Some((name, _)) => name.clone(),
+            None => {
+                let name = format!("Sim{}", self.roles.keys().filter(|n| n.starts_with("Sim")).count() + 1);
+                self.roles.insert(name.clone(), Role { privs, special: false });
+                name
+            }
+        };
+        self.grant_role(path, who, &role, propagate);
+    }
+
+    /// Gives a user or token a role on a path.
+    pub fn grant_role(&mut self, path: &str, who: &str, role: &str, propagate: bool) {
+        if split_token(who).is_none() {
+            self.add_user(who);
+        }
+        self.revoke_role(path, who, role);
+        self.acl.push(Entry { path: path.into(), who: who.into(), role: role.into(), propagate });
+    }
+
+    pub(crate) fn revoke_role(&mut self, path: &str, who: &str, role: &str) {
+        self.acl.retain(|entry| !(entry.path == path && entry.who == who && entry.role == role));
+    }
+
+    /// Says which guests are in a pool: rights on `/pool/{pool}` count for them too.
+    pub fn set_pool(&mut self, pool: &str, vmids: &[u32]) {
+        self.pools.insert(pool.to_owned(), vmids.iter().copied().collect());
+    }
+
+    /// Checks a token and answers the caller's name for [`Access::privileges`]: the full token id.
+    pub fn authenticate(&self, full_token_id: &str, secret: &str) -> Result<String, AuthError> {
+        if full_token_id.is_empty() {
+            return Err(AuthError::NoTicket);
+        }
+        let (userid, name) = split_token(full_token_id).ok_or(AuthError::Failed)?;
+        let user = self.users.get(userid).ok_or(AuthError::Failed)?;
+        let token = user.tokens.get(name).ok_or(AuthError::Failed)?;
+        let now = now();
+        let over = |expire: u64| expire != 0 && expire <= now;
+        if !user.enabled || over(user.expire) || over(token.expire) || token.secret != secret {
+            return Err(AuthError::Failed);
+        }
+        Ok(full_token_id.to_owned())
+    }
+
+    /// What a user or token may do on a path.
+    pub fn privileges(&self, caller: &str, path: &str) -> BTreeSet<String> {
+        self.effective(caller, path).into_keys().collect()
+    }
+
+    /// Effective privileges by path, as GET /access/permissions shows them: 1 where they reach further down, else 0.
+    pub fn permissions(&self, caller: &str) -> BTreeMap<String, BTreeMap<String, u8>> {
+        let mut paths: BTreeSet<&str> = TOP_PATHS.into_iter().collect();
+        for entry in &self.acl {
+            paths.extend(ancestors(&entry.path));
+        }
+        let pools: Vec<String> = self.pools.keys().map(|pool| format!("/pool/{pool}")).collect();
+        paths.extend(pools.iter().map(String::as_str));
+        let per_path = |path: &str| {
+            let privs = self.effective(caller, path);
+            (path.to_owned(), privs.into_iter().map(|(name, down)| (name, u8::from(down))).collect())
+        };
+        paths.into_iter().map(per_path).filter(|(_, privs): &(_, BTreeMap<_, _>)| !privs.is_empty()).collect()
+    }
+
+    /// The same for one path, named or not.
+    pub fn permissions_on(&self, caller: &str, path: &str) -> BTreeMap<String, u8> {
+        self.effective(caller, path).into_iter().map(|(name, down)| (name, u8::from(down))).collect()
+    }
+
+    /// All full token ids, sorted.
+    pub fn tokens(&self) -> Vec<String> {
+        let ids = |(userid, user): (&String, &User)| -> Vec<String> {
+            user.tokens.keys().map(|name| format!("{userid}!{name}")).collect()
+        };
+        self.users.iter().flat_map(ids).collect()
+    }
+
+    /// The secret of a token, so that tests can look for it where it must not be.
+    pub fn secret(&self, full_id: &str) -> Option<&str> {
+        let (userid, name) = split_token(full_id)?;
+        Some(&self.users.get(userid)?.tokens.get(name)?.secret)
+    }
+
+    /// All users, sorted.
+    pub fn users(&self) -> Vec<String> {
+        self.users.keys().cloned().collect()
+    }
+
+    /// Roles that are not built in, with their privileges.
+    pub fn own_roles(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let own = self.roles.iter().filter(|(_, role)| !role.special);
+        own.map(|(name, role)| (name.clone(), role.privs.clone())).collect()
+    }
+
+    /// The access control list as `path who role propagate` lines, sorted.
+    pub fn acl_lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self
+            .acl
+            .iter()
+            .map(|entry| format!("{} {} {} {}", entry.path, entry.who, entry.role, u8::from(entry.propagate)))
+            .collect();
+        lines.sort();
+        lines
+    }
+
+    /// Every pveum command line that was run, oldest first, without secrets (pveum never gets any).
+    pub fn audit(&self) -> &[String] {
+        &self.audit
+    }
+
+    pub(crate) fn token_mut(&mut self, full_id: &str) -> Option<&mut Token> {
+        let (userid, name) = split_token(full_id)?;
+        self.users.get_mut(userid)?.tokens.get_mut(name)
+    }
+
+    /// Privileges with their propagate flag. A privsep token has what both it and its user have; root@pam has everything,
+    /// so that a privsep token of root@pam has exactly its own.
+    fn effective(&self, caller: &str, path: &str) -> BTreeMap<String, bool> {
+        if caller == "root@pam" {
+            let all = self.roles.get("Administrator").map(|role| role.privs.clone()).unwrap_or_default();
+            return all.into_iter().map(|name| (name, true)).collect();
+        }
+        let Some((userid, name)) = split_token(caller) else { return self.granted(caller, path) };
+        let Some(token) = self.users.get(userid).and_then(|user| user.tokens.get(name)) else { return BTreeMap::new() };
+        let of_user = self.effective(userid, path);
+        if !token.privsep {
+            return of_user;
+        }
+        let of_token = self.granted(caller, path).into_iter();
+        of_token.filter_map(|(name, down)| of_user.get(&name).map(|user_down| (name, down && *user_down))).collect()
+    }
+
+    fn granted(&self, who: &str, path: &str) -> BTreeMap<String, bool> {
+        let mut roles = self.roles_on(who, path);
+        if let Some(vmid) = path.strip_prefix("/vms/").and_then(|id| id.parse::<u32>().ok())
+            && !roles.contains_key("NoAccess")
+        {
+            for (pool, _) in self.pools.iter().filter(|(_, members)| members.contains(&vmid)) {
+                roles.extend(self.roles_on(who, &format!("/pool/{pool}")));
+            }
+        }
+        if roles.contains_key("NoAccess") {
+            return BTreeMap::new();
+        }
+        let mut privs = BTreeMap::new();
+        for (role, propagate) in roles {
+            for name in self.roles.get(role).into_iter().flat_map(|role| &role.privs) {
+                *privs.entry(name.clone()).or_insert(false) |= propagate;
+            }
+        }
+        privs
+    }
+
+    /// The roles in force on a path: those of the deepest entry win; one above counts only if it propagates.
+    fn roles_on(&self, who: &str, path: &str) -> BTreeMap<&str, bool> {
+        let mut roles = BTreeMap::new();
+        for step in ancestors(path) {
+            let here = self.acl.iter().filter(|entry| entry.who == who && entry.path == step);
+            let here: BTreeMap<&str, bool> = here
+                .filter(|entry| step == path || entry.propagate)
+                .map(|entry| (entry.role.as_str(), entry.propagate))
+                .collect();
+            if !here.is_empty() {
+                roles = here;
+            }
+        }
+        roles
+    }
+}
+
+/// `/`, `/vms`, `/vms/101` for `/vms/101`.
+fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    let inner = path.char_indices().skip(1).filter(|(_, c)| *c == '/').map(|(at, _)| &path[..at]);
+    let own = (path != "/").then_some(path);
+    std::iter::once("/").chain(inner).chain(own)
+}
+
+/// Splits `user@realm!name` from the right: `!` and `@` may stand in the user part.
+pub(crate) fn split_token(full_id: &str) -> Option<(&str, &str)> {
+    let (userid, name) = full_id.rsplit_once('!')?;
+    userid.contains('@').then_some((userid, name))
+}
+
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// A random UUID (version 4), as PVE's token secrets are.
+pub fn random_uuid() -> String {
+    let mut bytes = [0_u8; 16];
+    std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).expect("random bytes");
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn power_user() -> Access {
+        let mut access = Access::new(9);
+        access.add_token("power@pve!full", "s", false);
+        access.add_token("power@pve!sep", "s", true);
+        access.grant_role("/vms", "power@pve", "PVEVMUser", true);
+        access
+    }
+
+    #[test]
+    fn privileges_combine_as_in_pve() {
+        let mut access = power_user();
+        access.add_token("root@pam!full", "s", false);
+        access.add_token("root@pam!sep", "s", true);
+        access.grant("/vms/101", "root@pam!sep", &["VM.Audit"], true);
+        access.add_token("power@pve!both", "s", true);
+        access.grant("/", "power@pve!both", &["VM.Audit", "Sys.Audit"], true);
+        access.grant("/vms/105", "power@pve", &[], true);
+        access.grant("/nodes", "power@pve", &["Sys.Audit"], false);
+        access.grant_role("/vms/106", "power@pve", "NoAccess", true);
+        access.grant("/vms/106", "power@pve", &["VM.Audit"], true);
+        access.set_pool("lab", &[107]);
+        access.grant("/pool/lab", "pooled@pve", &["VM.Audit"], true);
+        for (caller, path, privilege, allowed) in [
+            ("root@pam", "/vms/1", "Sys.Modify", true),
+            ("root@pam!full", "/", "Sys.Modify", true),
+            ("root@pam!sep", "/vms/101", "VM.Audit", true),
+            ("root@pam!sep", "/vms/102", "VM.Audit", false),
+            ("power@pve!full", "/vms/101", "VM.PowerMgmt", true),
+            ("power@pve!full", "/", "VM.PowerMgmt", false),
+            ("power@pve!sep", "/vms/101", "VM.PowerMgmt", false),
+            ("power@pve!both", "/vms/101", "VM.Audit", true),
+            ("power@pve!both", "/vms/101", "VM.PowerMgmt", false),
+            ("power@pve!both", "/nodes", "Sys.Audit", true),
+            ("power@pve!both", "/nodes/pve1", "Sys.Audit", false),
+            ("power@pve", "/vms/105", "VM.Audit", false),
+            ("power@pve", "/vms/106", "VM.Audit", false),
+            ("pooled@pve", "/vms/107", "VM.Audit", true),
+            ("pooled@pve", "/vms/108", "VM.Audit", false),
+            ("ghost@pve", "/", "VM.Audit", false),
+            ("root@pam!gone", "/", "VM.Audit", false),
+        ] {
+            assert_eq!(access.privileges(caller, path).contains(privilege), allowed, "{caller} {path} {privilege}");
+        }
+    }
+
+    #[test]
+    fn permissions_list_only_paths_with_rights() {
+        let mut access = power_user();
+        access.grant_role("/vms/101", "root@pam!sepvm", "PVEVMUser", true);
+        let seen = access.permissions("power@pve!full");
+        assert_eq!(seen.keys().collect::<Vec<_>>(), ["/vms", "/vms/101"]);
+        assert_eq!(seen["/vms"]["VM.PowerMgmt"], 1);
+        assert!(access.permissions("power@pve!sep").is_empty());
+        access.grant("/nodes", "power@pve", &["Sys.Audit"], false);
+        assert_eq!(access.permissions("power@pve")["/nodes"]["Sys.Audit"], 0);
+    }
+
+    #[test]
+    fn tokens_authenticate() {
+        let mut access = power_user();
+        assert_eq!(access.authenticate("power@pve!full", "s").as_deref(), Ok("power@pve!full"));
+        access.add_token("off@pve!tok", "s", false);
+        access.set_user_enabled("off@pve", false);
+        access.add_token("root@pam!expired", "s", false);
+        access.set_token_expire("root@pam!expired", 1_700_000_000);
+        for id in ["power@pve!no", "ghost@pam!x", "root!x", "off@pve!tok", "root@pam!expired"] {
+            assert_eq!(access.authenticate(id, "s"), Err(AuthError::Failed), "{id}");
+        }
+        assert_eq!(access.authenticate("power@pve!full", "t"), Err(AuthError::Failed));
+        assert_eq!(access.authenticate("", ""), Err(AuthError::NoTicket));
+    }
+}

@@ -1,0 +1,414 @@
+//! A guest: what its configuration says and what it is doing.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// VM or container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A virtual machine.
+    Qemu,
+    /// A container.
+    Lxc,
+}
+
+impl Kind {
+    /// As it stands in URLs and in `type`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Qemu => "qemu",
+            Kind::Lxc => "lxc",
+        }
+    }
+
+    /// The folder of the configuration file under `/etc/pve/nodes/{node}`.
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            Kind::Qemu => "qemu-server",
+            Kind::Lxc => "lxc",
+        }
+    }
+
+    /// How PVE's messages call it.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Kind::Qemu => "VM",
+            Kind::Lxc => "CT",
+        }
+    }
+}
+
+/// What the guest's process does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Power {
+    /// No process.
+    Stopped,
+    /// Runs.
+    Running,
+    /// vCPUs stopped, memory kept (QEMU).
+    Paused,
+    /// Has a process in another state of QEMU's, such as `io-error` or `prelaunch`.
+    Other(String),
+}
+
+/// The QEMU guest agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agent {
+    /// Not in the configuration.
+    None,
+    /// Configured and answering while the guest runs.
+    Answers,
+    /// Configured, but nothing answers.
+    Dead,
+}
+
+/// A network interface as the guest (agent or container) sees it.
+#[derive(Debug, Clone)]
+pub struct Interface {
+    pub(crate) name: String,
+    pub(crate) mac: String,
+    pub(crate) addresses: Vec<(IpAddr, u8)>,
+}
+
+/// One guest. Built by the methods that take `self`; everything is visible to the package only.
+#[derive(Debug, Clone)]
+pub struct Guest {
+    pub(crate) kind: Kind,
+    pub(crate) vmid: u32,
+    pub(crate) node: String,
+    pub(crate) name: Option<String>,
+    pub(crate) power: Power,
+    pub(crate) uptime: Duration,
+    pub(crate) since: Option<Instant>,
+    pub(crate) lock: Option<String>,
+    pub(crate) tags: Option<String>,
+    pub(crate) pool: Option<String>,
+    pub(crate) ha: Option<String>,
+    pub(crate) template: bool,
+    pub(crate) agent: Agent,
+    pub(crate) agent_delay: Duration,
+    pub(crate) agent_data: BTreeMap<String, Value>,
+    pub(crate) cores: u32,
+    pub(crate) memory: u64,
+    pub(crate) memory_used: u64,
+    pub(crate) cpu: f64,
+    pub(crate) disk: u64,
+    pub(crate) disk_used: u64,
+    pub(crate) traffic: (u64, u64),
+    pub(crate) mac: Option<String>,
+    pub(crate) interfaces: Vec<Interface>,
+    pub(crate) uuid: String,
+    pub(crate) config: BTreeMap<String, Value>,
+    pub(crate) missing_disk: bool,
+    pub(crate) deaf: bool,
+    pub(crate) shutdown_limit: Option<u32>,
+    pub(crate) pid: u32,
+}
+
+impl Guest {
+    pub(crate) fn new(kind: Kind, vmid: u32, name: &str, node: &str) -> Guest {
+        Guest {
+            kind,
+            vmid,
+            node: node.to_owned(),
+            name: (!name.is_empty()).then(|| name.to_owned()),
+            power: Power::Stopped,
+            uptime: Duration::ZERO,
+            since: None,
+            lock: None,
+            tags: None,
+            pool: None,
+            ha: None,
+            template: false,
+            agent: Agent::None,
+            agent_delay: Duration::ZERO,
+            agent_data: BTreeMap::new(),
+            cores: 1,
+            memory: 512 << 20,
+            memory_used: 0,
+            cpu: 0.0,
+            disk: 8 << 30,
+            disk_used: 0,
+            traffic: (0, 0),
+            mac: None,
+            interfaces: Vec::new(),
+            uuid: format!("00000000-0000-4000-8000-{vmid:012}"),
+            config: BTreeMap::new(),
+            missing_disk: false,
+            deaf: false,
+            shutdown_limit: None,
+            pid: 4000 + vmid,
+        }
+    }
+
+    /// Puts the guest on this node (else the first one).
+    #[must_use]
+    pub fn on(mut self, node: &str) -> Guest {
+        node.clone_into(&mut self.node);
+        self
+    }
+
+    /// Runs, for an hour already unless [`Guest::uptime`] says otherwise.
+    #[must_use]
+    pub fn running(mut self) -> Guest {
+        self.power = Power::Running;
+        if self.uptime.is_zero() {
+            self.uptime = Duration::from_secs(3600);
+        }
+        if self.memory_used == 0 {
+            self.memory_used = self.memory / 2;
+        }
+        self
+    }
+
+    /// Does not run.
+    #[must_use]
+    pub fn stopped(mut self) -> Guest {
+        self.power = Power::Stopped;
+        self.uptime = Duration::ZERO;
+        self
+    }
+
+    /// Runs, but its vCPUs are stopped.
+    #[must_use]
+    pub fn paused(self) -> Guest {
+        let mut guest = self.running();
+        guest.power = Power::Paused;
+        guest
+    }
+
+    /// Has a process in this state of QEMU's (`io-error`, `prelaunch`, `internal-error`, ..).
+    #[must_use]
+    pub fn in_state(self, qmpstatus: &str) -> Guest {
+        let mut guest = self.running();
+        guest.power = Power::Other(qmpstatus.to_owned());
+        guest
+    }
+
+    /// Suspended to disk: stopped, with lock `suspended`.
+    #[must_use]
+    pub fn hibernated(self) -> Guest {
+        let vmid = self.vmid;
+        self.locked("suspended")
+            .config("vmstate", format!("local:{vmid}/vm-{vmid}-state-suspend.raw"))
+            .config("runningcpu", "kvm64")
+            .config("runningmachine", "pc-i440fx-10.0+pve0")
+    }
+
+    /// Has a lock in its configuration (`backup`, `migrate`, `snapshot`, ..).
+    #[must_use]
+    pub fn locked(mut self, lock: &str) -> Guest {
+        self.lock = Some(lock.to_owned());
+        self
+    }
+
+    /// Is a template.
+    #[must_use]
+    pub fn template(mut self) -> Guest {
+        self.template = true;
+        self
+    }
+
+    /// Tags, separated by `;`.
+    #[must_use]
+    pub fn tags(mut self, tags: &str) -> Guest {
+        self.tags = Some(tags.to_owned());
+        self
+    }
+
+    /// Member of this pool.
+    #[must_use]
+    pub fn pool(mut self, pool: &str) -> Guest {
+        self.pool = Some(pool.to_owned());
+        self
+    }
+
+    /// Managed by HA, in this state (`started`, `stopped`, `error`, ..).
+    #[must_use]
+    pub fn ha(mut self, state: &str) -> Guest {
+        self.ha = Some(state.to_owned());
+        self
+    }
+
+    /// What the guest agent does.
+    #[must_use]
+    pub fn agent(mut self, agent: Agent) -> Guest {
+        self.agent = agent;
+        self
+    }
+
+    /// An answering agent that reports loopback, and one interface with this address (`a.b.c.d` or with `/prefix`).
+    /// For a container: what its interfaces show.
+    #[must_use]
+    pub fn agent_ip(self, address: &str) -> Guest {
+        let guest = if self.kind == Kind::Qemu { self.agent(Agent::Answers) } else { self };
+        let mac = guest.mac_or_default().to_lowercase();
+        let guest = if guest.interfaces.is_empty() {
+            guest.interface("lo", "00:00:00:00:00:00", &["127.0.0.1/8", "::1/128"])
+        } else {
+            guest
+        };
+        guest.interface("eth0", &mac, &[address])
+    }
+
+    /// One more interface; addresses with or without `/prefix`.
+    #[must_use]
+    pub fn interface(mut self, name: &str, mac: &str, addresses: &[&str]) -> Guest {
+        let addresses = addresses.iter().map(|text| parse_address(text)).collect();
+        self.interfaces.push(Interface { name: name.to_owned(), mac: mac.to_owned(), addresses });
+        self
+    }
+
+    /// The agent takes this long (real time) to answer.
+    #[must_use]
+    pub fn agent_takes(mut self, delay: Duration) -> Guest {
+        self.agent_delay = delay;
+        self
+    }
+
+    /// What the agent answers to a command such as `get-osinfo` or `info`.
+    #[must_use]
+    pub fn agent_says(mut self, command: &str, result: Value) -> Guest {
+        self.agent_data.insert(command.to_owned(), result);
+        self
+    }
+
+    /// vCPUs and memory in MiB.
+    #[must_use]
+    pub fn size(mut self, cores: u32, memory_mib: u64) -> Guest {
+        self.cores = cores;
+        self.memory = memory_mib << 20;
+        if self.memory_used > 0 {
+            self.memory_used = self.memory / 2;
+        }
+        self
+    }
+
+    /// Size of the boot disk (root file system) in bytes, and what a container uses of it.
+    #[must_use]
+    pub fn disk(mut self, size: u64, used: u64) -> Guest {
+        self.disk = size;
+        self.disk_used = used;
+        self
+    }
+
+    /// CPU use as a fraction of its vCPUs, and memory in use in bytes.
+    #[must_use]
+    pub fn load(mut self, cpu: f64, memory_used: u64) -> Guest {
+        self.cpu = cpu;
+        self.memory_used = memory_used;
+        self
+    }
+
+    /// Bytes received and sent since it started.
+    #[must_use]
+    pub fn traffic(mut self, received: u64, sent: u64) -> Guest {
+        self.traffic = (received, sent);
+        self
+    }
+
+    /// How long it has been running, in seconds.
+    #[must_use]
+    pub fn uptime(mut self, seconds: u64) -> Guest {
+        self.uptime = Duration::from_secs(seconds);
+        self
+    }
+
+    /// Hardware address of `net0`.
+    #[must_use]
+    pub fn mac(mut self, mac: &str) -> Guest {
+        self.mac = Some(mac.to_owned());
+        self
+    }
+
+    /// `smbios1` uuid of a VM.
+    #[must_use]
+    pub fn uuid(mut self, uuid: &str) -> Guest {
+        uuid.clone_into(&mut self.uuid);
+        self
+    }
+
+    /// A further entry of its configuration (`startup`, `protection`, `onboot`, ..).
+    #[must_use]
+    pub fn config(mut self, key: &str, value: impl Into<Value>) -> Guest {
+        self.config.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Its disk's volume does not exist: it cannot start.
+    #[must_use]
+    pub fn missing_disk(mut self) -> Guest {
+        self.missing_disk = true;
+        self
+    }
+
+    /// Ignores the request to shut down.
+    #[must_use]
+    pub fn ignores_shutdown(mut self) -> Guest {
+        self.deaf = true;
+        self
+    }
+
+    /// `startup: down=` of its configuration, in seconds.
+    #[must_use]
+    pub fn shutdown_limit(mut self, seconds: u32) -> Guest {
+        self.shutdown_limit = Some(seconds);
+        self
+    }
+
+    pub(crate) fn display_name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| format!("{} {}", self.kind.title(), self.vmid))
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.power != Power::Stopped
+    }
+
+    /// Seconds since it started, 0 when stopped.
+    pub(crate) fn uptime_at(&self, now: Instant) -> u64 {
+        let since = self.since.filter(|_| self.is_active());
+        since.map_or(0, |since| (self.uptime + now.saturating_duration_since(since)).as_secs())
+    }
+
+    pub(crate) fn qmpstatus(&self) -> &str {
+        match &self.power {
+            Power::Stopped => "stopped",
+            Power::Running => "running",
+            Power::Paused => "paused",
+            Power::Other(state) => state,
+        }
+    }
+
+    pub(crate) fn mac_or_default(&self) -> String {
+        let id = self.vmid;
+        self.mac
+            .clone()
+            .unwrap_or_else(|| format!("BC:24:11:{:02X}:{:02X}:{:02X}", id >> 16 & 255, id >> 8 & 255, id & 255))
+    }
+
+    pub(crate) fn begin(&mut self, at: Instant) {
+        self.power = Power::Running;
+        self.uptime = Duration::ZERO;
+        self.since = Some(at);
+        self.lock = None;
+        self.memory_used = if self.memory_used == 0 { self.memory / 2 } else { self.memory_used };
+        for key in ["vmstate", "runningcpu", "runningmachine"] {
+            self.config.remove(key);
+        }
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.power = Power::Stopped;
+        self.since = None;
+    }
+}
+
+fn parse_address(text: &str) -> (IpAddr, u8) {
+    let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+    let address: IpAddr = address.parse().expect("an IP address");
+    let default = if address.is_ipv4() { 24 } else { 64 };
+    (address, prefix.map_or(default, |prefix| prefix.parse().expect("a prefix length")))
+}

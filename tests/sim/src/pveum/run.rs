@@ -1,0 +1,390 @@
+//! What each pveum command does to the cluster's access control.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::{Answer, Call, Failure};
+use crate::access::{self, Access, Entry, Role, Token, User};
+
+const TOKEN_COLUMNS: &[&str] = &["tokenid", "comment", "expire", "privsep"];
+const USER_COLUMNS: &[&str] = &["userid", "comment", "email", "enable", "expire", "realm-type"];
+
+pub(super) fn run(access: &mut Access, call: &Call) -> Result<Answer, Failure> {
+    match call.command {
+        "user add" => user_add(access, call),
+        "user delete" => user_delete(access, call),
+        "user list" => Ok(Answer::List { rows: users(access, call), columns: USER_COLUMNS, right: &["expire"] }),
+        "user permissions" => user_permissions(access, call),
+        "user token add" => token_add(access, call),
+        "user token delete" => token_delete(access, call),
+        "user token modify" => token_modify(access, call),
+        "user token list" => token_list(access, call),
+        "user token permissions" => token_permissions(access, call),
+        "role add" => role_add(access, call),
+        "role modify" => role_modify(access, call),
+        "role delete" => role_delete(access, call),
+        "role list" => Ok(Answer::List { rows: roles(access), columns: &["roleid", "privs", "special"], right: &[] }),
+        "acl modify" => acl(access, call, false),
+        "acl delete" => acl(access, call, true),
+        "acl list" => Ok(acl_list(access)),
+        other => Err(Failure::die(format!("pveum {other}: not simulated"))),
+    }
+}
+
+fn user_add(access: &mut Access, call: &Call) -> Result<Answer, Failure> {
+    let userid = userid(call)?;
+    let expire = call.integer("expire")?.unwrap_or(0);
+    access.begin_write()?;
+    if access.users.contains_key(userid) {
+        // The errno left over from an earlier, unrelated failed open.
+        return Err(Failure { stderr: format!("create user failed: user '{userid}' already exists\n"), code: 2 });
+    }
+    let realm = userid.rsplit_once('@').map_or("", |(_, realm)| realm);
+    if !matches!(realm, "pam" | "pve") {
+        return Err(Failure::die(format!("create user failed: domain '{realm}' does not exist")));
+    }
+    let user = User {
+        enabled: call.option("enable") != Some("0"),
+        expire,
+        comment: call.option("comment").map(str::to_owned),
+        email: call.option("email").map(str::to_owned),
+        ..User::default()
+    };
+    access.users.insert(userid.to_owned(), user);
+    Ok(Answer::Nothing)
+}
+
+fn user_delete(access: &mut Access, call: &Call) -> Result<Answer, Failure> {
+    let userid = userid(call)?;
+    access.begin_write()?;
+    if access.users.remove(userid).is_none() {
+        return Err(Failure::die(format!("delete user failed: no such user ('{userid}')")));
+    }
+    access.acl.retain(|entry| entry.who != userid);
+    Ok(Answer::Nothing)
+}
+
+fn users(access: &Access, call: &Call) -> Vec<Value> {
+    let shown = |user: &User| call.option("enabled").is_none_or(|wanted| (wanted == "1") == user.enabled);
+    let row = |(userid, user): (&String, &User)| {
+        let mut row = Map::new();
+        row.insert("userid".into(), json!(userid));
+        row.insert("enable".into(), json!(u8::from(user.enabled)));
+        row.insert("expire".into(), json!(user.expire));
+        row.insert("realm-type".into(), json!(if userid.ends_with("@pam") { "pam" } else { "pve" }));
+        optional(&mut row, "comment", user.comment.as_ref());
+        optional(&mut row, "email", user.email.as_ref());
+        if call.flag("full") {
+            row.insert("tokens".into(), Value::from(tokens(user)));
+        }
+        Value::Object(row)
+    };
+    access.users.iter().filter(|(_, user)| shown(user)).map(row).collect()
+}
+
+fn user_permissions(access: &Access, call: &Call) -> Result<Answer, Failure> {
+    let who = call.positional.first().map_or("root@pam", String::as_str);
+    let userid = access::split_token(who).map_or(who, |(userid, _)| userid);
+    if !access.users.contains_key(userid) {
+        return Err(no_user(userid));
+    }
+    Ok(permissions(access, who, call))
+}
+
+fn permissions(access: &Access, who: &str, call: &Call) -> Answer {
+    let all = match call.option("path") {
+        Some(path) => json!({ path: access.permissions_on(who, path) }),
+        None => json!(access.permissions(who)),
+    };
+    Answer::Permissions(all)
+}
+
+fn token_add(access: &mut Access, call: &Call) -> Result<Answer, Failure> {
+    let (userid, name) = token_ids(call)?;
+    let expire = call.integer("expire")?;
+    if !access.users.contains_key(userid) {
+        return Err(no_user(userid));
+    }
+    access.begin_write()?;
+    let user = access.users.get_mut(userid).ok_or_else(|| no_user(userid))?;
+    if user.tokens.contains_key(name) {
+        return Err(Failure::parameter("tokenid", "Token already exists.", &call.usage));
+    }
+    let secret = access::random_uuid();
+    let token = Token {
+        secret: secret.clone(),
+        privsep: call.option("privsep") != Some("0"),
+        expire: expire.unwrap_or(user.expire),
+        comment: call.option("comment").map(str::to_owned),
+    };
+    user.tokens.insert(name.to_owned(), token);
+    let mut info = given(call);
+    info.entry("privsep").or_insert(json!(1));
+    Ok(Answer::Record(json!({ "full-tokenid": format!("{userid}!{name}"), "info": info, "value": secret })))
+}
+
+fn token_delete(access: &mut Access, call: &Call) -> Result<Answer, Failure> {
+    let (userid, name) = token_ids(call)?;
+    access.begin_write()?;
+    let user = access.users.get_mut(userid).ok_or_else(|| no_user(userid))?;
+    // Its ACL entries stay behind.
+    user.tokens.remove(name).map(|_| Answer::Nothing).ok_or_else(|| no_token(userid, name))
+}
+
+fn token_modify(access: &mut Access, call: &Call) -> Result<Answer, Failure> {
+    let (userid, name) = token_ids(call)?;
+    let expire = call.integer("expire")?;
+    if !access.users.contains_key(userid) {
+        return Err(no_user(userid));
+    }
+    access.begin_write()?;
+    let full = format!("{userid}!{name}");
+    let token = access.token_mut(&full).ok_or_else(|| no_token(userid, name))?;
+    token.expire = expire.unwrap_or(token.expire);
+    token.privsep = call.option("privsep").map_or(token.privsep, |text| text == "1");
+    token.comment = call.option("comment").map(str::to_owned).or(token.comment.take());
+    if call.list("delete").contains(&"comment") {
+        token.comment = None;
+    }
+    let mut info = token_info(token);
+    info.extend(given(call));
+    if call.flag("regenerate") {
+        token.secret = access::random_uuid();
+        info.insert("full-tokenid".into(), json!(full));
+        info.insert("value".into(), json!(token.secret));
+    }
+    Ok(Answer::Record(Value::Object(info)))
+}
+
+fn token_list(access: &Access, call: &Call) -> Result<Answer, Failure> {
+    let userid = userid(call)?;
+    let user = access.users.get(userid).ok_or_else(|| no_user(userid))?;
+    Ok(Answer::List { rows: tokens(user), columns: TOKEN_COLUMNS, right: &["expire"] })
+}
+
+fn token_permissions(access: &Access, call: &Call) -> Result<Answer, Failure> {
+    let (userid, name) = token_ids(call)?;
+    let user = access.users.get(userid).ok_or_else(|| no_user(userid))?;
+    if !user.tokens.contains_key(name) {
+        return Err(no_token(userid, name));
+    }
+    Ok(permissions(access, &format!("{userid}!{name}"), call))
+}
+
+fn role_add(access: &mut Access, call: &Call) -> Result<Answer, Failure> {
+    let name = role_name(access, call)?;
+    let privs = privileges(access, call)?;
+    access.begin_write()?;
+    if access.roles.contains_key(name) {
+        return Err(Failure::die(format!("create role failed: role '{name}' already exists")));
+    }
+    access.roles.insert(name.to_owned(), Role { privs, special: false });
+    Ok(Answer::Nothing)
+}
+
+fn role_modify(access: &mut Access, call: &Call) -> Result<Answer, Failure> {
+    let name = call.positional[0].as_str();
+    let mut privs = privileges(access, call)?;
+    access.begin_write()?;
+    let role = access.roles.get_mut(name);
+    let role = role.ok_or_else(|| Failure::die(format!("modify role failed: role '{name}' does not exist")))?;
+    if role.special {
+        return Err(Failure::die(format!("modify role failed: auto-generated role '{name}' cannot be modified")));
+    }
+    if call.flag("append") {
+        privs.extend(role.privs.iter().cloned());
+    }
+    role.privs = privs;
+    Ok(Answer::Nothing)
+}
+
+fn role_delete(access: &mut Access, call: &Call) -> Result<Answer, Failure> {
+    let name = call.positional[0].as_str();
+    access.begin_write()?;
+    match access.roles.get(name) {
+        None => Err(Failure::die(format!("delete role failed: role '{name}' does not exist"))),
+        Some(role) if role.special => {
+            Err(Failure::die(format!("delete role failed: auto-generated role '{name}' cannot be deleted")))
+        }
+        Some(_) => {
+            access.roles.remove(name);
+            Ok(Answer::Nothing)
+        }
+    }
+}
+
+fn roles(access: &Access) -> Vec<Value> {
+    let row = |(name, role): (&String, &Role)| {
+        let privs: Vec<&str> = role.privs.iter().map(String::as_str).collect();
+        json!({ "roleid": name, "privs": privs.join(","), "special": u8::from(role.special) })
+    };
+    access.roles.iter().map(row).collect()
+}
+
+fn acl(access: &mut Access, call: &Call, delete: bool) -> Result<Answer, Failure> {
+    let path = normal_path(&call.positional[0]);
+    let roles = call.list("roles");
+    if call.option("roles").is_none() {
+        return Err(Failure::parameter("roles", "property is missing and it is not optional", &call.usage));
+    }
+    let Some(path) = path else {
+        return Err(Failure::parameter("path", format!("invalid ACL path '{}'", call.positional[0]), &call.usage));
+    };
+    if ["users", "tokens", "groups"].iter().all(|kind| call.option(kind).is_none()) {
+        let text = "at least one of 'users', 'groups' or 'tokens' is required";
+        return Err(Failure::die(format!(
+            "400 Parameter verification failed.\ngroups: {text}\ntokens: {text}\nusers: {text}\n{}",
+            call.usage
+        )));
+    }
+    access.begin_write()?;
+    let failed = |text: String| Failure::die(format!("ACL update failed: {text}"));
+    if let Some(role) = roles.iter().find(|role| !access.roles.contains_key(**role)) {
+        return Err(failed(format!("role '{role}' does not exist")));
+    }
+    if let Some(group) = call.list("groups").first() {
+        return Err(failed(format!("group '{group}' does not exist")));
+    }
+    let mut grantees = Vec::new();
+    for userid in call.list("users") {
+        if !access.users.contains_key(userid) {
+            return Err(failed(format!("user '{userid}' does not exist")));
+        }
+        grantees.push(userid);
+    }
+    for full in call.list("tokens") {
+        let Some((userid, name)) = access::split_token(full) else {
+            return Err(failed(format!("'{full}' is not a valid token ID")));
+        };
+        let user = access.users.get(userid).ok_or_else(|| failed(format!("no such user ('{userid}')")))?;
+        if !user.tokens.contains_key(name) {
+            return Err(failed(format!("no such token '{name}' for user '{userid}'")));
+        }
+        grantees.push(full);
+    }
+    for who in grantees {
+        for role in &roles {
+            access.revoke_role(&path, who, role);
+            if !delete {
+                let propagate = call.option("propagate") != Some("0");
+                access.acl.push(Entry { path: path.clone(), who: who.into(), role: (*role).into(), propagate });
+            }
+        }
+    }
+    Ok(Answer::Nothing)
+}
+
+fn acl_list(access: &Access) -> Answer {
+    let known =
+        access.acl.iter().filter(|entry| access.roles.contains_key(&entry.role) && !access.is_dangling(&entry.who));
+    let row = |entry: &Entry| {
+        let kind = if access::split_token(&entry.who).is_some() { "token" } else { "user" };
+        let Entry { path, who, role, propagate } = entry;
+        json!({ "path": path, "ugid": who, "roleid": role, "propagate": u8::from(*propagate), "type": kind })
+    };
+    let columns = &["path", "propagate", "roleid", "type", "ugid"];
+    Answer::List { rows: known.map(row).collect(), columns, right: &[] }
+}
+
+/// A path without doubled or trailing slashes, if PVE has such paths.
+fn normal_path(path: &str) -> Option<String> {
+    let steps: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).collect();
+    let fine = path.starts_with('/')
+        && match steps.as_slice() {
+            [] | ["access" | "nodes" | "pool" | "sdn" | "storage" | "vms" | "mapping"] => true,
+            ["vms", id] => id.len() >= 3 && id.bytes().all(|byte| byte.is_ascii_digit()),
+            ["access", "groups" | "realm"] | ["access", "groups" | "realm", _] => true,
+            ["nodes" | "storage", _] | ["pool" | "sdn" | "mapping", ..] => true,
+            _ => false,
+        };
+    fine.then(|| format!("/{}", steps.join("/")))
+}
+
+fn tokens(user: &User) -> Vec<Value> {
+    let row = |(name, token): (&String, &Token)| {
+        let mut row = token_info(token);
+        row.insert("tokenid".into(), json!(name));
+        Value::Object(row)
+    };
+    user.tokens.iter().map(row).collect()
+}
+
+fn token_info(token: &Token) -> Map<String, Value> {
+    let mut info = Map::new();
+    info.insert("expire".into(), json!(token.expire));
+    info.insert("privsep".into(), json!(u8::from(token.privsep)));
+    optional(&mut info, "comment", token.comment.as_ref());
+    info
+}
+
+/// The settings of the command line: strings, whatever their type is (Perl).
+fn given(call: &Call) -> Map<String, Value> {
+    let names = ["comment", "expire", "privsep"].into_iter();
+    names.filter_map(|name| call.option(name).map(|text| (name.to_owned(), json!(text)))).collect()
+}
+
+fn optional(map: &mut Map<String, Value>, name: &str, value: Option<&String>) {
+    if let Some(text) = value {
+        map.insert(name.into(), json!(text));
+    }
+}
+
+fn no_user(userid: &str) -> Failure {
+    Failure::die(format!("no such user ('{userid}')"))
+}
+
+fn no_token(userid: &str, name: &str) -> Failure {
+    Failure::die(format!("no such token '{name}' for user '{userid}'"))
+}
+
+/// `user@realm`: 3 to 64 characters, no colon, slash or blank in the user part.
+fn userid(call: &Call) -> Result<&str, Failure> {
+    let userid = call.positional[0].as_str();
+    let wrong =
+        || Failure::format("userid", format!("value '{userid}' does not look like a valid user name"), &call.usage);
+    let (name, realm) = userid.rsplit_once('@').ok_or_else(wrong)?;
+    let odd = |c: char| c.is_whitespace() || c == ':' || c == '/';
+    if name.is_empty() || name.contains(odd) || !(3..=64).contains(&userid.len()) || !is_id(realm) {
+        return Err(wrong());
+    }
+    Ok(userid)
+}
+
+fn token_ids(call: &Call) -> Result<(&str, &str), Failure> {
+    let name = call.positional[1].as_str();
+    let userid = userid(call)?;
+    if !is_id(name) {
+        return Err(Failure::parameter("tokenid", "value does not match the regex pattern", &call.usage));
+    }
+    Ok((userid, name))
+}
+
+/// The grammar of token ids and realms: at least two characters, the first a letter.
+fn is_id(text: &str) -> bool {
+    text.len() >= 2
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}
+
+fn role_name<'a>(access: &Access, call: &'a Call) -> Result<&'a str, Failure> {
+    let name = call.positional[0].as_str();
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
+        let text = format!("role name '{name}' contains invalid characters");
+        return Err(Failure::format("roleid", text, &call.usage));
+    }
+    if access.version.0 >= 8 && name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("pve")) {
+        let text = "cannot use role ID starting with the (case-insensitive) 'PVE' namespace";
+        return Err(Failure::parameter("roleid", text, &call.usage));
+    }
+    Ok(name)
+}
+
+fn privileges(access: &Access, call: &Call) -> Result<BTreeSet<String>, Failure> {
+    let names: BTreeSet<String> = call.list("privs").into_iter().map(str::to_owned).collect();
+    let valid = access.roles.get("Administrator").map(|role| &role.privs);
+    match names.iter().find(|name| !valid.is_some_and(|valid| valid.contains(*name))) {
+        Some(name) => Err(Failure::format("privs", format!("invalid privilege '{name}'"), &call.usage)),
+        None => Ok(names),
+    }
+}

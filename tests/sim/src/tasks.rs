@@ -1,0 +1,231 @@
+//! Tasks: they wait for the guest's lock, take their time, and only their end tells what became of them.
+
+use std::time::Instant;
+
+use crate::cluster::Cluster;
+use crate::guest::Power;
+use crate::power::{Plan, Work, plan};
+
+/// One worker task.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) upid: String,
+    pub(crate) node: String,
+    pub(crate) pid: u32,
+    pub(crate) pstart: u64,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) kind: String,
+    pub(crate) id: String,
+    /// `user@realm` or `user@realm!token`.
+    pub(crate) user: String,
+    pub(crate) log: Vec<String>,
+    /// The exit status, once it has ended.
+    pub(crate) exit: Option<String>,
+    pub(crate) work: Work,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Waiting { until: Instant },
+    Running { until: Instant, plan: Plan },
+    Done,
+}
+
+/// What happens to a guest at the end of a task, or later by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Nothing,
+    Start,
+    Stop,
+    /// Stops now and starts a moment later.
+    Restart,
+    Pause,
+    Resume,
+    Hibernate,
+    /// Asks the HA manager, who acts later.
+    RequestHa {
+        start: bool,
+    },
+}
+
+/// Something that happens to a guest by itself.
+#[derive(Debug)]
+pub(crate) struct Event {
+    at: Instant,
+    vmid: u32,
+    effect: Effect,
+}
+
+impl Cluster {
+    /// Starts a task on a node and gives its UPID.
+    pub(crate) fn spawn(&mut self, node: &str, kind: &str, id: &str, user: &str, work: Work) -> String {
+        self.settle();
+        let now = self.clock.now();
+        let number = u32::try_from(self.tasks.len()).expect("few tasks");
+        let pid = 5000 + number * 7;
+        let uptime = self.node_ref(node).map_or(0, |node| node.uptime_at(now));
+        let (pstart, start) = (uptime * 100 + u64::from(number), self.clock.epoch(now));
+        let upid = format!("UPID:{node}:{pid:08X}:{pstart:08X}:{start:08X}:{kind}:{id}:{user}:");
+        let mut log = Vec::new();
+        if work.overrules_shutdown {
+            let overruled = self.abort_shutdowns(id);
+            if !overruled.is_empty() {
+                log.push(format!("overruled qmshutdown tasks: {}", overruled.join(", ")));
+            }
+        }
+        let state = State::Waiting { until: now };
+        let task = Task {
+            upid: upid.clone(),
+            node: node.to_owned(),
+            pid,
+            pstart,
+            start,
+            end: start,
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+            user: user.to_owned(),
+            log,
+            exit: None,
+            work,
+            state,
+        };
+        self.tasks.push(task);
+        let index = self.tasks.len() - 1;
+        if self.is_locked(id) {
+            let until = now + self.clock.seconds(self.timing.lock_wait);
+            self.tasks[index].log.push("trying to acquire lock...".to_owned());
+            self.tasks[index].state = State::Waiting { until };
+        } else {
+            self.run(index, now);
+        }
+        upid
+    }
+
+    /// Ends a task as a person does who stops it.
+    pub(crate) fn abort(&mut self, index: usize) {
+        let now = self.clock.epoch(self.clock.now());
+        let task = &mut self.tasks[index];
+        if task.exit.is_none() {
+            task.finish("received interrupt", now);
+        }
+    }
+
+    /// Brings everything up to date that should have happened by now, in its order.
+    pub(crate) fn settle(&mut self) {
+        let now = self.clock.now();
+        loop {
+            let task = self.tasks.iter().enumerate().filter_map(|(index, task)| Some((task.due()?, index))).min();
+            let event = self.events.iter().enumerate().map(|(index, event)| (event.at, index)).min();
+            match (task, event) {
+                (Some((at, index)), event) if at <= now && event.is_none_or(|(other, _)| at <= other) => {
+                    self.advance_task(index, at);
+                }
+                (_, Some((at, index))) if at <= now => {
+                    let event = self.events.swap_remove(index);
+                    self.apply(event.vmid, event.effect, at);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn advance_task(&mut self, index: usize, at: Instant) {
+        let end = self.clock.epoch(at);
+        match std::mem::replace(&mut self.tasks[index].state, State::Done) {
+            State::Waiting { .. } => {
+                let file = self.tasks[index].work.lock_file();
+                self.tasks[index].finish(&format!("can't lock file '{file}' - got timeout"), end);
+            }
+            State::Running { plan, .. } => {
+                let vmid = self.tasks[index].work.vmid;
+                self.tasks[index].log.extend(plan.log);
+                self.tasks[index].finish(&plan.exit, end);
+                self.apply(vmid, plan.effect, at);
+                self.next_in_line(index, at);
+            }
+            State::Done => {}
+        }
+    }
+
+    fn run(&mut self, index: usize, at: Instant) {
+        let plan = plan(self, &self.tasks[index].work);
+        let until = at + plan.takes;
+        self.tasks[index].state = State::Running { until, plan };
+        self.settle();
+    }
+
+    fn next_in_line(&mut self, ended: usize, at: Instant) {
+        let id = self.tasks[ended].id.clone();
+        let waiting = |task: &Task| task.id == id && matches!(task.state, State::Waiting { .. });
+        if let Some(index) = self.tasks.iter().position(waiting) {
+            self.tasks[index].log.push(" OK".to_owned());
+            let plan = plan(self, &self.tasks[index].work);
+            self.tasks[index].state = State::Running { until: at + plan.takes, plan };
+        }
+    }
+
+    fn is_locked(&self, id: &str) -> bool {
+        self.tasks.iter().any(|task| task.id == id && matches!(task.state, State::Running { .. }))
+    }
+
+    fn abort_shutdowns(&mut self, id: &str) -> Vec<String> {
+        let running = |task: &Task| task.id == id && task.kind == "qmshutdown" && task.exit.is_none();
+        let indexes: Vec<usize> = (0..self.tasks.len()).filter(|index| running(&self.tasks[*index])).collect();
+        indexes
+            .into_iter()
+            .map(|index| {
+                self.abort(index);
+                self.tasks[index].upid.clone()
+            })
+            .collect()
+    }
+
+    fn apply(&mut self, vmid: u32, effect: Effect, at: Instant) {
+        let later = |seconds: f64, cluster: &Cluster| at + cluster.clock.seconds(seconds);
+        let follow = match effect {
+            Effect::Restart => Some((later(self.timing.reboot_gap, self), Effect::Start)),
+            Effect::RequestHa { start: true } => Some((later(self.timing.ha, self), Effect::Start)),
+            Effect::RequestHa { start: false } => Some((later(self.timing.ha, self), Effect::Stop)),
+            _ => None,
+        };
+        if let Some((at, effect)) = follow {
+            self.events.push(Event { at, vmid, effect });
+        }
+        let Some(guest) = self.guests.iter_mut().find(|guest| guest.vmid == vmid) else { return };
+        match effect {
+            Effect::Nothing => {}
+            Effect::RequestHa { start } => guest.ha = Some(if start { "started" } else { "stopped" }.to_owned()),
+            Effect::Start => guest.begin(at),
+            Effect::Stop | Effect::Restart => guest.end(),
+            Effect::Pause => guest.power = Power::Paused,
+            Effect::Resume => guest.power = Power::Running,
+            Effect::Hibernate => {
+                guest.end();
+                *guest = guest.clone().hibernated();
+            }
+        }
+    }
+}
+
+impl Task {
+    /// Whether this caller (`user@realm` or a token) started it.
+    pub(crate) fn belongs_to(&self, caller: &str) -> bool {
+        self.user == caller
+    }
+
+    fn due(&self) -> Option<Instant> {
+        match self.state {
+            State::Waiting { until } | State::Running { until, .. } => Some(until),
+            State::Done => None,
+        }
+    }
+
+    fn finish(&mut self, exit: &str, end: u64) {
+        self.log.push(if exit == "OK" { "TASK OK".to_owned() } else { format!("TASK ERROR: {exit}") });
+        self.exit = Some(exit.to_owned());
+        self.end = end;
+        self.state = State::Done;
+    }
+}
