@@ -11,7 +11,7 @@ use crate::fleet::observe::{Answers, Seen, failed};
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::inventory::{Failed, FailureKind, Inventory, Observation, Server};
 use crate::model::power::PowerState;
-use crate::model::server::{Address, Expected, Guest, Listing, ServerKey, ServerKind};
+use crate::model::server::{Address, Expected, Guest, ServerKey, ServerKind};
 use crate::model::usage::{Source, Usage};
 use crate::state::{KnownGuest, KnownState, StateError};
 use crate::transport::Error;
@@ -322,7 +322,7 @@ fn listed(
 
 /// A cluster that nobody listed fails once for each member that was asked. Where a later member answered, only what
 /// somebody has to mend is said: a member that refused the token, or is not who it should be.
-fn failures(answer: &Answer) -> Vec<Failed> {
+pub(super) fn failures(answer: &Answer) -> Vec<Failed> {
     let to_mend = |error: &Error| matches!(error.kind(), FailureKind::Denied | FailureKind::Identity);
     let said = answer.failures.iter().filter(|(_, error)| answer.listed.is_none() || to_mend(error));
     said.map(|(server, error)| failed(server, error)).collect()

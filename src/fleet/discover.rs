@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::api::{Group, Listed};
-use crate::fleet::observe::failed;
+use crate::fleet::assemble::failures;
 use crate::model::address::{Network, ranked};
 use crate::model::id::{GuestKind, NodeName, ServerId, VmId};
 use crate::model::inventory::Failed;
@@ -90,8 +90,8 @@ impl<'a> Fleet<'a> {
         let answer = self.listing(group).await;
         let at = self.now();
         self.state.record_runs(&answer.runs().collect::<Vec<_>>(), at)?;
+        let failures = failures(&answer);
         let Some(Listed { via, listing, client, .. }) = answer.listed else {
-            let failures = answer.failures.iter().map(|(server, error)| failed(server, error)).collect();
             return Ok(Discovery { failures, ..Discovery::default() });
         };
         if let Some(server) = group.members.iter().find(|member| member.id == via) {
@@ -118,7 +118,7 @@ impl<'a> Fleet<'a> {
             changes = changes.len(),
             "discovered"
         );
-        Ok(Discovery { guests: self.found(group, asked, changes)?, failures: Vec::new(), answered: 1, fresh: 0 })
+        Ok(Discovery { guests: self.found(group, asked, changes)?, failures, answered: 1, fresh: 0 })
     }
 
     /// Which node a server is that no visit told: once, from its certificate.
@@ -129,6 +129,10 @@ impl<'a> Fleet<'a> {
         listing: &Listing,
     ) -> Result<(), StateError> {
         if self.known.borrow().members.contains_key(&server.id) {
+            return Ok(());
+        }
+        // With others about that it may belong to, `tell_clusters_apart` decides.
+        if self.hosts().filter(|server| self.is_pve(server)).count() > 1 {
             return Ok(());
         }
         let node = match listing.nodes.as_slice() {
@@ -225,14 +229,18 @@ impl<'a> Fleet<'a> {
                 GuestKind::Qemu => client.agent_addresses(&guest.node, guest.vmid).await,
             }
         };
-        let answer = match tokio::time::timeout(self.limits.agent, asked).await {
+        let patience = self.limits.left(self.limits.agent);
+        if patience.is_zero() {
+            return (guest.vmid, Asked::Silent("no time was left to ask".to_owned()));
+        }
+        let answer = match tokio::time::timeout(patience, asked).await {
             Ok(Ok(AgentAnswer::Addresses(addresses))) => Asked::Found(ranked(addresses, networks)),
             Ok(Ok(AgentAnswer::NotConfigured)) => Asked::Silent("no guest agent is configured".to_owned()),
             Ok(Ok(AgentAnswer::NotRunning)) => Asked::Silent("its guest agent does not answer".to_owned()),
             // PVE 7 and 8 ask for VM.Monitor here, which is more than ecobox wants to hold.
             Ok(Err(Error::Denied { detail, .. })) => Asked::Silent(detail),
             Ok(Err(error)) => Asked::Silent(error.to_string()),
-            Err(_) => Asked::Silent(format!("no answer within {} s", self.limits.agent.as_secs())),
+            Err(_) => Asked::Silent(format!("no answer within {:.1} s", patience.as_secs_f32())),
         };
         (guest.vmid, answer)
     }

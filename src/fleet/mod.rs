@@ -14,7 +14,7 @@ pub(crate) mod visit;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -35,6 +35,8 @@ pub(crate) struct Limits {
     pub(crate) probe: Duration,
     /// One guest's addresses: PVE itself waits 3 s for an agent that hangs, and 5 s more for its answer.
     pub(crate) agent: Duration,
+    /// When asking must have ended.
+    until: Instant,
 }
 
 impl Limits {
@@ -48,7 +50,13 @@ impl Limits {
             host: Duration::from_secs(20).min(most),
             probe: Duration::from_secs(3).min(most),
             agent: Duration::from_secs(10).min(most),
+            until: Instant::now() + most,
         }
+    }
+
+    /// `wanted`, or what the whole command has left where that is less.
+    pub(crate) fn left(&self, wanted: Duration) -> Duration {
+        wanted.min(self.until.saturating_duration_since(Instant::now()))
     }
 }
 

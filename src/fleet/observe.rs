@@ -123,11 +123,12 @@ impl<'a> Fleet<'a> {
 
     /// A plain server: its SSH port and its services. One behind a jump host is asked through its SSH session.
     async fn plain(&self, server: &ServerConfig) -> (ServerId, Seen) {
-        let asked = tokio::time::timeout(self.limits.host, self.try_plain(server)).await;
+        let after = self.limits.left(self.limits.host);
+        let asked = tokio::time::timeout(after, self.try_plain(server)).await;
         let seen = asked.unwrap_or_else(|_| Seen {
             state: PowerState::Unknown,
             source: Source::Tcp,
-            reason: Some(format!("did not answer within {} s", self.limits.host.as_secs())),
+            reason: Some(format!("did not answer within {:.1} s", after.as_secs_f32())),
             checks: Vec::new(),
         });
         (server.id.clone(), seen)
@@ -214,15 +215,22 @@ impl<'a> Fleet<'a> {
     /// once what its nodes' certificates are, and those that say the same are one.
     pub(super) async fn tell_clusters_apart(&self) -> Result<(), StateError> {
         let pve: Vec<_> = self.hosts().filter(|server| self.is_pve(server)).collect();
-        let new: Vec<_> = pve.iter().filter(|s| !self.known.borrow().members.contains_key(&s.id)).copied().collect();
-        if pve.len() < 2 || new.is_empty() {
+        let is_new = |server: &&ServerConfig| !self.known.borrow().members.contains_key(&server.id);
+        let (new, old): (Vec<_>, Vec<_>) = pve.into_iter().partition(is_new);
+        if new.len() + old.len() < 2 || new.is_empty() {
             return Ok(());
         }
-        let asked = join_all(pve.iter().map(|server| async {
-            let nodes = tokio::time::timeout(self.limits.host, self.certified_nodes(server)).await.ok()?.ok()?;
-            Some((*server, nodes))
-        }));
-        let answers: Vec<_> = asked.await.into_iter().flatten().collect();
+        // Who is slow here is told apart in another run: nobody waits long for it before the first listing.
+        let patience = self.limits.probe.min(self.limits.total / 4);
+        let ask = |server: &'a ServerConfig| async move {
+            let asked = self.certified_nodes(server);
+            let nodes = tokio::time::timeout(self.limits.left(patience), asked).await.ok()?.ok()?;
+            Some((server, nodes))
+        };
+        let mut answers: Vec<_> = join_all(new.iter().map(|server| ask(server))).await.into_iter().flatten().collect();
+        if !answers.is_empty() {
+            answers.extend(join_all(old.iter().map(|server| ask(server))).await.into_iter().flatten());
+        }
         for (i, (server, own)) in answers.iter().enumerate() {
             if !new.iter().any(|n| n.id == server.id) {
                 continue;

@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::PathBuf;
-use std::process::Output;
+use std::time::{Duration, Instant};
 
 use ecobox_sim::host::{Builder, Host, Rights};
 use ecobox_sim::keys::ClientKey;
@@ -285,9 +285,14 @@ impl Pve {
     }
 }
 
-/// The raw output of a command that was started by hand.
-pub fn wait(child: std::process::Child) -> Output {
-    child.wait_with_output().unwrap()
+/// Waits until something has happened.
+#[track_caller]
+pub fn until(happened: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !happened() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it does not happen");
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
 }
 
 /// Compares a transcript with its snapshot; what differs from run to run has a name instead.
@@ -299,7 +304,7 @@ macro_rules! assert_transcript {
         for (pattern, name) in [
             (r"SHA256:[A-Za-z0-9+/]{43}", "SHA256:KEY"),
             (r"!(?:[A-Za-z0-9-]+)-[0-9a-f]{6}\b", "!THIS-MACHINE"),
-            (r"token add (\S+) [A-Za-z0-9-]+-[0-9a-f]{6}\b", "token add $1 THIS-MACHINE"),
+            (r"token (add|remove) (\S+) [A-Za-z0-9-]+-[0-9a-f]{6}\b", "token $1 $2 THIS-MACHINE"),
             (r"ecobox on [A-Za-z0-9.-]+, \d{4}-\d\d-\d\d", "ecobox on HOST, DATE"),
             (r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME"),
             (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),

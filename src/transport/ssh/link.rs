@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -19,11 +18,9 @@ use crate::transport::ssh::keys::Keys;
 use crate::transport::ssh::known_hosts::{KnownHosts, Verdict};
 use crate::transport::ssh::remember::remember;
 use crate::transport::ssh::route::{Hop, Via};
-use crate::transport::ssh::stream::{Duplex, Leash, Proxy, Said, Tcp, Wire};
+use crate::transport::ssh::stream::{Complaints, Duplex, Leash, Proxy, Tcp, Wire};
 use crate::transport::{ConnectFailure, Error};
 
-/// How long key exchange and login may take together, without the person's answers.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 const KEEPALIVE: Duration = Duration::from_secs(5);
 const KEEPALIVES: usize = 3;
 
@@ -69,7 +66,7 @@ impl Link {
         let config = Arc::new(config(&known));
         let presented = Arc::default();
         let checker = Checker { known, presented: Arc::clone(&presented) };
-        let mut budget = Budget::new(HANDSHAKE_LIMIT);
+        let mut budget = Budget::new(hop.limit);
         let result = budget.run(client::connect_stream(config, wire, checker)).await;
         tracing::debug!(
             server = hop.label,
@@ -79,11 +76,11 @@ impl Link {
         );
         let mut handle = match result {
             Ok(Ok(handle)) => handle,
-            Ok(Err(stop)) => return Err(refusal(hop, stop, &leash, said.as_ref())),
-            Err(Overdue(after)) if leash.heard() => {
+            Ok(Err(stop)) => return Err(refusal(hop, stop, &leash, said).await),
+            Err(Overdue(after)) if leash.greeted() => {
                 return Err(Error::Timeout { peer: hop.peer(), doing: "key exchange", after }.into());
             }
-            Err(_) => return Err(unreached(hop, ConnectFailure::Timeout, said.as_ref()).into()),
+            Err(_) => return Err(unreached(hop, ConnectFailure::Timeout, &leash, said).await.into()),
         };
         log_in(&mut handle, hop, keys, ask, &mut budget).await?;
         let host_key = presented.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -108,7 +105,7 @@ pub(super) fn describe(key: &PublicKey) -> String {
 }
 
 /// The bytes to a hop's SSH server.
-async fn stream(hop: &Hop, before: Option<&Link>) -> Result<(Box<dyn Duplex>, Option<Said>), Error> {
+async fn stream(hop: &Hop, before: Option<&Link>) -> Result<(Box<dyn Duplex>, Option<Complaints>), Error> {
     match (&hop.via, before) {
         (Via::Command(command), None) => {
             let started = Proxy::start(command);
@@ -161,6 +158,7 @@ fn config(known: &KnownHosts) -> client::Config {
         keepalive_interval: Some(KEEPALIVE),
         keepalive_max: KEEPALIVES,
         nodelay: true,
+        // russh's order begins with ML-KEM: 0.5 ms of CPU more than X25519 alone, and tokens stay secret longer.
         preferred: Preferred {
             key: Cow::Owned(algorithms),
             host_key_certificates: Cow::Owned(certificates),
@@ -302,34 +300,35 @@ impl client::Handler for Checker {
 }
 
 /// What the end of a key exchange means.
-fn refusal(hop: &Hop, stop: Stop, leash: &Leash, said: Option<&Said>) -> Refusal {
+async fn refusal(hop: &Hop, stop: Stop, leash: &Leash, said: Option<Complaints>) -> Refusal {
     let error = match stop {
         Stop::Unknown(key) => return Refusal::Unknown(key),
         Stop::Untrusted(detail) => Error::Untrusted { peer: hop.peer(), detail },
         Stop::Ssh(russh::Error::WrongServerSig) => {
             Error::Untrusted { peer: hop.peer(), detail: "it cannot prove that it has its host key".to_owned() }
         }
-        Stop::Ssh(russh::Error::IO(e)) if !leash.heard() => unreached(hop, ConnectFailure::of(&e), said),
-        Stop::Ssh(_) if !leash.heard() => unreached(hop, ConnectFailure::Closed, said),
+        Stop::Ssh(russh::Error::Version) => {
+            let said = leash.excerpt().map(|text| format!(", it said \"{text}\"")).unwrap_or_default();
+            Error::Protocol { peer: hop.peer(), detail: format!("it does not speak SSH 2{said}") }
+        }
+        Stop::Ssh(russh::Error::IO(e)) if !leash.greeted() => unreached(hop, ConnectFailure::of(&e), leash, said).await,
+        Stop::Ssh(_) if !leash.greeted() => unreached(hop, ConnectFailure::Closed, leash, said).await,
         Stop::Ssh(russh::Error::NoCommonAlgo { kind, theirs, .. }) => {
             let detail = format!("no {kind:?} algorithm in common, it has {}", theirs.join(", "));
             Error::Protocol { peer: hop.peer(), detail }
-        }
-        Stop::Ssh(russh::Error::Version) => {
-            Error::Protocol { peer: hop.peer(), detail: "it does not speak SSH 2".to_owned() }
         }
         Stop::Ssh(e) => Error::Protocol { peer: hop.peer(), detail: format!("key exchange: {e}") },
     };
     error.into()
 }
 
-/// Nothing came from the server.
-fn unreached(hop: &Hop, failure: ConnectFailure, said: Option<&Said>) -> Error {
-    let source = said.and_then(Said::excerpt).map(|text| io::Error::other(format!("its ProxyCommand says: {text}")));
-    Error::Connect { peer: hop.peer(), failure, source }
-}
-
-/// The first of the files that keys are added to.
-pub(super) fn added_to(hop: &Hop) -> Option<&PathBuf> {
-    hop.user_known_hosts.first()
+/// No SSH server answered. What somebody else said is the error's source.
+async fn unreached(hop: &Hop, failure: ConnectFailure, leash: &Leash, said: Option<Complaints>) -> Error {
+    let complaint = match said {
+        Some(said) => said.excerpt().await,
+        None => None,
+    };
+    let complaint = complaint.map(|text| format!("its ProxyCommand says: {text}"));
+    let text = complaint.or_else(|| leash.excerpt().map(|text| format!("it says: {text}")));
+    Error::Connect { peer: hop.peer(), failure, source: text.map(io::Error::other) }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -17,6 +17,9 @@ use crate::traffic::{Recorded, Traffic};
 /// How long to wait for a port to open or close.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Nobody holds the cluster nearly as long.
+const DEADLOCK: Duration = Duration::from_secs(20);
+
 /// What all servers of the fleet share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -29,7 +32,16 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Cluster> {
-        self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
+        // A test that holds the cluster and asks for it again would wait for ever: it fails instead.
+        let until = Instant::now() + DEADLOCK;
+        loop {
+            match self.cluster.try_lock() {
+                Ok(guard) => return guard,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => assert!(Instant::now() < until, "this test holds the cluster itself"),
+            }
+            std::thread::yield_now();
+        }
     }
 
     pub(crate) fn traffic(&self) -> MutexGuard<'_, Traffic> {

@@ -1,0 +1,105 @@
+//! `status --cached`, and what runs leave in the state file.
+
+use super::env::Env;
+use super::fleets::{CLOSED, Open, env_for, homelab, plain, three};
+
+#[test]
+fn cached_asks_no_one_and_shows_how_old_its_answers_are() {
+    let sim = three();
+    let env = env_for(&sim, &["pve1", "pve2", "pve3"]);
+    let seen = env.run(&["status", "-o", "json"]).exits(0).states();
+    sim.clear_requests();
+    env.execute("UPDATE clusters SET listed_at = listed_at - 3600000; UPDATE states SET at = at - 7200000");
+    let run = env.run(&["status", "--cached", "-o", "json"]).exits(0);
+    assert_eq!(run.states(), seen);
+    assert_eq!(sim.requests().len(), 0, "{:?}", sim.requests());
+    assert_eq!(sim.node("pve1").connections(), 0);
+    let ages: Vec<_> =
+        ["pve1-vm-101", "pve1"].map(|id| run.server(id)["age_seconds"].as_u64().unwrap() / 3600).into_iter().collect();
+    assert_eq!(ages, [1, 2]);
+    assert_eq!(run.server("pve1-vm-101")["source"], "cache");
+    // A token is not needed either.
+    let mut env = env;
+    for node in ["PVE1", "PVE2", "PVE3"] {
+        env.unset(&format!("ECOBOX_TOKEN_{node}"));
+    }
+    let run = env.run(&["status", "--cached", "-o", "json"]).exits(0);
+    assert_eq!(run.states(), seen);
+}
+
+#[test]
+fn cached_before_any_run_knows_nothing() {
+    let env = Env::new();
+    env.config(&plain("nas", CLOSED));
+    let run = env.run(&["status", "--cached", "-o", "json"]);
+    assert_eq!(run.server("nas")["state"], "unknown");
+    assert_eq!(run.server("nas")["observed_at"], serde_json::Value::Null);
+}
+
+#[test]
+fn changes_of_power_are_events() {
+    let (sim, nas) = (homelab(), Open::new());
+    let env = env_for(&sim, &["pve1"]);
+    env.add_config(&plain("nas", nas.port()));
+    let _ = env.run(&["status"]).exits(0);
+    sim.cluster().crash_guest(101);
+    sim.cluster().change_guest(202, ecobox_sim::Guest::running);
+    drop(nas);
+    let _ = env.run(&["status"]).exits(8);
+    let _ = env.run(&["status"]).exits(8);
+    let events = env.rows("SELECT server, before, after, source FROM events ORDER BY id");
+    let has = |what: &str| events.iter().filter(|event| event.contains(what)).count();
+    assert_eq!((has("101|running|stopped|api"), has("202|stopped|running|api")), (1, 1), "{events:?}");
+    assert_eq!(has("nas|online|offline|tcp"), 1, "{events:?}");
+    assert_eq!(events.len(), 3, "{events:?}");
+}
+
+#[test]
+fn checks_and_runs_are_recorded() {
+    let (sim, nas) = (homelab(), Open::new());
+    let env = env_for(&sim, &["pve1"]);
+    env.add_config(&format!(
+        "{}[[servers.services]]\nname = \"smb\"\nport = {CLOSED}\ntype = \"smb\"\n",
+        plain("nas", nas.port())
+    ));
+    let _ = env.run(&["status"]).exits(0);
+    sim.node("pve1").stop();
+    let _ = env.run(&["status"]).exits(8);
+    let checks = env.rows(
+        "SELECT service, ok, millis IS NOT NULL, detail FROM checks JOIN series ON series.id = series
+         WHERE server = 'nas' AND service <> '' ORDER BY at, service",
+    );
+    assert_eq!(checks, ["smb|0|0|connection refused", "ssh|1|1|-", "smb|0|0|connection refused", "ssh|1|1|-"]);
+    let runs = env.rows(
+        "SELECT server, ok, millis IS NOT NULL, detail IS NOT NULL FROM checks JOIN series ON series.id = series
+         WHERE service = '' ORDER BY server, at",
+    );
+    assert_eq!(runs, ["nas|1|1|0", "nas|1|1|0", "pve1|1|1|0", "pve1|0|0|1"]);
+    let states = env.rows("SELECT server, state, source FROM states ORDER BY server");
+    assert_eq!(states, ["nas|online|tcp", "pve1|offline|tcp"]);
+}
+
+#[test]
+fn last_seen_of_a_host_is_when_it_last_answered() {
+    let sim = homelab();
+    let env = env_for(&sim, &["pve1"]);
+    let _ = env.run(&["status"]).exits(0);
+    sim.node("pve1").stop();
+    env.execute("UPDATE states SET last_online_at = 1700000000000");
+    let run = env.run(&["status", "-o", "json"]).exits(5);
+    assert!(run.stdout.contains("\"last_seen\":\"2026"), "{run}");
+    assert!(run.server("pve1")["last_seen"].is_string());
+    let wide = env.run(&["status", "-o", "wide"]).exits(5);
+    assert!(wide.stdout.contains("LAST SEEN"), "{wide}");
+}
+
+/// A state file that others may only read still answers `--cached`.
+#[test]
+fn failures_of_one_run_are_no_failures_of_the_next() {
+    let sim = homelab();
+    let env = env_for(&sim, &["pve1"]);
+    sim.node("pve1").stop();
+    let _ = env.run(&["status"]).exits(5);
+    sim.node("pve1").start();
+    let _ = env.run(&["status"]).exits(0);
+}
