@@ -145,7 +145,7 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
             return failure.hint.clone();
         }
         if let Some(error) = cause.downcast_ref::<transport::Error>() {
-            return error.advice().map(str::to_owned);
+            return transport_hint(error);
         }
         if let Some(ConfigError::NotFound { .. }) = cause.downcast_ref::<ConfigError>() {
             return Some("run `ecobox init` to make one".to_owned());
@@ -155,4 +155,9 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
         }
     }
     None
+}
+
+/// What to run next after an error of the transports.
+pub(crate) fn transport_hint(error: &transport::Error) -> Option<String> {
+    error.advice().map(str::to_owned)
 }

@@ -6,11 +6,13 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up fails the test")]
 
 mod cli {
+    mod addresses;
     mod cached;
     #[cfg(feature = "demo")]
     mod demo;
     mod discover;
     pub mod env;
+    mod faults;
     mod first_run;
     mod fleets;
     mod formats;
@@ -20,9 +22,11 @@ mod cli {
     mod selection;
     mod setup_token;
     mod setup_token_again;
+    mod setup_trust;
     mod states;
     mod status;
     mod tokens;
+    mod trust;
     mod world;
 }
 mod generated;

@@ -3,7 +3,7 @@
 use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
 
-use crate::commands::{Context, Outcome, complete, hosts_named, warn};
+use crate::commands::{Context, Outcome, complete, counted, hosts_named, warn};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::discover::{Asked, Discovery, Found};
@@ -110,7 +110,10 @@ fn note(discovery: &Discovery) -> String {
     let told = |change: &Change| matches!(change.what, What::New | What::Returned | What::Moved { .. } | What::Gone);
     let only_otherwise = |found: &&Found| !found.changes.is_empty() && !found.changes.iter().any(told);
     let others = discovery.guests.iter().filter(only_otherwise).count();
-    let mut parts = vec![format!("{} guests", discovery.guests.iter().filter(|found| !gone(found)).count())];
+    if discovery.answered == 0 && !discovery.failures.is_empty() {
+        return "no guests could be read".to_owned();
+    }
+    let mut parts = vec![counted(discovery.guests.iter().filter(|found| !gone(found)).count(), "guest")];
     for (number, word) in [
         (count(|what| matches!(what, What::New | What::Returned)), "new"),
         (count(|what| matches!(what, What::Moved { .. })), "moved"),

@@ -35,6 +35,11 @@ pub(crate) struct Outcome<R> {
     pub(crate) exit: Exit,
 }
 
+/// `1 guest`, `2 guests`
+pub(crate) fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Says who failed and why, then once what can be done about it.
 pub(crate) fn warn(ui: &Ui, failures: &[Failed]) {
     for failed in failures {

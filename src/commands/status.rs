@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::commands::{Context, Outcome, complete, warn};
+use crate::commands::{Context, Outcome, complete, counted, warn};
 use crate::error::Exit;
 use crate::fleet::Fleet;
 use crate::model::id::ServerId;
@@ -54,7 +54,7 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outc
     let inventory = if args.cached {
         fleet.remembered()?
     } else {
-        let _progress = ctx.ui.progress(format!("asking {} hosts", fleet.hosts().count()));
+        let _progress = ctx.ui.progress(format!("asking {}", counted(fleet.hosts().count(), "host")));
         let inventory = fleet.inventory().await?;
         fleet.close().await;
         inventory
@@ -106,6 +106,8 @@ fn selected(mut inventory: Inventory, words: &[String]) -> anyhow::Result<Invent
         .flatten()
         .collect();
     inventory.failures.retain(|failed| concerned.contains(&failed.server));
+    // What stood above may not have been asked for.
+    inventory.sort();
     Ok(inventory)
 }
 

@@ -167,11 +167,6 @@ impl Config {
     pub(crate) fn empty(path: PathBuf) -> Config {
         Config { path, settings: Settings::default(), servers: Vec::new(), ignored: Vec::new() }
     }
-
-    /// The server with this id.
-    pub(crate) fn server(&self, id: &ServerId) -> Option<&ServerConfig> {
-        self.servers.iter().find(|server| server.id == *id)
-    }
 }
 
 /// toml's own error, in the form of ours.

@@ -203,7 +203,7 @@ fn an_entry_under_a_guests_id_is_about_that_guest() {
     ] {
         let entry = format!("[[servers]]\nid = \"{id}\"\nparent_server_id = \"pve1\"\nhostname = \"x\"\n");
         let config = parse(&format!("{host}{entry}"));
-        let got = config.server(&id.parse().unwrap()).unwrap().guest_ref();
+        let got = config.servers.iter().find(|server| server.id.as_str() == id).unwrap().guest_ref();
         let got = got.as_ref().map(|(_, kind, vmid)| (kind.short(), vmid.get()));
         assert_eq!(got, want, "{id}");
     }

@@ -11,7 +11,7 @@ use crate::fleet::observe::{Answers, Seen, failed};
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::inventory::{Failed, FailureKind, Inventory, Observation, Server};
 use crate::model::power::PowerState;
-use crate::model::server::{Address, Expected, Guest, Listing, ServerKey, ServerKind};
+use crate::model::server::{Address, Expected, Guest, ServerKey, ServerKind};
 use crate::model::usage::{Source, Usage};
 use crate::state::{KnownGuest, KnownState, StateError};
 use crate::transport::Error;

@@ -221,9 +221,10 @@ impl<'a> Fleet<'a> {
             return Ok(());
         }
         // Who is slow here is told apart in another run: nobody waits long for it before the first listing.
+        let patience = self.limits.probe.min(self.limits.total / 4);
         let ask = |server: &'a ServerConfig| async move {
             let asked = self.certified_nodes(server);
-            let nodes = tokio::time::timeout(self.limits.left(self.limits.probe), asked).await.ok()?.ok()?;
+            let nodes = tokio::time::timeout(self.limits.left(patience), asked).await.ok()?.ok()?;
             Some((server, nodes))
         };
         let mut answers: Vec<_> = join_all(new.iter().map(|server| ask(server))).await.into_iter().flatten().collect();

@@ -4,9 +4,9 @@ use futures::future::join_all;
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::onboard::answer::{self, Answer, HostSide, parse};
+use crate::fleet::onboard::answer::{self, Answer, Done, HostSide, parse};
 use crate::fleet::onboard::saga::{Ending, Event, Goal, Lost, Problem, Saga, Start, Step};
-use crate::fleet::onboard::script::{Removal, Request, plan};
+use crate::fleet::onboard::script::{Action, Removal, Request, plan};
 use crate::fleet::trust::Learned;
 use crate::model::id::{ClusterId, ServerId, TokenId};
 use crate::model::scope::{Comparison, Scope};
@@ -161,11 +161,7 @@ impl<'a> Fleet<'a> {
         confirmed: &Confirmed,
         result: &mut SetUp,
     ) -> Result<(), SetUpError> {
-        // Under the name that stood in before the CA was known, tokens and guests may be kept already.
-        let before = self.cluster_of(&server.id);
-        if before != *cluster && before == ClusterId::of_host(&server.id) {
-            self.state.rename_cluster(&before, cluster)?;
-        }
+        self.follow_cluster(server, cluster, confirmed).await?;
         let stored = self.state.token(cluster)?;
         let intents: Vec<TokenId> = self.pending(server, cluster)?.into_iter().map(|intent| intent.token).collect();
         let scope = match (wanted, &stored) {
@@ -215,6 +211,50 @@ impl<'a> Fleet<'a> {
         }
     }
 
+    /// What is kept under the name that the server's cluster had before goes to `cluster`, if it is the same cluster.
+    async fn follow_cluster(
+        &self,
+        server: &'a ServerConfig,
+        cluster: &ClusterId,
+        confirmed: &Confirmed,
+    ) -> Result<(), SetUpError> {
+        let before = self.cluster_of(&server.id);
+        if before == *cluster {
+            return Ok(());
+        }
+        // Before the CA was known, the server's own name stood in. Else the CA was replaced, or the host has joined
+        // another cluster; in that one nobody knows our token.
+        let same = match self.state.token(&before)? {
+            _ if before == ClusterId::of_host(&server.id) => true,
+            Some(stored) => self.has_token(server, &stored, confirmed).await?,
+            None => false,
+        };
+        if same {
+            self.state.rename_cluster(&before, cluster)?;
+            for (known, _) in self.known.borrow_mut().members.values_mut().filter(|(known, _)| *known == before) {
+                *known = cluster.clone();
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a stored token stands on a host, as seen over SSH: it is not shown to an API that may be another's.
+    async fn has_token(
+        &self,
+        server: &'a ServerConfig,
+        stored: &StoredToken,
+        confirmed: &Confirmed,
+    ) -> Result<bool, SetUpError> {
+        let ssh_user = self.login_user(server).await?;
+        let request = Request { action: Action::Check, scope: stored.scope, remove: Vec::new(), ssh_user };
+        match self.run_plan(server, &request, confirmed).await {
+            Ok(Answer { result: Ok(Done::Checked { tokens }), .. }) => Ok(tokens.contains(&stored.token.id.name)),
+            Ok(Answer { result: Ok(_), .. }) => Ok(false),
+            Ok(Answer { result: Err(failure), .. }) => Err(SetUpError::Host { server: server.id.clone(), failure }),
+            Err(Lost::NotSent(error) | Lost::Unknown(error)) => Err(error),
+        }
+    }
+
     /// Whether the stored token does for this host: learns the host's trust and asks the API what the token may do.
     async fn keeps(
         &self,
@@ -238,7 +278,7 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    async fn learn_and_keep_trust(&self, server: &ServerConfig, result: &mut SetUp) -> Result<(), Error> {
+    async fn learn_and_keep_trust(&self, server: &ServerConfig, result: &mut SetUp) -> Result<(), SetUpError> {
         let configured = server.fingerprint.is_some() || server.ca_file.is_some() || !server.verify_tls;
         let trust = if configured { self.trust(server)? } else { self.learn_trust(server, &result.learned).await? };
         if !configured {
@@ -298,9 +338,7 @@ impl<'a> Fleet<'a> {
                     Event::Stored(self.store(server, scope, &created.token, &host, result))
                 }
                 Step::Clear(tokens) => Event::Recorded(self.clear(server, cluster, &tokens)),
-                Step::Learn(_) => {
-                    Event::Learned(self.learn_and_keep_trust(server, result).await.map_err(SetUpError::from))
-                }
+                Step::Learn(_) => Event::Learned(self.learn_and_keep_trust(server, result).await),
                 Step::Verify => Event::Verified(self.compare(server, scope).await.map_err(SetUpError::from)),
                 Step::Forget(_) => Event::Recorded(self.state.forget_token(cluster).map(drop).map_err(Into::into)),
             };

@@ -6,6 +6,7 @@ use crate::config::{Access, ServerConfig};
 use crate::fleet::{Fleet, look};
 use crate::model::id::{ClusterId, NodeName};
 use crate::model::trust::Trust;
+use crate::state::StateError;
 use crate::transport::pve::{self, Client, Endpoint, Presented};
 use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::{Error, probe};
@@ -94,16 +95,22 @@ impl Fleet<'_> {
         let client = Client::new(Endpoint { label: server.id.to_string(), host, port, trust: trust.clone(), token })?;
         // The proof is one verified answer; only then is the new trust kept.
         client.version().await?;
-        self.keep_trust(server, &trust)?;
-        self.notice(format!("{}: the API has a new certificate; seen over SSH, and trusted from now on", server.id));
+        if let Err(error) = self.keep_trust(server, &trust) {
+            // This run goes on; the next one looks again.
+            self.notice(format!("{}: the API has a new certificate, which could not be kept: {error}", server.id));
+            return Ok(client);
+        }
+        let how = match &trust {
+            Trust::PublicKey { .. } => "trusted by its key from now on",
+            _ => "trusted from now on",
+        };
+        self.notice(format!("{}: the API has a new certificate; seen over SSH, and {how}", server.id));
         Ok(client)
     }
 
     /// Stores a trust that was learned over SSH.
-    pub(crate) fn keep_trust(&self, server: &ServerConfig, trust: &Trust) -> Result<(), Error> {
+    pub(crate) fn keep_trust(&self, server: &ServerConfig, trust: &Trust) -> Result<(), StateError> {
         let via = if server.access == Access::Local { "local" } else { "ssh" };
-        self.state
-            .put_trust(&server.id, trust, via, self.now())
-            .map_err(|error| Error::Protocol { peer: server.id.to_string(), detail: error.to_string() })
+        self.state.put_trust(&server.id, trust, via, self.now())
     }
 }

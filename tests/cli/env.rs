@@ -12,6 +12,9 @@ pub(crate) const CANARY: &str = "c0ffee00-dead-4bee-8fee-5ec4e75ec4e7";
 /// The table that may hold it.
 const SECRET_TABLE: &str = "tokens";
 
+/// More than any command may take.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(90);
+
 /// A home directory, and everything that was printed in it.
 pub(crate) struct Env {
     home: tempfile::TempDir,
@@ -93,7 +96,7 @@ impl Env {
     pub(crate) fn run_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Run {
         let mut command = self.command(args);
         command.envs(variables.iter().copied());
-        self.finish(command.output().unwrap())
+        self.finish(ended(&mut command))
     }
 
     /// Takes what a command printed, and checks that no secret is in it.
@@ -148,6 +151,18 @@ impl Drop for Env {
             assert!(found.is_none(), "the secret is in the table {name}: {found:?}");
         }
     }
+}
+
+/// What a command prints until it ends; one that does not end fails the test.
+pub fn ended(command: &mut Command) -> Output {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let id = rustix::process::Pid::from_child(&child);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    receiver.recv_timeout(PATIENCE).map(Result::unwrap).unwrap_or_else(|_| {
+        let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+        panic!("it did not end: {command:?}")
+    })
 }
 
 fn rows(state: &Connection, sql: &str) -> Vec<String> {

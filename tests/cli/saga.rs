@@ -1,13 +1,16 @@
 //! A token that is made, and what goes wrong meanwhile: after the next run exactly one usable token is on the host.
 
-use std::process::{Child, Stdio};
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
 
-use ecobox_sim::Cluster;
 use ecobox_sim::host::PveumFn;
+use ecobox_sim::{Cluster, Fault};
 
-use super::world::{Pve, World};
+use super::env::Run;
+use super::world::{Pve, World, until};
 
 /// The pveum calls of the first run: role, user, ACL, token, ACL.
 const CALLS: u64 = 5;
@@ -73,20 +76,25 @@ fn a_lock_that_others_hold_is_waited_for() {
     pve.assert_one_usable_token(&world);
 }
 
-/// A pveum that says the number of each call and waits until the test has done what it wants.
-fn gated(cluster: &Cluster) -> (PveumFn, Receiver<u64>, Arc<Mutex<u64>>) {
+/// A pveum that tells the test of each call when it is done.
+fn telling(cluster: &Cluster) -> (PveumFn, Receiver<()>) {
     let access = cluster.shared_access();
     let (say, said) = channel();
-    let kill_at = Arc::new(Mutex::new(0));
-    let calls = Mutex::new(0);
     let pveum: PveumFn = Arc::new(move |args: &[String], utf8| {
         let outcome = access.lock().unwrap().pveum_in(args, utf8);
-        let mut calls = calls.lock().unwrap();
-        *calls += 1;
-        let _ = say.send(*calls);
+        let _ = say.send(());
         outcome
     });
-    (pveum, said, kill_at)
+    (pveum, said)
+}
+
+fn start(world: &World, args: &[&str]) -> Child {
+    world.env.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn kill(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]
@@ -94,25 +102,149 @@ fn ecobox_is_killed_at_each_call() {
     for n in 1..=CALLS {
         let world = World::new();
         let cluster = Cluster::new("single").node("pve1");
-        let (pveum, said, _) = gated(&cluster);
+        let (pveum, done) = telling(&cluster);
         let pve = world.cluster_with(cluster, |builder| builder.pveum_by(pveum.clone()));
         world.know_all(&pve.nodes);
         world.configure(&pve.entries());
-        let mut child = start(&world);
-        // As the host says that it has done the n-th call, ecobox is gone.
-        for call in &said {
-            if call == n {
-                break;
-            }
+        let child = start(&world, &["setup-token"]);
+        for _ in 0..n {
+            done.recv().unwrap();
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        // The script on the host ends as its session does.
-        while pve.nodes[0].ssh.connections() == 0 {}
+        kill(child);
         assert_mended(&world, &pve, &format!("ecobox killed at call {n}"));
     }
 }
 
-fn start(world: &World) -> Child {
-    world.env.command(&["setup-token"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+#[test]
+fn ecobox_is_killed_at_each_call_of_a_rotation() {
+    let world = World::new();
+    let cluster = Cluster::new("single").node("pve1");
+    let (pveum, done) = telling(&cluster);
+    let pve = world.cluster_with(cluster, |builder| builder.pveum_by(pveum.clone()));
+    world.know_all(&pve.nodes);
+    world.configure(&pve.entries());
+    world.run(&["setup-token"]).exits(0);
+    let first = pve.tokens();
+    let all = done.try_iter().count();
+    world.run(&["setup-token", "--rotate"]).exits(0);
+    let rotation = done.try_iter().count();
+    assert!(rotation > all, "it removes the old one, too");
+    assert_ne!(pve.tokens(), first);
+    for n in 1..=rotation {
+        let child = start(&world, &["setup-token", "--rotate"]);
+        for _ in 0..n {
+            done.recv().unwrap();
+        }
+        kill(child);
+        assert_mended(&world, &pve, &format!("ecobox killed at call {n} of a rotation"));
+        done.try_iter().for_each(drop);
+    }
+}
+
+#[test]
+fn ecobox_is_killed_between_the_token_and_its_proof() {
+    let world = World::new();
+    let pve = world.one_node();
+    pve.sim.node("pve1").fail_on(Some("GET"), Some("/access/permissions"), None, Fault::HangAtRequest);
+    let child = start(&world, &["setup-token"]);
+    until(|| pve.sim.node("pve1").count("/access/permissions") > 0);
+    kill(child);
+    pve.sim.node("pve1").heal();
+    pve.assert_one_usable_token(&world);
+    assert_mended(&world, &pve, "killed before the proof");
+}
+
+#[test]
+fn an_api_that_is_down_keeps_the_token_for_later() {
+    let world = World::new();
+    let pve = world.one_node();
+    pve.sim.node("pve1").fail(Fault::DropAtConnect);
+    let run = world.run(&["setup-token"]);
+    assert_ne!(run.code, 0, "{run}");
+    pve.sim.node("pve1").heal();
+    assert_mended(&world, &pve, "the API was down");
+}
+
+/// ecobox where no file may grow beyond so many blocks of 512 bytes: as on a full disk, writing fails.
+fn run_on_full_disk(world: &World, blocks: u64, args: &[&str]) -> Run {
+    let ecobox = env!("CARGO_BIN_EXE_ecobox");
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec {ecobox} \"$@\"");
+    let mut command = world.env.command(&[]);
+    let inner: Vec<(OsString, OsString)> =
+        command.get_envs().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
+    command = Command::new("sh");
+    command.args(["-c", &script, "sh"]).args(args).env_clear().envs(inner).stdin(Stdio::null());
+    world.env.finish(command.output().unwrap())
+}
+
+#[test]
+fn the_disk_is_full() {
+    let world = World::new();
+    let pve = world.one_node();
+    // The schema is there, as after `init`. A reader keeps SQLite's log from beginning anew, and the log is already
+    // longer than every other file.
+    world.run(&["setup-token", "--print"]).exits(0);
+    let (reader, writer) = (world.state(), world.state());
+    reader.execute_batch("BEGIN; SELECT count(*) FROM tokens").unwrap();
+    let version: i64 = writer.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    let log = world.env.state_path().with_extension("db-wal");
+    while std::fs::metadata(&log).unwrap().len() < 1 << 18 {
+        writer.execute_batch(&format!("PRAGMA user_version = {version}")).unwrap();
+    }
+    let mut undone = 0;
+    for pages in 0..50 {
+        let room = std::fs::metadata(&log).unwrap().len() + pages * 4120;
+        let run = run_on_full_disk(&world, room.div_ceil(512), &["setup-token"]);
+        pve.assert_secret(&world, &[&run]);
+        let (tokens, mut known) = (pve.tokens(), world.column("intents", "token_id"));
+        known.extend(world.column("tokens", "token_id"));
+        let removals = pve.writes().iter().filter(|line| line.contains("token remove")).count();
+        if run.code == 0 {
+            break;
+        }
+        assert_eq!(run.code, 3, "{pages}\n{run}");
+        assert!(tokens.iter().all(|token| known.contains(token)), "{pages}: {tokens:?} {known:?}\n{run}");
+        undone = removals;
+    }
+    assert!(undone > 0, "none was made that could not be stored: {:#?}", pve.writes());
+    pve.assert_one_usable_token(&world);
+}
+
+#[test]
+fn the_secret_is_in_no_process_list() {
+    let world = World::new();
+    let pve = world.one_node();
+    pve.nodes[0].host.slow_pveum(20);
+    let mut child = start(&world, &["setup-token", "-vvv"]);
+    let mut seen: HashSet<Vec<u8>> = HashSet::new();
+    while child.try_wait().unwrap().is_none() {
+        for process in std::fs::read_dir("/proc").unwrap().flatten() {
+            for file in ["cmdline", "environ"] {
+                seen.extend(std::fs::read(process.path().join(file)));
+            }
+        }
+    }
+    let secret = pve.secrets().remove(0);
+    let has = |text: &[u8]| text.windows(secret.len()).any(|part| part == secret.as_bytes());
+    assert!(seen.len() > 10 && !seen.iter().any(|text| has(text)));
+    let cluster = pve.sim.cluster();
+    assert!(cluster.access().audit().iter().all(|line| !line.contains(&secret)));
+}
+
+#[test]
+fn the_secret_is_in_no_log() {
+    let world = World::new();
+    let pve = world.one_node();
+    for args in [
+        &["setup-token", "-vvv"][..],
+        &["setup-token", "-vvv", "--log-format", "json", "--rotate", "-o", "json"],
+        &["setup-token", "--check", "-vvv"],
+        &["discover", "-vvv"],
+        &["status", "-vvv", "-o", "json"],
+        &["setup-token", "--print", "-vvv"],
+    ] {
+        let run = world.run(args).exits(0);
+        assert!(run.stderr.len() > 100 || args.contains(&"--print"), "it logs\n{run}");
+        pve.assert_secret(&world, &[&run]);
+    }
 }

@@ -77,7 +77,13 @@ fn an_empty_variable_is_no_token() {
 #[test]
 fn exit_4_without_a_token_and_nothing_is_sent() {
     let (sim, env) = four();
-    insta::assert_snapshot!(env.run(&["discover"]).exits(4), @"");
+    insta::assert_snapshot!(env.run(&["discover"]).exits(4), @"
+    no guests could be read
+    ------- stderr -------
+    warning: pve1: no API token is known for it
+    hint: run `ecobox setup-token`, or give a token by `token_command` or ECOBOX_TOKEN_<ID> (see config.example.toml)
+    [exit status: 4]
+    ");
     assert_eq!(sim.requests().len(), 0);
     let run = env.run(&["status", "-o", "json"]).exits(4);
     assert_eq!(run.server("pve1")["state"], "online");
@@ -89,10 +95,23 @@ fn exit_4_wrong_token_has_a_hint() {
     let sim = three();
     let mut env = env_for(&sim, &["pve1"]);
     env.set("ECOBOX_TOKEN_PVE1", format!("{TOKEN}=00000000-0000-4000-8000-000000000000"));
-    insta::assert_snapshot!(env.run(&["discover"]).exits(4), @"");
+    insta::assert_snapshot!(env.run(&["discover"]).exits(4), @"
+    no guests could be read
+    ------- stderr -------
+    warning: pve1 refused: token ecobox@pve!test: Authentication failed!
+    hint: run `ecobox setup-token --check` to see what the token may do
+    [exit status: 4]
+    ");
     assert_eq!(sim.node("pve1").count("/cluster/resources"), 1, "a rejected token is not tried again");
     let run = env.run(&["status"]).exits(4);
-    insta::assert_snapshot!(run, @"");
+    insta::assert_snapshot!(run, @"
+    NAME  STATE   KIND  NODE  ADDRESS    CPU  MEMORY  UPTIME  SERVICES  SEEN                  BY
+    pve1  online  pve   -     127.0.0.1  -    -       -       -         2026-01-02T03:04:05Z  tcp
+    ------- stderr -------
+    warning: pve1 refused: token ecobox@pve!test: Authentication failed!
+    hint: run `ecobox setup-token --check` to see what the token may do
+    [exit status: 4]
+    ");
 }
 
 #[test]
@@ -100,7 +119,13 @@ fn exit_4_a_token_without_rights_is_no_empty_fleet() {
     let sim =
         Sim::start(Cluster::new("lab").node("pve1").vm(101, "web", Guest::running).token(TOKEN, CANARY, "/", &[]));
     let env = env_for(&sim, &["pve1"]);
-    insta::assert_snapshot!(env.run(&["discover"]).exits(4), @"");
+    insta::assert_snapshot!(env.run(&["discover"]).exits(4), @"
+    no guests could be read
+    ------- stderr -------
+    warning: pve1 refused: its API token may see no guest (VM.Audit is missing): an empty list proves nothing
+    hint: run `ecobox setup-token --check` to see what the token may do
+    [exit status: 4]
+    ");
     let run = env.run(&["status", "-o", "json"]).exits(4);
     assert_eq!(run.failures(), ["pve1 denied"]);
 }
@@ -121,7 +146,7 @@ fn a_token_that_lost_its_rights_loses_no_guest() {
 fn an_empty_cluster_with_rights_is_an_empty_fleet() {
     let sim = Sim::start(cluster("lab").node("pve1"));
     let env = env_for(&sim, &["pve1"]);
-    insta::assert_snapshot!(env.run(&["discover"]).exits(0), @"");
+    insta::assert_snapshot!(env.run(&["discover"]).exits(0), @"0 guests");
     assert_eq!(env.run(&["status", "-o", "json"]).exits(0).states(), ["pve1 online"]);
 }
 

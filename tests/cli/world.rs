@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::PathBuf;
-use std::process::Output;
+use std::time::{Duration, Instant};
 
 use ecobox_sim::host::{Builder, Host, Rights};
 use ecobox_sim::keys::ClientKey;
@@ -285,9 +285,14 @@ impl Pve {
     }
 }
 
-/// The raw output of a command that was started by hand.
-pub fn wait(child: std::process::Child) -> Output {
-    child.wait_with_output().unwrap()
+/// Waits until something has happened.
+#[track_caller]
+pub fn until(happened: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !happened() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it does not happen");
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
 }
 
 /// Compares a transcript with its snapshot; what differs from run to run has a name instead.

@@ -408,9 +408,9 @@ mod tests {
         let auditor = read(fixture!("permissions-auditor"));
         assert_eq!(auditor.0.len(), 9);
         assert_eq!(auditor.compare(Scope::Operator, 9).missing, ["VM.PowerMgmt"]);
-        assert!(read(br#"{"data":{}}"#).is_empty());
-        assert!(read(br#"{"data":null}"#).is_empty());
-        assert!(read(br#"{"data":[]}"#).is_empty());
+        assert!(read(br#"{"data":{}}"#).0.is_empty());
+        assert!(read(br#"{"data":null}"#).0.is_empty());
+        assert!(read(br#"{"data":[]}"#).0.is_empty());
         let mixed = read(br#"{"data":{"/":{"VM.Audit":0,"Sys.Audit":"1"},"/vms":null}}"#);
         assert_eq!(mixed.0["/"], ["Sys.Audit", "VM.Audit"].map(str::to_owned).into());
     }

@@ -278,8 +278,8 @@ impl Resolve for Resolver {
         Box::pin(async move {
             match timeout(deadline, tokio::net::lookup_host((name.as_str(), 0))).await {
                 Ok(Ok(found)) => Ok(Box::new(found.collect::<Vec<SocketAddr>>().into_iter()) as Addrs),
-                Ok(Err(error)) => Err(Box::new(ResolveFailed(error)).into()),
-                Err(_) => Err(Box::new(ResolveFailed(std::io::ErrorKind::TimedOut.into())).into()),
+                Ok(Err(error)) => Err(ResolveFailed(error).into()),
+                Err(_) => Err(ResolveFailed(std::io::ErrorKind::TimedOut.into()).into()),
             }
         })
     }

@@ -18,7 +18,7 @@ use crate::transport::ssh::keys::Keys;
 use crate::transport::ssh::known_hosts::{KnownHosts, Verdict};
 use crate::transport::ssh::remember::remember;
 use crate::transport::ssh::route::{Hop, Via};
-use crate::transport::ssh::stream::{Duplex, Leash, Proxy, Said, Tcp, Wire};
+use crate::transport::ssh::stream::{Complaints, Duplex, Leash, Proxy, Tcp, Wire};
 use crate::transport::{ConnectFailure, Error};
 
 const KEEPALIVE: Duration = Duration::from_secs(5);
@@ -76,11 +76,11 @@ impl Link {
         );
         let mut handle = match result {
             Ok(Ok(handle)) => handle,
-            Ok(Err(stop)) => return Err(refusal(hop, stop, &leash, said.as_ref())),
+            Ok(Err(stop)) => return Err(refusal(hop, stop, &leash, said).await),
             Err(Overdue(after)) if leash.greeted() => {
                 return Err(Error::Timeout { peer: hop.peer(), doing: "key exchange", after }.into());
             }
-            Err(_) => return Err(unreached(hop, ConnectFailure::Timeout, &leash, said.as_ref()).into()),
+            Err(_) => return Err(unreached(hop, ConnectFailure::Timeout, &leash, said).await.into()),
         };
         log_in(&mut handle, hop, keys, ask, &mut budget).await?;
         let host_key = presented.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -105,7 +105,7 @@ pub(super) fn describe(key: &PublicKey) -> String {
 }
 
 /// The bytes to a hop's SSH server.
-async fn stream(hop: &Hop, before: Option<&Link>) -> Result<(Box<dyn Duplex>, Option<Said>), Error> {
+async fn stream(hop: &Hop, before: Option<&Link>) -> Result<(Box<dyn Duplex>, Option<Complaints>), Error> {
     match (&hop.via, before) {
         (Via::Command(command), None) => {
             let started = Proxy::start(command);
@@ -300,7 +300,7 @@ impl client::Handler for Checker {
 }
 
 /// What the end of a key exchange means.
-fn refusal(hop: &Hop, stop: Stop, leash: &Leash, said: Option<&Said>) -> Refusal {
+async fn refusal(hop: &Hop, stop: Stop, leash: &Leash, said: Option<Complaints>) -> Refusal {
     let error = match stop {
         Stop::Unknown(key) => return Refusal::Unknown(key),
         Stop::Untrusted(detail) => Error::Untrusted { peer: hop.peer(), detail },
@@ -311,8 +311,8 @@ fn refusal(hop: &Hop, stop: Stop, leash: &Leash, said: Option<&Said>) -> Refusal
             let said = leash.excerpt().map(|text| format!(", it said \"{text}\"")).unwrap_or_default();
             Error::Protocol { peer: hop.peer(), detail: format!("it does not speak SSH 2{said}") }
         }
-        Stop::Ssh(russh::Error::IO(e)) if !leash.greeted() => unreached(hop, ConnectFailure::of(&e), leash, said),
-        Stop::Ssh(_) if !leash.greeted() => unreached(hop, ConnectFailure::Closed, leash, said),
+        Stop::Ssh(russh::Error::IO(e)) if !leash.greeted() => unreached(hop, ConnectFailure::of(&e), leash, said).await,
+        Stop::Ssh(_) if !leash.greeted() => unreached(hop, ConnectFailure::Closed, leash, said).await,
         Stop::Ssh(russh::Error::NoCommonAlgo { kind, theirs, .. }) => {
             let detail = format!("no {kind:?} algorithm in common, it has {}", theirs.join(", "));
             Error::Protocol { peer: hop.peer(), detail }
@@ -323,8 +323,12 @@ fn refusal(hop: &Hop, stop: Stop, leash: &Leash, said: Option<&Said>) -> Refusal
 }
 
 /// No SSH server answered. What somebody else said is the error's source.
-fn unreached(hop: &Hop, failure: ConnectFailure, leash: &Leash, said: Option<&Said>) -> Error {
-    let proxy = said.and_then(Said::excerpt).map(|text| format!("its ProxyCommand says: {text}"));
-    let text = proxy.or_else(|| leash.excerpt().map(|text| format!("it says: {text}")));
+async fn unreached(hop: &Hop, failure: ConnectFailure, leash: &Leash, said: Option<Complaints>) -> Error {
+    let complaint = match said {
+        Some(said) => said.excerpt().await,
+        None => None,
+    };
+    let complaint = complaint.map(|text| format!("its ProxyCommand says: {text}"));
+    let text = complaint.or_else(|| leash.excerpt().map(|text| format!("it says: {text}")));
     Error::Connect { peer: hop.peer(), failure, source: text.map(io::Error::other) }
 }

@@ -1,5 +1,6 @@
 //! A connection to a host, logged in: scripts and forwarded connections over it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use russh::{ChannelMsg, ChannelOpenFailure, Disconnect, Sig};
@@ -10,8 +11,8 @@ use crate::transport::script::{Framed, Outputs, ScriptOutput, overdue};
 use crate::transport::ssh::link::{Link, direct};
 use crate::transport::{ConnectFailure, Error};
 
-/// sshd refuses the eleventh channel (`MaxSessions 10`).
-const MOST_CHANNELS: usize = 8;
+/// sshd refuses the eleventh channel (`MaxSessions 10`), and counts those that end in the moment new ones are opened.
+const MOST_CHANNELS: usize = 5;
 /// How long a polite end may take.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -23,12 +24,12 @@ pub(crate) struct Session {
     user: String,
     label: String,
     peer: String,
-    channels: Semaphore,
+    channels: Arc<Semaphore>,
 }
 
 impl Session {
     pub(super) fn new(links: Vec<Link>, last: Link, user: String, label: String, peer: String) -> Session {
-        Session { links, last, user, label, peer, channels: Semaphore::new(MOST_CHANNELS) }
+        Session { links, last, user, label, peer, channels: Arc::new(Semaphore::new(MOST_CHANNELS)) }
     }
 
     /// Who is logged in.
@@ -64,10 +65,10 @@ impl Session {
         until: tokio::time::Instant,
     ) -> Result<Result<ScriptOutput, Error>, Late> {
         let opened = tokio::time::timeout_at(until, async {
-            let turn = self.channels.acquire().await;
+            let turn = Arc::clone(&self.channels).acquire_owned().await;
             (turn, self.last.handle.channel_open_session().await)
         });
-        let (_turn, opened) = opened.await.map_err(|_| Late)?;
+        let (turn, opened) = opened.await.map_err(|_| Late)?;
         let mut channel = match opened {
             Ok(channel) => channel,
             Err(russh::Error::ChannelOpenFailure(why)) => return Ok(Err(self.no_channel(&why))),
@@ -80,13 +81,20 @@ impl Session {
             }
         };
         let talk = tokio::time::timeout_at(until, self.talk(&mut channel, framed)).await;
-        if talk.is_err() {
-            // Only a request: what ignores TERM goes on, and the session's end closes its pipes.
-            let _ = tokio::time::timeout(FAREWELL, async {
+        if let Ok(Err(_)) = talk {
+            // Whatever still comes is not wanted.
+            let _ = channel.close().await;
+        } else {
+            if talk.is_err() {
+                // Only a request. What ignores it goes on, and loses its pipes when the session ends.
                 let _ = channel.signal(Sig::TERM).await;
-                let _ = channel.close().await;
-            })
-            .await;
+            }
+            // sshd counts the channel until its shell has ended; only the next in the queue waits for that. It must
+            // close first: after an own close russh 0.65 never tells of the server's.
+            tokio::spawn(async move {
+                while !matches!(channel.wait().await, None | Some(ChannelMsg::Close)) {}
+                drop(turn);
+            });
         }
         talk.map_err(|_| Late)
     }
@@ -125,8 +133,6 @@ impl Session {
             };
             kept.map_err(unusable)?;
         }
-        // Without waiting: sshd closes its side when the shell has ended.
-        let _ = channel.close().await;
         let ended = ended.unwrap_or_default();
         let parsed = framed.parse(&outputs.stdout, &outputs.stderr, status);
         parsed.map_err(|detail| unusable(format!("{detail}{ended}")))

@@ -7,14 +7,19 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::transport::script::excerpt;
+
+/// How long a `ProxyCommand` that failed may still explain itself.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Anything that carries SSH.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -59,7 +64,7 @@ pub(super) struct Proxy {
 
 impl Proxy {
     /// Starts a command. What it says on stderr is collected, up to 4 KiB, for the message if it fails.
-    pub(super) fn start(command: &str) -> io::Result<(Proxy, Said)> {
+    pub(super) fn start(command: &str) -> io::Result<(Proxy, Complaints)> {
         let mut child = Command::new("sh")
             .args(["-c", &format!("exec {command}")])
             .stdin(Stdio::piped())
@@ -74,13 +79,13 @@ impl Proxy {
         };
         let said = Said::default();
         let heard = said.clone();
-        tokio::spawn(async move {
+        let reader = tokio::spawn(async move {
             let mut buffer = [0; 1024];
             while let Ok(length @ 1..) = stderr.read(&mut buffer).await {
                 heard.hear(&buffer[..length]);
             }
         });
-        Ok((Proxy { stdin, stdout, _child: child }, said))
+        Ok((Proxy { stdin, stdout, _child: child }, Complaints { said, reader }))
     }
 }
 
@@ -101,6 +106,20 @@ impl AsyncWrite for Proxy {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stdin).poll_shutdown(cx)
+    }
+}
+
+/// The standard error of a `ProxyCommand`.
+pub(super) struct Complaints {
+    said: Said,
+    reader: JoinHandle<()>,
+}
+
+impl Complaints {
+    /// What it said, once it has ended; a command that does not end is heard for a moment.
+    pub(super) async fn excerpt(self) -> Option<String> {
+        let _ = tokio::time::timeout(LAST_WORDS, self.reader).await;
+        self.said.excerpt()
     }
 }
 

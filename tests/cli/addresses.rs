@@ -1,0 +1,141 @@
+//! Addresses of guests: whom discover asks, how often, and which address comes first.
+
+use std::time::Duration;
+
+use ecobox_sim::{Agent, Guest, Sim};
+
+use super::fleets::{cluster, env_for, homelab};
+
+#[test]
+fn one_request_more_for_each_running_guest() {
+    let sim = homelab();
+    let env = env_for(&sim, &["pve1"]);
+    let _ = env.run(&["discover"]).exits(0);
+    let calls = sim.node("pve1").calls();
+    let want = [
+        ("GET /cluster/resources", 1),
+        ("GET /nodes/{node}/lxc/{vmid}/interfaces", 1),
+        ("GET /nodes/{node}/qemu/{vmid}/agent/network-get-interfaces", 2),
+    ];
+    let calls: Vec<(&str, usize)> = calls.iter().map(|(call, times)| (call.as_str(), *times)).collect();
+    assert_eq!(calls, want);
+}
+
+#[test]
+fn at_most_three_requests_at_once_for_each_node() {
+    let mut fleet = cluster("big").node("pve1").node("pve2");
+    for vmid in 100..140 {
+        let node = if vmid % 2 == 0 { "pve1" } else { "pve2" };
+        fleet = fleet.vm(vmid, &format!("vm{vmid}"), |vm| {
+            vm.on(node).running().agent_ip("10.99.0.7").agent_takes(Duration::from_millis(20))
+        });
+    }
+    let sim = Sim::start(fleet);
+    let env = env_for(&sim, &["pve1"]);
+    let run = env.run(&["discover", "-o", "json"]).exits(0);
+    assert_eq!(run.json()["guests"].as_array().unwrap().iter().filter(|g| g["hostname"] == "10.99.0.7").count(), 40);
+    // All are asked through pve1, three for each of the two nodes.
+    let most = sim.node("pve1").most_in_flight();
+    assert!((4..=6).contains(&most), "{most}");
+    assert_eq!(sim.node("pve2").requests().len(), 0);
+}
+
+#[test]
+fn what_cannot_be_dialled_is_left_out_and_the_rest_ranked() {
+    let sim = Sim::start(cluster("lab").node("pve1").vm(101, "web", |vm| {
+        vm.running()
+            .agent(Agent::Answers)
+            .interface("lo", "00:00:00:00:00:00", &["127.0.0.1/8", "::1/128"])
+            .interface("docker0", "02:42:00:00:00:01", &["172.17.0.1/16"])
+            .interface("br-0a1b2c3d4e5f", "02:42:00:00:00:02", &["172.18.0.1/16"])
+            .interface(
+                "eth0",
+                "BC:24:11:00:00:01",
+                &["fe80::1/64", "169.254.7.7/16", "2001:db8::7/64", "203.0.113.9/24"],
+            )
+            .interface("eth1", "BC:24:11:00:00:02", &["10.8.0.2/24"])
+    }));
+    let env = env_for(&sim, &["pve1"]);
+    let web = env.run(&["discover", "-o", "json"]).exits(0).server("pve1-vm-101");
+    let ips: Vec<_> = web["addresses"].as_array().unwrap().iter().map(|a| a["ip"].as_str().unwrap()).collect();
+    assert_eq!(ips, ["10.8.0.2", "203.0.113.9", "2001:db8::7"]);
+    assert_eq!((&web["hostname"], &web["addresses"][0]["interface"]), (&"10.8.0.2".into(), &"eth1".into()));
+    assert_eq!(web["addresses"][0]["mac"], "bc:24:11:00:00:02");
+    // status shows what discover found.
+    let seen = env.run(&["status", "-o", "json"]).exits(0).server("pve1-vm-101");
+    assert_eq!((&seen["address"], seen["addresses"].as_array().unwrap().len()), (&"10.8.0.2".into(), 3));
+}
+
+#[test]
+fn agents_that_are_missing_dead_or_slow_are_told_apart() {
+    let sim = Sim::start(
+        cluster("lab")
+            .node("pve1")
+            .vm(101, "none", Guest::running)
+            .vm(102, "dead", |vm| vm.running().agent(Agent::Dead))
+            .vm(103, "slow", |vm| vm.running().agent_ip("10.99.0.3").agent_takes(Duration::from_secs(3600)))
+            .vm(104, "well", |vm| vm.running().agent_ip("10.99.0.4"))
+            .vm(105, "off", |vm| vm.stopped().agent(Agent::Answers))
+            .vm(106, "halted", |vm| vm.paused().agent_ip("10.99.0.6")),
+    );
+    let env = env_for(&sim, &["pve1"]);
+    let run = env.run(&["discover", "-o", "json", "--timeout", "2s"]).exits(0);
+    let why = |id: &str| run.server(id)["addresses_unknown"].as_str().unwrap_or("-").to_owned();
+    assert_eq!(why("pve1-vm-101"), "no guest agent is configured");
+    assert_eq!(why("pve1-vm-102"), "its guest agent does not answer");
+    assert!(why("pve1-vm-103").starts_with("no answer within"), "{run}");
+    assert_eq!((why("pve1-vm-104").as_str(), &run.server("pve1-vm-104")["hostname"]), ("-", &"10.99.0.4".into()));
+    assert_eq!((why("pve1-vm-105"), why("pve1-vm-106")), ("-".to_owned(), "-".to_owned()));
+    assert_eq!(sim.node("pve1").count("/105/") + sim.node("pve1").count("/106/"), 0);
+}
+
+#[test]
+fn an_address_that_was_known_outlives_an_agent_that_is_silent() {
+    let sim = Sim::start(cluster("lab").node("pve1").vm(101, "web", |vm| vm.running().agent_ip("10.99.0.1")));
+    let env = env_for(&sim, &["pve1"]);
+    let _ = env.run(&["discover"]).exits(0);
+    sim.cluster().change_guest(101, |vm| vm.agent(Agent::Dead));
+    let run = env.run(&["discover", "--all", "-o", "json"]).exits(0);
+    assert_eq!(run.server("pve1-vm-101")["hostname"], "10.99.0.1");
+    sim.cluster().change_guest(101, |vm| vm.stopped());
+    let run = env.run(&["discover", "--all", "-o", "json"]).exits(0);
+    assert_eq!(run.server("pve1-vm-101")["hostname"], "10.99.0.1");
+}
+
+/// Those that hang hold no place that another could use: they come last the next time.
+#[test]
+fn silent_agents_are_asked_last_the_next_time() {
+    let mut fleet = cluster("lab").node("pve1");
+    for vmid in 101..=106 {
+        fleet = fleet.vm(vmid, &format!("vm{vmid}"), |vm| {
+            if vmid <= 103 { vm.running().agent(Agent::Dead) } else { vm.running().agent_ip("10.99.0.1") }
+        });
+    }
+    let sim = Sim::start(fleet);
+    let env = env_for(&sim, &["pve1"]);
+    let _ = env.run(&["discover"]).exits(0);
+    sim.clear_requests();
+    let _ = env.run(&["discover"]).exits(0);
+    let asked: Vec<String> =
+        sim.node("pve1").requests().into_iter().filter(|r| r.path.contains("/agent/")).map(|r| r.path).collect();
+    assert_eq!(asked.len(), 6);
+    // Three are on their way at once, so that only the ends are certain.
+    let answers = |path: &str| ["/104/", "/105/", "/106/"].iter().any(|id| path.contains(id));
+    assert!(answers(&asked[0]) && !answers(&asked[5]), "{asked:?}");
+}
+
+#[test]
+fn containers_say_their_own_addresses() {
+    let sim = Sim::start(
+        cluster("lab")
+            .node("pve1")
+            .ct(201, "dns", |ct| ct.running().agent_ip("10.99.0.53"))
+            .ct(202, "bare", Guest::running)
+            .ct(203, "off", |ct| ct.stopped().agent_ip("10.99.0.54")),
+    );
+    let env = env_for(&sim, &["pve1"]);
+    let run = env.run(&["discover", "-o", "json"]).exits(0);
+    assert_eq!(run.server("pve1-ct-201")["hostname"], "10.99.0.53");
+    assert_eq!(run.server("pve1-ct-202")["addresses"], serde_json::json!([]));
+    assert_eq!(run.server("pve1-ct-203")["hostname"], serde_json::Value::Null);
+}
