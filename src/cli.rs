@@ -78,7 +78,6 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Generate(generate::GenerateArgs),
     #[cfg(feature = "demo")]
-    #[command(hide = true)]
     Demo(crate::commands::demo::DemoArgs),
 }
 

@@ -79,10 +79,10 @@ fn start(cli: Cli, ui: Ui) -> Ended {
             Err(error) => Err((ui, error.into())),
         },
         #[cfg(feature = "demo")]
-        Command::Demo(args) => match commands::demo::run(&args) {
-            Ok(()) => Ok(Exit::Done),
-            Err(error) => Err((ui, error)),
-        },
+        Command::Demo(args) => {
+            let color = global.color.decide(&io::stdout());
+            commands::demo::run(&args, color, &runtime).map_err(|error| (ui, error))
+        }
         command => {
             let ctx = match prepare(&global, &command, ui) {
                 Ok(ctx) => ctx,

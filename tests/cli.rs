@@ -8,6 +8,8 @@
 mod cli {
     mod addresses;
     mod cached;
+    #[cfg(feature = "demo")]
+    mod demo;
     mod discover;
     pub mod env;
     mod faults;
@@ -16,6 +18,7 @@ mod cli {
     mod formats;
     mod hostile;
     mod plain;
+    mod saga;
     mod selection;
     mod setup_token;
     mod setup_token_again;

@@ -1,6 +1,7 @@
 //! `ecobox init`: makes or extends the configuration, then visits every server and keeps what it learned.
 
-use std::path::PathBuf;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -56,6 +57,9 @@ pub(crate) struct InitReport {
     /// Ids of the servers that this run added.
     added: Vec<String>,
     servers: Vec<Row>,
+    /// The command that comes now.
+    #[serde(skip)]
+    next: Option<&'static str>,
 }
 
 /// One server.
@@ -76,12 +80,8 @@ pub(crate) struct Row {
 /// Nothing to add and no configuration; a configuration that cannot be written; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &InitArgs) -> anyhow::Result<Outcome<InitReport>> {
     let new = wanted(ctx, args)?;
-    let added: Vec<String> = new.iter().map(|server| server.id.clone()).collect();
-    let config = if new.is_empty() { None } else { Some(extend(&ctx.config, &new)?) };
-    for id in &added {
-        ctx.ui.status(&format!("added {id} to {}", ctx.config.path.display()));
-    }
-    let config = config.as_ref().unwrap_or(&ctx.config);
+    let written = if new.is_empty() { None } else { Some(extend(&ctx.config, new)?) };
+    let config = written.as_ref().map_or(&ctx.config, |written| &written.config);
     let fleet = Fleet::open(config, &ctx.state, &ctx.ui, ctx.limits)?;
     let servers: Vec<&ServerConfig> = fleet.hosts().collect();
     let policy = match (args.accept_new, ctx.ui.is_interactive()) {
@@ -89,8 +89,13 @@ pub(crate) async fn run(ctx: &Context, args: &InitArgs) -> anyhow::Result<Outcom
         (false, true) => HostKeyPolicy::Ask,
         (false, false) => HostKeyPolicy::Refuse,
     };
-    let visits = fleet.visit(&servers, policy).await?;
+    let mut visits = fleet.visit(&servers, policy).await?;
     fleet.close().await;
+    let mut added = Vec::new();
+    if let Some(written) = &written {
+        added = name_by_themselves(ctx, written, &mut visits)?;
+        ctx.ui.status(&format!("added {} to {}", added.join(", "), short(&config.path)));
+    }
     let hints = hints(&visits);
     let rows: Vec<Row> = visits.into_iter().zip(&servers).map(|(visit, server)| row(visit, server)).collect();
     for row in &rows {
@@ -103,7 +108,8 @@ pub(crate) async fn run(ctx: &Context, args: &InitArgs) -> anyhow::Result<Outcom
     }
     let succeeded = rows.iter().filter(|row| row.failure.is_none()).count();
     let exit = Exit::of_many(succeeded, rows.iter().filter_map(|row| row.failure).map(Exit::from));
-    Ok(Outcome { report: InitReport { config: config.path.clone(), added, servers: rows }, exit })
+    let next = next(ctx, &rows)?;
+    Ok(Outcome { report: InitReport { config: config.path.clone(), added, servers: rows, next }, exit })
 }
 
 /// The servers to add: as typed, as listed in `ssh_config`, or as answered.
@@ -183,7 +189,7 @@ fn from_ssh_config(ctx: &Context, args: &InitArgs, taken: &mut Vec<ServerId>) ->
 }
 
 fn ask(ctx: &Context, new: &mut Vec<NewServer>, taken: &mut Vec<ServerId>) {
-    let path = ctx.config.path.display();
+    let path = short(&ctx.config.path);
     ctx.ui.status(&format!("{path} will be made; hosts as user@host or user@host:port, an empty line ends"));
     while let Some(line) = ctx.ui.ask_line("host:") {
         match host(&line) {
@@ -193,14 +199,70 @@ fn ask(ctx: &Context, new: &mut Vec<NewServer>, taken: &mut Vec<ServerId>) {
     }
 }
 
-fn extend(config: &Config, new: &[NewServer]) -> anyhow::Result<Config> {
-    let text = match config::read_text(&config.path) {
+/// What was added to the configuration file.
+struct Written {
+    new: Vec<NewServer>,
+    /// The file's text without them, and with them.
+    before: String,
+    after: String,
+    config: Config,
+}
+
+fn extend(config: &Config, new: Vec<NewServer>) -> anyhow::Result<Written> {
+    let before = match config::read_text(&config.path) {
         Err(config::ConfigError::NotFound { .. }) => String::new(),
         text => text?,
     };
-    let text = config::add_servers(&text, new).map_err(|error| error.in_file(&config.path))?;
-    config::write_atomically(&config.path, &text)?;
-    Ok(config::load(&config.path)?)
+    let after = config::add_servers(&before, &new).map_err(|error| error.in_file(&config.path))?;
+    config::write_atomically(&config.path, &after)?;
+    Ok(Written { new, before, after, config: config::load(&config.path)? })
+}
+
+/// Who was added by an address gets the name that the host calls itself by, in the configuration, in the state file
+/// and in `visits`: it becomes the id, and guests' ids begin with it. Gives the ids of all that were added.
+fn name_by_themselves(ctx: &Context, written: &Written, visits: &mut [Visit]) -> anyhow::Result<Vec<String>> {
+    let mut taken: Vec<ServerId> = written.config.servers.iter().map(|server| server.id.clone()).collect();
+    let mut new = written.new.clone();
+    let mut renamed = Vec::new();
+    for server in new.iter_mut().filter(|server| server.hostname.parse::<IpAddr>().is_ok()) {
+        let Some(at) = visits.iter().position(|visit| visit.server.as_str() == server.id) else { continue };
+        let Some(Ok(facts)) = &visits[at].facts else { continue };
+        let name = facts.pve().and_then(|pve| pve.node.as_ref()).map(|node| node.as_str());
+        let Some(name) = name.or(facts.hostname.as_deref()).filter(|name| !name.starts_with("localhost")) else {
+            continue;
+        };
+        server.id = take(name, &mut taken);
+        renamed.push((at, server.id.parse::<ServerId>()?));
+    }
+    // Whoever edits the file in the meantime wins.
+    if !renamed.is_empty() && config::read_text(&written.config.path)? == written.after {
+        let text = config::add_servers(&written.before, &new).map_err(|error| error.in_file(&written.config.path))?;
+        config::write_atomically(&written.config.path, &text)?;
+        for (at, id) in renamed {
+            ctx.state.rename_server(&visits[at].server, &id)?;
+            visits[at].server = id;
+        }
+        return Ok(new.into_iter().map(|server| server.id).collect());
+    }
+    Ok(written.new.iter().map(|server| server.id.clone()).collect())
+}
+
+/// The path as one would type it.
+fn short(path: &Path) -> String {
+    let home = std::env::home_dir().filter(|home| home.parent().is_some());
+    let below = home.as_ref().and_then(|home| path.strip_prefix(home).ok());
+    below.map_or_else(|| path.display().to_string(), |below| format!("~/{}", below.display()))
+}
+
+/// What comes after `init`: tokens where a Proxmox VE host has none yet.
+fn next(ctx: &Context, rows: &[Row]) -> anyhow::Result<Option<&'static str>> {
+    let members = ctx.state.members()?;
+    let is_pve = |row: &&Row| row.facts.as_ref().is_some_and(|facts| facts.pve().is_some());
+    let is_member = |row: &Row| members.iter().any(|member| member.server == row.id);
+    if rows.iter().filter(is_pve).any(|row| !is_member(row)) {
+        return Ok(Some("ecobox setup-token"));
+    }
+    Ok(rows.iter().any(|row| row.facts.is_some()).then_some("ecobox status"))
 }
 
 /// Reads `[user@]host[:port]`; an IPv6 address stands in brackets where a port follows.
@@ -249,7 +311,10 @@ fn hints(visits: &[Visit]) -> Vec<String> {
             ),
             // A token is no matter here.
             Error::Denied { .. } => None,
-            other => other.advice().map(str::to_owned),
+            other => other.advice().map(str::to_owned).or_else(|| {
+                let again = "run `ecobox init` again when the hosts that did not answer are on";
+                (other.kind() == FailureKind::Unreachable).then(|| again.to_owned())
+            }),
         };
         hints.extend(hint.filter(|hint| !hints.contains(hint)));
     }
@@ -275,14 +340,13 @@ fn row(visit: Visit, server: &ServerConfig) -> Row {
 }
 
 const COLUMNS: &[Column] = &[
-    Column::new("SERVER", 2),
-    Column::new("IS", 1),
-    Column::new("NODE", 3),
-    Column::new("QUORUM", 5),
-    Column::new("ROOT", 4),
-    Column::new("MAC", 3),
-    Column::new("WAKE-ON-LAN", 4),
-    Column::new("SLEEP", 4),
+    Column::new("SERVER", 0).cut_to(16),
+    Column::new("IS", 0).cut_to(17),
+    Column::new("NODE", 6),
+    Column::new("ROOT", 2),
+    Column::new("MAC", 4),
+    Column::new("WAKE", 3),
+    Column::new("SLEEP", 5),
     Column::wide("OS"),
     Column::wide("HOST KEY"),
     Column::wide("ERROR"),
@@ -308,7 +372,6 @@ impl Report for InitReport {
             Value::text(row.id.as_str()),
             Value::maybe(product(row).as_deref()),
             Value::maybe(pve.and_then(|pve| pve.node.as_ref()).map(|node| node.as_str())),
-            Value::of(pve.and_then(|pve| pve.quorate), |quorate| Value::text(if quorate { "yes" } else { "no" })),
             Value::of(facts.map(|facts| facts.privilege).and_then(privilege), Value::text),
             Value::maybe(nic.map(|nic| nic.mac.as_str())),
             Value::of(nic.and_then(wake), Value::text),
@@ -320,8 +383,7 @@ impl Report for InitReport {
     }
 
     fn notes(&self) -> Vec<String> {
-        let pve = self.servers.iter().any(|row| row.facts.as_ref().is_some_and(|facts| facts.pve().is_some()));
-        if pve { vec!["next: `ecobox setup-token`".to_owned()] } else { Vec::new() }
+        self.next.iter().map(|command| format!("next: `{command}`")).collect()
     }
 }
 
@@ -342,10 +404,15 @@ fn product(row: &Row) -> Option<String> {
     match &facts.product {
         Product::Pve(pve) => {
             let name = versioned("Proxmox VE", pve.version.as_ref());
-            Some(if pve.pmxcfs { name } else { format!("{name}, pmxcfs down") })
+            Some(match (pve.pmxcfs, pve.quorate) {
+                (false, _) => format!("{name}, pmxcfs down"),
+                (true, Some(false)) => format!("{name}, no quorum"),
+                (true, _) => name,
+            })
         }
         Product::OtherProxmox { product, version } => Some(versioned(product, version.as_ref())),
-        Product::Linux => Some(facts.os.clone().unwrap_or_else(|| "Linux".to_owned())),
+        // The column is narrow, and nobody takes Debian for a kernel.
+        Product::Linux => Some(facts.os.as_ref().map_or_else(|| "Linux".to_owned(), |os| os.replace(" GNU/Linux", ""))),
         Product::Other { system } => Some(system.clone()),
         Product::Unknown => None,
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::commands::{Context, Outcome, complete, hosts_named};
 use crate::config::{Access, ServerConfig};
-use crate::error::{Exit, Failure, transport_hint};
+use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::onboard::answer;
 use crate::fleet::onboard::script::{Action, Removal, Request, plan};
@@ -271,7 +271,7 @@ async fn check(fleet: &Fleet<'_>, servers: &[&ServerConfig]) -> (Vec<Row>, Vec<E
                 row.error = Some(error.to_string());
                 let hint = match &error {
                     transport::Error::Denied { .. } => Some("run `ecobox setup-token` to make one".to_owned()),
-                    other => transport_hint(other),
+                    other => other.advice().map(str::to_owned),
                 };
                 End { exit: error.kind().into(), hint }
             }
@@ -290,8 +290,9 @@ fn outcome(mut result: SetUp, named: bool) -> (Row, End) {
     }
     let end = result.error.as_ref().map_or(Exit::Done.into(), end_of);
     let (missing, excess) = result.comparison.map(|c| (c.missing, c.excess)).unwrap_or_default();
+    let id = result.server;
     let row = Row {
-        id: Some(result.server),
+        id: Some(id.clone()),
         node: result.learned.node.map(|node| node.to_string()),
         result: match (result.did, &result.error) {
             (_, Some(_)) => "failed",
@@ -308,10 +309,18 @@ fn outcome(mut result: SetUp, named: bool) -> (Row, End) {
         missing,
         excess,
         left: result.left.iter().map(ToString::to_string).collect(),
-        error: result.error.map(|error| error.to_string()),
+        error: result.error.map(|error| explain(id.as_str(), &error)),
         commands: Vec::new(),
     };
     (row, end)
+}
+
+/// The error in words, beginning with the server.
+fn explain(id: &str, error: &SetUpError) -> String {
+    match error {
+        SetUpError::Transport(error) if !error.to_string().starts_with(id) => format!("{id}: {error}"),
+        _ => error.to_string(),
+    }
 }
 
 /// The exit status that an error asks for, and the way out.
@@ -320,7 +329,7 @@ fn end_of(error: &SetUpError) -> End {
     let (exit, hint) = match error {
         // Of a login that is refused, no token can tell more.
         SetUpError::Transport(error @ transport::Error::Denied { .. }) => (error.kind().into(), None),
-        SetUpError::Transport(error) => (error.kind().into(), transport_hint(error)),
+        SetUpError::Transport(error) => (error.kind().into(), error.advice().map(str::to_owned)),
         SetUpError::State(_) => (Exit::Config, None),
         SetUpError::Host { failure, .. } => match failure {
             Host::NoRights { hint, .. } => (Exit::Denied, Some(hint.clone())),
@@ -340,13 +349,13 @@ fn end_of(error: &SetUpError) -> End {
 }
 
 const COLUMNS: &[Column] = &[
-    Column::new("SERVER", 1),
+    Column::new("SERVER", 0).cut_to(16),
     Column::new("NODE", 5),
     Column::new("RESULT", 0),
-    Column::new("TOKEN", 3),
-    Column::new("SCOPE", 4),
+    Column::new("TOKEN", 1).cut_to(16),
+    Column::new("SCOPE", 2),
     Column::new("TLS", 4),
-    Column::new("MISSING", 2),
+    Column::new("MISSING", 3).cut_to(12),
     Column::wide("EXCESS"),
     Column::wide("ERROR"),
 ];

@@ -1,6 +1,6 @@
 //! `ecobox status`: every server, hosts with their guests under them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use clap_complete::engine::ArgValueCompleter;
 use jiff::Timestamp;
@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use crate::commands::{Context, Outcome, complete, counted, warn};
 use crate::error::Exit;
 use crate::fleet::Fleet;
+use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory, Server, ServiceCheck};
 use crate::model::power::PowerState;
 use crate::model::select::{self, Candidate};
@@ -91,6 +92,12 @@ fn selected(mut inventory: Inventory, words: &[String]) -> anyhow::Result<Invent
     let parents: HashMap<_, _> = inventory.servers.iter().map(|s| (s.id.clone(), s.parent.clone())).collect();
     let mut keep = keep.into_iter();
     inventory.servers.retain(|_| keep.next() == Some(true));
+    // Who is shown without its host stands on its own.
+    let mut depths: HashMap<ServerId, usize> = HashMap::new();
+    for server in &mut inventory.servers {
+        server.depth = server.parent.as_ref().and_then(|parent| depths.get(parent)).map_or(0, |depth| depth + 1);
+        depths.insert(server.id.clone(), server.depth);
+    }
     // A guest's own failure is its host's.
     let concerned: Vec<_> = inventory
         .servers
@@ -119,17 +126,18 @@ fn candidate(server: &Server) -> Candidate<'_> {
 }
 
 const COLUMNS: &[Column] = &[
-    Column::new("NAME", 3),
+    Column::new("NAME", 0).cut_to(16),
     Column::new("STATE", 0),
-    Column::new("KIND", 5),
-    Column::new("NODE", 6),
-    Column::new("ADDRESS", 4),
-    Column::new("CPU", 0),
-    Column::new("MEMORY", 2),
-    Column::new("UPTIME", 2),
-    Column::new("SERVICES", 7),
-    Column::new("SEEN", 2),
-    Column::new("BY", 1),
+    Column::new("KIND", 4),
+    // A guest stands under its host.
+    Column::new("NODE", 9),
+    Column::new("ADDRESS", 2),
+    Column::new("CPU", 3),
+    Column::new("MEMORY", 5),
+    Column::new("UPTIME", 6),
+    Column::new("SERVICES", 1).cut_to(12),
+    Column::new("SEEN", 7),
+    Column::new("BY", 8),
     Column::wide("ID"),
     Column::wide("LAST SEEN"),
     Column::wide("TAGS"),
@@ -187,11 +195,29 @@ impl Report for StatusReport {
         if self.servers.is_empty() {
             return vec!["no servers are configured; run `ecobox init --host user@host`".to_owned()];
         }
-        Vec::new()
+        unknown(&self.servers)
     }
 }
 
-/// `https 3ms, smb closed`
+/// Why the state of guests is unknown, once for each reason: `unknown, as its node pve3 is not online: dns, web`
+fn unknown(rows: &[Row]) -> Vec<String> {
+    const NAMED: usize = 3;
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for Row(server) in rows.iter().filter(|row| row.0.vmid.is_some() && row.0.seen.state == PowerState::Unknown) {
+        if let Some(reason) = &server.seen.reason {
+            reasons.entry(reason).or_default().push(&server.name);
+        }
+    }
+    let line = |(reason, names): (&str, Vec<&str>)| {
+        let more = names.len().saturating_sub(NAMED);
+        let named = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("unknown, as {reason}: {named}{more}")
+    };
+    reasons.into_iter().map(line).collect()
+}
+
+/// `smb closed, https 3ms`
 fn services(checks: &[ServiceCheck]) -> String {
     let one = |check: &ServiceCheck| match (check.open, check.response_seconds) {
         (Some(true), Some(seconds)) if seconds < 0.001 => format!("{} <1ms", check.name),
@@ -200,7 +226,9 @@ fn services(checks: &[ServiceCheck]) -> String {
         (Some(false), _) => format!("{} closed", check.name),
         (None, _) => format!("{} -", check.name),
     };
-    checks.iter().map(one).collect::<Vec<_>>().join(", ")
+    // What is cut on a narrow terminal should not be what is wrong.
+    let (open, other): (Vec<_>, Vec<_>) = checks.iter().partition(|check| check.open == Some(true));
+    other.into_iter().chain(open).map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn stamp<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {

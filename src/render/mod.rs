@@ -33,17 +33,24 @@ pub(crate) struct Column {
     pub(crate) name: &'static str,
     /// Only with `-o wide` and in CSV.
     pub(crate) wide: bool,
-    /// How readily it gives way on a narrow terminal; 0 never.
+    /// How readily it is left out on a narrow terminal; 0 never.
     pub(crate) yields: u8,
+    /// How many letters still say something; `None`: only all of them.
+    pub(crate) narrowest: Option<usize>,
 }
 
 impl Column {
     pub(crate) const fn new(name: &'static str, yields: u8) -> Column {
-        Column { name, wide: false, yields }
+        Column { name, wide: false, yields, narrowest: None }
+    }
+
+    /// The same column, that may be cut down to so many letters before it is left out.
+    pub(crate) const fn cut_to(self, narrowest: usize) -> Column {
+        Column { narrowest: Some(narrowest), ..self }
     }
 
     pub(crate) const fn wide(name: &'static str) -> Column {
-        Column { name, wide: true, yields: 9 }
+        Column { name, wide: true, yields: 19, narrowest: Some(8) }
     }
 }
 

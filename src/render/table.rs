@@ -9,20 +9,25 @@ use crate::render::value::{Tone, Value};
 use crate::render::{Column, Output, Report};
 
 const GAP: usize = 2;
-/// A column that yields is first cut down to this many letters, then left out.
-const NARROWEST: usize = 8;
 
 struct Cell {
     text: String,
     width: usize,
     right: bool,
     tone: Tone,
+    unknown: bool,
 }
 
 impl Cell {
     fn new(value: &Value, terminal: bool, now: Timestamp) -> Cell {
         let text = value.human(terminal, now);
-        Cell { width: text.width(), right: value.right_aligned(), tone: value.tone(), text }
+        Cell {
+            width: text.width(),
+            right: value.right_aligned(),
+            tone: value.tone(),
+            unknown: *value == Value::Unknown,
+            text,
+        }
     }
 }
 
@@ -53,11 +58,12 @@ pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R, output: &Outpu
 }
 
 fn header_cell(column: &Column) -> Cell {
-    Cell { text: column.name.to_owned(), width: column.name.width(), right: false, tone: Tone::Plain }
+    Cell { text: column.name.to_owned(), width: column.name.width(), right: false, tone: Tone::Plain, unknown: false }
 }
 
-/// The width of each column, 0 for one that is left out. What yields most readily gives way first: each in turn
-/// is cut to what is left, or left out where even its narrowest form does not fit.
+/// The width of each column, 0 for one that is left out. Where not all fit, columns in which nobody knows anything go
+/// first, then those that yield most readily, until the others fit in their narrowest form; what is left of the width
+/// goes to the columns that were cut, the one that yields least first.
 fn fit(columns: &[Column], rows: &[Vec<Cell>], limit: Option<usize>) -> Vec<usize> {
     let mut widths: Vec<usize> = columns
         .iter()
@@ -69,17 +75,28 @@ fn fit(columns: &[Column], rows: &[Vec<Cell>], limit: Option<usize>) -> Vec<usiz
         let shown = widths.iter().filter(|w| **w > 0).count();
         widths.iter().sum::<usize>() + GAP * shown.saturating_sub(1)
     };
+    if total(&widths) <= limit {
+        return widths;
+    }
+    let natural = widths.clone();
+    for (column, width) in columns.iter().zip(&mut widths) {
+        let narrowest = column.narrowest.map_or(*width, |narrowest| narrowest.max(column.name.width()));
+        *width = narrowest.min(*width);
+    }
+    let says_nothing = |i: usize| rows.iter().all(|row| row[i].unknown);
     let mut order: Vec<usize> = (0..columns.len()).filter(|i| columns[*i].yields > 0).collect();
-    order.sort_by_key(|i| std::cmp::Reverse(columns[*i].yields));
-    for cut_only in [true, false] {
-        for &i in &order {
-            let excess = total(&widths).saturating_sub(limit);
-            if excess == 0 {
-                return widths;
-            }
-            let narrowest = NARROWEST.max(columns[i].name.width()).min(widths[i]);
-            widths[i] = if cut_only { widths[i].saturating_sub(excess).max(narrowest) } else { 0 };
+    order.sort_by_key(|i| std::cmp::Reverse((says_nothing(*i), columns[*i].yields)));
+    for &i in &order {
+        if total(&widths) <= limit {
+            break;
         }
+        widths[i] = 0;
+    }
+    let mut order: Vec<usize> = (0..columns.len()).filter(|i| widths[*i] > 0).collect();
+    order.sort_by_key(|i| columns[*i].yields);
+    for i in order {
+        let spare = limit.saturating_sub(total(&widths));
+        widths[i] += spare.min(natural[i] - widths[i]);
     }
     widths
 }
@@ -152,13 +169,33 @@ mod tests {
 
     #[test]
     fn columns_give_way_in_their_order() {
-        let columns = [Column::new("NAME", 1), Column::new("STATE", 0), Column::new("SERVICES", 5)];
-        let cell = |text: &str| Cell { text: text.into(), width: text.len(), right: false, tone: Tone::Plain };
-        let rows = vec![vec![cell("a-rather-long-name"), cell("running"), cell("https:443 ssh:22 smb:445")]];
-        assert_eq!(fit(&columns, &rows, None), [18, 7, 24]);
-        assert_eq!(fit(&columns, &rows, Some(80)), [18, 7, 24]);
-        assert_eq!(fit(&columns, &rows, Some(45)), [18, 7, 16]);
-        assert_eq!(fit(&columns, &rows, Some(30)), [11, 7, 8]);
-        assert_eq!(fit(&columns, &rows, Some(20)), [8, 7, 0]);
+        let columns = [
+            Column::new("NAME", 0).cut_to(8),
+            Column::new("STATE", 0),
+            Column::new("NODE", 2),
+            Column::new("SERVICES", 1).cut_to(10),
+            Column::new("LOCK", 1),
+        ];
+        let cell = |text: &str| Cell {
+            text: text.into(),
+            width: text.len(),
+            right: false,
+            tone: Tone::Plain,
+            unknown: text == "-",
+        };
+        let row = ["a-rather-long-name", "running", "pve1", "https 3ms, ssh 1ms, smb 2ms", "-"];
+        let rows = vec![row.map(cell).into()];
+        for (limit, want) in [
+            (None, [18, 7, 4, 27, 4]),
+            (Some(80), [18, 7, 4, 27, 4]),
+            (Some(62), [18, 7, 4, 27, 0]), // nobody knows a lock
+            (Some(56), [18, 7, 4, 21, 0]),
+            (Some(40), [13, 7, 4, 10, 0]),
+            (Some(32), [11, 7, 0, 10, 0]),
+            (Some(20), [11, 7, 0, 0, 0]),
+            (Some(10), [8, 7, 0, 0, 0]),
+        ] {
+            assert_eq!(fit(&columns, &rows, limit), want, "{limit:?}");
+        }
     }
 }

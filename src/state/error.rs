@@ -54,21 +54,12 @@ impl StateError {
 
 /// Whether the error says that the bytes of the file are wrong. The statements here are fixed, so that an error in
 /// one (`Unknown`: no such table, malformed schema, unsupported format; a violated constraint) speaks of the file too,
-/// as does a value of another type than the table's. Before a file is set aside all of it is checked.
+/// as does a value of another type than the table's, or a row that is missing. Before a file is set aside all of it is
+/// checked.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
-    use rusqlite::Error;
-    match error {
-        Error::SqliteFailure(error, _) => {
-            use ErrorCode::{ConstraintViolation, DatabaseCorrupt, NotADatabase, Unknown};
-            matches!(error.code, DatabaseCorrupt | NotADatabase | Unknown | ConstraintViolation)
-        }
-        Error::SqlInputError { .. }
-        | Error::InvalidColumnType(..)
-        | Error::FromSqlConversionFailure(..)
-        | Error::IntegralValueOutOfRange(..)
-        | Error::InvalidColumnIndex(_) => true,
-        _ => false,
-    }
+    use ErrorCode::{ConstraintViolation, DatabaseCorrupt, NotADatabase, TooBig, TypeMismatch, Unknown};
+    let codes = [ConstraintViolation, DatabaseCorrupt, NotADatabase, TooBig, TypeMismatch, Unknown];
+    error.sqlite_error_code().is_none_or(|code| codes.contains(&code))
 }
 
 /// SQLite's words without rusqlite's repetition of them.

@@ -133,6 +133,11 @@ pub(super) fn check_one(path: &Path) -> Result<Option<Metadata>> {
     Ok(Some(meta))
 }
 
+/// Whether the system would let this user write: the owner's bit, on a file system that can be written.
+pub(super) fn is_writable(path: &Path) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
 /// The path as one word of a shell.
 pub(super) fn shell_word(path: &Path) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+@:,".contains(byte);

@@ -308,10 +308,13 @@ impl Writer<'_> {
             found.push(What::Renamed { from: from.to_owned(), to: to.to_owned() });
         }
         let power_changed = known_state != known.power;
-        if power_changed && known.power != PowerState::Unknown {
+        if power_changed {
             let (from, to) = (known.power, known_state);
-            let server = ServerKey::of_guest(self.cluster, guest.vmid);
-            history::add_event(self.conn, self.at, &server, from, to, Source::Api)?;
+            // That somebody could look at last is news, but nothing that happened to the guest.
+            if from != PowerState::Unknown {
+                let server = ServerKey::of_guest(self.cluster, guest.vmid);
+                history::add_event(self.conn, self.at, &server, from, to, Source::Api)?;
+            }
             found.push(What::Power { from, to });
         }
         let edits = [

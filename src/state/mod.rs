@@ -94,7 +94,8 @@ impl State {
 
     /// Writes in one transaction. A power cut may lose the last such writes, never half of one.
     fn write<T>(&self, write: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        transact(&self.lock(), write).map_err(|source| self.failed(source))
+        let conn = self.lock();
+        transact(&conn, write).map_err(|source| self.failed(source))
     }
 
     /// The same, and it is on the disk when this returns: in the file itself too, so that a copy of the file without
@@ -108,6 +109,7 @@ impl State {
 
     /// Whether every row makes sense.
     fn read_everything(&self) -> Result<()> {
+        self.read(schema::read_values)?;
         let ever = Timestamp::MIN;
         self.tokens().and(self.all_intents())?;
         self.trusts().and(self.all_facts())?;

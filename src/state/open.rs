@@ -14,8 +14,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::damage::{self, SUSPECT};
 use super::files::{
-    POLL, beside, check, check_one, failed, folder_of, lock_folder, lock_folder_alone, make_folder, refused, resolve,
-    sync_folder,
+    POLL, beside, check, check_one, failed, folder_of, is_writable, lock_folder, lock_folder_alone, make_folder,
+    refused, resolve, sync_folder,
 };
 use super::schema::{self, APPLICATION_ID};
 use super::{Notice, Result, State, StateError, error};
@@ -149,6 +149,9 @@ fn connect(path: &Path) -> Result<Connection> {
         (APPLICATION_ID, _) => upgrade(&conn).map_err(sqlite)?,
         (0, 0) if schema::definitions(&conn).map_err(sqlite)?.is_empty() => upgrade(&conn).map_err(sqlite)?,
         _ => return Err(not_ours()),
+    }
+    if conn.is_readonly("main").map_err(sqlite)? && is_writable(path) {
+        return Err(damaged("its header forbids to write"));
     }
     schema::configure(&conn).map_err(sqlite)?;
     Ok(conn)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
+use rusqlite::types::Value;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// `ecob`, in the header of every state file: tells one from another program's database.
@@ -212,4 +213,19 @@ pub(super) fn migrate(conn: &Connection, steps: &[&str]) -> rusqlite::Result<()>
 pub(super) fn definitions(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut statement = conn.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name")?;
     statement.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Reads every value of every table.
+pub(super) fn read_values(conn: &Connection) -> rusqlite::Result<()> {
+    let mut tables = conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
+    let tables = tables.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+    for table in tables {
+        let mut statement = conn.prepare(&format!("SELECT * FROM {table}"))?;
+        let columns = statement.column_count();
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            (0..columns).try_for_each(|i| row.get::<_, Value>(i).map(drop))?;
+        }
+    }
+    Ok(())
 }

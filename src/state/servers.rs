@@ -41,6 +41,14 @@ impl State {
         })
     }
 
+    /// Gives what a visit learned of a server to its new id. Only right after it was added: history stays behind.
+    pub(crate) fn rename_server(&self, old: &ServerId, new: &ServerId) -> Result<()> {
+        self.write(|conn| {
+            let sql = "UPDATE OR REPLACE facts SET server = ?2 WHERE server = ?1";
+            conn.execute(sql, params![old.as_str(), new.as_str()]).map(drop)
+        })
+    }
+
     /// The facts of the last visit and when it was. Facts that cannot be read are none: the next visit learns them.
     pub(crate) fn facts(&self, server: &ServerId) -> Result<Option<(HostFacts, Timestamp)>> {
         let found = self.read(|conn| {

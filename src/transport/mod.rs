@@ -66,7 +66,7 @@ pub(crate) enum Error {
         #[source]
         source: Option<std::io::Error>,
     },
-    /// The SSH host key is not in known_hosts. Only `init` may ask about it.
+    /// The SSH host key is not in `known_hosts`. Only `init` may ask about it.
     #[error("the host key of {peer} is not known ({fingerprint})")]
     UnknownHostKey { peer: String, fingerprint: String },
     /// The peer's key or certificate is not the recorded one. Never retried.

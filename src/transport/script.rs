@@ -155,9 +155,13 @@ pub(crate) fn excerpt(bytes: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(16 * EXCERPT)]);
     let harmless = |c: char| match c {
         c if c.is_control() => ' ',
-        // Bidirectional and invisible characters, tags, private use.
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => '\u{fffd}',
-        '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{10ffff}' => '\u{fffd}',
+        // Bidirectional and invisible characters, private use, tags.
+        '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{e000}'..='\u{f8ff}'
+        | '\u{e0000}'..='\u{10ffff}' => '\u{fffd}',
         c => c,
     };
     let text: String = text.chars().map(harmless).collect();
@@ -272,13 +276,13 @@ mod tests {
     #[test]
     fn what_came_instead_is_told_in_one_safe_line() {
         let framed = Framed::new("true");
-        let cases: &[(&[u8], &[u8], Option<i32>, &str)] = &[
-            (b"", b"", None, "no shell ran the script, and nothing was said"),
-            (b"", b"sh: not found\n", Some(127), "instead it said \"sh: not found\", exit status 127"),
-            (b"\x1b]0;x\x07a\r\n\tb\xe2\x80\xae", b"", None, "instead it said \"]0;x a b\u{fffd}\""),
+        let cases = [
+            ("", "", None, "no shell ran the script, and nothing was said"),
+            ("", "sh: not found\n", Some(127), "instead it said \"sh: not found\", exit status 127"),
+            ("\x1b]0;x\x07a\r\n\tb\u{202e}", "", None, "instead it said \"]0;x a b\u{fffd}\""),
         ];
         for (stdout, stderr, status, want) in cases {
-            let error = framed.parse(stdout, stderr, *status).unwrap_err();
+            let error = framed.parse(stdout.as_bytes(), stderr.as_bytes(), status).unwrap_err();
             assert!(error.ends_with(want), "{error}");
         }
         assert_eq!(excerpt("é".repeat(10_000).as_bytes()).unwrap().chars().count(), 200);
@@ -319,7 +323,7 @@ mod tests {
         ) {
             let quoted: Vec<String> = values.iter().map(|value| quote(value).unwrap()).collect();
             let output = sh(format!("for v in {}; do printf '%s\\0' \"$v\"; done", quoted.join(" ")).as_bytes());
-            let want: String = values.iter().map(|value| format!("{value}\0")).collect();
+            let want = values.join("\0") + "\0";
             prop_assert_eq!(String::from_utf8(output.stdout).unwrap(), want);
         }
     }

@@ -72,7 +72,8 @@ fn hostile_errors_are_cleaned() {
     let sim = Sim::start(cluster("hostile").node("pve1"));
     let env = env_for(&sim, &["pve1"]);
     sim.node("pve1").fail(ecobox_sim::Fault::Status(500, "no \u{9b}2J way \u{202e}back".to_owned()));
-    for args in [&["status"][..], &["discover"], &["status", "-o", "json"], &["status", "--log-format", "json", "-vvv"]] {
+    for args in [&["status"][..], &["discover"], &["status", "-o", "json"], &["status", "--log-format", "json", "-vvv"]]
+    {
         let run = env.run(args).exits(1);
         harmless(&run.stdout, "stdout");
         harmless(&run.stderr, &format!("{args:?}"));

@@ -72,7 +72,8 @@ fn services_are_open_or_closed_with_their_response_time() {
     env.config(&(plain("nas", ssh.port()) + &service("web", web.port()) + &service("smb", CLOSED)));
     let run = env.run(&["status", "-o", "json"]).exits(0);
     let services = run.server("nas")["services"].clone();
-    let seen: Vec<_> = services.as_array().unwrap().iter().map(|s| (s["name"].as_str().unwrap(), s["open"].as_bool())).collect();
+    let seen: Vec<_> =
+        services.as_array().unwrap().iter().map(|s| (s["name"].as_str().unwrap(), s["open"].as_bool())).collect();
     assert_eq!(seen, [("ssh", Some(true)), ("web", Some(true)), ("smb", Some(false))]);
     assert!(services[1]["response_seconds"].is_f64() && services[2]["response_seconds"].is_null(), "{services}");
     assert_eq!(services[2]["error"], "connection refused");
@@ -111,7 +112,8 @@ fn services_of_guests_are_asked_only_while_they_run() {
     let env = env_for(&sim, &["pve1"]);
     let (running, first) = watched();
     let (stopped, second) = watched();
-    let entry = |id: &str| format!("[[servers]]\nid = \"{id}\"\nparent_server_id = \"pve1\"\nhostname = \"127.0.0.2\"\n");
+    let entry =
+        |id: &str| format!("[[servers]]\nid = \"{id}\"\nparent_server_id = \"pve1\"\nhostname = \"127.0.0.2\"\n");
     env.add_config(&(entry("pve1-vm-101") + &service("web", first) + &entry("pve1-vm-105") + &service("web", second)));
     let run = env.run(&["status", "-o", "json"]).exits(0);
     assert_eq!(run.server("pve1-vm-101")["services"][0]["open"], true);
@@ -130,7 +132,10 @@ fn an_entry_for_a_guest_adds_to_what_the_listing_says() {
     );
     let run = env.run(&["status", "-o", "json"]).exits(8);
     let shop = run.server("pve1-vm-101");
-    assert_eq!((&shop["name"], &shop["address"], &shop["state"]), (&"Shop".into(), &"shop.example".into(), &"running".into()));
+    assert_eq!(
+        (&shop["name"], &shop["address"], &shop["state"]),
+        (&"Shop".into(), &"shop.example".into(), &"running".into())
+    );
     assert_eq!(shop["tags"], serde_json::json!(["prod", "web", "extra"]));
     assert_eq!(run.states().iter().filter(|line| line.starts_with("pve1-vm-101 ")).count(), 1);
     // A container that should be on and is not.
@@ -151,7 +156,11 @@ fn an_entry_for_a_guest_that_no_listing_has_is_unknown() {
 fn a_server_stands_under_its_parent() {
     let (sim, ssh) = (homelab(), Open::new());
     let env = env_for(&sim, &["pve1"]);
-    env.config(&format!("{}parent_server_id = \"pve1\"\n\n{}", plain("zbox", ssh.port()).trim_end().to_owned() + "\n", api("pve1", &sim, "pve1")));
+    env.config(&format!(
+        "{}parent_server_id = \"pve1\"\n\n{}",
+        plain("zbox", ssh.port()).trim_end().to_owned() + "\n",
+        api("pve1", &sim, "pve1")
+    ));
     let run = env.run(&["status", "-o", "csv"]).exits(0);
     let names: Vec<_> = run.stdout.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
     assert_eq!((names[0], names.contains(&"zbox")), ("pve1", true), "{run}");

@@ -43,9 +43,11 @@ fn each_form_of_the_grammar_selects() {
 
 #[test]
 fn exit_7_ambiguous_lists_the_candidates() {
-    let sim = Sim::start(
-        cluster("twins").node("pve1").vm(101, "web", ecobox_sim::Guest::stopped).vm(102, "web", ecobox_sim::Guest::stopped),
-    );
+    let sim = Sim::start(cluster("twins").node("pve1").vm(101, "web", ecobox_sim::Guest::stopped).vm(
+        102,
+        "web",
+        ecobox_sim::Guest::stopped,
+    ));
     let env = env_for(&sim, &["pve1"]);
     insta::assert_snapshot!(env.run(&["status", "web"]).exits(7), @"
     ------- stderr -------

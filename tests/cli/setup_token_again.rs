@@ -109,7 +109,8 @@ fn a_scope_is_changed_by_a_new_token() {
         let run = world.run(&["setup-token", "-o", "json"]).exits(0);
         let row = &run.json()["servers"][0];
         assert_eq!((row["scope"].as_str(), row["result"].as_str()), (Some(scope), Some("kept")));
-        let allowed = pve.sim.cluster().access().privileges(&pve.tokens()[0], "/");
+        let token = pve.tokens().remove(0);
+        let allowed = pve.sim.cluster().access().privileges(&token, "/");
         assert_eq!(allowed.contains("VM.PowerMgmt"), scope != "monitor", "{scope}: {allowed:?}");
         assert_eq!(allowed.contains("Sys.Modify"), scope == "full", "{scope}: {allowed:?}");
     }

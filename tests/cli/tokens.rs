@@ -50,7 +50,11 @@ fn command_then_variable_then_credential_then_store() {
 
     let file = env.home().join("token");
     std::fs::write(&file, format!("ecobox@pve!command={CANARY}\n")).unwrap();
-    env.config(&format!("{}token_command = [\"cat\", \"{}\"]\n", api("pve1", &sim, "pve1").trim_end().to_owned() + "\n", file.display()));
+    env.config(&format!(
+        "{}token_command = [\"cat\", \"{}\"]\n",
+        api("pve1", &sim, "pve1").trim_end().to_owned() + "\n",
+        file.display()
+    ));
     let _ = env.run(&["status"]).exits(0);
     assert_eq!(shown(&sim), "command");
     // What was given is not kept.
@@ -62,7 +66,9 @@ fn an_empty_variable_is_no_token() {
     let (sim, mut env) = four();
     env.config(&api("pve1", &sim, "pve1"));
     let _ = env.run(&["status", "--cached"]).exits(0);
-    env.execute(&format!("INSERT INTO tokens VALUES ('host:pve1', 'ecobox@pve!stored', '{CANARY}', 'full', 9, 'x', 0)"));
+    env.execute(&format!(
+        "INSERT INTO tokens VALUES ('host:pve1', 'ecobox@pve!stored', '{CANARY}', 'full', 9, 'x', 0)"
+    ));
     env.set("ECOBOX_TOKEN_PVE1", "");
     let _ = env.run(&["status"]).exits(0);
     assert_eq!(shown(&sim), "stored");
@@ -110,7 +116,8 @@ fn exit_4_wrong_token_has_a_hint() {
 
 #[test]
 fn exit_4_a_token_without_rights_is_no_empty_fleet() {
-    let sim = Sim::start(Cluster::new("lab").node("pve1").vm(101, "web", Guest::running).token(TOKEN, CANARY, "/", &[]));
+    let sim =
+        Sim::start(Cluster::new("lab").node("pve1").vm(101, "web", Guest::running).token(TOKEN, CANARY, "/", &[]));
     let env = env_for(&sim, &["pve1"]);
     insta::assert_snapshot!(env.run(&["discover"]).exits(4), @"
     no guests could be read

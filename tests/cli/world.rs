@@ -299,7 +299,7 @@ macro_rules! assert_transcript {
         for (pattern, name) in [
             (r"SHA256:[A-Za-z0-9+/]{43}", "SHA256:KEY"),
             (r"!(?:[A-Za-z0-9-]+)-[0-9a-f]{6}\b", "!THIS-MACHINE"),
-            (r"token add (\S+) [A-Za-z0-9-]+-[0-9a-f]{6}\b", "token add $1 THIS-MACHINE"),
+            (r"token (add|remove) (\S+) [A-Za-z0-9-]+-[0-9a-f]{6}\b", "token $1 $2 THIS-MACHINE"),
             (r"ecobox on [A-Za-z0-9.-]+, \d{4}-\d\d-\d\d", "ecobox on HOST, DATE"),
             (r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME"),
             (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),

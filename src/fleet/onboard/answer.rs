@@ -10,8 +10,10 @@ use crate::model::id::{NodeName, Secret, Token, TokenId};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) host: HostSide,
-    /// Tokens that are certainly gone now.
+    /// Tokens that are not there now.
     pub(crate) removed: Vec<TokenId>,
+    /// Those of them that were not there before either.
+    pub(crate) absent: Vec<TokenId>,
     pub(crate) result: Result<Done, Failure>,
     /// The token that was to be made may stand on the host although the visit failed.
     pub(crate) leftover: bool,
@@ -122,8 +124,10 @@ struct Reading<'a> {
 pub(crate) fn parse(text: &str, request: &Request) -> Answer {
     let reading = read(text);
     let note = |wanted: &str| reading.notes.contains(&wanted);
-    let removed: Vec<TokenId> =
-        reading.notes.iter().filter_map(|note| note.strip_prefix("removed ")?.parse().ok()).collect();
+    let noted = |what: &str| -> Vec<TokenId> {
+        reading.notes.iter().filter_map(|note| note.strip_prefix(what)?.parse().ok()).collect()
+    };
+    let (removed, absent) = (noted("removed "), noted("absent "));
     let result = if note("no-pveum") {
         Err(Failure::NotPve)
     } else if note("done") {
@@ -141,7 +145,7 @@ pub(crate) fn parse(text: &str, request: &Request) -> Answer {
         }
         _ => false,
     };
-    Answer { host: host(&reading), removed, result, leftover }
+    Answer { host: host(&reading), removed, absent, result, leftover }
 }
 
 /// Divides the text by its `== ` lines. Everything stays a slice: a secret is not copied.

@@ -167,8 +167,11 @@ enum At<E> {
     ClearStale,
     Intend(TokenId),
     Create(TokenId),
-    /// Removing what may have been made.
-    Undo(TokenId),
+    /// Removing what was made; or, after a visit without an answer, what may have been or may yet be.
+    Undo {
+        id: TokenId,
+        lost: bool,
+    },
     Store(TokenId),
     /// Clearing the intents of tokens that are gone; then on to that.
     Clear(Then<E>),
@@ -217,11 +220,11 @@ impl<E> Saga<E> {
             }
             (At::Intend(id), Event::Recorded(Ok(()))) => self.create(id),
             (At::Create(id), Event::Visited(result)) => self.created(id, result),
-            (At::Undo(id), Event::Visited(result)) => self.undone(&id, result.as_ref().ok()),
+            (At::Undo { id, lost }, Event::Visited(result)) => self.undone(id, lost, result.ok()),
             (At::Store(_), Event::Stored(Ok(replaced))) => self.clear(Then::Learn(replaced)),
             (At::Store(id), Event::Stored(Err(error))) => {
                 self.ending.token = None;
-                self.undo(id, Problem::State(error))
+                self.undo(id, false, Problem::State(error))
             }
             // The intents of tokens that are gone do no harm: the next run finds nothing to remove.
             (At::Clear(then), Event::Recorded(_)) => self.then(then),
@@ -282,7 +285,7 @@ impl<E> Saga<E> {
         let answer = match result {
             Ok(answer) => answer,
             Err(Lost::NotSent(error)) => return self.clear_and_fail(id, Problem::Lost(error)),
-            Err(Lost::Unknown(error)) => return self.undo(id, Problem::Lost(error)),
+            Err(Lost::Unknown(error)) => return self.undo(id, true, Problem::Lost(error)),
         };
         self.ending.host = answer.host;
         match answer.result {
@@ -293,31 +296,35 @@ impl<E> Saga<E> {
                 self.at = At::Store(id);
                 Step::Store(created, self.ending.host.clone())
             }
-            Ok(_) => self.undo(id, Problem::OutOfStep),
+            Ok(_) => self.undo(id, false, Problem::OutOfStep),
             Err(Failure::TokenExists(_)) => {
                 // Not made now, so not to be removed: its intent goes before another name is tried.
                 self.generation = self.generation.saturating_add(1);
                 self.gone.push(id);
                 self.clear(Then::Again)
             }
-            Err(failure) if answer.leftover => self.undo(id, Problem::Host(failure)),
+            Err(failure) if answer.leftover => self.undo(id, false, Problem::Host(failure)),
             Err(failure) => self.clear_and_fail(id, Problem::Host(failure)),
         }
     }
 
     /// Removes a token that cannot be kept, or that may have been made.
-    fn undo(&mut self, id: TokenId, problem: Problem<E>) -> Step<E> {
+    fn undo(&mut self, id: TokenId, lost: bool, problem: Problem<E>) -> Step<E> {
         self.ending.problem = Some(problem);
-        self.at = At::Undo(id.clone());
+        self.at = At::Undo { id: id.clone(), lost };
         let removal = Removal { token: id, scope: Some(self.start.scope) };
         self.visit(Action::Remove, vec![removal])
     }
 
-    fn undone(&mut self, id: &TokenId, answer: Option<&Answer>) -> Step<E> {
-        self.keep_removed(answer);
+    fn undone(&mut self, id: TokenId, lost: bool, mut answer: Option<Answer>) -> Step<E> {
+        if let Some(answer) = answer.as_mut().filter(|answer| lost && answer.absent.contains(&id)) {
+            // The script that nobody hears any more may still run, and make it: the next run looks again.
+            answer.removed.retain(|removed| *removed != id);
+        }
+        self.keep_removed(answer.as_ref());
         let problem = self.ending.problem.take();
-        if !self.ending.removed.contains(id) {
-            self.ending.left.push(id.clone());
+        if !self.ending.removed.contains(&id) {
+            self.ending.left.push(id);
         }
         self.clear(Then::End(problem))
     }

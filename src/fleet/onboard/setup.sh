@@ -3,7 +3,7 @@
 #   == host                  facts as `key<TAB>value`
 #   == run NAME              standard output of one pveum call follows, as it is
 #   == code NAME STATUS      its end; then its standard error, each line after `! `
-#   == removed USERID!NAME   that token is not there (any more)
+#   == removed USERID!NAME   that token is not there (any more); before it `== absent` if it was not there at all
 #   == role created|changed|same, == user created|there, == user kept|removed
 #   == done                  everything asked for was done
 #   == ca, == leaf           certificates, PEM
@@ -53,7 +53,10 @@ remove() {
 		call acl-delete acl delete / --tokens "$owner!$id" --roles "$r" || has 'no such token' || has 'no such user' ||
 			has 'does not exist' || return 1
 	done
-	call token-remove user token remove "$owner" "$id" || has 'no such token' || has 'no such user' || return 1
+	if ! call token-remove user token remove "$owner" "$id"; then
+		has 'no such token' || has 'no such user' || return 1
+		say absent "$owner!$id"
+	fi
 	say removed "$owner!$id"
 }
 

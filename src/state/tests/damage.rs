@@ -89,7 +89,7 @@ impl Case {
     /// found; a refusal changes nothing. Gives whether the file had to be set aside.
     fn survive(&self, what: &str) -> bool {
         let found = fs::read(self.path()).ok();
-        let mut changed = false;
+        let (mut changed, mut details) = (false, Vec::new());
         for run in 1..=4 {
             let state = match State::open(&self.path(), at(run)) {
                 Ok(state) => state,
@@ -108,11 +108,14 @@ impl Case {
             match use_it(&state, run) {
                 Ok(()) => return !self.aside().is_empty(),
                 // Found only now: the next run looks closer.
-                Err(StateError::Damaged { .. }) => changed = true,
+                Err(StateError::Damaged { detail, .. }) => {
+                    changed = true;
+                    details.push(detail);
+                }
                 Err(error) => panic!("{what}: {error:?}"),
             }
         }
-        panic!("{what}: still damaged after four runs");
+        panic!("{what}: still damaged after four runs: {details:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What OpenSSH's own configuration says of a host, asked from `ssh -G`.
 //!
-//! No parser of our own: Match, Include, CanonicalizeHostname and tokens are OpenSSH's business, and to get one wrong
+//! No parser of our own: Match, Include, `CanonicalizeHostname` and tokens are OpenSSH's business, and to get one wrong
 //! would be to connect as another user to another machine.
 
 use std::ffi::OsString;
@@ -24,7 +24,7 @@ const INCLUDE_DEPTH: usize = 16;
 /// `CanonicalizeHostname` may look up names.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Which ssh_config is asked: `[ssh] config = false`, unset, or a path.
+/// Which `ssh_config` is asked: `[ssh] config = false`, unset, or a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ConfigSource {
     Off,

@@ -1,8 +1,8 @@
-//! Host keys by OpenSSH's rules: which lines of the known_hosts files speak of a host, and what they say of its key.
+//! Host keys by OpenSSH's rules: which lines of the `known_hosts` files speak of a host, and what they say of its key.
 //!
 //! russh's own helper is not used: it takes an unreadable file for an empty one, and knows neither patterns nor
 //! `@revoked` nor `@cert-authority` (russh 0.65, `keys/known_hosts.rs`). What a line means stands in sshd(8),
-//! SSH_KNOWN_HOSTS FILE FORMAT.
+//! `SSH_KNOWN_HOSTS` FILE FORMAT.
 //!
 //! Where this is stricter than OpenSSH 9.2: a key of another type than the recorded ones is never "new"; a key revoked
 //! under the name without the port is revoked for every port; the marker of a revoked line may be followed by a tab;
@@ -23,13 +23,13 @@ use russh::keys::ssh_key::known_hosts::HostPatterns;
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey, PublicKeyOrCertificate};
 
-/// The port that known_hosts does not name.
+/// The port that `known_hosts` does not name.
 const DEFAULT_PORT: u16 = 22;
 
 /// The names under which a host can be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Names {
-    /// `host`, `[host]:port`, or the HostKeyAlias.
+    /// `host`, `[host]:port`, or the `HostKeyAlias`.
     pub(crate) recorded: String,
     /// `host` without the port: what is asked when nothing is recorded under the name with it.
     pub(crate) without_port: Option<String>,
@@ -94,7 +94,7 @@ pub(crate) enum Verdict {
     BadCertificate(&'static str),
 }
 
-/// A known_hosts file that exists and cannot be read.
+/// A `known_hosts` file that exists and cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read {}: {source}", path.display())]
 pub(crate) struct Unreadable {

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -22,8 +21,6 @@ use crate::transport::ssh::route::{Hop, Via};
 use crate::transport::ssh::stream::{Duplex, Leash, Proxy, Said, Tcp, Wire};
 use crate::transport::{ConnectFailure, Error};
 
-/// How long key exchange and login may take together, without the person's answers.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 const KEEPALIVE: Duration = Duration::from_secs(5);
 const KEEPALIVES: usize = 3;
 
@@ -69,7 +66,7 @@ impl Link {
         let config = Arc::new(config(&known));
         let presented = Arc::default();
         let checker = Checker { known, presented: Arc::clone(&presented) };
-        let mut budget = Budget::new(HANDSHAKE_LIMIT);
+        let mut budget = Budget::new(hop.limit);
         let result = budget.run(client::connect_stream(config, wire, checker)).await;
         tracing::debug!(
             server = hop.label,
@@ -80,10 +77,10 @@ impl Link {
         let mut handle = match result {
             Ok(Ok(handle)) => handle,
             Ok(Err(stop)) => return Err(refusal(hop, stop, &leash, said.as_ref())),
-            Err(Overdue(after)) if leash.heard() => {
+            Err(Overdue(after)) if leash.greeted() => {
                 return Err(Error::Timeout { peer: hop.peer(), doing: "key exchange", after }.into());
             }
-            Err(_) => return Err(unreached(hop, ConnectFailure::Timeout, said.as_ref()).into()),
+            Err(_) => return Err(unreached(hop, ConnectFailure::Timeout, &leash, said.as_ref()).into()),
         };
         log_in(&mut handle, hop, keys, ask, &mut budget).await?;
         let host_key = presented.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -161,6 +158,7 @@ fn config(known: &KnownHosts) -> client::Config {
         keepalive_interval: Some(KEEPALIVE),
         keepalive_max: KEEPALIVES,
         nodelay: true,
+        // russh's order begins with ML-KEM: 0.5 ms of CPU more than X25519 alone, and tokens stay secret longer.
         preferred: Preferred {
             key: Cow::Owned(algorithms),
             host_key_certificates: Cow::Owned(certificates),
@@ -309,27 +307,24 @@ fn refusal(hop: &Hop, stop: Stop, leash: &Leash, said: Option<&Said>) -> Refusal
         Stop::Ssh(russh::Error::WrongServerSig) => {
             Error::Untrusted { peer: hop.peer(), detail: "it cannot prove that it has its host key".to_owned() }
         }
-        Stop::Ssh(russh::Error::IO(e)) if !leash.heard() => unreached(hop, ConnectFailure::of(&e), said),
-        Stop::Ssh(_) if !leash.heard() => unreached(hop, ConnectFailure::Closed, said),
+        Stop::Ssh(russh::Error::Version) => {
+            let said = leash.excerpt().map(|text| format!(", it said \"{text}\"")).unwrap_or_default();
+            Error::Protocol { peer: hop.peer(), detail: format!("it does not speak SSH 2{said}") }
+        }
+        Stop::Ssh(russh::Error::IO(e)) if !leash.greeted() => unreached(hop, ConnectFailure::of(&e), leash, said),
+        Stop::Ssh(_) if !leash.greeted() => unreached(hop, ConnectFailure::Closed, leash, said),
         Stop::Ssh(russh::Error::NoCommonAlgo { kind, theirs, .. }) => {
             let detail = format!("no {kind:?} algorithm in common, it has {}", theirs.join(", "));
             Error::Protocol { peer: hop.peer(), detail }
-        }
-        Stop::Ssh(russh::Error::Version) => {
-            Error::Protocol { peer: hop.peer(), detail: "it does not speak SSH 2".to_owned() }
         }
         Stop::Ssh(e) => Error::Protocol { peer: hop.peer(), detail: format!("key exchange: {e}") },
     };
     error.into()
 }
 
-/// Nothing came from the server.
-fn unreached(hop: &Hop, failure: ConnectFailure, said: Option<&Said>) -> Error {
-    let source = said.and_then(Said::excerpt).map(|text| io::Error::other(format!("its ProxyCommand says: {text}")));
-    Error::Connect { peer: hop.peer(), failure, source }
-}
-
-/// The first of the files that keys are added to.
-pub(super) fn added_to(hop: &Hop) -> Option<&PathBuf> {
-    hop.user_known_hosts.first()
+/// No SSH server answered. What somebody else said is the error's source.
+fn unreached(hop: &Hop, failure: ConnectFailure, leash: &Leash, said: Option<&Said>) -> Error {
+    let proxy = said.and_then(Said::excerpt).map(|text| format!("its ProxyCommand says: {text}"));
+    let text = proxy.or_else(|| leash.excerpt().map(|text| format!("it says: {text}")));
+    Error::Connect { peer: hop.peer(), failure, source: text.map(io::Error::other) }
 }

@@ -28,12 +28,12 @@ use crate::model::id::Secret;
 use crate::transport::Error;
 use link::{Link, Refusal, describe, learn};
 
-/// How to reach one host, as ecobox's configuration says it. What is None comes from ssh_config or OpenSSH's defaults.
+/// How to reach one host, as ecobox's configuration says it. What is None comes from `ssh_config` or OpenSSH's defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SshHost {
     /// The server's id, for messages.
     pub(crate) label: String,
-    /// A name, an address, or a Host of ssh_config.
+    /// A name, an address, or a Host of `ssh_config`.
     pub(crate) host: String,
     pub(crate) port: Option<u16>,
     pub(crate) user: Option<String>,

@@ -1,4 +1,4 @@
-//! Adding a host key to known_hosts.
+//! Adding a host key to `known_hosts`.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Read, Write};

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::transport::Error;
 use crate::transport::probe::peer;
@@ -10,6 +11,8 @@ use crate::transport::ssh::SshHost;
 use crate::transport::ssh::config::{Lookup, SshConfig};
 use crate::transport::ssh::known_hosts::Names;
 
+/// How long key exchange and login may take together, without a person's answers.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 const DEFAULT_PORT: u16 = 22;
 /// More hops than this are a circle.
 const MOST_HOPS: usize = 8;
@@ -47,13 +50,15 @@ pub(crate) struct Hop {
     pub(crate) user_known_hosts: Vec<PathBuf>,
     pub(crate) global_known_hosts: Vec<PathBuf>,
     pub(crate) hash_known_hosts: bool,
-    /// ssh_config forbids to add keys.
+    /// `ssh_config` forbids to add keys.
     pub(crate) strict: bool,
     pub(crate) identities: Vec<Identity>,
     pub(crate) certificates: Vec<PathBuf>,
     pub(crate) identities_only: bool,
     /// The agent's socket.
     pub(crate) agent: Option<PathBuf>,
+    /// For key exchange and login together.
+    pub(crate) limit: Duration,
 }
 
 impl Hop {
@@ -85,6 +90,13 @@ impl Route {
             [hop] if hop.via == Via::Tcp => Some(hop),
             _ => None,
         }
+    }
+
+    /// The same way with less patience.
+    #[cfg(test)]
+    pub(crate) fn limited(mut self, limit: Duration) -> Route {
+        self.hops.iter_mut().for_each(|hop| hop.limit = limit);
+        self
     }
 
     /// Resolves a host and its jump hosts. `home` is where `~` and the default keys are.
@@ -131,7 +143,7 @@ fn hop(host: &SshHost, config: &SshConfig, home: &Path) -> Result<(Hop, Vec<SshH
     }
     let tokens =
         Tokens { home, name, alias: &host.host, port, user: &user, key_alias: config.host_key_alias.as_deref() };
-    let path = |text: &String| tokens.path(text).map_err(|detail| bad(detail));
+    let path = |text: &String| tokens.path(text).map_err(bad);
     let paths = |texts: &[String]| texts.iter().map(path).collect::<Result<Vec<PathBuf>, Error>>();
     let known = |texts: &Option<Vec<String>>, default: [PathBuf; 2]| match texts {
         Some(texts) => paths(&texts.iter().filter(|text| *text != "none").cloned().collect::<Vec<_>>()),
@@ -166,12 +178,13 @@ fn hop(host: &SshHost, config: &SshConfig, home: &Path) -> Result<(Hop, Vec<SshH
         certificates: paths(&config.certificate_files)?,
         identities_only: config.identities_only,
         agent: agent(config, &tokens).map_err(bad)?,
+        limit: HANDSHAKE_LIMIT,
         user,
     };
     Ok((hop, jumps))
 }
 
-/// The configured key first, then those of ssh_config, or else OpenSSH's usual names.
+/// The configured key first, then those of `ssh_config`, or else OpenSSH's usual names.
 fn identities(host: &SshHost, configured: Vec<PathBuf>, dot_ssh: &Path) -> Vec<Identity> {
     let usual = |path: &Path| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -195,7 +208,7 @@ fn identities(host: &SshHost, configured: Vec<PathBuf>, dot_ssh: &Path) -> Vec<I
     identities
 }
 
-/// The agent's socket: `IdentityAgent`, else SSH_AUTH_SOCK.
+/// The agent's socket: `IdentityAgent`, else `SSH_AUTH_SOCK`.
 fn agent(config: &SshConfig, tokens: &Tokens<'_>) -> Result<Option<PathBuf>, String> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     match config.identity_agent.as_deref() {
@@ -278,7 +291,7 @@ fn local(label: &str, detail: &str) -> Error {
     Error::Local { peer: label.to_owned(), detail: detail.to_owned() }
 }
 
-/// What the tokens of ssh_config(5) stand for.
+/// What the tokens of `ssh_config`(5) stand for.
 struct Tokens<'a> {
     home: &'a Path,
     name: &'a str,

@@ -1,5 +1,5 @@
 //! The byte streams under an SSH connection: TCP that acknowledges at once, another connection's channel, or the
-//! standard input and output of a ProxyCommand.
+//! standard input and output of a `ProxyCommand`.
 
 use std::io;
 use std::pin::Pin;
@@ -50,7 +50,7 @@ impl AsyncWrite for Tcp {
     }
 }
 
-/// A ProxyCommand. It is killed when the connection ends.
+/// A `ProxyCommand`. It is killed when the connection ends.
 pub(super) struct Proxy {
     stdin: ChildStdin,
     stdout: ChildStdout,
@@ -104,7 +104,7 @@ impl AsyncWrite for Proxy {
     }
 }
 
-/// What a ProxyCommand wrote to stderr.
+/// The first 4 KiB of what somebody said.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Said(Arc<Mutex<Vec<u8>>>);
 
@@ -115,38 +115,60 @@ impl Said {
         heard.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
+    fn has_line(&self, start: &[u8]) -> bool {
+        let heard = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        heard.split(|byte| *byte == b'\n').any(|line| line.starts_with(start))
+    }
+
     pub(super) fn excerpt(&self) -> Option<String> {
         excerpt(&self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 }
 
-/// A stream that tells whether the peer ever said something, and that ends with its leash: russh's task would keep a
-/// connection that nobody waits for any more.
+/// A stream that keeps the peer's first words, and that ends with its leash: russh's task would keep a connection that
+/// nobody waits for any more.
 pub(super) struct Wire {
     stream: Box<dyn Duplex>,
-    heard: Arc<AtomicBool>,
+    first: Said,
+    greeted: Arc<AtomicBool>,
     /// None: the leash has ended.
     leash: Option<oneshot::Receiver<()>>,
 }
 
 /// Ends the stream when dropped.
 pub(super) struct Leash {
-    heard: Arc<AtomicBool>,
+    first: Said,
+    greeted: Arc<AtomicBool>,
     _end: oneshot::Sender<()>,
 }
 
 impl Leash {
-    /// Whether a byte ever came from the peer.
-    pub(super) fn heard(&self) -> bool {
-        self.heard.load(Ordering::Relaxed)
+    /// Whether the peer's version line came, so that it is an SSH server.
+    pub(super) fn greeted(&self) -> bool {
+        self.greeted.load(Ordering::Relaxed)
+    }
+
+    /// What the peer said instead.
+    pub(super) fn excerpt(&self) -> Option<String> {
+        self.first.excerpt()
     }
 }
 
 impl Wire {
     pub(super) fn new(stream: Box<dyn Duplex>) -> (Wire, Leash) {
         let (end, leash) = oneshot::channel();
-        let heard = Arc::new(AtomicBool::new(false));
-        (Wire { stream, heard: Arc::clone(&heard), leash: Some(leash) }, Leash { heard, _end: end })
+        let (first, greeted) = (Said::default(), Arc::new(AtomicBool::new(false)));
+        let ends = Leash { first: first.clone(), greeted: Arc::clone(&greeted), _end: end };
+        (Wire { stream, first, greeted, leash: Some(leash) }, ends)
+    }
+
+    /// Looks for the version line, which other lines may come before (RFC 4253, 4.2).
+    fn listen(&self, bytes: &[u8]) {
+        self.first.hear(bytes);
+        // 1.99 speaks both.
+        if self.first.has_line(b"SSH-2.0-") || self.first.has_line(b"SSH-1.99-") {
+            self.greeted.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -158,8 +180,8 @@ impl AsyncRead for Wire {
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        if buffer.filled().len() > before {
-            self.heard.store(true, Ordering::Relaxed);
+        if !self.greeted.load(Ordering::Relaxed) {
+            self.listen(&buffer.filled()[before..]);
         }
         Poll::Ready(Ok(()))
     }

@@ -1,7 +1,8 @@
 //! A simulated cluster of any size, for the benchmark (`tests/bench/run.py`) and to try things on by hand.
 //!
-//! Prints one line of JSON with what a client needs, then answers lines on stdin: `stats` with one line of JSON about
-//! the requests since the last `reset`; at the end of stdin it stops.
+//! Prints one line of JSON with what a client needs, then obeys lines on stdin: `stats` prints one line of JSON about the
+//! requests since the last `reset`, `hang NODE` makes a node accept connections and say nothing. At the end of stdin it
+//! stops.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -49,7 +50,7 @@ fn main() {
     let value = |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1));
     let number = |name: &str, otherwise: u32| value(name).map_or(otherwise, |text| text.parse().unwrap());
     if args.iter().any(|arg| arg == "--help") {
-        eprintln!("serve [--nodes N] [--guests N] [--latency-ms N] [--dead-agents 1] [--hung NODE]");
+        eprintln!("serve [--nodes N] [--guests N] [--latency-ms N] [--dead-agents 1]");
         return;
     }
     let (nodes, guests) = (number("--nodes", 3), number("--guests", 300));
@@ -57,9 +58,7 @@ fn main() {
     let names: Vec<String> = (1..=nodes).map(|n| format!("pve{n}")).collect();
     let latency = Duration::from_millis(number("--latency-ms", 0).into());
     for name in &names {
-        if value("--hung") == Some(name) {
-            sim.node(name).fail(Fault::HangAtTls);
-        } else if !latency.is_zero() {
+        if !latency.is_zero() {
             sim.node(name).fail(Fault::Delay(latency));
         }
     }
@@ -78,6 +77,7 @@ fn main() {
                 let calls = sim.requests().len();
                 println!("{}", json!({ "calls": calls, "connections": connections, "at_once": at_once }));
             }
+            order if order.starts_with("hang ") => sim.node(&order[5..]).fail(Fault::HangAtTls),
             other => eprintln!("serve: unknown order {other:?}"),
         }
     }

@@ -1,10 +1,221 @@
-//! A small company's cluster, with something of everything that ecobox shows.
+//! A small company's fleet, with something of everything that ecobox shows.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+
+use russh::keys::PublicKey;
 
 use crate::cluster::Cluster;
 use crate::guest::Agent;
+use crate::host::Host;
+use crate::keys::KeyType;
 use crate::node::Node;
+use crate::sim::Sim;
+use crate::ssh::SshServer;
 
 const GIB: u64 = 1 << 30;
+const API_PORT: u16 = 8006;
+const SSH_PORT: u16 = 2222;
+
+/// The hosts: name, last byte of the address, whether it is a node of the cluster, whether it is on.
+const HOSTS: [(&str, u8, bool, bool); 6] = [
+    ("pve1", 1, true, true),
+    ("pve2", 2, true, true),
+    ("pve3", 3, true, false),
+    ("backup", 11, false, true),
+    ("router", 12, false, true),
+    ("nas", 13, false, true),
+];
+/// What the last host offers: name, type, port, whether it answers.
+const SERVICES: [(&str, &str, u16, bool); 3] =
+    [("web", "https", 8443, true), ("nfs", "nfs", 2049, true), ("media", "http", 8096, false)];
+
+/// One host of the running fleet, on or off.
+#[derive(Debug, Clone)]
+pub struct DemoHost {
+    pub name: &'static str,
+    pub is_node: bool,
+    pub is_on: bool,
+    pub ssh: SocketAddr,
+    /// Where a node's API is.
+    pub api: Option<SocketAddr>,
+}
+
+/// A service of the last host.
+#[derive(Debug, Clone)]
+pub struct DemoService {
+    pub name: &'static str,
+    /// The configuration's word for it.
+    pub kind: &'static str,
+    pub port: u16,
+}
+
+/// The running fleet of `ecobox demo`: the cluster of [`Cluster::demo`], each node behind SSH, and three plain servers.
+/// Everything ends when it is dropped.
+pub struct Demo {
+    sim: Sim,
+    hosts: Vec<DemoHost>,
+    services: Vec<DemoService>,
+    servers: Vec<SshServer>,
+    authorized: PublicKey,
+    shared_address: Option<String>,
+    _claim: Option<TcpListener>,
+}
+
+impl Demo {
+    /// Starts it; root with this key may log in everywhere. Hosts have loopback addresses of their own, where there are
+    /// any, and real port numbers.
+    pub fn start(authorized: &PublicKey) -> Demo {
+        let (block, shared_address) = match block() {
+            Ok(block) => (Some(block), None),
+            Err(why) => (None, Some(why)),
+        };
+        let at = |last: u8, port: u16| match &block {
+            Some(([a, b, c], _)) => SocketAddr::from(([*a, *b, *c, last], port)),
+            None => SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())),
+        };
+        let host = |(name, last, is_node, is_on): (&'static str, u8, bool, bool)| DemoHost {
+            name,
+            is_node,
+            is_on,
+            ssh: at(last, SSH_PORT),
+            api: is_node.then(|| at(last, API_PORT)),
+        };
+        let hosts: Vec<DemoHost> = HOSTS.map(host).into();
+        let mut cluster = Cluster::demo();
+        for node in &mut cluster.nodes {
+            let host = hosts.iter().find(|host| host.name == node.name).expect("each node is a host");
+            node.address = host.api.expect("a node has an API");
+        }
+        let sim = Sim::start(cluster);
+        let mut services = Vec::new();
+        for (name, kind, port, answers) in SERVICES {
+            let nas = hosts.last().expect("there are hosts").ssh.ip();
+            let port = if shared_address.is_none() { port } else { free_port() };
+            services.push(DemoService { name, kind, port });
+            if answers {
+                sim.handle().runtime().spawn(answer(SocketAddr::from((nas, port))));
+            }
+        }
+        let authorized = authorized.clone();
+        let claim = block.map(|(_, claim)| claim);
+        let mut demo = Demo { sim, hosts, services, servers: Vec::new(), authorized, shared_address, _claim: claim };
+        for host in demo.hosts.clone().iter().filter(|host| host.is_on) {
+            demo.serve(host);
+        }
+        demo
+    }
+
+    /// All hosts; the last one has the services.
+    pub fn hosts(&self) -> &[DemoHost] {
+        &self.hosts
+    }
+
+    /// The services of the last host.
+    pub fn services(&self) -> &[DemoService] {
+        &self.services
+    }
+
+    /// Why all hosts share 127.0.0.1, if they do; then ports tell them apart, and the API's is not the usual one.
+    pub fn shared_address(&self) -> Option<&str> {
+        self.shared_address.as_deref()
+    }
+
+    /// The evening of the first day: a server that is not always on goes off. What happened, in words.
+    pub fn evening(&mut self) -> &'static str {
+        self.servers.retain(|server| server.host().name() != "backup");
+        self.hosts.iter_mut().filter(|host| host.name == "backup").for_each(|host| host.is_on = false);
+        "backup was switched off"
+    }
+
+    /// The next day: what happened, in words.
+    pub fn next_day(&mut self) -> &'static str {
+        {
+            let mut cluster = self.sim.cluster();
+            cluster.migrate_guest(101, "pve2");
+            cluster.change_guest(107, |mail| crate::Guest { lock: None, ..mail.stopped() });
+            cluster.start_node("pve3");
+        }
+        for host in &mut self.hosts {
+            host.is_on |= host.name == "pve3";
+        }
+        let pve3 = self.hosts.iter().find(|host| host.name == "pve3").expect("it is in the list").clone();
+        self.serve(&pve3);
+        "pve3 was switched on, web-01 moved to pve2, and mail was stopped"
+    }
+
+    fn serve(&mut self, host: &DemoHost) {
+        // What it says of its own network; the guests are in the same.
+        let number = HOSTS.iter().find(|(name, ..)| *name == host.name).map_or(0, |(_, last, ..)| *last);
+        let ip = IpAddr::from([10, 99, 0, number]);
+        let simulated = if host.is_node {
+            let (access, others, ca) = {
+                let cluster = self.sim.cluster();
+                (cluster.shared_access(), cluster.node_names(), cluster.ca().pem().to_owned())
+            };
+            let others: Vec<&str> = others.iter().map(String::as_str).filter(|name| *name != host.name).collect();
+            let certificate = self.sim.node(host.name).certificate_pem();
+            Host::pve(host.name).access(access).other_nodes(&others).certificates(&ca, &certificate).ip(ip, 24).build()
+        } else if host.name == "router" {
+            Host::alpine(host.name).ip(ip, 24).build()
+        } else {
+            Host::debian(host.name).ip(ip, 24).build()
+        };
+        if let Some(api) = host.api {
+            simulated.map_port_to(API_PORT, api);
+            simulated.map_port_to(api.port(), api);
+        }
+        let runtime = self.sim.handle().runtime().clone();
+        let keys = [self.authorized.clone()];
+        self.servers.push(runtime.block_on(SshServer::start_at(host.ssh, &simulated, &keys, KeyType::Ed25519)));
+    }
+}
+
+impl Drop for Demo {
+    /// The servers' tasks hold the hosts, and the last holder of a host removes its folder: it must not be the end of the
+    /// process.
+    fn drop(&mut self) {
+        self.servers.clear();
+        self.sim.end();
+    }
+}
+
+/// Three bytes of loopback addresses whose ports are free, and what claims them; else why there are none.
+fn block() -> Result<([u8; 3], TcpListener), String> {
+    for third in 0..32 {
+        let base = [127, 83, third];
+        let bind = |last: u8, port: u16| TcpListener::bind((Ipv4Addr::new(127, 83, third, last), port));
+        // Two demos at once must not take the same addresses between the look and the use.
+        let claimed = bind(254, API_PORT).and_then(|claim| {
+            for (_, last, is_node, _) in HOSTS {
+                bind(last, SSH_PORT)?;
+                is_node.then(|| bind(last, API_PORT)).transpose()?;
+            }
+            for (.., port, _) in SERVICES {
+                bind(HOSTS[HOSTS.len() - 1].1, port)?;
+            }
+            Ok(claim)
+        });
+        match claimed {
+            Ok(claim) => return Ok((base, claim)),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+            Err(_) => return Err("this machine has no loopback address but 127.0.0.1".to_owned()),
+        }
+    }
+    Err(format!("the ports {API_PORT} and {SSH_PORT} are taken on every loopback address"))
+}
+
+/// A service: it accepts, and hangs up.
+async fn answer(address: SocketAddr) {
+    if let Ok(listener) = tokio::net::TcpListener::bind(address).await {
+        while listener.accept().await.is_ok() {}
+    }
+}
+
+fn free_port() -> u16 {
+    let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    probe.local_addr().expect("a bound socket").port()
+}
 
 impl Cluster {
     /// The fleet of `ecobox demo`: three nodes (one is off), VMs and containers in most states. It has no tokens yet.
@@ -35,6 +246,9 @@ impl Cluster {
                 ct.agent_ip("10.99.0.53").running().load(0.01, 90 << 20).uptime(41 * 86_400)
             })
             .ct(202, "wiki", |ct| ct.on("pve2").size(2, 1024).disk(8 * GIB, 3 * GIB).agent_ip("10.99.0.80").running())
-            .ct(301, "archive", |ct| ct.on("pve3").size(1, 1024).disk(500 * GIB, 410 * GIB))
+            .ct(301, "archive", |ct| {
+                let ct = ct.on("pve3").size(1, 1024).disk(500 * GIB, 410 * GIB).config("onboot", 1);
+                ct.agent_ip("10.99.0.90").load(0.02, 300 << 20)
+            })
     }
 }

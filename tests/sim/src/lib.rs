@@ -30,6 +30,7 @@ mod version;
 
 pub use clock::Clock;
 pub use cluster::{Cluster, Timing};
+pub use demo::{Demo, DemoHost, DemoService};
 pub use fault::Fault;
 pub use guest::{Agent, Guest, Interface, Kind, Power};
 pub use node::{Node, Service, Stats};

@@ -1,6 +1,6 @@
 //! A node of the cluster: its numbers, its certificate, its services and what is wrong with them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::fault::Rule;
@@ -48,7 +48,7 @@ pub struct Node {
     pub(crate) wakeonlan: Option<String>,
     pub(crate) identity: Identity,
     pub(crate) rules: Vec<Rule>,
-    pub(crate) port: u16,
+    pub(crate) address: SocketAddr,
 }
 
 impl Node {
@@ -71,7 +71,7 @@ impl Node {
             wakeonlan: None,
             identity,
             rules: Vec::new(),
-            port: 0,
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         }
     }
 
@@ -103,6 +103,13 @@ impl Node {
     #[must_use]
     pub fn ip(mut self, ip: &str) -> Node {
         self.ip = ip.parse().expect("an IP address");
+        self
+    }
+
+    /// Where its API listens, a free port of 127.0.0.1 unless told otherwise.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Node {
+        self.address = address;
         self
     }
 

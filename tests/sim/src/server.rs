@@ -1,6 +1,6 @@
 //! The listening side of a node: ports, TLS, connections, and ways to fail before any request.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -20,28 +20,28 @@ use crate::sim::Shared;
 /// First byte of a TLS record with a handshake message.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// Takes a free port and keeps it, so that nobody else gets it while the node is down.
-pub(crate) fn reserve() -> std::io::Result<(TcpSocket, u16)> {
+/// Takes an address, or a free port of it (port 0), and keeps it, so that nobody else gets it while the node is down.
+pub(crate) fn reserve(address: SocketAddr) -> std::io::Result<(TcpSocket, SocketAddr)> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
-    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-    let port = socket.local_addr()?.port();
-    Ok((socket, port))
+    socket.bind(address)?;
+    let address = socket.local_addr()?;
+    Ok((socket, address))
 }
 
-fn listen(port: u16) -> std::io::Result<TcpListener> {
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
-    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+    socket.bind(address)?;
     socket.listen(1024)
 }
 
 /// Serves one node, opening and closing its port as the cluster says.
 pub(crate) async fn run(shared: Arc<Shared>, node: String, reserved: TcpSocket, mut wake: watch::Receiver<u64>) {
-    let port = reserved.local_addr().map_or(0, |address| address.port());
+    let Ok(address) = reserved.local_addr() else { return };
     loop {
         while shared.wants_port(&node) {
-            let Ok(listener) = listen(port) else { return };
+            let Ok(listener) = listen(address) else { return };
             shared.port_is(&node, true);
             let mut connections = JoinSet::new();
             loop {

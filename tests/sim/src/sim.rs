@@ -1,9 +1,9 @@
 //! The running fleet: its owner, and what tests do with it.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -17,6 +17,9 @@ use crate::traffic::{Recorded, Traffic};
 /// How long to wait for a port to open or close.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Nobody holds the cluster nearly as long.
+const DEADLOCK: Duration = Duration::from_secs(20);
+
 /// What all servers of the fleet share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -29,7 +32,16 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Cluster> {
-        self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
+        // A test that holds the cluster and asks for it again would wait for ever: it fails instead.
+        let until = Instant::now() + DEADLOCK;
+        loop {
+            match self.cluster.try_lock() {
+                Ok(guard) => return guard,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => assert!(Instant::now() < until, "this test holds the cluster itself"),
+            }
+            std::thread::yield_now();
+        }
     }
 
     pub(crate) fn traffic(&self) -> MutexGuard<'_, Traffic> {
@@ -90,8 +102,9 @@ impl Sim {
         let (wake, waked) = watch::channel(0);
         let mut sockets = Vec::new();
         for node in &mut cluster.nodes {
-            let (socket, port) = server::reserve().expect("a port of 127.0.0.1");
-            node.port = port;
+            let (socket, address) =
+                server::reserve(node.address).unwrap_or_else(|error| panic!("{}: {error}", node.address));
+            node.address = address;
             sockets.push((node.name.clone(), socket));
         }
         let shared = Arc::new(Shared {
@@ -138,6 +151,15 @@ impl Sim {
     /// Forgets the requests and counters so far.
     pub fn clear_requests(&self) {
         self.handle.shared.traffic().clear();
+    }
+}
+
+impl Sim {
+    /// Ends it, and everything that runs beside it, before this returns.
+    pub(crate) fn end(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(PATIENCE);
+        }
     }
 }
 
@@ -214,14 +236,14 @@ pub struct NodeHandle<'a> {
 }
 
 impl NodeHandle<'_> {
-    /// The port of its API on 127.0.0.1; the same for as long as the cluster lives.
+    /// The port of its API; the same for as long as the cluster lives.
     pub fn port(&self) -> u16 {
-        self.sim.shared.lock().node_mut(&self.name).port
+        self.address().port()
     }
 
-    /// 127.0.0.1 and its port.
+    /// Where its API listens: 127.0.0.1, unless its description says otherwise, and its port.
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port()))
+        self.sim.shared.lock().node_mut(&self.name).address
     }
 
     /// SHA-256 of the certificate it serves, as `AA:BB:..`.

@@ -5,7 +5,7 @@ mod front;
 mod session;
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -19,6 +19,9 @@ pub(crate) use front::Front;
 
 use crate::host::Host;
 use crate::keys::{KeyType, known_hosts_line};
+
+/// Whatever port of 127.0.0.1 is free.
+pub(crate) const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// What goes wrong with the connections made from now on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +89,7 @@ impl Shared {
     }
 }
 
-/// A running SSH server on 127.0.0.1; dropping it ends it and its connections.
+/// A running SSH server on loopback; dropping it ends it and its connections.
 pub struct SshServer {
     shared: Arc<Shared>,
     front: Front,
@@ -100,6 +103,11 @@ impl SshServer {
 
     /// The same with a host key of another type.
     pub async fn start_with(host: &Host, authorized: &[PublicKey], host_key: KeyType) -> SshServer {
+        SshServer::start_at(ANY_PORT, host, authorized, host_key).await
+    }
+
+    /// The same on an address of loopback, which must be free.
+    pub async fn start_at(address: SocketAddr, host: &Host, authorized: &[PublicKey], host_key: KeyType) -> SshServer {
         let settings = Settings {
             host_keys: vec![host_key.generate()],
             authorized: authorized.to_vec(),
@@ -112,7 +120,7 @@ impl SshServer {
             Arc::new(Shared { host: host.clone(), counts: Arc::clone(&counts), settings: Mutex::new(settings) });
         let (serving, fault) = (Arc::clone(&shared), Arc::clone(&shared));
         let serve = move |stream: DuplexStream| serve(Arc::clone(&serving), stream);
-        let front = Front::start(host.control(), counts, move || fault.settings().fault, serve).await;
+        let front = Front::start(address, host.control(), counts, move || fault.settings().fault, serve).await;
         SshServer { shared, front }
     }
 
@@ -121,7 +129,7 @@ impl SshServer {
         self.front.address()
     }
 
-    /// The port on 127.0.0.1.
+    /// The port it listens on.
     pub fn port(&self) -> u16 {
         self.address().port()
     }

@@ -12,7 +12,7 @@ use tokio::io::copy_bidirectional;
 
 use crate::host::{Host, find_program};
 use crate::keys::{KeyType, known_hosts_line, one_line};
-use crate::ssh::{Counts, Front};
+use crate::ssh::{ANY_PORT, Counts, Front};
 
 /// A running sshd; dropping it ends it. Whoever logs in is, for the host, always the same login: sshd itself knows only
 /// the users of this machine, and an unprivileged sshd only the one that runs the tests ([`RealSshd::user`]).
@@ -61,7 +61,7 @@ impl RealSshd {
                 let _ = copy_bidirectional(&mut stream, &mut near).await;
             }
         };
-        let front = Front::start(host.control(), Arc::new(Counts::default()), || None, serve).await;
+        let front = Front::start(ANY_PORT, host.control(), Arc::new(Counts::default()), || None, serve).await;
         Some(RealSshd { child, front, host_key: host_key.public_key().clone(), _folder: folder })
     }
 

@@ -78,12 +78,20 @@ impl World {
 
     /// What pveum does; only the first call of several if `half`.
     fn visit(&mut self, request: &Request, half: bool) -> Answer {
-        let mut removed = Vec::new();
+        let (mut removed, mut absent) = (Vec::new(), Vec::new());
         for removal in &request.remove {
-            self.host.remove(&removal.token);
+            if self.host.remove(&removal.token).is_none() {
+                absent.push(removal.token.clone());
+            }
             removed.push(removal.token.clone());
             if half {
-                return Answer { host: HostSide::default(), removed, result: Err(Failure::CutOff), leftover: true };
+                return Answer {
+                    host: HostSide::default(),
+                    removed,
+                    absent,
+                    result: Err(Failure::CutOff),
+                    leftover: true,
+                };
             }
         }
         let result = match &request.action {
@@ -97,7 +105,7 @@ impl World {
             }
             _ => Ok(Done::Removed { user_removed: false }),
         };
-        Answer { host: HostSide::default(), removed, result, leftover: false }
+        Answer { host: HostSide::default(), removed, absent, result, leftover: false }
     }
 
     /// What must be true at every moment.
@@ -340,7 +348,8 @@ fn failures_of_the_host_are_told_and_leave_nothing() {
         let Step::Intend(intended) = saga.start() else { panic!() };
         saga.next(Event::Recorded(Ok(())));
         let result = Err(failure.clone());
-        let answer = Answer { host: HostSide::default(), removed: Vec::new(), result, leftover: false };
+        let answer =
+            Answer { host: HostSide::default(), removed: Vec::new(), absent: Vec::new(), result, leftover: false };
         let Step::Clear(cleared) = saga.next(Event::Visited(Ok(answer))) else { panic!() };
         assert_eq!(cleared, [intended]);
         let Step::End(ending) = saga.next(Event::Recorded(Ok(()))) else { panic!() };
@@ -380,7 +389,13 @@ fn a_name_that_is_taken_is_left_alone_and_another_one_tried() {
         let event = match &step {
             Step::Visit(Request { action: Action::Create { token, .. }, .. }) => {
                 let result = Err(Failure::TokenExists(token.clone()));
-                Event::Visited(Ok(Answer { host: HostSide::default(), removed: Vec::new(), result, leftover: false }))
+                Event::Visited(Ok(Answer {
+                    host: HostSide::default(),
+                    removed: Vec::new(),
+                    absent: Vec::new(),
+                    result,
+                    leftover: false,
+                }))
             }
             _ => Event::Recorded(Ok(())),
         };
@@ -402,4 +417,16 @@ fn a_login_name_that_proxmox_ve_cannot_have_is_said() {
     let start = Start { scope: Scope::Full, ssh_user: "a:b".to_owned(), ..World::new().start(Goal::Create) };
     let mut saga: Saga<&str> = Saga::new(start);
     assert!(matches!(saga.start(), Step::End(Ending { problem: Some(Problem::Name(_)), .. })));
+}
+
+#[test]
+fn what_a_script_that_nobody_hears_may_yet_make_keeps_its_intent() {
+    let mut world = World::new();
+    let mut saga: Saga<&str> = Saga::new(world.start(Goal::Create));
+    let Step::Intend(intended) = saga.start() else { panic!() };
+    assert!(matches!(saga.next(Event::Recorded(Ok(()))), Step::Visit(_)));
+    // The connection is gone, and the script waits for PVE's lock.
+    let Step::Visit(undo) = saga.next(Event::Visited(Err(Lost::Unknown("connection lost")))) else { panic!() };
+    let Step::End(ending) = saga.next(Event::Visited(Ok(world.visit(&undo, false)))) else { panic!() };
+    assert_eq!((ending.left, ending.removed), (vec![intended], Vec::new()));
 }

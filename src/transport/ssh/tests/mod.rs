@@ -1,6 +1,8 @@
 //! Fixtures: key files, routes, and the real sshd on the loopback, a process for each connection.
 
+mod fake;
 mod oracle;
+mod raw;
 mod routes;
 mod sshd;
 mod verdicts;
@@ -84,7 +86,7 @@ impl Lookup for Configured {
     }
 }
 
-/// A folder with the keys of a user and a server, and a known_hosts file that knows the server.
+/// A folder with the keys of a user and a server, and a `known_hosts` file that knows the server.
 pub(super) struct Bench {
     pub(super) folder: tempfile::TempDir,
     pub(super) children: Arc<Mutex<Vec<Child>>>,
@@ -160,7 +162,7 @@ impl Bench {
         port
     }
 
-    /// The known_hosts line of a server.
+    /// The `known_hosts` line of a server.
     pub(super) fn know(&self, port: u16) {
         let key = fs::read_to_string(self.path("host_ed25519.pub")).unwrap();
         let file = self.path(".ssh/known_hosts");
@@ -169,11 +171,15 @@ impl Bench {
     }
 
     pub(super) fn host(port: u16, key: Option<&Path>) -> SshHost {
+        Self::host_of(&me(), port, key)
+    }
+
+    pub(super) fn host_of(user: &str, port: u16, key: Option<&Path>) -> SshHost {
         SshHost {
             label: "box".to_owned(),
             host: "127.0.0.1".to_owned(),
             port: Some(port),
-            user: Some(me()),
+            user: Some(user.to_owned()),
             key_path: key.map(Path::to_owned),
             proxy_jump: None,
         }

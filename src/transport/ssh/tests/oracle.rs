@@ -1,4 +1,4 @@
-//! known_hosts files made up by the thousand, read by ssh-keygen and by us.
+//! `known_hosts` files made up by the thousand, read by ssh-keygen and by us.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -44,7 +44,7 @@ const PATTERNS: [&str; 16] = [
     "h.example*",
 ];
 
-/// Numbers that are the same in every run (SplitMix64).
+/// Numbers that are the same in every run (`SplitMix64`).
 struct Dice(u64);
 
 impl Dice {

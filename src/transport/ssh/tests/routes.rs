@@ -132,9 +132,12 @@ async fn names_that_a_shell_or_ssh_would_misread_are_refused() {
     }
 }
 
+/// User, host, port.
+type Jump = (Option<&'static str>, &'static str, Option<u16>);
+
 #[test]
 fn jump_specs_are_read_as_openssh_reads_them() {
-    let cases: &[(&str, Option<&[(Option<&str>, &str, Option<u16>)]>)] = &[
+    let cases: &[(&str, Option<&[Jump]>)] = &[
         ("", Some(&[])),
         ("none", Some(&[])),
         ("h", Some(&[(None, "h", None)])),

@@ -182,6 +182,28 @@ async fn keys_in_the_agent_are_used() {
 }
 
 #[tokio::test]
+async fn too_many_keys_are_told() {
+    if !openssh() {
+        return;
+    }
+    let bench = Bench::new();
+    bench.write("authorized_keys", "");
+    let files: Vec<String> = (0..8).map(|i| bench.path(&format!("k{i}")).display().to_string()).collect();
+    for file in &files {
+        keygen(Path::new(file), "ed25519", "");
+    }
+    let config = SshConfig { identity_files: files, ..Bench::alone() };
+    for (tries, offered, end) in
+        [(2, "k0, k1", "; it closed the connection then"), (20, "k0, k1, k2, k3, k4, k5", "; skipped k6: 6 keys were")]
+    {
+        let port = bench.serve(&format!("MaxAuthTries {tries}"));
+        bench.know(port);
+        let text = failure(&bench, &Bench::host(port, None), config.clone()).await.to_string();
+        assert!(text.contains(&format!("offered {offered}{end}")), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn user_certificates_are_offered_from_files_and_agents() {
     if !openssh() {
         return;

@@ -1,4 +1,4 @@
-//! What known_hosts says of a key: cases by hand.
+//! What `known_hosts` says of a key: cases by hand.
 
 use std::path::Path;
 
@@ -39,6 +39,7 @@ fn word(verdict: &Verdict) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn verdicts() {
     let (a, b, ca, ca2) =
         (new_key("ssh-ed25519"), new_key("ssh-ed25519"), new_key("ssh-ed25519"), new_key("ecdsa-sha2-nistp256"));

@@ -1,6 +1,6 @@
 //! The listener in front of an SSH server: counts, breaks, freezes and refuses connections.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +22,9 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    /// Listens on a free port of 127.0.0.1 and hands each connection to `serve`.
+    /// Listens on an address (port 0: a free one) and hands each connection to `serve`.
     pub(crate) async fn start<S, F>(
+        address: SocketAddr,
         control: &Arc<Control>,
         counts: Arc<Counts>,
         fault: impl Fn() -> Option<SshFault> + Send + 'static,
@@ -33,7 +34,7 @@ impl Front {
         S: Fn(DuplexStream) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 128).await;
+        let listener = listen(address, 128).await;
         let address = listener.local_addr().expect("a bound socket");
         let control = Arc::clone(control);
         let accept = async move {
