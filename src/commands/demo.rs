@@ -220,7 +220,8 @@ impl<'a> World<'a> {
         }
         if !text.contains(SERVICES) {
             for DemoService { name, kind, port } in self.fleet.services() {
-                text += &format!("\n{SERVICES}\nname = \"{name}\"\ntype = \"{kind}\"\nport = {port}\n");
+                let table = format!("\n{SERVICES}\nname = \"{name}\"\ntype = \"{kind}\"\nport = {port}\n");
+                text.push_str(&table);
             }
             let names: Vec<&str> = self.fleet.services().iter().map(|service| service.name).collect();
             say(&format!("Into the configuration, by hand: what nas offers ({}).", names.join(", ")))?;

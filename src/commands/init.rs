@@ -11,7 +11,7 @@ use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::visit::Visit;
 use crate::model::facts::{HostFacts, Nic, Privilege, Product};
-use crate::model::id::ServerId;
+use crate::model::id::{NodeName, ServerId};
 use crate::model::inventory::FailureKind;
 use crate::render::value::Value;
 use crate::render::{Column, Report};
@@ -158,7 +158,7 @@ fn add(ctx: &Context, host: &NewHost, new: &mut Vec<NewServer>, taken: &mut Vec<
 }
 
 impl NewHost {
-    /// Whether it is the SSH server of that address. A port that is not said may be any: ssh_config knows it.
+    /// Whether it is the SSH server of that address. A port that is not said may be any: `ssh_config` knows it.
     fn is(&self, hostname: &str, port: Option<u16>) -> bool {
         let same_port = self.port.is_none() || self.port == port || (port.is_none() && self.port == Some(22));
         self.host.eq_ignore_ascii_case(hostname) && same_port
@@ -227,7 +227,7 @@ fn name_by_themselves(ctx: &Context, written: &Written, visits: &mut [Visit]) ->
     for server in new.iter_mut().filter(|server| server.hostname.parse::<IpAddr>().is_ok()) {
         let Some(at) = visits.iter().position(|visit| visit.server.as_str() == server.id) else { continue };
         let Some(Ok(facts)) = &visits[at].facts else { continue };
-        let name = facts.pve().and_then(|pve| pve.node.as_ref()).map(|node| node.as_str());
+        let name = facts.pve().and_then(|pve| pve.node.as_ref()).map(NodeName::as_str);
         let Some(name) = name.or(facts.hostname.as_deref()).filter(|name| !name.starts_with("localhost")) else {
             continue;
         };
@@ -371,7 +371,7 @@ impl Report for InitReport {
         vec![
             Value::text(row.id.as_str()),
             Value::maybe(product(row).as_deref()),
-            Value::maybe(pve.and_then(|pve| pve.node.as_ref()).map(|node| node.as_str())),
+            Value::maybe(pve.and_then(|pve| pve.node.as_ref()).map(NodeName::as_str)),
             Value::of(facts.map(|facts| facts.privilege).and_then(privilege), Value::text),
             Value::maybe(nic.map(|nic| nic.mac.as_str())),
             Value::of(nic.and_then(wake), Value::text),

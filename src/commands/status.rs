@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use crate::commands::{Context, Outcome, complete, counted, warn};
 use crate::error::Exit;
 use crate::fleet::Fleet;
-use crate::model::id::ServerId;
+use crate::model::id::{NodeName, ServerId};
 use crate::model::inventory::{Failed, Inventory, Server, ServiceCheck};
 use crate::model::power::PowerState;
 use crate::model::select::{self, Candidate};
@@ -169,7 +169,7 @@ impl Report for StatusReport {
             Value::Name { depth: server.depth, text: server.name.clone() },
             Value::State(seen.state),
             Value::text(server.kind.as_str()),
-            Value::maybe(server.node.as_ref().map(|node| node.as_str())),
+            Value::maybe(server.node.as_ref().map(NodeName::as_str)),
             Value::maybe(server.hostname.as_deref()),
             Value::of(seen.usage.cpu_percent, Value::Percent),
             match (seen.usage.memory_bytes, seen.usage.memory_max_bytes) {

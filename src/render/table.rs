@@ -75,6 +75,14 @@ fn fit(columns: &[Column], rows: &[Vec<Cell>], limit: Option<usize>) -> Vec<usiz
         let shown = widths.iter().filter(|w| **w > 0).count();
         widths.iter().sum::<usize>() + GAP * shown.saturating_sub(1)
     };
+    let mut order: Vec<usize> = (0..columns.len()).filter(|i| columns[*i].yields > 0).collect();
+    order.sort_by_key(|i| std::cmp::Reverse(columns[*i].yields));
+    let says_nothing = |i: usize| rows.iter().all(|row| row[i].unknown);
+    for &i in order.iter().filter(|i| says_nothing(**i)) {
+        if total(&widths) > limit {
+            widths[i] = 0;
+        }
+    }
     if total(&widths) <= limit {
         return widths;
     }
@@ -83,14 +91,10 @@ fn fit(columns: &[Column], rows: &[Vec<Cell>], limit: Option<usize>) -> Vec<usiz
         let narrowest = column.narrowest.map_or(*width, |narrowest| narrowest.max(column.name.width()));
         *width = narrowest.min(*width);
     }
-    let says_nothing = |i: usize| rows.iter().all(|row| row[i].unknown);
-    let mut order: Vec<usize> = (0..columns.len()).filter(|i| columns[*i].yields > 0).collect();
-    order.sort_by_key(|i| std::cmp::Reverse((says_nothing(*i), columns[*i].yields)));
-    for &i in &order {
-        if total(&widths) <= limit {
-            break;
+    for i in order {
+        if total(&widths) > limit {
+            widths[i] = 0;
         }
-        widths[i] = 0;
     }
     let mut order: Vec<usize> = (0..columns.len()).filter(|i| widths[*i] > 0).collect();
     order.sort_by_key(|i| columns[*i].yields);
@@ -118,7 +122,7 @@ fn write_row<W: Write>(out: &mut W, row: &[Cell], widths: &[usize], color: bool)
         let (before, after) = if cell.right { (fill, 0) } else { (0, fill) };
         line.extend(std::iter::repeat_n(' ', pending + before));
         match style(cell.tone).filter(|_| color) {
-            Some(style) => line.push_str(&format!("{style}{text}{style:#}")),
+            Some(style) => line.extend([style.render().to_string(), text, style.render_reset().to_string()]),
             None => line.push_str(&text),
         }
         pending = after;

@@ -324,7 +324,7 @@ impl Writer<'_> {
             ("ha_state", known.ha_state != guest.ha_state),
         ];
         let fields: Vec<String> =
-            edits.into_iter().filter_map(|(field, changed)| changed.then(|| field.to_owned())).collect();
+            edits.into_iter().filter(|(_, changed)| *changed).map(|(field, _)| field.to_owned()).collect();
         if !fields.is_empty() {
             found.push(What::Edited { fields });
         }
