@@ -195,13 +195,8 @@ fn a_week_of_checks_is_kept_and_the_rest_goes_in_bites() {
     const SLACK: i64 = 6 * 3600;
     let state = state();
     for minute in 0..500 {
-        let check = |service: &str| Check {
-            server: key("nas"),
-            service: service.into(),
-            ok: true,
-            millis: None,
-            detail: None,
-        };
+        let check =
+            |service: &str| Check { server: key("nas"), service: service.into(), ok: true, millis: None, detail: None };
         state.record_checks(&["ssh", "http", "smb"].map(check), at(minute * 60)).unwrap();
         let run = Run { server: key("nas"), ok: true, millis: None, detail: None };
         state.record_runs(&[run], at(minute * 60)).unwrap();
