@@ -9,6 +9,9 @@ mod cli {
     mod discover;
     mod env;
     mod first_run;
+    mod init;
+    mod init_facts;
+    mod init_terminal;
     mod saga;
     mod setup_token;
     mod setup_token_again;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use russh::keys::key::safe_rng;
 use russh::keys::ssh_key::LineEnding;
+pub use russh::keys::HashAlg;
 use russh::keys::{Algorithm, EcdsaCurve, PrivateKey, PublicKey};
 
 /// A key's algorithm.
