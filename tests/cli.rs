@@ -12,6 +12,7 @@ mod cli {
     mod init;
     mod init_facts;
     mod init_terminal;
+    mod jump;
     mod saga;
     mod setup_token;
     mod setup_token_again;

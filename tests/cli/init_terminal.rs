@@ -8,7 +8,7 @@ use expectrl::process::unix::WaitStatus;
 use expectrl::session::OsSession;
 use expectrl::{Eof, Expect, Session};
 
-use super::world::World;
+use super::world::{World, until};
 
 /// ecobox on a terminal of its own.
 fn terminal(world: &World, args: &[&str]) -> OsSession {
@@ -17,6 +17,8 @@ fn terminal(world: &World, args: &[&str]) -> OsSession {
     command.args(template.get_args()).env_clear().env("TERM", "dumb");
     command.envs(template.get_envs().filter_map(|(key, value)| Some((key, value?))));
     let mut session = Session::spawn(command).unwrap();
+    // As on a real terminal; expectrl turns it off.
+    session.get_process_mut().set_echo(true, None).unwrap();
     session.set_expect_timeout(Some(Duration::from_secs(20)));
     session
 }
@@ -126,6 +128,8 @@ fn a_key_that_is_encrypted_is_asked_for() {
     world.configure(&one.entry());
     let mut session = terminal(&world, &["init"]);
     session.expect("passphrase of").unwrap();
+    // What is typed before the echo is off is thrown away.
+    until(|| !session.get_process().get_echo().unwrap());
     session.send_line("correct horse").unwrap();
     let (text, code) = end(session);
     assert_eq!(code, 0, "{text}");
