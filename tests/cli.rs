@@ -13,6 +13,7 @@ mod cli {
     mod init_facts;
     mod init_terminal;
     mod jump;
+    mod real_sshd;
     mod saga;
     mod setup_token;
     mod setup_token_again;
