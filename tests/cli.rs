@@ -11,7 +11,7 @@ mod cli {
     mod concurrency;
     mod demo;
     mod discover;
-    pub mod env;
+    pub(crate) mod env;
     mod exits;
     mod faults;
     mod files;

@@ -54,7 +54,7 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outc
     let inventory = if args.cached {
         fleet.remembered()?
     } else {
-        let _progress = ctx.ui.progress(format!("asking {}", counted(fleet.hosts().count(), "host")));
+        let _progress = ctx.ui.progress(&format!("asking {}", counted(fleet.hosts().count(), "host")));
         let inventory = fleet.inventory().await?;
         fleet.close().await;
         inventory

@@ -27,7 +27,7 @@ const AT_ONCE_PER_NODE: usize = 3;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Asked {
     /// It does not run.
-    NotAsked,
+    Skipped,
     Found(Vec<Address>),
     /// Why there are none: what was known before stays.
     Silent(String),
@@ -157,8 +157,8 @@ impl<'a> Fleet<'a> {
         for change in changes {
             by_guest.entry(change.vmid).or_default().push(change);
         }
-        let known = self.state.guests(&group.cluster)?.into_iter();
-        let shown = known.filter(|guest| {
+        let all = self.state.guests(&group.cluster)?.into_iter();
+        let shown = all.filter(|guest| {
             let changed = by_guest.contains_key(&guest.vmid);
             !guest.template && (guest.gone_at.is_none() || changed)
         });
@@ -169,7 +169,7 @@ impl<'a> Fleet<'a> {
             Found {
                 id: ServerId::of_guest(&parent, guest.kind, guest.vmid),
                 parent,
-                asked: asked.remove(&guest.vmid).unwrap_or(Asked::NotAsked),
+                asked: asked.remove(&guest.vmid).unwrap_or(Asked::Skipped),
                 changes: by_guest.remove(&guest.vmid).unwrap_or_default(),
                 guest,
             }
