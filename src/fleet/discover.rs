@@ -157,13 +157,9 @@ impl<'a> Fleet<'a> {
         for change in changes {
             by_guest.entry(change.vmid).or_default().push(change);
         }
-        let all = self.state.guests(&group.cluster)?.into_iter();
-        let shown = all.filter(|guest| {
-            let changed = by_guest.contains_key(&guest.vmid);
-            !guest.template && (guest.gone_at.is_none() || changed)
-        });
-        let shown: Vec<_> = shown.collect();
-        let found = shown.into_iter().map(|guest| {
+        let mut guests = self.state.guests(&group.cluster)?;
+        guests.retain(|guest| !guest.template && (guest.gone_at.is_none() || by_guest.contains_key(&guest.vmid)));
+        let found = guests.into_iter().map(|guest| {
             // A node that is not configured: always under the same host, whichever answered.
             let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id).clone();
             Found {

@@ -88,7 +88,8 @@ impl Fleet<'_> {
         let Some((target, jumps)) = route.hops().split_last() else { return Ok(String::new()) };
         let mut way = format!("{}@{}:{}", target.user, target.host, target.port);
         for (i, jump) in jumps.iter().enumerate() {
-            way += &format!("{}{}", if i == 0 { " through " } else { ", " }, jump.label);
+            way += if i == 0 { " through " } else { ", " };
+            way += &jump.label;
         }
         Ok(way)
     }

@@ -30,7 +30,7 @@ fn four_commands_lead_from_a_configuration_to_a_status() {
 #[test]
 fn it_begins_with_nothing_but_a_name() {
     let world = World::new();
-    let pve = world.cluster(Cluster::new("single").node("pve1").vm(101, "web-01", |vm| vm.running()));
+    let pve = world.cluster(Cluster::new("single").node("pve1").vm(101, "web-01", ecobox_sim::Guest::running));
     world.know_all(&pve.nodes);
     // Whoever runs the tests may have an ssh_config of their own.
     world.env.config("[ssh]\nconfig = false\n");

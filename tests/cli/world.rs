@@ -128,7 +128,7 @@ impl World {
         self.env.home().join(".ssh/known_hosts")
     }
 
-    /// Adds a line to known_hosts.
+    /// Adds a line to `known_hosts`.
     pub(crate) fn know_line(&self, line: &str) {
         let mut file = OpenOptions::new().create(true).append(true).open(self.known_hosts()).unwrap();
         file.write_all(line.as_bytes()).unwrap();
@@ -156,7 +156,7 @@ impl World {
         let conn = self.state();
         for table in tables(&conn) {
             let mut statement = conn.prepare(&format!("SELECT * FROM \"{table}\"")).unwrap();
-            let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+            let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
             let mut rows = statement.query([]).unwrap();
             while let Some(row) = rows.next().unwrap() {
                 for (index, column) in columns.iter().enumerate() {

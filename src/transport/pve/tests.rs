@@ -160,7 +160,7 @@ async fn a_handshake_alone_learns_what_is_presented() {
     let tcp = tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
     let presented = presented_over(tcp, "127.0.0.1").await.unwrap();
     assert_eq!((presented.leaf, presented.spki), (identity.fingerprint(), identity.spki));
-    assert_eq!(presented.chain, [identity.der.clone()]);
+    assert_eq!(presented.chain, std::slice::from_ref(&identity.der));
     assert_eq!(server.ended().await.received, "");
 
     let thief = identity.with_key_of(&ca.issue(&["pve1"]));
