@@ -8,17 +8,25 @@
 mod cli {
     mod addresses;
     mod cached;
-    #[cfg(feature = "demo")]
+    mod concurrency;
     mod demo;
     mod discover;
     pub mod env;
+    mod exits;
     mod faults;
+    mod files;
     mod first_run;
     mod fleets;
     mod formats;
     mod hostile;
+    mod init;
+    mod init_facts;
+    mod init_terminal;
+    mod jump;
     mod plain;
+    mod real_sshd;
     mod saga;
+    mod secrets;
     mod selection;
     mod setup_token;
     mod setup_token_again;

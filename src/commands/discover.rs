@@ -24,7 +24,7 @@ pub(crate) struct DiscoverArgs {
     /// Only the clusters of these hosts
     #[arg(value_name = "HOST", add = ArgValueCompleter::new(complete::target))]
     hosts: Vec<String>,
-    /// Do nothing within `vm_discovery_interval` of the last time: for cron
+    /// Do nothing within `vm_discovery_interval` of the last time, and say nothing where nothing changed: for cron
     #[arg(long)]
     if_stale: bool,
     /// Show all guests, not only those that changed
@@ -43,7 +43,7 @@ pub(crate) struct DiscoverReport {
     #[serde(skip)]
     shown: Vec<Row>,
     #[serde(skip)]
-    note: String,
+    note: Option<String>,
 }
 
 /// One guest.
@@ -92,13 +92,15 @@ pub(crate) async fn run(ctx: &Context, args: &DiscoverArgs) -> anyhow::Result<Ou
     }
     warn(&ctx.ui, &discovery.failures);
     let exit = Exit::of_many(discovery.answered, discovery.failures.iter().map(|failed| failed.kind.into()));
-    Ok(Outcome { report: report(discovery, args.all), exit })
+    Ok(Outcome { report: report(discovery, args), exit })
 }
 
-fn report(discovery: Discovery, all: bool) -> DiscoverReport {
+fn report(discovery: Discovery, args: &DiscoverArgs) -> DiscoverReport {
     let note = note(&discovery);
     let guests: Vec<Row> = discovery.guests.into_iter().map(Row::from).collect();
-    let shown = guests.iter().filter(|row| all || !row.changes.is_empty()).cloned().collect();
+    let shown: Vec<Row> = guests.iter().filter(|row| args.all || !row.changes.is_empty()).cloned().collect();
+    // Cron mails whatever is said.
+    let note = Some(note).filter(|_| !args.if_stale || !shown.is_empty());
     DiscoverReport { guests, failures: discovery.failures, fresh_clusters: discovery.fresh, shown, note }
 }
 
@@ -107,12 +109,12 @@ fn note(discovery: &Discovery) -> String {
     let count = |what: fn(&What) -> bool| {
         discovery.guests.iter().filter(|found| found.changes.iter().any(|change| what(&change.what))).count()
     };
-    let told = |change: &Change| matches!(change.what, What::New | What::Returned | What::Moved { .. } | What::Gone);
-    let only_otherwise = |found: &&Found| !found.changes.is_empty() && !found.changes.iter().any(told);
-    let others = discovery.guests.iter().filter(only_otherwise).count();
     if discovery.answered == 0 && !discovery.failures.is_empty() {
         return "no guests could be read".to_owned();
     }
+    let told = |change: &Change| matches!(change.what, What::New | What::Returned | What::Moved { .. } | What::Gone);
+    let only_otherwise = |found: &&Found| !found.changes.is_empty() && !found.changes.iter().any(told);
+    let others = discovery.guests.iter().filter(only_otherwise).count();
     let mut parts = vec![counted(discovery.guests.iter().filter(|found| !gone(found)).count(), "guest")];
     for (number, word) in [
         (count(|what| matches!(what, What::New | What::Returned)), "new"),
@@ -145,7 +147,7 @@ impl From<Found> for Row {
             vmid: guest.vmid,
             parent,
             node: guest.node,
-            state: guest.state,
+            state: if guest.gone_at.is_some() { PowerState::Unknown } else { guest.state },
             hostname: addresses.first().map(|address| address.ip.to_string()),
             addresses,
             addresses_unknown,
@@ -223,6 +225,6 @@ impl Report for DiscoverReport {
     }
 
     fn notes(&self) -> Vec<String> {
-        vec![self.note.clone()]
+        self.note.iter().cloned().collect()
     }
 }
