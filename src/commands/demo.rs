@@ -217,7 +217,7 @@ impl<'a> World<'a> {
         let status = self.runtime.block_on(async {
             let mut child = command.spawn().context("running ecobox")?;
             tokio::select! {
-                status = child.wait() => Ok(status?),
+                status = child.wait() => anyhow::Ok(status?),
                 exit = any(signals) => Err(Signalled(exit).into()),
             }
         })?;
