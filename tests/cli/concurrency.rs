@@ -17,7 +17,9 @@ fn two_hundred_runs_at_once_lose_nothing() {
     let clusters: Vec<Sim> = (0..5_u32)
         .map(|i| {
             let one = cluster("one").node("pve");
-            let vm = |one: ecobox_sim::Cluster, j| one.vm(100 + 10 * i + j, &format!("vm-{i}-{j}"), |vm| vm.running().agent_ip("10.99.0.7"));
+            let vm = |one: ecobox_sim::Cluster, j| {
+                one.vm(100 + 10 * i + j, &format!("vm-{i}-{j}"), |vm| vm.running().agent_ip("10.99.0.7"))
+            };
             Sim::start((0..5).fold(one, vm))
         })
         .collect();
@@ -76,7 +78,11 @@ fn killed_at_any_moment_the_state_file_opens() {
         let _ = child.wait();
         let run = env.run(&["status", "--cached", "-o", "json"]).exits(0);
         assert_eq!(run.stderr, "", "{run}");
-        assert_eq!(run.states().iter().filter(|line| line.contains("-vm-") || line.contains("-ct-")).count(), 4, "{run}");
+        assert_eq!(
+            run.states().iter().filter(|line| line.contains("-vm-") || line.contains("-ct-")).count(),
+            4,
+            "{run}"
+        );
     }
     assert_eq!(env.rows("SELECT vmid FROM guests"), known);
     assert_eq!(env.rows("PRAGMA integrity_check"), ["ok"]);

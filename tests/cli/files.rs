@@ -22,7 +22,10 @@ fn the_state_file_is_private_whatever_the_umask() {
         env.config(&plain("nas", CLOSED));
         let ecobox = env.command(&["status"]);
         let mut command = std::process::Command::new("sh");
-        command.args(["-c", &format!("umask {umask} && exec \"$@\""), "sh"]).arg(ecobox.get_program()).args(ecobox.get_args());
+        command
+            .args(["-c", &format!("umask {umask} && exec \"$@\""), "sh"])
+            .arg(ecobox.get_program())
+            .args(ecobox.get_args());
         command.env_clear().envs(ecobox.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let _ = env.finish(super::env::ended(&mut command)).exits(5);
         assert_eq!(mode(&env.state_path()), 0o600, "umask {umask}");
@@ -62,7 +65,8 @@ fn a_damaged_state_file_is_set_aside_and_never_deleted() {
     let run = env.run(&["status"]).exits(0);
     assert!(run.stderr.contains("was damaged") && run.stderr.contains("run `ecobox setup-token`"), "{run}");
     assert!(run.stdout.contains("web-01"), "{run}");
-    let names: Vec<String> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let names: Vec<String> =
+        fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     let aside = names.iter().find(|name| name.starts_with("state.db.damaged-")).expect("the damaged file is kept");
     assert!(fs::read_to_string(folder.join(aside)).unwrap().contains("somebody's file"));
     assert_eq!(env.run(&["status"]).exits(0).stderr, "", "said once");
@@ -119,7 +123,8 @@ fn exit_3_a_folder_that_cannot_be_written() {
 fn the_state_file_is_where_it_was_told() {
     let env = Env::new();
     env.config(&plain("nas", CLOSED));
-    let (flag, variable, xdg) = (env.home().join("a/b/flag.db"), env.home().join("variable.db"), env.home().join("xdg"));
+    let (flag, variable, xdg) =
+        (env.home().join("a/b/flag.db"), env.home().join("variable.db"), env.home().join("xdg"));
     let variables = [("ECOBOX_STATE", variable.to_str().unwrap()), ("XDG_STATE_HOME", xdg.to_str().unwrap())];
     let _ = env.run_with(&["status", "--state", flag.to_str().unwrap()], &variables).exits(5);
     assert!(flag.exists() && !variable.exists() && !xdg.exists());
@@ -216,7 +221,8 @@ fn the_configuration_is_where_it_was_told_and_never_here() {
     env.config(&entry("home"));
     let shown = |args: &[&str], variables: &[(&str, &str)]| {
         let mut command = env.command(args);
-        let run = env.finish(super::env::ended(command.current_dir(env.home()).envs(variables.iter().copied()))).exits(5);
+        let run =
+            env.finish(super::env::ended(command.current_dir(env.home()).envs(variables.iter().copied()))).exits(5);
         run.states()[0].split(' ').next().unwrap().to_owned()
     };
     let variables = [("ECOBOX_CONFIG", variable.to_str().unwrap())];

@@ -42,7 +42,8 @@ fn the_log_never_has_it() {
 fn an_environment_that_asks_for_everything_does_not_get_it() {
     let sim = three();
     let env = env_for(&sim, &["pve1"]);
-    let all = [("ECOBOX_LOG", "trace"), ("RUST_LOG", "trace"), ("RUST_BACKTRACE", "full"), ("SSLKEYLOGFILE", "/dev/stderr")];
+    let all =
+        [("ECOBOX_LOG", "trace"), ("RUST_LOG", "trace"), ("RUST_BACKTRACE", "full"), ("SSLKEYLOGFILE", "/dev/stderr")];
     let run = env.run_with(&["discover", "--log-format", "json"], &all).exits(0);
     assert!(run.stderr.contains("api call"), "{run}");
 }
