@@ -20,7 +20,12 @@ mod cli {
     mod fleets;
     mod formats;
     mod hostile;
+    mod init;
+    mod init_facts;
+    mod init_terminal;
+    mod jump;
     mod plain;
+    mod real_sshd;
     mod saga;
     mod secrets;
     mod selection;

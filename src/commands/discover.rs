@@ -109,9 +109,6 @@ fn note(discovery: &Discovery) -> String {
     let count = |what: fn(&What) -> bool| {
         discovery.guests.iter().filter(|found| found.changes.iter().any(|change| what(&change.what))).count()
     };
-    let told = |change: &Change| matches!(change.what, What::New | What::Returned | What::Moved { .. } | What::Gone);
-    let only_otherwise = |found: &&Found| !found.changes.is_empty() && !found.changes.iter().any(told);
-    let others = discovery.guests.iter().filter(only_otherwise).count();
     if discovery.answered == 0 && !discovery.failures.is_empty() {
         return "no guests could be read".to_owned();
     }

@@ -15,8 +15,8 @@ use crate::model::id::{NodeName, ServerId};
 use crate::model::inventory::FailureKind;
 use crate::render::value::Value;
 use crate::render::{Column, Report};
-use crate::transport::Error;
 use crate::transport::ssh::{HostKeyPolicy, aliases};
+use crate::transport::{ConnectFailure, Error};
 
 /// Make the configuration and look at every server in it
 ///
@@ -79,7 +79,7 @@ pub(crate) struct Row {
 /// # Errors
 /// Nothing to add and no configuration; a configuration that cannot be written; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &InitArgs) -> anyhow::Result<Outcome<InitReport>> {
-    let new = wanted(ctx, args)?;
+    let new = wanted(ctx, args).await?;
     let written = if new.is_empty() { None } else { Some(extend(&ctx.config, new)?) };
     let config = written.as_ref().map_or(&ctx.config, |written| &written.config);
     let fleet = Fleet::open(config, &ctx.state, &ctx.ui, ctx.limits)?;
@@ -96,7 +96,7 @@ pub(crate) async fn run(ctx: &Context, args: &InitArgs) -> anyhow::Result<Outcom
         added = name_by_themselves(ctx, written, &mut visits)?;
         ctx.ui.status(&format!("added {} to {}", added.join(", "), short(&config.path)));
     }
-    let hints = hints(&visits);
+    let hints = hints(&visits, ctx.ui.is_interactive());
     let rows: Vec<Row> = visits.into_iter().zip(&servers).map(|(visit, server)| row(visit, server)).collect();
     for row in &rows {
         if let Some(error) = &row.error {
@@ -113,7 +113,7 @@ pub(crate) async fn run(ctx: &Context, args: &InitArgs) -> anyhow::Result<Outcom
 }
 
 /// The servers to add: as typed, as listed in `ssh_config`, or as answered.
-fn wanted(ctx: &Context, args: &InitArgs) -> anyhow::Result<Vec<NewServer>> {
+async fn wanted(ctx: &Context, args: &InitArgs) -> anyhow::Result<Vec<NewServer>> {
     let mut taken: Vec<ServerId> = ctx.config.servers.iter().map(|server| server.id.clone()).collect();
     let mut new = Vec::new();
     for host in &args.hosts {
@@ -125,7 +125,7 @@ fn wanted(ctx: &Context, args: &InitArgs) -> anyhow::Result<Vec<NewServer>> {
         new.push(NewServer { id, local: true, ..NewServer::default() });
     }
     if args.from_ssh_config {
-        new.extend(from_ssh_config(ctx, args, &mut taken)?);
+        new.extend(from_ssh_config(ctx, args, &mut taken).await?);
     }
     let anything = !args.hosts.is_empty() || args.local || args.from_ssh_config || !ctx.config.servers.is_empty();
     if !anything {
@@ -173,7 +173,7 @@ fn take(name: &str, taken: &mut Vec<ServerId>) -> String {
 }
 
 /// The hosts of `~/.ssh/config`, shown first.
-fn from_ssh_config(ctx: &Context, args: &InitArgs, taken: &mut Vec<ServerId>) -> anyhow::Result<Vec<NewServer>> {
+async fn from_ssh_config(ctx: &Context, args: &InitArgs, taken: &mut Vec<ServerId>) -> anyhow::Result<Vec<NewServer>> {
     let names = aliases(&crate::fleet::session::source(&ctx.config));
     let known = |name: &String| ctx.config.servers.iter().any(|server| server.hostname == *name);
     let names: Vec<String> = names.into_iter().filter(|name| !known(name)).collect();
@@ -181,8 +181,18 @@ fn from_ssh_config(ctx: &Context, args: &InitArgs, taken: &mut Vec<ServerId>) ->
         ctx.ui.status("ssh_config names no host that is not configured already");
         return Ok(Vec::new());
     }
-    ctx.ui.status(&format!("to be added from ssh_config: {}", names.join(", ")));
-    ctx.ui.confirm(&format!("add these {} hosts?", names.len()), args.yes)?;
+    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
+    ctx.ui.status("to be added from ssh_config:");
+    for name in &names {
+        // What cannot be resolved will fail in the visit, with its reason.
+        let way = fleet.way_to(name).await.unwrap_or_default();
+        ctx.ui.status(&format!("  {name}  {way}"));
+    }
+    let question = match names.len() {
+        1 => "add this host?".to_owned(),
+        count => format!("add these {count} hosts?"),
+    };
+    ctx.ui.confirm(&question, args.yes)?;
     // Only the alias is kept: `ssh -G` knows the rest, today and when it changes.
     let server = |name: String| NewServer { id: take(&name, taken), hostname: name, ..NewServer::default() };
     Ok(names.into_iter().map(server).collect())
@@ -295,10 +305,12 @@ fn host(text: &str) -> Result<NewHost, String> {
 }
 
 /// What to run next after what failed, each once.
-fn hints(visits: &[Visit]) -> Vec<String> {
+fn hints(visits: &[Visit], asked: bool) -> Vec<String> {
     let mut hints = Vec::new();
     for error in visits.iter().filter_map(|visit| visit.facts.as_ref()?.as_ref().err()) {
         let hint = match error {
+            // The answer was no.
+            Error::UnknownHostKey { .. } if asked => None,
             // Who reads this has run `ecobox init` just now.
             Error::UnknownHostKey { .. } => Some(
                 "run `ecobox init` on a terminal to see the key and accept it, or `ecobox init --accept-new` to trust \
@@ -309,8 +321,12 @@ fn hints(visits: &[Visit]) -> Vec<String> {
                 "if the host was reinstalled, remove its old key with `ssh-keygen -R` and run `ecobox init` again"
                     .to_owned(),
             ),
-            // A token is no matter here.
-            Error::Denied { .. } => None,
+            Error::Denied { .. } => Some(
+                "put your key there with `ssh-copy-id`, or name another `ssh_user` or `ssh_key_path` in the configuration"
+                    .to_owned(),
+            ),
+            // The general hint is the API's.
+            Error::Connect { failure: ConnectFailure::Closed, .. } => None,
             other => other.advice().map(str::to_owned).or_else(|| {
                 let again = "run `ecobox init` again when the hosts that did not answer are on";
                 (other.kind() == FailureKind::Unreachable).then(|| again.to_owned())
@@ -439,13 +455,15 @@ fn wake(nic: &Nic) -> Option<&'static str> {
 
 fn sleep(facts: &HostFacts) -> String {
     let sleep = &facts.sleep;
+    if sleep.masked == Some(true) {
+        return "masked".to_owned();
+    }
     let mut can = Vec::new();
     can.extend((sleep.suspend == Some(true)).then_some("suspend"));
     can.extend((sleep.hibernate == Some(true)).then_some("hibernate"));
     if can.is_empty() && sleep.suspend == Some(false) {
         can.push("none");
     }
-    can.extend((sleep.masked == Some(true)).then_some("masked"));
     can.join(", ")
 }
 

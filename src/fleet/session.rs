@@ -76,9 +76,21 @@ impl Fleet<'_> {
         self.route_of(&ssh_host(server)).await
     }
 
-    /// The same for a host that is not configured, such as a jump host.
-    pub(crate) async fn route_of(&self, host: &SshHost) -> Result<Route, Error> {
+    async fn route_of(&self, host: &SshHost) -> Result<Route, Error> {
         Route::resolve(host, self, &self.ssh.home).await
+    }
+
+    /// Where a name of `ssh_config` leads, in words: `root@10.0.0.1:22 through jump`.
+    pub(crate) async fn way_to(&self, name: &str) -> Result<String, Error> {
+        let (label, host) = (name.to_owned(), name.to_owned());
+        let host = SshHost { label, host, port: None, user: None, key_path: None, proxy_jump: None };
+        let route = self.route_of(&host).await?;
+        let Some((target, jumps)) = route.hops().split_last() else { return Ok(String::new()) };
+        let mut way = format!("{}@{}:{}", target.user, target.host, target.port);
+        for (i, jump) in jumps.iter().enumerate() {
+            way += &format!("{}{}", if i == 0 { " through " } else { ", " }, jump.label);
+        }
+        Ok(way)
     }
 
     /// What `ssh -G` says of a host, from the state file where ssh_config has not changed since.
@@ -132,6 +144,23 @@ impl Fleet<'_> {
                 detail: "it is configured without SSH (type = \"proxmox\")".to_owned(),
             }),
         }
+    }
+
+    /// The same, connecting and all, within the time that one host has.
+    pub(crate) async fn run_script_in_time(
+        &self,
+        server: &ServerConfig,
+        policy: HostKeyPolicy,
+        script: &str,
+    ) -> Result<ScriptOutput, Error> {
+        let after = self.limits.host;
+        let run = self.run_script(server, policy, script, after);
+        if policy == HostKeyPolicy::Ask {
+            // A person may think as long as they like; each step has its own deadline.
+            return run.await;
+        }
+        let late = |_| Error::Timeout { peer: server.id.to_string(), doing: "over SSH", after };
+        tokio::time::timeout(after, run).await.map_err(late)?
     }
 
     /// A port of this machine whose connections end at `port` of the host itself, through its SSH session. It ends

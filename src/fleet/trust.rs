@@ -35,7 +35,7 @@ impl Learned {
 impl Fleet<'_> {
     /// Asks a host over SSH for its node name, its version and its cluster's CA. Changes nothing there.
     pub(crate) async fn look(&self, server: &ServerConfig, policy: HostKeyPolicy) -> Result<Learned, Error> {
-        let output = self.run_script(server, policy, look::SCRIPT, self.limits.host).await?;
+        let output = self.run_script_in_time(server, policy, look::SCRIPT).await?;
         Ok(look::parse(&output))
     }
 

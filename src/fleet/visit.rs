@@ -61,7 +61,7 @@ impl<'a> Fleet<'a> {
         let facts = match server.access {
             Access::Api => None,
             Access::Local | Access::Ssh => {
-                let script = self.run_script(server, policy, host_facts::SCRIPT, self.limits.host);
+                let script = self.run_script_in_time(server, policy, host_facts::SCRIPT);
                 Some(script.await.map(|output| host_facts::parse(&output.stdout)))
             }
         };

@@ -29,7 +29,7 @@ pub(super) fn of_reqwest(error: &reqwest::Error, label: &str, peer: &str, patien
     if let Some(tls) = tls_error(error) {
         return Failure { error: handshake_error(tls, label), passing: false };
     }
-    let connect = |failure, source| transport::Error::Connect { peer: peer.to_owned(), failure, source };
+    let connect = |failure, source| transport::Error::Connect { peer: format!("{label} ({peer})"), failure, source };
     if let Some(ResolveFailed(cause)) = causes(error).find_map(<dyn Error>::downcast_ref) {
         let source = io::Error::new(cause.kind(), cause.to_string());
         return Failure { error: connect(ConnectFailure::Resolve, Some(source)), passing: false };

@@ -336,7 +336,7 @@ async fn who_cannot_be_reached() {
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let peer = format!("127.0.0.1:{port}");
+    let peer = format!("pve1 (127.0.0.1:{port})");
 
     // Accepts and says nothing.
     let client = Client::with_limits(endpoint(port, trust.clone()), short()).unwrap();
