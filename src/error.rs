@@ -146,3 +146,56 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
 pub(crate) fn transport_hint(error: &transport::Error) -> Option<String> {
     error.advice().map(str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn each_typed_error_has_its_exit_status_and_its_hint() {
+        let path = || std::path::PathBuf::from("x");
+        let refused = StateError::Refused { path: path(), reason: "holds tokens".to_owned() };
+        let denied = transport::Error::Denied { peer: "a".to_owned(), detail: "b".to_owned() };
+        let cases: [(anyhow::Error, Exit, Option<&str>); 7] = [
+            (anyhow::anyhow!("anything"), Exit::Failed, None),
+            (ConfigError::NotFound { path: path() }.into(), Exit::Config, Some("ecobox init")),
+            (refused.into(), Exit::Config, None),
+            (SelectError::NothingLeft.into(), Exit::NoTarget, Some("--cached")),
+            (denied.into(), Exit::Denied, Some("setup-token --check")),
+            (Failure::new(Exit::Refused, "no").hint("add `--yes`").into(), Exit::Refused, Some("--yes")),
+            (Failure::new(Exit::NoTarget, "no").into(), Exit::NoTarget, None),
+        ];
+        for (error, exit, advice) in cases {
+            // What was being done stands around the cause, and hides it from nobody.
+            let error = Err::<(), _>(error).context("while doing something").unwrap_err();
+            assert_eq!(classify(&error), exit, "{error:#}");
+            let said = hint(&error);
+            assert_eq!(said.is_some(), advice.is_some(), "{error:#}: {said:?}");
+            assert!(said.unwrap_or_default().contains(advice.unwrap_or_default()), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn many_targets_end_as_one() {
+        use Exit::{Denied, Done, Partial, Unreachable};
+        for (succeeded, failures, want) in [
+            (0, &[][..], Done),
+            (3, &[], Done),
+            (0, &[Unreachable], Unreachable),
+            (0, &[Denied, Denied], Denied),
+            (0, &[Denied, Unreachable], Partial),
+            (1, &[Unreachable], Partial),
+        ] {
+            assert_eq!(Exit::of_many(succeeded, failures.iter().copied()), want, "{succeeded} {failures:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_exits_are_all_different() {
+        let mut codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
+        codes.dedup();
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 130, 143]);
+    }
+}

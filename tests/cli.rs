@@ -9,6 +9,7 @@ mod cli {
     mod addresses;
     mod cached;
     mod concurrency;
+    #[cfg(feature = "demo")]
     mod demo;
     mod discover;
     pub(crate) mod env;

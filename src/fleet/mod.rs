@@ -47,8 +47,9 @@ impl Limits {
         let most = total * 9 / 10;
         Limits {
             total,
-            host: Duration::from_secs(20).min(most),
-            probe: Duration::from_secs(3).min(most),
+            // After a host that hangs its ports are asked, and after a listing the guests.
+            host: Duration::from_secs(20).min(most / 2),
+            probe: Duration::from_secs(3).min(most / 4),
             agent: Duration::from_secs(10).min(most),
             until: Instant::now() + most,
         }

@@ -68,11 +68,11 @@ fn a_host_is_added_once() {
     world.env.config(EMPTY);
     let target = target("root", &one);
     let run = world.run(&["init", "--host", &target, "--host", &target]).exits(0);
-    assert!(run.stderr.contains("added host-127.0.0.1 to"), "{run}");
+    assert!(run.stderr.contains("added one to"), "{run}");
     let text = config(&world);
     assert_eq!(text.matches("[[servers]]").count(), 1, "{text}");
     let run = world.run(&["init", "--host", &target]).exits(0);
-    assert!(run.stderr.contains("127.0.0.1 is configured already, as host-127.0.0.1"), "{run}");
+    assert!(run.stderr.contains("127.0.0.1 is configured already, as one"), "{run}");
     assert_eq!(config(&world), text);
     // The port that is meant where none is said.
     world.env.config(&format!("{EMPTY}[[servers]]\nid = \"x\"\nhostname = \"127.0.0.1\"\n"));
