@@ -43,6 +43,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
+    #[cfg(test)]
     pub(crate) const ALL: [Exit; 14] = [
         Exit::Done,
         Exit::Failed,
