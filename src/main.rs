@@ -88,8 +88,13 @@ fn start(cli: Cli, ui: Ui) -> Ended {
                 Ok(ctx) => ctx,
                 Err(failed) => return Err(failed),
             };
-            let result =
-                tokio::task::LocalSet::new().block_on(&runtime, until_signalled(dispatch(&ctx, &global, command)));
+            let tasks = tokio::task::LocalSet::new();
+            let result = tasks.block_on(&runtime, until_signalled(dispatch(&ctx, &global, command)));
+            {
+                // What a task still holds may need the runtime to end.
+                let _context = runtime.enter();
+                drop(tasks);
+            }
             // A look-up of a name that hangs must not keep the process.
             runtime.shutdown_background();
             result.map_err(|error| (ctx.ui, error))

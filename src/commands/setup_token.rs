@@ -318,7 +318,7 @@ fn outcome(mut result: SetUp, named: bool) -> (Row, End) {
 /// The error in words, beginning with the server.
 fn explain(id: &str, error: &SetUpError) -> String {
     match error {
-        SetUpError::Transport(error) if !error.to_string().starts_with(id) => format!("{id}: {error}"),
+        SetUpError::Transport(error) if !error.to_string().contains(id) => format!("{id}: {error}"),
         _ => error.to_string(),
     }
 }

@@ -44,7 +44,7 @@ fn it_begins_with_nothing_but_a_name() {
     let run = world.run(&["status", "-o", "json"]).exits(0);
     let report = run.json();
     let ids: Vec<_> = report["servers"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["host-127.0.0.1", "host-127.0.0.1-vm-101"]);
+    assert_eq!(ids, ["pve1", "pve1-vm-101"]);
     pve.assert_secret(&world, &[&run]);
     let run = world.run(&["setup-token"]).exits(0);
     assert!(run.stdout.contains("kept"), "{run}");
