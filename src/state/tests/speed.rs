@@ -69,6 +69,16 @@ fn measure() {
             state.begin_intent(&server("a"), None, &id, times(n)).unwrap();
         })
     );
+    // A week of looks, one in five minutes, at 48 servers.
+    for n in 0..2016 {
+        state.record_checks(&checks, times(n * 300)).unwrap();
+    }
+    eprintln!(
+        "48 series, nothing to prune {:?}",
+        median(101, |_| assert_eq!(state.prune(times(2016 * 300)).unwrap(), 0))
+    );
+    let later = times(2 * 2016 * 300);
+    eprintln!("500 of 96768 checks pruned {:?}", median(101, |_| assert_eq!(state.prune(later).unwrap(), 500)));
     drop(state);
     eprintln!("open, existing             {:?}", median(101, |_| drop(State::open(&path, at(0)).unwrap())));
     let small = folder.path().join("small.db");
