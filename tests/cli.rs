@@ -12,7 +12,7 @@ mod cli {
     #[cfg(feature = "demo")]
     mod demo;
     mod discover;
-    pub mod env;
+    pub(crate) mod env;
     mod exits;
     mod faults;
     mod files;

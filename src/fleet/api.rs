@@ -73,7 +73,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// Whether a token for this server comes from outside the state file.
-    pub(crate) fn has_given_token(&self, server: &ServerConfig) -> bool {
+    pub(crate) fn has_given_token(server: &ServerConfig) -> bool {
         server.token_command.is_some()
             || std::env::var_os(token_variable(&server.id)).is_some_and(|text| !text.is_empty())
             || credential_path(&server.id).is_some_and(|path| path.exists())

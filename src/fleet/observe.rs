@@ -16,7 +16,7 @@ use crate::model::inventory::{Failed, Inventory, ServiceCheck};
 use crate::model::power::PowerState;
 use crate::model::server::{ServerKey, Service, ServiceType};
 use crate::model::usage::Source;
-use crate::state::{Check, RAW_KEPT, Run, StateError};
+use crate::state::{Check, Run, StateError};
 use crate::transport::probe::{self, Probe};
 use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::{ConnectFailure, Error};
@@ -276,9 +276,7 @@ impl<'a> Fleet<'a> {
         self.state.record_states(&states, at)?;
         self.state.record_checks(&checks, at)?;
         self.state.record_runs(&runs, at)?;
-        // A bite in each run: more than a run adds, so that the file stays as it is.
-        let before = at.checked_sub(RAW_KEPT).unwrap_or(at);
-        self.state.prune(before, 2 * (runs.len() + checks.len()) + 100).map(drop)
+        self.state.prune(at).map(drop)
     }
 }
 

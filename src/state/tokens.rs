@@ -37,6 +37,7 @@ const INTENT: &str = "SELECT server, cluster, token_id, at FROM intents";
 
 impl State {
     /// Stores the token of a cluster, durably; the former one is forgotten.
+    #[cfg(test)]
     pub(crate) fn put_token(
         &self,
         cluster: &ClusterId,
@@ -83,6 +84,7 @@ impl State {
     }
 
     /// The intents that a run on `server` left.
+    #[cfg(test)]
     pub(crate) fn intents(&self, server: &ServerId) -> Result<Vec<Intent>> {
         self.read(|conn| {
             let mut statement = conn.prepare_cached(&format!("{INTENT} WHERE server = ?1 ORDER BY at"))?;

@@ -118,7 +118,7 @@ mod tests {
         let client = reqwest::Client::builder().tls_backend_preconfigured(tls.unwrap()).dns_resolver(Arc::new(NoNames));
         let error = client.build().unwrap().get("https://pve1:8006/").send().await.unwrap_err();
         let Failure { error, passing } = of_reqwest(&error, "pve1", "pve1:8006", Duration::from_secs(10));
-        assert_eq!(error.to_string(), "cannot reach pve1:8006: the name has no address");
+        assert_eq!(error.to_string(), "cannot reach pve1 (pve1:8006): the name has no address");
         assert!(!passing);
         let cause = std::error::Error::source(&error).unwrap();
         assert_eq!(cause.to_string(), "Name or service not known");
