@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use futures::future::LocalBoxFuture;
+use futures::stream::FuturesUnordered;
+use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
@@ -29,6 +32,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Nothing is connected or read yet.
     pub(crate) fn new(config: &Config) -> Shared {
         let source = source(config);
         let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
@@ -174,14 +178,17 @@ impl Fleet<'_> {
         };
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.map_err(unusable)?;
         let local = listener.local_addr().map_err(unusable)?.port();
+        // One task with all its connections: when it is aborted, they end with it, while the runtime still stands.
         self.ssh.tunnels.borrow_mut().push(tokio::task::spawn_local(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let session = session.clone();
-                tokio::task::spawn_local(async move {
-                    if let Ok(mut remote) = session.forward("127.0.0.1", port).await {
-                        let _ = tokio::io::copy_bidirectional(&mut stream, &mut remote).await;
-                    }
-                });
+            let mut open = FuturesUnordered::new();
+            loop {
+                tokio::select! {
+                    accepted = listener.accept() => match accepted {
+                        Ok((stream, _)) => open.push(carry(stream, &session, port)),
+                        Err(_) => return,
+                    },
+                    Some(()) = open.next() => {}
+                }
             }
         }));
         Ok(local)
@@ -189,11 +196,20 @@ impl Fleet<'_> {
 
     /// Says goodbye to all hosts at once.
     pub(crate) async fn close(&self) {
-        for tunnel in self.ssh.tunnels.borrow_mut().drain(..) {
+        let tunnels: Vec<_> = self.ssh.tunnels.borrow_mut().drain(..).collect();
+        for tunnel in tunnels {
             tunnel.abort();
+            let _ = tunnel.await;
         }
         let sessions: Vec<_> = self.ssh.sessions.borrow_mut().drain().map(|(_, cell)| cell).collect();
         let open = sessions.into_iter().filter_map(|cell| Rc::into_inner(cell)?.into_inner());
         futures::future::join_all(open.filter_map(Rc::into_inner).map(Session::close)).await;
+    }
+}
+
+/// Carries one connection through a session until either side ends it.
+async fn carry(mut near: TcpStream, session: &Session, port: u16) {
+    if let Ok(mut far) = session.forward("127.0.0.1", port).await {
+        let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
     }
 }

@@ -278,3 +278,15 @@ fn noise_of_the_login_shell_changes_nothing() {
     world.run(&["setup-token"]).exits(0);
     pve.assert_one_usable_token(&world);
 }
+
+#[test]
+fn a_server_without_ssh_is_left_out_unless_it_is_named() {
+    let world = World::new();
+    let pve = world.one_node();
+    let api = "[[servers]]\nid = \"api\"\ntype = \"proxmox\"\nhostname = \"127.0.0.1\"\n";
+    world.configure(&(pve.entries() + api));
+    let run = world.run(&["setup-token", "-o", "json"]).exits(0);
+    assert_eq!(run.json()["servers"].as_array().unwrap().len(), 1);
+    let run = world.run(&["setup-token", "api"]).exits(4);
+    assert!(run.stderr.contains("configured without SSH"), "{run}");
+}

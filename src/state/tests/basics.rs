@@ -254,7 +254,7 @@ fn merging_clusters_keeps_the_younger_token_and_removes_the_other() {
     for (old_id, old_at, new_id, new_at, stays, intents) in cases {
         let state = state();
         let put = |cluster, id, secret, via: &str, second| {
-            state.put_token(cluster, &token(id, secret), Scope::Operator, None, &server(via), at(second)).unwrap();
+            state.finish_intent(cluster, &token(id, secret), Scope::Operator, None, &server(via), at(second)).unwrap();
         };
         put(&old, old_id, "old", "pve1", old_at);
         put(&new, new_id, "new", "pve2", new_at);
