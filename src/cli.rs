@@ -37,10 +37,12 @@ pub(crate) struct Cli {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Configuration file [default: $XDG_CONFIG_HOME/ecobox/config.toml]
+    /// `None`: `config::find` knows where it is.
+    #[arg(help = "Configuration file [default: $XDG_CONFIG_HOME/ecobox/config.toml]")]
     #[arg(long, global = true, value_name = "FILE", env = "ECOBOX_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
-    /// State file [default: $XDG_STATE_HOME/ecobox/state.db]
+    /// `None`: `state::find` knows where it is.
+    #[arg(help = "State file [default: $XDG_STATE_HOME/ecobox/state.db]")]
     #[arg(long, global = true, value_name = "FILE", env = "ECOBOX_STATE", hide_env_values = true)]
     pub(crate) state: Option<PathBuf>,
     /// Form of the report on stdout

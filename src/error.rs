@@ -31,8 +31,10 @@ pub(crate) enum Exit {
     /// Partial: some targets answered, others failed; the report is still printed.
     Partial,
     /// The remote task ran and failed.
+    #[expect(dead_code, reason = "no command of this version follows a task")]
     TaskFailed,
     /// Accepted, but not confirmed before the deadline; the outcome may still come.
+    #[expect(dead_code, reason = "no command of this version follows a task")]
     Unconfirmed,
     /// Refused: a pre-flight check, or no confirmation.
     Refused,
@@ -43,23 +45,6 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    pub(crate) const ALL: [Exit; 14] = [
-        Exit::Done,
-        Exit::Failed,
-        Exit::Usage,
-        Exit::Config,
-        Exit::Denied,
-        Exit::Unreachable,
-        Exit::Identity,
-        Exit::NoTarget,
-        Exit::Partial,
-        Exit::TaskFailed,
-        Exit::Unconfirmed,
-        Exit::Refused,
-        Exit::Interrupted,
-        Exit::Terminated,
-    ];
-
     pub(crate) fn code(self) -> u8 {
         match self {
             Exit::Done => 0,
@@ -160,4 +145,50 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
 /// What to run next after an error of the transports.
 pub(crate) fn transport_hint(error: &transport::Error) -> Option<String> {
     error.advice().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn each_typed_error_has_its_exit_status_and_its_hint() {
+        let path = || std::path::PathBuf::from("x");
+        let refused = StateError::Refused { path: path(), reason: "holds tokens".to_owned() };
+        let denied = transport::Error::Denied { peer: "a".to_owned(), detail: "b".to_owned() };
+        let cases: [(anyhow::Error, Exit, Option<&str>); 7] = [
+            (anyhow::anyhow!("anything"), Exit::Failed, None),
+            (ConfigError::NotFound { path: path() }.into(), Exit::Config, Some("ecobox init")),
+            (refused.into(), Exit::Config, None),
+            (SelectError::NothingLeft.into(), Exit::NoTarget, Some("--cached")),
+            (denied.into(), Exit::Denied, Some("setup-token --check")),
+            (Failure::new(Exit::Refused, "no").hint("add `--yes`").into(), Exit::Refused, Some("--yes")),
+            (Failure::new(Exit::NoTarget, "no").into(), Exit::NoTarget, None),
+        ];
+        for (error, exit, advice) in cases {
+            // What was being done stands around the cause, and hides it from nobody.
+            let error = Err::<(), _>(error).context("while doing something").unwrap_err();
+            assert_eq!(classify(&error), exit, "{error:#}");
+            let said = hint(&error);
+            assert_eq!(said.is_some(), advice.is_some(), "{error:#}: {said:?}");
+            assert!(said.unwrap_or_default().contains(advice.unwrap_or_default()), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn many_targets_end_as_one() {
+        use Exit::{Denied, Done, Partial, Unreachable};
+        for (succeeded, failures, want) in [
+            (0, &[][..], Done),
+            (3, &[], Done),
+            (0, &[Unreachable], Unreachable),
+            (0, &[Denied, Denied], Denied),
+            (0, &[Denied, Unreachable], Partial),
+            (1, &[Unreachable], Partial),
+        ] {
+            assert_eq!(Exit::of_many(succeeded, failures.iter().copied()), want, "{succeeded} {failures:?}");
+        }
+    }
 }

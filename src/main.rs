@@ -84,10 +84,7 @@ fn start(cli: Cli, ui: Ui) -> Ended {
             commands::demo::run(&args, color, &runtime).map_err(|error| (ui, error))
         }
         command => {
-            let ctx = match prepare(&global, &command, ui) {
-                Ok(ctx) => ctx,
-                Err(failed) => return Err(failed),
-            };
+            let ctx = prepare(&global, &command, ui)?;
             let tasks = tokio::task::LocalSet::new();
             let result = tasks.block_on(&runtime, until_signalled(dispatch(&ctx, &global, command)));
             {
@@ -138,17 +135,17 @@ fn prepare(global: &Global, command: &Command, ui: Ui) -> Result<Context, (Ui, a
 
 async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::Result<Exit> {
     match command {
-        Command::Init(args) => show(global, commands::init::run(ctx, &args).await?),
-        Command::SetupToken(args) => show(global, commands::setup_token::run(ctx, &args).await?),
-        Command::Discover(args) => show(global, commands::discover::run(ctx, &args).await?),
-        Command::Status(args) => show(global, commands::status::run(ctx, &args).await?),
+        Command::Init(args) => show(global, &commands::init::run(ctx, &args).await?),
+        Command::SetupToken(args) => show(global, &commands::setup_token::run(ctx, &args).await?),
+        Command::Discover(args) => show(global, &commands::discover::run(ctx, &args).await?),
+        Command::Status(args) => show(global, &commands::status::run(ctx, &args).await?),
         Command::Generate(_) => Ok(Exit::Done),
         #[cfg(feature = "demo")]
         Command::Demo(_) => Ok(Exit::Done),
     }
 }
 
-fn show<R: Report>(global: &Global, outcome: Outcome<R>) -> anyhow::Result<Exit> {
+fn show<R: Report>(global: &Global, outcome: &Outcome<R>) -> anyhow::Result<Exit> {
     let color = global.color.decide(&io::stdout());
     match render::print(&outcome.report, &Output::new(global.output, color, jiff::Timestamp::now())) {
         // Who closes the pipe has read enough: `ecobox status | head`.

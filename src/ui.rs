@@ -1,6 +1,5 @@
 //! All of stderr: progress, warnings, errors, hints, questions. Stdout belongs to `render`.
 
-use std::cell::Cell;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -13,6 +12,13 @@ use crate::transport::ssh::Ask;
 /// Proof that a person, or the command as typed, agreed to change a machine. Only this module makes one.
 #[derive(Debug)]
 pub(crate) struct Confirmed(());
+
+impl Confirmed {
+    /// The typed command names all that it changes, and changes nothing else: that is the agreement.
+    pub(crate) fn by_command() -> Confirmed {
+        Confirmed(())
+    }
+}
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -46,15 +52,13 @@ pub(crate) struct Ui {
     color: bool,
     /// Both ends of a conversation: questions can be asked.
     interactive: bool,
-    /// Whether anything was warned of, so that tests and `-q` can rely on silence.
-    warned: Cell<bool>,
 }
 
 impl Ui {
     pub(crate) fn new(quiet: bool, color: ColorWhen) -> Ui {
         let stderr = std::io::stderr();
         let interactive = stderr.is_terminal() && std::io::stdin().is_terminal();
-        Ui { quiet, color: color.decide(&stderr), interactive, warned: Cell::new(false) }
+        Ui { quiet, color: color.decide(&stderr), interactive }
     }
 
     pub(crate) fn is_interactive(&self) -> bool {
@@ -70,7 +74,6 @@ impl Ui {
 
     /// What the user should know or mend.
     pub(crate) fn warning(&self, message: &str) {
-        self.warned.set(true);
         self.labelled("warning", anstyle::AnsiColor::Yellow, message);
     }
 
@@ -95,11 +98,6 @@ impl Ui {
         }
     }
 
-    /// The typed command names all that it changes, and changes nothing else: that is the agreement.
-    pub(crate) fn confirmed_by_command(&self) -> Confirmed {
-        Confirmed(())
-    }
-
     /// Asks `question`; `yes` answers it beforehand.
     ///
     /// # Errors
@@ -112,15 +110,7 @@ impl Ui {
             return Err(Failure::new(Exit::Refused, "not confirmed: there is no terminal to ask on")
                 .hint("add `--yes` to go on without a question"));
         }
-        if self.ask_yes_no(question) { Ok(Confirmed(())) } else { Err(Failure::new(Exit::Refused, "not confirmed")) }
-    }
-
-    fn ask_yes_no(&self, question: &str) -> bool {
-        let mut stderr = std::io::stderr().lock();
-        let _ = write!(stderr, "{} [y/N] ", clean(question));
-        let _ = stderr.flush();
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")
+        if ask_yes_no(question) { Ok(Confirmed(())) } else { Err(Failure::new(Exit::Refused, "not confirmed")) }
     }
 
     /// Asks for a line of text; `None` where nobody can be asked or nothing was typed.
@@ -138,8 +128,8 @@ impl Ui {
     }
 
     /// A line that moves while `message` is being done: only on a terminal, and gone when dropped.
-    pub(crate) fn progress(&self, message: String) -> Progress {
-        let bar = indicatif::ProgressBar::new_spinner().with_message(clean(&message).into_owned());
+    pub(crate) fn progress(&self, message: &str) -> Progress {
+        let bar = indicatif::ProgressBar::new_spinner().with_message(clean(message).into_owned());
         if self.quiet || !self.interactive {
             bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
         } else {
@@ -147,6 +137,14 @@ impl Ui {
         }
         Progress(bar)
     }
+}
+
+fn ask_yes_no(question: &str) -> bool {
+    let mut stderr = std::io::stderr().lock();
+    let _ = write!(stderr, "{} [y/N] ", clean(question));
+    let _ = stderr.flush();
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")
 }
 
 fn line(message: &str) {
@@ -172,7 +170,7 @@ impl Ask for Ui {
             return false;
         }
         line(&format!("the host key of {peer} is not known yet: {algorithm} {fingerprint}"));
-        self.ask_yes_no("trust it from now on?")
+        ask_yes_no("trust it from now on?")
     }
 
     fn passphrase(&self, key: &Path) -> Option<Secret> {

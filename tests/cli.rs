@@ -9,9 +9,10 @@ mod cli {
     mod addresses;
     mod cached;
     mod concurrency;
+    #[cfg(feature = "demo")]
     mod demo;
     mod discover;
-    pub mod env;
+    pub(crate) mod env;
     mod exits;
     mod faults;
     mod files;

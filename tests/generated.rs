@@ -87,6 +87,7 @@ fn readme_has_the_exit_status_of_the_code() {
         match line.strip_prefix("/// ") {
             Some(text) => words = format!("{words} {text}").trim().to_owned(),
             None if line == "}" => break,
+            None if line.starts_with("#[") => {}
             None => drop(meaning.insert(line.trim_end_matches(',').to_owned(), std::mem::take(&mut words))),
         }
     }
@@ -131,7 +132,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() && name != "tests" {
             sources(&path, found);
-        } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {
+        } else if path.extension().is_some_and(|end| end == "rs") && !name.ends_with("tests.rs") {
             found.push(path);
         }
     }

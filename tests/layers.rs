@@ -61,13 +61,13 @@ fn uses<'a>(text: &'a str, word: &str) -> impl Iterator<Item = (usize, &'a str)>
 
 #[test]
 fn arrows_go_down() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let base = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    sources(&root.join("src"), &mut files);
+    sources(&base.join("src"), &mut files);
     assert!(files.len() > 30, "the sources were not found");
     let mut wrong = Vec::new();
     for file in files {
-        let path = file.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+        let path = file.strip_prefix(base).unwrap().to_string_lossy().into_owned();
         let text = fs::read_to_string(&file).unwrap();
         let room = path.trim_start_matches("src/").split(['/', '.']).next().unwrap().to_owned();
         let allowed = MAY_USE.iter().find(|(name, _)| *name == room).map(|(_, allowed)| *allowed);

@@ -1,5 +1,4 @@
-//! `ecobox demo`: the real commands, run by this same binary on a simulated fleet on loopback. Only in builds with the
-//! feature `demo`; the fleet itself is described in the simulator.
+//! `ecobox demo`: the real commands, run by this same binary on a fleet that the simulator describes and serves.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
@@ -7,13 +6,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, Result};
 use ecobox_sim::keys::ClientKey;
 use ecobox_sim::{Demo, DemoHost, DemoService};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::error::{Exit, Failure};
+use crate::error::Exit;
 
 /// The table of a service in the configuration.
 const SERVICES: &str = "[[servers.services]]";
@@ -29,63 +28,36 @@ pub(crate) struct DemoArgs {
     keep: bool,
 }
 
-/// Why the walk ends before its end.
-enum Stop {
-    /// By a signal, or because nobody reads on.
-    Quietly(Exit),
-    Failed(anyhow::Error),
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Stop {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Stop::Quietly(Exit::Done),
-            _ => Stop::Failed(error.into()),
-        }
-    }
-}
-
-impl From<anyhow::Error> for Stop {
-    fn from(error: anyhow::Error) -> Stop {
-        Stop::Failed(error)
-    }
-}
+/// Ends the walk before its end.
+#[derive(Debug, thiserror::Error)]
+#[error("ended by a signal")]
+struct Signalled(Exit);
 
 /// Runs the walk; `runtime` waits for the commands and for signals, the fleet has threads of its own.
 ///
 /// # Errors
 /// A temporary folder that cannot be made; a command that does not end as it should.
-pub(crate) fn run(args: &DemoArgs, color: bool, runtime: &Runtime) -> anyhow::Result<Exit> {
+pub(crate) fn run(args: &DemoArgs, color: bool, runtime: &Runtime) -> Result<Exit> {
     // Before anything is made: a signal must not leave it behind.
-    let signals = runtime.block_on(async { Signals::new() })?;
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let [interrupt, terminate, hangup] = runtime.block_on(async { kinds.map(signal) });
+    let signals = [interrupt?, terminate?, hangup?];
     let home = tempfile::Builder::new().prefix("ecobox-demo-").tempdir().context("making the demo's folder")?;
     let walk = World::new(home.path(), color, runtime, signals).and_then(|mut world| world.walk(args.keep));
-    match walk {
-        Ok(()) => Ok(Exit::Done),
-        Err(Stop::Quietly(exit)) => Ok(exit),
-        Err(Stop::Failed(error)) => Err(error),
+    let Err(error) = walk else { return Ok(Exit::Done) };
+    if let Some(Signalled(exit)) = error.downcast_ref() {
+        return Ok(*exit);
     }
+    // Who closes the pipe has read enough.
+    let closed = error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+    if closed { Ok(Exit::Done) } else { Err(error) }
 }
 
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Signals> {
-        let [interrupt, terminate, hangup] =
-            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-        Ok(Signals { interrupt: interrupt?, terminate: terminate?, hangup: hangup? })
-    }
-
-    async fn any(&mut self) -> Exit {
-        tokio::select! {
-            _ = self.interrupt.recv() => Exit::Interrupted,
-            _ = self.terminate.recv() => Exit::Terminated,
-            _ = self.hangup.recv() => Exit::Terminated,
-        }
+async fn any([interrupt, terminate, hangup]: &mut [Signal; 3]) -> Exit {
+    tokio::select! {
+        _ = interrupt.recv() => Exit::Interrupted,
+        _ = terminate.recv() => Exit::Terminated,
+        _ = hangup.recv() => Exit::Terminated,
     }
 }
 
@@ -94,7 +66,7 @@ struct World<'a> {
     home: &'a Path,
     color: bool,
     runtime: &'a Runtime,
-    signals: Signals,
+    signals: [Signal; 3],
     fleet: Demo,
     /// `ssh` is there to read a configuration of its own.
     has_ssh: bool,
@@ -102,7 +74,7 @@ struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    fn new(home: &'a Path, color: bool, runtime: &'a Runtime, signals: Signals) -> Result<World<'a>, Stop> {
+    fn new(home: &'a Path, color: bool, runtime: &'a Runtime, signals: [Signal; 3]) -> Result<World<'a>> {
         use std::os::unix::fs::DirBuilderExt;
         let mut folders = std::fs::DirBuilder::new();
         folders.recursive(true).mode(0o700);
@@ -129,7 +101,7 @@ impl<'a> World<'a> {
 
     /// ssh looks for its files in the home of the user, whatever HOME says. So that the user's own are neither read nor
     /// written, the demo has an `ssh_config` of its own; without `ssh` there is none, and HOME is what counts.
-    fn write_ssh_config(&self) -> Result<(), Stop> {
+    fn write_ssh_config(&self) -> Result<()> {
         let file = self.home.join(".ssh/config");
         let setting = if self.has_ssh { format!("{:?}", file.display().to_string()) } else { "false".to_owned() };
         let folder = self.home.join(".ssh").display().to_string();
@@ -144,7 +116,7 @@ impl<'a> World<'a> {
         Ok(std::fs::write(self.config_path(), text)?)
     }
 
-    fn walk(&mut self, keep: bool) -> Result<(), Stop> {
+    fn walk(&mut self, keep: bool) -> Result<()> {
         self.introduce()?;
         say("Name the hosts. `init` writes the configuration, and looks at each over SSH:")?;
         self.init(|_| true)?;
@@ -177,7 +149,7 @@ impl<'a> World<'a> {
     }
 
     /// Adds hosts that are on.
-    fn init(&mut self, which: impl Fn(&DemoHost) -> bool) -> Result<(), Stop> {
+    fn init(&mut self, which: impl Fn(&DemoHost) -> bool) -> Result<()> {
         let hosts: Vec<String> =
             self.on().filter(|host| which(host)).map(|host| format!("root@{}", host.ssh)).collect();
         let args: Vec<&str> =
@@ -185,7 +157,7 @@ impl<'a> World<'a> {
         self.ecobox(&args)
     }
 
-    fn introduce(&self) -> Result<(), Stop> {
+    fn introduce(&self) -> Result<()> {
         let hosts = self.fleet.hosts();
         let list = |nodes: bool| {
             let of_kind = hosts.iter().filter(|host| host.is_node == nodes);
@@ -207,7 +179,7 @@ impl<'a> World<'a> {
     }
 
     /// What a person would now write into the configuration: services, and ports where the usual ones are taken.
-    fn complete_config(&self) -> Result<(), Stop> {
+    fn complete_config(&self) -> Result<()> {
         let mut text = std::fs::read_to_string(self.config_path())?;
         if self.fleet.shared_address().is_some() {
             say("The API has another port here: `api_port` is written into the configuration.")?;
@@ -230,7 +202,7 @@ impl<'a> World<'a> {
     }
 
     /// Shows a command as typed, and runs it. It may end with 8, as not all hosts are on.
-    fn ecobox(&mut self, args: &[&str]) -> Result<(), Stop> {
+    fn ecobox(&mut self, args: &[&str]) -> Result<()> {
         let typed = wrapped(args);
         let style = if self.color { anstyle::Style::new().bold() } else { anstyle::Style::new() };
         let mut out = io::stdout();
@@ -245,19 +217,18 @@ impl<'a> World<'a> {
         let status = self.runtime.block_on(async {
             let mut child = command.spawn().context("running ecobox")?;
             tokio::select! {
-                status = child.wait() => Ok(status?),
-                exit = signals.any() => Err(Stop::Quietly(exit)),
+                status = child.wait() => anyhow::Ok(status?),
+                exit = any(signals) => Err(Signalled(exit).into()),
             }
         })?;
         match status.code() {
             Some(0 | 8) => Ok(()),
-            _ => Err(Failure::new(Exit::Failed, format!("`ecobox {}` ended with {status}", args.join(" "))))
-                .map_err(|failure| Stop::Failed(failure.into())),
+            _ => anyhow::bail!("`ecobox {}` ended with {status}", args.join(" ")),
         }
     }
 
     /// Tells how a shell finds the fleet, and waits for a signal or the end of the input.
-    fn keep(&mut self) -> Result<(), Stop> {
+    fn keep(&mut self) -> Result<()> {
         let mut out = io::stdout().lock();
         writeln!(out, "\n# The fleet keeps running. In another shell:")?;
         if self.has_ssh {
@@ -289,14 +260,14 @@ impl<'a> World<'a> {
         };
         let signals = &mut self.signals;
         self.runtime.block_on(async {
-            tokio::select! { _ = signals.any() => {}, _ = end_of_input => {} }
+            tokio::select! { _ = any(signals) => {}, _ = end_of_input => {} }
         });
         Ok(())
     }
 }
 
 /// A line of explanation.
-fn say(text: &str) -> Result<(), Stop> {
+fn say(text: &str) -> Result<()> {
     Ok(writeln!(io::stdout().lock(), "\n# {text}")?)
 }
 

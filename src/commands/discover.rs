@@ -83,7 +83,7 @@ pub(crate) async fn run(ctx: &Context, args: &DiscoverArgs) -> anyhow::Result<Ou
             .into());
     }
     let discovery = {
-        let _progress = ctx.ui.progress("reading guests".to_owned());
+        let _progress = ctx.ui.progress("reading guests");
         fleet.discover(&wanted, args.if_stale).await?
     };
     fleet.close().await;
@@ -138,7 +138,7 @@ impl From<Found> for Row {
         let (addresses, addresses_unknown) = match asked {
             Asked::Found(addresses) => (addresses, None),
             Asked::Silent(why) => (guest.addresses, Some(why)),
-            Asked::NotAsked => (guest.addresses, None),
+            Asked::Skipped => (guest.addresses, None),
         };
         Row {
             id,

@@ -24,6 +24,7 @@ use crate::transport::{ConnectFailure, Error};
 /// extended and its comments stay. Then every server is visited over SSH: what it is, how it can be woken and put to
 /// sleep, whether commands can run as root. Run it again to refresh.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct InitArgs {
     /// Add this host (can be repeated)
     #[arg(long = "host", value_name = "[USER@]HOST[:PORT]", value_parser = host)]

@@ -19,6 +19,7 @@ use crate::model::scope::Scope;
 use crate::render::value::Value;
 use crate::render::{Column, Report};
 use crate::transport;
+use crate::ui::Confirmed;
 
 /// Make an API token for this machine on each Proxmox VE host or cluster
 ///
@@ -26,6 +27,7 @@ use crate::transport;
 /// token of this machine's own, and their ACLs. Then the API's certificate is learned through SSH, and the token is
 /// verified. One token serves a whole cluster. A token that is there and does is kept.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct SetupTokenArgs {
     /// Only these hosts
     #[arg(value_name = "HOST", add = ArgValueCompleter::new(complete::target))]
@@ -123,8 +125,8 @@ pub(crate) async fn run(ctx: &Context, args: &SetupTokenArgs) -> anyhow::Result<
             (_, true) => Wanted::Revoked,
             _ => Wanted::Token(scope),
         };
-        let confirmed = ctx.ui.confirmed_by_command();
-        let _progress = ctx.ui.progress(format!("setting up {} hosts", servers.len()));
+        let confirmed = Confirmed::by_command();
+        let _progress = ctx.ui.progress(&format!("setting up {} hosts", servers.len()));
         let results = fleet.set_up(&servers, wanted, &confirmed).await;
         results.into_iter().map(|result| outcome(result, !named.is_empty())).unzip()
     };
@@ -182,9 +184,12 @@ fn candidates<'a>(fleet: &Fleet<'a>, named: &[ServerId], api_too: bool) -> Vec<&
     };
     fleet
         .hosts()
-        .filter(|server| match named.is_empty() {
-            false => named.contains(&server.id),
-            true => (api_too || server.access != Access::Api) && (fleet.is_pve(server) || !visited_as_other(server)),
+        .filter(|server| {
+            if named.is_empty() {
+                (api_too || server.access != Access::Api) && (fleet.is_pve(server) || !visited_as_other(server))
+            } else {
+                named.contains(&server.id)
+            }
         })
         .collect()
 }
@@ -210,9 +215,9 @@ async fn print(
         }
         let ssh_user = fleet.login_user(server).await?;
         let intents = fleet.state.all_intents()?;
-        let taken = fleet.state.tokens()?.into_iter().map(|stored| stored.token.id);
-        let taken: Vec<_> = taken.chain(intents.iter().map(|intent| intent.token.clone())).collect();
-        let token = token_id(scope, &ssh_user, &token_name(&hostname, &suffix, next_generation(&taken, &suffix)))?;
+        let stored_ids = fleet.state.tokens()?.into_iter().map(|stored| stored.token.id);
+        let used: Vec<_> = stored_ids.chain(intents.iter().map(|intent| intent.token.clone())).collect();
+        let token = token_id(scope, &ssh_user, &token_name(&hostname, &suffix, next_generation(&used, &suffix)))?;
         let ours = intents.into_iter().filter(|intent| intent.server == server.id);
         let left = ours.map(|intent| Removal { token: intent.token, scope: None });
         let old = stored.map(|stored| Removal { token: stored.token.id, scope: Some(stored.scope) });

@@ -1,6 +1,6 @@
 //! `ecobox status`: every server, hosts with their guests under them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use clap_complete::engine::ArgValueCompleter;
 use jiff::Timestamp;
@@ -14,6 +14,7 @@ use crate::model::id::{NodeName, ServerId};
 use crate::model::inventory::{Failed, Inventory, Server, ServiceCheck};
 use crate::model::power::PowerState;
 use crate::model::select::{self, Candidate};
+use crate::model::usage::Source;
 use crate::render::value::{Value, rfc3339};
 use crate::render::{Column, Report};
 
@@ -54,7 +55,7 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outc
     let inventory = if args.cached {
         fleet.remembered()?
     } else {
-        let _progress = ctx.ui.progress(format!("asking {}", counted(fleet.hosts().count(), "host")));
+        let _progress = ctx.ui.progress(&format!("asking {}", counted(fleet.hosts().count(), "host")));
         let inventory = fleet.inventory().await?;
         fleet.close().await;
         inventory
@@ -199,12 +200,15 @@ impl Report for StatusReport {
     }
 }
 
-/// Why the state of guests is unknown, once for each reason: `unknown, as its node pve3 is not online: dns, web`
+/// Why the state of guests is unknown, where no row or warning says it: `unknown, as its node pve3 is not online: dns`
 fn unknown(rows: &[Row]) -> Vec<String> {
     const NAMED: usize = 3;
+    let nodes: HashSet<_> =
+        rows.iter().filter(|row| row.0.vmid.is_none()).filter_map(|row| row.0.node.as_ref()).collect();
     let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for Row(server) in rows.iter().filter(|row| row.0.vmid.is_some() && row.0.seen.state == PowerState::Unknown) {
-        if let Some(reason) = &server.seen.reason {
+        let is_shown = server.node.as_ref().is_some_and(|node| nodes.contains(node));
+        if let (Some(reason), Source::Api, false) = (&server.seen.reason, server.seen.source, is_shown) {
             reasons.entry(reason).or_default().push(&server.name);
         }
     }

@@ -117,11 +117,6 @@ impl<'t> Reader<'t> {
         Ok(port.and_then(|port| u16::try_from(port.value).ok()))
     }
 
-    /// Whether the value under `name` is a whole number.
-    pub(super) fn is_integer(&self, name: &str) -> bool {
-        matches!(self.get(name), Some((DeValue::Integer(_), _)))
-    }
-
     /// Whether the value under `name` is a string.
     pub(super) fn is_string(&self, name: &str) -> bool {
         matches!(self.get(name), Some((DeValue::String(_), _)))

@@ -73,7 +73,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// Whether a token for this server comes from outside the state file.
-    pub(crate) fn has_given_token(&self, server: &ServerConfig) -> bool {
+    pub(crate) fn has_given_token(server: &ServerConfig) -> bool {
         server.token_command.is_some()
             || std::env::var_os(token_variable(&server.id)).is_some_and(|text| !text.is_empty())
             || credential_path(&server.id).is_some_and(|path| path.exists())
@@ -199,16 +199,19 @@ impl<'a> Fleet<'a> {
                         failures.push((via, error));
                         running.extend(waiting.next().map(|server| self.listing_of(server)));
                         if running.is_empty() {
-                            return Answer { listed: None, failures };
+                            break;
                         }
                     }
                 },
                 () = tokio::time::sleep(HEDGE), if waiting.len() > 0 => {
                     running.extend(waiting.next().map(|server| self.listing_of(server)));
                 }
-                else => return Answer { listed: None, failures },
+                else => break,
             }
         }
+        // Whoever gave up first: said in the configuration's order.
+        failures.sort_by_key(|(server, _)| group.members.iter().position(|member| member.id == *server));
+        Answer { listed: None, failures }
     }
 
     async fn listing_of(&self, server: &'a ServerConfig) -> (ServerId, Result<(Client, Listing), Error>) {

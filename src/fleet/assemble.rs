@@ -242,30 +242,27 @@ impl Fleet<'_> {
                 .servers
                 .iter_mut()
                 .find(|server| server.vmid == Some(vmid) && server.cluster.as_ref() == Some(&cluster));
-            match found {
-                Some(server) => {
-                    server.services.clone_from(&entry.services);
-                    server.tags.extend(
-                        entry.tags.iter().filter(|tag| !server.tags.contains(tag)).cloned().collect::<Vec<_>>(),
-                    );
-                    server.expected = entry.expected.unwrap_or(server.expected);
-                    if entry.name != entry.id.as_str() {
-                        server.name.clone_from(&entry.name);
-                    }
-                    if !entry.hostname.is_empty() {
-                        server.hostname = Some(entry.hostname.clone());
-                    }
+            if let Some(server) = found {
+                server.services.clone_from(&entry.services);
+                server
+                    .tags
+                    .extend(entry.tags.iter().filter(|tag| !server.tags.contains(tag)).cloned().collect::<Vec<_>>());
+                server.expected = entry.expected.unwrap_or(server.expected);
+                if entry.name != entry.id.as_str() {
+                    server.name.clone_from(&entry.name);
                 }
-                None => {
-                    let mut server = self.bare(entry);
-                    server.vmid = Some(vmid);
-                    server.cluster = Some(cluster);
-                    server.parent = Some(parent);
-                    server.kind = entry.guest_ref().map_or(server.kind, |(_, kind, _)| kind.into());
-                    server.expected = entry.expected.unwrap_or(Expected::Any);
-                    server.seen.reason = Some("no listing has it".to_owned());
-                    inventory.servers.push(server);
+                if !entry.hostname.is_empty() {
+                    server.hostname = Some(entry.hostname.clone());
                 }
+            } else {
+                let mut server = self.bare(entry);
+                server.vmid = Some(vmid);
+                server.cluster = Some(cluster);
+                server.parent = Some(parent);
+                server.kind = entry.guest_ref().map_or(server.kind, |(_, kind, _)| kind.into());
+                server.expected = entry.expected.unwrap_or(Expected::Any);
+                server.seen.reason = Some("no listing has it".to_owned());
+                inventory.servers.push(server);
             }
         }
     }

@@ -27,7 +27,7 @@ const AT_ONCE_PER_NODE: usize = 3;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Asked {
     /// It does not run.
-    NotAsked,
+    Skipped,
     Found(Vec<Address>),
     /// Why there are none: what was known before stays.
     Silent(String),
@@ -83,6 +83,7 @@ impl<'a> Fleet<'a> {
             discovery.failures.extend(part.failures);
             discovery.answered += part.answered;
         }
+        self.state.prune(self.now())?;
         Ok(discovery)
     }
 
@@ -156,19 +157,15 @@ impl<'a> Fleet<'a> {
         for change in changes {
             by_guest.entry(change.vmid).or_default().push(change);
         }
-        let known = self.state.guests(&group.cluster)?.into_iter();
-        let shown = known.filter(|guest| {
-            let changed = by_guest.contains_key(&guest.vmid);
-            !guest.template && (guest.gone_at.is_none() || changed)
-        });
-        let shown: Vec<_> = shown.collect();
-        let found = shown.into_iter().map(|guest| {
+        let mut guests = self.state.guests(&group.cluster)?;
+        guests.retain(|guest| !guest.template && (guest.gone_at.is_none() || by_guest.contains_key(&guest.vmid)));
+        let found = guests.into_iter().map(|guest| {
             // A node that is not configured: always under the same host, whichever answered.
             let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id).clone();
             Found {
                 id: ServerId::of_guest(&parent, guest.kind, guest.vmid),
                 parent,
-                asked: asked.remove(&guest.vmid).unwrap_or(Asked::NotAsked),
+                asked: asked.remove(&guest.vmid).unwrap_or(Asked::Skipped),
                 changes: by_guest.remove(&guest.vmid).unwrap_or_default(),
                 guest,
             }

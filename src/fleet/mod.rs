@@ -47,8 +47,9 @@ impl Limits {
         let most = total * 9 / 10;
         Limits {
             total,
-            host: Duration::from_secs(20).min(most),
-            probe: Duration::from_secs(3).min(most),
+            // After a host that hangs its ports are asked, and after a listing the guests.
+            host: Duration::from_secs(20).min(most / 2),
+            probe: Duration::from_secs(3).min(most / 4),
             agent: Duration::from_secs(10).min(most),
             until: Instant::now() + most,
         }
@@ -76,7 +77,7 @@ pub(crate) struct Fleet<'a> {
     pub(crate) known: RefCell<Known>,
     /// What the user should be told besides the report, in the order it came up.
     pub(crate) notices: RefCell<Vec<String>>,
-    /// Keys and ssh_config answers, read once for all hosts.
+    /// Keys and `ssh_config` answers, read once for all hosts.
     pub(crate) ssh: session::Shared,
 }
 
@@ -106,6 +107,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// The time, for stamps. One place, so that a run's stamps agree with its clock.
+    #[expect(clippy::unused_self, reason = "who has a fleet has its clock")]
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::now()
     }
@@ -121,7 +123,7 @@ impl<'a> Fleet<'a> {
         server.access == Access::Api
             || known.members.contains_key(&server.id)
             || known.facts.get(&server.id).is_some_and(|facts| facts.pve().is_some())
-            || self.has_given_token(server)
+            || Self::has_given_token(server)
     }
 
     /// The cluster that a server belongs to, as far as is known.

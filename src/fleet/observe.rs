@@ -114,9 +114,14 @@ impl<'a> Fleet<'a> {
             },
             Access::Api | Access::Local => server.hostname.clone(),
         };
-        let probes = join_all(ports.iter().map(|port| probe::tcp(&host, *port, self.limits.probe))).await;
+        let patience = self.limits.left(self.limits.probe);
+        let probes = join_all(ports.iter().map(|port| probe::tcp(&host, *port, patience))).await;
         if probes.iter().any(|probe| probe.open) {
             return (PowerState::Online, None);
+        }
+        let unheard = |probe: &Probe| probe.failure == Some(ConnectFailure::Timeout);
+        if patience < self.limits.probe && probes.iter().all(unheard) {
+            return (PowerState::Unknown, Some("no time was left to look for it".to_owned()));
         }
         state_of_silence(probes.iter().filter_map(|probe| probe.failure))
     }
@@ -270,7 +275,8 @@ impl<'a> Fleet<'a> {
         }
         self.state.record_states(&states, at)?;
         self.state.record_checks(&checks, at)?;
-        self.state.record_runs(&runs, at)
+        self.state.record_runs(&runs, at)?;
+        self.state.prune(at).map(drop)
     }
 }
 

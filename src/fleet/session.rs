@@ -23,7 +23,7 @@ use crate::transport::{self, Error};
 /// What all hosts' sessions share.
 pub(crate) struct Shared {
     source: ConfigSource,
-    /// Changes when a file of ssh_config changes; `None`: there is nothing to ask `ssh -G` about.
+    /// Changes when a file of `ssh_config` changes; `None`: there is nothing to ask `ssh -G` about.
     stamp: OnceCell<Option<String>>,
     keys: ssh::Keys,
     home: PathBuf,
@@ -46,7 +46,7 @@ impl Shared {
     }
 }
 
-/// Which ssh_config the configuration wants to be asked.
+/// Which `ssh_config` the configuration wants to be asked.
 pub(crate) fn source(config: &Config) -> ConfigSource {
     match &config.settings.ssh_config {
         SshConfigSetting::Off => ConfigSource::Off,
@@ -91,12 +91,13 @@ impl Fleet<'_> {
         let Some((target, jumps)) = route.hops().split_last() else { return Ok(String::new()) };
         let mut way = format!("{}@{}:{}", target.user, target.host, target.port);
         for (i, jump) in jumps.iter().enumerate() {
-            way += &format!("{}{}", if i == 0 { " through " } else { ", " }, jump.label);
+            way += if i == 0 { " through " } else { ", " };
+            way += &jump.label;
         }
         Ok(way)
     }
 
-    /// What `ssh -G` says of a host, from the state file where ssh_config has not changed since.
+    /// What `ssh -G` says of a host, from the state file where `ssh_config` has not changed since.
     async fn ssh_config(&self, host: &SshHost) -> Result<Option<SshConfig>, Error> {
         let stamp = self.ssh.stamp.get_or_init(|| async { ssh::stamp(&self.ssh.source) }).await;
         let Some(stamp) = stamp else { return Ok(None) };
@@ -200,7 +201,7 @@ impl Fleet<'_> {
             let _ = tunnel.await;
         }
         let sessions: Vec<_> = self.ssh.sessions.borrow_mut().drain().map(|(_, cell)| cell).collect();
-        let open = sessions.into_iter().filter_map(|cell| Some(Rc::into_inner(cell)?.into_inner()?));
+        let open = sessions.into_iter().filter_map(|cell| Rc::into_inner(cell)?.into_inner());
         futures::future::join_all(open.filter_map(Rc::into_inner).map(Session::close)).await;
     }
 }

@@ -189,7 +189,8 @@ impl<'a> Fleet<'a> {
             Wanted::Rotated(_) => Goal::Create,
         };
         let had = stored.is_some();
-        let ending = self.drive(server, cluster, goal.clone(), scope, intents, confirmed, result).await?;
+        let start = self.start(server, goal.clone(), scope, intents).await?;
+        let ending = self.drive(server, cluster, start, confirmed, result).await?;
         result.did = match (&goal, &ending.token) {
             (Goal::Revoke(_), _) if ending.problem.is_none() => Did::Revoked,
             (Goal::Create, Some(_)) if had => Did::Replaced,
@@ -207,7 +208,7 @@ impl<'a> Fleet<'a> {
         result.left = ending.left;
         match ending.problem {
             None => Ok(()),
-            Some(problem) => Err(self.explain(server, problem, result)),
+            Some(problem) => Err(explain(server, problem, result)),
         }
     }
 
@@ -302,20 +303,17 @@ impl<'a> Fleet<'a> {
         Ok(all.filter(|intent| intent.server == server.id || intent.cluster.as_ref() == Some(cluster)).collect())
     }
 
-    /// Does what the saga says, step by step.
-    async fn drive(
+    /// What the saga must know before its first step.
+    async fn start(
         &self,
-        server: &'a ServerConfig,
-        cluster: &ClusterId,
+        server: &ServerConfig,
         goal: Goal,
         scope: Scope,
         intents: Vec<TokenId>,
-        confirmed: &Confirmed,
-        result: &mut SetUp,
-    ) -> Result<Ending<SetUpError>, SetUpError> {
+    ) -> Result<Start, SetUpError> {
         let hostname = local::hostname().unwrap_or_else(|| "ecobox".to_owned());
         let today = self.now().strftime("%Y-%m-%d").to_string();
-        let start = Start {
+        Ok(Start {
             goal,
             scope,
             ssh_user: self.login_user(server).await?,
@@ -325,7 +323,19 @@ impl<'a> Fleet<'a> {
             intents,
             stored: self.state.tokens()?.iter().map(removal).collect(),
             all_intents: self.state.all_intents()?.into_iter().map(|intent| intent.token).collect(),
-        };
+        })
+    }
+
+    /// Does what the saga says, step by step.
+    async fn drive(
+        &self,
+        server: &'a ServerConfig,
+        cluster: &ClusterId,
+        start: Start,
+        confirmed: &Confirmed,
+        result: &mut SetUp,
+    ) -> Result<Ending<SetUpError>, SetUpError> {
+        let scope = start.scope;
         let mut saga = Saga::new(start);
         let mut step = saga.start();
         loop {
@@ -338,9 +348,9 @@ impl<'a> Fleet<'a> {
                     Event::Stored(self.store(server, scope, &created.token, &host, result))
                 }
                 Step::Clear(tokens) => Event::Recorded(self.clear(server, cluster, &tokens)),
-                Step::Learn(_) => Event::Learned(self.learn_and_keep_trust(server, result).await),
+                Step::Learn => Event::Learned(self.learn_and_keep_trust(server, result).await),
                 Step::Verify => Event::Verified(self.compare(server, scope).await.map_err(SetUpError::from)),
-                Step::Forget(_) => Event::Recorded(self.state.forget_token(cluster).map(drop).map_err(Into::into)),
+                Step::Forget => Event::Recorded(self.state.forget_token(cluster).map(drop).map_err(Into::into)),
             };
             step = saga.next(event);
         }
@@ -408,21 +418,22 @@ impl<'a> Fleet<'a> {
             Access::Local | Access::Api => Ok(std::env::var("USER").unwrap_or_else(|_| "root".to_owned())),
         }
     }
+}
 
-    fn explain(&self, server: &ServerConfig, problem: Problem<SetUpError>, result: &SetUp) -> SetUpError {
-        let server = server.id.clone();
-        let other = |what: &str| SetUpError::Other { server: server.clone(), what: what.to_owned() };
-        match problem {
-            Problem::State(error) | Problem::Lost(error) | Problem::Trust(error) | Problem::Unverified(error) => error,
-            Problem::Host(failure) => SetUpError::Host { server, failure },
-            Problem::Missing => {
-                let missing = result.comparison.as_ref().map(|comparison| comparison.missing.clone());
-                SetUpError::Missing { server, missing: missing.unwrap_or_default() }
-            }
-            Problem::NamesTaken => other("it has tokens of all names that were tried"),
-            Problem::Name(error) => other(&format!("the login user cannot be a Proxmox VE user: {error}")),
-            Problem::OutOfStep => other("the steps of the set-up came out of order: this is a fault of ecobox"),
+/// A saga's problem as an error of this server's.
+fn explain(server: &ServerConfig, problem: Problem<SetUpError>, result: &SetUp) -> SetUpError {
+    let server = server.id.clone();
+    let other = |what: &str| SetUpError::Other { server: server.clone(), what: what.to_owned() };
+    match problem {
+        Problem::State(error) | Problem::Lost(error) | Problem::Trust(error) | Problem::Unverified(error) => error,
+        Problem::Host(failure) => SetUpError::Host { server, failure },
+        Problem::Missing => {
+            let missing = result.comparison.as_ref().map(|comparison| comparison.missing.clone());
+            SetUpError::Missing { server, missing: missing.unwrap_or_default() }
         }
+        Problem::NamesTaken => other("it has tokens of all names that were tried"),
+        Problem::Name(error) => other(&format!("the login user cannot be a Proxmox VE user: {error}")),
+        Problem::OutOfStep => other("the steps of the set-up came out of order: this is a fault of ecobox"),
     }
 }
 

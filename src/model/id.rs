@@ -69,7 +69,7 @@ impl NodeName {
 impl FromStr for NodeName {
     type Err = InvalidId;
 
-    /// PVE's own pattern (pve-common, JSONSchema `pve-node`); checked before a name goes into a path or a command.
+    /// PVE's own pattern (pve-common, `pve-node` in `JSONSchema.pm`); checked before a name goes into a path or a command.
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
         let inside = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');

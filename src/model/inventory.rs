@@ -51,9 +51,7 @@ impl Server {
         match (self.expected, self.seen.state) {
             (Expected::Any, _) | (_, PowerState::Online | PowerState::Running) => false,
             (Expected::Asleep, state) => state == PowerState::Unknown,
-            // A guest that is off is as its owner left it, unless the configuration says otherwise.
-            (Expected::On, PowerState::Asleep) => false,
-            (Expected::On, _) => true,
+            (Expected::On, state) => state != PowerState::Asleep,
         }
     }
 }

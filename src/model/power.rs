@@ -71,12 +71,11 @@ impl PowerState {
         match qmpstatus.unwrap_or(status) {
             "stopped" if lock == Some("suspended") => PowerState::Hibernated,
             "stopped" => PowerState::Stopped,
-            "paused" | "prelaunch" | "suspended" => PowerState::Paused,
             "running" => PowerState::Running,
-            // Halted by QEMU itself: io-error, internal-error, guest-panicked, watchdog, ...: the process
-            // is there and executes nothing.
-            "io-error" | "internal-error" | "guest-panicked" | "watchdog" | "shutdown" | "postmigrate"
-            | "finish-migrate" | "save-vm" | "restore-vm" | "inmigrate" | "colo" | "preconfig" => PowerState::Paused,
+            // From `io-error` on halted by QEMU itself: the process is there and executes nothing.
+            "paused" | "prelaunch" | "suspended" | "io-error" | "internal-error" | "guest-panicked" | "watchdog"
+            | "shutdown" | "postmigrate" | "finish-migrate" | "save-vm" | "restore-vm" | "inmigrate" | "colo"
+            | "preconfig" => PowerState::Paused,
             _ => PowerState::Unknown,
         }
     }

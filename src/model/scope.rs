@@ -90,10 +90,13 @@ mod tests {
         Permissions(list.iter().map(|(path, names)| ((*path).to_owned(), set(names))).collect())
     }
 
+    /// Held by path, missing, too much.
+    type Case<'a> = (&'a [(&'a str, &'a [&'a str])], &'a [&'a str], &'a [&'a str]);
+
     #[test]
     fn too_little_and_too_much_are_both_said() {
         let exact = ["Datastore.Audit", "Sys.Audit", "VM.Audit", "VM.GuestAgent.Audit", "VM.PowerMgmt"];
-        let cases: [(&[(&str, &[&str])], &[&str], &[&str]); 4] = [
+        let cases: [Case<'_>; 4] = [
             (&[("/", &exact), ("/vms", &exact)], &[], &[]),
             (&[("/vms", &exact)], &exact, &[]),
             (&[("/", &exact), ("/vms/101", &["VM.Allocate"])], &[], &["VM.Allocate"]),

@@ -14,7 +14,7 @@ pub(crate) struct Fingerprint(pub(crate) [u8; 32]);
 impl Fingerprint {
     /// Lower-case hex without colons.
     pub(crate) fn hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        self.to_string().replace(':', "").to_ascii_lowercase()
     }
 }
 
@@ -82,7 +82,7 @@ pub(crate) enum Trust {
     CaFile { pem: String, node: Option<NodeName> },
     /// The chain ends at a CA that this machine trusts, for the configured host name.
     PublicCa,
-    /// The certificate's public key has this SHA-256 (of its SubjectPublicKeyInfo).
+    /// The certificate's public key has this SHA-256 (of its `SubjectPublicKeyInfo`).
     PublicKey { spki: Fingerprint },
     /// The certificate itself has this SHA-256.
     Certificate { fingerprint: Fingerprint },

@@ -17,7 +17,6 @@ pub(crate) enum Value {
         text: String,
     },
     State(PowerState),
-    Bytes(u64),
     /// Bytes used and bytes there are.
     Share {
         used: u64,
@@ -25,10 +24,8 @@ pub(crate) enum Value {
     },
     Percent(f64),
     Seconds(u64),
-    Millis(f64),
     /// An instant: an age on a terminal, RFC 3339 elsewhere.
     Time(Timestamp),
-    Count(u64),
 }
 
 /// What a cell's text says beyond its letters; never by colour alone.
@@ -56,15 +53,7 @@ impl Value {
     }
 
     pub(crate) fn right_aligned(&self) -> bool {
-        matches!(
-            self,
-            Value::Bytes(_)
-                | Value::Share { .. }
-                | Value::Percent(_)
-                | Value::Seconds(_)
-                | Value::Millis(_)
-                | Value::Count(_)
-        )
+        matches!(self, Value::Share { .. } | Value::Percent(_) | Value::Seconds(_))
     }
 
     pub(crate) fn tone(&self) -> Tone {
@@ -83,14 +72,11 @@ impl Value {
             Value::Text(text) => text::clean(text).into_owned(),
             Value::Name { depth, text } => format!("{:1$}{2}", "", depth * 2, text::clean(text)),
             Value::State(state) => state.as_str().to_owned(),
-            Value::Bytes(bytes) => human_bytes(*bytes),
             Value::Share { used, of } => format!("{}/{}", human_bytes(*used), human_bytes(*of)),
             Value::Percent(percent) => format!("{percent:.0}%"),
             Value::Seconds(seconds) => human_seconds(*seconds),
-            Value::Millis(millis) => format!("{millis:.0}ms"),
             Value::Time(at) if terminal => human_age(now.duration_since(*at)),
             Value::Time(at) => rfc3339(*at),
-            Value::Count(count) => count.to_string(),
         }
     }
 
@@ -100,10 +86,9 @@ impl Value {
             Value::Unknown => String::new(),
             Value::Text(text) | Value::Name { text, .. } => text::clean(text).into_owned(),
             Value::State(state) => state.as_str().to_owned(),
-            Value::Bytes(count) | Value::Seconds(count) | Value::Count(count) => count.to_string(),
+            Value::Seconds(seconds) => seconds.to_string(),
             Value::Share { used, of } => format!("{used}/{of}"),
             Value::Percent(percent) => format!("{percent:.1}"),
-            Value::Millis(millis) => format!("{:.6}", millis / 1000.0),
             Value::Time(at) => rfc3339(*at),
         }
     }
@@ -174,8 +159,8 @@ mod tests {
     #[test]
     fn unknown_is_never_a_number() {
         let now = Timestamp::UNIX_EPOCH;
-        assert_eq!(Value::of(None::<u64>, Value::Bytes).human(true, now), "-");
-        assert_eq!(Value::of(None::<u64>, Value::Bytes).plain(), "");
+        assert_eq!(Value::of(None::<u64>, Value::Seconds).human(true, now), "-");
+        assert_eq!(Value::of(None::<u64>, Value::Seconds).plain(), "");
         assert_eq!(Value::Time(now).human(false, now), "1970-01-01T00:00:00Z");
         assert_eq!(Value::Time(now).human(true, now), "now");
     }

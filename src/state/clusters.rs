@@ -42,17 +42,8 @@ impl State {
 
     /// When the guests of the cluster were last looked for with all their details.
     pub(crate) fn discovered_at(&self, cluster: &ClusterId) -> Result<Option<Timestamp>> {
-        self.cluster_stamp("SELECT discovered_at FROM clusters WHERE name = ?1", cluster)
-    }
-
-    /// When the cluster's guests were last listed.
-    pub(crate) fn listed_at(&self, cluster: &ClusterId) -> Result<Option<Timestamp>> {
-        self.cluster_stamp("SELECT listed_at FROM clusters WHERE name = ?1", cluster)
-    }
-
-    fn cluster_stamp(&self, sql: &str, cluster: &ClusterId) -> Result<Option<Timestamp>> {
         let found = self.read(|conn| {
-            let mut statement = conn.prepare_cached(sql)?;
+            let mut statement = conn.prepare_cached("SELECT discovered_at FROM clusters WHERE name = ?1")?;
             statement.query_row([cluster.as_str()], |row| row.get::<_, Option<i64>>(0)).optional()
         })?;
         Ok(found.flatten().map(time))

@@ -42,13 +42,11 @@ pub(crate) struct KnownGuest {
     pub(crate) addresses: Vec<Address>,
     /// When the addresses were asked for; `None`: never.
     pub(crate) addresses_at: Option<Timestamp>,
-    /// Tells this guest from another that takes its number later.
-    pub(crate) uuid: Option<String>,
 }
 
 const GUESTS: &str =
     "SELECT vmid, kind, guests.name, node, state, known_state, raw, template, lock, tags, pool, ha_state,
-    first_seen, coalesce(last_seen, clusters.listed_at, first_seen), gone_at, changed_at, addresses, addresses_at, uuid,
+    first_seen, coalesce(last_seen, clusters.listed_at, first_seen), gone_at, changed_at, addresses, addresses_at,
     clusters.name
     FROM clusters CROSS JOIN guests ON guests.cluster = clusters.id";
 
@@ -103,15 +101,6 @@ impl State {
             Ok(())
         })
     }
-
-    /// Remembers what tells this guest from another that takes its number later.
-    pub(crate) fn put_guest_uuid(&self, cluster: &ClusterId, vmid: VmId, uuid: &str) -> Result<()> {
-        self.write(|conn| {
-            let cluster = cluster_row(conn, cluster)?;
-            let sql = "UPDATE guests SET uuid = ?3 WHERE cluster = ?1 AND vmid = ?2";
-            conn.execute(sql, params![cluster, vmid.get(), uuid]).map(drop)
-        })
-    }
 }
 
 /// Text as PVE writes tags, `a;b`, as single ones.
@@ -156,7 +145,7 @@ fn read_guest(row: &Row<'_>) -> rusqlite::Result<Option<KnownGuest>> {
     let Ok(node) = row.get_ref(3)?.as_str()?.parse() else { return Ok(None) };
     let addresses = row.get_ref(16)?.as_str_or_null()?.map(read_addresses).unwrap_or_default();
     Ok(Some(KnownGuest {
-        cluster: ClusterId::new(row.get_ref(19)?.as_str()?),
+        cluster: ClusterId::new(row.get_ref(18)?.as_str()?),
         vmid,
         kind,
         name: text(2)?,
@@ -175,7 +164,6 @@ fn read_guest(row: &Row<'_>) -> rusqlite::Result<Option<KnownGuest>> {
         changed_at: time(row.get(15)?),
         addresses,
         addresses_at: stamp(17)?,
-        uuid: text(18)?,
     }))
 }
 

@@ -1,6 +1,6 @@
 //! What happened: power changes, service checks, and whether each server could be looked at.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Result, State, time};
@@ -8,8 +8,14 @@ use crate::model::power::PowerState;
 use crate::model::server::ServerKey;
 use crate::model::usage::Source;
 
-/// How long single checks are kept.
-pub(crate) const RAW_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How long each check and run is kept at least: a week.
+const RAW_KEPT_MILLIS: i64 = 7 * 24 * 3_600_000;
+
+/// How far a series may grow beyond that: its rows go many at a time, from few pages, and most runs delete nothing.
+const PRUNE_SLACK_MILLIS: i64 = 6 * 3_600_000;
+
+/// The most rows that one run deletes.
+const PRUNE_BITE: usize = 500;
 
 /// One check of a service.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,13 +93,6 @@ impl State {
         self.records("service = '' AND checks.at >= ?1 ORDER BY checks.at, server", since)
     }
 
-    /// The last check of each service and the last run of each server, if not before `since`.
-    pub(crate) fn last_checks(&self, since: Timestamp) -> Result<Vec<CheckRecord>> {
-        let last = "checks.at >= ?1 AND checks.at = (SELECT max(at) FROM checks WHERE series = series.id)
-            ORDER BY server, service";
-        self.records(last, since)
-    }
-
     fn records(&self, condition: &str, since: Timestamp) -> Result<Vec<CheckRecord>> {
         self.read(|conn| {
             let mut statement = conn.prepare_cached(&format!(
@@ -132,17 +131,17 @@ impl State {
         })
     }
 
-    /// Deletes at most `bite` checks and runs of before `before`, so that no run pays for all of a week; gives how
-    /// many. Call it once per run with `now - RAW_KEPT`. Events stay.
-    pub(crate) fn prune(&self, before: Timestamp, bite: usize) -> Result<usize> {
-        let old = self.read(|conn| {
-            let sql = "SELECT id FROM series WHERE EXISTS
-                (SELECT 1 FROM checks WHERE series = series.id AND at < ?1)";
+    /// Deletes some of the checks and runs that are too old at `now`, so that no run pays for all of a week; gives how
+    /// many. Events stay.
+    pub(crate) fn prune(&self, now: Timestamp) -> Result<usize> {
+        let before = now.as_millisecond() - RAW_KEPT_MILLIS;
+        let overdue = self.read(|conn| {
+            let sql = "SELECT id FROM series WHERE EXISTS (SELECT 1 FROM checks WHERE series = series.id AND at < ?1)";
             let mut statement = conn.prepare_cached(sql)?;
-            let rows = statement.query_map([before.as_millisecond()], |row| row.get(0))?;
+            let rows = statement.query_map([before - PRUNE_SLACK_MILLIS], |row| row.get(0))?;
             rows.collect::<rusqlite::Result<Vec<i64>>>()
         })?;
-        if old.is_empty() {
+        if overdue.is_empty() {
             return Ok(0);
         }
         self.write(|conn| {
@@ -150,15 +149,14 @@ impl State {
                 "DELETE FROM checks WHERE series = ?1 AND at IN
                     (SELECT at FROM checks WHERE series = ?1 AND at < ?2 ORDER BY at LIMIT ?3)",
             )?;
-            let mut deleted = 0;
-            for series in old {
-                let left = i64::try_from(bite - deleted).unwrap_or(i64::MAX);
-                deleted += statement.execute(params![series, before.as_millisecond(), left])?;
-                if deleted >= bite {
+            let mut left = PRUNE_BITE;
+            for series in overdue {
+                left -= statement.execute(params![series, before, i64::try_from(left).unwrap_or(i64::MAX)])?;
+                if left == 0 {
                     break;
                 }
             }
-            Ok(deleted)
+            Ok(PRUNE_BITE - left)
         })
     }
 }

@@ -32,21 +32,19 @@ mod tokens;
 mod trust;
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-pub(crate) use clusters::Member;
 pub(crate) use error::StateError;
 pub(crate) use guests::KnownGuest;
-pub(crate) use history::{Check, CheckRecord, Event, RAW_KEPT, Run};
-pub(crate) use listing::{Change, Recorded, What};
+pub(crate) use history::{Check, Run};
+pub(crate) use listing::{Change, What};
 pub(crate) use open::find;
-pub(crate) use servers::{KnownState, Wish};
+pub(crate) use servers::KnownState;
 pub(crate) use tokens::{Intent, StoredToken};
-pub(crate) use trust::StoredTrust;
 
 type Result<T> = std::result::Result<T, StateError>;
 
@@ -71,7 +69,8 @@ pub(crate) struct Notice {
 
 impl State {
     /// Where the file is; symbolic links are resolved.
-    pub(crate) fn path(&self) -> &Path {
+    #[cfg(test)]
+    pub(crate) fn path(&self) -> &std::path::Path {
         &self.path
     }
 

@@ -88,6 +88,7 @@ impl State {
     }
 
     /// A state that ends with the process, for tests.
+    #[cfg(test)]
     pub(crate) fn in_memory() -> Result<State> {
         let path = PathBuf::from(":memory:");
         let made = Connection::open_in_memory().and_then(|conn| {

@@ -96,7 +96,6 @@ CREATE TABLE guests (
     changed_at INTEGER NOT NULL,
     addresses TEXT,
     addresses_at INTEGER,
-    uuid TEXT,
     PRIMARY KEY (cluster, vmid)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE states (

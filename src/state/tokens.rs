@@ -36,19 +36,6 @@ const TOKEN: &str = "SELECT cluster, token_id, secret, scope, pve_major, via, at
 const INTENT: &str = "SELECT server, cluster, token_id, at FROM intents";
 
 impl State {
-    /// Stores the token of a cluster, durably; the former one is forgotten.
-    pub(crate) fn put_token(
-        &self,
-        cluster: &ClusterId,
-        token: &Token,
-        scope: Scope,
-        pve_major: Option<u32>,
-        via: &ServerId,
-        at: Timestamp,
-    ) -> Result<()> {
-        self.write_durably(|conn| insert_token(conn, cluster, token, scope, pve_major, via, at))
-    }
-
     pub(crate) fn token(&self, cluster: &ClusterId) -> Result<Option<StoredToken>> {
         let found = self.read(|conn| {
             let mut statement = conn.prepare_cached(&format!("{TOKEN} WHERE cluster = ?1"))?;
@@ -83,6 +70,7 @@ impl State {
     }
 
     /// The intents that a run on `server` left.
+    #[cfg(test)]
     pub(crate) fn intents(&self, server: &ServerId) -> Result<Vec<Intent>> {
         self.read(|conn| {
             let mut statement = conn.prepare_cached(&format!("{INTENT} WHERE server = ?1 ORDER BY at"))?;
@@ -102,7 +90,7 @@ impl State {
         self.write_durably(|conn| delete_intent(conn, server, token))
     }
 
-    /// Stores the token and clears its intent, both or neither.
+    /// Stores the token of a cluster, in place of a former one, and clears its intent: both or neither.
     pub(crate) fn finish_intent(
         &self,
         cluster: &ClusterId,
@@ -113,7 +101,10 @@ impl State {
         at: Timestamp,
     ) -> Result<()> {
         self.write_durably(|conn| {
-            insert_token(conn, cluster, token, scope, pve_major, via, at)?;
+            let sql = "INSERT OR REPLACE INTO tokens (cluster, token_id, secret, scope, pve_major, via, at)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            let (id, secret, at) = (token.id.to_string(), token.secret.expose(), at.as_millisecond());
+            conn.execute(sql, params![cluster.as_str(), id, secret, scope.as_str(), pve_major, via.as_str(), at])?;
             delete_intent(conn, via, &token.id)
         })
     }
@@ -147,23 +138,6 @@ pub(super) fn insert_intent(
 fn delete_intent(conn: &Connection, server: &ServerId, token: &TokenId) -> rusqlite::Result<()> {
     let sql = "DELETE FROM intents WHERE server = ?1 AND token_id = ?2";
     conn.execute(sql, params![server.as_str(), token.to_string()]).map(drop)
-}
-
-fn insert_token(
-    conn: &Connection,
-    cluster: &ClusterId,
-    token: &Token,
-    scope: Scope,
-    pve_major: Option<u32>,
-    via: &ServerId,
-    at: Timestamp,
-) -> rusqlite::Result<()> {
-    let sql = "INSERT OR REPLACE INTO tokens (cluster, token_id, secret, scope, pve_major, via, at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    let id = token.id.to_string();
-    let secret = token.secret.expose();
-    let values = params![cluster.as_str(), id, secret, scope.as_str(), pve_major, via.as_str(), at.as_millisecond()];
-    conn.execute(sql, values).map(drop)
 }
 
 /// `None` for a row that makes no sense: `ecobox setup-token` replaces it.

@@ -42,11 +42,6 @@ impl State {
             statement.query_map([], read_trust)?.filter_map(rusqlite::Result::transpose).collect()
         })
     }
-
-    /// Whether there was one.
-    pub(crate) fn forget_trust(&self, server: &ServerId) -> Result<bool> {
-        self.write(|conn| Ok(conn.execute("DELETE FROM trust WHERE server = ?1", [server.as_str()])? > 0))
-    }
 }
 
 /// `None` for a row that makes no sense: without trust no token is sent, and `ecobox setup-token` learns it again.

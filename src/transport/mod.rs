@@ -127,3 +127,77 @@ impl Error {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_has_its_class_its_words_and_its_advice() {
+        let (peer, detail) = (|| "pve1".to_owned(), || "why".to_owned());
+        let connect = |failure| Error::Connect { peer: "pve1:8006".to_owned(), failure, source: None };
+        let api =
+            Error::Api { peer: peer(), method: "GET", path: "/version".to_owned(), status: 500, reason: detail() };
+        let timeout = Error::Timeout { peer: peer(), doing: "waiting", after: Duration::from_millis(1500) };
+        let table: [(Error, FailureKind, &str, Option<&str>); 15] = [
+            (
+                connect(ConnectFailure::Refused),
+                FailureKind::Unreachable,
+                "cannot reach pve1:8006: connection refused",
+                None,
+            ),
+            (connect(ConnectFailure::Timeout), FailureKind::Unreachable, "cannot reach pve1:8006: no answer", None),
+            (connect(ConnectFailure::Unreachable), FailureKind::Unreachable, "cannot reach pve1:8006: no route", None),
+            (connect(ConnectFailure::Other), FailureKind::Unreachable, "cannot reach pve1:8006: cannot connect", None),
+            (
+                connect(ConnectFailure::Resolve),
+                FailureKind::Unreachable,
+                "the name has no address",
+                Some("check `hostname`"),
+            ),
+            (connect(ConnectFailure::Closed), FailureKind::Unreachable, "connection closed", Some("ALLOW_FROM")),
+            (
+                Error::UnknownHostKey { peer: peer(), fingerprint: "SHA256:x".to_owned() },
+                FailureKind::Identity,
+                "the host key of pve1 is not known (SHA256:x)",
+                Some("run `ecobox init`"),
+            ),
+            (
+                Error::Untrusted { peer: peer(), detail: detail() },
+                FailureKind::Identity,
+                "pve1 is not who it should be: why",
+                Some("ssh-keygen -R"),
+            ),
+            (
+                Error::Denied { peer: peer(), detail: detail() },
+                FailureKind::Denied,
+                "pve1 refused: why",
+                Some("--check"),
+            ),
+            (
+                Error::NoToken { peer: peer(), detail: detail() },
+                FailureKind::Denied,
+                "pve1: why",
+                Some("`token_command`"),
+            ),
+            (api, FailureKind::Failed, "pve1 answered 500 to GET /version: why", None),
+            (
+                Error::Protocol { peer: peer(), detail: detail() },
+                FailureKind::Failed,
+                "pve1 sent an unusable answer: why",
+                None,
+            ),
+            (Error::Local { peer: peer(), detail: detail() }, FailureKind::Failed, "pve1: why", None),
+            (timeout, FailureKind::Unreachable, "pve1 did not answer within 1.5 s (waiting)", None),
+            (connect(ConnectFailure::Closed), FailureKind::Unreachable, "pve1:8006", Some("closes before it speaks")),
+        ];
+        for (error, kind, words, advice) in table {
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.to_string().contains(words), "{error}");
+            match (error.advice(), advice) {
+                (Some(said), Some(wanted)) => assert!(said.contains(wanted), "{error}: {said}"),
+                (said, wanted) => assert_eq!(said, wanted, "{error}"),
+            }
+        }
+    }
+}

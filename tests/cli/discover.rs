@@ -53,9 +53,9 @@ fn each_change_is_told_once() {
     web-01  moved pve1 -> pve3                      running  qemu  pve3  -           pve3-vm-101  web
     shop    renamed web-02 -> shop                  running  qemu  pve2  -           pve2-vm-102  web, prod
     web-03  tags, pool changed, stopped -> running  running  qemu  pve3  -           pve3-vm-103  new
-    dns     gone                                    running  lxc   pve2  10.99.0.53  pve2-ct-201  -
+    dns     gone                                    unknown  lxc   pve2  10.99.0.53  pve2-ct-201  -
     mail    new                                     running  lxc   pve1  -           pve1-ct-202  -
-    4 guests, 1 new, 1 moved, 1 gone
+    4 guests, 1 new, 1 moved, 1 gone, 2 changed otherwise
     ");
     insta::assert_snapshot!(env.run(&["discover"]).exits(0), @"4 guests");
     // The guest kept its identity and has the name of its new host.

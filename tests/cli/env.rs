@@ -23,7 +23,6 @@ pub(crate) struct Env {
 }
 
 /// What a run printed, and how it ended. Its display is the transcript.
-#[must_use = "look at the transcript, or at the exit status"]
 pub(crate) struct Run {
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -88,11 +87,13 @@ impl Env {
     }
 
     /// Runs `ecobox` with these arguments.
+    #[must_use = "look at the transcript, or at the exit status"]
     pub(crate) fn run(&self, args: &[&str]) -> Run {
         self.run_with(args, &[])
     }
 
     /// The same with environment variables.
+    #[must_use = "look at the transcript, or at the exit status"]
     pub(crate) fn run_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Run {
         let mut command = self.command(args);
         command.envs(variables.iter().copied());
@@ -100,6 +101,7 @@ impl Env {
     }
 
     /// Takes what a command printed, and checks that no secret is in it.
+    #[must_use = "look at the transcript, or at the exit status"]
     pub(crate) fn finish(&self, output: Output) -> Run {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
         let code = output.status.code().unwrap_or(-1);
@@ -154,15 +156,16 @@ impl Drop for Env {
 }
 
 /// What a command prints until it ends; one that does not end fails the test.
-pub fn ended(command: &mut Command) -> Output {
+pub(crate) fn ended(command: &mut Command) -> Output {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let id = rustix::process::Pid::from_child(&child);
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || sender.send(child.wait_with_output()));
-    receiver.recv_timeout(PATIENCE).map(Result::unwrap).unwrap_or_else(|_| {
+    let Ok(output) = receiver.recv_timeout(PATIENCE) else {
         let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
         panic!("it did not end: {command:?}")
-    })
+    };
+    output.unwrap()
 }
 
 fn rows(state: &Connection, sql: &str) -> Vec<String> {

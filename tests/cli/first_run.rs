@@ -30,7 +30,7 @@ fn four_commands_lead_from_a_configuration_to_a_status() {
 #[test]
 fn it_begins_with_nothing_but_a_name() {
     let world = World::new();
-    let pve = world.cluster(Cluster::new("single").node("pve1").vm(101, "web-01", |vm| vm.running()));
+    let pve = world.cluster(Cluster::new("single").node("pve1").vm(101, "web-01", ecobox_sim::Guest::running));
     world.know_all(&pve.nodes);
     // Whoever runs the tests may have an ssh_config of their own.
     world.env.config("[ssh]\nconfig = false\n");
@@ -44,6 +44,7 @@ fn it_begins_with_nothing_but_a_name() {
     let run = world.run(&["status", "-o", "json"]).exits(0);
     let report = run.json();
     let ids: Vec<_> = report["servers"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap()).collect();
+    // Who is named by an address gets the name that it gives itself.
     assert_eq!(ids, ["pve1", "pve1-vm-101"]);
     pve.assert_secret(&world, &[&run]);
     let run = world.run(&["setup-token"]).exits(0);

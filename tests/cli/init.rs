@@ -9,7 +9,7 @@ use ecobox_sim::ssh::SshFault;
 
 use super::world::{Served, World, assert_transcript};
 
-/// A configuration that is there but for its servers: whoever runs the tests may have an ssh_config of their own.
+/// A configuration that is there but for its servers: whoever runs the tests may have an `ssh_config` of their own.
 const EMPTY: &str = "# mine\n[ssh]\nconfig = false # no ssh_config in tests\n";
 
 fn config(world: &World) -> String {
@@ -77,7 +77,7 @@ fn a_host_is_added_once() {
     // The port that is meant where none is said.
     world.env.config(&format!("{EMPTY}[[servers]]\nid = \"x\"\nhostname = \"127.0.0.1\"\n"));
     let text = config(&world);
-    world.run(&["init", "--host", "127.0.0.1:22", "--host", "127.0.0.1"]);
+    drop(world.run(&["init", "--host", "127.0.0.1:22", "--host", "127.0.0.1"]));
     assert_eq!(config(&world), text);
 }
 

@@ -20,7 +20,7 @@ struct Behind {
 fn behind() -> Behind {
     let world = World::new();
     let jump = world.serve(Host::debian("jump").build());
-    let pve = world.cluster(Cluster::new("single").node("pve1").vm(101, "web-01", |vm| vm.running()));
+    let pve = world.cluster(Cluster::new("single").node("pve1").vm(101, "web-01", ecobox_sim::Guest::running));
     let (inner_ssh, inner_api) = (2, 3);
     jump.host.map_port(inner_ssh, pve.nodes[0].ssh.port());
     pve.nodes[0].host.map_port(inner_api, pve.nodes[0].api_port.unwrap());

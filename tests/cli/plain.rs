@@ -12,7 +12,7 @@ fn service(name: &str, port: u16) -> String {
 #[test]
 fn a_plain_server_is_online_when_its_ssh_port_answers() {
     let ssh = Open::new();
-    let mut env = Env::new();
+    let env = Env::new();
     env.config(&plain("nas", ssh.port()));
     let run = env.run(&["status", "-o", "json"]).exits(0);
     let nas = run.server("nas");

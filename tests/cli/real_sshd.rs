@@ -8,7 +8,7 @@ use super::world::{Pve, World, entry};
 
 /// One node of a cluster with guests, behind the real sshd, seen by the host as this login.
 fn behind_sshd(world: &World, login: &str) -> Option<(Pve, RealSshd)> {
-    let pve = world.cluster(Cluster::new("single").node("pve1").vm(101, "web-01", |vm| vm.running()));
+    let pve = world.cluster(Cluster::new("single").node("pve1").vm(101, "web-01", ecobox_sim::Guest::running));
     let sshd = world.serve_really(&pve.nodes[0].host, login)?;
     world.know_line(&sshd.known_hosts_line());
     world.configure(&entry("pve1", &sshd.user(), sshd.port(), pve.nodes[0].api_port));

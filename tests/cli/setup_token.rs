@@ -205,7 +205,7 @@ fn tokens_of_other_machines_and_people_are_none_of_ours() {
     let theirs = all.iter().find(|token| **token != ours).unwrap();
     // One goes, with nothing but its own; the other still works.
     other.run(&["setup-token", "--revoke"]).exits(0);
-    assert_eq!(pve.tokens(), [ours.clone()]);
+    assert_eq!(pve.tokens(), std::slice::from_ref(&ours));
     assert!(pve.sim.cluster().access().acl_lines().iter().all(|line| !line.contains(theirs.as_str())));
     pve.assert_one_usable_token(&world);
     assert_eq!(other.count("tokens"), 0);
@@ -274,7 +274,7 @@ fn an_unknown_host_key_stops_it() {
 #[test]
 fn noise_of_the_login_shell_changes_nothing() {
     let world = World::new();
-    let pve = world.node_of("9.2.11", |builder| builder.noisy());
+    let pve = world.node_of("9.2.11", ecobox_sim::host::Builder::noisy);
     world.run(&["setup-token"]).exits(0);
     pve.assert_one_usable_token(&world);
 }

@@ -8,7 +8,7 @@ use super::world::{Pve, World, assert_transcript};
 
 /// One node with a token, whose trust was learned long ago.
 fn set_up(world: &World) -> Pve {
-    let pve = world.cluster(Cluster::new("single").node("pve1").vm(101, "web-01", |vm| vm.running()));
+    let pve = world.cluster(Cluster::new("single").node("pve1").vm(101, "web-01", ecobox_sim::Guest::running));
     world.configure(&pve.entries());
     world.know_all(&pve.nodes);
     world.run(&["setup-token"]).exits(0);

@@ -18,30 +18,30 @@ use tokio::runtime::Runtime;
 use super::env::{Env, Run};
 
 /// A home with a key, and the means to serve hosts to it.
-pub struct World {
-    pub env: Env,
-    pub key: ClientKey,
+pub(crate) struct World {
+    pub(crate) env: Env,
+    pub(crate) key: ClientKey,
     runtime: Runtime,
 }
 
 /// A host behind a simulated SSH server.
-pub struct Served {
+pub(crate) struct Served {
     /// Its own name, and its id in configurations.
-    pub name: String,
-    pub host: Host,
-    pub ssh: SshServer,
+    pub(crate) name: String,
+    pub(crate) host: Host,
+    pub(crate) ssh: SshServer,
     /// The port of its API, if it has one.
-    pub api_port: Option<u16>,
+    pub(crate) api_port: Option<u16>,
 }
 
 /// A cluster, each node of which is a host, too.
-pub struct Pve {
-    pub sim: Sim,
-    pub nodes: Vec<Served>,
+pub(crate) struct Pve {
+    pub(crate) sim: Sim,
+    pub(crate) nodes: Vec<Served>,
 }
 
 impl World {
-    pub fn new() -> World {
+    pub(crate) fn new() -> World {
         let env = Env::new();
         fs::DirBuilder::new().mode(0o700).create(env.home().join(".ssh")).unwrap();
         let key = ClientKey::create(&env.home().join(".ssh/id_ed25519"), None);
@@ -50,23 +50,23 @@ impl World {
     }
 
     /// Serves a host over SSH.
-    pub fn serve(&self, host: Host) -> Served {
+    pub(crate) fn serve(&self, host: Host) -> Served {
         let ssh = self.runtime.block_on(SshServer::start(&host, std::slice::from_ref(&self.key.public)));
         Served { name: host.name().to_owned(), host, ssh, api_port: None }
     }
 
     /// The same by the real sshd, where it is installed; the host sees `login`.
-    pub fn serve_really(&self, host: &Host, login: &str) -> Option<RealSshd> {
+    pub(crate) fn serve_really(&self, host: &Host, login: &str) -> Option<RealSshd> {
         self.runtime.block_on(RealSshd::start_as(host, std::slice::from_ref(&self.key.public), login))
     }
 
     /// Starts a cluster, with a host for each of its nodes.
-    pub fn cluster(&self, cluster: Cluster) -> Pve {
+    pub(crate) fn cluster(&self, cluster: Cluster) -> Pve {
         self.cluster_with(cluster, |builder| builder)
     }
 
     /// The same with hosts that are described further. Besides root, `admin` may log in and use sudo.
-    pub fn cluster_with(&self, cluster: Cluster, describe: impl Fn(Builder) -> Builder) -> Pve {
+    pub(crate) fn cluster_with(&self, cluster: Cluster, describe: impl Fn(Builder) -> Builder) -> Pve {
         let access = cluster.shared_access();
         let names = cluster.node_names();
         let builders: Vec<Builder> = names
@@ -90,7 +90,7 @@ impl World {
     }
 
     /// Three nodes with a few guests, configured by their names, and their host keys known.
-    pub fn three_nodes(&self) -> Pve {
+    pub(crate) fn three_nodes(&self) -> Pve {
         let pve = self.cluster(
             Cluster::new("homelab")
                 .node("pve1")
@@ -107,12 +107,12 @@ impl World {
     }
 
     /// One node without guests, configured, its host key known.
-    pub fn one_node(&self) -> Pve {
+    pub(crate) fn one_node(&self) -> Pve {
         self.node_of("9.2.11", |builder| builder)
     }
 
     /// The same of another version, or described further.
-    pub fn node_of(&self, version: &str, describe: impl Fn(Builder) -> Builder) -> Pve {
+    pub(crate) fn node_of(&self, version: &str, describe: impl Fn(Builder) -> Builder) -> Pve {
         let pve = self.cluster_with(Cluster::new("single").pve(version).node("pve1"), describe);
         self.configure(&pve.entries());
         self.know_all(&pve.nodes);
@@ -120,42 +120,43 @@ impl World {
     }
 
     /// Writes a configuration of these entries.
-    pub fn configure(&self, entries: &str) {
+    pub(crate) fn configure(&self, entries: &str) {
         self.env.config(entries);
     }
 
-    pub fn known_hosts(&self) -> PathBuf {
+    pub(crate) fn known_hosts(&self) -> PathBuf {
         self.env.home().join(".ssh/known_hosts")
     }
 
-    /// Adds a line to known_hosts.
-    pub fn know_line(&self, line: &str) {
+    /// Adds a line to `known_hosts`.
+    pub(crate) fn know_line(&self, line: &str) {
         let mut file = OpenOptions::new().create(true).append(true).open(self.known_hosts()).unwrap();
         file.write_all(line.as_bytes()).unwrap();
         file.set_permissions(fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    pub fn know(&self, served: &Served) {
+    pub(crate) fn know(&self, served: &Served) {
         self.know_line(&served.ssh.known_hosts_line());
     }
 
-    pub fn know_all(&self, served: &[Served]) {
+    pub(crate) fn know_all(&self, served: &[Served]) {
         for one in served {
             self.know(one);
         }
     }
 
-    pub fn run(&self, args: &[&str]) -> Run {
+    #[must_use = "look at the transcript, or at the exit status"]
+    pub(crate) fn run(&self, args: &[&str]) -> Run {
         self.env.run(args)
     }
 
     /// Every value of the state file's tables, except the tokens' secrets, as text.
-    pub fn state_dump(&self) -> String {
+    pub(crate) fn state_dump(&self) -> String {
         let mut dump = String::new();
         let conn = self.state();
         for table in tables(&conn) {
             let mut statement = conn.prepare(&format!("SELECT * FROM \"{table}\"")).unwrap();
-            let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+            let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
             let mut rows = statement.query([]).unwrap();
             while let Some(row) = rows.next().unwrap() {
                 for (index, column) in columns.iter().enumerate() {
@@ -170,12 +171,12 @@ impl World {
     }
 
     /// How many rows a table of the state file has.
-    pub fn count(&self, table: &str) -> i64 {
+    pub(crate) fn count(&self, table: &str) -> i64 {
         self.state().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
     }
 
     /// One column of a table of the state file.
-    pub fn column(&self, table: &str, column: &str) -> Vec<String> {
+    pub(crate) fn column(&self, table: &str, column: &str) -> Vec<String> {
         let conn = self.state();
         let mut statement = conn.prepare(&format!("SELECT {column} FROM {table} ORDER BY 1")).unwrap();
         let rows = statement.query_map([], |row| row.get(0)).unwrap();
@@ -183,7 +184,7 @@ impl World {
     }
 
     /// The state file, opened beside ecobox.
-    pub fn state(&self) -> rusqlite::Connection {
+    pub(crate) fn state(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.env.state_path()).unwrap()
     }
 }
@@ -196,17 +197,17 @@ fn tables(conn: &rusqlite::Connection) -> Vec<String> {
 
 impl Served {
     /// Its entry in a configuration, logging in as root.
-    pub fn entry(&self) -> String {
+    pub(crate) fn entry(&self) -> String {
         self.entry_as("root")
     }
 
-    pub fn entry_as(&self, user: &str) -> String {
+    pub(crate) fn entry_as(&self, user: &str) -> String {
         entry(&self.name, user, self.ssh.port(), self.api_port)
     }
 }
 
 /// A host on loopback, for a configuration.
-pub fn entry(id: &str, user: &str, ssh_port: u16, api_port: Option<u16>) -> String {
+pub(crate) fn entry(id: &str, user: &str, ssh_port: u16, api_port: Option<u16>) -> String {
     let mut text =
         format!("[[servers]]\nid = \"{id}\"\nhostname = \"127.0.0.1\"\nssh_user = \"{user}\"\nssh_port = {ssh_port}\n");
     if let Some(port) = api_port {
@@ -216,39 +217,39 @@ pub fn entry(id: &str, user: &str, ssh_port: u16, api_port: Option<u16>) -> Stri
 }
 
 impl Pve {
-    pub fn entries(&self) -> String {
+    pub(crate) fn entries(&self) -> String {
         self.nodes.iter().map(Served::entry).collect()
     }
 
-    pub fn entries_as(&self, user: &str) -> String {
+    pub(crate) fn entries_as(&self, user: &str) -> String {
         self.nodes.iter().map(|node| node.entry_as(user)).collect()
     }
 
-    pub fn node(&self, name: &str) -> &Served {
+    pub(crate) fn node(&self, name: &str) -> &Served {
         self.nodes.iter().find(|node| node.name == name).unwrap()
     }
 
     /// The tokens that the cluster has, by their full ids.
-    pub fn tokens(&self) -> Vec<String> {
+    pub(crate) fn tokens(&self) -> Vec<String> {
         self.sim.cluster().access().tokens()
     }
 
     /// The secrets of all its tokens.
-    pub fn secrets(&self) -> Vec<String> {
+    pub(crate) fn secrets(&self) -> Vec<String> {
         let cluster = self.sim.cluster();
         let access = cluster.access();
         access.tokens().iter().map(|id| access.secret(id).unwrap().to_owned()).collect()
     }
 
     /// The pveum command lines so far, without those that only read.
-    pub fn writes(&self) -> Vec<String> {
+    pub(crate) fn writes(&self) -> Vec<String> {
         let cluster = self.sim.cluster();
         let audit = cluster.access().audit().to_vec();
         audit.into_iter().filter(|line| !line.contains(" list")).collect()
     }
 
     /// Tells the cluster and its hosts whether there is a quorum.
-    pub fn set_quorate(&self, quorate: bool) {
+    pub(crate) fn set_quorate(&self, quorate: bool) {
         self.sim.cluster().set_quorate(quorate);
         for node in &self.nodes {
             node.host.set_quorate(quorate);
@@ -256,7 +257,7 @@ impl Pve {
     }
 
     /// Puts the certificates that the cluster has now into the hosts' files.
-    pub fn publish_certificates(&self) {
+    pub(crate) fn publish_certificates(&self) {
         for node in &self.nodes {
             node.host.set_certificates(&self.sim.ca_pem(), &self.sim.node(&node.name).certificate_pem());
         }
@@ -264,7 +265,7 @@ impl Pve {
 
     /// Exactly one token of this machine is on the cluster, it is the stored one and works, and no intent is left.
     #[track_caller]
-    pub fn assert_one_usable_token(&self, world: &World) {
+    pub(crate) fn assert_one_usable_token(&self, world: &World) {
         let tokens = self.tokens();
         assert_eq!(tokens.len(), 1, "{tokens:?}");
         assert_eq!(world.column("tokens", "token_id"), tokens);
@@ -277,7 +278,7 @@ impl Pve {
 
     /// No secret is in what was printed, nor in the state file outside of its place.
     #[track_caller]
-    pub fn assert_secret(&self, world: &World, runs: &[&Run]) {
+    pub(crate) fn assert_secret(&self, world: &World, runs: &[&Run]) {
         let dump = world.state_dump();
         for secret in self.secrets() {
             assert!(!dump.contains(&secret), "the secret stands in the state file:\n{dump}");
@@ -290,7 +291,7 @@ impl Pve {
 
 /// Waits until something has happened.
 #[track_caller]
-pub fn until(happened: impl Fn() -> bool) {
+pub(crate) fn until(happened: impl Fn() -> bool) {
     let begun = Instant::now();
     while !happened() {
         assert!(begun.elapsed() < Duration::from_secs(20), "it does not happen");

@@ -63,11 +63,11 @@ pub(crate) enum Step<E> {
     /// Clear these intents. Answer: `Event::Recorded`.
     Clear(Vec<TokenId>),
     /// Learn what the API's certificate must satisfy, and store it. Answer: `Event::Learned`.
-    Learn(HostSide),
+    Learn,
     /// Compare what the token may do with its scope. Answer: `Event::Verified`.
     Verify,
     /// Forget the stored token. Answer: `Event::Recorded`.
-    Forget(TokenId),
+    Forget,
     End(Ending<E>),
 }
 
@@ -349,7 +349,7 @@ impl<E> Saga<E> {
         match then {
             Then::Learn(replaced) => {
                 self.at = At::Learn(replaced);
-                Step::Learn(self.ending.host.clone())
+                Step::Learn
             }
             Then::Again => self.begin(),
             Then::End(problem) => self.end(problem),
@@ -390,7 +390,7 @@ impl<E> Saga<E> {
             Some(token) if problem.is_none() || self.ending.removed.contains(&token) => {
                 self.ending.problem = problem;
                 self.at = At::Forget;
-                Step::Forget(token)
+                Step::Forget
             }
             _ => self.clear(Then::End(problem)),
         }

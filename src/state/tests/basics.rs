@@ -9,7 +9,8 @@ use crate::model::scope::Scope;
 use crate::model::server::{Address, ServerKey};
 use crate::model::trust::{Fingerprint, Trust};
 use crate::model::usage::Source;
-use crate::state::{Check, Event, Run, State, is_fresh};
+use crate::state::history::Event;
+use crate::state::{Check, Run, State, is_fresh};
 
 fn state() -> State {
     State::in_memory().unwrap()
@@ -63,8 +64,6 @@ fn every_kind_of_trust_comes_back() {
         assert_eq!((&stored.trust, stored.learned_at, stored.via.as_str()), (&trust, at(n), "ssh"));
         assert_eq!(state.trusts().unwrap(), [stored]);
     }
-    assert!(state.forget_trust(&server("pve1")).unwrap());
-    assert!(!state.forget_trust(&server("pve1")).unwrap());
 }
 
 #[test]
@@ -141,7 +140,7 @@ fn wishes_stamps_and_ssh_answers_come_back() {
     assert_eq!((wish.asleep, wish.at), (false, at(2)));
 
     let home = cluster("ca:1");
-    assert_eq!((state.discovered_at(&home).unwrap(), state.listed_at(&home).unwrap()), (None, None));
+    assert_eq!(state.discovered_at(&home).unwrap(), None);
     state.put_discovered(&home, at(3)).unwrap();
     assert_eq!(state.discovered_at(&home).unwrap(), Some(at(3)));
 
@@ -164,7 +163,7 @@ fn the_future_is_never_fresh() {
 }
 
 #[test]
-fn checks_and_runs_are_kept_apart_and_pruned_in_bites() {
+fn checks_and_runs_are_kept_apart() {
     let state = state();
     let check = |service: &str, ok| Check {
         server: key("nas"),
@@ -188,12 +187,30 @@ fn checks_and_runs_are_kept_apart_and_pruned_in_bites() {
     ];
     assert_eq!(got, want);
     assert_eq!(state.runs(at(0)).unwrap().len(), 10);
-    let last: Vec<_> = state.last_checks(at(0)).unwrap().into_iter().map(|c| (c.at, c.service)).collect();
-    assert_eq!(last, [(at(9), String::new()), (at(9), "http".into()), (at(9), "ssh".into())]);
+}
 
-    let bites: Vec<_> = (0..5).map(|_| state.prune(at(4), 5).unwrap()).collect();
-    assert_eq!(bites, [5, 5, 2, 0, 0]);
-    assert_eq!((state.checks(at(0)).unwrap().len(), state.runs(at(0)).unwrap().len()), (12, 6));
+#[test]
+fn a_week_of_checks_is_kept_and_the_rest_goes_in_bites() {
+    const WEEK: i64 = 7 * 86_400;
+    const SLACK: i64 = 6 * 3600;
+    let state = state();
+    for minute in 0..500 {
+        let check =
+            |service: &str| Check { server: key("nas"), service: service.into(), ok: true, millis: None, detail: None };
+        state.record_checks(&["ssh", "http", "smb"].map(check), at(minute * 60)).unwrap();
+        let run = Run { server: key("nas"), ok: true, millis: None, detail: None };
+        state.record_runs(&[run], at(minute * 60)).unwrap();
+    }
+    state.record_state(&key("nas"), PowerState::Online, Source::Tcp, at(0)).unwrap();
+    state.record_state(&key("nas"), PowerState::Offline, Source::Tcp, at(60)).unwrap();
+    let kept = || (state.checks(at(0)).unwrap().len(), state.runs(at(0)).unwrap().len());
+    for early in [at(0), at(WEEK + 60), at(WEEK + SLACK)] {
+        assert_eq!((state.prune(early).unwrap(), kept()), (0, (1500, 500)), "{early}");
+    }
+    // A row that is overdue takes along the six hours after it; what a bite leaves of a series is not overdue any more.
+    let bites = [0; 4].map(|_| state.prune(at(WEEK + SLACK + 1)).unwrap());
+    assert_eq!((bites, kept()), ([500, 500, 0, 0], (639, 361)));
+    assert_eq!(state.events(at(0)).unwrap().len(), 1);
 }
 
 #[test]
@@ -237,7 +254,7 @@ fn merging_clusters_keeps_the_younger_token_and_removes_the_other() {
     for (old_id, old_at, new_id, new_at, stays, intents) in cases {
         let state = state();
         let put = |cluster, id, secret, via: &str, second| {
-            state.put_token(cluster, &token(id, secret), Scope::Operator, None, &server(via), at(second)).unwrap();
+            state.finish_intent(cluster, &token(id, secret), Scope::Operator, None, &server(via), at(second)).unwrap();
         };
         put(&old, old_id, "old", "pve1", old_at);
         put(&new, new_id, "new", "pve2", new_at);
@@ -295,10 +312,9 @@ fn addresses_come_back() {
     };
     let answers = [(vmid(101), vec![address.clone()]), (vmid(102), vec![]), (vmid(999), vec![])];
     state.record_addresses(&cluster("host:pve1"), &answers, at(7)).unwrap();
-    state.put_guest_uuid(&cluster("host:pve1"), vmid(101), "1-2-3").unwrap();
     let guests = state.guests(&cluster("host:pve1")).unwrap();
-    let got: Vec<_> = guests[..3].iter().map(|g| (g.addresses.clone(), g.addresses_at, g.uuid.as_deref())).collect();
-    assert_eq!(got, [(vec![], None, None), (vec![address], Some(at(7)), Some("1-2-3")), (vec![], Some(at(7)), None)]);
+    let got: Vec<_> = guests[..3].iter().map(|g| (g.addresses.clone(), g.addresses_at)).collect();
+    assert_eq!(got, [(vec![], None), (vec![address], Some(at(7))), (vec![], Some(at(7)))]);
     assert_eq!(guests.len(), 40);
 }
 

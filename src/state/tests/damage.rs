@@ -50,10 +50,10 @@ fn use_it(state: &State, second: i64) -> Result<(), StateError> {
     state.record_checks(&[check], at(second))?;
     state.put_facts(&pve1, &HostFacts::default(), at(second))?;
     state.put_trust(&pve1, &Trust::PublicCa, "ssh", at(second))?;
-    state.put_token(&cluster("ca:2"), &token("root@pam!box", "s"), Scope::Full, None, &pve1, at(second))?;
+    state.finish_intent(&cluster("ca:2"), &token("root@pam!box", "s"), Scope::Full, None, &pve1, at(second))?;
     state.put_ssh_answer("a", "b", "c")?;
     state.machine_suffix(|| "abcdef".into())?;
-    state.prune(at(0), 10)?;
+    state.prune(at(0))?;
     state.read_everything()
 }
 

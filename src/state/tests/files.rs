@@ -269,7 +269,7 @@ fn a_full_disk_is_said_and_loses_nothing() {
     assert_eq!((state.guests(&home).unwrap().len(), state.tokens().unwrap().len()), (40, 1));
     full(1_000_000);
     let made = token("root@pam!box-2", "s");
-    state.put_token(&home, &made, Scope::Monitor, None, &server("pve1"), at(3)).unwrap();
+    state.finish_intent(&home, &made, Scope::Monitor, None, &server("pve1"), at(3)).unwrap();
     assert_eq!(state.token(&home).unwrap().unwrap().token, made);
 }
 

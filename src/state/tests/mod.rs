@@ -80,7 +80,9 @@ fn listing(nodes: &[(&str, bool)], guests: Vec<Guest>) -> Listing {
 /// A cluster, a token and guests, so that there is something to lose.
 fn furnish(state: &State) {
     let home = cluster("host:pve1");
-    state.put_token(&home, &token("root@pam!box", "s3cret"), Scope::Operator, Some(9), &server("pve1"), at(0)).unwrap();
+    state
+        .finish_intent(&home, &token("root@pam!box", "s3cret"), Scope::Operator, Some(9), &server("pve1"), at(0))
+        .unwrap();
     state.begin_intent(&server("pve2"), None, &"root@pam!box".parse().unwrap(), at(0)).unwrap();
     state.put_member(&server("pve1"), &home, Some(&node("pve1")), at(0)).unwrap();
     let guests = (100..140).map(|number| guest(number, "pve1", PowerState::Running)).collect();

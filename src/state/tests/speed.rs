@@ -56,7 +56,7 @@ fn measure() {
             detail: None,
         })
         .collect();
-    let times = |n| at(i64::try_from(n).unwrap());
+    let times = |n: usize| at(i64::try_from(n).unwrap());
     eprintln!("48 checks                  {:?}", median(101, |n| state.record_checks(&checks, times(n)).unwrap()));
     eprintln!(
         "a wish, durable not        {:?}",

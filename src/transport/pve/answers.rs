@@ -1,4 +1,4 @@
-//! The smaller answers: versions, permissions, nodes, cluster status, addresses.
+//! The smaller answers: versions, permissions, nodes, addresses.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use crate::model::scope::Permissions;
 use crate::model::server::Address;
 use crate::model::trust::Fingerprint;
 
-use super::lenient::{Entries, Entry, Record, Value, flag, skip};
+use super::lenient::{Entries, Entry, Record, Value, skip};
 use super::wire::online;
 
 /// What `/version` says.
@@ -87,79 +87,6 @@ impl<'de> Deserialize<'de> for Nodes {
             Some(NodeCertificate { name: row.node?.parse().ok()?, online: online(row.status.as_deref()), fingerprint })
         });
         Ok(Nodes(usable.collect()))
-    }
-}
-
-/// What `/cluster/status` says; it needs Sys.Audit on `/`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct ClusterStatus {
-    /// `None`: a node alone.
-    pub(crate) name: Option<String>,
-    /// A node alone always is; `None` where the answer does not say.
-    pub(crate) quorate: Option<bool>,
-    pub(crate) members: Vec<Member>,
-}
-
-/// A node of a cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Member {
-    pub(crate) node: NodeName,
-    /// The address of its cluster network.
-    pub(crate) ip: Option<IpAddr>,
-    pub(crate) online: Option<bool>,
-    /// The node that answered.
-    pub(crate) local: bool,
-}
-
-#[derive(Default)]
-struct StatusRow<'a> {
-    kind: Option<Cow<'a, str>>,
-    name: Option<Cow<'a, str>>,
-    ip: Option<Cow<'a, str>>,
-    quorate: Option<bool>,
-    online: Option<bool>,
-    local: Option<bool>,
-}
-
-impl<'de> Record<'de> for StatusRow<'de> {
-    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        match key {
-            "type" => self.kind = map.next_value::<Value<'_>>()?.text(),
-            "name" => self.name = map.next_value::<Value<'_>>()?.text(),
-            "ip" => self.ip = map.next_value::<Value<'_>>()?.text(),
-            "quorate" => self.quorate = map.next_value::<Value<'_>>()?.flag(),
-            "online" => self.online = map.next_value::<Value<'_>>()?.flag(),
-            "local" => self.local = map.next_value::<Value<'_>>()?.flag(),
-            _ => skip(map)?,
-        }
-        Ok(())
-    }
-}
-
-impl<'de> Deserialize<'de> for ClusterStatus {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let rows = Entries::<StatusRow<'de>>::deserialize(deserializer)?.list;
-        let mut status = ClusterStatus::default();
-        let mut alone = true;
-        for row in rows {
-            match row.kind.as_deref() {
-                Some("cluster") => {
-                    alone = false;
-                    status.name = row.name.map(Cow::into_owned);
-                    status.quorate = row.quorate;
-                }
-                Some("node") => {
-                    let Some(node) = row.name.and_then(|name| name.parse().ok()) else { continue };
-                    let ip = row.ip.and_then(|ip| ip.parse().ok());
-                    status.members.push(Member { node, ip, online: row.online, local: row.local == Some(true) });
-                }
-                _ => {}
-            }
-        }
-        if alone && status.members.len() == 1 {
-            status.quorate = Some(true);
-        }
-        Ok(status)
     }
 }
 
@@ -285,28 +212,6 @@ impl<'de> Record<'de> for AgentInterfaces {
     }
 }
 
-/// Of a guest's configuration: whether the agent is enabled. `agent: 1` or `agent: enabled=1,type=virtio`.
-#[derive(Default)]
-pub(super) struct GuestConfig {
-    pub(super) agent: bool,
-}
-
-impl<'de> Record<'de> for GuestConfig {
-    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        if key != "agent" {
-            return skip(map);
-        }
-        let text = map.next_value::<Value<'_>>()?.text().unwrap_or_default();
-        let enabled = text.split(',').find_map(|part| match part.split_once('=') {
-            None => Some(part),
-            Some(("enabled", value)) => Some(value),
-            Some(_) => None,
-        });
-        self.agent = enabled.and_then(flag) == Some(true);
-        Ok(())
-    }
-}
-
 /// The body of an error: `message` since pve-http-server 5.2.0, `errors` by parameter.
 #[derive(Default)]
 pub(super) struct ErrorBody {
@@ -416,22 +321,13 @@ mod tests {
     }
 
     #[test]
-    fn nodes_and_cluster() {
+    fn nodes() {
         let nodes = parse::<Nodes>(fixture!("nodes")).unwrap().0;
         assert_eq!((nodes.len(), nodes[0].name.as_str(), nodes[0].online), (1, "pve1", Some(true)));
         assert!(nodes[0].fingerprint.unwrap().to_string().starts_with("4D:04:0C:F6"));
         let odd = br#"{"data":[{"node":"a"},{"node":"b","status":"offline","ssl_fingerprint":"x"},{"node":"c d"},3]}"#;
         let odd: Vec<_> = parse::<Nodes>(odd).unwrap().0.into_iter().map(|n| (n.online, n.fingerprint)).collect();
         assert_eq!(odd, [(None, None), (Some(false), None)]);
-
-        let alone = parse::<ClusterStatus>(fixture!("cluster-status-alone")).unwrap();
-        assert_eq!((alone.name.as_ref(), alone.quorate, alone.members.len()), (None, Some(true), 1));
-        assert_eq!((alone.members[0].local, alone.members[0].ip), (true, Some("192.0.2.2".parse().unwrap())));
-        let two = parse::<ClusterStatus>(fixture!("cluster-status-two")).unwrap();
-        assert_eq!((two.name.as_deref(), two.quorate), (Some("home"), Some(false)));
-        let members: Vec<_> = two.members.iter().map(|m| (m.node.as_str(), m.online, m.local)).collect();
-        assert_eq!(members, [("pve1", Some(true), true), ("pve2", Some(false), false)]);
-        assert_eq!(parse::<ClusterStatus>(br#"{"data":[]}"#).unwrap(), ClusterStatus::default());
     }
 
     #[test]
@@ -441,23 +337,5 @@ mod tests {
         assert_eq!((new.major(), new.release.as_str(), new.repoid.as_str()), (Some(9), "9.2", "14a22df35955d97d"));
         assert_eq!(read(br#"{"data":{"release":7.4,"version":"7.4-3"}}"#).major(), Some(7));
         assert_eq!(read(br#"{"data":null}"#).major(), None);
-    }
-
-    #[test]
-    fn the_agent_is_enabled_by_its_first_word() {
-        for (agent, want) in [
-            (r#""1""#, true),
-            ("1", true),
-            (r#""0""#, false),
-            (r#""1,fstrim_cloned_disks=1""#, true),
-            (r#""enabled=1,type=virtio""#, true),
-            (r#""type=isa,enabled=0""#, false),
-            (r#""type=isa""#, false),
-            ("null", false),
-        ] {
-            let body = format!(r#"{{"data":{{"name":"a","agent":{agent}}}}}"#);
-            assert_eq!(parse::<Entry<GuestConfig>>(body.as_bytes()).unwrap().0.unwrap().agent, want, "{agent}");
-        }
-        assert!(!parse::<Entry<GuestConfig>>(br#"{"data":{}}"#).unwrap().0.unwrap().agent);
     }
 }

@@ -5,9 +5,7 @@ use crate::model::scope::Permissions;
 use crate::model::server::{Address, Listing};
 use crate::transport::Error;
 
-use super::answers::{
-    AgentInterfaces, ClusterStatus, ContainerInterfaces, GuestConfig, NodeCertificate, Nodes, PermissionMap, Version,
-};
+use super::answers::{AgentInterfaces, ContainerInterfaces, NodeCertificate, Nodes, PermissionMap, Version};
 use super::client::{Answers, Client};
 use super::lenient::Entry;
 use super::wire;
@@ -46,11 +44,6 @@ impl Client {
         Ok(self.get::<Nodes>("/nodes", Answers::Itself).await?.0)
     }
 
-    /// The cluster's name, quorum and members. Needs Sys.Audit on `/`.
-    pub(crate) async fn cluster_status(&self) -> Result<ClusterStatus, Error> {
-        self.get("/cluster/status", Answers::Itself).await
-    }
-
     /// A virtual machine's addresses, from the agent inside.
     pub(crate) async fn agent_addresses(&self, node: &NodeName, vmid: VmId) -> Result<AgentAnswer, Error> {
         let path = guest_path(node, GuestKind::Qemu, vmid, "agent/network-get-interfaces");
@@ -80,13 +73,6 @@ impl Client {
             Err(Error::Api { status: 500, reason, .. }) if reason.trim_end().ends_with("not running") => Ok(Vec::new()),
             Err(error) => Err(error),
         }
-    }
-
-    /// Whether a virtual machine's configuration enables the guest agent.
-    pub(crate) async fn guest_agent_enabled(&self, node: &NodeName, vmid: VmId) -> Result<bool, Error> {
-        let path = guest_path(node, GuestKind::Qemu, vmid, "config");
-        let Entry(config) = self.get::<Entry<GuestConfig>>(&path, Answers::Proxied).await?;
-        Ok(config.unwrap_or_default().agent)
     }
 }
 

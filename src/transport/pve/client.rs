@@ -79,8 +79,6 @@ impl Default for Limits {
 pub(super) enum Answers {
     /// The node that is asked.
     Itself,
-    /// Any node.
-    Proxied,
     /// A guest on any node.
     Guest,
 }
@@ -180,7 +178,7 @@ impl Client {
         let begun = Instant::now();
         let patience = match answers {
             Answers::Itself => self.limits.read,
-            Answers::Proxied | Answers::Guest => self.limits.proxied,
+            Answers::Guest => self.limits.proxied,
         };
         let cap = if answers == Answers::Guest { self.limits.guest_body } else { self.limits.body };
         let request =

@@ -18,7 +18,6 @@ mod tls;
 mod trust;
 mod wire;
 
-pub(crate) use answers::{ClusterStatus, Member, NodeCertificate, Version};
 pub(crate) use calls::AgentAnswer;
 pub(crate) use client::{Client, Endpoint};
 pub(crate) use tls::presented_over;

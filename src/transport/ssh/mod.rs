@@ -79,7 +79,7 @@ pub(crate) async fn connect(
         links.push(open(hop, links.last(), keys, policy, ask).await?);
     }
     let last = open(target, links.last(), keys, policy, ask).await?;
-    Ok(Session::new(links, last, target.user.clone(), target.label.clone(), target.peer()))
+    Ok(Session::new(links, last, target.label.clone(), target.peer()))
 }
 
 async fn open(

@@ -21,20 +21,14 @@ pub(crate) struct Session {
     /// The jump hosts' connections, then the host's own.
     links: Vec<Link>,
     last: Link,
-    user: String,
     label: String,
     peer: String,
     channels: Arc<Semaphore>,
 }
 
 impl Session {
-    pub(super) fn new(links: Vec<Link>, last: Link, user: String, label: String, peer: String) -> Session {
-        Session { links, last, user, label, peer, channels: Arc::new(Semaphore::new(MOST_CHANNELS)) }
-    }
-
-    /// Who is logged in.
-    pub(crate) fn user(&self) -> &str {
-        &self.user
+    pub(super) fn new(links: Vec<Link>, last: Link, label: String, peer: String) -> Session {
+        Session { links, last, label, peer, channels: Arc::new(Semaphore::new(MOST_CHANNELS)) }
     }
 
     /// The key that the host proved to have: `ssh-ed25519 SHA256:..`.

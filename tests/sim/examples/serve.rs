@@ -54,7 +54,7 @@ fn main() {
         return;
     }
     let (nodes, guests) = (number("--nodes", 3), number("--guests", 300));
-    let sim = Sim::start(cluster(nodes, guests, number("--dead-agents", 0) > 0).real_time());
+    let sim = Sim::start(cluster(nodes, guests, number("--dead-agents", 0) > 0).real_time().ready_made());
     let names: Vec<String> = (1..=nodes).map(|n| format!("pve{n}")).collect();
     let latency = Duration::from_millis(number("--latency-ms", 0).into());
     for name in &names {

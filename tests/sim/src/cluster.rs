@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hyper::body::Bytes;
+
 use crate::access::Access;
 use crate::clock::Clock;
 use crate::fault::{Fault, Rule};
@@ -87,6 +89,8 @@ pub struct Cluster {
     /// A node that was told to go down, or to come back after that.
     pub(crate) node_power: Option<NodePower>,
     pools: BTreeSet<String>,
+    /// What GETs were answered, where answers are given again: see [`Cluster::ready_made`].
+    pub(crate) ready: Option<BTreeMap<String, Bytes>>,
 }
 
 impl Cluster {
@@ -107,6 +111,7 @@ impl Cluster {
             quorate: true,
             node_power: None,
             pools: BTreeSet::new(),
+            ready: None,
         }
     }
 
@@ -123,6 +128,14 @@ impl Cluster {
     #[must_use]
     pub fn real_time(mut self) -> Cluster {
         self.clock.set_pace(Duration::from_secs(1));
+        self
+    }
+
+    /// Answers each GET from then on as it did the first time, whatever changes: for measurements of clients, which
+    /// should not wait for the simulator.
+    #[must_use]
+    pub fn ready_made(mut self) -> Cluster {
+        self.ready = Some(BTreeMap::new());
         self
     }
 

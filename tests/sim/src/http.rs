@@ -94,6 +94,12 @@ async fn respond(peer: &Peer, path: &str, request: Request<Incoming>) -> Result<
         None => {}
     }
     let (parts, body) = request.into_parts();
+    let key = format!("{method} {path} {:?}", parts.headers.get(AUTHORIZATION));
+    let sound = matches!(fault, None | Some(Fault::Delay(_)));
+    let ready = peer.shared.lock().ready.as_ref().and_then(|ready| ready.get(&key).cloned());
+    if let (Some(bytes), true) = (ready, sound) {
+        return Ok(head(200, "OK").header(CONTENT_TYPE, JSON).body(SimBody::new(bytes)).unwrap());
+    }
     let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
     let answer = {
         let mut cluster = peer.shared.lock();
@@ -105,6 +111,14 @@ async fn respond(peer: &Peer, path: &str, request: Request<Incoming>) -> Result<
     };
     if !answer.delay.is_zero() {
         tokio::time::sleep(answer.delay).await;
+    }
+    if method == "GET" && answer.status == 200 && sound {
+        let mut cluster = peer.shared.lock();
+        if let (Some(ready), Body::Json(_)) = (&mut cluster.ready, &answer.body) {
+            let (bytes, _) = bytes_of(answer.body);
+            ready.insert(key, bytes.clone());
+            return Ok(head(200, "OK").header(CONTENT_TYPE, JSON).body(SimBody::new(bytes)).unwrap());
+        }
     }
     match fault {
         Some(Fault::DropAfterAction) => Err(Dropped),
