@@ -65,6 +65,7 @@ pub(crate) struct Global {
     pub(crate) log_format: LogFormat,
 }
 
+/// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum LogFormat {
     Text,

@@ -31,10 +31,10 @@ pub(crate) enum Exit {
     /// Partial: some targets answered, others failed; the report is still printed.
     Partial,
     /// The remote task ran and failed.
-    #[expect(dead_code, reason = "no command of this version follows a task")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "no command of this version follows a task"))]
     TaskFailed,
     /// Accepted, but not confirmed before the deadline; the outcome may still come.
-    #[expect(dead_code, reason = "no command of this version follows a task")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "no command of this version follows a task"))]
     Unconfirmed,
     /// Refused: a pre-flight check, or no confirmation.
     Refused,
@@ -45,6 +45,26 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
+    /// Each once, by number.
+    #[cfg(test)]
+    pub(crate) const ALL: [Exit; 14] = [
+        Exit::Done,
+        Exit::Failed,
+        Exit::Usage,
+        Exit::Config,
+        Exit::Denied,
+        Exit::Unreachable,
+        Exit::Identity,
+        Exit::NoTarget,
+        Exit::Partial,
+        Exit::TaskFailed,
+        Exit::Unconfirmed,
+        Exit::Refused,
+        Exit::Interrupted,
+        Exit::Terminated,
+    ];
+
+    /// The number that the process ends with.
     pub(crate) fn code(self) -> u8 {
         match self {
             Exit::Done => 0,
@@ -83,10 +103,12 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// A failure that has no hint.
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Failure {
         Failure { exit, message: message.into(), hint: None }
     }
 
+    /// The same, with the command to run next.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
         self

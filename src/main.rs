@@ -85,13 +85,11 @@ fn start(cli: Cli, ui: Ui) -> Ended {
         }
         command => {
             let ctx = prepare(&global, &command, ui)?;
-            let tasks = tokio::task::LocalSet::new();
-            let result = tasks.block_on(&runtime, until_signalled(dispatch(&ctx, &global, command)));
-            {
-                // What a task still holds may need the runtime to end.
+            let result = {
+                // Connections that are dropped with the set say goodbye through the runtime.
                 let _context = runtime.enter();
-                drop(tasks);
-            }
+                tokio::task::LocalSet::new().block_on(&runtime, until_signalled(dispatch(&ctx, &global, command)))
+            };
             // A look-up of a name that hangs must not keep the process.
             runtime.shutdown_background();
             result.map_err(|error| (ctx.ui, error))

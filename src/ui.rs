@@ -55,12 +55,14 @@ pub(crate) struct Ui {
 }
 
 impl Ui {
+    /// Looks once whether there is a terminal, and whether it shall be in colour.
     pub(crate) fn new(quiet: bool, color: ColorWhen) -> Ui {
         let stderr = std::io::stderr();
         let interactive = stderr.is_terminal() && std::io::stdin().is_terminal();
         Ui { quiet, color: color.decide(&stderr), interactive }
     }
 
+    /// Whether questions can be asked.
     pub(crate) fn is_interactive(&self) -> bool {
         self.interactive
     }
@@ -77,6 +79,7 @@ impl Ui {
         self.labelled("warning", anstyle::AnsiColor::Yellow, message);
     }
 
+    /// Why the command failed.
     pub(crate) fn error(&self, message: &str) {
         self.labelled("error", anstyle::AnsiColor::Red, message);
     }

@@ -215,7 +215,7 @@ impl<'a> Fleet<'a> {
     }
 
     async fn listing_of(&self, server: &'a ServerConfig) -> (ServerId, Result<(Client, Listing), Error>) {
-        let after = self.limits.left(self.limits.host);
+        let after = self.limits.left(self.limits.listing);
         let asked = tokio::time::timeout(after, self.try_listing(server)).await;
         let late = || Error::Timeout { peer: server.id.to_string(), doing: "listing its guests", after };
         (server.id.clone(), asked.unwrap_or_else(|_| Err(late())))

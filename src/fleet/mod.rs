@@ -31,6 +31,8 @@ pub(crate) struct Limits {
     pub(crate) total: Duration,
     /// All that is asked of one host.
     pub(crate) host: Duration,
+    /// One host's listing.
+    pub(crate) listing: Duration,
     /// One service's port.
     pub(crate) probe: Duration,
     /// One guest's addresses: PVE itself waits 3 s for an agent that hangs, and 5 s more for its answer.
@@ -47,8 +49,9 @@ impl Limits {
         let most = total * 9 / 10;
         Limits {
             total,
+            host: Duration::from_secs(20).min(most),
             // After a host that hangs its ports are asked, and after a listing the guests.
-            host: Duration::from_secs(20).min(most / 2),
+            listing: Duration::from_secs(20).min(most / 2),
             probe: Duration::from_secs(3).min(most / 4),
             agent: Duration::from_secs(10).min(most),
             until: Instant::now() + most,

@@ -297,7 +297,7 @@ fn run(server: &ServerId, took: Option<Duration>, detail: Option<String>) -> Run
 pub(crate) fn failed(server: &ServerId, error: &Error) -> Failed {
     let text = error.to_string();
     // Some errors know only where was dialled.
-    let message = if text.starts_with(server.as_str()) { text } else { format!("{server}: {text}") };
+    let message = if text.contains(server.as_str()) { text } else { format!("{server}: {text}") };
     Failed { server: server.clone(), kind: error.kind(), message, advice: error.advice() }
 }
 

@@ -32,6 +32,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Nothing is connected or read yet.
     pub(crate) fn new(config: &Config) -> Shared {
         let source = source(config);
         let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);

@@ -123,6 +123,7 @@ pub(crate) enum Privilege {
 }
 
 impl HostFacts {
+    /// The facts of a Proxmox VE host.
     pub(crate) fn pve(&self) -> Option<&PveFacts> {
         match &self.product {
             Product::Pve(facts) => Some(facts),

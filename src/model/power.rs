@@ -24,6 +24,7 @@ pub(crate) enum PowerState {
 }
 
 impl PowerState {
+    /// Each state once.
     pub(crate) const ALL: [PowerState; 8] = [
         PowerState::Running,
         PowerState::Stopped,
@@ -35,6 +36,7 @@ impl PowerState {
         PowerState::Unknown,
     ];
 
+    /// The word for it in reports and in the state file.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             PowerState::Running => "running",

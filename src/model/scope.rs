@@ -17,6 +17,7 @@ pub(crate) enum Scope {
 }
 
 impl Scope {
+    /// The word for it on the command line and in the state file.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Scope::Monitor => "monitor",

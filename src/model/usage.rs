@@ -21,6 +21,7 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    /// The word for it in reports and in the state file.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Source::Api => "api",

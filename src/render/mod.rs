@@ -40,6 +40,7 @@ pub(crate) struct Column {
 }
 
 impl Column {
+    /// A column that is always shown, or left out as readily as `yields` says.
     pub(crate) const fn new(name: &'static str, yields: u8) -> Column {
         Column { name, wide: false, yields, narrowest: None }
     }
@@ -49,6 +50,7 @@ impl Column {
         Column { narrowest: Some(narrowest), ..self }
     }
 
+    /// A column for `-o wide` and CSV.
     pub(crate) const fn wide(name: &'static str) -> Column {
         Column { name, wide: true, yields: 19, narrowest: Some(8) }
     }

@@ -38,6 +38,7 @@ pub(crate) enum Tone {
 }
 
 impl Value {
+    /// A text, even an empty one.
     pub(crate) fn text(text: impl Into<String>) -> Value {
         Value::Text(text.into())
     }
@@ -52,10 +53,12 @@ impl Value {
         text.filter(|t| !t.is_empty()).map_or(Value::Unknown, Value::text)
     }
 
+    /// Whether it is a quantity, whose digits stand below each other.
     pub(crate) fn right_aligned(&self) -> bool {
         matches!(self, Value::Share { .. } | Value::Percent(_) | Value::Seconds(_))
     }
 
+    /// How it is to be coloured.
     pub(crate) fn tone(&self) -> Tone {
         match self {
             Value::State(PowerState::Running | PowerState::Online) => Tone::Good,

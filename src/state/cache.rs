@@ -13,6 +13,7 @@ impl State {
         })
     }
 
+    /// Keeps what `ssh -G` said; what it said with another stamp is forgotten.
     pub(crate) fn put_ssh_answer(&self, alias: &str, stamp: &str, answer: &str) -> Result<()> {
         self.write(|conn| {
             let sql = "INSERT OR REPLACE INTO ssh_answers (alias, stamp, answer) VALUES (?1, ?2, ?3)";

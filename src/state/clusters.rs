@@ -18,6 +18,7 @@ pub(crate) struct Member {
 }
 
 impl State {
+    /// Remembers which cluster, and which node of it, a server is.
     pub(crate) fn put_member(
         &self,
         server: &ServerId,
@@ -49,6 +50,7 @@ impl State {
         Ok(found.flatten().map(time))
     }
 
+    /// Remembers that the cluster's guests were looked for with all their details.
     pub(crate) fn put_discovered(&self, cluster: &ClusterId, at: Timestamp) -> Result<()> {
         self.write(|conn| {
             let sql = "UPDATE clusters SET discovered_at = ?2 WHERE id = ?1";

@@ -63,6 +63,7 @@ pub(crate) struct Event {
 }
 
 impl State {
+    /// Keeps checks of services.
     pub(crate) fn record_checks(&self, checks: &[Check], at: Timestamp) -> Result<()> {
         self.write(|conn| {
             for check in checks {
@@ -73,6 +74,7 @@ impl State {
         })
     }
 
+    /// Keeps looks at whole servers.
     pub(crate) fn record_runs(&self, runs: &[Run], at: Timestamp) -> Result<()> {
         self.write(|conn| {
             for run in runs {

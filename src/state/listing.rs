@@ -27,6 +27,7 @@ pub(crate) struct Change {
     pub(crate) what: What,
 }
 
+/// What changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 pub(crate) enum What {

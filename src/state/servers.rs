@@ -34,6 +34,7 @@ pub(crate) struct Wish {
 }
 
 impl State {
+    /// Keeps what a visit found out, in place of what was known.
     pub(crate) fn put_facts(&self, server: &ServerId, facts: &HostFacts, at: Timestamp) -> Result<()> {
         self.write(|conn| {
             let sql = "INSERT OR REPLACE INTO facts (server, facts, at) VALUES (?1, ?2, ?3)";
@@ -59,6 +60,7 @@ impl State {
         Ok(found.and_then(|(facts, at)| Some((serde_json::from_str(&facts).ok()?, time(at)))))
     }
 
+    /// The facts of each server's last visit and when it was; without those that cannot be read.
     pub(crate) fn all_facts(&self) -> Result<BTreeMap<ServerId, (HostFacts, Timestamp)>> {
         let rows = self.read(|conn| {
             let mut statement = conn.prepare_cached("SELECT server, facts, at FROM facts")?;
@@ -103,6 +105,7 @@ impl State {
         })
     }
 
+    /// The last observed state of each server.
     pub(crate) fn states(&self) -> Result<BTreeMap<ServerKey, KnownState>> {
         self.read(|conn| {
             let sql = "SELECT server, state, source, since, at, last_online_at FROM states";
@@ -130,6 +133,7 @@ impl State {
         })
     }
 
+    /// What ecobox last did to each server on purpose.
     pub(crate) fn wishes(&self) -> Result<BTreeMap<ServerId, Wish>> {
         let rows = self.read(|conn| {
             let mut statement = conn.prepare_cached("SELECT server, asleep, at FROM wishes")?;

@@ -36,6 +36,7 @@ const TOKEN: &str = "SELECT cluster, token_id, secret, scope, pve_major, via, at
 const INTENT: &str = "SELECT server, cluster, token_id, at FROM intents";
 
 impl State {
+    /// A cluster's token.
     pub(crate) fn token(&self, cluster: &ClusterId) -> Result<Option<StoredToken>> {
         let found = self.read(|conn| {
             let mut statement = conn.prepare_cached(&format!("{TOKEN} WHERE cluster = ?1"))?;
@@ -44,6 +45,7 @@ impl State {
         Ok(found.flatten())
     }
 
+    /// All tokens, by cluster.
     pub(crate) fn tokens(&self) -> Result<Vec<StoredToken>> {
         self.read(|conn| {
             let mut statement = conn.prepare_cached(&format!("{TOKEN} ORDER BY cluster"))?;
@@ -78,6 +80,7 @@ impl State {
         })
     }
 
+    /// All intents, by server and age.
     pub(crate) fn all_intents(&self) -> Result<Vec<Intent>> {
         self.read(|conn| {
             let mut statement = conn.prepare_cached(&format!("{INTENT} ORDER BY server, at"))?;

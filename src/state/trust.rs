@@ -28,6 +28,7 @@ impl State {
         })
     }
 
+    /// A server's trust.
     pub(crate) fn trust(&self, server: &ServerId) -> Result<Option<StoredTrust>> {
         let found = self.read(|conn| {
             let mut statement = conn.prepare_cached(&format!("{TRUST} WHERE server = ?1"))?;
@@ -36,6 +37,7 @@ impl State {
         Ok(found.flatten())
     }
 
+    /// All servers' trust, by server.
     pub(crate) fn trusts(&self) -> Result<Vec<StoredTrust>> {
         self.read(|conn| {
             let mut statement = conn.prepare_cached(&format!("{TRUST} ORDER BY server"))?;

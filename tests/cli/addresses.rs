@@ -97,7 +97,7 @@ fn an_address_that_was_known_outlives_an_agent_that_is_silent() {
     sim.cluster().change_guest(101, |vm| vm.agent(Agent::Dead));
     let run = env.run(&["discover", "--all", "-o", "json"]).exits(0);
     assert_eq!(run.server("pve1-vm-101")["hostname"], "10.99.0.1");
-    sim.cluster().change_guest(101, ecobox_sim::Guest::stopped);
+    sim.cluster().change_guest(101, Guest::stopped);
     let run = env.run(&["discover", "--all", "-o", "json"]).exits(0);
     assert_eq!(run.server("pve1-vm-101")["hostname"], "10.99.0.1");
 }

@@ -93,7 +93,17 @@ fn last_seen_of_a_host_is_when_it_last_answered() {
     assert!(wide.stdout.contains("LAST SEEN"), "{wide}");
 }
 
-/// A state file that others may only read still answers `--cached`.
+#[test]
+fn checks_older_than_a_week_are_forgotten() {
+    let nas = Open::new();
+    let env = Env::new();
+    env.config(&plain("nas", nas.port()));
+    let _ = env.run(&["status"]).exits(0);
+    env.execute("UPDATE checks SET at = at - 8 * 86400000");
+    let _ = env.run(&["status"]).exits(0);
+    assert_eq!(env.rows("SELECT count(*) FROM checks"), ["2"]);
+}
+
 #[test]
 fn failures_of_one_run_are_no_failures_of_the_next() {
     let sim = homelab();

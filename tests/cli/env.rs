@@ -161,11 +161,11 @@ pub(crate) fn ended(command: &mut Command) -> Output {
     let id = rustix::process::Pid::from_child(&child);
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || sender.send(child.wait_with_output()));
-    let Ok(output) = receiver.recv_timeout(PATIENCE) else {
-        let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
-        panic!("it did not end: {command:?}")
-    };
-    output.unwrap()
+    if let Ok(output) = receiver.recv_timeout(PATIENCE) {
+        return output.unwrap();
+    }
+    let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+    panic!("it did not end: {command:?}")
 }
 
 fn rows(state: &Connection, sql: &str) -> Vec<String> {

@@ -246,7 +246,7 @@ fn a_host_that_is_off_leaves_its_guests_unknown() {
       ct-old   unknown  lxc   pve1  -            -    -       -       -         2026-01-02T03:04:05Z  cache
     unknown, as its cluster did not answer: web-01, db, VM 103 and 5 more
     ------- stderr -------
-    warning: pve1: cannot reach 127.0.0.1:PORT-pve1: connection refused
+    warning: cannot reach pve1 (127.0.0.1:PORT-pve1): connection refused
     [exit status: 5]
     ");
     let json = env.run(&["status", "-o", "json"]).exits(5);
@@ -287,7 +287,7 @@ fn a_host_nobody_ever_reached_is_offline_and_the_report_is_there() {
     NAME  STATE    KIND  NODE  ADDRESS    CPU  MEMORY  UPTIME  SERVICES  SEEN                  BY
     pve1  offline  pve   -     127.0.0.1  -    -       -       -         2026-01-02T03:04:05Z  tcp
     ------- stderr -------
-    warning: pve1: cannot reach 127.0.0.1:1: connection refused
+    warning: cannot reach pve1 (127.0.0.1:1): connection refused
     [exit status: 5]
     ");
 }

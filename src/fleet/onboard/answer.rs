@@ -40,6 +40,7 @@ impl HostSide {
     }
 }
 
+/// What a visit did, where it succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Done {
     Created(Created),
@@ -53,6 +54,7 @@ pub(crate) enum Done {
     },
 }
 
+/// A token that was made, and what was made for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Created {
     pub(crate) token: Token,

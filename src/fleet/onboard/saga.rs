@@ -42,6 +42,7 @@ pub(crate) struct Start {
     pub(crate) all_intents: Vec<TokenId>,
 }
 
+/// What the saga is to end in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Goal {
     /// A new token that works. One that is stored for the same cluster is replaced, and removed at the end.
@@ -193,6 +194,7 @@ enum Then<E> {
 }
 
 impl<E> Saga<E> {
+    /// A saga that has not begun.
     pub(crate) fn new(start: Start) -> Saga<E> {
         let is_stored = |id: &TokenId| start.stored.iter().any(|stored| stored.token == *id);
         let pending = start.intents.iter().filter(|id| !is_stored(id)).cloned().collect();

@@ -34,6 +34,7 @@ impl Client {
         Ok(map.unwrap_or_default().0)
     }
 
+    /// The host's own version, not its cluster's.
     pub(crate) async fn version(&self) -> Result<Version, Error> {
         let Entry(version) = self.get::<Entry<Version>>("/version", Answers::Itself).await?;
         Ok(version.unwrap_or_default())
