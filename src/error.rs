@@ -213,4 +213,13 @@ mod tests {
             assert_eq!(Exit::of_many(succeeded, failures.iter().copied()), want, "{succeeded} {failures:?}");
         }
     }
+
+    #[test]
+    fn each_number_stands_in_the_readme_once() {
+        let readme = include_str!("../README.md");
+        for exit in Exit::ALL {
+            let row = format!("\n| {} | ", exit.code());
+            assert_eq!(readme.matches(&row).count(), 1, "{exit:?}");
+        }
+    }
 }

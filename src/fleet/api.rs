@@ -180,12 +180,24 @@ impl<'a> Fleet<'a> {
         }
     }
 
+    /// The members of a cluster in the order to ask them: first the one that answered last time, so that another one
+    /// that hangs holds up only the first run that meets it.
+    fn asking_order(&self, group: &Group<'a>) -> Vec<&'a ServerConfig> {
+        let mut members = group.members.clone();
+        if members.len() > 1
+            && let Ok(Some(last)) = self.state.listed_via(&group.cluster)
+        {
+            members.sort_by_key(|server| server.id != last);
+        }
+        members
+    }
+
     /// One listing of a cluster, from any member that answers: the next one is asked when a member fails, or besides
     /// when it is silent for a while.
     pub(crate) async fn listing(&self, group: &Group<'a>) -> Answer {
         let mut failures = Vec::new();
         let mut running = FuturesUnordered::new();
-        let mut waiting = group.members.iter().copied();
+        let mut waiting = self.asking_order(group).into_iter();
         let started = Instant::now();
         running.extend(waiting.next().map(|server| self.listing_of(server)));
         loop {

@@ -50,6 +50,15 @@ impl State {
         Ok(found.flatten().map(time))
     }
 
+    /// The server that listed the cluster's guests last.
+    pub(crate) fn listed_via(&self, cluster: &ClusterId) -> Result<Option<ServerId>> {
+        let found = self.read(|conn| {
+            let mut statement = conn.prepare_cached("SELECT listed_via FROM clusters WHERE name = ?1")?;
+            statement.query_row([cluster.as_str()], |row| row.get::<_, Option<String>>(0)).optional()
+        })?;
+        Ok(found.flatten().and_then(|server| server.parse().ok()))
+    }
+
     /// Remembers that the cluster's guests were looked for with all their details.
     pub(crate) fn put_discovered(&self, cluster: &ClusterId, at: Timestamp) -> Result<()> {
         self.write(|conn| {

@@ -61,7 +61,6 @@ fn a_dead_nodes_guests_are_unknown_at_once() {
       dns     unknown  lxc   pve2  -          -    -          -       -         2026-01-02T03:04:05Z  api
     pve3      online   pve   pve3  127.0.0.1   8%   8.0G/32G   1d00h  -         2026-01-02T03:04:05Z  api
       web-03  stopped  qemu  pve3  -          -    -          -       -         2026-01-02T03:04:05Z  api
-    unknown, as its node pve2 is not online: web-02, dns
     ------- stderr -------
     warning: pve2 is offline: its cluster says that it is offline
     [exit status: 8]

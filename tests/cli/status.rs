@@ -244,7 +244,6 @@ fn a_host_that_is_off_leaves_its_guests_unknown() {
       broken   unknown  qemu  pve1  -            -    -       -       -         2026-01-02T03:04:05Z  cache
       ct-web   unknown  lxc   pve1  10.99.0.201  -    -       -       -         2026-01-02T03:04:05Z  cache
       ct-old   unknown  lxc   pve1  -            -    -       -       -         2026-01-02T03:04:05Z  cache
-    unknown, as its cluster did not answer: web-01, db, VM 103 and 5 more
     ------- stderr -------
     warning: cannot reach pve1 (127.0.0.1:PORT-pve1): connection refused
     [exit status: 5]
