@@ -313,6 +313,7 @@ macro_rules! assert_transcript {
             (r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME"),
             (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
             (r"<?\d+ms\b", "0ms"),
+            (r"within [0-9.]+ s\b", "within SECONDS"),
             (r"(?:[0-9A-F]{2}:){31}[0-9A-F]{2}", "FINGERPRINT"),
         ] {
             settings.add_filter(pattern, name);
