@@ -133,19 +133,22 @@ fn prepare(global: &Global, command: &Command, ui: Ui) -> Result<Context, (Ui, a
 
 async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::Result<Exit> {
     match command {
-        Command::Init(args) => show(global, &commands::init::run(ctx, &args).await?),
-        Command::SetupToken(args) => show(global, &commands::setup_token::run(ctx, &args).await?),
-        Command::Discover(args) => show(global, &commands::discover::run(ctx, &args).await?),
-        Command::Status(args) => show(global, &commands::status::run(ctx, &args).await?),
+        Command::Init(args) => show(global, commands::init::run(ctx, &args).await?),
+        Command::SetupToken(args) => show(global, commands::setup_token::run(ctx, &args).await?),
+        Command::Discover(args) => show(global, commands::discover::run(ctx, &args).await?),
+        Command::Status(args) => show(global, commands::status::run(ctx, &args).await?),
         Command::Generate(_) => Ok(Exit::Done),
         #[cfg(feature = "demo")]
         Command::Demo(_) => Ok(Exit::Done),
     }
 }
 
-fn show<R: Report>(global: &Global, outcome: &Outcome<R>) -> anyhow::Result<Exit> {
+fn show<R: Report>(global: &Global, outcome: Outcome<R>) -> anyhow::Result<Exit> {
     let color = global.color.decide(&io::stdout());
-    match render::print(&outcome.report, &Output::new(global.output, color, jiff::Timestamp::now())) {
+    let printed = render::print(&outcome.report, &Output::new(global.output, color, jiff::Timestamp::now()));
+    // The process ends now: giving thousands of servers back piece by piece would only take time.
+    std::mem::forget(outcome.report);
+    match printed {
         // Who closes the pipe has read enough: `ecobox status | head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(outcome.exit),
         printed => printed.map(|()| outcome.exit).context("writing the report"),

@@ -1,6 +1,6 @@
 //! The inventory: all servers as they were observed, and who failed and why.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -143,26 +143,31 @@ pub(crate) struct Inventory {
 impl Inventory {
     /// Sorts: the configuration's order for what has no parent, children under their parents, guests by number.
     pub(crate) fn sort(&mut self) {
-        let rank: HashMap<&ServerId, usize> = self.servers.iter().enumerate().map(|(i, s)| (&s.id, i)).collect();
+        let named: HashSet<&ServerId> = self.servers.iter().filter_map(|server| server.parent.as_ref()).collect();
+        let places = self.servers.iter().enumerate().filter(|(_, server)| named.contains(&server.id));
+        let places: HashMap<&ServerId, usize> = places.map(|(i, server)| (&server.id, i)).collect();
         let parents: Vec<Option<usize>> =
-            self.servers.iter().map(|server| rank.get(server.parent.as_ref()?).copied()).collect();
-        // From the root down: what a server is sorted by.
-        let mut paths: Vec<Vec<(Option<VmId>, usize)>> = Vec::with_capacity(parents.len());
-        for (i, server) in self.servers.iter().enumerate() {
-            let mut path = vec![(server.vmid, i)];
-            let mut parent = parents[i];
-            while let Some(above) = parent.filter(|_| path.len() <= parents.len()) {
-                path.push((self.servers[above].vmid, above));
-                parent = parents[above];
-            }
-            path.reverse();
-            paths.push(path);
+            self.servers.iter().map(|server| places.get(server.parent.as_ref()?).copied()).collect();
+        // Children of one parent stand together, in their order.
+        let mut siblings: Vec<usize> = (0..parents.len()).collect();
+        siblings.sort_by_key(|i| (parents[*i], self.servers[*i].vmid, *i));
+        let children = |parent: Option<usize>| {
+            let begin = siblings.partition_point(|i| parents[*i] < parent);
+            let end = siblings.partition_point(|i| parents[*i] <= parent);
+            siblings[begin..end].iter().rev().copied()
+        };
+        let mut order = Vec::with_capacity(parents.len());
+        let mut waiting: Vec<(usize, usize)> = children(None).map(|i| (i, 0)).collect();
+        while let Some((i, depth)) = waiting.pop() {
+            order.push(i);
+            self.servers[i].depth = depth;
+            waiting.extend(children(Some(i)).map(|child| (child, depth + 1)));
         }
-        for (server, path) in self.servers.iter_mut().zip(&paths) {
-            server.depth = path.len() - 1;
+        // A circle of parents hangs on nothing: the configuration refuses one.
+        if order.len() < parents.len() {
+            let done: HashSet<usize> = order.iter().copied().collect();
+            order.extend((0..parents.len()).filter(|i| !done.contains(i)));
         }
-        let mut order: Vec<usize> = (0..paths.len()).collect();
-        order.sort_by(|a, b| paths[*a].cmp(&paths[*b]));
         // Each cycle of the permutation is walked once: nothing large is copied aside.
         for start in 0..order.len() {
             let mut at = start;
