@@ -1,5 +1,6 @@
 //! The inventory: all servers as they were observed, and who failed and why.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
@@ -61,7 +62,7 @@ impl Server {
 pub(crate) struct Observation {
     pub(crate) state: PowerState,
     /// PVE's own word, where it says more than the state.
-    pub(crate) raw_status: Option<String>,
+    pub(crate) raw_status: Option<Cow<'static, str>>,
     pub(crate) source: Source,
     /// When the source saw it.
     pub(crate) at: Option<Timestamp>,

@@ -1,5 +1,6 @@
 //! Servers: entries of the inventory, configured or discovered, and what a listing says of guests and nodes.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -169,7 +170,7 @@ pub(crate) struct Guest {
     pub(crate) name: Option<String>,
     pub(crate) state: PowerState,
     /// PVE's own word behind `state`, e.g. `io-error`.
-    pub(crate) raw_status: String,
+    pub(crate) raw_status: Cow<'static, str>,
     pub(crate) template: bool,
     pub(crate) lock: Option<String>,
     pub(crate) tags: Vec<String>,

@@ -61,7 +61,7 @@ fn guest(number: u32, on: &str, state: PowerState) -> Guest {
         node: node(on),
         name: Some(format!("guest{number}")),
         state,
-        raw_status: state.as_str().to_owned(),
+        raw_status: state.as_str().into(),
         template: false,
         lock: None,
         tags: vec!["a".to_owned(), "b".to_owned()],

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::model::id::{GuestKind, VmId};
+use crate::model::id::{GuestKind, NodeName, VmId};
 use crate::model::power::PowerState;
 use crate::model::server::{Guest, Listing, Node};
 use crate::model::usage::Usage;
@@ -66,7 +66,8 @@ enum Resource {
 }
 
 impl Row<'_> {
-    fn resource(self) -> Resource {
+    /// `names` are the nodes' names so far: thousands of guests share a few.
+    fn resource(self, names: &mut Vec<NodeName>) -> Resource {
         let kind = match self.kind.as_deref() {
             Some("qemu") => GuestKind::Qemu,
             Some("lxc") => GuestKind::Lxc,
@@ -75,7 +76,7 @@ impl Row<'_> {
             None => return Resource::Unusable,
         };
         let vmid = self.vmid.and_then(|number| VmId::try_from(number).ok());
-        let node = self.node.as_deref().and_then(|name| name.parse().ok());
+        let node = self.node.as_deref().and_then(|name| shared(name, names));
         let (Some(vmid), Some(node)) = (vmid, node) else { return Resource::Unusable };
         Resource::Guest(Guest {
             kind,
@@ -83,7 +84,7 @@ impl Row<'_> {
             node,
             name: self.name.map(Cow::into_owned),
             state: PowerState::Unknown,
-            raw_status: self.status.map(Cow::into_owned).unwrap_or_default(),
+            raw_status: self.status.map(raw_status).unwrap_or_default(),
             template: self.template,
             lock: self.lock.map(Cow::into_owned),
             tags: self.tags.as_deref().map(tags).unwrap_or_default(),
@@ -99,6 +100,26 @@ impl Row<'_> {
         let usage = if online == Some(false) { Usage::default() } else { self.usage };
         Resource::Node(Node { name, online, usage })
     }
+}
+
+/// PVE's word for a state; the usual ones take no memory of their own.
+fn raw_status(text: Cow<'_, str>) -> Cow<'static, str> {
+    match text.as_ref() {
+        "running" => "running".into(),
+        "stopped" => "stopped".into(),
+        "unknown" => "unknown".into(),
+        _ => text.into_owned().into(),
+    }
+}
+
+/// The node's name, one of those known where it is one.
+fn shared(name: &str, names: &mut Vec<NodeName>) -> Option<NodeName> {
+    if let Some(known) = names.iter().find(|known| known.as_str() == name) {
+        return Some(known.clone());
+    }
+    let new: NodeName = name.parse().ok()?;
+    names.push(new.clone());
+    Some(new)
 }
 
 /// Corosync's membership, from the status of a node's row.
@@ -181,13 +202,13 @@ impl<'de> Deserialize<'de> for Resources {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Resources, A::Error> {
                 let mut resources = Resources::default();
-                let mut count = 0;
+                let (mut count, mut names) = (0, Vec::new());
                 while let Some(Entry(row)) = seq.next_element::<Entry<Row<'_>>>()? {
                     count += 1;
                     if count > MAX_ENTRIES {
                         return Err(too_many());
                     }
-                    resources.add(row.map_or(Resource::Unusable, Row::resource));
+                    resources.add(row.map_or(Resource::Unusable, |row| row.resource(&mut names)));
                 }
                 Ok(resources)
             }
@@ -267,7 +288,7 @@ mod tests {
         assert_eq!(just_started.guests.len(), 10);
         for guest in &just_started.guests {
             assert_eq!((guest.state, guest.usage), (PowerState::Unknown, Usage::default()), "{}", guest.vmid);
-            assert_eq!((guest.raw_status.as_str(), guest.name.as_ref()), ("unknown", None));
+            assert_eq!((guest.raw_status.as_ref(), guest.name.as_ref()), ("unknown", None));
         }
         assert_eq!((just_started.nodes[0].online, just_started.nodes[0].usage), (None, Usage::default()));
         let nothing_allowed = read(fixture!("resources-no-acl"));
