@@ -136,14 +136,13 @@ impl<'a> Fleet<'a> {
 
     /// A client for the API of one server. Nothing is sent yet.
     pub(crate) async fn client(&self, server: &ServerConfig) -> Result<Client, Error> {
-        let token = self.token(server).await?;
-        self.client_with(server, token).await
+        self.client_trusting(server, self.trust(server)?).await
     }
 
-    /// The same with a token that is not stored yet.
-    pub(crate) async fn client_with(&self, server: &ServerConfig, token: Token) -> Result<Client, Error> {
+    /// The same with a trust that is not stored yet.
+    pub(super) async fn client_trusting(&self, server: &ServerConfig, trust: Trust) -> Result<Client, Error> {
+        let token = self.token(server).await?;
         let (host, port) = self.api_address(server).await?;
-        let trust = self.trust(server)?;
         Client::new(Endpoint { label: server.id.to_string(), host, port, trust, token })
     }
 
@@ -166,7 +165,7 @@ impl<'a> Fleet<'a> {
 
     /// Where the API is dialled: this machine itself, the configured host, or the local end of an SSH tunnel where
     /// the host is only reached through others.
-    pub(super) async fn api_address(&self, server: &ServerConfig) -> Result<(String, u16), Error> {
+    async fn api_address(&self, server: &ServerConfig) -> Result<(String, u16), Error> {
         match server.access {
             Access::Local => Ok(("127.0.0.1".to_owned(), server.api_port())),
             Access::Api => Ok((server.hostname.clone(), server.api_port())),

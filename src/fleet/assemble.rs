@@ -55,7 +55,7 @@ impl Fleet<'_> {
             let mut host = self.bare(server);
             host.seen.state = known.map_or(PowerState::Unknown, |known| known.state);
             host.seen.at = known.map(|known| known.at);
-            host.seen.age_seconds = known.map(|known| self.age(known.at));
+            host.seen.age_seconds = known.and_then(|known| self.age(known.at));
             host.seen.last_seen = known.and_then(|known| known.last_online_at);
             inventory.servers.push(host);
         }
@@ -66,7 +66,7 @@ impl Fleet<'_> {
                 let mut server = self.known_guest(&group, guest);
                 server.seen.state = guest.state;
                 server.seen.at = Some(guest.last_seen);
-                server.seen.age_seconds = Some(self.age(guest.last_seen));
+                server.seen.age_seconds = self.age(guest.last_seen);
                 inventory.servers.push(server);
             }
         }
@@ -75,9 +75,9 @@ impl Fleet<'_> {
         Ok(inventory)
     }
 
-    /// Whole seconds since then.
-    fn age(&self, at: Timestamp) -> u64 {
-        self.now().duration_since(at).as_secs().try_into().unwrap_or(0)
+    /// Whole seconds since then; unknown for a stamp from the future, which a wrong clock made.
+    fn age(&self, at: Timestamp) -> Option<u64> {
+        self.now().duration_since(at).as_secs().try_into().ok()
     }
 
     fn memory(&self) -> Result<Memory, StateError> {
@@ -196,7 +196,7 @@ impl Fleet<'_> {
     fn unseen(&self, group: &Group<'_>, guest: &KnownGuest, why: &str) -> Server {
         let mut server = self.known_guest(group, guest);
         server.seen.at = Some(guest.last_seen);
-        server.seen.age_seconds = Some(self.age(guest.last_seen));
+        server.seen.age_seconds = self.age(guest.last_seen);
         server.seen.reason = Some(why.to_owned());
         server
     }

@@ -62,6 +62,12 @@ impl Lookup for Fleet<'_> {
     }
 }
 
+/// The refusal to reach over SSH what is configured without it.
+pub(super) fn no_ssh(server: &ServerConfig) -> Error {
+    let detail = "it is configured without SSH (type = \"proxmox\")".to_owned();
+    Error::Denied { peer: server.id.to_string(), detail }
+}
+
 /// What the configuration says of reaching a server over SSH.
 pub(crate) fn ssh_host(server: &ServerConfig) -> SshHost {
     SshHost {
@@ -144,10 +150,7 @@ impl Fleet<'_> {
         match server.access {
             Access::Local => transport::local::run_script(script, deadline).await,
             Access::Ssh => self.session(server, policy).await?.run_script(script, deadline).await,
-            Access::Api => Err(Error::Denied {
-                peer: server.id.to_string(),
-                detail: "it is configured without SSH (type = \"proxmox\")".to_owned(),
-            }),
+            Access::Api => Err(no_ssh(server)),
         }
     }
 

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::config::{Access, ServerConfig};
+use crate::fleet::session::no_ssh;
 use crate::fleet::{Fleet, look};
 use crate::model::id::{ClusterId, NodeName};
 use crate::model::trust::Trust;
 use crate::state::StateError;
-use crate::transport::pve::{self, Client, Endpoint, Presented};
+use crate::transport::pve::{self, Client, Presented};
 use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::{Error, probe};
 
@@ -58,7 +59,9 @@ impl Fleet<'_> {
 
     async fn presented_at_home(&self, server: &ServerConfig, name: &str) -> Result<Presented, Error> {
         match server.access {
-            Access::Local | Access::Api => {
+            // Without SSH there is nobody to ask: `look` has refused it before.
+            Access::Api => Err(no_ssh(server)),
+            Access::Local => {
                 let stream = probe::dial("127.0.0.1", server.api_port(), self.limits.probe).await?;
                 pve::presented_over(stream, name).await
             }
@@ -90,9 +93,7 @@ impl Fleet<'_> {
         if trust == stored.trust {
             return Err(refusal);
         }
-        let (host, port) = self.api_address(server).await?;
-        let token = self.token(server).await?;
-        let client = Client::new(Endpoint { label: server.id.to_string(), host, port, trust: trust.clone(), token })?;
+        let client = self.client_trusting(server, trust.clone()).await?;
         // The proof is one verified answer; only then is the new trust kept.
         client.version().await?;
         if let Err(error) = self.keep_trust(server, &trust) {
