@@ -9,19 +9,22 @@ pub(crate) const SCRIPT: &str = include_str!("look.sh");
 /// Reads what the script printed.
 pub(crate) fn parse(output: &ScriptOutput) -> Learned {
     let mut learned = Learned::default();
-    let mut pem = String::new();
+    let (mut pem, mut leaf) = (String::new(), String::new());
+    let mut file = &mut pem;
     for line in output.stdout.lines() {
         match line.split_once('\t') {
             Some(("node", node)) => learned.node = node.parse().ok(),
             Some(("version", version)) => learned.version = Some(version.to_owned()),
+            Some(("leaf", _)) => file = &mut leaf,
             Some(_) => {}
             None => {
-                pem.push_str(line);
-                pem.push('\n');
+                file.push_str(line);
+                file.push('\n');
             }
         }
     }
-    learned.ca_pem = Some(pem).filter(|pem| pem.contains("-----BEGIN CERTIFICATE-----"));
+    let certificate = |pem: String| Some(pem).filter(|pem| pem.contains("-----BEGIN CERTIFICATE-----"));
+    (learned.ca_pem, learned.leaf_pem) = (certificate(pem), certificate(leaf));
     if learned.ca_pem.is_none() {
         learned.problem = output.stderr.lines().last().map(|line| crate::model::text::clean(line).into_owned());
     }

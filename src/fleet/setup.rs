@@ -446,6 +446,7 @@ fn learned(host: &HostSide, before: &Learned) -> Learned {
     Learned {
         node: host.node.clone().or_else(|| before.node.clone()),
         ca_pem: host.ca_pem.clone().or_else(|| before.ca_pem.clone()),
+        leaf_pem: host.leaf_pem.clone().or_else(|| before.leaf_pem.clone()),
         version: host.version.clone().or_else(|| before.version.clone()),
         problem: None,
     }

@@ -20,6 +20,8 @@ const RELEARN_AFTER: Duration = Duration::from_secs(60);
 pub(crate) struct Learned {
     pub(crate) node: Option<NodeName>,
     pub(crate) ca_pem: Option<String>,
+    /// The certificate that its files say is served, where that is not the cluster's own or the visit read it.
+    pub(crate) leaf_pem: Option<String>,
     pub(crate) version: Option<String>,
     /// Why the CA could not be read.
     pub(crate) problem: Option<String>,
@@ -44,17 +46,18 @@ impl Fleet<'_> {
     /// stands between.
     pub(crate) async fn learn_trust(&self, server: &ServerConfig, learned: &Learned) -> Result<Trust, Error> {
         let name = learned.node.as_ref().map_or("localhost", NodeName::as_str);
-        match self.presented_at_home(server, name).await {
-            Ok(presented) => {
-                let (ca, node) = (learned.ca_pem.as_deref(), learned.node.as_ref());
-                Ok(pve::choose_trust(&presented, ca, node, &server.hostname))
-            }
-            // sshd may forbid forwarding. The CA came through the same session: that is what a stock installation uses.
-            Err(error) => match (&learned.ca_pem, &learned.node) {
-                (Some(pem), Some(node)) => pve::ca_trust(pem, node).ok_or(error),
-                _ => Err(error),
+        let (ca, node) = (learned.ca_pem.as_deref(), learned.node.as_ref());
+        let presented = match self.presented_at_home(server, name).await {
+            Ok(presented) => presented,
+            // sshd may forbid forwarding. The files came through the same session: an administrator's certificate,
+            // else the CA, which is what a stock installation uses.
+            Err(error) => match (learned.leaf_pem.as_deref().and_then(pve::presented_by_file), ca, node) {
+                (Some(presented), ..) => presented,
+                (None, Some(pem), Some(node)) => return pve::ca_trust(pem, node).ok_or(error),
+                _ => return Err(error),
             },
-        }
+        };
+        Ok(pve::choose_trust(&presented, ca, node, &server.hostname))
     }
 
     async fn presented_at_home(&self, server: &ServerConfig, name: &str) -> Result<Presented, Error> {

@@ -211,6 +211,24 @@ fn a_server_that_does_not_forward_is_trusted_by_the_file_of_its_ca() {
 }
 
 #[test]
+fn a_certificate_of_ones_own_is_read_from_its_file_where_nothing_is_forwarded() {
+    let world = World::new();
+    let pve = world.one_node();
+    let own = Identity::self_signed(&["pve.example.org"]);
+    let host = &pve.nodes[0].host;
+    host.write_file("/etc/pve/nodes/pve1/pveproxy-ssl.pem", &own.pem());
+    host.write_file("/etc/pve/nodes/pve1/pveproxy-ssl.key", "secret");
+    pve.sim.cluster().serve_certificate("pve1", own);
+    pve.nodes[0].ssh.refuse_forwarding(true);
+    for _ in ["made", "kept"] {
+        world.run(&["setup-token"]).exits(0);
+        assert_eq!(mode(&world), "public-key");
+    }
+    pve.assert_one_usable_token(&world);
+    world.run(&["status"]).exits(0);
+}
+
+#[test]
 fn what_cannot_be_learned_is_said_and_learned_by_the_next_run() {
     let world = World::new();
     let pve = world.one_node();

@@ -21,4 +21,4 @@ mod wire;
 pub(crate) use calls::AgentAnswer;
 pub(crate) use client::{Client, Endpoint};
 pub(crate) use tls::presented_over;
-pub(crate) use trust::{Presented, ca_fingerprint, ca_trust, choose_trust};
+pub(crate) use trust::{Presented, ca_fingerprint, ca_trust, choose_trust, presented_by_file};

@@ -219,6 +219,13 @@ fn choose(
     if fits(public(), host) { Trust::PublicCa } else { Trust::PublicKey { spki: presented.spki } }
 }
 
+/// What a server presents by the file that it serves, its own certificate first.
+pub(crate) fn presented_by_file(pem: &str) -> Option<Presented> {
+    let chain = certificates(pem);
+    let (leaf, others) = chain.split_first()?;
+    Presented::new(leaf, others).ok()
+}
+
 /// Trust in a cluster's CA (the first of the file), for one of its nodes.
 pub(crate) fn ca_trust(ca_pem: &str, node: &NodeName) -> Option<Trust> {
     let ca = certificates(ca_pem).into_iter().next()?;
