@@ -1,6 +1,8 @@
 //! How hard a server works, and who said so.
 
-use serde::{Deserialize, Serialize};
+use std::num::NonZeroU64;
+
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Who gave an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,9 +20,28 @@ pub(crate) enum Source {
     Cache,
     /// The configuration file.
     Config,
+    /// The QEMU guest agent inside a virtual machine, asked through the API.
+    Agent,
+    /// Proxmox VE's own round-robin database, read through the API.
+    Rrd,
+    /// A Prometheus server that keeps the history.
+    Prometheus,
 }
 
 impl Source {
+    /// Each source once.
+    pub(crate) const ALL: [Source; 9] = [
+        Source::Api,
+        Source::Ssh,
+        Source::Tcp,
+        Source::Local,
+        Source::Cache,
+        Source::Config,
+        Source::Agent,
+        Source::Rrd,
+        Source::Prometheus,
+    ];
+
     /// The word for it in reports and in the state file.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -30,18 +51,115 @@ impl Source {
             Source::Local => "local",
             Source::Cache => "cache",
             Source::Config => "config",
+            Source::Agent => "agent",
+            Source::Rrd => "rrd",
+            Source::Prometheus => "prometheus",
         }
     }
 }
 
-/// Numbers that came with a listing. `None` is unknown, never zero.
+/// A number of bytes or of seconds. An `Option` of it takes no more room than the number itself, which counts where
+/// thousands of guests have ten of them each.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Count(NonZeroU64);
+
+impl Count {
+    /// The largest number of all reads as the one before it.
+    pub(crate) fn new(number: u64) -> Count {
+        Count(NonZeroU64::MIN.saturating_add(number))
+    }
+
+    pub(crate) fn get(self) -> u64 {
+        self.0.get() - 1
+    }
+
+    /// For ratios: exact below 2^53, which is 8 PiB.
+    #[expect(clippy::cast_precision_loss, reason = "a ratio of such numbers needs no more places")]
+    pub(crate) fn as_f64(self) -> f64 {
+        self.get() as f64
+    }
+}
+
+impl std::fmt::Debug for Count {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+impl Serialize for Count {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.get())
+    }
+}
+
+/// Numbers of one server at one moment, guests and hosts in the same form. `None` is unknown, never zero.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(crate) struct Usage {
-    /// Percent of the server's own CPUs.
-    pub(crate) cpu_percent: Option<f64>,
+    /// Percent of the server's own CPUs, 0 to 100.
+    pub(crate) cpu_percent: Option<f32>,
     /// The number of its CPUs; fractional for a container with a limit.
-    pub(crate) cpus: Option<f64>,
-    pub(crate) memory_bytes: Option<u64>,
-    pub(crate) memory_max_bytes: Option<u64>,
-    pub(crate) uptime_seconds: Option<u64>,
+    pub(crate) cpus: Option<f32>,
+    /// The load average over one minute; of hosts and plain servers.
+    pub(crate) load: Option<f32>,
+    /// In use, without what can be taken back at once: page cache, and ZFS's cache.
+    pub(crate) memory_bytes: Option<Count>,
+    /// What there is, or what is allocated to a guest.
+    pub(crate) memory_max_bytes: Option<Count>,
+    /// In use on the root file system.
+    pub(crate) disk_bytes: Option<Count>,
+    /// The size of the root file system; a virtual machine's boot disk.
+    pub(crate) disk_max_bytes: Option<Count>,
+    /// Received over the network since boot; by a host over its physical ports.
+    pub(crate) receive_bytes: Option<Count>,
+    /// Sent likewise.
+    pub(crate) transmit_bytes: Option<Count>,
+    /// Read from disks since boot.
+    pub(crate) read_bytes: Option<Count>,
+    /// Written likewise.
+    pub(crate) write_bytes: Option<Count>,
+    pub(crate) uptime_seconds: Option<Count>,
+}
+
+/// How much of the time somebody waited: percent, the average over a minute (the kernel's pressure stall information).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Pressure {
+    /// Some task waited for a CPU.
+    pub(crate) cpu_percent: Option<f32>,
+    /// Some task waited for memory.
+    pub(crate) memory_percent: Option<f32>,
+    /// Some task waited for a disk.
+    pub(crate) io_percent: Option<f32>,
+}
+
+/// Bytes a second between two readings. `None`: there are not two, or a counter went back between them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub(crate) struct Rates {
+    pub(crate) receive: Option<f64>,
+    pub(crate) transmit: Option<f64>,
+    pub(crate) read: Option<f64>,
+    pub(crate) write: Option<f64>,
+}
+
+/// What is kept of a server at one moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Sample {
+    /// Who gave the numbers.
+    pub(crate) source: Source,
+    pub(crate) usage: Usage,
+    pub(crate) pressure: Pressure,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_is_its_number_and_takes_no_more_room() {
+        for number in [0, 1, 1 << 60, u64::MAX - 1] {
+            assert_eq!(Count::new(number).get(), number);
+        }
+        assert_eq!(Count::new(u64::MAX).get(), u64::MAX - 1);
+        assert!(Count::new(0) < Count::new(1));
+        assert_eq!(size_of::<Option<Count>>(), size_of::<u64>());
+    }
 }

@@ -178,8 +178,7 @@ pub(super) fn add_event(
 
 /// The stored name of a source; one that is not known reads as the state file itself.
 pub(super) fn source(text: &str) -> Source {
-    let all = [Source::Api, Source::Ssh, Source::Tcp, Source::Local, Source::Cache, Source::Config];
-    all.into_iter().find(|source| source.as_str() == text).unwrap_or(Source::Cache)
+    Source::ALL.into_iter().find(|source| source.as_str() == text).unwrap_or(Source::Cache)
 }
 
 fn series(conn: &Connection, server: &ServerKey, service: &str) -> rusqlite::Result<i64> {

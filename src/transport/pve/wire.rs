@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use crate::model::id::{GuestKind, NodeName, VmId};
 use crate::model::power::PowerState;
 use crate::model::server::{Guest, Listing, Node};
-use crate::model::usage::Usage;
+use crate::model::usage::{Count, Usage};
 
 use super::lenient::{Entry, MAX_ENTRIES, Record, Value, skip, too_many};
 use super::repair;
@@ -43,16 +43,35 @@ impl<'de> Record<'de> for Row<'de> {
             "pool" => self.pool = map.next_value::<Value<'_>>()?.text(),
             "hastate" => self.ha_state = map.next_value::<Value<'_>>()?.text(),
             "template" => self.template = map.next_value::<Value<'_>>()?.flag() == Some(true),
-            // A fraction of the server's CPUs; a little above 1 happens, a hundred times as much does not.
-            "cpu" => self.usage.cpu_percent = map.next_value::<Value<'_>>()?.number(100.0).map(|cpu| cpu * 100.0),
-            "maxcpu" => self.usage.cpus = map.next_value::<Value<'_>>()?.number(1e6).filter(|cpus| *cpus > 0.0),
-            "mem" => self.usage.memory_bytes = map.next_value::<Value<'_>>()?.bytes(),
-            "maxmem" => self.usage.memory_max_bytes = map.next_value::<Value<'_>>()?.bytes().filter(|max| *max > 0),
-            "uptime" => self.usage.uptime_seconds = map.next_value::<Value<'_>>()?.seconds(),
+            "cpu" => self.usage.cpu_percent = map.next_value::<Value<'_>>()?.number(MOST_CPU).map(cpu_percent),
+            "maxcpu" => self.usage.cpus = map.next_value::<Value<'_>>()?.number(1e6).and_then(cpus),
+            "mem" => self.usage.memory_bytes = map.next_value::<Value<'_>>()?.bytes().map(Count::new),
+            "maxmem" => self.usage.memory_max_bytes = map.next_value::<Value<'_>>()?.bytes().and_then(size),
+            "uptime" => self.usage.uptime_seconds = map.next_value::<Value<'_>>()?.seconds().map(Count::new),
             _ => skip(map)?,
         }
         Ok(())
     }
+}
+
+/// PVE's `cpu` is a fraction of the server's CPUs. Threads of QEMU's own take it above 1 now and then; what is far
+/// above is no measurement.
+const MOST_CPU: f64 = 10.0;
+
+/// Percent of the server's CPUs, at most all of them.
+#[expect(clippy::cast_possible_truncation, reason = "seven places of a measurement are enough")]
+fn cpu_percent(fraction: f64) -> f32 {
+    (fraction * 100.0).min(100.0) as f32
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a small number")]
+fn cpus(number: f64) -> Option<f32> {
+    (number > 0.0).then_some(number as f32)
+}
+
+/// A size of nothing is one that is not known.
+fn size(bytes: u64) -> Option<Count> {
+    (bytes > 0).then(|| Count::new(bytes))
 }
 
 /// What became of a row.
@@ -263,19 +282,25 @@ mod tests {
             (GuestKind::Qemu, Some("web-01"), PowerState::Running, "pve1")
         );
         assert_eq!(web.tags, ["prod", "web"]);
-        assert_eq!((web.usage.cpus, web.usage.uptime_seconds), (Some(1.0), Some(333)));
-        assert_eq!((web.usage.memory_bytes, web.usage.memory_max_bytes), (Some(228_298_752), Some(268_435_456)));
+        assert_eq!((web.usage.cpus, web.usage.uptime_seconds), (Some(1.0), Some(Count::new(333))));
+        assert_eq!(
+            (web.usage.memory_bytes, web.usage.memory_max_bytes),
+            (Some(Count::new(228_298_752)), Some(Count::new(268_435_456)))
+        );
         assert!((web.usage.cpu_percent.unwrap() - 3.687).abs() < 0.001);
         // PVE reports zeros for what is off; nobody measured them.
         let db = guest(&listing, 102);
-        let configured = Usage { cpus: Some(2.0), memory_max_bytes: Some(134_217_728), ..Usage::default() };
+        let configured = Usage { cpus: Some(2.0), memory_max_bytes: Some(Count::new(134_217_728)), ..Usage::default() };
         assert_eq!((db.state, db.usage), (PowerState::Stopped, configured));
         assert!(guest(&listing, 103).template && guest(&listing, 202).template && !web.template);
         assert_eq!(guest(&listing, 104).lock.as_deref(), Some("backup"));
         assert_eq!(guest(&listing, 106).state, PowerState::Hibernated);
         assert_eq!(guest(&listing, 201).kind, GuestKind::Lxc);
         assert_eq!(listing.nodes.len(), 1);
-        assert_eq!((listing.nodes[0].online, listing.nodes[0].usage.uptime_seconds), (Some(true), Some(2224)));
+        assert_eq!(
+            (listing.nodes[0].online, listing.nodes[0].usage.uptime_seconds),
+            (Some(true), Some(Count::new(2224)))
+        );
     }
 
     #[test]
@@ -325,12 +350,15 @@ mod tests {
     #[test]
     fn fields_may_be_anything() {
         // Of a running guest: the field and what it becomes.
-        let cpu: [(&str, Option<f64>); 10] = [
+        let cpu: [(&str, Option<f32>); 13] = [
             ("0.25", Some(25.0)),
             ("\"0.25\"", Some(25.0)),
             ("1", Some(100.0)),
             ("0", Some(0.0)),
             ("-1", None),
+            ("1.04", Some(100.0)),
+            ("10", Some(100.0)),
+            ("10.1", None),
             ("1e308", None),
             ("1e999", None),
             ("NaN", None),
@@ -357,7 +385,7 @@ mod tests {
         ];
         for (value, want) in memory {
             let listing = rows(&format!(r#"{{"type":"lxc","vmid":100,"node":"a","status":"running","mem":{value}}}"#));
-            assert_eq!(listing.guests[0].usage.memory_bytes, want, "{value}");
+            assert_eq!(listing.guests[0].usage.memory_bytes.map(Count::get), want, "{value}");
         }
         let listing = rows(
             r#"{"type":"qemu","vmid":"100","node":"a","status":"running","name":100,"tags":"b;a,, c","template":"",
@@ -377,7 +405,7 @@ mod tests {
         assert_eq!((guest.name.as_deref(), guest.pool.as_deref()), (Some("100"), None));
         assert_eq!(guest.tags, ["b", "a", "c"]);
         assert_eq!((guest.ha_state.as_deref(), guest.lock.as_ref(), guest.template), (Some("started"), None, false));
-        let usage = Usage { cpus: Some(1.5), uptime_seconds: Some(0), ..Usage::default() };
+        let usage = Usage { cpus: Some(1.5), uptime_seconds: Some(Count::new(0)), ..Usage::default() };
         assert_eq!(guest.usage, usage);
     }
 
@@ -484,7 +512,7 @@ mod tests {
                     prop_assert!((0.0..=1e6).contains(&percent));
                 }
                 for count in [usage.memory_bytes, usage.memory_max_bytes, usage.uptime_seconds].into_iter().flatten() {
-                    prop_assert!(count <= 1 << 60);
+                    prop_assert!(count.get() <= 1 << 60);
                 }
                 if value.starts_with('-') && value != "-0" {
                     prop_assert_eq!(usage, Usage::default());
