@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{Parser, Subcommand};
+use jiff::{SignedDuration, Timestamp};
 
-use crate::commands::{discover, generate, init, setup_token, status};
+use crate::commands::{discover, generate, init, setup_token, stats, status};
 use crate::render::Format;
 use crate::ui::ColorWhen;
 
@@ -78,13 +79,60 @@ pub(crate) enum Command {
     SetupToken(setup_token::SetupTokenArgs),
     Discover(discover::DiscoverArgs),
     Status(status::StatusArgs),
+    Stats(stats::StatsArgs),
     #[command(hide = true)]
     Generate(generate::GenerateArgs),
     #[cfg(feature = "demo")]
     Demo(crate::commands::demo::DemoArgs),
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// A moment in the past, as words on a command line have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// So long ago.
+    Ago(SignedDuration),
+    At(Timestamp),
+}
+
+impl Since {
+    /// The moment itself, seen from `now`; never later than that.
+    pub(crate) fn before(self, now: Timestamp) -> Timestamp {
+        match self {
+            Since::Ago(span) => now.checked_sub(span).unwrap_or(Timestamp::UNIX_EPOCH),
+            Since::At(at) => at.min(now),
+        }
+    }
+}
+
+/// `24h`, `7d`, a date, or a time in RFC 3339.
+pub(crate) fn since(text: &str) -> Result<Since, String> {
+    if let Ok(span) = span(text) {
+        return Ok(Since::Ago(span));
+    }
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(Since::At(at));
+    }
+    // A day begins where this machine's clock says so.
+    let date = text.parse::<jiff::civil::Date>().ok();
+    let begin = date.and_then(|date| date.to_zoned(jiff::tz::TimeZone::system()).ok());
+    begin.map(|begin| Since::At(begin.timestamp())).ok_or_else(|| {
+        "a time span like `24h` or `7d`, a date like `2026-11-24`, or a time like `2026-11-24T08:00:00Z`".to_owned()
+    })
+}
+
+/// A positive time span; a number alone is seconds, a day is 24 hours.
+pub(crate) fn span(text: &str) -> Result<SignedDuration, String> {
+    let seconds = text.parse::<u32>().ok().map(|seconds| SignedDuration::from_secs(seconds.into()));
+    let spelled = || {
+        let span = text.parse::<jiff::Span>().ok()?;
+        span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()
+    };
+    let found = seconds.or_else(spelled).filter(|span| span.is_positive());
+    found.ok_or_else(|| "a time span like `30s`, `5m`, `24h` or `7d`".to_owned())
+}
+
+/// A positive time span of at most some hours; a number alone is seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<u64>().ok().map(Duration::from_secs);
     let spelled = || text.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
     seconds.or_else(spelled).filter(|d| !d.is_zero()).ok_or_else(|| "a duration like `30s`, `2m` or `1h30m`".to_owned())
@@ -107,6 +155,31 @@ mod tests {
         assert_eq!(super::duration("1h30m"), Ok(Duration::from_secs(5400)));
         for bad in ["", "0", "-5s", "soon"] {
             assert!(super::duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_moment_in_the_past_is_said_in_three_ways() {
+        use super::{Since, since};
+        use jiff::{SignedDuration, Timestamp};
+        let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
+        let before = |text: &str| since(text).map(|since| since.before(now).to_string());
+        for (text, want) in [
+            ("24h", "2026-11-24T12:00:00Z"),
+            ("7d", "2026-11-18T12:00:00Z"),
+            ("1h 30m", "2026-11-25T10:30:00Z"),
+            ("90", "2026-11-25T11:58:30Z"),
+            ("2026-11-24T08:00:00Z", "2026-11-24T08:00:00Z"),
+            ("2026-11-24T08:00:00+02:00", "2026-11-24T06:00:00Z"),
+            // Nothing is known of the future.
+            ("2030-01-01T00:00:00Z", "2026-11-25T12:00:00Z"),
+        ] {
+            assert_eq!(before(text).as_deref(), Ok(want), "{text}");
+        }
+        assert!(matches!(since("2026-11-24"), Ok(Since::At(_))));
+        assert_eq!(since("2d"), Ok(Since::Ago(SignedDuration::from_hours(48))));
+        for bad in ["", "0", "-5h", "yesterday", "2026-13-01", "1mo"] {
+            assert!(since(bad).is_err(), "{bad}");
         }
     }
 }

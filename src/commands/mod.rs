@@ -8,6 +8,7 @@ pub(crate) mod discover;
 pub(crate) mod generate;
 pub(crate) mod init;
 pub(crate) mod setup_token;
+pub(crate) mod stats;
 pub(crate) mod status;
 
 use crate::config::Config;
@@ -33,6 +34,11 @@ pub(crate) struct Context {
 pub(crate) struct Outcome<R> {
     pub(crate) report: R,
     pub(crate) exit: Exit,
+}
+
+/// A time in a report: RFC 3339, UTC.
+pub(crate) fn stamp<S: serde::Serializer>(at: &jiff::Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&crate::render::value::rfc3339(*at))
 }
 
 /// `1 guest`, `2 guests`

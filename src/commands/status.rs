@@ -1,19 +1,19 @@
 //! `ecobox status`: every server, hosts with their guests under them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use clap_complete::engine::ArgValueCompleter;
 use jiff::Timestamp;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::commands::{Context, Outcome, complete, counted, warn};
+use crate::commands::{Context, Outcome, complete, counted, stamp, warn};
 use crate::error::Exit;
 use crate::fleet::Fleet;
-use crate::model::id::{NodeName, ServerId};
-use crate::model::inventory::{Failed, Inventory, Server, ServiceCheck};
+use crate::fleet::observe::Asking;
+use crate::model::id::NodeName;
+use crate::model::inventory::{Failed, Server, ServiceCheck};
 use crate::model::power::PowerState;
-use crate::model::select::{self, Candidate};
 use crate::model::usage::Source;
 use crate::render::value::{Value, rfc3339};
 use crate::render::{Column, Report};
@@ -56,14 +56,15 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outc
         fleet.remembered()?
     } else {
         let _progress = ctx.ui.progress(&format!("asking {}", counted(fleet.hosts().count(), "host")));
-        let inventory = fleet.inventory().await?;
+        let asking = Asking { scope: fleet.scope(&args.targets)?, load: None };
+        let observed = fleet.observe(&asking).await?;
         fleet.close().await;
-        inventory
+        observed.inventory
     };
     for notice in fleet.notices.take() {
         ctx.ui.status(&notice);
     }
-    let inventory = selected(inventory, &args.targets)?;
+    let inventory = inventory.selected(&args.targets)?;
     warn(&ctx.ui, &inventory.failures);
     let answered = inventory.servers.iter().filter(|server| has_answered(server, &inventory.failures)).count();
     let exit = Exit::of_many(answered, inventory.failures.iter().map(|failed| failed.kind.into()));
@@ -77,53 +78,6 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outc
 fn has_answered(server: &Server, failures: &[Failed]) -> bool {
     let failed = failures.iter().any(|failed| failed.server == server.id);
     !failed && !server.is_alarming() && (server.vmid.is_none() || server.seen.state != PowerState::Unknown)
-}
-
-/// What the words on the command line name, with the failures that concern it.
-fn selected(mut inventory: Inventory, words: &[String]) -> anyhow::Result<Inventory> {
-    if words.is_empty() {
-        return Ok(inventory);
-    }
-    let candidates: Vec<Candidate<'_>> = inventory.servers.iter().map(candidate).collect();
-    let chosen = select::select(words, &candidates)?;
-    let mut keep = vec![false; inventory.servers.len()];
-    for i in chosen {
-        keep[i] = true;
-    }
-    let parents: HashMap<_, _> = inventory.servers.iter().map(|s| (s.id.clone(), s.parent.clone())).collect();
-    let mut keep = keep.into_iter();
-    inventory.servers.retain(|_| keep.next() == Some(true));
-    // Who is shown without its host stands on its own.
-    let mut depths: HashMap<ServerId, usize> = HashMap::new();
-    for server in &mut inventory.servers {
-        server.depth = server.parent.as_ref().and_then(|parent| depths.get(parent)).map_or(0, |depth| depth + 1);
-        depths.insert(server.id.clone(), server.depth);
-    }
-    // A guest's own failure is its host's.
-    let concerned: Vec<_> = inventory
-        .servers
-        .iter()
-        .flat_map(|server| [Some(server.id.clone()), parents.get(&server.id).cloned().flatten()])
-        .flatten()
-        .collect();
-    inventory.failures.retain(|failed| concerned.contains(&failed.server));
-    // What stood above may not have been asked for.
-    inventory.sort();
-    Ok(inventory)
-}
-
-fn candidate(server: &Server) -> Candidate<'_> {
-    Candidate {
-        id: &server.id,
-        kind: server.kind,
-        name: &server.name,
-        vmid: server.vmid,
-        parent: server.parent.as_ref(),
-        node: server.node.as_ref(),
-        pool: server.pool.as_deref(),
-        tags: &server.tags,
-        hostname: server.hostname.as_deref().unwrap_or_default(),
-    }
 }
 
 const COLUMNS: &[Column] = &[
@@ -233,10 +187,6 @@ fn services(checks: &[ServiceCheck]) -> String {
     // What is cut on a narrow terminal should not be what is wrong.
     let (open, other): (Vec<_>, Vec<_>) = checks.iter().partition(|check| check.open == Some(true));
     other.into_iter().chain(open).map(one).collect::<Vec<_>>().join(", ")
-}
-
-fn stamp<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&rfc3339(*at))
 }
 
 impl Serialize for Row {

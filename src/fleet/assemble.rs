@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::api::{Answer, Group, Listed};
-use crate::fleet::observe::{Answers, Seen, failed};
+use crate::fleet::measure::{Earlier, measured_by};
+use crate::fleet::observe::{Answers, Observed, Seen, failed};
+use crate::fleet::scope::Scope;
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::inventory::{Failed, FailureKind, Inventory, Observation, Server};
 use crate::model::power::PowerState;
@@ -15,6 +17,7 @@ use crate::model::server::{Address, Expected, Guest, ServerKey, ServerKind};
 use crate::model::usage::{Source, Usage};
 use crate::state::{KnownGuest, KnownState, StateError};
 use crate::transport::Error;
+use crate::transport::pve::Client;
 
 /// What the state file remembers, by key.
 struct Memory {
@@ -24,26 +27,40 @@ struct Memory {
 
 impl Fleet<'_> {
     /// The inventory from this run's answers, completed by what earlier runs learned.
-    pub(super) fn assemble(&self, answers: Answers<'_>) -> Result<Inventory, StateError> {
+    pub(super) fn assemble(&self, answers: Answers<'_>, scope: &Scope) -> Result<Observed, StateError> {
         let memory = self.memory()?;
-        let at = answers.at;
+        let Answers { at, clusters, hosts, mut loads } = answers;
         let mut inventory = Inventory::default();
+        let mut known_loads = HashMap::new();
         for server in self.hosts() {
-            let seen = answers.hosts.get(&server.id).cloned();
-            let in_cluster = answers.clusters.iter().find(|(group, _)| group.has(&server.id));
-            let usage = in_cluster.and_then(|(_, answer)| self.node_usage(server, answer)).unwrap_or_default();
-            inventory.servers.push(self.host(server, seen, usage, at, &memory));
+            let Some(seen) = hosts.get(&server.id).cloned() else { continue };
+            let in_cluster = clusters.iter().find(|(group, _)| group.has(&server.id));
+            let listed = in_cluster.and_then(|(_, answer)| self.node_usage(server, answer)).unwrap_or_default();
+            let load = loads.remove(&server.id);
+            let (usage, usage_source) = match &load {
+                Some(Ok(load)) => (load.usage.or(listed), measured_by(server)),
+                _ => (listed, Source::Api),
+            };
+            let host = self.host(server, seen, usage, usage_source, at, &memory);
+            // Whoever does not answer at all is told of as a whole.
+            if let (Some(Err(error)), true) = (&load, host.seen.state.is_up()) {
+                inventory.failures.push(failed(&server.id, error));
+            }
+            let load = load.map(|load| load.map(|load| load.beside(&listed)).map_err(|error| error.to_string()));
+            known_loads.extend(load.map(|load| (server.id.clone(), load)));
+            inventory.servers.push(host);
         }
-        for (group, answer) in answers.clusters {
+        let mut clients = HashMap::new();
+        for (group, answer) in clusters {
             inventory.failures.extend(failures(&answer));
-            self.add_guests(&group, answer, at, &mut inventory)?;
+            clients.extend(self.add_guests(&group, answer, at, &mut inventory)?.map(|client| (group.cluster, client)));
         }
-        self.overlay(&mut inventory);
+        self.overlay(&mut inventory, scope);
         let expected: Vec<bool> = inventory.failures.iter().map(|failed| is_expected(failed, &inventory)).collect();
         let mut expected = expected.into_iter();
         inventory.failures.retain(|_| expected.next() != Some(true));
         inventory.failures.extend(silent_hosts(&inventory));
-        Ok(inventory)
+        Ok(Observed { inventory, loads: known_loads, clients, earlier: Earlier::default(), at })
     }
 
     /// The inventory from memory alone: nobody is asked, every answer is as old as it says.
@@ -70,7 +87,7 @@ impl Fleet<'_> {
                 inventory.servers.push(server);
             }
         }
-        self.overlay(&mut inventory);
+        self.overlay(&mut inventory, &Scope::All);
         inventory.sort();
         Ok(inventory)
     }
@@ -110,7 +127,15 @@ impl Fleet<'_> {
         }
     }
 
-    fn host(&self, server: &ServerConfig, seen: Option<Seen>, usage: Usage, at: Timestamp, memory: &Memory) -> Server {
+    fn host(
+        &self,
+        server: &ServerConfig,
+        seen: Seen,
+        usage: Usage,
+        usage_source: Source,
+        at: Timestamp,
+        memory: &Memory,
+    ) -> Server {
         let mut host = self.bare(server);
         let known = memory.states.get(&ServerKey::of_server(&server.id));
         let asleep = memory.asleep.contains(&server.id);
@@ -118,7 +143,6 @@ impl Fleet<'_> {
             host.expected = Expected::Any;
         }
         host.seen.last_seen = known.and_then(|known| known.last_online_at);
-        let Some(seen) = seen else { return host };
         // Silence is sleep only where ecobox itself put the host to sleep.
         let state = if asleep && seen.state == PowerState::Offline { PowerState::Asleep } else { seen.state };
         if state.is_up() {
@@ -132,6 +156,7 @@ impl Fleet<'_> {
             age_seconds: Some(0),
             last_seen: host.seen.last_seen,
             usage: if state.is_up() { usage } else { Usage::default() },
+            usage_source,
             checks: seen.checks,
             reason: seen.reason,
         };
@@ -148,20 +173,21 @@ impl Fleet<'_> {
         listing.nodes.iter().find(|row| row.name == node).map(|row| row.usage)
     }
 
-    /// The guests of a cluster: as listed, or as remembered where nobody could list them. What was listed is kept.
+    /// The guests of a cluster: as listed, or as remembered where nobody could list them. What was listed is kept. Gives
+    /// the connection to who listed them.
     fn add_guests(
         &self,
         group: &Group<'_>,
         answer: Answer,
         at: Timestamp,
         inventory: &mut Inventory,
-    ) -> Result<(), StateError> {
-        let Some(Listed { via, listing, .. }) = answer.listed else {
+    ) -> Result<Option<Client>, StateError> {
+        let Some(Listed { via, listing, client, .. }) = answer.listed else {
             let why = "its cluster did not answer";
             let known = self.state.guests(&group.cluster)?;
             let there = known.iter().filter(|guest| !guest.template && guest.gone_at.is_none());
             inventory.servers.extend(there.map(|guest| self.unseen(group, guest, why)));
-            return Ok(());
+            return Ok(None);
         };
         let recorded = self.state.record_listing(&group.cluster, &listing, &via, at)?;
         // Memory is asked for whole only where the listing itself does not say everything.
@@ -189,7 +215,7 @@ impl Fleet<'_> {
             let online = listing.nodes.iter().any(|node| node.name == guest.node && node.online == Some(true));
             inventory.servers.push(listed(guest, parent, &group.cluster, addresses, memory, online, at));
         }
-        Ok(())
+        Ok(Some(client))
     }
 
     /// A guest that nobody could tell of in this run: what is shown is as old as its last listing.
@@ -234,10 +260,13 @@ impl Fleet<'_> {
     }
 
     /// Adds what the configuration says of guests: entries whose id is a guest's.
-    fn overlay(&self, inventory: &mut Inventory) {
+    fn overlay(&self, inventory: &mut Inventory, scope: &Scope) {
         for entry in &self.config.servers {
             let Some((parent, _, vmid)) = entry.guest_ref() else { continue };
             let cluster = self.cluster_of(&parent);
+            if !scope.has_cluster(&cluster) {
+                continue;
+            }
             let found = inventory
                 .servers
                 .iter_mut()
@@ -311,6 +340,7 @@ fn listed(
             age_seconds: Some(0),
             last_seen: if unknown { memory.map(|memory| memory.last_seen) } else { Some(at) },
             usage,
+            usage_source: Source::Api,
             checks: Vec::new(),
             reason,
         },

@@ -2,15 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use futures::StreamExt as _;
 use futures::future::join_all;
-use futures::stream::FuturesUnordered;
 use jiff::SignedDuration;
 
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::api::{Group, Listed};
 use crate::fleet::assemble::failures;
+use crate::fleet::per_node::per_node;
 use crate::model::address::{Network, ranked};
 use crate::model::id::{GuestKind, NodeName, ServerId, VmId};
 use crate::model::inventory::Failed;
@@ -19,9 +18,6 @@ use crate::model::server::{Address, Guest, Listing};
 use crate::state::{Change, KnownGuest, StateError, What, is_fresh};
 use crate::transport::Error;
 use crate::transport::pve::{AgentAnswer, Client};
-
-/// A node works on three requests at a time; more would only keep its other users waiting.
-const AT_ONCE_PER_NODE: usize = 3;
 
 /// What came of asking one guest for its addresses.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,7 +79,7 @@ impl<'a> Fleet<'a> {
             discovery.failures.extend(part.failures);
             discovery.answered += part.answered;
         }
-        self.state.prune(self.now())?;
+        self.tidy(self.now())?;
         Ok(discovery)
     }
 
@@ -100,6 +96,7 @@ impl<'a> Fleet<'a> {
         }
         let silent = self.silent_agents(group)?;
         let now = self.state.record_listing(&group.cluster, &listing, &via, at)?.changes;
+        self.record_guests(&group.cluster, &listing.guests, at)?;
         let asked = self.addresses(group, &client, &listing, &silent).await;
         let found: Vec<_> = asked
             .iter()
@@ -190,33 +187,12 @@ impl<'a> Fleet<'a> {
         silent: &HashSet<VmId>,
     ) -> HashMap<VmId, Asked> {
         let running = listing.guests.iter().filter(|guest| !guest.template && guest.state == PowerState::Running);
-        let mut nodes: HashMap<&NodeName, Vec<&Guest>> = HashMap::new();
-        for guest in running {
-            nodes.entry(&guest.node).or_default().push(guest);
-        }
+        let mut running: Vec<&Guest> = running.collect();
+        running.sort_by_key(|guest| (silent.contains(&guest.vmid), guest.vmid));
         let networks = self.networks(group);
-        let per_node = nodes.into_values().map(|mut guests| {
-            guests.sort_by_key(|guest| (silent.contains(&guest.vmid), guest.vmid));
-            self.addresses_on_node(client, guests, &networks)
-        });
-        join_all(per_node).await.into_iter().flatten().collect()
-    }
-
-    async fn addresses_on_node(
-        &self,
-        client: &Client,
-        guests: Vec<&Guest>,
-        networks: &[Network],
-    ) -> Vec<(VmId, Asked)> {
-        let mut waiting = guests.into_iter();
-        let ask = |guest| self.addresses_of(client, guest, networks);
-        let mut running: FuturesUnordered<_> = waiting.by_ref().take(AT_ONCE_PER_NODE).map(ask).collect();
-        let mut answers = Vec::new();
-        while let Some(answer) = running.next().await {
-            answers.push(answer);
-            running.extend(waiting.next().map(ask));
-        }
-        answers
+        let ask = |guest| self.addresses_of(client, guest, &networks);
+        let answers = per_node(running.into_iter().map(|guest| (guest.node.clone(), guest)), ask).await;
+        answers.into_iter().collect()
     }
 
     async fn addresses_of(&self, client: &Client, guest: &Guest, networks: &[Network]) -> (VmId, Asked) {

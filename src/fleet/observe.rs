@@ -4,20 +4,25 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use futures::future::{join, join_all};
+use futures::future::{join, join3, join_all};
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::api::{Answer, Group};
-use crate::model::id::ServerId;
+use crate::fleet::measure::{Earlier, LoadOptions, Measured, Measuring, measured_by, told_apart};
+use crate::fleet::record::Records;
+use crate::fleet::scope::Scope;
+use crate::model::id::{ClusterId, ServerId};
 use crate::model::inventory::{Failed, Inventory, ServiceCheck};
 use crate::model::power::PowerState;
-use crate::model::server::{ServerKey, Service, ServiceType};
+use crate::model::reading::HostLoad;
+use crate::model::server::{Service, ServiceType};
 use crate::model::usage::Source;
-use crate::state::{Check, Run, StateError};
+use crate::state::StateError;
 use crate::transport::probe::{self, Probe};
+use crate::transport::pve::Client;
 use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::{ConnectFailure, Error};
 
@@ -33,6 +38,17 @@ pub(crate) struct Seen {
     pub(crate) checks: Vec<ServiceCheck>,
 }
 
+/// What a run asks for.
+#[derive(Debug, Default)]
+pub(crate) struct Asking {
+    pub(crate) scope: Scope,
+    /// Besides states, how hard hosts and plain servers work, by a script on each.
+    pub(crate) load: Option<LoadOptions>,
+}
+
+/// What came of asking a cluster and its hosts.
+type AnswerOfCluster = (Answer, Vec<(ServerId, Seen)>, Vec<(ServerId, Result<Measured, Error>)>);
+
 /// All answers of one run, before they are put together.
 #[derive(Debug)]
 pub(crate) struct Answers<'a> {
@@ -40,50 +56,73 @@ pub(crate) struct Answers<'a> {
     pub(crate) clusters: Vec<(Group<'a>, Answer)>,
     /// Of each configured host or plain server that was asked by TCP or SSH.
     pub(crate) hosts: HashMap<ServerId, Seen>,
+    pub(crate) loads: HashMap<ServerId, Result<HostLoad, Error>>,
+}
+
+/// What was seen of the fleet.
+#[derive(Debug, Default)]
+pub(crate) struct Observed {
+    pub(crate) inventory: Inventory,
+    /// How hard hosts and plain servers work, or why that is not known; of those that were asked.
+    pub(crate) loads: HashMap<ServerId, Result<HostLoad, String>>,
+    /// The connection that stands, of each cluster that answered.
+    pub(crate) clients: HashMap<ClusterId, Client>,
+    /// What guests had counted in the runs before, where load was asked for.
+    pub(crate) earlier: Earlier,
+    pub(crate) at: Timestamp,
 }
 
 impl<'a> Fleet<'a> {
-    /// The inventory as it is now: clusters by their APIs, plain servers by their ports, services of what runs.
-    /// What was seen is recorded in the state file.
+    /// The fleet as it is now: clusters by their APIs, plain servers by their ports, services of what runs, and load
+    /// where it is asked for. What was seen is recorded in the state file.
     ///
     /// # Errors
     /// Only the state file's; whatever failed out there is in the inventory.
-    pub(crate) async fn inventory(&self) -> Result<Inventory, StateError> {
+    pub(crate) async fn observe(&self, asking: &Asking) -> Result<Observed, StateError> {
         self.tell_clusters_apart().await?;
-        let groups = self.groups();
-        let in_clusters = |server: &ServerConfig| groups.iter().any(|g| g.members.iter().any(|m| m.id == server.id));
-        let plain: Vec<_> = self.hosts().filter(|server| !in_clusters(server)).collect();
-        let listings = join_all(groups.iter().map(|group| self.cluster_and_hosts(group)));
-        let plain = bounded(plain.into_iter().map(|server| self.plain(server)));
+        let (groups, plain) = self.to_ask(&asking.scope);
+        let measuring = self.measuring(asking)?;
+        let listings = join_all(groups.iter().map(|group| self.cluster_and_hosts(group, &measuring)));
+        let plain = bounded(plain.into_iter().map(|server| self.plain(server, &measuring)));
         let (listings, plain) = join(listings, plain).await;
-        let mut hosts: HashMap<ServerId, Seen> = plain.into_iter().collect();
-        let mut clusters = Vec::new();
-        for (group, (answer, seen)) in groups.into_iter().zip(listings) {
+        let (mut hosts, mut measured, mut clusters) = (HashMap::new(), Vec::new(), Vec::new());
+        for (server, seen, load) in plain {
+            measured.extend(load.map(|load| (server.clone(), load)));
+            hosts.insert(server, seen);
+        }
+        for (group, (answer, seen, loads)) in groups.into_iter().zip(listings) {
             hosts.extend(seen);
+            measured.extend(loads);
             clusters.push((group, answer));
         }
-        let answers = Answers { at: self.now(), clusters, hosts };
-        let (at, runs) = (answers.at, answers.clusters.iter().flat_map(|(_, answer)| answer.runs()).collect());
-        let mut inventory = self.assemble(answers)?;
-        self.check_guests(&mut inventory).await;
-        self.record(runs, at, &inventory)?;
-        inventory.sort();
-        Ok(inventory)
+        let at = self.now();
+        let (loads, readings) = told_apart(measured);
+        let earlier = if asking.load.is_some() { self.earlier(&clusters, at)? } else { Earlier::default() };
+        let runs = clusters.iter().flat_map(|(_, answer)| answer.runs()).collect();
+        let mut observed = self.assemble(Answers { at, clusters, hosts, loads }, &asking.scope)?;
+        observed.earlier = earlier;
+        self.check_guests(&mut observed.inventory).await;
+        self.record(Records { runs, readings, observed: &observed })?;
+        observed.inventory.sort();
+        Ok(observed)
     }
 
-    /// One cluster's listing, while its hosts' own services are checked; then the ports of those hosts that neither
-    /// answered nor are online by the listing.
-    async fn cluster_and_hosts(&self, group: &Group<'a>) -> (Answer, Vec<(ServerId, Seen)>) {
+    /// One cluster's listing, while its hosts are measured and their own services are checked; then the ports of those
+    /// hosts that neither answered nor are online by the listing.
+    async fn cluster_and_hosts(&self, group: &Group<'a>, measuring: &Measuring) -> AnswerOfCluster {
         let checks = join_all(group.members.iter().map(|server| self.checks(&server.hostname, &server.services)));
-        let (answer, checks) = join(self.listing(group), checks).await;
+        let loads = join_all(group.members.iter().map(|server| self.measure(server, measuring)));
+        let (answer, checks, loads) = join3(self.listing(group), checks, loads).await;
         let mut seen = Vec::new();
-        for (server, checks) in group.members.iter().zip(checks) {
+        for ((server, checks), load) in group.members.iter().zip(checks).zip(&loads) {
             let answered = answer.listed.as_ref().is_some_and(|listed| listed.via == server.id);
             let node = self.node_of(&server.id);
             let rows = answer.listed.iter().flat_map(|listed| &listed.listing.nodes);
             let row = rows.clone().find(|row| Some(&row.name) == node.as_ref());
             let (state, source, reason) = if answered || row.is_some_and(|row| row.online == Some(true)) {
                 (PowerState::Online, Source::Api, None)
+            } else if matches!(load, Some(Ok(_))) {
+                (PowerState::Online, measured_by(server), None)
             } else {
                 let reason = row.filter(|row| row.online == Some(false)).map(|_| "its cluster says that it is offline");
                 let (state, why) = self.alive(server).await;
@@ -91,7 +130,8 @@ impl<'a> Fleet<'a> {
             };
             seen.push((server.id.clone(), Seen { state, source, reason, checks }));
         }
-        (answer, seen)
+        let loads = group.members.iter().zip(loads).filter_map(|(server, load)| Some((server.id.clone(), load?)));
+        (answer, seen, loads.collect())
     }
 
     /// Whether a host answers at all: SSH's port, or the API's. Anything but an accepted connection is no answer.
@@ -126,17 +166,39 @@ impl<'a> Fleet<'a> {
         state_of_silence(probes.iter().filter_map(|probe| probe.failure))
     }
 
-    /// A plain server: its SSH port and its services. One behind a jump host is asked through its SSH session.
-    async fn plain(&self, server: &ServerConfig) -> (ServerId, Seen) {
+    /// A plain server: its load where that is asked for, else its SSH port and its services. One behind a jump host is
+    /// asked through its SSH session.
+    async fn plain(
+        &self,
+        server: &ServerConfig,
+        measuring: &Measuring,
+    ) -> (ServerId, Seen, Option<Result<Measured, Error>>) {
+        let ports = async {
+            // Whoever runs a script is there: its ports are asked only for the services behind them.
+            if measuring.wants(server) && server.services.is_empty() { None } else { Some(self.ports(server).await) }
+        };
+        let (load, ports) = join(self.measure(server, measuring), ports).await;
+        let seen = match (&load, ports) {
+            (Some(Ok(_)), ports) => {
+                let checks = ports.map(|seen| seen.checks).unwrap_or_default();
+                Seen { state: PowerState::Online, source: measured_by(server), reason: None, checks }
+            }
+            (_, Some(seen)) => seen,
+            (_, None) => self.ports(server).await,
+        };
+        (server.id.clone(), seen, load)
+    }
+
+    /// The ports of a plain server, within the time that one host has.
+    async fn ports(&self, server: &ServerConfig) -> Seen {
         let after = self.limits.left(self.limits.host);
         let asked = tokio::time::timeout(after, self.try_plain(server)).await;
-        let seen = asked.unwrap_or_else(|_| Seen {
+        asked.unwrap_or_else(|_| Seen {
             state: PowerState::Unknown,
             source: Source::Tcp,
             reason: Some(format!("did not answer within {:.1} s", after.as_secs_f32())),
             checks: Vec::new(),
-        });
-        (server.id.clone(), seen)
+        })
     }
 
     async fn try_plain(&self, server: &ServerConfig) -> Seen {
@@ -249,48 +311,6 @@ impl<'a> Fleet<'a> {
         }
         Ok(())
     }
-
-    /// Keeps what was seen: states and their changes, services, whether each host's check succeeded, how fast.
-    fn record(&self, mut runs: Vec<Run>, at: Timestamp, inventory: &Inventory) -> Result<(), StateError> {
-        let (mut states, mut checks) = (Vec::new(), Vec::new());
-        for server in &inventory.servers {
-            let seen = &server.seen;
-            if server.vmid.is_none() {
-                states.push((server.key(), seen.state, seen.source));
-                if server.cluster.is_none() {
-                    let detail = (!seen.state.is_up()).then(|| seen.reason.clone().unwrap_or_default());
-                    let took = seen.checks.iter().find_map(|check| check.response_seconds);
-                    runs.push(run(&server.id, took.map(Duration::from_secs_f64), detail));
-                }
-            }
-            checks.extend(seen.checks.iter().filter_map(|check| {
-                Some(Check {
-                    server: server.key(),
-                    service: check.name.clone(),
-                    ok: check.open?,
-                    millis: check.response_seconds.map(|seconds| seconds * 1000.0),
-                    detail: check.error.clone(),
-                })
-            }));
-        }
-        self.state.record_states(&states, at)?;
-        self.state.record_checks(&checks, at)?;
-        self.state.record_runs(&runs, at)?;
-        self.state.prune(at).map(drop)
-    }
-}
-
-impl Answer {
-    /// The looks at the cluster's members that it stands for.
-    pub(super) fn runs(&self) -> impl Iterator<Item = Run> {
-        let failed = self.failures.iter().map(|(server, error)| run(server, None, Some(error.to_string())));
-        failed.chain(self.listed.iter().map(|listed| run(&listed.via, Some(listed.took), None)))
-    }
-}
-
-fn run(server: &ServerId, took: Option<Duration>, detail: Option<String>) -> Run {
-    let millis = took.map(|took| took.as_secs_f64() * 1000.0);
-    Run { server: ServerKey::of_server(server), ok: detail.is_none(), millis, detail }
 }
 
 /// The failure that an error is in a report.

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::power::PowerState;
+use crate::model::select::{Candidate, SelectError, select};
 use crate::model::server::{Address, Expected, ServerKey, ServerKind, Service, ServiceType};
 use crate::model::usage::{Source, Usage};
 
@@ -47,6 +48,21 @@ impl Server {
         }
     }
 
+    /// What words on a command line can name it by.
+    fn candidate(&self) -> Candidate<'_> {
+        Candidate {
+            id: &self.id,
+            kind: self.kind,
+            name: &self.name,
+            vmid: self.vmid,
+            parent: self.parent.as_ref(),
+            node: self.node.as_ref(),
+            pool: self.pool.as_deref(),
+            tags: &self.tags,
+            hostname: self.hostname.as_deref().unwrap_or_default(),
+        }
+    }
+
     /// Whether its state is worth an alarm: it should be on (or asleep) and is not.
     pub(crate) fn is_alarming(&self) -> bool {
         match (self.expected, self.seen.state) {
@@ -71,6 +87,8 @@ pub(crate) struct Observation {
     /// When it was last seen in a state other than unknown or offline.
     pub(crate) last_seen: Option<Timestamp>,
     pub(crate) usage: Usage,
+    /// Who gave the numbers.
+    pub(crate) usage_source: Source,
     pub(crate) checks: Vec<ServiceCheck>,
     /// Why the state is what it is, where that is not plain.
     pub(crate) reason: Option<String>,
@@ -87,6 +105,7 @@ impl Observation {
             age_seconds: None,
             last_seen: None,
             usage: Usage::default(),
+            usage_source: source,
             checks: Vec::new(),
             reason: None,
         }
@@ -180,6 +199,40 @@ impl Inventory {
             }
             order[at] = at;
         }
+    }
+}
+
+impl Inventory {
+    /// What words on a command line name, with the failures that concern it; without words all of it.
+    ///
+    /// # Errors
+    /// A word that names nothing, or more than one where one is meant.
+    pub(crate) fn selected(mut self, words: &[String]) -> Result<Inventory, SelectError> {
+        if words.is_empty() {
+            return Ok(self);
+        }
+        let candidates: Vec<Candidate<'_>> = self.servers.iter().map(Server::candidate).collect();
+        let chosen = select(words, &candidates)?;
+        let mut keep = vec![false; self.servers.len()];
+        for i in chosen {
+            keep[i] = true;
+        }
+        let parents: HashMap<_, _> = self.servers.iter().map(|s| (s.id.clone(), s.parent.clone())).collect();
+        let mut keep = keep.into_iter();
+        self.servers.retain(|_| keep.next() == Some(true));
+        // Who is shown without its host stands on its own.
+        let mut depths: HashMap<ServerId, usize> = HashMap::new();
+        for server in &mut self.servers {
+            server.depth = server.parent.as_ref().and_then(|parent| depths.get(parent)).map_or(0, |depth| depth + 1);
+            depths.insert(server.id.clone(), server.depth);
+        }
+        // A guest's own failure is its host's.
+        let own = |server: &Server| [Some(server.id.clone()), parents.get(&server.id).cloned().flatten()];
+        let concerned: HashSet<_> = self.servers.iter().flat_map(own).flatten().collect();
+        self.failures.retain(|failed| concerned.contains(&failed.server));
+        // What stood above may not have been asked for.
+        self.sort();
+        Ok(self)
     }
 }
 

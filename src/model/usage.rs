@@ -120,6 +120,41 @@ pub(crate) struct Usage {
     pub(crate) uptime_seconds: Option<Count>,
 }
 
+impl Usage {
+    /// The same numbers, completed by those of `other`.
+    pub(crate) fn or(self, other: Usage) -> Usage {
+        Usage {
+            cpu_percent: self.cpu_percent.or(other.cpu_percent),
+            cpus: self.cpus.or(other.cpus),
+            load: self.load.or(other.load),
+            memory_bytes: self.memory_bytes.or(other.memory_bytes),
+            memory_max_bytes: self.memory_max_bytes.or(other.memory_max_bytes),
+            disk_bytes: self.disk_bytes.or(other.disk_bytes),
+            disk_max_bytes: self.disk_max_bytes.or(other.disk_max_bytes),
+            receive_bytes: self.receive_bytes.or(other.receive_bytes),
+            transmit_bytes: self.transmit_bytes.or(other.transmit_bytes),
+            read_bytes: self.read_bytes.or(other.read_bytes),
+            write_bytes: self.write_bytes.or(other.write_bytes),
+            uptime_seconds: self.uptime_seconds.or(other.uptime_seconds),
+        }
+    }
+
+    /// Percent of its memory that is in use.
+    pub(crate) fn memory_percent(&self) -> Option<f64> {
+        percent(self.memory_bytes?, self.memory_max_bytes?)
+    }
+
+    /// Percent of its root file system that is in use.
+    pub(crate) fn disk_percent(&self) -> Option<f64> {
+        percent(self.disk_bytes?, self.disk_max_bytes?)
+    }
+}
+
+/// Percent, to the hundredth, at most 100: Proxmox VE may count what QEMU itself needs, too. The bytes say so.
+fn percent(used: Count, of: Count) -> Option<f64> {
+    (of.get() > 0).then(|| (used.as_f64() * 1e4 / of.as_f64()).round().min(1e4) / 100.0)
+}
+
 /// How much of the time somebody waited: percent, the average over a minute (the kernel's pressure stall information).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Pressure {

@@ -1,0 +1,66 @@
+//! `ecobox stats`: how hard every server works, now (`now`) or over time (`since`).
+
+mod now;
+mod since;
+
+use std::time::Duration;
+
+use clap_complete::engine::ArgValueCompleter;
+use jiff::SignedDuration;
+
+use crate::commands::complete;
+use crate::model::series::Metric;
+
+pub(crate) use now::run as now;
+pub(crate) use since::run as since;
+
+/// Show how hard every server works
+///
+/// Hosts and plain servers are asked over SSH by one script each, guests through the Proxmox VE API, one request for a
+/// whole cluster. CPU and rates compare two readings: the last run's where it is younger than ten minutes, else a second
+/// one after `--interval`. What nobody knows is `-`; `-o wide` and `-o json` say why.
+///
+/// With `--since` the numbers of the past: what earlier runs kept, what Proxmox VE kept where that reaches further back,
+/// or a Prometheus server's where the configuration names one.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatsArgs {
+    /// Only these: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `!` excludes
+    #[arg(value_name = "TARGET", add = ArgValueCompleter::new(complete::target))]
+    targets: Vec<String>,
+    /// Show all local file systems of hosts and plain servers, not only the root
+    #[arg(long, conflicts_with = "since")]
+    all_disks: bool,
+    /// Ask guest agents for the file systems of virtual machines, which nobody else knows
+    #[arg(long, conflicts_with = "since")]
+    agent: bool,
+    /// Time between two readings, where no earlier run left one
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = crate::cli::duration)]
+    #[arg(conflicts_with = "since")]
+    interval: Duration,
+    /// Show the time since then: `2h`, `7d`, or a time like `2026-11-24T08:00:00Z`
+    #[arg(long, value_name = "WHEN", value_parser = crate::cli::since)]
+    since: Option<crate::cli::Since>,
+    /// Length of a step of the series [default: one that suits the time]
+    #[arg(long, value_name = "DURATION", value_parser = crate::cli::span, requires = "since")]
+    step: Option<SignedDuration>,
+    /// Which series (can be repeated) [default: cpu, memory, receive, transmit]
+    #[arg(long = "metric", value_name = "METRIC", value_parser = metric, requires = "since")]
+    metrics: Vec<Metric>,
+    /// Draw this series as a chart
+    #[arg(long, value_name = "METRIC", value_parser = metric, requires = "since", conflicts_with = "metrics")]
+    chart: Option<Metric>,
+}
+
+impl StatsArgs {
+    /// Whether the past is asked for.
+    pub(crate) fn looks_back(&self) -> bool {
+        self.since.is_some()
+    }
+}
+
+fn metric(text: &str) -> Result<Metric, String> {
+    Metric::parse(text).ok_or_else(|| {
+        let all: Vec<&str> = Metric::ALL.into_iter().map(Metric::as_str).collect();
+        format!("there are {}", all.join(", "))
+    })
+}

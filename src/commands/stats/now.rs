@@ -1,0 +1,357 @@
+//! How hard every server works now.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::StatsArgs;
+use crate::commands::{Context, Outcome, counted, stamp, warn};
+use crate::error::Exit;
+use crate::fleet::Fleet;
+use crate::fleet::measure::LoadOptions;
+use crate::fleet::observe::{Asking, Observed};
+use crate::model::id::ServerId;
+use crate::model::inventory::{Failed, Server};
+use crate::model::power::PowerState;
+use crate::model::reading::{Filesystem, HostLoad};
+use crate::model::server::ServerKind;
+use crate::model::usage::{Count, Rates, Source};
+use crate::render::value::{Value, rfc3339};
+use crate::render::{Column, Report};
+
+/// The load of all servers that were asked for.
+#[derive(Debug, Serialize)]
+pub(crate) struct StatsReport {
+    #[serde(serialize_with = "stamp")]
+    generated_at: Timestamp,
+    servers: Vec<Row>,
+    /// Whom we could not ask, and why.
+    failures: Vec<Failed>,
+}
+
+/// One server.
+#[derive(Debug)]
+pub(crate) struct Row {
+    server: Server,
+    rates: Rates,
+    /// What a host or plain server told itself.
+    load: Option<Box<HostLoad>>,
+    /// What a guest's agent told of its file systems, the root first.
+    filesystems: Vec<Filesystem>,
+    /// Who gave a number, where that is not the row's source.
+    sources: BTreeMap<&'static str, Source>,
+    /// Why a number is unknown, or what is to be known of it.
+    reasons: BTreeMap<&'static str, String>,
+}
+
+/// Measures the fleet, selects, and reports.
+///
+/// # Errors
+/// No such target; an unusable state file.
+pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outcome<StatsReport>> {
+    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
+    let load = LoadOptions { interval: args.interval, all_disks: args.all_disks };
+    let asking = Asking { scope: fleet.scope(&args.targets)?, load: Some(load) };
+    let observed = {
+        let _progress = ctx.ui.progress(&format!("measuring {}", counted(fleet.hosts().count(), "host")));
+        fleet.observe(&asking).await?
+    };
+    let Observed { inventory, mut loads, clients, earlier, at } = observed;
+    let inventory = inventory.selected(&args.targets)?;
+    let mut agents = HashMap::new();
+    if args.agent {
+        let _progress = ctx.ui.progress("asking guest agents");
+        agents = fleet.filesystems(&inventory.servers, &clients).await;
+    }
+    fleet.close().await;
+    for notice in fleet.notices.take() {
+        ctx.ui.status(&notice);
+    }
+    warn(&ctx.ui, &inventory.failures);
+    let failed = |server: &Server| inventory.failures.iter().any(|failed| failed.server == server.id);
+    let answered = inventory.servers.iter().filter(|server| !failed(server) && server.seen.state != PowerState::Unknown);
+    let exit = Exit::of_many(answered.count(), inventory.failures.iter().map(|failed| failed.kind.into()));
+    let row = |server: Server| {
+        let (rates, load) = (earlier.rates(&server, at), loads.remove(&server.id));
+        let agent = agents.remove(&server.id);
+        Row::new(server, rates, load, agent)
+    };
+    let servers = inventory.servers.into_iter().map(row).collect();
+    Ok(Outcome { report: StatsReport { generated_at: at, servers, failures: inventory.failures }, exit })
+}
+
+/// What a guest's agent said: file systems, or why there are none.
+type AgentAnswer = Result<Vec<Filesystem>, String>;
+
+impl Row {
+    fn new(server: Server, rates: Rates, load: Option<Result<HostLoad, String>>, agent: Option<AgentAnswer>) -> Row {
+        let mut row = Row {
+            server,
+            rates,
+            load: None,
+            filesystems: Vec::new(),
+            sources: BTreeMap::new(),
+            reasons: BTreeMap::new(),
+        };
+        match load {
+            Some(Ok(load)) => row.take_load(load),
+            Some(Err(error)) => row.explain_host(&error),
+            None if row.server.vmid.is_none() => {
+                row.explain_host("only SSH could tell, and it is configured without");
+            }
+            None => row.explain_guest(agent),
+        }
+        row
+    }
+
+    fn take_load(&mut self, mut load: HostLoad) {
+        self.rates = load.rates;
+        self.reasons = std::mem::take(&mut load.reasons);
+        self.sources = std::mem::take(&mut load.sources);
+        self.filesystems = std::mem::take(&mut load.filesystems);
+        self.load = Some(Box::new(load));
+    }
+
+    /// What the API's listing has of a host is there; the rest only the host itself tells.
+    fn explain_host(&mut self, why: &str) {
+        let usage = &self.server.seen.usage;
+        let unknown = [
+            ("cpu", usage.cpu_percent.is_none()),
+            ("load", usage.load.is_none()),
+            ("memory", usage.memory_bytes.is_none()),
+            ("disk", usage.disk_bytes.is_none()),
+            ("network", usage.receive_bytes.is_none()),
+            ("io", usage.read_bytes.is_none()),
+            ("uptime", usage.uptime_seconds.is_none()),
+            ("pressure", true),
+        ];
+        let why = if self.server.seen.state.is_up() { why } else { self.server.seen.reason.as_deref().unwrap_or(why) };
+        self.reasons.extend(unknown.into_iter().filter(|(_, unknown)| *unknown).map(|(name, _)| (name, why.to_owned())));
+    }
+
+    fn explain_guest(&mut self, agent: Option<AgentAnswer>) {
+        let (usage, state) = (&self.server.seen.usage, self.server.seen.state);
+        let off = match state {
+            PowerState::Running => None,
+            PowerState::Unknown => {
+                Some(self.server.seen.reason.clone().unwrap_or_else(|| "its state is unknown".to_owned()))
+            }
+            state => Some(format!("it is {state}")),
+        };
+        let missing = || off.clone().unwrap_or_else(|| "its node did not say".to_owned());
+        let mut why = |name, unknown: bool, reason: &dyn Fn() -> String| {
+            if unknown {
+                self.reasons.insert(name, reason());
+            }
+        };
+        why("cpu", usage.cpu_percent.is_none(), &missing);
+        why("memory", usage.memory_bytes.is_none(), &missing);
+        why("uptime", usage.uptime_seconds.is_none(), &missing);
+        let second = || "a rate needs a second reading: the next run within ten minutes has one".to_owned();
+        let of_rate = |total: Option<Count>| if total.is_some() { second() } else { missing() };
+        why("network", self.rates.receive.is_none(), &|| of_rate(usage.receive_bytes));
+        why("io", self.rates.read.is_none(), &|| of_rate(usage.read_bytes));
+        if usage.disk_bytes.is_none() {
+            let unasked = || match (self.server.kind, &off) {
+                (_, Some(off)) => off.clone(),
+                (ServerKind::Qemu, None) => "the hypervisor does not know it; `--agent` asks inside the guest".to_owned(),
+                _ => missing(),
+            };
+            match agent {
+                Some(Ok(filesystems)) if !filesystems.is_empty() => self.take_filesystems(filesystems),
+                Some(Ok(_)) => drop(self.reasons.insert("disk", "its guest agent names no file system".to_owned())),
+                Some(Err(error)) => drop(self.reasons.insert("disk", error)),
+                None => drop(self.reasons.insert("disk", unasked())),
+            }
+        }
+    }
+
+    fn take_filesystems(&mut self, filesystems: Vec<Filesystem>) {
+        if let Some(root) = filesystems.first() {
+            let usage = &mut self.server.seen.usage;
+            usage.disk_bytes = Some(Count::new(root.used_bytes));
+            usage.disk_max_bytes = Some(Count::new(root.size_bytes));
+            self.sources.insert("disk", Source::Agent);
+        }
+        self.filesystems = filesystems;
+    }
+
+    /// Bytes received and sent together.
+    fn network_total(&self) -> Option<u64> {
+        let usage = &self.server.seen.usage;
+        Some(usage.receive_bytes?.get() + usage.transmit_bytes?.get())
+    }
+
+    fn source(&self) -> Source {
+        self.server.seen.usage_source
+    }
+}
+
+const COLUMNS: &[Column] = &[
+    Column::new("NAME", 0).cut_to(16),
+    Column::new("CPU", 0),
+    Column::new("LOAD", 6),
+    Column::new("MEM", 0),
+    Column::new("MEMORY", 5),
+    Column::new("DISK", 1),
+    Column::new("ROOT", 8),
+    Column::new("DISKS", 10).cut_to(12),
+    Column::new("RECEIVE", 2),
+    Column::new("SEND", 2),
+    Column::new("READ", 3),
+    Column::new("WRITE", 3),
+    Column::new("UPTIME", 7),
+    Column::new("BY", 9),
+    Column::wide("ID"),
+    Column::wide("STATE"),
+    Column::wide("CPUS"),
+    Column::wide("NETWORK"),
+    Column::wide("RECEIVED"),
+    Column::wide("SENT"),
+    Column::wide("DISK READ"),
+    Column::wide("DISK WRITTEN"),
+    Column::wide("SWAP"),
+    Column::wide("ARC"),
+    Column::wide("CPU WAIT"),
+    Column::wide("MEMORY WAIT"),
+    Column::wide("IO WAIT"),
+    Column::wide("MEASURED"),
+    Column::wide("REASONS"),
+];
+
+impl Report for StatsReport {
+    const SCHEMA: &'static str = "ecobox.stats/1";
+    type Item = Row;
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn items(&self) -> &[Row] {
+        &self.servers
+    }
+
+    fn cells(&self, row: &Row) -> Vec<Value> {
+        let (server, usage, rates) = (&row.server, &row.server.seen.usage, &row.rates);
+        let load = row.load.as_deref();
+        let share = |used: Option<u64>, of: Option<u64>| match (used, of) {
+            (Some(used), Some(of)) => Value::Share { used, of },
+            (Some(used), None) => Value::Bytes(used),
+            _ => Value::Unknown,
+        };
+        let get = |count: Option<Count>| count.map(Count::get);
+        let bytes = |count: Option<Count>| Value::of(get(count), Value::Bytes);
+        let rate = |rate: Option<f64>| Value::of(rate, Value::BytesPerSecond);
+        let percent = |percent: Option<f32>| Value::of(percent, |percent| Value::Percent(percent.into()));
+        let pressure = load.map(|load| load.pressure).unwrap_or_default();
+        vec![
+            Value::Name { depth: server.depth, text: server.name.clone() },
+            percent(usage.cpu_percent),
+            Value::of(usage.load, |load| Value::Number(load.into())),
+            Value::of(usage.memory_percent(), Value::Percent),
+            share(get(usage.memory_bytes), get(usage.memory_max_bytes)),
+            Value::of(usage.disk_percent(), Value::Percent),
+            share(get(usage.disk_bytes), get(usage.disk_max_bytes).filter(|_| usage.disk_bytes.is_some())),
+            Value::maybe(Some(disks(&row.filesystems).as_str())),
+            rate(rates.receive),
+            rate(rates.transmit),
+            rate(rates.read),
+            rate(rates.write),
+            Value::of(usage.uptime_seconds, |uptime| Value::Seconds(uptime.get())),
+            Value::text(row.source().as_str()),
+            Value::text(server.id.as_str()),
+            Value::State(server.seen.state),
+            Value::of(usage.cpus, |cpus| Value::Number(cpus.into())),
+            Value::of(row.network_total(), Value::Bytes),
+            bytes(usage.receive_bytes),
+            bytes(usage.transmit_bytes),
+            bytes(usage.read_bytes),
+            bytes(usage.write_bytes),
+            load.map_or(Value::Unknown, |load| share(load.swap_bytes, load.swap_max_bytes)),
+            Value::of(load.and_then(|load| load.arc_bytes), Value::Bytes),
+            percent(pressure.cpu_percent),
+            percent(pressure.memory_percent),
+            percent(pressure.io_percent),
+            Value::of(load.and_then(|load| load.measured_seconds), |seconds| Value::Text(format!("{seconds:.1}s"))),
+            Value::maybe(Some(reasons(&row.reasons).as_str())),
+        ]
+    }
+
+    fn notes(&self) -> Vec<String> {
+        if self.servers.is_empty() {
+            return vec!["no servers are configured; run `ecobox init --host user@host`".to_owned()];
+        }
+        Vec::new()
+    }
+}
+
+/// `/ 27%, /srv 91%`, where there is more than the root.
+fn disks(filesystems: &[Filesystem]) -> String {
+    if filesystems.len() < 2 {
+        return String::new();
+    }
+    let one = |filesystem: &Filesystem| match filesystem.percent() {
+        Some(percent) => format!("{} {percent:.0}%", filesystem.mount),
+        None => format!("{} -", filesystem.mount),
+    };
+    filesystems.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// `disk: its guest agent does not answer; network: …`
+fn reasons(reasons: &BTreeMap<&'static str, String>) -> String {
+    reasons.iter().map(|(name, reason)| format!("{name}: {reason}")).collect::<Vec<_>>().join("; ")
+}
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (server, usage, rates) = (&self.server, &self.server.seen.usage, &self.rates);
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &server.id)?;
+        map.serialize_entry("name", &server.name)?;
+        map.serialize_entry("kind", server.kind.as_str())?;
+        map.serialize_entry("state", server.seen.state.as_str())?;
+        map.serialize_entry("parent", &server.parent)?;
+        map.serialize_entry("node", &server.node)?;
+        map.serialize_entry("vmid", &server.vmid)?;
+        map.serialize_entry("cpu_percent", &usage.cpu_percent)?;
+        map.serialize_entry("cpus", &usage.cpus)?;
+        map.serialize_entry("memory_bytes", &usage.memory_bytes)?;
+        map.serialize_entry("memory_max_bytes", &usage.memory_max_bytes)?;
+        map.serialize_entry("memory_percent", &usage.memory_percent())?;
+        map.serialize_entry("disk_bytes", &usage.disk_bytes)?;
+        map.serialize_entry("disk_max_bytes", &usage.disk_max_bytes)?;
+        map.serialize_entry("disk_percent", &usage.disk_percent())?;
+        map.serialize_entry("network_receive_bytes", &usage.receive_bytes)?;
+        map.serialize_entry("network_transmit_bytes", &usage.transmit_bytes)?;
+        map.serialize_entry("network_total_bytes", &self.network_total())?;
+        map.serialize_entry("network_receive_bytes_per_second", &rates.receive)?;
+        map.serialize_entry("network_transmit_bytes_per_second", &rates.transmit)?;
+        map.serialize_entry("disk_read_bytes", &usage.read_bytes)?;
+        map.serialize_entry("disk_write_bytes", &usage.write_bytes)?;
+        map.serialize_entry("disk_read_bytes_per_second", &rates.read)?;
+        map.serialize_entry("disk_write_bytes_per_second", &rates.write)?;
+        map.serialize_entry("uptime_seconds", &usage.uptime_seconds)?;
+        if server.vmid.is_none() {
+            // What only a host or plain server can have.
+            let load = self.load.as_deref();
+            let pressure = load.map(|load| load.pressure).unwrap_or_default();
+            map.serialize_entry("load_average", &load.and_then(|load| load.load))?;
+            map.serialize_entry("swap_bytes", &load.and_then(|load| load.swap_bytes))?;
+            map.serialize_entry("swap_max_bytes", &load.and_then(|load| load.swap_max_bytes))?;
+            map.serialize_entry("arc_bytes", &load.and_then(|load| load.arc_bytes))?;
+            map.serialize_entry("pressure_cpu_percent", &pressure.cpu_percent)?;
+            map.serialize_entry("pressure_memory_percent", &pressure.memory_percent)?;
+            map.serialize_entry("pressure_io_percent", &pressure.io_percent)?;
+            map.serialize_entry("measured_seconds", &load.and_then(|load| load.measured_seconds))?;
+        }
+        map.serialize_entry("filesystems", &self.filesystems)?;
+        map.serialize_entry("source", self.source().as_str())?;
+        map.serialize_entry("sources", &self.sources)?;
+        map.serialize_entry("observed_at", &server.seen.at.map(rfc3339))?;
+        map.serialize_entry("reasons", &self.reasons)?;
+        map.end()
+    }
+}
+

@@ -1,0 +1,258 @@
+//! How hard every server worked: series of the past.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::StatsArgs;
+use crate::commands::{Context, Outcome, counted, stamp, warn};
+use crate::error::Exit;
+use crate::fleet::Fleet;
+use crate::model::id::ServerId;
+use crate::model::inventory::{Failed, Server};
+use crate::model::series::{Metric, Point, Series, Summary, Unit, Window};
+use crate::model::server::ServerKind;
+use crate::render::chart::{self, Line};
+use crate::render::spark::Scale;
+use crate::render::value::{Value, rfc3339};
+use crate::render::{Column, Output, Records, Report};
+
+/// The series that are shown unless others are asked for.
+const USUAL: [Metric; 4] = [Metric::Cpu, Metric::Memory, Metric::Receive, Metric::Transmit];
+
+/// The series of all servers that were asked for.
+#[derive(Debug, Serialize)]
+pub(crate) struct SeriesReport {
+    #[serde(serialize_with = "stamp")]
+    generated_at: Timestamp,
+    #[serde(serialize_with = "stamp")]
+    since: Timestamp,
+    #[serde(serialize_with = "stamp")]
+    until: Timestamp,
+    series: Vec<Row>,
+    /// Whom we could not ask, and why.
+    failures: Vec<Failed>,
+    #[serde(skip)]
+    chart: Option<Metric>,
+}
+
+/// One metric of one server.
+#[derive(Debug)]
+pub(crate) struct Row {
+    id: ServerId,
+    name: String,
+    kind: ServerKind,
+    series: Series,
+    summary: Summary,
+}
+
+/// Reads the past of the servers that were asked for.
+///
+/// # Errors
+/// No such target; an unusable state file.
+pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outcome<SeriesReport>> {
+    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
+    let now = fleet.now();
+    let since = args.since.map_or(now, |since| since.before(now));
+    let window = Window::new(since, now, args.step);
+    let metrics: Vec<Metric> = match (args.chart, args.metrics.as_slice()) {
+        (Some(metric), _) => vec![metric],
+        (None, []) => USUAL.to_vec(),
+        (None, metrics) => metrics.to_vec(),
+    };
+    let servers = fleet.remembered()?.selected(&args.targets)?.servers;
+    let past = {
+        let progress = ctx.ui.progress(&format!("reading the past of {}", counted(servers.len(), "server")));
+        let advance = |done, of| progress.set(&format!("reading what Proxmox VE kept: {done} of {of}"));
+        fleet.past(&servers, &metrics, window, &advance).await?
+    };
+    fleet.close().await;
+    for notice in fleet.notices.take() {
+        ctx.ui.status(&notice);
+    }
+    warn(&ctx.ui, &past.failures);
+    let wanted = |series: &Series| !series.is_empty() || args.chart.is_some() || !args.metrics.is_empty();
+    let mut rows = Vec::new();
+    let mut known = 0;
+    for (server, series) in servers.iter().zip(past.series) {
+        known += usize::from(series.iter().any(|series| !series.is_empty()));
+        let (mut shown, hidden): (Vec<_>, Vec<_>) = series.into_iter().partition(wanted);
+        if shown.is_empty() {
+            // A server of which nothing is known is listed all the same.
+            shown.extend(hidden.into_iter().next());
+        }
+        rows.extend(shown.into_iter().map(|series| Row::new(server, series)));
+    }
+    let exit = Exit::of_many(known, past.failures.iter().map(|failed| failed.kind.into()));
+    let report = SeriesReport {
+        generated_at: now,
+        since,
+        until: now,
+        series: rows,
+        failures: past.failures,
+        chart: args.chart,
+    };
+    Ok(Outcome { report, exit })
+}
+
+impl Row {
+    fn new(server: &Server, series: Series) -> Row {
+        let summary = series.summary();
+        Row { id: server.id.clone(), name: server.name.clone(), kind: server.kind, series, summary }
+    }
+
+    fn value(&self, number: Option<f64>) -> Value {
+        Value::of(number, |number| in_unit(self.series.metric, number))
+    }
+}
+
+/// A number of a series as a cell.
+fn in_unit(metric: Metric, number: f64) -> Value {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes, not negative")]
+    match metric.unit() {
+        Unit::Percent => Value::Percent(number),
+        Unit::Bytes => Value::Bytes(number as u64),
+        Unit::BytesPerSecond => Value::BytesPerSecond(number),
+        Unit::Plain => Value::Number(number),
+    }
+}
+
+fn unit_name(metric: Metric) -> &'static str {
+    match metric.unit() {
+        Unit::Percent => "percent",
+        Unit::Bytes => "bytes",
+        Unit::BytesPerSecond => "bytes_per_second",
+        Unit::Plain => "load",
+    }
+}
+
+const COLUMNS: &[Column] = &[
+    Column::new("NAME", 0).cut_to(12),
+    Column::new("METRIC", 0),
+    Column::new("COURSE", 2),
+    Column::new("MIN", 4),
+    Column::new("AVG", 0),
+    Column::new("MAX", 0),
+    Column::new("P95", 1),
+    Column::new("LAST", 3),
+    Column::new("BY", 5),
+    Column::wide("ID"),
+    Column::wide("STEP"),
+    Column::wide("KNOWN"),
+];
+
+impl Report for SeriesReport {
+    const SCHEMA: &'static str = "ecobox.series/1";
+    type Item = Row;
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn items(&self) -> &[Row] {
+        &self.series
+    }
+
+    fn cells(&self, row: &Row) -> Vec<Value> {
+        let (series, summary) = (&row.series, &row.summary);
+        let course: Vec<Option<f64>> = series.points.iter().map(|point| point.avg).collect();
+        let scale = if series.metric.unit() == Unit::Percent { Scale::Percent } else { Scale::FromZero };
+        let known = series.points.iter().filter(|point| point.avg.is_some()).count();
+        vec![
+            Value::text(row.name.as_str()),
+            Value::text(series.metric.as_str()),
+            if series.is_empty() { Value::Unknown } else { Value::Spark { points: course, scale } },
+            row.value(summary.min),
+            row.value(summary.avg),
+            row.value(summary.max),
+            row.value(summary.p95),
+            row.value(summary.last),
+            if series.is_empty() { Value::Unknown } else { Value::text(series.source.as_str()) },
+            Value::text(row.id.as_str()),
+            Value::Seconds(seconds(series.window.step)),
+            Value::Text(format!("{known} of {} steps", series.points.len())),
+        ]
+    }
+
+    fn notes(&self) -> Vec<String> {
+        if self.series.iter().all(|row| row.series.is_empty()) {
+            return vec!["nothing is known of that time; each run of `ecobox status` or `ecobox stats` adds to it".to_owned()];
+        }
+        Vec::new()
+    }
+
+    fn picture(&self, output: &Output) -> Option<String> {
+        let metric = self.chart?;
+        let lines = self.series.iter().map(|row| Line { label: &row.name, points: &row.series.points });
+        let options = chart::Options {
+            width: output.width.unwrap_or(100),
+            height: 20,
+            title: &format!("{metric} since {}", rfc3339(self.since)),
+            unit: metric.unit(),
+            since: self.since,
+            until: self.until,
+            color: output.color,
+            utf8: output.utf8,
+        };
+        Some(chart::draw(&lines.collect::<Vec<_>>(), &options))
+    }
+
+    /// CSV carries the points.
+    fn records(&self) -> Option<Records> {
+        let header = ["id", "name", "metric", "unit", "at", "avg", "min", "max", "source"];
+        let record = |row: &Row, point: &Point| {
+            let number = |number: Option<f64>| Value::of(number, Value::Exact);
+            vec![
+                Value::text(row.id.as_str()),
+                Value::text(row.name.as_str()),
+                Value::text(row.series.metric.as_str()),
+                Value::text(unit_name(row.series.metric)),
+                Value::Time(point.at),
+                number(point.avg),
+                number(point.min),
+                number(point.max),
+                Value::text(row.series.source.as_str()),
+            ]
+        };
+        let rows = self.series.iter().flat_map(|row| row.series.points.iter().map(move |point| record(row, point)));
+        Some(Records { header: header.to_vec(), rows: rows.collect() })
+    }
+}
+
+fn seconds(step: SignedDuration) -> u64 {
+    u64::try_from(step.as_secs()).unwrap_or_default()
+}
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let series = &self.series;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &self.id)?;
+        map.serialize_entry("name", &self.name)?;
+        map.serialize_entry("kind", self.kind.as_str())?;
+        map.serialize_entry("metric", &series.metric)?;
+        map.serialize_entry("unit", unit_name(series.metric))?;
+        map.serialize_entry("source", series.source.as_str())?;
+        map.serialize_entry("step_seconds", &series.window.step.as_secs())?;
+        map.serialize_entry("summary", &self.summary)?;
+        map.serialize_entry("points", &Points(&series.points))?;
+        map.end()
+    }
+}
+
+/// The points of a series; times are stamped as in every report.
+struct Points<'p>(&'p [Point]);
+
+impl Serialize for Points<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Stamped {
+            at: String,
+            avg: Option<f64>,
+            min: Option<f64>,
+            max: Option<f64>,
+        }
+        let stamped = |point: &Point| Stamped { at: rfc3339(point.at), avg: point.avg, min: point.min, max: point.max };
+        serializer.collect_seq(self.0.iter().map(stamped))
+    }
+}

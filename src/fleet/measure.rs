@@ -1,0 +1,166 @@
+//! How hard servers work: hosts and plain servers by a script on each, guests from what their cluster lists.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::config::{Access, ServerConfig};
+use crate::fleet::api::{Answer, Group};
+use crate::fleet::observe::Asking;
+use crate::fleet::scope::Scope;
+use crate::fleet::{Fleet, host_load};
+use crate::model::id::{ClusterId, ServerId, VmId};
+use crate::model::inventory::Server;
+use crate::model::reading::{HostLoad, KnownReading, Reading};
+use crate::model::series::{Grown, Total, rate};
+use crate::model::usage::{Count, Rates, Source, Usage};
+use crate::state::{StateError, is_fresh};
+use crate::transport::Error;
+use crate::transport::ssh::HostKeyPolicy;
+
+/// How old what an earlier run read may be to be compared with what is read now.
+const COMPARABLE: SignedDuration = SignedDuration::from_mins(10);
+
+/// Proxmox VE reads its guests' counters every ten seconds: of a run that was longer ago the reading is another one.
+const SURELY_ANOTHER: SignedDuration = SignedDuration::from_secs(15);
+
+/// How many earlier runs are looked at where the last one is so young that it saw the same reading.
+const RUNS_LOOKED_AT: usize = 3;
+
+/// How load is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LoadOptions {
+    /// Between two readings, where no earlier run left one.
+    pub(crate) interval: Duration,
+    /// All local file systems, not only the root.
+    pub(crate) all_disks: bool,
+}
+
+/// What measuring needs to know beforehand.
+#[derive(Debug, Default)]
+pub(super) struct Measuring {
+    options: Option<LoadOptions>,
+    hosts: Option<Vec<ServerId>>,
+    known: BTreeMap<ServerId, KnownReading>,
+}
+
+/// What a script on a host read.
+#[derive(Debug)]
+pub(super) struct Measured {
+    pub(super) load: HostLoad,
+    pub(super) reading: Reading,
+}
+
+impl Measuring {
+    /// Whether this server's load is asked for, and the server can be asked.
+    pub(super) fn wants(&self, server: &ServerConfig) -> bool {
+        let meant = self.hosts.as_ref().is_none_or(|hosts| hosts.contains(&server.id));
+        self.options.is_some() && meant && server.access != Access::Api
+    }
+}
+
+/// Who gives the numbers that a script on the server reads.
+pub(super) fn measured_by(server: &ServerConfig) -> Source {
+    if server.access == Access::Local { Source::Local } else { Source::Ssh }
+}
+
+/// Loads for the report, readings for the next run.
+pub(super) fn told_apart(
+    measured: Vec<(ServerId, Result<Measured, Error>)>,
+) -> (HashMap<ServerId, Result<HostLoad, Error>>, Vec<(ServerId, Reading)>) {
+    let (mut loads, mut readings) = (HashMap::new(), Vec::new());
+    for (server, result) in measured {
+        let load = result.map(|Measured { load, reading }| {
+            readings.push((server.clone(), reading));
+            load
+        });
+        loads.insert(server, load);
+    }
+    (loads, readings)
+}
+
+impl Fleet<'_> {
+    pub(super) fn measuring(&self, asking: &Asking) -> Result<Measuring, StateError> {
+        if asking.load.is_none() {
+            return Ok(Measuring::default());
+        }
+        let hosts = match &asking.scope {
+            Scope::All => None,
+            Scope::Only { hosts, .. } => Some(hosts.iter().cloned().collect()),
+        };
+        let now = self.now();
+        let mut known = self.state.readings()?;
+        known.retain(|_, known| is_fresh(known.at, now, COMPARABLE));
+        Ok(Measuring { options: asking.load, hosts, known })
+    }
+
+    /// Measures one host or plain server; `None`: nobody asked for it, or it has no shell.
+    pub(super) async fn measure(
+        &self,
+        server: &ServerConfig,
+        measuring: &Measuring,
+    ) -> Option<Result<Measured, Error>> {
+        let options = measuring.options.filter(|_| measuring.wants(server))?;
+        let known = measuring.known.get(&server.id).map(|known| &known.reading);
+        let script = host_load::script(known, options.interval, options.all_disks);
+        let output = self.run_script_in_time(server, HostKeyPolicy::Refuse, &script).await;
+        Some(output.map(|output| {
+            let (reading, load) = host_load::read(&output.stdout, known);
+            Measured { load, reading }
+        }))
+    }
+
+    /// What guests had counted in the runs before this one.
+    pub(super) fn earlier(&self, clusters: &[(Group<'_>, Answer)], now: Timestamp) -> Result<Earlier, StateError> {
+        let since = now.checked_sub(COMPARABLE).unwrap_or(Timestamp::MIN);
+        let mut earlier = Earlier::default();
+        for (group, _) in clusters.iter().filter(|(_, answer)| answer.listed.is_some()) {
+            let mut runs = self.state.recent_samples(&group.cluster, since, 1)?;
+            let same = |at: &Timestamp| now.duration_since(*at) < SURELY_ANOTHER;
+            if runs.first().is_some_and(|(at, _)| same(at)) {
+                runs = self.state.recent_samples(&group.cluster, since, RUNS_LOOKED_AT)?;
+            }
+            earlier.0.insert(group.cluster.clone(), runs);
+        }
+        Ok(earlier)
+    }
+}
+
+/// One run's samples of a cluster, by number.
+type Run = (Timestamp, Vec<(VmId, Usage)>);
+
+/// What guests had counted in the last runs, the newest first.
+#[derive(Debug, Default)]
+pub(crate) struct Earlier(HashMap<ClusterId, Vec<Run>>);
+
+impl Earlier {
+    /// How fast a guest's totals grow: against the newest earlier reading that is another one.
+    pub(crate) fn rates(&self, server: &Server, at: Timestamp) -> Rates {
+        let (Some(cluster), Some(vmid)) = (&server.cluster, server.vmid) else { return Rates::default() };
+        let runs = self.0.get(cluster).map_or(&[][..], Vec::as_slice);
+        let now = &server.seen.usage;
+        let of = |total: fn(&Usage) -> Option<Count>| {
+            let total_at = |at: Timestamp, usage: &Usage| {
+                let uptime = usage.uptime_seconds.map(Count::as_f64);
+                Some(Total { at, bytes: total(usage)?.as_f64(), uptime })
+            };
+            let now = total_at(at, now)?;
+            for (then, samples) in runs {
+                let found = samples.binary_search_by_key(&vmid, |(vmid, _)| *vmid).ok()?;
+                match rate(total_at(*then, &samples[found].1)?, now) {
+                    Grown::By(rate) => return Some(rate),
+                    Grown::SameReading => {}
+                    Grown::Unknown => return None,
+                }
+            }
+            None
+        };
+        Rates {
+            receive: of(|usage| usage.receive_bytes),
+            transmit: of(|usage| usage.transmit_bytes),
+            read: of(|usage| usage.read_bytes),
+            write: of(|usage| usage.write_bytes),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What a run leaves behind in the state file: states and their changes, checks, samples.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::fleet::Fleet;
+use crate::fleet::api::Answer;
+use crate::fleet::observe::Observed;
+use crate::model::id::{ClusterId, ServerId, VmId};
+use crate::model::inventory::{Inventory, Server};
+use crate::model::reading::Reading;
+use crate::model::server::{Guest, ServerKey};
+use crate::model::usage::{Pressure, Sample, Source};
+use crate::state::{Check, Run, Samples, StateError};
+
+/// What one look is to leave behind.
+pub(super) struct Records<'l> {
+    /// Whether each host could be looked at.
+    pub(super) runs: Vec<Run>,
+    /// What hosts themselves had counted.
+    pub(super) readings: Vec<(ServerId, Reading)>,
+    pub(super) observed: &'l Observed,
+}
+
+impl Fleet<'_> {
+    /// Keeps what was seen: states and their changes, services, whether each host's check succeeded, how fast, and how
+    /// hard everything works.
+    pub(super) fn record(&self, records: Records<'_>) -> Result<(), StateError> {
+        let Records { mut runs, readings, observed } = records;
+        let Observed { inventory, at, .. } = observed;
+        let (mut states, mut checks) = (Vec::new(), Vec::new());
+        for server in &inventory.servers {
+            let seen = &server.seen;
+            if server.vmid.is_none() {
+                states.push((server.key(), seen.state, seen.source));
+                if server.cluster.is_none() {
+                    let detail = (!seen.state.is_up()).then(|| seen.reason.clone().unwrap_or_default());
+                    let took = seen.checks.iter().find_map(|check| check.response_seconds);
+                    runs.push(run(&server.id, took.map(Duration::from_secs_f64), detail));
+                }
+            }
+            checks.extend(seen.checks.iter().filter_map(|check| {
+                Some(Check {
+                    server: server.key(),
+                    service: check.name.clone(),
+                    ok: check.open?,
+                    millis: check.response_seconds.map(|seconds| seconds * 1000.0),
+                    detail: check.error.clone(),
+                })
+            }));
+        }
+        self.state.record_states(&states, *at)?;
+        self.state.record_checks(&checks, *at)?;
+        self.state.record_runs(&runs, *at)?;
+        self.state.put_readings(&readings, *at)?;
+        self.state.record_samples(&samples(observed), *at, &self.outgoing(observed))?;
+        self.tidy(*at)
+    }
+
+    /// Gives a bite of what is too old back.
+    pub(super) fn tidy(&self, at: Timestamp) -> Result<(), StateError> {
+        self.state.tidy(at, &self.config.settings.history.retention())
+    }
+
+    /// Keeps what a listing says of guests' load, for a run that looks at nothing else.
+    pub(super) fn record_guests(
+        &self,
+        cluster: &ClusterId,
+        guests: &[Guest],
+        at: Timestamp,
+    ) -> Result<(), StateError> {
+        let sample = |guest: &Guest| (guest.vmid, sample_of_guest(guest.usage));
+        let guests = guests.iter().filter(|guest| !guest.template).map(sample).collect();
+        let samples = Samples { guests: vec![(cluster, guests)], servers: Vec::new() };
+        self.state.record_samples(&samples, at, &[])
+    }
+}
+
+fn sample_of_guest(usage: crate::model::usage::Usage) -> Sample {
+    Sample { source: Source::Api, usage, pressure: Pressure::default() }
+}
+
+/// How hard everything that was seen works.
+fn samples(observed: &Observed) -> Samples<'_> {
+    let mut samples = Samples { guests: Vec::new(), servers: Vec::new() };
+    for server in &observed.inventory.servers {
+        match (&server.cluster, server.vmid) {
+            (Some(cluster), Some(vmid)) => guests_of(&mut samples, cluster).push((vmid, sample_of_guest(server.seen.usage))),
+            _ => samples.servers.push((&server.id, sample_of_host(observed, server))),
+        }
+    }
+    samples
+}
+
+fn guests_of<'s, 'l>(samples: &'s mut Samples<'l>, cluster: &'l ClusterId) -> &'s mut Vec<(VmId, Sample)> {
+    let known = samples.guests.iter().position(|(known, _)| *known == cluster);
+    let at = known.unwrap_or_else(|| {
+        samples.guests.push((cluster, Vec::new()));
+        samples.guests.len() - 1
+    });
+    &mut samples.guests[at].1
+}
+
+fn sample_of_host(observed: &Observed, server: &Server) -> Sample {
+    let load = observed.loads.get(&server.id).and_then(|load| load.as_ref().ok());
+    Sample { source: server.seen.usage_source, usage: server.seen.usage, pressure: load.map(|load| load.pressure).unwrap_or_default() }
+}
+
+impl Answer {
+    /// The looks at the cluster's members that it stands for.
+    pub(super) fn runs(&self) -> impl Iterator<Item = Run> {
+        let failed = self.failures.iter().map(|(server, error)| run(server, None, Some(error.to_string())));
+        failed.chain(self.listed.iter().map(|listed| run(&listed.via, Some(listed.took), None)))
+    }
+}
+
+fn run(server: &ServerId, took: Option<Duration>, detail: Option<String>) -> Run {
+    let millis = took.map(|took| took.as_secs_f64() * 1000.0);
+    Run { server: ServerKey::of_server(server), ok: detail.is_none(), millis, detail }
+}

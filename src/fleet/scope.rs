@@ -1,0 +1,87 @@
+//! Whom a run has to ask: everybody, or only those that the words on the command line can mean.
+
+use std::collections::HashSet;
+
+use crate::config::ServerConfig;
+use crate::fleet::Fleet;
+use crate::fleet::api::Group;
+use crate::model::id::{ClusterId, ServerId};
+use crate::model::server::ServerKind;
+use crate::state::StateError;
+
+/// Whom to ask.
+#[derive(Debug, Default)]
+pub(crate) enum Scope {
+    #[default]
+    All,
+    Only {
+        /// Hosts and plain servers that are meant themselves.
+        hosts: HashSet<ServerId>,
+        /// Clusters whose listing is needed.
+        clusters: HashSet<ClusterId>,
+    },
+}
+
+impl Scope {
+    /// Whether this host or plain server is meant itself.
+    pub(crate) fn has_host(&self, server: &ServerId) -> bool {
+        match self {
+            Scope::All => true,
+            Scope::Only { hosts, .. } => hosts.contains(server),
+        }
+    }
+
+    /// Whether this cluster's listing is needed.
+    pub(crate) fn has_cluster(&self, cluster: &ClusterId) -> bool {
+        match self {
+            Scope::All => true,
+            Scope::Only { clusters, .. } => clusters.contains(cluster),
+        }
+    }
+}
+
+/// Whether a word means what it spells, so that what is remembered says whom it means: no pattern, no exclusion.
+fn is_exact(word: &str) -> bool {
+    !word.contains(['*', '?', '[', '=', '!'])
+}
+
+impl<'a> Fleet<'a> {
+    /// Whom words on a command line can mean, from what is remembered. A word that nobody remembers may be a new
+    /// guest: then everybody is asked. A pattern may fit new guests: then every cluster is.
+    ///
+    /// # Errors
+    /// The state file's.
+    pub(crate) fn scope(&self, words: &[String]) -> Result<Scope, StateError> {
+        if words.is_empty() {
+            return Ok(Scope::All);
+        }
+        let Ok(meant) = self.remembered()?.selected(words) else { return Ok(Scope::All) };
+        let is_host = |kind: ServerKind| kind.guest().is_none();
+        let mut clusters: HashSet<ClusterId> = meant.servers.iter().filter_map(|s| s.cluster.clone()).collect();
+        if !words.iter().all(|word| is_exact(word)) {
+            clusters.extend(self.groups().into_iter().map(|group| group.cluster));
+        }
+        let hosts = meant.servers.into_iter().filter(|server| is_host(server.kind)).map(|server| server.id);
+        Ok(Scope::Only { hosts: hosts.collect(), clusters })
+    }
+
+    /// The clusters to ask, and the plain servers.
+    pub(super) fn to_ask(&self, scope: &Scope) -> (Vec<Group<'a>>, Vec<&'a ServerConfig>) {
+        let groups = self.groups();
+        let in_clusters = |server: &ServerConfig| groups.iter().any(|group| group.has(&server.id));
+        let plain = self.hosts().filter(|server| !in_clusters(server) && scope.has_host(&server.id)).collect();
+        (groups.into_iter().filter(|group| scope.has_cluster(&group.cluster)).collect(), plain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_exact_or_a_pattern() {
+        for (word, exact) in [("vm-101", true), ("pve1/web", true), ("web*", false), ("tag=web", false), ("!web", false)] {
+            assert_eq!(is_exact(word), exact, "{word}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Numbers of the past: from the state file, from Proxmox VE's own database where that reaches further back, or from
+//! the Prometheus server that the configuration names.
+
+use std::collections::{BTreeMap, HashMap};
+
+use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::fleet::Fleet;
+use crate::fleet::api::{Group, Listed};
+use crate::fleet::assemble::failures;
+use crate::fleet::observe::failed;
+use crate::fleet::per_node::per_node;
+use crate::model::id::{ClusterId, GuestKind, NodeName, VmId};
+use crate::model::inventory::{Failed, Server};
+use crate::model::series::{Measured, Metric, Series, Window, values};
+use crate::model::server::ServerKey;
+use crate::model::usage::{Sample, Source};
+use crate::state::{Hour, StateError};
+use crate::transport::Error;
+use crate::transport::pve::{Client, Consolidation, Rrd, Timeframe};
+
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+/// The past of some servers: for each, in their order, the series that were asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    pub(crate) series: Vec<Vec<Series>>,
+    pub(crate) failures: Vec<Failed>,
+}
+
+/// What the state file kept of one server.
+#[derive(Debug, Default)]
+struct Kept {
+    samples: Vec<(Timestamp, Sample)>,
+    hours: Vec<Hour>,
+}
+
+impl Fleet<'_> {
+    /// The series of these servers over a window. `progress` is told how many answers have come, of how many.
+    ///
+    /// # Errors
+    /// Only the state file's; whoever else fails is in the answer, and the state file stands in.
+    pub(crate) async fn past(
+        &self,
+        servers: &[Server],
+        metrics: &[Metric],
+        window: Window,
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<Past, StateError> {
+        let mut past = Past::default();
+        if let Some(query) = self.config.settings.history.query.as_ref() {
+            match self.past_of_prometheus(query, servers, metrics, window).await {
+                Ok(series) => return Ok(Past { series, failures: Vec::new() }),
+                Err(failed) => past.failures.push(failed),
+            }
+        }
+        let keys: Vec<ServerKey> = servers.iter().map(Server::key).collect();
+        let mut kept = self.kept(&keys, window)?;
+        let begins = self.state.first_sample_at(&keys)?;
+        let reaches = |server: &Server| {
+            let enough = window.since.checked_add(window.step).unwrap_or(window.since);
+            begins.get(&server.key()).is_some_and(|first| *first <= enough)
+        };
+        let short: Vec<&Server> = servers.iter().filter(|server| !reaches(server)).collect();
+        let (mut rrds, failures) = self.rrds(&short, window, progress).await;
+        past.failures.extend(failures);
+        for (server, key) in servers.iter().zip(&keys) {
+            let kept = kept.remove(key).unwrap_or_default();
+            let rrd = rrds.remove(key).filter(|rrd| !rrd.is_empty());
+            past.series.push(metrics.iter().map(|metric| series(*metric, &kept, rrd.as_ref(), window)).collect());
+            debug_assert_eq!(&server.key(), key);
+        }
+        Ok(past)
+    }
+
+    fn kept(&self, keys: &[ServerKey], window: Window) -> Result<BTreeMap<ServerKey, Kept>, StateError> {
+        let mut kept: BTreeMap<ServerKey, Kept> = BTreeMap::new();
+        // A rate needs the sample before the window, too.
+        let before = window.since.checked_sub(HOUR).unwrap_or(window.since);
+        for (key, samples) in self.state.samples(keys, before, window.until)? {
+            kept.entry(key).or_default().samples = samples;
+        }
+        for (key, hours) in self.state.hours(keys, window.since, window.until)? {
+            kept.entry(key).or_default().hours = hours;
+        }
+        Ok(kept)
+    }
+
+    /// What Proxmox VE kept of these servers: guests, and hosts that are nodes. Each cluster is listed first: where its
+    /// guests are now, and that the connection can be trusted.
+    async fn rrds(
+        &self,
+        servers: &[&Server],
+        window: Window,
+        progress: &dyn Fn(usize, usize),
+    ) -> (HashMap<ServerKey, Rrd>, Vec<Failed>) {
+        let mut found = HashMap::new();
+        let mut failed = Vec::new();
+        let groups = self.groups();
+        let concerned = groups.iter().filter(|group| servers.iter().any(|s| s.cluster.as_ref() == Some(&group.cluster)));
+        let concerned: Vec<&Group<'_>> = concerned.collect();
+        let total = servers.iter().filter(|server| server.cluster.is_some()).count();
+        let done = std::cell::Cell::new(0);
+        let one_more = || {
+            done.set(done.get() + 1);
+            progress(done.get(), total);
+        };
+        let ask = |group: &'_ Group<'_>| self.rrds_of(group_of(servers, &group.cluster), group, window, &one_more);
+        for (rrds, failures) in join_all(concerned.iter().map(|group| ask(group))).await {
+            found.extend(rrds);
+            failed.extend(failures);
+        }
+        (found, failed)
+    }
+
+    async fn rrds_of(
+        &self,
+        servers: Vec<&Server>,
+        group: &Group<'_>,
+        window: Window,
+        one_more: &dyn Fn(),
+    ) -> (Vec<(ServerKey, Rrd)>, Vec<Failed>) {
+        let answer = self.listing(group).await;
+        let mut failures = failures(&answer);
+        let Some(Listed { client, listing, via, .. }) = answer.listed else { return (Vec::new(), failures) };
+        let now_on: HashMap<VmId, &NodeName> = listing.guests.iter().map(|guest| (guest.vmid, &guest.node)).collect();
+        let work = servers.into_iter().filter_map(|server| {
+            let node = server.vmid.and_then(|vmid| now_on.get(&vmid).copied()).or(server.node.as_ref())?;
+            Some((node.clone(), (server, node.clone())))
+        });
+        let ask = |(server, node): (&'_ Server, NodeName)| {
+            let client = &client;
+            async move {
+                let rrd = self.rrd(client, server, &node, window).await;
+                one_more();
+                (server.key(), rrd)
+            }
+        };
+        let mut rrds = Vec::new();
+        for (key, rrd) in per_node(work, ask).await {
+            match rrd {
+                Ok(rrd) => rrds.push((key, rrd)),
+                // One of many says as much as all.
+                Err(error) if failures.is_empty() => failures.push(failed(&via, &error)),
+                Err(_) => {}
+            }
+        }
+        (rrds, failures)
+    }
+
+    async fn rrd(&self, client: &Client, server: &Server, node: &NodeName, window: Window) -> Result<Rrd, Error> {
+        let timeframe = Timeframe::covering(self.now().duration_since(window.since));
+        let ask = |consolidation| async move {
+            let patience = self.limits.left(self.limits.host);
+            let asked = async {
+                match (server.kind.guest(), server.vmid) {
+                    (Some(kind), Some(vmid)) => client.guest_rrd(node, kind, vmid, timeframe, consolidation).await,
+                    _ => client.node_rrd(node, timeframe, consolidation).await,
+                }
+            };
+            let late = |_| Error::Timeout { peer: server.id.to_string(), doing: "reading its history", after: patience };
+            tokio::time::timeout(patience, asked).await.map_err(late)?
+        };
+        let average = ask(Consolidation::Average).await?;
+        if average.is_empty() {
+            return Ok(Rrd::default());
+        }
+        Ok(Rrd::of(average, ask(Consolidation::Max).await?))
+    }
+}
+
+fn group_of<'s>(servers: &[&'s Server], cluster: &ClusterId) -> Vec<&'s Server> {
+    servers.iter().filter(|server| server.cluster.as_ref() == Some(cluster)).copied().collect()
+}
+
+/// One series: Proxmox VE's where it was asked for and has something, else what the state file kept.
+fn series(metric: Metric, kept: &Kept, rrd: Option<&Rrd>, window: Window) -> Series {
+    let own = || own_series(metric, kept, window);
+    let Some(rrd) = rrd else { return own() };
+    let series = Series::of(metric, Source::Rrd, window.at_least(rrd.step()), rrd.measured(metric));
+    // What Proxmox VE does not keep of it may be known all the same.
+    if series.is_empty() { own() } else { series }
+}
+
+/// What the state file kept: samples, and the sums of the hours before them, whose samples are gone.
+fn own_series(metric: Metric, kept: &Kept, window: Window) -> Series {
+    let hour_of = |at: Timestamp| at.as_second().div_euclid(3600);
+    let raw = values(metric, &kept.samples);
+    let first = kept.samples.iter().find(|(at, _)| window.has(*at)).map_or(i64::MAX, |(at, _)| hour_of(*at));
+    if !kept.hours.iter().any(|hour| hour_of(hour.at) < first) {
+        return Series::of(metric, Source::Cache, window, raw);
+    }
+    // The first hour that has samples may have lost some already: its sum stands for it.
+    let summed = kept.hours.iter().filter(|hour| hour_of(hour.at) <= first);
+    let last = summed.clone().map(|hour| hour_of(hour.at)).max();
+    let raw = raw.into_iter().filter(|one| Some(hour_of(one.at)) > last);
+    let hours = summed.filter_map(|hour| hour.get(metric));
+    Series::of(metric, Source::Cache, window.at_least(HOUR), hours.chain(raw))
+}
