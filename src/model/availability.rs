@@ -10,8 +10,6 @@ use serde::Serialize;
 use crate::model::power::PowerState;
 use crate::model::server::Expected;
 
-pub(crate) use self::service::CheckedHour;
-
 /// For how many seconds a look speaks, unless somebody looks again before.
 const LOOK_SPEAKS_FOR: i64 = 3600;
 
@@ -31,6 +29,15 @@ pub(crate) struct Observed<'a> {
     pub(crate) looks: &'a [Timestamp],
     /// As configured, without regard to what the server does at present.
     pub(crate) expected: Expected,
+}
+
+/// What is left of the checks of one hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CheckedHour {
+    pub(crate) begin: Timestamp,
+    /// How many checks succeeded in it.
+    pub(crate) ok: u32,
+    pub(crate) failed: u32,
 }
 
 /// The seconds of a window; together they are the window. What nobody looked at is unknown.

@@ -2,17 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{Availability, LOOK_SPEAKS_FOR, Observed, Outage, Part, at};
+use super::{Availability, CheckedHour, LOOK_SPEAKS_FOR, Observed, Outage, Part, at};
 use crate::model::power::PowerState;
 use crate::model::server::Expected;
-
-/// What is left of the checks of one hour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CheckedHour {
-    pub(crate) begin: Timestamp,
-    pub(crate) ok: u32,
-    pub(crate) failed: u32,
-}
 
 impl Availability {
     /// Of a service between `since` and `until`, or of whether a server could be looked at: checks with their times

@@ -9,7 +9,9 @@ fn hourly(hours: std::ops::Range<i64>) -> Vec<Timestamp> {
     hours.map(|hour| at(hour * H)).collect()
 }
 
-fn of(hours: i64, changes: &[(i64, PowerState, PowerState)], looks: &[Timestamp], expected: Expected) -> Availability {
+type Seen = (i64, PowerState, PowerState);
+
+fn of(hours: i64, changes: &[Seen], looks: &[Timestamp], expected: Expected) -> Availability {
     let changes: Vec<Change> = changes.iter().map(|(second, from, to)| (at(*second), *from, *to)).collect();
     let present = changes.last().map(|(at, _, to)| (*to, *at));
     Availability::of_server(at(0), at(hours * H), &Observed { changes: &changes, present, looks, expected })
@@ -53,7 +55,7 @@ fn states_count_as_they_are_expected() {
 fn what_nobody_looked_at_is_unknown() {
     let all = hourly(0..10);
     let there_and_back = [(2 * H, Online, Offline), (5 * H, Offline, Online)];
-    let cases: [(&str, &[(i64, PowerState, PowerState)], &[Timestamp], Hours); 9] = [
+    let cases: [(&str, &[Seen], &[Timestamp], Hours); 9] = [
         ("never seen", &[], &all, ([0, 0, 0, 0, 10], vec![])),
         ("one outage", &there_and_back, &all, ([7, 3, 0, 0, 0], vec![(2, Some(5), 3)])),
         ("only the changes were seen", &there_and_back, &[], ([1, 1, 0, 0, 8], vec![(2, Some(5), 1)])),
