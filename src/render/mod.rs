@@ -1,7 +1,9 @@
 //! All of stdout: one report, once, complete, in the format that was asked for.
 
+pub(crate) mod chart;
 mod csv;
 mod json;
+pub(crate) mod spark;
 pub(crate) mod table;
 pub(crate) mod value;
 
@@ -79,6 +81,8 @@ pub(crate) struct Output {
     pub(crate) color: bool,
     /// Columns of the terminal; `None`: not a terminal, nothing is cut.
     pub(crate) width: Option<usize>,
+    /// Whether the locale's characters are UTF-8: blocks and dots are drawn only then.
+    pub(crate) utf8: bool,
     pub(crate) now: jiff::Timestamp,
 }
 
@@ -86,8 +90,17 @@ impl Output {
     /// The output for this process: `color` was decided from the flag and the environment.
     pub(crate) fn new(format: Format, color: bool, now: jiff::Timestamp) -> Output {
         let width = io::stdout().is_terminal().then(|| terminal_size::terminal_size().map_or(80, |(w, _)| w.0.into()));
-        Output { format, color, width, now }
+        Output { format, color, width, utf8: is_utf8(|name| std::env::var(name).ok()), now }
     }
+}
+
+/// What the locale says of its characters: the first of its variables that is not empty decides (POSIX).
+fn is_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| variable(name).filter(|v| !v.is_empty()));
+    locale.is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
 }
 
 /// Writes the report to stdout.
@@ -105,4 +118,24 @@ pub(crate) fn print<R: Report>(report: &R, output: &Output) -> io::Result<()> {
         Format::Csv => csv::write(&mut out, report)?,
     }
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_locale_is_read_in_its_order() {
+        let cases: [(&[(&str, &str)], bool); 7] = [
+            (&[], false),
+            (&[("LANG", "C")], false),
+            (&[("LANG", "de_DE.UTF-8")], true),
+            (&[("LANG", "C.utf8")], true),
+            (&[("LANG", "en_US.UTF-8"), ("LC_ALL", "C")], false),
+            (&[("LANG", "en_US.UTF-8"), ("LC_ALL", "")], true),
+            (&[("LANG", "C"), ("LC_CTYPE", "C.UTF-8")], true),
+        ];
+        for (variables, want) in cases {
+            let find = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+            assert_eq!(super::is_utf8(find), want, "{variables:?}");
+        }
+    }
 }

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 
-use jiff::Timestamp;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::render::value::{Tone, Value};
@@ -19,13 +18,13 @@ struct Cell {
 }
 
 impl Cell {
-    fn new(value: &Value, terminal: bool, now: Timestamp) -> Cell {
-        let text = value.human(terminal, now);
+    fn new(value: &Value, output: &Output) -> Cell {
+        let text = value.human(output);
         Cell {
             width: text.width(),
             right: value.right_aligned(),
             tone: value.tone(),
-            unknown: *value == Value::Unknown,
+            unknown: value.is_unknown(),
             text,
         }
     }
@@ -34,13 +33,12 @@ impl Cell {
 pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R, output: &Output, wide: bool) -> io::Result<()> {
     let columns = report.columns();
     let shown: Vec<usize> = (0..columns.len()).filter(|i| wide || !columns[*i].wide).collect();
-    let terminal = output.width.is_some();
     let rows: Vec<Vec<Cell>> = report
         .items()
         .iter()
         .map(|item| {
             let cells = report.cells(item);
-            shown.iter().map(|i| Cell::new(&cells[*i], terminal, output.now)).collect()
+            shown.iter().map(|i| Cell::new(&cells[*i], output)).collect()
         })
         .collect();
     if !rows.is_empty() {

@@ -4,6 +4,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::model::power::PowerState;
 use crate::model::text;
+use crate::render::Output;
+use crate::render::spark::{Scale, sparkline};
+
+/// The most columns of a sparkline in a table.
+const SPARK_WIDTH: usize = 24;
 
 /// One cell.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,7 +28,16 @@ pub(crate) enum Value {
         of: u64,
     },
     Percent(f64),
+    Bytes(u64),
+    BytesPerSecond(f64),
+    /// A number without a unit, to the hundredth: a load.
+    Number(f64),
     Seconds(u64),
+    /// Numbers over time, the oldest first; `None` where nobody measured.
+    Spark {
+        points: Vec<Option<f64>>,
+        scale: Scale,
+    },
     /// An instant: an age on a terminal, RFC 3339 elsewhere.
     Time(Timestamp),
 }
@@ -55,7 +69,25 @@ impl Value {
 
     /// Whether it is a quantity, whose digits stand below each other.
     pub(crate) fn right_aligned(&self) -> bool {
-        matches!(self, Value::Share { .. } | Value::Percent(_) | Value::Seconds(_))
+        matches!(
+            self,
+            Value::Share { .. }
+                | Value::Percent(_)
+                | Value::Bytes(_)
+                | Value::BytesPerSecond(_)
+                | Value::Number(_)
+                | Value::Seconds(_)
+        )
+    }
+
+    /// Whether it says nothing: nobody knows, or it is no number.
+    pub(crate) fn is_unknown(&self) -> bool {
+        match self {
+            Value::Unknown => true,
+            Value::Percent(number) | Value::BytesPerSecond(number) | Value::Number(number) => !number.is_finite(),
+            Value::Spark { points, .. } => !points.iter().flatten().any(|number| number.is_finite()),
+            _ => false,
+        }
     }
 
     /// How it is to be coloured.
@@ -63,35 +95,49 @@ impl Value {
         match self {
             Value::State(PowerState::Running | PowerState::Online) => Tone::Good,
             Value::State(PowerState::Offline | PowerState::Unknown) => Tone::Bad,
-            Value::State(_) | Value::Unknown => Tone::Quiet,
+            Value::State(_) => Tone::Quiet,
+            unknown if unknown.is_unknown() => Tone::Quiet,
             _ => Tone::Plain,
         }
     }
 
-    /// For people: units; ages where `terminal`, RFC 3339 in a pipe.
-    pub(crate) fn human(&self, terminal: bool, now: Timestamp) -> String {
+    /// For people: units; ages on a terminal, RFC 3339 in a pipe.
+    pub(crate) fn human(&self, output: &Output) -> String {
         match self {
             Value::Unknown => "-".to_owned(),
+            _ if self.is_unknown() => Value::Unknown.human(output),
             Value::Text(text) => text::clean(text).into_owned(),
             Value::Name { depth, text } => format!("{:1$}{2}", "", depth * 2, text::clean(text)),
             Value::State(state) => state.as_str().to_owned(),
             Value::Share { used, of } => format!("{}/{}", human_bytes(*used), human_bytes(*of)),
             Value::Percent(percent) => format!("{percent:.0}%"),
+            Value::Bytes(bytes) => human_bytes(*bytes),
+            Value::BytesPerSecond(rate) => human_rate(*rate),
+            Value::Number(number) if number.abs() >= 1e9 => format!("{number:.0e}"),
+            Value::Number(number) => format!("{number:.2}"),
             Value::Seconds(seconds) => human_seconds(*seconds),
-            Value::Time(at) if terminal => human_age(now.duration_since(*at)),
+            Value::Spark { points, scale } => sparkline(points, SPARK_WIDTH, *scale, output.utf8),
+            Value::Time(at) if output.width.is_some() => human_age(output.now.duration_since(*at)),
             Value::Time(at) => rfc3339(*at),
         }
     }
 
-    /// For programs: no units, bytes and seconds as integers, RFC 3339, unknown empty.
+    /// For programs: no units, bytes and seconds as integers, RFC 3339, unknown empty; points separated by semicolons.
     pub(crate) fn plain(&self) -> String {
         match self {
             Value::Unknown => String::new(),
+            _ if self.is_unknown() => Value::Unknown.plain(),
             Value::Text(text) | Value::Name { text, .. } => text::clean(text).into_owned(),
             Value::State(state) => state.as_str().to_owned(),
             Value::Seconds(seconds) => seconds.to_string(),
             Value::Share { used, of } => format!("{used}/{of}"),
-            Value::Percent(percent) => format!("{percent:.1}"),
+            Value::Percent(number) | Value::BytesPerSecond(number) => format!("{number:.1}"),
+            Value::Bytes(bytes) => bytes.to_string(),
+            Value::Number(number) => format!("{number:.2}"),
+            Value::Spark { points, .. } => {
+                let plain = |point: &Option<f64>| point.map_or(Value::Unknown, Value::Number).plain();
+                points.iter().map(plain).collect::<Vec<_>>().join(";")
+            }
             Value::Time(at) => rfc3339(*at),
         }
     }
@@ -104,16 +150,32 @@ pub(crate) fn rfc3339(at: Timestamp) -> String {
 }
 
 /// Three significant places at most, binary units as PVE's own interface: `512M`, `3.9G`.
+#[expect(clippy::cast_precision_loss, reason = "three places are shown")]
 pub(crate) fn human_bytes(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["B", "K", "M", "G", "T", "P"];
-    #[expect(clippy::cast_precision_loss, reason = "three places are shown")]
-    let mut value = bytes as f64;
+    human_scaled(bytes as f64)
+}
+
+/// The same of bytes a second: `1.2M/s`.
+pub(crate) fn human_rate(bytes_per_second: f64) -> String {
+    human_scaled(bytes_per_second) + "/s"
+}
+
+/// Bytes as `human_bytes` writes them, of a number that need not be whole.
+pub(super) fn human_scaled(bytes: f64) -> String {
+    const UNITS: [&str; 7] = ["B", "K", "M", "G", "T", "P", "E"];
+    let mut value = bytes;
     let mut unit = 0;
-    while value >= 999.5 && unit + 1 < UNITS.len() {
+    while value.abs() >= 999.5 && unit + 1 < UNITS.len() {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 || value >= 9.95 { format!("{value:.0}{}", UNITS[unit]) } else { format!("{value:.1}{}", UNITS[unit]) }
+    if value.abs() >= 1e6 {
+        format!("{value:.0e}{}", UNITS[unit])
+    } else if unit == 0 || value.abs() >= 9.95 {
+        format!("{value:.0}{}", UNITS[unit])
+    } else {
+        format!("{value:.1}{}", UNITS[unit])
+    }
 }
 
 /// The two largest units: `3d4h`, `2h10m`, `59s`.
@@ -139,6 +201,7 @@ fn human_age(age: SignedDuration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::render::Format;
 
     #[test]
     fn units() {
@@ -148,7 +211,7 @@ mod tests {
             (1024, "1.0K"),
             (228_298_752, "218M"),
             (25_276_502_016, "24G"),
-            (u64::MAX, "16384P"),
+            (u64::MAX, "16E"),
         ] {
             assert_eq!(human_bytes(bytes), want);
         }
@@ -159,12 +222,51 @@ mod tests {
         }
     }
 
+    fn output(terminal: bool, utf8: bool) -> Output {
+        let now = Timestamp::UNIX_EPOCH;
+        Output { format: Format::Table, color: false, width: terminal.then_some(80), utf8, now }
+    }
+
     #[test]
     fn unknown_is_never_a_number() {
         let now = Timestamp::UNIX_EPOCH;
-        assert_eq!(Value::of(None::<u64>, Value::Seconds).human(true, now), "-");
-        assert_eq!(Value::of(None::<u64>, Value::Seconds).plain(), "");
-        assert_eq!(Value::Time(now).human(false, now), "1970-01-01T00:00:00Z");
-        assert_eq!(Value::Time(now).human(true, now), "now");
+        for unknown in [
+            Value::of(None::<u64>, Value::Seconds),
+            Value::Number(f64::NAN),
+            Value::BytesPerSecond(f64::INFINITY),
+            Value::Percent(f64::NAN),
+            Value::Spark { points: vec![None, Some(f64::NAN)], scale: Scale::Own },
+            Value::Spark { points: vec![], scale: Scale::Percent },
+        ] {
+            assert_eq!(unknown.human(&output(true, true)), "-", "{unknown:?}");
+            assert_eq!(unknown.plain(), "", "{unknown:?}");
+            assert_eq!(unknown.tone(), Tone::Quiet, "{unknown:?}");
+        }
+        assert_eq!(Value::Time(now).human(&output(false, true)), "1970-01-01T00:00:00Z");
+        assert_eq!(Value::Time(now).human(&output(true, true)), "now");
+    }
+
+    #[test]
+    fn quantities_have_units_for_people_only() {
+        for (value, human, plain) in [
+            (Value::Bytes(4_187_593_113), "3.9G", "4187593113"),
+            (Value::BytesPerSecond(1_258_291.2), "1.2M/s", "1258291.2"),
+            (Value::BytesPerSecond(0.0), "0B/s", "0.0"),
+            (Value::Number(0.416), "0.42", "0.42"),
+        ] {
+            assert_eq!(value.human(&output(true, true)), human);
+            assert_eq!(value.plain(), plain);
+            assert!(value.right_aligned(), "{human}");
+        }
+    }
+
+    #[test]
+    fn points_are_blocks_for_people_and_numbers_for_programs() {
+        let points = vec![Some(0.0), None, Some(50.0), Some(100.0)];
+        let spark = Value::Spark { points, scale: Scale::Percent };
+        assert_eq!(spark.human(&output(true, true)), "▁ ▅█");
+        assert_eq!(spark.human(&output(true, false)), "_ =#");
+        assert_eq!(spark.plain(), "0.00;;50.00;100.00");
+        assert!(!spark.right_aligned());
     }
 }
