@@ -7,7 +7,8 @@ use crate::transport::Error;
 
 use super::answers::{AgentInterfaces, ContainerInterfaces, NodeCertificate, Nodes, PermissionMap, Version};
 use super::client::{Answers, Client};
-use super::lenient::Entry;
+use super::lenient::{Entries, Entry};
+use super::rrd::{self, Consolidation, RrdAnswer, Sample, Timeframe};
 use super::wire;
 
 /// What QEMU's guest agent says of a guest's addresses.
@@ -75,6 +76,43 @@ impl Client {
             Err(error) => Err(error),
         }
     }
+
+    /// A guest's history, as Proxmox VE keeps it. Empty for a guest of which nothing was recorded yet, and for one that
+    /// does not exist.
+    pub(crate) async fn guest_rrd(
+        &self,
+        node: &NodeName,
+        kind: GuestKind,
+        vmid: VmId,
+        timeframe: Timeframe,
+        consolidation: Consolidation,
+    ) -> Result<RrdAnswer, Error> {
+        let path = guest_path(node, kind, vmid, &rrd_call(timeframe, consolidation));
+        self.rrd(&path, timeframe, Some(kind)).await
+    }
+
+    /// A node's history. Needs `Sys.Audit` on the node.
+    pub(crate) async fn node_rrd(
+        &self,
+        node: &NodeName,
+        timeframe: Timeframe,
+        consolidation: Consolidation,
+    ) -> Result<RrdAnswer, Error> {
+        let path = format!("/nodes/{node}/{}", rrd_call(timeframe, consolidation));
+        self.rrd(&path, timeframe, None).await
+    }
+
+    async fn rrd(&self, path: &str, timeframe: Timeframe, kind: Option<GuestKind>) -> Result<RrdAnswer, Error> {
+        match self.get::<Entries<Sample>>(path, Answers::Node).await {
+            Ok(entries) => Ok(rrd::answer(entries, timeframe, kind)),
+            Err(Error::Api { status: 500, reason, .. }) if rrd::is_unrecorded(&reason) => Ok(RrdAnswer::default()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn rrd_call(timeframe: Timeframe, consolidation: Consolidation) -> String {
+    format!("rrddata?timeframe={}&cf={}", timeframe.as_str(), consolidation.as_str())
 }
 
 /// What an error's text says of the agent: `No QEMU guest agent configured`, `QEMU guest agent is not running`,

@@ -2,7 +2,7 @@
 //!
 //! - `calls` are what others use, `client` is how a call is made, `failure` what its failing means.
 //! - `trust` is what a certificate must satisfy, `tls` the handshake.
-//! - `wire` and `answers` read what comes, `lenient` value by value, `repair` where it is no valid JSON.
+//! - `wire`, `answers` and `rrd` read what comes, `lenient` value by value, `repair` where it is no valid JSON.
 
 mod answers;
 mod calls;
@@ -10,6 +10,7 @@ mod client;
 mod failure;
 mod lenient;
 mod repair;
+mod rrd;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -20,5 +21,6 @@ mod wire;
 
 pub(crate) use calls::AgentAnswer;
 pub(crate) use client::{Client, Endpoint};
+pub(crate) use rrd::{Consolidation, RrdAnswer, RrdRow, RrdStep, Timeframe, merge as merge_rrd};
 pub(crate) use tls::presented_over;
 pub(crate) use trust::{Presented, ca_fingerprint, ca_trust, choose_trust, presented_by_file};
