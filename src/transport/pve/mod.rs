@@ -2,13 +2,16 @@
 //!
 //! - `calls` are what others use, `client` is how a call is made, `failure` what its failing means.
 //! - `trust` is what a certificate must satisfy, `tls` the handshake.
-//! - `wire`, `answers` and `rrd` read what comes, `lenient` value by value, `repair` where it is no valid JSON.
+//! - `wire`, `rrd`, `filesystems`, `node_status` and `answers` read what comes, `lenient` value by value, `repair` where
+//!   it is no valid JSON.
 
 mod answers;
 mod calls;
 mod client;
 mod failure;
+mod filesystems;
 mod lenient;
+mod node_status;
 mod repair;
 mod rrd;
 #[cfg(test)]
@@ -19,8 +22,9 @@ mod tls;
 mod trust;
 mod wire;
 
-pub(crate) use calls::AgentAnswer;
+pub(crate) use calls::{AgentAnswer, AgentFilesystems};
 pub(crate) use client::{Client, Endpoint};
+pub(crate) use filesystems::GuestFilesystems;
 pub(crate) use rrd::{Consolidation, RrdAnswer, RrdRow, RrdStep, Timeframe, merge as merge_rrd};
 pub(crate) use tls::presented_over;
 pub(crate) use trust::{Presented, ca_fingerprint, ca_trust, choose_trust, presented_by_file};
