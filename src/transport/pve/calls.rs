@@ -8,7 +8,7 @@ use crate::transport::Error;
 
 use super::answers::{AgentInterfaces, ContainerInterfaces, NodeCertificate, Nodes, PermissionMap, Version};
 use super::client::{Answers, Client};
-use super::filesystems::{self, FilesystemAnswer, GuestFilesystems};
+use super::filesystems::{self, AgentFilesystems, FilesystemAnswer, GuestFilesystems};
 use super::lenient::{Entries, Entry, Record};
 use super::node_status::NodeStatus;
 use super::rrd::{self, Consolidation, RrdAnswer, Sample, Timeframe};
@@ -18,17 +18,6 @@ use super::wire;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AgentAnswer {
     Addresses(Vec<Address>),
-    /// The agent is not enabled in the guest's configuration.
-    NotConfigured,
-    /// The agent does not answer, or the guest does not run.
-    NotRunning,
-}
-
-/// What QEMU's guest agent says of a guest's file systems.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum AgentFilesystems {
-    /// Perhaps none, with the reason.
-    Told(GuestFilesystems),
     /// The agent is not enabled in the guest's configuration.
     NotConfigured,
     /// The agent does not answer, or the guest does not run.

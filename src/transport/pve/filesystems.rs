@@ -23,6 +23,17 @@ const LEFT_OUT: [&str; 26] = [
     "udf", "virtiofs", "vboxsf",
 ];
 
+/// What QEMU's guest agent says of a guest's file systems.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AgentFilesystems {
+    /// Perhaps none, with the reason.
+    Told(GuestFilesystems),
+    /// The agent is not enabled in the guest's configuration.
+    NotConfigured,
+    /// The agent does not answer, or the guest does not run.
+    NotRunning,
+}
+
 /// What the agent tells of the guest's file systems.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GuestFilesystems {

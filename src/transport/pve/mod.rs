@@ -9,11 +9,11 @@ mod answers;
 mod calls;
 mod client;
 mod failure;
-mod filesystems;
+pub(crate) mod filesystems;
 mod lenient;
 mod node_status;
 mod repair;
-mod rrd;
+pub(crate) mod rrd;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -22,9 +22,7 @@ mod tls;
 mod trust;
 mod wire;
 
-pub(crate) use calls::{AgentAnswer, AgentFilesystems};
+pub(crate) use calls::AgentAnswer;
 pub(crate) use client::{Client, Endpoint};
-pub(crate) use filesystems::GuestFilesystems;
-pub(crate) use rrd::{Consolidation, RrdAnswer, RrdRow, RrdStep, Timeframe, merge as merge_rrd};
 pub(crate) use tls::presented_over;
 pub(crate) use trust::{Presented, ca_fingerprint, ca_trust, choose_trust, presented_by_file};

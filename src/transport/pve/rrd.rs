@@ -190,7 +190,7 @@ fn pairs<'a>(mut left: &'a [RrdRow], mut right: &'a [RrdRow]) -> Vec<(Option<&'a
             (None, Some(_)) => Ordering::Greater,
             (None, None) => return pairs,
         };
-        let mut take = |rows: &mut &'a [RrdRow], wanted: bool| {
+        let take = |rows: &mut &'a [RrdRow], wanted: bool| {
             let (first, rest) = rows.split_first().filter(|_| wanted)?;
             *rows = rest;
             Some(first)
@@ -279,7 +279,7 @@ pub(super) fn answer(entries: Entries<Sample>, timeframe: Timeframe, kind: Optio
             sample.values[Metric::Disk as usize] = None;
         }
         match by_time.get_mut(&i64::from(time)) {
-            Some(earlier) => earlier.overlay(sample),
+            Some(earlier) => earlier.overlay(&sample),
             None => {
                 by_time.insert(i64::from(time), sample);
             }
@@ -307,7 +307,7 @@ pub(super) fn answer(entries: Entries<Sample>, timeframe: Timeframe, kind: Optio
 
 impl Sample {
     /// Takes what another row of the same time knows: after an update the old database and the new one overlap.
-    fn overlay(&mut self, later: Sample) {
+    fn overlay(&mut self, later: &Sample) {
         for (slot, value) in self.values.iter_mut().zip(later.values) {
             *slot = value.or(*slot);
         }

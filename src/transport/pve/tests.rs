@@ -7,8 +7,10 @@ use crate::model::trust::Trust;
 use crate::transport::{ConnectFailure, Error};
 
 use super::client::{Client, Limits};
+use super::filesystems::AgentFilesystems;
+use super::rrd::{Consolidation, Timeframe};
 use super::testing::{Answer, Ca, Identity, SECRET, Server, endpoint, http, json, quick};
-use super::{AgentAnswer, AgentFilesystems, Consolidation, Timeframe, presented_over};
+use super::{AgentAnswer, presented_over};
 
 const VERSION: &str = r#"{"data":{"version":"9.2.11","release":"9.2","repoid":"14a2"}}"#;
 

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use Metric::{Cpu, Disk, Load, Memory, PressureCpu, PressureIo, PressureMemory, Read, Receive, Transmit, Write};
+
 use super::*;
 use crate::transport::pve::repair::parse;
 
@@ -45,7 +47,6 @@ fn recorded_rows_of_a_vm() {
     assert_eq!(spans(&answer.rows)[0], (1_795_381_200, 1_795_381_260));
     assert_eq!(known(&answer.rows[1]), [], "before it was started there is a gap");
     // The first row after the start has no counters of disks yet.
-    use Metric::{Cpu, Memory, PressureCpu, PressureIo, PressureMemory, Read, Receive, Transmit, Write};
     let first = [Cpu, Memory, Receive, Transmit, PressureCpu, PressureMemory, PressureIo];
     assert_eq!(known(&answer.rows[2]), first);
     let whole = [Cpu, Memory, Receive, Transmit, Read, Write, PressureCpu, PressureMemory, PressureIo];
@@ -70,7 +71,6 @@ fn recorded_rows_of_a_vm_that_was_off() {
 fn recorded_rows_of_a_node() {
     let answer = read(fixture!("rrd-node"), Timeframe::Hour, None);
     let row = &answer.rows[1];
-    use Metric::{Cpu, Disk, Load, Memory, PressureCpu, PressureIo, PressureMemory, Receive, Transmit};
     assert_eq!(known(row), [Cpu, Load, Memory, Disk, Receive, Transmit, PressureCpu, PressureMemory, PressureIo]);
     assert!((row.value(Load).unwrap() - 0.973_166).abs() < 1e-5);
     assert!((row.value(Disk).unwrap() - 18_060_688_657.066_7).abs() < 1e-3);
