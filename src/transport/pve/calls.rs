@@ -1,13 +1,17 @@
 //! The calls. Nodes and guests come into paths only as types that hold nothing to escape.
 
 use crate::model::id::{GuestKind, NodeName, VmId};
+use crate::model::reading::HostLoad;
 use crate::model::scope::Permissions;
 use crate::model::server::{Address, Listing};
 use crate::transport::Error;
 
 use super::answers::{AgentInterfaces, ContainerInterfaces, NodeCertificate, Nodes, PermissionMap, Version};
 use super::client::{Answers, Client};
-use super::lenient::Entry;
+use super::filesystems::{self, AgentFilesystems, FilesystemAnswer, GuestFilesystems};
+use super::lenient::{Entries, Entry, Record};
+use super::node_status::NodeStatus;
+use super::rrd::{self, Consolidation, RrdAnswer, Sample, Timeframe};
 use super::wire;
 
 /// What QEMU's guest agent says of a guest's addresses.
@@ -45,13 +49,45 @@ impl Client {
         Ok(self.get::<Nodes>("/nodes", Answers::Itself).await?.0)
     }
 
+    /// What a node says of its own load. Needs `Sys.Audit` on the node.
+    pub(crate) async fn node_status(&self, node: &NodeName) -> Result<HostLoad, Error> {
+        let path = format!("/nodes/{node}/status");
+        let Entry(status) = self.get::<Entry<NodeStatus>>(&path, Answers::Node).await?;
+        Ok(status.unwrap_or_default().load())
+    }
+
     /// A virtual machine's addresses, from the agent inside.
     pub(crate) async fn agent_addresses(&self, node: &NodeName, vmid: VmId) -> Result<AgentAnswer, Error> {
-        let path = guest_path(node, GuestKind::Qemu, vmid, "agent/network-get-interfaces");
-        match self.get::<Entry<AgentInterfaces>>(&path, Answers::Guest).await {
-            Ok(Entry(answer)) => Ok(AgentAnswer::Addresses(answer.unwrap_or_default().0)),
-            Err(Error::Api { status: 500, reason, path, .. }) => match of_reason(&reason) {
-                Some(answer) => Ok(answer),
+        Ok(match self.ask_agent::<AgentInterfaces>(node, vmid, "network-get-interfaces").await? {
+            Ok(Entry(answer)) => AgentAnswer::Addresses(answer.unwrap_or_default().0),
+            Err(Silence::NotConfigured) => AgentAnswer::NotConfigured,
+            Err(Silence::NotRunning) => AgentAnswer::NotRunning,
+        })
+    }
+
+    /// A virtual machine's file systems, from the agent inside.
+    pub(crate) async fn agent_filesystems(&self, node: &NodeName, vmid: VmId) -> Result<AgentFilesystems, Error> {
+        Ok(match self.ask_agent::<FilesystemAnswer>(node, vmid, "get-fsinfo").await {
+            Ok(Ok(Entry(answer))) => AgentFilesystems::Told(answer.unwrap_or_default().0),
+            Ok(Err(Silence::NotConfigured)) => AgentFilesystems::NotConfigured,
+            Ok(Err(Silence::NotRunning)) => AgentFilesystems::NotRunning,
+            Err(Error::Api { status: 500, reason, .. }) if filesystems::is_not_offered(&reason) => {
+                AgentFilesystems::Told(GuestFilesystems::not_told())
+            }
+            Err(error) => return Err(error),
+        })
+    }
+
+    /// What the agent says to one of its GETs, or why it says nothing.
+    async fn ask_agent<R>(&self, node: &NodeName, vmid: VmId, command: &str) -> Result<Result<Entry<R>, Silence>, Error>
+    where
+        R: for<'de> Record<'de>,
+    {
+        let path = guest_path(node, GuestKind::Qemu, vmid, &format!("agent/{command}"));
+        match self.get::<Entry<R>>(&path, Answers::Guest).await {
+            Ok(answer) => Ok(Ok(answer)),
+            Err(Error::Api { status: 500, reason, path, .. }) => match Silence::of_reason(&reason) {
+                Some(silence) => Ok(Err(silence)),
                 None => Err(Error::Api { peer: self.label.clone(), method: "GET", path, status: 500, reason }),
             },
             Err(error) => Err(error),
@@ -75,18 +111,64 @@ impl Client {
             Err(error) => Err(error),
         }
     }
+
+    /// A guest's history, as Proxmox VE keeps it. Empty for a guest of which nothing was recorded yet, and for one that
+    /// does not exist.
+    pub(crate) async fn guest_rrd(
+        &self,
+        node: &NodeName,
+        kind: GuestKind,
+        vmid: VmId,
+        timeframe: Timeframe,
+        consolidation: Consolidation,
+    ) -> Result<RrdAnswer, Error> {
+        let path = guest_path(node, kind, vmid, &rrd_call(timeframe, consolidation));
+        self.rrd(&path, timeframe, Some(kind)).await
+    }
+
+    /// A node's history. Needs `Sys.Audit` on the node.
+    pub(crate) async fn node_rrd(
+        &self,
+        node: &NodeName,
+        timeframe: Timeframe,
+        consolidation: Consolidation,
+    ) -> Result<RrdAnswer, Error> {
+        let path = format!("/nodes/{node}/{}", rrd_call(timeframe, consolidation));
+        self.rrd(&path, timeframe, None).await
+    }
+
+    async fn rrd(&self, path: &str, timeframe: Timeframe, kind: Option<GuestKind>) -> Result<RrdAnswer, Error> {
+        match self.get::<Entries<Sample>>(path, Answers::Node).await {
+            Ok(entries) => Ok(rrd::answer(entries, timeframe, kind)),
+            Err(Error::Api { status: 500, reason, .. }) if rrd::is_unrecorded(&reason) => Ok(RrdAnswer::default()),
+            Err(error) => Err(error),
+        }
+    }
 }
 
-/// What an error's text says of the agent: `No QEMU guest agent configured`, `QEMU guest agent is not running`,
-/// `VM 102 is not running`, `VM 102 qmp command 'guest-network-get-interfaces' failed - got timeout`.
-fn of_reason(reason: &str) -> Option<AgentAnswer> {
-    let reason = reason.trim_end().to_ascii_lowercase();
-    if reason.starts_with("no qemu guest agent") {
-        Some(AgentAnswer::NotConfigured)
-    } else if reason.ends_with("not running") || (reason.contains("'guest-") && reason.ends_with("got timeout")) {
-        Some(AgentAnswer::NotRunning)
-    } else {
-        None
+fn rrd_call(timeframe: Timeframe, consolidation: Consolidation) -> String {
+    format!("rrddata?timeframe={}&cf={}", timeframe.as_str(), consolidation.as_str())
+}
+
+/// Why the agent says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Silence {
+    NotConfigured,
+    NotRunning,
+}
+
+impl Silence {
+    /// What an error's text says of the agent: `No QEMU guest agent configured`, `QEMU guest agent is not running`,
+    /// `VM 102 is not running`, `VM 102 qmp command 'guest-network-get-interfaces' failed - got timeout`.
+    fn of_reason(reason: &str) -> Option<Silence> {
+        let reason = reason.trim_end().to_ascii_lowercase();
+        if reason.starts_with("no qemu guest agent") {
+            Some(Silence::NotConfigured)
+        } else if reason.ends_with("not running") || (reason.contains("'guest-") && reason.ends_with("got timeout")) {
+            Some(Silence::NotRunning)
+        } else {
+            None
+        }
     }
 }
 
@@ -101,16 +183,16 @@ mod tests {
     #[test]
     fn why_the_agent_says_nothing() {
         for (reason, want) in [
-            ("No QEMU guest agent configured", Some(AgentAnswer::NotConfigured)),
-            ("No Qemu guest agent configured", Some(AgentAnswer::NotConfigured)),
-            ("QEMU guest agent is not running", Some(AgentAnswer::NotRunning)),
-            ("VM 102 is not running", Some(AgentAnswer::NotRunning)),
-            ("VM 102 not running\n", Some(AgentAnswer::NotRunning)),
-            ("VM 102 qmp command 'guest-network-get-interfaces' failed - got timeout", Some(AgentAnswer::NotRunning)),
+            ("No QEMU guest agent configured", Some(Silence::NotConfigured)),
+            ("No Qemu guest agent configured", Some(Silence::NotConfigured)),
+            ("QEMU guest agent is not running", Some(Silence::NotRunning)),
+            ("VM 102 is not running", Some(Silence::NotRunning)),
+            ("VM 102 not running\n", Some(Silence::NotRunning)),
+            ("VM 102 qmp command 'guest-network-get-interfaces' failed - got timeout", Some(Silence::NotRunning)),
             ("Configuration file 'nodes/a/qemu-server/102.conf' does not exist", None),
             ("can't lock file '/var/lock/qemu-server/lock-102.conf' - got timeout", None),
         ] {
-            assert_eq!(of_reason(reason), want, "{reason}");
+            assert_eq!(Silence::of_reason(reason), want, "{reason}");
         }
     }
 }

@@ -79,6 +79,8 @@ impl Default for Limits {
 pub(super) enum Answers {
     /// The node that is asked.
     Itself,
+    /// Any node, which the one that is asked may have to ask.
+    Node,
     /// A guest on any node.
     Guest,
 }
@@ -178,7 +180,7 @@ impl Client {
         let begun = Instant::now();
         let patience = match answers {
             Answers::Itself => self.limits.read,
-            Answers::Guest => self.limits.proxied,
+            Answers::Node | Answers::Guest => self.limits.proxied,
         };
         let cap = if answers == Answers::Guest { self.limits.guest_body } else { self.limits.body };
         let request =

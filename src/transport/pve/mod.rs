@@ -2,14 +2,18 @@
 //!
 //! - `calls` are what others use, `client` is how a call is made, `failure` what its failing means.
 //! - `trust` is what a certificate must satisfy, `tls` the handshake.
-//! - `wire` and `answers` read what comes, `lenient` value by value, `repair` where it is no valid JSON.
+//! - `wire`, `rrd`, `filesystems`, `node_status` and `answers` read what comes, `lenient` value by value, `repair` where
+//!   it is no valid JSON.
 
 mod answers;
 mod calls;
 mod client;
 mod failure;
+pub(crate) mod filesystems;
 mod lenient;
+mod node_status;
 mod repair;
+pub(crate) mod rrd;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -1,0 +1,317 @@
+//! `agent/get-fsinfo`: the file systems inside a virtual machine, as its own agent tells them (QEMU's `guest-get-fsinfo`).
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use serde::de::MapAccess;
+
+use crate::model::reading::Filesystem;
+
+use super::lenient::{Entries, Record, Value, skip};
+
+/// The most file systems that are told of one guest.
+const MOST: usize = 64;
+
+/// The longest path that Linux knows.
+const LONGEST_MOUNT: usize = 4096;
+
+/// Types that hold nothing of a disk, or that nobody can fill: what the kernel makes up, images and media that are only
+/// read, and what lies on other machines.
+const LEFT_OUT: [&str; 26] = [
+    "9p", "autofs", "cdfs", "cifs", "cramfs", "debugfs", "devfs", "devtmpfs", "efivarfs", "erofs", "fdescfs",
+    "iso9660", "nfs", "nfs4", "overlay", "proc", "procfs", "ramfs", "romfs", "smbfs", "squashfs", "sysfs", "tmpfs",
+    "udf", "virtiofs", "vboxsf",
+];
+
+/// What QEMU's guest agent says of a guest's file systems.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AgentFilesystems {
+    /// Perhaps none, with the reason.
+    Told(GuestFilesystems),
+    /// The agent is not enabled in the guest's configuration.
+    NotConfigured,
+    /// The agent does not answer, or the guest does not run.
+    NotRunning,
+}
+
+/// What the agent tells of the guest's file systems.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GuestFilesystems {
+    /// The root first, each disk once. Paths are the guest's own words.
+    pub(crate) list: Vec<Filesystem>,
+    /// Why not all of them are there.
+    pub(crate) reason: Option<String>,
+}
+
+impl GuestFilesystems {
+    /// `/`, or Windows' `C:\`. `None` where its size is not known.
+    pub(crate) fn root(&self) -> Option<&Filesystem> {
+        self.list.first().filter(|filesystem| is_root(&filesystem.mount))
+    }
+
+    /// Of an agent that is too old for the question, or forbidden to answer it.
+    pub(super) fn not_told() -> GuestFilesystems {
+        GuestFilesystems { list: Vec::new(), reason: Some("the guest agent tells no file systems".to_owned()) }
+    }
+}
+
+/// One entry. `total-bytes` is what users may fill (used and available), as in `df`.
+#[derive(Debug, Default)]
+struct Mounted<'a> {
+    name: Option<Cow<'a, str>>,
+    mount: Option<Cow<'a, str>>,
+    kind: Option<Cow<'a, str>>,
+    used: Option<u64>,
+    total: Option<u64>,
+}
+
+impl<'de> Record<'de> for Mounted<'de> {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "name" => self.name = map.next_value::<Value<'_>>()?.text(),
+            "mountpoint" => self.mount = map.next_value::<Value<'_>>()?.text(),
+            "type" => self.kind = map.next_value::<Value<'_>>()?.text(),
+            "used-bytes" => self.used = map.next_value::<Value<'_>>()?.bytes(),
+            "total-bytes" => self.total = map.next_value::<Value<'_>>()?.bytes(),
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+/// The answer: the list stands under `result`. Where the agent failed, an object with `error` stands there.
+pub(super) struct FilesystemAnswer(pub(super) GuestFilesystems);
+
+impl Default for FilesystemAnswer {
+    fn default() -> Self {
+        FilesystemAnswer(GuestFilesystems::not_told())
+    }
+}
+
+impl<'de> Record<'de> for FilesystemAnswer {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        if key == "result" {
+            self.0 = filesystems(map.next_value::<Entries<Mounted<'de>>>()?.list);
+            return Ok(());
+        }
+        skip(map)
+    }
+}
+
+fn filesystems(entries: Vec<Mounted<'_>>) -> GuestFilesystems {
+    let mut mounted: Vec<_> = entries
+        .into_iter()
+        .filter(|entry| !is_left_out(entry.kind.as_deref().unwrap_or_default()))
+        .filter_map(|Mounted { name, mount, used, total, .. }| {
+            let mount = mount.filter(|mount| is_mount(mount))?;
+            Some((!is_root(&mount), mount.len(), mount, name, used.zip(total)))
+        })
+        .collect();
+    // Of what is mounted several times the root counts, else the shortest path.
+    mounted.sort();
+    let (mut devices, mut mounts) = (BTreeSet::new(), BTreeSet::new());
+    let mut list = Vec::new();
+    let (mut all, mut told) = (0, 0);
+    for (_, _, mount, device, sizes) in mounted {
+        let again = device.is_some_and(|device| !devices.insert(device)) || !mounts.insert(mount.clone());
+        if again {
+            continue;
+        }
+        all += 1;
+        let Some((used_bytes, size_bytes)) = sizes.filter(|(used, total)| used <= total && *total > 0) else {
+            continue;
+        };
+        told += 1;
+        list.push(Filesystem { mount: mount.into_owned(), used_bytes, size_bytes });
+    }
+    list.sort_by(|a, b| (!is_root(&a.mount), &a.mount).cmp(&(!is_root(&b.mount), &b.mount)));
+    list.truncate(MOST);
+    let reason = match (all, told) {
+        (0, _) => return GuestFilesystems::not_told(),
+        // Sizes are told since QEMU 3.0.
+        (_, 0) => Some("the guest agent tells no sizes of file systems".to_owned()),
+        _ if told < all => {
+            Some(format!("the guest agent tells no usable size of {} of {all} file systems", all - told))
+        }
+        _ if told > MOST => Some(format!("the guest agent tells {told} file systems, of which {MOST} are kept")),
+        _ => None,
+    };
+    GuestFilesystems { list, reason }
+}
+
+fn is_left_out(kind: &str) -> bool {
+    let kind = kind.to_ascii_lowercase();
+    // `fuseblk` is a disk, `fuse.NAME` a program's invention.
+    LEFT_OUT.contains(&kind.as_str()) || kind.starts_with("fuse.") || kind.starts_with("cgroup")
+}
+
+/// A path of Unix or of Windows. Windows' `System Reserved` and the like are mounted nowhere.
+fn is_mount(mount: &str) -> bool {
+    let on_drive = matches!(mount.as_bytes(), [drive, b':', ..] if drive.is_ascii_alphabetic());
+    mount.len() <= LONGEST_MOUNT && (mount.starts_with('/') || on_drive)
+}
+
+fn is_root(mount: &str) -> bool {
+    mount == "/" || matches!(mount.as_bytes(), [b'c' | b'C', b':'] | [b'c' | b'C', b':', b'\\' | b'/'])
+}
+
+/// Whether an error's text says that the agent does not know the question or must not answer it: `… 'guest-get-fsinfo'
+/// failed - The command guest-get-fsinfo has not been found`, `… has been disabled for this instance`.
+pub(super) fn is_not_offered(reason: &str) -> bool {
+    let says = |words: &str| reason.contains(words);
+    says("guest-get-fsinfo") && (says("has not been found") || says("has been disabled") || says("not supported"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::transport::pve::lenient::Entry;
+    use crate::transport::pve::repair::parse;
+
+    fn read(body: &[u8]) -> GuestFilesystems {
+        parse::<Entry<FilesystemAnswer>>(body).unwrap().0.unwrap_or_default().0
+    }
+
+    fn entries(entries: &str) -> GuestFilesystems {
+        read(format!(r#"{{"data":{{"result":[{entries}]}}}}"#).as_bytes())
+    }
+
+    fn told(filesystems: &GuestFilesystems) -> Vec<(&str, u64, u64)> {
+        filesystems.list.iter().map(|entry| (entry.mount.as_str(), entry.used_bytes, entry.size_bytes)).collect()
+    }
+
+    #[test]
+    fn of_linux() {
+        // Of Debian 12 with its agent of QEMU 7.2: a snap, a bind mount, an ISO.
+        let found = entries(
+            r#"{"name":"sda15","total-bytes":129718272,"used-bytes":12124160,"mountpoint":"/boot/efi","type":"vfat",
+                 "disk":[{"serial":"0QEMU","bus-type":"scsi","bus":0,"unit":0,"dev":"/dev/sda15","target":0,
+                 "pci-controller":{"bus":1,"slot":1,"domain":0,"function":0}}]},
+               {"name":"loop3","total-bytes":66846720,"used-bytes":66846720,"mountpoint":"/snap/core20/2105","type":"squashfs","disk":[]},
+               {"name":"sda1","total-bytes":31495655424,"used-bytes":4186210304,"mountpoint":"/var/lib/docker/x","type":"ext4","disk":[]},
+               {"name":"sda1","total-bytes":31495655424,"used-bytes":4186210304,"mountpoint":"/","type":"ext4","disk":[]},
+               {"name":"sr0","total-bytes":658505728,"used-bytes":658505728,"mountpoint":"/media/cdrom0","type":"iso9660","disk":[]},
+               {"name":"dm-0","total-bytes":100,"used-bytes":0,"mountpoint":"/data","type":"xfs","total-bytes-privileged":110}"#,
+        );
+        assert_eq!(
+            told(&found),
+            [("/", 4_186_210_304, 31_495_655_424), ("/boot/efi", 12_124_160, 129_718_272), ("/data", 0, 100)]
+        );
+        assert_eq!((found.root().unwrap().mount.as_str(), found.reason.as_ref()), ("/", None));
+    }
+
+    #[test]
+    fn of_windows() {
+        let found = entries(
+            r#"{"name":"\\\\?\\Volume{f1}\\","mountpoint":"System Reserved","type":"NTFS","disk":[]},
+               {"name":"\\\\?\\Volume{f3}\\","total-bytes":90,"used-bytes":20,"mountpoint":"D:\\data\\","type":"NTFS"},
+               {"name":"\\\\?\\Volume{f2}\\","total-bytes":50,"used-bytes":30,"mountpoint":"C:\\","type":"NTFS"},
+               {"name":"\\\\?\\Volume{f4}\\","total-bytes":5,"used-bytes":5,"mountpoint":"E:\\","type":"CDFS"}"#,
+        );
+        assert_eq!(told(&found), [("C:\\", 30, 50), ("D:\\data\\", 20, 90)]);
+        assert_eq!((found.root().unwrap().mount.as_str(), found.reason.as_ref()), ("C:\\", None));
+    }
+
+    #[test]
+    fn what_is_not_told_has_a_reason() {
+        let sized = r#"{"name":"b","mountpoint":"/b","type":"ext4","used-bytes":1,"total-bytes":2}"#;
+        let none = "the guest agent tells no file systems";
+        for body in
+            ["{}", r#"{"result":[]}"#, r#"{"result":null}"#, r#"{"result":{"error":{"class":"CommandNotFound"}}}"#]
+        {
+            let found = read(format!(r#"{{"data":{body}}}"#).as_bytes());
+            assert_eq!((found.list.len(), found.reason.as_deref()), (0, Some(none)), "{body}");
+        }
+        // An agent from before QEMU 3.0.
+        let old = entries(r#"{"name":"sda1","mountpoint":"/","type":"ext4","disk":[]}"#);
+        assert_eq!(old.reason.as_deref(), Some("the guest agent tells no sizes of file systems"));
+        for sizes in [
+            r#""used-bytes":3,"total-bytes":2"#,
+            r#""used-bytes":0,"total-bytes":0"#,
+            r#""used-bytes":-1,"total-bytes":2"#,
+            r#""used-bytes":1"#,
+            r#""used-bytes":"x","total-bytes":2"#,
+            r#""used-bytes":1e300,"total-bytes":1e301"#,
+        ] {
+            let found = entries(&format!(r#"{sized},{{"name":"a","mountpoint":"/","type":"ext4",{sizes}}}"#));
+            assert_eq!(told(&found), [("/b", 1, 2)], "{sizes}");
+            assert_eq!(found.root(), None, "{sizes}");
+            let reason = "the guest agent tells no usable size of 1 of 2 file systems";
+            assert_eq!(found.reason.as_deref(), Some(reason), "{sizes}");
+        }
+    }
+
+    #[test]
+    fn what_a_guest_invents_is_left_out_or_bounded() {
+        let found = entries(
+            r#"7,null,[],{"mountpoint":7},{"mountpoint":["/"]},{"mountpoint":"relative","used-bytes":1,"total-bytes":2},
+               {"mountpoint":"1:\\","used-bytes":1,"total-bytes":2},{"mountpoint":"","used-bytes":1,"total-bytes":2},
+               {"mountpoint":"/run","type":"tmpfs","used-bytes":1,"total-bytes":2},
+               {"mountpoint":"/s","type":"fuse.sshfs","used-bytes":1,"total-bytes":2},
+               {"mountpoint":"/n","type":"fuseblk","used-bytes":"1","total-bytes":"2"},
+               {"mountpoint":"/n","type":"ext4","used-bytes":7,"total-bytes":9},
+               {"mountpoint":"/\u001b[31mred","type":"ext4","used-bytes":1,"total-bytes":2}"#,
+        );
+        // Escapes stay: who prints them cleans them.
+        assert_eq!(told(&found), [("/\u{1b}[31mred", 1, 2), ("/n", 1, 2)]);
+        let long = format!(r#"{{"mountpoint":"/{}","used-bytes":1,"total-bytes":2}}"#, "x".repeat(LONGEST_MOUNT));
+        assert_eq!(entries(&long).list, []);
+        let many = (0..500).map(|n| format!(r#"{{"name":"d{n}","mountpoint":"/{n}","used-bytes":1,"total-bytes":2}}"#));
+        let many = many.chain([r#"{"name":"r","mountpoint":"/","used-bytes":1,"total-bytes":2}"#.to_owned()]);
+        let many = entries(&many.collect::<Vec<_>>().join(","));
+        assert_eq!((many.list.len(), many.root().is_some()), (MOST, true));
+        assert_eq!(many.reason.as_deref(), Some("the guest agent tells 501 file systems, of which 64 are kept"));
+    }
+
+    #[test]
+    fn an_agent_that_does_not_offer_it() {
+        for (reason, want) in [
+            ("VM 102 qmp command 'guest-get-fsinfo' failed - The command guest-get-fsinfo has not been found", true),
+            ("VM 102 qmp command 'guest-get-fsinfo' failed - Command guest-get-fsinfo has been disabled", true),
+            ("VM 102 qmp command 'guest-get-fsinfo' failed - got timeout", false),
+            ("VM 102 qmp command 'guest-get-fsinfo' failed - failed to open /proc/self/mounts", false),
+            ("The command guest-ping has not been found", false),
+        ] {
+            assert_eq!(is_not_offered(reason), want, "{reason}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn what_is_told_makes_sense(
+            mounts in prop::collection::vec(
+                ("(/[a-c]{0,2}|C:.?|[a-c]{0,3})", "[ab]{0,2}", "(ext4|tmpfs|NTFS|\u{1b})", any::<Option<i64>>(), any::<Option<f64>>()),
+                0..90,
+            ),
+        ) {
+            let json = |text: &str| serde_json::to_string(text).unwrap();
+            let objects = mounts.iter().map(|(mount, name, kind, used, total)| {
+                let used = used.map_or("null".to_owned(), |number| number.to_string());
+                let total = total.map_or("null".to_owned(), |number| number.to_string());
+                format!(r#"{{"mountpoint":{},"name":{},"type":{},"used-bytes":{used},"total-bytes":{total}}}"#,
+                    json(mount), json(name), json(kind))
+            });
+            let found = entries(&objects.collect::<Vec<_>>().join(","));
+            prop_assert!(found.list.len() <= MOST);
+            for entry in &found.list {
+                prop_assert!(entry.used_bytes <= entry.size_bytes && entry.size_bytes <= 1 << 60);
+                prop_assert!(is_mount(&entry.mount));
+            }
+            let mounts: BTreeSet<_> = found.list.iter().map(|entry| &entry.mount).collect();
+            prop_assert_eq!(mounts.len(), found.list.len());
+            let roots = found.list.iter().filter(|entry| is_root(&entry.mount)).count();
+            prop_assert_eq!(roots > 0, found.root().is_some());
+        }
+
+        #[test]
+        fn no_bytes_panic(body in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = parse::<Entry<FilesystemAnswer>>(&body);
+            let whole = [br#"{"data":{"result":[{"mountpoint":""#, body.as_slice(), b"\"}]}}"].concat();
+            let _ = parse::<Entry<FilesystemAnswer>>(&whole);
+        }
+    }
+}
