@@ -8,7 +8,7 @@
 //!     fleet   the use cases: whom to ask for what, in parallel, with deadlines
 //!       transport  one protocol per file: ssh, pve (the API), probe (TCP), local
 //!         model    facts and rules: no I/O, no async, no clock
-//! state       the one file that lasts between runs; config   config.toml
+//! state       the one file that lasts between runs; config   config.toml; file   files replaced as a whole
 //! ```
 //!
 //! A command is `run(ctx, args) -> Outcome<Report>`: everything is fetched, then decided, then rendered, once.
@@ -17,6 +17,7 @@ mod cli;
 mod commands;
 mod config;
 mod error;
+mod file;
 mod fleet;
 mod model;
 mod render;
@@ -33,9 +34,9 @@ use clap::{CommandFactory, Parser};
 use crate::cli::{Cli, Command, Global, LogFormat};
 use crate::commands::{Context, Outcome};
 use crate::config::{Config, ConfigError};
-use crate::error::Exit;
+use crate::error::{Exit, Failure};
 use crate::fleet::Limits;
-use crate::render::{Output, Report};
+use crate::render::{Format, Output, Report};
 use crate::state::State;
 use crate::ui::Ui;
 
@@ -133,17 +134,26 @@ fn prepare(global: &Global, command: &Command, ui: Ui) -> Result<Context, (Ui, a
 
 async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::Result<Exit> {
     match command {
-        Command::Init(args) => show(global, commands::init::run(ctx, &args).await?),
-        Command::SetupToken(args) => show(global, commands::setup_token::run(ctx, &args).await?),
-        Command::Discover(args) => show(global, commands::discover::run(ctx, &args).await?),
-        Command::Status(args) => show(global, commands::status::run(ctx, &args).await?),
+        Command::Init(args) => show(global, commands::init::run(ctx, &args)).await,
+        Command::SetupToken(args) => show(global, commands::setup_token::run(ctx, &args)).await,
+        Command::Discover(args) => show(global, commands::discover::run(ctx, &args)).await,
+        Command::Status(args) => show(global, commands::status::run(ctx, &args)).await,
         Command::Generate(_) => Ok(Exit::Done),
         #[cfg(feature = "demo")]
         Command::Demo(_) => Ok(Exit::Done),
     }
 }
 
-fn show<R: Report>(global: &Global, outcome: Outcome<R>) -> anyhow::Result<Exit> {
+/// Has the command do its work, and prints what it hands back.
+async fn show<R: Report>(
+    global: &Global,
+    work: impl Future<Output = anyhow::Result<Outcome<R>>>,
+) -> anyhow::Result<Exit> {
+    if global.output == Format::Openmetrics && R::METRICS.is_none() {
+        let failure = Failure::new(Exit::Usage, "`-o openmetrics`: this command has no metrics");
+        return Err(failure.hint("run `ecobox stats -o openmetrics`").into());
+    }
+    let outcome = work.await?;
     let color = global.color.decide(&io::stdout());
     let printed = render::print(&outcome.report, &Output::new(global.output, color, jiff::Timestamp::now()));
     // The process ends now: giving thousands of servers back piece by piece would only take time.

@@ -10,11 +10,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("commands", &["cli", "commands", "config", "error", "fleet", "model", "render", "state", "transport", "ui"]),
     ("error", &["config", "model", "state", "transport"]),
     ("ui", &["error", "model", "transport"]),
-    ("render", &["model"]),
+    ("render", &["file", "model"]),
     ("fleet", &["config", "model", "state", "transport"]),
     ("transport", &["model"]),
     ("state", &["model"]),
-    ("config", &["model"]),
+    ("config", &["file", "model"]),
+    ("file", &[]),
     ("model", &[]),
 ];
 
@@ -24,7 +25,7 @@ const PROOF: &str = "crate::ui::Confirmed";
 /// The home of each heavy crate: no other path may name it.
 const HOMES: &[(&str, &[&str])] = &[
     ("russh", &["src/transport/ssh"]),
-    ("reqwest", &["src/transport/pve"]),
+    ("reqwest", &["src/transport/pve", "src/transport/prometheus"]),
     ("rustls", &["src/transport/pve"]),
     ("rusqlite", &["src/state"]),
     ("indicatif", &["src/ui.rs"]),
@@ -33,7 +34,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml", &["src/config"]),
     ("toml_edit", &["src/config"]),
     ("clap", &["src/cli.rs", "src/commands", "src/main.rs", "src/render/mod.rs", "src/ui.rs"]),
-    ("ecobox_sim", &["src/commands/demo"]),
+    ("snap", &["src/transport/prometheus"]),
+    // In tests it also starts the real Prometheus.
+    ("ecobox_sim", &["src/commands/demo", "src/render/openmetrics/tests", "src/transport/prometheus/tests"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -1,14 +1,12 @@
 //! Adds servers to a configuration file; what a person wrote there stays as it is, byte for byte.
 
-use std::fs::{self, File, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value, value};
 
 use super::error::{ConfigError, Problem};
 use super::{Config, EXAMPLE};
+use crate::file::{self, Manner};
 use crate::model::id::ServerId;
 
 /// A server to be added.
@@ -119,54 +117,10 @@ fn spacing(array: &Array) -> String {
 
 /// Writes `text` to `path` so that a reader, or a crash at any moment, finds the old file or the new one.
 ///
-/// A symbolic link stays one: the file it points to is replaced. The mode (and, for root, the owner) stay; a
-/// new file gets 0644 and a new folder 0700.
+/// A symbolic link, the mode and the owner stay (see [`Manner::Edited`]).
 pub(crate) fn write_atomically(path: &Path, text: &str) -> Result<(), ConfigError> {
-    write(path, text).map_err(|source| ConfigError::Write { path: path.to_owned(), source })
-}
-
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let target = follow(path)?;
-    let folder = match target.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    if !folder.is_dir() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    }
-    let old = match fs::metadata(&target) {
-        Ok(metadata) if metadata.is_file() => Some(metadata),
-        Ok(_) => return Err(io::Error::other("it is no regular file")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
-    let mut file = tempfile::Builder::new().prefix(".config-").suffix(".tmp").tempfile_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    if let Some(old) = &old {
-        // Only root may give a file away; for everybody else the owner is right already.
-        let _ = std::os::unix::fs::fchown(file.as_file(), Some(old.uid()), Some(old.gid()));
-    }
-    let mode = old.map_or(0o644, |old| old.mode() & 0o7777);
-    file.as_file().set_permissions(Permissions::from_mode(mode))?;
-    file.as_file().sync_all()?;
-    file.persist(&target).map_err(|error| error.error)?;
-    File::open(folder)?.sync_all()
-}
-
-/// The file that `path` stands for, also where a link points to nothing yet.
-fn follow(path: &Path) -> io::Result<PathBuf> {
-    let mut path = path.to_owned();
-    // As many links as Linux follows (path_resolution(7)).
-    for _ in 0..40 {
-        match fs::read_link(&path) {
-            Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
-            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::NotFound) => {
-                return Ok(path);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::Error::other("too many symbolic links"))
+    file::replace(path, Manner::Edited, |out| out.write_all(text.as_bytes()))
+        .map_err(|source| ConfigError::Write { path: path.to_owned(), source })
 }
 
 /// An id for the server at `hostname` that is not `taken`: the first label of its name, or its address.
@@ -192,6 +146,9 @@ pub(crate) fn suggest_id(hostname: &str, taken: &[ServerId]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn server(id: &str) -> NewServer {

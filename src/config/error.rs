@@ -95,14 +95,19 @@ fn floor(text: &str, at: usize) -> usize {
     at
 }
 
-/// Where the value of a key begins that is named like a secret. There is no such key, but who writes one must not
-/// find its value in a log or in cron's mail.
+/// Where the value of a key begins that is named like a secret, or what stands before the `@` of a URL. There is no
+/// such key, but who writes one must not find its value in a log or in cron's mail.
 fn secret(source: &str) -> Option<usize> {
     let lower = source.to_ascii_lowercase();
-    let word = ["token", "secret", "passw", "passphrase", "credential"].into_iter().filter_map(|word| lower.find(word));
-    let word = word.min()?;
-    let equals = word + source[word..].find(['=', ':'])? + 1;
-    Some(equals + source[equals..].len() - source[equals..].trim_start().len())
+    // In `username`, for some write `user:password` there.
+    let words = ["token", "secret", "passw", "passphrase", "credential", "username"];
+    let word = words.into_iter().filter_map(|word| lower.find(word));
+    let named = word.min().and_then(|word| {
+        let equals = word + source[word..].find(['=', ':'])? + 1;
+        Some(equals + source[equals..].len() - source[equals..].trim_start().len())
+    });
+    let in_url = source.find("://").map(|at| at + 3).filter(|at| source[*at..].contains('@'));
+    named.into_iter().chain(in_url).min()
 }
 
 /// The source line under its number, and a caret under what is `marked` (bytes of the line). Of a long line
@@ -166,6 +171,7 @@ mod tests {
             ("\tx = 1", 1..2, (1, 2, "\n  |\n1 |     x = 1\n  |     ^")),
             ("a = \"\u{1b}[2J\" b", 11..12, (1, 12, "\n  |\n1 | a = \"\\u{1b}[2J\" b\n  |                 ^")),
             ("token = \"c0ffee\" # x", 0..5, (1, 1, "\n  |\n1 | token = ***\n  | ^^^^^")),
+            ("u = \"http://me:c0ffee@h/\"", 4..24, (1, 5, "\n  |\n1 | u = \"http://***\n  |     ^^^^^^^^^")),
             ("Secret=\"c0ffee\"", 10..12, (1, 11, "\n  |\n1 | Secret=***\n  |        ^")),
             ("{ id = 1, password: c0ffee }", 2..4, (1, 3, "\n  |\n1 | { id = 1, password: ***\n  |   ^^")),
             ("", 0..0, (1, 1, "\n  |\n1 | \n  | ^")),

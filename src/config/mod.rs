@@ -1,10 +1,11 @@
 //! The configuration file: where it is, what it says, and that it makes sense.
 //!
-//! `schema` knows the tables and keys, `rules` what a value looks like, `read` walks the parsed file,
+//! `schema` knows the tables and keys (`history` those of one table), `rules` what a value looks like, `read` walks the parsed file,
 //! `error` gives every complaint its place, and `edit` adds servers without touching what is there.
 
 mod edit;
 mod error;
+mod history;
 mod read;
 mod rules;
 mod schema;
@@ -21,6 +22,7 @@ use toml::de::DeTable;
 pub(crate) use self::edit::{NewServer, add_servers, suggest_id, write_atomically};
 pub(crate) use self::error::ConfigError;
 use self::error::Problem;
+pub(crate) use self::history::{HistoryAuth, HistorySettings, SecretFrom};
 use crate::model::id::{GuestKind, ServerId, VmId};
 use crate::model::server::{Expected, Service};
 use crate::model::trust::Fingerprint;
@@ -46,7 +48,7 @@ pub(crate) struct Config {
     pub(crate) ignored: Vec<String>,
 }
 
-/// `[dashboard]` and `[ssh]`.
+/// `[dashboard]`, `[history]` and `[ssh]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settings {
     /// How old the list of guests may grow.
@@ -59,6 +61,7 @@ pub(crate) struct Settings {
     pub(crate) wol_max_retries: u32,
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub(crate) log_level: Option<String>,
+    pub(crate) history: HistorySettings,
     pub(crate) ssh_config: SshConfigSetting,
 }
 
@@ -71,6 +74,7 @@ impl Default for Settings {
             wol_retry_interval: Duration::from_secs(10),
             wol_max_retries: 5,
             log_level: None,
+            history: HistorySettings::default(),
             ssh_config: SshConfigSetting::Default,
         }
     }

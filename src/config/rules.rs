@@ -175,8 +175,8 @@ pub(super) fn tag(text: &str) -> Result<String, String> {
     }
 }
 
-/// `90`, `5m`, `1h 30m`, `2d`; a day has 24 hours.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+/// `90`, `5m`, `1h 30m`, `2d`; a day has 24 hours. At most `longest` seconds, which are whole days.
+pub(super) fn duration(text: &str, longest: u64) -> Result<Duration, String> {
     let bad = || format!("{} is no duration: seconds, or a text like `90s`, `5m`, `1h 30m`", quoted(text));
     let trimmed = text.trim();
     let duration = if !trimmed.is_empty() && trimmed.bytes().all(|b| b.is_ascii_digit()) {
@@ -186,7 +186,76 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| bad())?;
         Duration::try_from(signed).map_err(|_| bad())?
     };
-    if duration.as_secs() > LONGEST { Err(format!("{} is longer than 366 days", quoted(text))) } else { Ok(duration) }
+    if duration.as_secs() > longest {
+        return Err(format!("{} is longer than {} days", quoted(text), longest / (24 * 3600)));
+    }
+    Ok(duration)
+}
+
+/// Bytes: `4096`, `64K`, `64M`, `2GiB`; the units are those of 1024. At most `largest`.
+pub(super) fn size(text: &str, largest: u64) -> Result<u64, String> {
+    let bad = || format!("{} is no size: bytes, or a text like `512K`, `64M`, `1G`", quoted(text));
+    let trimmed = text.trim();
+    let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = trimmed.split_at(digits);
+    let unit = match unit.trim_start().trim_end_matches("iB").to_ascii_uppercase().as_str() {
+        "" | "B" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return Err(bad()),
+    };
+    let bytes = number.parse::<u128>().map_err(|_| bad())?.checked_mul(1 << unit).ok_or_else(bad)?;
+    match u64::try_from(bytes) {
+        Ok(bytes) if bytes <= largest => Ok(bytes),
+        _ => Err(format!("{} is more than {} GiB", quoted(text), largest >> 30)),
+    }
+}
+
+/// An http or https URL without a user or a password. It is not echoed: it may contain one.
+pub(super) fn url(text: &str) -> Result<String, String> {
+    let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https")) else {
+        return Err("is no URL: it begins with `http://` or `https://`".to_owned());
+    };
+    // RFC 3986, without what only escapes may stand for.
+    let outside = |c: char| !c.is_ascii_graphic() || "\"<>\\^`{|}#".contains(c);
+    if let Some(c) = text.chars().find(|c| outside(*c)) {
+        return Err(format!("is no URL: it contains {}", quoted(&c.to_string())));
+    }
+    let until = rest.find(['/', '?']).unwrap_or(rest.len());
+    if rest[..until].contains('@') {
+        return Err("contains a user or a password; use `username` and `password_command`".to_owned());
+    }
+    let (name, port) = authority(rest);
+    let good_port =
+        port.is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse().is_ok_and(|p: u16| p > 0));
+    if !good_port {
+        return Err(format!(
+            "is no URL: behind the host stands {}, which is no port",
+            quoted(port.unwrap_or_default())
+        ));
+    }
+    match host(name) {
+        Err(_) if name.is_empty() => Err("is no URL: it names no host".to_owned()),
+        Ok(_) => Ok(format!("{scheme}://{rest}")),
+        Err(_) => Err(format!("is no URL: {} is no host name", quoted(name))),
+    }
+}
+
+/// Host and port of what stands behind a URL's `://`; an IPv6 address without its brackets.
+pub(super) fn authority(rest: &str) -> (&str, Option<&str>) {
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    if let Some((address, tail)) = authority.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+        return (address, if tail.is_empty() { None } else { Some(tail.strip_prefix(':').unwrap_or(tail)) });
+    }
+    authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)))
+}
+
+/// Whether what is sent to this host stays on this machine.
+pub(super) fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// A path: `~/` is the home folder, what is relative starts at the configuration file's folder.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 use super::error::{Checked, Problem};
+use super::history;
 use super::read::{At, Reader, about};
 use super::rules;
 use super::{Access, ServerConfig, Settings, SshConfigSetting};
@@ -16,7 +17,7 @@ use crate::model::server::{Service, ServiceType};
 use crate::model::text::{did_you_mean, quoted};
 use crate::model::trust::Fingerprint;
 
-const TOP: &[&str] = &["dashboard", "ssh", "servers"];
+const TOP: &[&str] = &["dashboard", "history", "ssh", "servers"];
 const DASHBOARD: &[&str] = &[
     "vm_discovery_interval",
     "update_interval",
@@ -68,12 +69,13 @@ const IN_DASHBOARD: &str = "in [dashboard]";
 const IN_SSH: &str = "in [ssh]";
 const IN_SERVER: &str = "in [[servers]]";
 const IN_SERVICE: &str = "in [[servers.services]]";
-const ELSEWHERE: &[(&[&str], &str)] = &[(SERVER, IN_SERVER), (DASHBOARD, IN_DASHBOARD), (TOP, AT_TOP)];
+pub(super) const ELSEWHERE: &[(&[&str], &str)] =
+    &[(SERVER, IN_SERVER), (DASHBOARD, IN_DASHBOARD), (history::ONLY_HERE, history::PLACE), (TOP, AT_TOP)];
 
 /// Every key that the example has to show.
 #[cfg(test)]
 pub(super) fn documented() -> Vec<&'static str> {
-    [DASHBOARD, SSH, SERVER, SERVICE].concat().into_iter().filter(|key| *key != "services").collect()
+    [DASHBOARD, history::KEYS, SSH, SERVER, SERVICE].concat().into_iter().filter(|key| *key != "services").collect()
 }
 
 /// Where paths of the file start.
@@ -97,6 +99,9 @@ pub(super) fn read(text: &str, map: &DeTable<'_>, folders: &Folders<'_>) -> Chec
     let mut settings = Settings::default();
     if let Some(table) = top.table("dashboard", IN_DASHBOARD)? {
         dashboard(&table, &mut settings, &mut ignored)?;
+    }
+    if let Some(table) = top.table("history", history::PLACE)? {
+        settings.history = history::read(&table, folders)?;
     }
     if let Some(table) = top.table("ssh", IN_SSH)? {
         table.only(SSH, ELSEWHERE)?;
@@ -124,7 +129,8 @@ fn dashboard(table: &Reader<'_>, settings: &mut Settings, ignored: &mut Vec<Stri
         ("wol_retry_interval", &mut settings.wol_retry_interval),
     ] {
         // 0 is the default, as ecobox-server has it.
-        if let Some(value) = duration(table, key)?.filter(|value| !value.is_zero()) {
+        let value = duration(table, key, rules::LONGEST)?.map(|value| value.value);
+        if let Some(value) = value.filter(|value| !value.is_zero()) {
             *interval = value;
         }
     }
@@ -136,17 +142,17 @@ fn dashboard(table: &Reader<'_>, settings: &mut Settings, ignored: &mut Vec<Stri
     Ok(())
 }
 
-/// Seconds as a number, or a text such as `5m`.
-fn duration(table: &Reader<'_>, key: &str) -> Checked<Option<Duration>> {
+/// Seconds as a number, or a text such as `5m`; at most `longest` seconds.
+pub(super) fn duration(table: &Reader<'_>, key: &str, longest: u64) -> Checked<Option<At<Duration>>> {
     if table.is_string(key) {
-        return Ok(table.parsed(key, rules::duration)?.map(|value| value.value));
+        return table.parsed(key, |text| rules::duration(text, longest));
     }
-    let seconds = expecting(table.number(key, 0..=rules::LONGEST), "a whole number", "seconds or a text like `5m`")?;
-    Ok(seconds.map(|seconds| Duration::from_secs(seconds.value)))
+    let seconds = expecting(table.number(key, 0..=longest), "a whole number", "seconds or a text like `5m`")?;
+    Ok(seconds.map(|At { value, span }| At { value: Duration::from_secs(value), span }))
 }
 
 /// The same result; a complaint about the kind of value names both kinds that would do.
-fn expecting<T>(result: Checked<T>, one: &str, both: &str) -> Checked<T> {
+pub(super) fn expecting<T>(result: Checked<T>, one: &str, both: &str) -> Checked<T> {
     result.map_err(|problem| Problem { message: problem.message.replace(one, both), ..problem })
 }
 
@@ -188,7 +194,7 @@ fn server(table: &Reader<'_>, folders: &Folders<'_>, ignored: &mut Vec<String>) 
         verify_tls: trust.verify,
         ca_file: trust.ca_file,
         fingerprint: trust.fingerprint,
-        token_command: token_command(table)?,
+        token_command: command(table, "token_command")?,
         tags: tags(table)?,
         expected: table.parsed("expected", rules::expected)?.map(|expected| expected.value),
         id: id.value,
@@ -268,21 +274,20 @@ fn trust(table: &Reader<'_>, folders: &Folders<'_>) -> Checked<Trust> {
     }
 }
 
-/// The command that prints the token: a list of arguments, or one line for `sh -c`.
-fn token_command(table: &Reader<'_>) -> Checked<Option<Vec<String>>> {
-    const KEY: &str = "token_command";
-    if table.is_string(KEY) {
-        let line = table.parsed(KEY, |text| {
+/// The command that prints a secret: a list of arguments, or one line for `sh -c`.
+pub(super) fn command(table: &Reader<'_>, name: &str) -> Checked<Option<Vec<String>>> {
+    if table.is_string(name) {
+        let line = table.parsed(name, |text| {
             if text.trim().is_empty() { Err("is empty".to_owned()) } else { rules::argument(text) }
         })?;
         return Ok(line.map(|line| vec!["sh".to_owned(), "-c".to_owned(), line.value]));
     }
-    let list = expecting(table.strings(KEY), "a list of strings", "a string or a list of strings")?;
+    let list = expecting(table.strings(name), "a list of strings", "a string or a list of strings")?;
     let Some(list) = list else { return Ok(None) };
     if list.value.first().is_none_or(|program| program.value.trim().is_empty()) {
-        return Err(list.problem(about(KEY, "is empty")));
+        return Err(list.problem(about(name, "is empty")));
     }
-    each(&list.value, KEY, rules::argument).map(Some)
+    each(&list.value, name, rules::argument).map(Some)
 }
 
 fn tags(table: &Reader<'_>) -> Checked<Vec<String>> {

@@ -149,6 +149,66 @@ fn intervals_are_seconds_or_a_text() {
 }
 
 #[test]
+fn the_history_is_kept_and_sent_as_the_file_says() {
+    let history = |keys: &str| parse(&format!("[history]\n{keys}")).settings.history;
+    let usual = HistorySettings::default();
+    assert_eq!(history(""), usual);
+    for (keys, want) in [
+        ("raw = '2d'\nhourly = '3650d'", HistorySettings { raw: days(2), hourly: days(3650), ..usual.clone() }),
+        ("raw = 3600", HistorySettings { raw: Duration::from_secs(3600), ..usual.clone() }),
+        ("queue = 1_000", HistorySettings { queue: 1000, ..usual.clone() }),
+        ("queue = 0", HistorySettings { queue: 0, ..usual.clone() }),
+        ("queue = '512k'", HistorySettings { queue: 512 << 10, ..usual.clone() }),
+        ("queue = ' 2 GiB '", HistorySettings { queue: 2 << 30, ..usual.clone() }),
+        (
+            "query = 'https://[::1]:9/p/'",
+            HistorySettings { query: Some("https://[::1]:9/p".to_owned()), ..usual.clone() },
+        ),
+    ] {
+        assert_eq!(history(keys), want, "{keys}");
+    }
+    let file = |key| SecretFrom::File { key, path: "/etc/eco/secret".into() };
+    let command = |key| SecretFrom::Command { key, command: ["sh", "-c", "pass x"].map(str::to_owned).into() };
+    for (keys, want) in [
+        (
+            "username = 'me'\npassword_file = 'secret'",
+            HistoryAuth::Basic { username: "me".to_owned(), password: file("password_file") },
+        ),
+        (
+            "username = 'me'\npassword_command = 'pass x'",
+            HistoryAuth::Basic { username: "me".to_owned(), password: command("password_command") },
+        ),
+        ("bearer_token_file = 'secret'", HistoryAuth::Bearer(file("bearer_token_file"))),
+        ("bearer_token_command = ['sh', '-c', 'pass x']", HistoryAuth::Bearer(command("bearer_token_command"))),
+    ] {
+        assert_eq!(history(keys).auth, want, "{keys}");
+    }
+}
+
+fn days(number: u64) -> Duration {
+    Duration::from_secs(number * 24 * 3600)
+}
+
+#[test]
+fn a_secret_without_tls_is_told_from_one_that_stays_here() {
+    for (url, exposed) in [
+        ("http://127.0.0.1:9090/x", false),
+        ("http://localhost/x", false),
+        ("http://[::1]:9090", false),
+        ("https://prom.lan/x", false),
+        ("http://prom.lan:9090", true),
+        ("http://127.0.0.1.example.com", true),
+        ("http://192.0.2.1/127.0.0.1", true),
+    ] {
+        let keys = format!("[history]\nremote_write = \"{url}\"\n");
+        assert!(parse(&keys).settings.history.secret_in_the_clear().is_empty(), "{url}: there is no secret");
+        let history = parse(&format!("{keys}bearer_token_file = \"x\"\n")).settings.history;
+        let want: &[&str] = if exposed { &["remote_write"] } else { &[] };
+        assert_eq!(history.secret_in_the_clear(), want, "{url}");
+    }
+}
+
+#[test]
 fn paths_start_at_home_or_at_the_file() {
     for (text, want) in [
         ("~/.ssh/id", "/home/me/.ssh/id"),
@@ -253,13 +313,34 @@ fn the_example_shows_every_key_with_its_default() {
     let whole = Config::parse_at_home(&text, path, Some(Path::new("/home/me"))).unwrap();
     assert!(whole.ignored.is_empty());
     let ssh_config = SshConfigSetting::File(PathBuf::from("/home/me/.ssh/config"));
-    let shown = Settings { log_level: Some("warn".to_owned()), ssh_config, ..Settings::default() };
+    let password = SecretFrom::Command {
+        key: "password_command",
+        command: ["pass", "show", "ecobox/prometheus"].map(str::to_owned).into(),
+    };
+    let history = HistorySettings {
+        remote_write: Some("http://127.0.0.1:9090/api/v1/write".to_owned()),
+        query: Some("http://127.0.0.1:9090".to_owned()),
+        auth: HistoryAuth::Basic { username: "ecobox".to_owned(), password },
+        ca_file: Some("/etc/eco/prometheus-ca.pem".into()),
+        ..HistorySettings::default()
+    };
+    let shown = Settings { log_level: Some("warn".to_owned()), history, ssh_config, ..Settings::default() };
     assert_eq!(whole.settings, shown);
 
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    let keys: std::collections::HashSet<&str> = lines.filter_map(|line| Some(line.split_once(" = ")?.0)).collect();
+    // What would exclude a key shown above it stands behind an `or`, and loads in its place.
+    let password_file = text.replace("password_command = ", "# ").replace("# or password_file", "password_file");
+    let bearer = password_file.replace("username = ", "# ").replace("password_file = ", "# ");
+    let command = bearer.replace("# or bearer_token_command", "bearer_token_command");
+    let file = bearer.replace("# or bearer_token_file", "bearer_token_file");
+    let mut shown = std::collections::HashSet::new();
+    for text in [&text, &password_file, &command, &file] {
+        let config = Config::parse_at_home(text, path, Some(Path::new("/home/me"))).unwrap();
+        assert!(config.settings.history.auth != HistoryAuth::None);
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        shown.extend(lines.filter_map(|line| Some(line.split_once(" = ")?.0)));
+    }
     for key in schema::documented() {
-        assert!(keys.contains(key), "{key} is missing in config.example.toml");
+        assert!(shown.contains(key), "{key} is missing in config.example.toml");
     }
     let (plain, shown) = (&as_is.servers[0], &whole.servers[0]);
     assert_eq!((plain.access, plain.verify_tls, plain.api_port()), (shown.access, shown.verify_tls, shown.api_port()));

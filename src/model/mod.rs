@@ -8,6 +8,7 @@ pub(crate) mod facts;
 mod glob;
 pub(crate) mod id;
 pub(crate) mod inventory;
+pub(crate) mod metrics;
 pub(crate) mod percentile;
 pub(crate) mod power;
 pub(crate) mod reading;

@@ -3,14 +3,19 @@
 pub(crate) mod chart;
 mod csv;
 mod json;
+mod openmetrics;
 pub(crate) mod spark;
 pub(crate) mod table;
 pub(crate) mod value;
 
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::file::{self, Manner};
+use crate::model::metrics::Families;
+use crate::model::text::clean;
 use crate::render::value::Value;
 
 /// What stdout carries.
@@ -27,6 +32,8 @@ pub(crate) enum Format {
     Jsonl,
     /// Comma-separated values with a header
     Csv,
+    /// Metrics for Prometheus, as text; of commands that have some
+    Openmetrics,
 }
 
 /// A column of a report's table.
@@ -62,6 +69,8 @@ impl Column {
 pub(crate) trait Report: Serialize {
     /// Name and version of the JSON form, e.g. `ecobox.status/1`. Fields may be added, none changes its meaning.
     const SCHEMA: &'static str;
+    /// How the report becomes metrics. `None`: it has none, and `-o openmetrics` is refused before the command runs.
+    const METRICS: Option<fn(&Self) -> Families> = None;
     /// One row of the table, one line of JSONL.
     type Item: Serialize;
     fn columns(&self) -> &'static [Column];
@@ -110,14 +119,41 @@ fn is_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
 pub(crate) fn print<R: Report>(report: &R, output: &Output) -> io::Result<()> {
     // Stdout's own buffer ends at each line; the formats write through one of 64 KiB.
     let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
-    match output.format {
-        Format::Table => table::write(&mut out, report, output, false)?,
-        Format::Wide => table::write(&mut out, report, output, true)?,
-        Format::Json => json::write(&mut out, report)?,
-        Format::Jsonl => json::write_lines(&mut out, report)?,
-        Format::Csv => csv::write(&mut out, report)?,
-    }
+    write(&mut out, report, output)?;
     out.flush()
+}
+
+/// A report's file could not be written. The old one is as it was.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}", clean(&path.to_string_lossy()))]
+pub(crate) struct WriteError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// Puts the report into a file that others read: a reader finds the old one or the new one, never half of it. Its mode
+/// is 0644. See [`Manner::Published`].
+///
+/// # Errors
+/// The file and why: no right, no room, a symbolic link, no regular file, a folder that is not there.
+pub(crate) fn write_file<R: Report>(path: &Path, report: &R, output: &Output) -> Result<(), WriteError> {
+    file::replace(path, Manner::Published, |mut out| write(&mut out, report, output))
+        .map_err(|source| WriteError { path: path.to_owned(), source })
+}
+
+fn write<R: Report, W: Write>(out: &mut W, report: &R, output: &Output) -> io::Result<()> {
+    match output.format {
+        Format::Table => table::write(out, report, output, false),
+        Format::Wide => table::write(out, report, output, true),
+        Format::Json => json::write(out, report),
+        Format::Jsonl => json::write_lines(out, report),
+        Format::Csv => csv::write(out, report),
+        Format::Openmetrics => match R::METRICS {
+            Some(metrics) => openmetrics::write(out, &metrics(report).finish()),
+            None => Err(io::Error::new(io::ErrorKind::Unsupported, "this report has no metrics")),
+        },
+    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod http;
 pub mod keys;
 mod node;
 mod power;
+pub mod prometheus;
 mod pveum;
 mod server;
 mod sim;

@@ -1,0 +1,181 @@
+//! Files that are replaced as a whole: a reader, or a crash at any moment, finds the old one or the new one.
+
+use std::fs::{self, File, Metadata, Permissions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Whose file it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// A person's own, such as the configuration. A symbolic link stays one: the file it points to is replaced. The mode
+    /// (and, for root, the owner) stay; a new file gets 0644, a folder that is missing is made with 0700.
+    Edited,
+    /// One that ecobox makes for others to read: its mode is 0644 whatever the umask. A symbolic link is refused, for
+    /// whoever made it may be somebody else; the folder must be there.
+    Published,
+}
+
+/// Puts what `write` writes in the place of the file at `path`.
+///
+/// # Errors
+/// The system's, or `write`'s: the old file is as it was then, and nothing of the new one is left.
+pub(crate) fn replace(
+    path: &Path,
+    manner: Manner,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let target = match manner {
+        Manner::Edited => follow(path)?,
+        Manner::Published => path.to_owned(),
+    };
+    let folder = match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let old = existing(&target)?;
+    if manner == Manner::Edited && !folder.is_dir() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    // Hidden, and without the ending that it gets: node_exporter reads every `*.prom` of its folder.
+    let file = tempfile::Builder::new().prefix(".ecobox-").suffix(".tmp").tempfile_in(folder);
+    let mut file = file.map_err(|error| {
+        // Its own text names a file that nobody knows.
+        let why = io::Error::from(error.kind());
+        io::Error::new(error.kind(), format!("no file can be made in {}: {why}", folder.display()))
+    })?;
+    let mut out = BufWriter::with_capacity(64 * 1024, &mut file);
+    write(&mut out)?;
+    out.flush()?;
+    drop(out);
+    let mut mode = 0o644;
+    if let Some(old) = old.filter(|_| manner == Manner::Edited) {
+        // Only root may give a file away; for everybody else the owner is right already.
+        let _ = std::os::unix::fs::fchown(file.as_file(), Some(old.uid()), Some(old.gid()));
+        mode = old.mode() & 0o7777;
+    }
+    file.as_file().set_permissions(Permissions::from_mode(mode))?;
+    file.as_file().sync_all()?;
+    file.persist(&target).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()
+}
+
+/// The regular file that is there already.
+fn existing(target: &Path) -> io::Result<Option<Metadata>> {
+    match fs::symlink_metadata(target) {
+        Ok(metadata) if metadata.is_file() => Ok(Some(metadata)),
+        Ok(metadata) if metadata.is_symlink() => Err(io::Error::other("it is a symbolic link: name the file itself")),
+        Ok(_) => Err(io::Error::other("it is no regular file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The file that `path` stands for, also where a link points to nothing yet.
+fn follow(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    // As many links as Linux follows (path_resolution(7)).
+    for _ in 0..40 {
+        match fs::read_link(&path) {
+            Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::NotFound) => {
+                return Ok(path);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("too many symbolic links"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn publish(path: &Path, text: &str) -> Result<(), String> {
+        replace(path, Manner::Published, |out| out.write_all(text.as_bytes())).map_err(|error| error.to_string())
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_is_published_can_be_read_by_everybody() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ecobox.prom");
+        publish(&path, "one\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
+        // Whatever it was before, and whatever the umask is (tempfile makes it 0600).
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        publish(&path, "two\n").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o644);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two\n");
+        assert_eq!(names(folder.path()), ["ecobox.prom"]);
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("old"), "old").unwrap();
+        symlink(at("old"), at("link")).unwrap();
+        symlink(at("nothing"), at("dangling")).unwrap();
+        fs::create_dir(at("sub")).unwrap();
+        for (path, says) in [
+            (at("link"), "it is a symbolic link"),
+            (at("dangling"), "it is a symbolic link"),
+            (at("sub"), "it is no regular file"),
+            (PathBuf::from("/dev/full"), "it is no regular file"),
+            (at("missing/x"), &format!("no file can be made in {}: entity not found", at("missing").display())),
+            (at("old/x"), "Not a directory"),
+        ] {
+            let error = publish(&path, "new").unwrap_err();
+            assert!(error.starts_with(says), "{}: {error}", path.display());
+        }
+        let full = replace(&at("old"), Manner::Published, |out| {
+            out.write_all(&vec![b'x'; 1 << 20])?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        assert_eq!(full.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(fs::read_to_string(at("old")).unwrap(), "old");
+        assert_eq!(names(folder.path()), ["dangling", "link", "old", "sub"]);
+    }
+
+    #[test]
+    fn a_folder_without_the_right_to_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o500)).unwrap();
+        let result = publish(&path, "new");
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+        if result.is_ok() {
+            eprintln!("SKIPPED: a folder without the right to write: this user may write everywhere");
+            return;
+        }
+        let want = format!("no file can be made in {}: permission denied", folder.path().display());
+        assert_eq!(result, Err(want));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+    }
+
+    #[test]
+    fn a_reader_sees_one_or_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let text = |n: usize| format!("{n}").repeat(100_000);
+        publish(&path, &text(0)).unwrap();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| (0..40).for_each(|n| publish(&path, &text(n % 10)).unwrap()));
+            while !writer.is_finished() {
+                let seen = fs::read_to_string(&path).unwrap();
+                assert_eq!(seen.len(), 100_000);
+                assert!(seen.bytes().all(|b| b == seen.as_bytes()[0]));
+            }
+        });
+    }
+}

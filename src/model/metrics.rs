@@ -1,0 +1,289 @@
+//! The catalogue of metrics: the names under which numbers leave ecobox, whoever takes them. They are a contract.
+//!
+//! Guests and hosts share one namespace; the label `id` tells them apart, and is the caller's: one that stays when a
+//! guest moves. Bytes, seconds, and ratios from 0 to 1, as Prometheus has it.
+
+use jiff::Timestamp;
+
+use crate::model::inventory::FailureKind;
+use crate::model::power::PowerState;
+use crate::model::reading::HostLoad;
+use crate::model::series::{Metric, Total, Unit, four_places};
+use crate::model::text::clean;
+use crate::model::usage::{Count, Pressure, Usage};
+
+/// What a number is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Gauge,
+    /// It grows from boot on, and begins again at zero.
+    Counter,
+    /// Always 1: what is said stands in the labels.
+    Info,
+}
+
+/// One name of the catalogue.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Definition {
+    pub(crate) name: &'static str,
+    pub(crate) help: &'static str,
+    /// The unit at the end of the name; of a counter before its `_total`.
+    pub(crate) unit: Option<&'static str>,
+    pub(crate) kind: Kind,
+}
+
+macro_rules! catalogue {
+    ($($constant:ident $kind:ident $name:literal $unit:expr, $help:literal;)*) => {
+        $(pub(crate) const $constant: Definition =
+            Definition { name: $name, help: $help, unit: $unit, kind: Kind::$kind };)*
+
+        /// Each once, in the order in which they are shown.
+        pub(crate) const ALL: &[&Definition] = &[$(&$constant),*];
+    };
+}
+
+catalogue! {
+    UP Gauge "ecobox_up" None, "Whether the server runs or answers.";
+    POWER_STATE Gauge "ecobox_power_state" None, "The state of the server: 1 for the present one, 0 for the others.";
+    CPU_USAGE Gauge "ecobox_cpu_usage_ratio" Some("ratio"), "Share of the server's own CPUs in use.";
+    CPUS Gauge "ecobox_cpus" None, "Number of the server's CPUs.";
+    LOAD1 Gauge "ecobox_load1" None, "Load average over one minute.";
+    MEMORY_USED Gauge "ecobox_memory_used_bytes" Some("bytes"), "Memory in use, without caches.";
+    MEMORY_SIZE Gauge "ecobox_memory_size_bytes" Some("bytes"), "Memory of the server.";
+    MEMORY_ARC Gauge "ecobox_memory_arc_bytes" Some("bytes"), "Memory used by the cache of ZFS.";
+    SWAP_USED Gauge "ecobox_swap_used_bytes" Some("bytes"), "Swap space in use.";
+    SWAP_SIZE Gauge "ecobox_swap_size_bytes" Some("bytes"), "Swap space of the server.";
+    FILESYSTEM_USED Gauge "ecobox_filesystem_used_bytes" Some("bytes"), "Space in use on a file system.";
+    FILESYSTEM_SIZE Gauge "ecobox_filesystem_size_bytes" Some("bytes"), "Space on a file system that users may fill.";
+    NETWORK_RECEIVE Counter "ecobox_network_receive_bytes_total" Some("bytes"), "Received over the network since boot.";
+    NETWORK_TRANSMIT Counter "ecobox_network_transmit_bytes_total" Some("bytes"), "Sent over the network since boot.";
+    DISK_READ Counter "ecobox_disk_read_bytes_total" Some("bytes"), "Read from disks since boot.";
+    DISK_WRITTEN Counter "ecobox_disk_written_bytes_total" Some("bytes"), "Written to disks since boot.";
+    UPTIME Gauge "ecobox_uptime_seconds" Some("seconds"), "Time since boot.";
+    PRESSURE Gauge "ecobox_pressure_ratio" Some("ratio"), "Share of the last minute in which some task waited for the resource.";
+    SERVICE_UP Gauge "ecobox_service_up" None, "Whether the service accepts connections.";
+    SERVICE_RESPONSE Gauge "ecobox_service_response_seconds" Some("seconds"), "Time until the service accepted a connection.";
+    GUEST_INFO Info "ecobox_guest_info" None, "What and where the guest is.";
+    HOST_INFO Info "ecobox_host_info" None, "What and where the host is.";
+    LAST_RUN Gauge "ecobox_last_run_timestamp_seconds" Some("seconds"), "When these numbers were collected.";
+    FAILED Gauge "ecobox_failed" None, "1 for each server that could not be asked.";
+}
+
+/// Names and values; the values are safe to show.
+pub(crate) type Labels = Vec<(&'static str, String)>;
+
+/// One name with its numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Family {
+    pub(crate) definition: &'static Definition,
+    pub(crate) samples: Vec<(Labels, f64)>,
+}
+
+/// Numbers by name, in the order of the catalogue.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Families(Vec<Family>);
+
+impl Default for Families {
+    fn default() -> Families {
+        let empty = |definition: &&'static Definition| Family { definition, samples: Vec::new() };
+        Families(ALL.iter().map(empty).collect())
+    }
+}
+
+/// `Some(7)`, `7.0` or what is unknown.
+pub(crate) trait Number {
+    fn number(self) -> Option<f64>;
+}
+
+impl Number for f64 {
+    fn number(self) -> Option<f64> {
+        Some(self)
+    }
+}
+
+impl Number for bool {
+    fn number(self) -> Option<f64> {
+        Some(f64::from(u8::from(self)))
+    }
+}
+
+impl Number for Count {
+    fn number(self) -> Option<f64> {
+        Some(self.as_f64())
+    }
+}
+
+impl Number for u64 {
+    fn number(self) -> Option<f64> {
+        Count::new(self).number()
+    }
+}
+
+impl Number for f32 {
+    /// As the state file's series have it, so that 12.3 stays 12.3.
+    fn number(self) -> Option<f64> {
+        Some(four_places(self.into()))
+    }
+}
+
+impl<N: Number> Number for Option<N> {
+    fn number(self) -> Option<f64> {
+        self.and_then(Number::number)
+    }
+}
+
+impl Families {
+    /// Adds a number. What is unknown, or no number, is not there; neither is a second one under the same labels, for
+    /// then whoever reads them could use none.
+    pub(crate) fn add(&mut self, definition: &'static Definition, labels: &[(&'static str, &str)], value: impl Number) {
+        let Some(value) = value.number().filter(|value| value.is_finite()) else { return };
+        let mut labels: Labels = labels.iter().map(|(name, text)| (*name, clean(text).into_owned())).collect();
+        labels.sort_unstable();
+        let family = self.0.iter_mut().find(|family| family.definition == definition);
+        if let Some(family) = family {
+            family.samples.push((labels, value));
+        }
+    }
+
+    /// The numbers of a server.
+    pub(crate) fn usage(&mut self, id: &str, usage: &Usage) {
+        let of = [("id", id)];
+        let root = [("id", id), ("mountpoint", "/")];
+        self.add(&CPU_USAGE, &of, share(usage.cpu_percent));
+        self.add(&CPUS, &of, usage.cpus);
+        self.add(&LOAD1, &of, usage.load);
+        self.add(&MEMORY_USED, &of, usage.memory_bytes);
+        self.add(&MEMORY_SIZE, &of, usage.memory_max_bytes);
+        self.add(&FILESYSTEM_USED, &root, usage.disk_bytes);
+        self.add(&FILESYSTEM_SIZE, &root, usage.disk_max_bytes);
+        self.add(&NETWORK_RECEIVE, &of, usage.receive_bytes);
+        self.add(&NETWORK_TRANSMIT, &of, usage.transmit_bytes);
+        self.add(&DISK_READ, &of, usage.read_bytes);
+        self.add(&DISK_WRITTEN, &of, usage.write_bytes);
+        self.add(&UPTIME, &of, usage.uptime_seconds);
+    }
+
+    /// How much of the time somebody waited.
+    pub(crate) fn pressure(&mut self, id: &str, pressure: &Pressure) {
+        for (resource, percent) in
+            [("cpu", pressure.cpu_percent), ("memory", pressure.memory_percent), ("io", pressure.io_percent)]
+        {
+            self.add(&PRESSURE, &[("id", id), ("resource", resource)], share(percent));
+        }
+    }
+
+    /// All numbers of a host, with its usage and pressure.
+    pub(crate) fn host_load(&mut self, id: &str, load: &HostLoad) {
+        self.usage(id, &load.usage);
+        self.pressure(id, &load.pressure);
+        self.add(&MEMORY_ARC, &[("id", id)], load.arc_bytes);
+        self.add(&SWAP_USED, &[("id", id)], load.swap_bytes);
+        self.add(&SWAP_SIZE, &[("id", id)], load.swap_max_bytes);
+        // The root file system stands in the usage already, where it is known.
+        let known = load.usage.disk_bytes.is_some();
+        for system in load.filesystems.iter().filter(|system| !(known && system.mount == "/")) {
+            let labels = [("id", id), ("mountpoint", system.mount.as_str())];
+            self.add(&FILESYSTEM_USED, &labels, system.used_bytes);
+            self.add(&FILESYSTEM_SIZE, &labels, system.size_bytes);
+        }
+    }
+
+    /// The state of a server: 1 for it, 0 for each other that such a server can have. Unknown is no state to be up in.
+    pub(crate) fn power(&mut self, id: &str, is_guest: bool, state: PowerState) {
+        use PowerState::{Asleep, Hibernated, Offline, Online, Paused, Running, Stopped, Unknown};
+        let states: &[PowerState] = if is_guest {
+            &[Running, Stopped, Paused, Hibernated, Unknown]
+        } else {
+            &[Online, Offline, Asleep, Unknown]
+        };
+        if state != Unknown {
+            self.add(&UP, &[("id", id)], state.is_up());
+        }
+        for other in states {
+            self.add(&POWER_STATE, &[("id", id), ("state", other.as_str())], *other == state);
+        }
+    }
+
+    /// A server that could not be asked.
+    pub(crate) fn failed(&mut self, id: &str, kind: FailureKind) {
+        let reason = match kind {
+            FailureKind::Unreachable => "unreachable",
+            FailureKind::Identity => "identity",
+            FailureKind::Denied => "denied",
+            FailureKind::Failed => "failed",
+        };
+        self.add(&FAILED, &[("id", id), ("reason", reason)], 1.0);
+    }
+
+    /// When the numbers were collected.
+    pub(crate) fn last_run(&mut self, at: Timestamp) {
+        self.add(&LAST_RUN, &[], u64::try_from(at.as_second()).ok());
+    }
+
+    /// Those that have numbers, each set of labels once.
+    pub(crate) fn finish(self) -> Vec<Family> {
+        let mut families = self.0;
+        families.retain(|family| !family.samples.is_empty());
+        for family in &mut families {
+            let mut seen = std::collections::HashSet::new();
+            family.samples.retain(|(labels, _)| seen.insert(told_apart_by(labels)));
+        }
+        families
+    }
+}
+
+/// For Prometheus a label without a value is none.
+fn told_apart_by(labels: &Labels) -> Labels {
+    labels.iter().filter(|(_, value)| !value.is_empty()).cloned().collect()
+}
+
+/// The ratio that a percentage is.
+fn share(percent: Option<f32>) -> Option<f64> {
+    // Six places of a ratio are the four of a percentage.
+    percent.number().map(|percent| (percent * 1e4).round() / 1e6)
+}
+
+/// Under which name a metric's history is kept, and how its numbers come back. A rate is kept as its total.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Kept {
+    pub(crate) definition: &'static Definition,
+    /// The label beside `id`.
+    pub(crate) label: Option<(&'static str, &'static str)>,
+    /// A ratio is kept where the metric is a percentage.
+    is_share: bool,
+}
+
+impl Kept {
+    /// The metric's number for the kept one; a total stays what it is.
+    pub(crate) fn value(self, kept: f64) -> f64 {
+        if self.is_share { four_places(kept * 100.0) } else { kept }
+    }
+}
+
+/// Where the history of a metric is.
+pub(crate) fn kept(metric: Metric) -> Kept {
+    let (definition, label) = match metric {
+        Metric::Cpu => (&CPU_USAGE, None),
+        Metric::Load => (&LOAD1, None),
+        Metric::Memory => (&MEMORY_USED, None),
+        Metric::Disk => (&FILESYSTEM_USED, Some(("mountpoint", "/"))),
+        Metric::Receive => (&NETWORK_RECEIVE, None),
+        Metric::Transmit => (&NETWORK_TRANSMIT, None),
+        Metric::Read => (&DISK_READ, None),
+        Metric::Write => (&DISK_WRITTEN, None),
+        Metric::PressureCpu => (&PRESSURE, Some(("resource", "cpu"))),
+        Metric::PressureMemory => (&PRESSURE, Some(("resource", "memory"))),
+        Metric::PressureIo => (&PRESSURE, Some(("resource", "io"))),
+    };
+    Kept { definition, label, is_share: metric.unit() == Unit::Percent }
+}
+
+/// The readings of a total, for [`crate::model::series::rates`]: each with the uptime of the same moment, which was
+/// kept under [`UPTIME`]. Both are in the order of time.
+pub(crate) fn totals(bytes: &[(Timestamp, f64)], uptime: &[(Timestamp, f64)]) -> Vec<Total> {
+    let uptime_at = |at| uptime.binary_search_by_key(&at, |(at, _)| *at).ok().map(|index| uptime[index].1);
+    bytes.iter().map(|&(at, bytes)| Total { at, bytes, uptime: uptime_at(at) }).collect()
+}
+
+#[cfg(test)]
+mod tests;
