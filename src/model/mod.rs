@@ -3,10 +3,12 @@
 //! Everything here can be tested with tables. Times come in as arguments, and unknown values are `None`.
 
 pub(crate) mod address;
+pub(crate) mod availability;
 pub(crate) mod facts;
 mod glob;
 pub(crate) mod id;
 pub(crate) mod inventory;
+pub(crate) mod percentile;
 pub(crate) mod power;
 pub(crate) mod reading;
 pub(crate) mod scope;
