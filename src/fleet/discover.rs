@@ -16,7 +16,7 @@ use crate::model::id::{GuestKind, NodeName, ServerId, VmId};
 use crate::model::inventory::Failed;
 use crate::model::power::PowerState;
 use crate::model::server::{Address, Guest, Listing};
-use crate::state::{Change, KnownGuest, StateError, What, is_fresh};
+use crate::state::{Change, KnownGuest, Retention, StateError, What, is_fresh};
 use crate::transport::Error;
 use crate::transport::pve::{AgentAnswer, Client};
 
@@ -83,7 +83,7 @@ impl<'a> Fleet<'a> {
             discovery.failures.extend(part.failures);
             discovery.answered += part.answered;
         }
-        self.state.prune(self.now())?;
+        self.state.tidy(self.now(), &Retention::default())?;
         Ok(discovery)
     }
 

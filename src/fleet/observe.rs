@@ -16,7 +16,7 @@ use crate::model::inventory::{Failed, Inventory, ServiceCheck};
 use crate::model::power::PowerState;
 use crate::model::server::{ServerKey, Service, ServiceType};
 use crate::model::usage::Source;
-use crate::state::{Check, Run, StateError};
+use crate::state::{Check, Retention, Run, StateError};
 use crate::transport::probe::{self, Probe};
 use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::{ConnectFailure, Error};
@@ -276,7 +276,7 @@ impl<'a> Fleet<'a> {
         self.state.record_states(&states, at)?;
         self.state.record_checks(&checks, at)?;
         self.state.record_runs(&runs, at)?;
-        self.state.prune(at).map(drop)
+        self.state.tidy(at, &Retention::default()).map(drop)
     }
 }
 
