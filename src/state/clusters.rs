@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Result, State, time, tokens};
+use super::{Result, State, rollup, samples, time, tokens};
 use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId, VmId};
 
 /// A configured server as a member of a cluster.
@@ -177,12 +177,13 @@ fn move_guests(conn: &Connection, old: &ClusterId, new: &ClusterId) -> rusqlite:
     conn.execute(seen, [from])?;
     conn.execute("UPDATE OR IGNORE guests SET cluster = ?2 WHERE cluster = ?1", [from, to])?;
     conn.execute("UPDATE changes SET cluster = ?2 WHERE cluster = ?1", [from, to])?;
+    samples::move_subjects(conn, from, to)?;
     // The next listing is compared with all that is known now.
     conn.execute("UPDATE clusters SET digest = NULL WHERE id = ?1", [to])?;
     conn.execute("DELETE FROM clusters WHERE id = ?1", [from]).map(drop)
 }
 
-/// States, events and checks of guests are kept under `<cluster>/<vmid>`.
+/// States, events, actions and checks of guests are kept under `<cluster>/<vmid>`.
 fn move_history(conn: &Connection, old: &ClusterId, new: &ClusterId) -> rusqlite::Result<()> {
     // `0` comes after `/`.
     let range = params![format!("{old}/", old = old.as_str()), format!("{}0", old.as_str()), new.as_str()];
@@ -193,17 +194,26 @@ fn move_history(conn: &Connection, old: &ClusterId, new: &ClusterId) -> rusqlite
         conn.execute(&sql, range).map(drop)
     };
     moved("events", "")?;
+    moved("actions", "")?;
     moved("states", "OR IGNORE")?;
     moved("series", "OR IGNORE")?;
     // What is still under the old name is also known under the new one.
     let rest = &range[..2];
     conn.execute("DELETE FROM states WHERE server >= ?1 AND server < ?2", rest)?;
-    let twin = "(SELECT twin.id FROM series old JOIN series twin ON twin.service = old.service
-            AND twin.server = ?3 || substr(old.server, length(?1)) WHERE old.id = checks.series)";
-    let sql = format!(
-        "UPDATE OR IGNORE checks SET series = {twin}
-         WHERE series IN (SELECT id FROM series WHERE server >= ?1 AND server < ?2)"
-    );
-    conn.execute(&sql, range)?;
+    let twin = "SELECT twin.id FROM series old JOIN series twin ON twin.service = old.service
+            AND twin.server = ?3 || substr(old.server, length(?1)) WHERE old.id";
+    for table in ["checks", "check_hours", "switches"] {
+        let sql = format!(
+            "UPDATE OR IGNORE {table} SET series = ({twin} = {table}.series)
+             WHERE series IN (SELECT id FROM series WHERE server >= ?1 AND server < ?2)"
+        );
+        conn.execute(&sql, range)?;
+    }
+    // Of an hour that lost some checks on either side only the sum is whole.
+    let sql = "UPDATE series SET gone_before = max(series.gone_before, old.gone_before) FROM series old
+        WHERE old.server >= ?1 AND old.server < ?2 AND series.service = old.service
+            AND series.server = ?3 || substr(old.server, length(?1))";
+    conn.execute(sql, range)?;
+    conn.execute("UPDATE unrolled SET next = 0 WHERE kind = ?1", [rollup::CHECKS])?;
     conn.execute("DELETE FROM series WHERE server >= ?1 AND server < ?2", rest).map(drop)
 }

@@ -1,21 +1,14 @@
 //! What happened: power changes, service checks, and whether each server could be looked at.
 
-use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::BTreeMap;
 
-use super::{Result, State, time};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Result, State, check_hours, rollup, time};
 use crate::model::power::PowerState;
 use crate::model::server::ServerKey;
 use crate::model::usage::Source;
-
-/// How long each check and run is kept at least: a week.
-const RAW_KEPT_MILLIS: i64 = 7 * 24 * 3_600_000;
-
-/// How far a series may grow beyond that: its rows go many at a time, from few pages, and most runs delete nothing.
-const PRUNE_SLACK_MILLIS: i64 = 6 * 3_600_000;
-
-/// The most rows that one run deletes.
-const PRUNE_BITE: usize = 500;
 
 /// One check of a service.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +59,9 @@ impl State {
     /// Keeps checks of services.
     pub(crate) fn record_checks(&self, checks: &[Check], at: Timestamp) -> Result<()> {
         self.write(|conn| {
+            if !checks.is_empty() {
+                rollup::reopen(conn, rollup::CHECKS, at.as_millisecond(), checks.len())?;
+            }
             for check in checks {
                 let series = series(conn, &check.server, &check.service)?;
                 add_check(conn, series, at, check.ok, check.millis, check.detail.as_deref())?;
@@ -77,6 +73,9 @@ impl State {
     /// Keeps looks at whole servers.
     pub(crate) fn record_runs(&self, runs: &[Run], at: Timestamp) -> Result<()> {
         self.write(|conn| {
+            if !runs.is_empty() {
+                rollup::reopen(conn, rollup::CHECKS, at.as_millisecond(), runs.len())?;
+            }
             for run in runs {
                 let series = series(conn, &run.server, "")?;
                 add_check(conn, series, at, run.ok, run.millis, run.detail.as_deref())?;
@@ -120,47 +119,31 @@ impl State {
         self.read(|conn| {
             let sql = "SELECT at, server, before, after, source FROM events WHERE at >= ?1 ORDER BY at, id";
             let mut statement = conn.prepare_cached(sql)?;
-            let rows = statement.query_map([since.as_millisecond()], |row| {
-                Ok(Event {
-                    at: time(row.get(0)?),
-                    server: ServerKey(row.get(1)?),
-                    from: PowerState::parse(row.get_ref(2)?.as_str()?),
-                    to: PowerState::parse(row.get_ref(3)?.as_str()?),
-                    source: source(row.get_ref(4)?.as_str()?),
-                })
-            })?;
-            rows.collect()
+            statement.query_map([since.as_millisecond()], read_event)?.collect()
         })
     }
 
-    /// Deletes some of the checks and runs that are too old at `now`, so that no run pays for all of a week; gives how
-    /// many. Events stay.
-    pub(crate) fn prune(&self, now: Timestamp) -> Result<usize> {
-        let before = now.as_millisecond() - RAW_KEPT_MILLIS;
-        let overdue = self.read(|conn| {
-            let sql = "SELECT id FROM series WHERE EXISTS (SELECT 1 FROM checks WHERE series = series.id AND at < ?1)";
+    /// The last change of power of each server before `since`: it says how a window begins.
+    pub(crate) fn last_events_before(&self, since: Timestamp) -> Result<BTreeMap<ServerKey, Event>> {
+        self.read(|conn| {
+            // With max() the other columns are those of its row; of two in one millisecond the later stored one counts.
+            let sql = "SELECT at, server, before, after, source, max((at << 20) + (id & 1048575)) FROM events
+                WHERE at < ?1 GROUP BY server";
             let mut statement = conn.prepare_cached(sql)?;
-            let rows = statement.query_map([before - PRUNE_SLACK_MILLIS], |row| row.get(0))?;
-            rows.collect::<rusqlite::Result<Vec<i64>>>()
-        })?;
-        if overdue.is_empty() {
-            return Ok(0);
-        }
-        self.write(|conn| {
-            let mut statement = conn.prepare_cached(
-                "DELETE FROM checks WHERE series = ?1 AND at IN
-                    (SELECT at FROM checks WHERE series = ?1 AND at < ?2 ORDER BY at LIMIT ?3)",
-            )?;
-            let mut left = PRUNE_BITE;
-            for series in overdue {
-                left -= statement.execute(params![series, before, i64::try_from(left).unwrap_or(i64::MAX)])?;
-                if left == 0 {
-                    break;
-                }
-            }
-            Ok(PRUNE_BITE - left)
+            let rows = statement.query_map([since.as_millisecond()], read_event)?;
+            rows.map(|row| row.map(|event| (event.server.clone(), event))).collect()
         })
     }
+}
+
+fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    Ok(Event {
+        at: time(row.get(0)?),
+        server: ServerKey(row.get(1)?),
+        from: PowerState::parse(row.get_ref(2)?.as_str()?),
+        to: PowerState::parse(row.get_ref(3)?.as_str()?),
+        source: source(row.get_ref(4)?.as_str()?),
+    })
 }
 
 pub(super) fn add_event(
@@ -200,5 +183,7 @@ fn add_check(
     detail: Option<&str>,
 ) -> rusqlite::Result<()> {
     let sql = "INSERT OR REPLACE INTO checks (series, at, ok, millis, detail) VALUES (?1, ?2, ?3, ?4, ?5)";
-    conn.prepare_cached(sql)?.execute(params![series, at.as_millisecond(), ok, millis, detail]).map(drop)
+    let at = at.as_millisecond();
+    conn.prepare_cached(sql)?.execute(params![series, at, ok, millis, detail])?;
+    check_hours::mark(conn, series, at, ok)
 }

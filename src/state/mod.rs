@@ -12,9 +12,17 @@
 //! - `servers`: facts, last states and wishes of configured servers
 //! - `guests`, `listing`: what is known of guests, and how a new listing changes it
 //! - `history`: power changes, service checks, runs
+//! - `samples`: how hard each server worked, look by look
+//! - `rollup`, `check_hours`: what is left of an hour of samples and of checks
+//! - `retention`: what is summed up and deleted in each run, in small bites
+//! - `readings`: the last reading of each host's counters
+//! - `outbox`: what is still to be sent to Prometheus, and who sends
+//! - `actions`: what was done to servers, and who asked for it
 //! - `cache`: answers of other programs that are slow to ask again
 
+mod actions;
 mod cache;
+mod check_hours;
 mod clusters;
 mod damage;
 mod error;
@@ -23,7 +31,12 @@ mod guests;
 mod history;
 mod listing;
 mod open;
+mod outbox;
 mod read_only;
+mod readings;
+mod retention;
+mod rollup;
+mod samples;
 mod schema;
 mod servers;
 #[cfg(test)]
@@ -36,15 +49,25 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
 pub(crate) use error::StateError;
 pub(crate) use guests::KnownGuest;
 pub(crate) use history::{Check, Run};
 pub(crate) use listing::{Change, What};
 pub(crate) use open::find;
+pub(crate) use retention::Retention;
 pub(crate) use servers::KnownState;
 pub(crate) use tokens::{Intent, StoredToken};
+#[expect(unused_imports, reason = "for `stats` and the history of servers")]
+pub(crate) use {
+    actions::Action,
+    check_hours::{CheckHistory, CheckHour},
+    history::Event,
+    retention::Tidied,
+    rollup::Hour,
+    samples::Samples,
+};
 
 type Result<T> = std::result::Result<T, StateError>;
 
@@ -116,6 +139,9 @@ impl State {
         self.members().and(self.all_guests())?;
         self.events(ever).and(self.checks(ever))?;
         self.runs(ever).and(self.names())?;
+        self.check_history(ever, Timestamp::MAX).and(self.read_samples())?;
+        self.last_events_before(Timestamp::MAX).and(self.actions(ever))?;
+        self.readings().and(self.outbox_len())?;
         Ok(())
     }
 
@@ -155,7 +181,12 @@ fn time(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// Facts and trust as JSON. Their types have nothing that JSON cannot say.
+/// A number of rows or bytes that SQLite counted.
+fn counted(row: &Row<'_>, column: usize) -> rusqlite::Result<usize> {
+    Ok(usize::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
+}
+
+/// Facts, trust and readings as JSON. Their types have nothing that JSON cannot say.
 fn to_json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }

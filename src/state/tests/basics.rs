@@ -190,30 +190,6 @@ fn checks_and_runs_are_kept_apart() {
 }
 
 #[test]
-fn a_week_of_checks_is_kept_and_the_rest_goes_in_bites() {
-    const WEEK: i64 = 7 * 86_400;
-    const SLACK: i64 = 6 * 3600;
-    let state = state();
-    for minute in 0..500 {
-        let check =
-            |service: &str| Check { server: key("nas"), service: service.into(), ok: true, millis: None, detail: None };
-        state.record_checks(&["ssh", "http", "smb"].map(check), at(minute * 60)).unwrap();
-        let run = Run { server: key("nas"), ok: true, millis: None, detail: None };
-        state.record_runs(&[run], at(minute * 60)).unwrap();
-    }
-    state.record_state(&key("nas"), PowerState::Online, Source::Tcp, at(0)).unwrap();
-    state.record_state(&key("nas"), PowerState::Offline, Source::Tcp, at(60)).unwrap();
-    let kept = || (state.checks(at(0)).unwrap().len(), state.runs(at(0)).unwrap().len());
-    for early in [at(0), at(WEEK + 60), at(WEEK + SLACK)] {
-        assert_eq!((state.prune(early).unwrap(), kept()), (0, (1500, 500)), "{early}");
-    }
-    // A row that is overdue takes along the six hours after it; what a bite leaves of a series is not overdue any more.
-    let bites = [0; 4].map(|_| state.prune(at(WEEK + SLACK + 1)).unwrap());
-    assert_eq!((bites, kept()), ([500, 500, 0, 0], (639, 361)));
-    assert_eq!(state.events(at(0)).unwrap().len(), 1);
-}
-
-#[test]
 fn a_cluster_that_gets_its_lasting_name_keeps_everything() {
     let state = state();
     furnish(&state);

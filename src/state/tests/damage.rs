@@ -14,7 +14,7 @@ use crate::model::power::PowerState;
 use crate::model::scope::Scope;
 use crate::model::trust::Trust;
 use crate::model::usage::Source;
-use crate::state::{Check, State, StateError};
+use crate::state::{Check, Retention, State, StateError};
 
 /// The bytes of a state file and its journal.
 struct Original {
@@ -53,7 +53,7 @@ fn use_it(state: &State, second: i64) -> Result<(), StateError> {
     state.finish_intent(&cluster("ca:2"), &token("root@pam!box", "s"), Scope::Full, None, &pve1, at(second))?;
     state.put_ssh_answer("a", "b", "c")?;
     state.machine_suffix(|| "abcdef".into())?;
-    state.prune(at(0))?;
+    state.tidy(at(0), &Retention::default())?;
     state.read_everything()
 }
 

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::{at, cluster, guest, key, listing, server};
 use crate::model::power::PowerState;
 use crate::model::server::Guest;
-use crate::state::{Check, State};
+use crate::state::{Check, Retention, State};
 
 fn median(times: usize, mut work: impl FnMut(usize)) -> Duration {
     let mut all: Vec<_> = (0..times)
@@ -56,6 +56,7 @@ fn measure() {
             detail: None,
         })
         .collect();
+    let week = Retention::default();
     let times = |n: usize| at(i64::try_from(n).unwrap());
     eprintln!("48 checks                  {:?}", median(101, |n| state.record_checks(&checks, times(n)).unwrap()));
     eprintln!(
@@ -75,10 +76,13 @@ fn measure() {
     }
     eprintln!(
         "48 series, nothing to prune {:?}",
-        median(101, |_| assert_eq!(state.prune(times(2016 * 300)).unwrap(), 0))
+        median(101, |_| assert_eq!(state.tidy(times(2016 * 300), &week).unwrap().deleted, 0))
     );
     let later = times(2 * 2016 * 300);
-    eprintln!("500 of 96768 checks pruned {:?}", median(101, |_| assert_eq!(state.prune(later).unwrap(), 500)));
+    eprintln!(
+        "500 of 96768 checks pruned {:?}",
+        median(101, |_| assert_eq!(state.tidy(later, &week).unwrap().deleted, 500))
+    );
     drop(state);
     eprintln!("open, existing             {:?}", median(101, |_| drop(State::open(&path, at(0)).unwrap())));
     let small = folder.path().join("small.db");

@@ -1,0 +1,315 @@
+//! What is left of an hour of samples: one row for each server, made once the hour is over. A run sums up some of the
+//! servers of one hour, a little more than what it adds itself, so that none pays for all and all together keep up.
+//! An hour that gets a late sample is summed up again.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+
+use super::samples::{self, Kept};
+use super::{Result, State, counted, time};
+use crate::model::series::{Measured, Metric, Unit, values};
+use crate::model::server::ServerKey;
+use crate::model::usage::Sample;
+
+pub(super) const HOUR_MILLIS: i64 = 3_600_000;
+
+/// What is summed up, as the file names it.
+pub(super) const SAMPLES: &str = "samples";
+pub(super) const CHECKS: &str = "checks";
+
+/// How long after a look its totals still say something about the next one: as in `model::series`.
+pub(super) const LOOK_BACK_MILLIS: i64 = 2 * HOUR_MILLIS;
+
+/// The least that a run reads to sum it up, in rows: a small file is always up to date.
+pub(super) const LEAST_WORK: usize = 2000;
+
+/// What each metric's columns begin with.
+const COLUMNS: [(Metric, &str); 11] = [
+    (Metric::Cpu, "cpu"),
+    (Metric::Load, "load"),
+    (Metric::Memory, "memory"),
+    (Metric::Disk, "disk"),
+    (Metric::Receive, "receive"),
+    (Metric::Transmit, "transmit"),
+    (Metric::Read, "read"),
+    (Metric::Write, "write"),
+    (Metric::PressureCpu, "pressure_cpu"),
+    (Metric::PressureMemory, "pressure_memory"),
+    (Metric::PressureIo, "pressure_io"),
+];
+
+/// What is left of one hour of one server.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Hour {
+    /// When it begins.
+    pub(crate) at: Timestamp,
+    /// The metrics that were measured in it, each with what is left of its values.
+    pub(crate) metrics: Vec<(Metric, Measured)>,
+}
+
+impl Hour {
+    /// What is left of a metric; `None`: it was not measured.
+    pub(crate) fn of(&self, metric: Metric) -> Option<Measured> {
+        self.metrics.iter().find(|(found, _)| *found == metric).map(|(_, measured)| *measured)
+    }
+}
+
+impl Kept {
+    /// What is left of each hour.
+    pub(super) fn hours() -> Kept {
+        let columns: String =
+            COLUMNS.iter().map(|(_, name)| format!(", {name}_n, {name}_min, {name}_avg, {name}_max")).collect();
+        Kept {
+            stamps: "WITH RECURSIVE stamps (hour) AS (
+                    SELECT min(hour) FROM sample_hours WHERE hour >= ?1
+                    UNION ALL SELECT (SELECT min(hour) FROM sample_hours WHERE hour > stamps.hour)
+                        FROM stamps WHERE hour < ?2
+                 ) SELECT hour FROM stamps WHERE hour <= ?2",
+            count: "SELECT count(*) FROM sample_hours WHERE hour = ?1",
+            rows: format!(
+                "SELECT hour, subject{columns} FROM sample_hours
+                 WHERE hour = ?1 AND subject >= ?2 AND subject <= ?3 ORDER BY subject"
+            ),
+        }
+    }
+}
+
+impl State {
+    /// The hours between these two times of those servers that have some, the oldest first; only such whose samples
+    /// are gone, or will be soon. The hour in which `since` lies counts whole. No time is also in `samples`.
+    pub(crate) fn hours(
+        &self,
+        servers: &[ServerKey],
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<BTreeMap<ServerKey, Vec<Hour>>> {
+        self.read(|conn| {
+            let until = until.as_millisecond().min(border(conn)? - 1);
+            let stamps = Kept::hours().stamps(conn, hour_of(since.as_millisecond()), until)?;
+            let found = samples::collect(conn, &Kept::hours(), &stamps, servers, read_hour)?;
+            let hours = |rows: Vec<(Timestamp, Hour)>| rows.into_iter().map(|(_, hour)| hour).collect();
+            Ok(found.into_iter().map(|(server, rows)| (server, hours(rows))).collect())
+        })
+    }
+}
+
+/// When the hour begins that a time lies in.
+pub(super) fn hour_of(at: i64) -> i64 {
+    at.div_euclid(HOUR_MILLIS) * HOUR_MILLIS
+}
+
+/// When the first hour begins that has all of its samples still. A border in the future is of a clock that was wrong,
+/// and `tidy` puts it right.
+pub(super) fn border(conn: &Connection) -> rusqlite::Result<i64> {
+    let sql = "SELECT before FROM samples_gone";
+    let gone = conn.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
+    Ok(gone.map_or(i64::MIN + HOUR_MILLIS, whole_from))
+}
+
+/// When the first whole hour begins, where all before `gone` was deleted.
+pub(super) fn whole_from(gone: i64) -> i64 {
+    hour_of(gone.saturating_add(HOUR_MILLIS - 1))
+}
+
+/// A run kept `rows` of this time: its hour is to be summed up, again if it was already.
+pub(super) fn reopen(conn: &Connection, kind: &str, at: i64, rows: usize) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO unrolled (kind, hour, most) VALUES (?1, ?2, ?3)
+        ON CONFLICT (kind, hour) DO UPDATE SET next = 0, most = max(most, excluded.most)
+        WHERE next <> 0 OR most < excluded.most";
+    conn.prepare_cached(sql)?.execute(params![kind, hour_of(at), i64::try_from(rows).unwrap_or(i64::MAX)]).map(drop)
+}
+
+/// An hour that is to be summed up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Over {
+    pub(super) hour: i64,
+    /// Up to this subject it is.
+    pub(super) next: i64,
+    /// The most rows that one run added to it.
+    pub(super) most: usize,
+    /// How many such hours there are.
+    pub(super) behind: usize,
+}
+
+/// The oldest hour that is over and not summed up.
+pub(super) fn next_over(conn: &Connection, kind: &str, now: i64) -> rusqlite::Result<Option<Over>> {
+    let sql = "SELECT hour, next, most, (SELECT count(*) FROM unrolled WHERE kind = ?1 AND hour <= ?2)
+        FROM unrolled WHERE kind = ?1 AND hour <= ?2 ORDER BY hour LIMIT 1";
+    let read = |row: &Row<'_>| {
+        Ok(Over { hour: row.get(0)?, next: row.get(1)?, most: counted(row, 2)?, behind: counted(row, 3)? })
+    };
+    conn.prepare_cached(sql)?.query_row(params![kind, now.saturating_sub(HOUR_MILLIS)], read).optional()
+}
+
+/// Remembers up to which subject the hour is summed up; `None`: it is done.
+pub(super) fn advance(conn: &Connection, kind: &str, hour: i64, next: Option<i64>) -> rusqlite::Result<()> {
+    match next {
+        Some(next) => conn
+            .prepare_cached("UPDATE unrolled SET next = ?3 WHERE kind = ?1 AND hour = ?2")?
+            .execute(params![kind, hour, next]),
+        None => conn.prepare_cached("DELETE FROM unrolled WHERE kind = ?1 AND hour = ?2")?.execute(params![kind, hour]),
+    }
+    .map(drop)
+}
+
+/// Sums up what this run has to, and gives how many rows it made.
+pub(super) fn roll_up(conn: &Connection, now: i64) -> rusqlite::Result<usize> {
+    let (mut read, mut written) = (0, 0);
+    while read < LEAST_WORK {
+        let Some(over) = next_over(conn, SAMPLES, now)? else { break };
+        let bite = Bite::of(conn, over)?;
+        written += bite.subjects.len();
+        // An hour without samples costs something too.
+        read += 20 + bite.read;
+        bite.store(conn)?;
+        advance(conn, SAMPLES, over.hour, bite.next)?;
+    }
+    Ok(written)
+}
+
+/// Some subjects of one hour.
+struct Bite {
+    hour: i64,
+    /// Their samples, the oldest first; one before the hour, where there is one, begins the first rate.
+    subjects: BTreeMap<i64, Vec<(Timestamp, Sample)>>,
+    read: usize,
+    /// The last of the subjects, unless it is the last of all.
+    next: Option<i64>,
+}
+
+impl Bite {
+    /// The bite that is next.
+    fn of(conn: &Connection, Over { hour, next, most, behind }: Over) -> rusqlite::Result<Bite> {
+        let kept = Kept::samples();
+        let stamps = kept.stamps(conn, hour, hour.saturating_add(HOUR_MILLIS - 1))?;
+        let mut bite = Bite { hour, subjects: BTreeMap::new(), read: 0, next: None };
+        if stamps.is_empty() {
+            return Ok(bite);
+        }
+        // Each run of the next hour works off a part of this one: half as much again as it brings itself, and more
+        // where that was not enough, because each cluster has its own runs.
+        let work = (most.saturating_mul(3) / 2).max(LEAST_WORK).saturating_mul(behind.clamp(1, 4));
+        let most = i64::try_from((work / stamps.len()).max(1)).unwrap_or(i64::MAX);
+        let mut place = conn.prepare_cached(
+            "SELECT subject FROM samples WHERE at = ?1 AND subject > ?2 ORDER BY subject LIMIT 1 OFFSET ?3",
+        )?;
+        for at in &stamps {
+            let last: Option<i64> = place.query_row([*at, next, most - 1], |row| row.get(0)).optional()?;
+            bite.next = bite.next.into_iter().chain(last).min();
+        }
+        let last = bite.next.unwrap_or(i64::MAX);
+        let mut rows = conn.prepare_cached(&kept.rows)?;
+        for at in &stamps {
+            let mut rows = rows.query([*at, next + 1, last])?;
+            while let Some(row) = rows.next()? {
+                bite.subjects.entry(row.get(1)?).or_default().push((time(*at), samples::read_sample(row)?));
+                bite.read += 1;
+            }
+        }
+        bite.look_back(conn, &kept)?;
+        Ok(bite)
+    }
+
+    /// Puts the last sample before the hour before each subject's.
+    fn look_back(&mut self, conn: &Connection, kept: &Kept) -> rusqlite::Result<()> {
+        let stamps = kept.stamps(conn, self.hour.saturating_sub(LOOK_BACK_MILLIS), self.hour.saturating_sub(1))?;
+        let mut missing: Vec<(i64, usize)> = self.subjects.keys().map(|subject| (*subject, 0)).collect();
+        // More would cost more than the first rate of some guests is worth.
+        for at in stamps.iter().rev().take(12) {
+            if missing.is_empty() {
+                break;
+            }
+            let size = missing.len();
+            let mut found = Vec::new();
+            // The first look before the hour has nearly all, so that later ones are asked for few.
+            kept.visit(conn, *at, &missing, size, |_, row| {
+                found.push((row.get::<_, i64>(1)?, samples::read_sample(row)?));
+                Ok(())
+            })?;
+            for (subject, sample) in found {
+                self.subjects.entry(subject).or_default().insert(0, (time(*at), sample));
+                missing.retain(|(left, _)| *left != subject);
+            }
+        }
+        Ok(())
+    }
+
+    fn store(&self, conn: &Connection) -> rusqlite::Result<()> {
+        let names: String =
+            COLUMNS.iter().map(|(_, name)| format!(", {name}_n, {name}_min, {name}_avg, {name}_max")).collect();
+        let sets: String = COLUMNS
+            .iter()
+            .flat_map(|(_, name)| {
+                ["n", "min", "avg", "max"].map(|what| format!(", {name}_{what} = excluded.{name}_{what}"))
+            })
+            .collect();
+        let marks = ", ?".repeat(COLUMNS.len() * 4);
+        // An hour that lost samples meanwhile must not take the place of the whole one.
+        let sql = format!(
+            "INSERT INTO sample_hours (hour, subject, n{names}) VALUES (?, ?, ?{marks})
+             ON CONFLICT (hour, subject) DO UPDATE SET n = excluded.n{sets} WHERE excluded.n >= n"
+        );
+        let mut statement = conn.prepare_cached(&sql)?;
+        let begin = time(self.hour);
+        for (subject, samples) in &self.subjects {
+            let count = samples.iter().filter(|(at, _)| *at >= begin).count();
+            let mut row = vec![Some(self.hour), Some(*subject), i64::try_from(count).ok()];
+            for (metric, _) in COLUMNS {
+                row.extend(sum_up(metric, begin, samples));
+            }
+            statement.execute(params_from_iter(row.iter().map(|value| value as &dyn ToSql)))?;
+        }
+        Ok(())
+    }
+}
+
+/// Count, minimum, average and maximum of a metric from `begin` on, as stored.
+fn sum_up(metric: Metric, begin: Timestamp, samples: &[(Timestamp, Sample)]) -> [Option<i64>; 4] {
+    let (mut count, mut sum) = (0_u32, 0.0);
+    let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
+    for measured in values(metric, samples).into_iter().filter(|one| one.at >= begin && one.avg.is_finite()) {
+        count += 1;
+        sum += measured.avg;
+        min = min.min(measured.avg);
+        max = max.max(measured.avg);
+    }
+    if count == 0 {
+        return [None; 4];
+    }
+    [Some(i64::from(count)), stored(metric, min), stored(metric, sum / f64::from(count)), stored(metric, max)]
+}
+
+/// By how much a number is multiplied to be stored as a whole one.
+fn scale(metric: Metric) -> f64 {
+    match metric.unit() {
+        Unit::Bytes | Unit::BytesPerSecond => 1.0,
+        Unit::Percent | Unit::Plain => 10_000.0,
+    }
+}
+
+/// `None` for what cannot be stored: nothing that is measured is that large.
+fn stored(metric: Metric, number: f64) -> Option<i64> {
+    let number = (number * scale(metric)).round();
+    #[expect(clippy::cast_possible_truncation, reason = "whole, and far below 2^63")]
+    (number.abs() < 9e18).then_some(number as i64)
+}
+
+/// An hour of a row of `hour`, `subject` and the columns.
+pub(super) fn read_hour(row: &Row<'_>) -> rusqlite::Result<Hour> {
+    let at = time(row.get(0)?);
+    let mut metrics = Vec::new();
+    for (i, (metric, _)) in COLUMNS.into_iter().enumerate() {
+        #[expect(clippy::cast_precision_loss, reason = "it was an f64 when it was stored")]
+        let number = |part| {
+            Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(2 + i * 4 + part)?.map(|n| n as f64 / scale(metric)))
+        };
+        let count = row.get::<_, Option<i64>>(2 + i * 4)?.and_then(|count| u32::try_from(count).ok());
+        if let (Some(count), min, Some(avg), Some(max)) = (count, number(1)?, number(2)?, number(3)?) {
+            metrics.push((metric, Measured { at, count, avg, min, max }));
+        }
+    }
+    Ok(Hour { at, metrics })
+}
