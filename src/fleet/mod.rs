@@ -4,6 +4,7 @@ pub(crate) mod api;
 mod assemble;
 pub(crate) mod discover;
 pub(crate) mod host_facts;
+pub(crate) mod host_load;
 mod look;
 pub(crate) mod measure;
 pub(crate) mod observe;

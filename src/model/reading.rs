@@ -13,14 +13,144 @@ use crate::model::usage::{Pressure, Rates, Usage};
 #[serde(default)]
 pub(crate) struct Reading {
     /// `/proc/sys/kernel/random/boot_id`: counters of another boot cannot be compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) boot_id: Option<String>,
     /// Seconds since boot, to the hundredth (`/proc/uptime`).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) uptime: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cpu: Option<Ticks>,
     /// Bytes received and sent, by physical port.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) ports: BTreeMap<String, (u64, u64)>,
     /// Bytes read and written, by whole disk.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) disks: BTreeMap<String, (u64, u64)>,
+}
+
+/// What happened between two readings. Each number stands alone: one that cannot be told says why.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Change {
+    /// How far the readings are apart, by the host's own clock; more than zero.
+    pub(crate) seconds: f64,
+    /// Percent of all CPUs, 0 to 100.
+    pub(crate) cpu_percent: Result<f32, String>,
+    /// Bytes a second, over all ports that both readings have.
+    pub(crate) receive: Result<f64, String>,
+    pub(crate) transmit: Result<f64, String>,
+    /// Bytes a second, over all disks that both readings have.
+    pub(crate) read: Result<f64, String>,
+    pub(crate) write: Result<f64, String>,
+    /// Ports and disks that the earlier reading does not have: the rates are without them.
+    pub(crate) new_ports: Vec<String>,
+    pub(crate) new_disks: Vec<String>,
+}
+
+/// No server moves more bytes a second than this (eight terabits): a larger step is a counter that broke.
+const MOST_BYTES_PER_SECOND: f64 = 1e12;
+
+impl Reading {
+    /// What happened since an earlier reading of the same host.
+    ///
+    /// # Errors
+    /// Why the two cannot be compared at all: another boot, or no time between them.
+    pub(crate) fn since(&self, before: &Reading) -> Result<Change, String> {
+        match (&before.boot_id, &self.boot_id) {
+            (Some(a), Some(b)) if a == b => {}
+            (Some(_), Some(_)) => return Err("the server restarted between the two readings".to_owned()),
+            _ => return Err("without a boot id two readings cannot be compared".to_owned()),
+        }
+        let (Some(from), Some(to)) = (before.uptime, self.uptime) else {
+            return Err("without the uptime nobody knows how long was measured".to_owned());
+        };
+        let seconds = to - from;
+        if !seconds.is_finite() || seconds < 0.0 {
+            return Err("the server's uptime went back".to_owned());
+        }
+        // The kernel tells hundredths: less than half of one is the same moment.
+        if seconds < 0.005 {
+            return Err("no time passed between the two readings".to_owned());
+        }
+        let (ports, disks) = (Pairs::of(&before.ports, &self.ports), Pairs::of(&before.disks, &self.disks));
+        Ok(Change {
+            seconds,
+            cpu_percent: cpu_percent(before.cpu, self.cpu),
+            receive: ports.rate(seconds, "network port", |counters| counters.0),
+            transmit: ports.rate(seconds, "network port", |counters| counters.1),
+            read: disks.rate(seconds, "disk", |counters| counters.0),
+            write: disks.rate(seconds, "disk", |counters| counters.1),
+            new_ports: ports.new,
+            new_disks: disks.new,
+        })
+    }
+}
+
+fn cpu_percent(before: Option<Ticks>, after: Option<Ticks>) -> Result<f32, String> {
+    let (Some(before), Some(after)) = (before, after) else {
+        return Err("the CPUs' counters are unknown".to_owned());
+    };
+    let went_back = || "the CPUs' counters went back".to_owned();
+    let busy = after.busy.checked_sub(before.busy).ok_or_else(went_back)?;
+    let total = after.total.checked_sub(before.total).ok_or_else(went_back)?;
+    if total == 0 {
+        return Err("the CPUs' counters did not move".to_owned());
+    }
+    // The kernel takes back some of the time it called iowait, so that busy can be a little more than all.
+    if busy > total.saturating_add(total / 50).saturating_add(2) {
+        return Err("the CPUs' counters contradict each other".to_owned());
+    }
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "a percentage needs no more places"
+    )]
+    let percent = (busy as f64 / total as f64 * 100.0) as f32;
+    Ok(percent.clamp(0.0, 100.0))
+}
+
+/// The counters of one name before and after.
+type Pair<'a> = (&'a str, (u64, u64), (u64, u64));
+
+/// What two readings say of the same ports, or disks.
+struct Pairs<'a> {
+    both: Vec<Pair<'a>>,
+    new: Vec<String>,
+    /// Whether the later reading has any.
+    any: bool,
+}
+
+impl<'a> Pairs<'a> {
+    fn of(before: &BTreeMap<String, (u64, u64)>, after: &'a BTreeMap<String, (u64, u64)>) -> Pairs<'a> {
+        let mut pairs = Pairs { both: Vec::new(), new: Vec::new(), any: !after.is_empty() };
+        for (name, counters) in after {
+            match before.get(name) {
+                Some(earlier) => pairs.both.push((name, *earlier, *counters)),
+                None => pairs.new.push(name.clone()),
+            }
+        }
+        pairs
+    }
+
+    /// Bytes a second of all together. One counter that is wrong makes the sum wrong.
+    fn rate(&self, seconds: f64, what: &str, counter: impl Fn((u64, u64)) -> u64) -> Result<f64, String> {
+        if self.both.is_empty() {
+            let why = if self.any { "is in both readings" } else { "is known" };
+            return Err(format!("no {what} {why}"));
+        }
+        let mut sum = 0.0;
+        for (name, before, after) in &self.both {
+            let Some(bytes) = counter(*after).checked_sub(counter(*before)) else {
+                return Err(format!("a counter of {name} went back"));
+            };
+            #[expect(clippy::cast_precision_loss, reason = "a rate needs no more places")]
+            let rate = bytes as f64 / seconds;
+            if rate > MOST_BYTES_PER_SECOND {
+                return Err(format!("a counter of {name} jumped"));
+            }
+            sum += rate;
+        }
+        Ok(sum)
+    }
 }
 
 /// Time that all CPUs together spent since boot, in the kernel's ticks.
@@ -66,3 +196,6 @@ pub(crate) struct KnownReading {
     pub(crate) reading: Reading,
     pub(crate) at: Timestamp,
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 mod build;
 mod control;
 mod files;
+mod load;
 mod nics;
 mod tree;
 
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 
 pub use build::{Builder, Kind};
 pub(crate) use control::{Control, kill_group};
+pub use load::{Disk, Pace};
 pub use nics::{Nic, NicKind};
 use tree::Tree;
 pub(crate) use tree::find_program;
@@ -205,10 +207,11 @@ impl Host {
         files::certificates(&self.inner.tree, &self.inner.name, ca_pem, node_pem);
     }
 
-    /// A new boot id, as after a restart.
+    /// A new boot id, as after a restart; the clock and the CPUs' counters begin again.
     pub fn new_boot(&self) {
         let id = crate::access::random_uuid();
         self.inner.tree.write("proc/sys/kernel/random/boot_id", &format!("{id}\n"));
+        self.restart_counters();
     }
 
     /// Text on stdout before every command (a noisy .bashrc), and after it.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::build::{Builder, id_of};
 use super::tree::{SHUT_FOLDER, Tree, find_program};
-use super::{Kind, Rights};
+use super::{Kind, Rights, load};
 
 const REPOID: &str = "14a22df35955d97d";
 /// Plays the root while the path rules run; no script contains this byte.
@@ -32,7 +32,9 @@ pub(super) fn write(tree: &Tree, host: &Builder) {
     system(tree, host);
     logins(tree, host);
     programs(tree, host);
-    if host.kind != Kind::FreeBsd {
+    if host.kind == Kind::FreeBsd {
+        load::write_df_alone(tree);
+    } else {
         proc(tree, host);
     }
     match host.kind {
@@ -161,11 +163,13 @@ fn programs(tree: &Tree, host: &Builder) {
     let root = tree.root().to_str().expect("checked when it was made");
     let real = |name: &str| find_program(name).map(|path| path.to_string_lossy().into_owned());
     let sh = real("sh").expect("a machine with sh");
+    let sleep = real("sleep").expect("a machine with sleep");
     // Without setpriv, and for whoever is not root, file modes have to do.
     let setpriv = real("setpriv").filter(|_| real_uid_is_root());
     let stub = |path: &str, text: &str| {
         let text =
             text.replace("@ROOT@", root).replace("@SH@", &sh).replace("@SETPRIV@", setpriv.as_deref().unwrap_or(""));
+        let text = text.replace("@SLEEP@", &sleep).replace("@AWK@", &real("awk").unwrap_or_default());
         tree.remove(path);
         tree.program(path, &text.replace("@REALSTAT@", &real("stat").unwrap_or_default()));
     };
@@ -174,6 +178,9 @@ fn programs(tree: &Tree, host: &Builder) {
     }
     stub(".sim/login", include_str!("../stubs/login.sh"));
     stub(".sim/event", include_str!("../stubs/event.sh"));
+    stub(".sim/advance", include_str!("../stubs/advance.sh"));
+    stub("usr/bin/df", include_str!("../stubs/df.sh"));
+    stub("usr/bin/sleep", include_str!("../stubs/sleep.sh"));
     stub("usr/bin/sh", include_str!("../stubs/sh.sh"));
     let small = |path: &str| stub(path, include_str!("../stubs/small.sh"));
     for name in ["id", "whoami", "hostname", "uname"] {
@@ -234,23 +241,9 @@ fn proc(tree: &Tree, host: &Builder) {
     put("sys/kernel/osrelease", &format!("{uname}\n"));
     put("sys/kernel/hostname", &format!("{}\n", host.name));
     put("sys/kernel/random/boot_id", &format!("{}\n", crate::access::random_uuid()));
-    put("uptime", "93784.21 370012.55\n");
-    put("loadavg", "0.42 0.38 0.31 1/512 4242\n");
     put("version", &format!("Linux version {uname} (build@proxmox) #1 SMP PREEMPT_DYNAMIC\n"));
-    put(
-        "stat",
-        "cpu  1000000 2000 300000 36000000 40000 0 5000 0 0 0\ncpu0 500000 1000 150000 18000000 20000 0 2500 0 0 0\n\
-         cpu1 500000 1000 150000 18000000 20000 0 2500 0 0 0\nintr 123456\nctxt 654321\nbtime 1795380000\nprocesses 4242\n\
-         procs_running 1\nprocs_blocked 0\n",
-    );
-    put(
-        "meminfo",
-        "MemTotal:       16326428 kB\nMemFree:         2097152 kB\nMemAvailable:   10485760 kB\nBuffers:          262144 kB\n\
-         Cached:          6291456 kB\nSwapTotal:       8388604 kB\nSwapFree:        8388604 kB\nSReclaimable:     524288 kB\n",
-    );
     put("cpuinfo", "processor\t: 0\nmodel name\t: AMD EPYC\n\nprocessor\t: 1\nmodel name\t: AMD EPYC\n\n");
-    put("mounts", "/dev/mapper/pve-root / ext4 rw,relatime,errors=remount-ro 0 0\n/dev/fuse /etc/pve fuse rw 0 0\n");
-    put("diskstats", "   8       0 sda 10000 100 800000 5000 20000 200 1600000 9000 0 7000 14000\n");
+    load::write(tree, host.kind);
 }
 
 fn pve_tree(tree: &Tree, host: &Builder) {

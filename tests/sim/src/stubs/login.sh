@@ -12,10 +12,10 @@ export HOME USER LOGNAME
 cd "$root/tmp" || exit 255
 
 if [ -e "$root/.sim/hang" ]; then
-	while [ -e "$root/.sim/hang" ]; do sleep 0.2; done
+	while [ -e "$root/.sim/hang" ]; do @SLEEP@ 0.2; done
 	exit 255
 fi
-[ -s "$root/.sim/delay" ] && read -r delay <"$root/.sim/delay" && sleep "$delay"
+[ -s "$root/.sim/delay" ] && read -r delay <"$root/.sim/delay" && @SLEEP@ "$delay"
 [ -s "$root/.sim/noise-before" ] && cat "$root/.sim/noise-before"
 
 command=$(printf '%s\n' "$SSH_ORIGINAL_COMMAND" | sh --rewrite)
