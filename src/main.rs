@@ -137,7 +137,12 @@ async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::R
         Command::Init(args) => show(global, commands::init::run(ctx, &args)).await,
         Command::SetupToken(args) => show(global, commands::setup_token::run(ctx, &args)).await,
         Command::Discover(args) => show(global, commands::discover::run(ctx, &args)).await,
+        Command::Status(args) if args.looks_back() => {
+            show(global, std::future::ready(commands::status::since(ctx, &args))).await
+        }
         Command::Status(args) => show(global, commands::status::run(ctx, &args)).await,
+        Command::Stats(args) if args.looks_back() => show(global, commands::stats::since(ctx, &args)).await,
+        Command::Stats(args) => show(global, commands::stats::now(ctx, &args)).await,
         Command::Generate(_) => Ok(Exit::Done),
         #[cfg(feature = "demo")]
         Command::Demo(_) => Ok(Exit::Done),

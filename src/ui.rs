@@ -161,6 +161,13 @@ fn line(message: &str) {
 #[derive(Debug)]
 pub(crate) struct Progress(indicatif::ProgressBar);
 
+impl Progress {
+    /// Says how far it is.
+    pub(crate) fn set(&self, message: &str) {
+        self.0.set_message(clean(message).into_owned());
+    }
+}
+
 impl Drop for Progress {
     fn drop(&mut self) {
         self.0.finish_and_clear();

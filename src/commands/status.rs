@@ -1,4 +1,6 @@
-//! `ecobox status`: every server, hosts with their guests under them.
+//! `ecobox status`: every server, hosts with their guests under them; or how much of the time they were there (`since`).
+
+mod since;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -30,7 +32,19 @@ pub(crate) struct StatusArgs {
     /// Ask no one: show what the last run saw
     #[arg(long)]
     cached: bool,
+    /// Show how much of the time since then everything was there: `24h`, `30d`, or a time
+    #[arg(long, value_name = "WHEN", value_parser = crate::cli::since, conflicts_with = "cached")]
+    since: Option<crate::cli::Since>,
 }
+
+impl StatusArgs {
+    /// Whether the past is asked for.
+    pub(crate) fn looks_back(&self) -> bool {
+        self.since.is_some()
+    }
+}
+
+pub(crate) use since::run as since;
 
 /// The states of all servers that were asked for.
 #[derive(Debug, Serialize)]

@@ -8,15 +8,19 @@ use jiff::{SignedDuration, Timestamp};
 use crate::config::{Access, ServerConfig};
 use crate::fleet::api::{Answer, Group};
 use crate::fleet::observe::Asking;
+use crate::fleet::per_node::per_node;
 use crate::fleet::scope::Scope;
 use crate::fleet::{Fleet, host_load};
-use crate::model::id::{ClusterId, ServerId, VmId};
+use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::inventory::Server;
-use crate::model::reading::{HostLoad, KnownReading, Reading};
+use crate::model::power::PowerState;
+use crate::model::reading::{Filesystem, HostLoad, KnownReading, Reading};
 use crate::model::series::{Grown, Total, rate};
+use crate::model::server::ServerKind;
 use crate::model::usage::{Count, Rates, Source, Usage};
 use crate::state::{StateError, is_fresh};
 use crate::transport::Error;
+use crate::transport::pve::{AgentFilesystems, Client};
 use crate::transport::ssh::HostKeyPolicy;
 
 /// How old what an earlier run read may be to be compared with what is read now.
@@ -116,14 +120,56 @@ impl Fleet<'_> {
         let since = now.checked_sub(COMPARABLE).unwrap_or(Timestamp::MIN);
         let mut earlier = Earlier::default();
         for (group, _) in clusters.iter().filter(|(_, answer)| answer.listed.is_some()) {
-            let mut runs = self.state.recent_samples(&group.cluster, since, 1)?;
+            let mut runs = self.state.recent_samples(&group.cluster, since, now, 1)?;
             let same = |at: &Timestamp| now.duration_since(*at) < SURELY_ANOTHER;
             if runs.first().is_some_and(|(at, _)| same(at)) {
-                runs = self.state.recent_samples(&group.cluster, since, RUNS_LOOKED_AT)?;
+                runs = self.state.recent_samples(&group.cluster, since, now, RUNS_LOOKED_AT)?;
             }
             earlier.0.insert(group.cluster.clone(), runs);
         }
         Ok(earlier)
+    }
+}
+
+/// What a guest's agent said: its file systems, the root first where its size is known; else why there are none.
+pub(crate) type AskedAgent = Result<Vec<Filesystem>, String>;
+
+impl Fleet<'_> {
+    /// Asks the agents of running virtual machines for their file systems, three at a time on each node.
+    pub(crate) async fn filesystems(
+        &self,
+        servers: &[Server],
+        clients: &HashMap<ClusterId, Client>,
+    ) -> HashMap<ServerId, AskedAgent> {
+        let running = |server: &&Server| server.kind == ServerKind::Qemu && server.seen.state == PowerState::Running;
+        let work = servers.iter().filter(running).filter_map(|server| {
+            let client = clients.get(server.cluster.as_ref()?)?;
+            let (node, vmid) = (server.node.clone()?, server.vmid?);
+            Some((node.clone(), (server.id.clone(), client, node, vmid)))
+        });
+        let asked = per_node(work, |(id, client, node, vmid)| async move {
+            (id, self.filesystems_of(client, &node, vmid).await)
+        });
+        asked.await.into_iter().collect()
+    }
+
+    async fn filesystems_of(&self, client: &Client, node: &NodeName, vmid: VmId) -> AskedAgent {
+        let patience = self.limits.left(self.limits.agent);
+        if patience.is_zero() {
+            return Err("no time was left to ask its guest agent".to_owned());
+        }
+        match tokio::time::timeout(patience, client.agent_filesystems(node, vmid)).await {
+            Ok(Ok(AgentFilesystems::Told(told))) => match (told.root().is_some(), told.reason) {
+                (true, _) => Ok(told.list),
+                (false, Some(reason)) => Err(reason),
+                (false, None) => Err("its guest agent names no root file system".to_owned()),
+            },
+            Ok(Ok(AgentFilesystems::NotConfigured)) => Err("no guest agent is configured".to_owned()),
+            Ok(Ok(AgentFilesystems::NotRunning)) => Err("its guest agent does not answer".to_owned()),
+            Ok(Err(Error::Denied { detail, .. })) => Err(detail),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("its guest agent did not answer within {:.1} s", patience.as_secs_f32())),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 mod assemble;
+pub(crate) mod availability;
 pub(crate) mod discover;
 pub(crate) mod host_facts;
 pub(crate) mod host_load;
@@ -10,6 +11,7 @@ pub(crate) mod measure;
 pub(crate) mod observe;
 pub(crate) mod onboard;
 mod per_node;
+mod prometheus;
 mod record;
 pub(crate) mod scope;
 pub(crate) mod series;

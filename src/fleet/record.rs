@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::Fleet;
 use crate::fleet::api::Answer;
@@ -12,7 +12,7 @@ use crate::model::inventory::{Inventory, Server};
 use crate::model::reading::Reading;
 use crate::model::server::{Guest, ServerKey};
 use crate::model::usage::{Pressure, Sample, Source};
-use crate::state::{Check, Run, Samples, StateError};
+use crate::state::{Check, Retention, Run, Samples, StateError};
 
 /// What one look is to leave behind.
 pub(super) struct Records<'l> {
@@ -54,13 +54,17 @@ impl Fleet<'_> {
         self.state.record_checks(&checks, *at)?;
         self.state.record_runs(&runs, *at)?;
         self.state.put_readings(&readings, *at)?;
-        self.state.record_samples(&samples(observed), *at, &self.outgoing(observed))?;
+        let samples = samples(observed);
+        self.state.record_samples(&samples, *at, &self.outgoing(&samples, &inventory.servers, *at))?;
         self.tidy(*at)
     }
 
     /// Gives a bite of what is too old back.
     pub(super) fn tidy(&self, at: Timestamp) -> Result<(), StateError> {
-        self.state.tidy(at, &self.config.settings.history.retention())
+        let history = &self.config.settings.history;
+        let span = |kept| SignedDuration::try_from(kept).unwrap_or(SignedDuration::MAX);
+        let retention = Retention { raw: span(history.raw), hourly: span(history.hourly) };
+        self.state.tidy(at, &retention).map(drop)
     }
 
     /// Keeps what a listing says of guests' load, for a run that looks at nothing else.

@@ -11,14 +11,14 @@ use crate::fleet::api::{Group, Listed};
 use crate::fleet::assemble::failures;
 use crate::fleet::observe::failed;
 use crate::fleet::per_node::per_node;
-use crate::model::id::{ClusterId, GuestKind, NodeName, VmId};
+use crate::model::id::{ClusterId, NodeName, VmId};
 use crate::model::inventory::{Failed, Server};
 use crate::model::series::{Measured, Metric, Series, Window, values};
 use crate::model::server::ServerKey;
 use crate::model::usage::{Sample, Source};
 use crate::state::{Hour, StateError};
 use crate::transport::Error;
-use crate::transport::pve::{Client, Consolidation, Rrd, Timeframe};
+use crate::transport::pve::{Client, Consolidation, RrdAnswer, RrdStep, Timeframe, merge};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
@@ -49,8 +49,8 @@ impl Fleet<'_> {
         progress: &dyn Fn(usize, usize),
     ) -> Result<Past, StateError> {
         let mut past = Past::default();
-        if let Some(query) = self.config.settings.history.query.as_ref() {
-            match self.past_of_prometheus(query, servers, metrics, window).await {
+        if let Some(url) = &self.config.settings.history.query {
+            match self.past_of_prometheus(url, servers, metrics, window).await {
                 Ok(series) => return Ok(Past { series, failures: Vec::new() }),
                 Err(failed) => past.failures.push(failed),
             }
@@ -106,8 +106,12 @@ impl Fleet<'_> {
             done.set(done.get() + 1);
             progress(done.get(), total);
         };
-        let ask = |group: &'_ Group<'_>| self.rrds_of(group_of(servers, &group.cluster), group, window, &one_more);
-        for (rrds, failures) in join_all(concerned.iter().map(|group| ask(group))).await {
+        let one_more = &one_more;
+        let asked = concerned.iter().map(|group| {
+            let servers = group_of(servers, &group.cluster);
+            self.rrds_of(servers, group, window, one_more)
+        });
+        for (rrds, failures) in join_all(asked).await {
             found.extend(rrds);
             failed.extend(failures);
         }
@@ -129,16 +133,14 @@ impl Fleet<'_> {
             let node = server.vmid.and_then(|vmid| now_on.get(&vmid).copied()).or(server.node.as_ref())?;
             Some((node.clone(), (server, node.clone())))
         });
-        let ask = |(server, node): (&'_ Server, NodeName)| {
-            let client = &client;
-            async move {
-                let rrd = self.rrd(client, server, &node, window).await;
-                one_more();
-                (server.key(), rrd)
-            }
-        };
+        let client = &client;
+        let asked = per_node(work, |(server, node)| async move {
+            let rrd = self.rrd(client, server, &node, window).await;
+            one_more();
+            (server.key(), rrd)
+        });
         let mut rrds = Vec::new();
-        for (key, rrd) in per_node(work, ask).await {
+        for (key, rrd) in asked.await {
             match rrd {
                 Ok(rrd) => rrds.push((key, rrd)),
                 // One of many says as much as all.
@@ -150,7 +152,8 @@ impl Fleet<'_> {
     }
 
     async fn rrd(&self, client: &Client, server: &Server, node: &NodeName, window: Window) -> Result<Rrd, Error> {
-        let timeframe = Timeframe::covering(self.now().duration_since(window.since));
+        let span = self.now().duration_since(window.since);
+        let Some(timeframe) = Timeframe::covering(span) else { return Ok(Rrd::default()) };
         let ask = |consolidation| async move {
             let patience = self.limits.left(self.limits.host);
             let asked = async {
@@ -163,10 +166,34 @@ impl Fleet<'_> {
             tokio::time::timeout(patience, asked).await.map_err(late)?
         };
         let average = ask(Consolidation::Average).await?;
-        if average.is_empty() {
+        if average.rows.is_empty() {
             return Ok(Rrd::default());
         }
-        Ok(Rrd::of(average, ask(Consolidation::Max).await?))
+        Ok(Rrd::of(&average, &ask(Consolidation::Max).await?))
+    }
+}
+
+/// What Proxmox VE kept of one server.
+#[derive(Debug, Default)]
+struct Rrd {
+    step: SignedDuration,
+    metrics: BTreeMap<Metric, Vec<RrdStep>>,
+}
+
+impl Rrd {
+    fn of(average: &RrdAnswer, max: &RrdAnswer) -> Rrd {
+        Rrd { step: average.step().unwrap_or_default(), metrics: merge(average, max) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.metrics.is_empty()
+    }
+
+    fn measured(&self, metric: Metric) -> impl Iterator<Item = Measured> {
+        self.metrics.get(&metric).into_iter().flatten().filter_map(|step| {
+            let avg = step.avg?;
+            Some(Measured { at: step.begins, count: 1, avg, min: None, max: step.max.unwrap_or(avg) })
+        })
     }
 }
 
@@ -178,7 +205,7 @@ fn group_of<'s>(servers: &[&'s Server], cluster: &ClusterId) -> Vec<&'s Server> 
 fn series(metric: Metric, kept: &Kept, rrd: Option<&Rrd>, window: Window) -> Series {
     let own = || own_series(metric, kept, window);
     let Some(rrd) = rrd else { return own() };
-    let series = Series::of(metric, Source::Rrd, window.at_least(rrd.step()), rrd.measured(metric));
+    let series = Series::of(metric, Source::Rrd, window.at_least(rrd.step), rrd.measured(metric));
     // What Proxmox VE does not keep of it may be known all the same.
     if series.is_empty() { own() } else { series }
 }
@@ -195,6 +222,6 @@ fn own_series(metric: Metric, kept: &Kept, window: Window) -> Series {
     let summed = kept.hours.iter().filter(|hour| hour_of(hour.at) <= first);
     let last = summed.clone().map(|hour| hour_of(hour.at)).max();
     let raw = raw.into_iter().filter(|one| Some(hour_of(one.at)) > last);
-    let hours = summed.filter_map(|hour| hour.get(metric));
+    let hours = summed.filter_map(|hour| hour.of(metric));
     Series::of(metric, Source::Cache, window.at_least(HOUR), hours.chain(raw))
 }

@@ -35,6 +35,11 @@ impl ServerId {
         ServerId(format!("{parent}-{}-{vmid}", kind.short()).into())
     }
 
+    /// What stands for the Prometheus server that keeps the history, where it fails.
+    pub(crate) fn of_prometheus() -> ServerId {
+        ServerId("prometheus".into())
+    }
+
     /// The part of an environment variable's name that stands for this server: capitals, `-` and `.` as `_`.
     pub(crate) fn env_suffix(&self) -> String {
         self.0.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
@@ -174,6 +179,12 @@ impl ClusterId {
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The name, a CA's digest cut to eight digits: enough to tell the clusters of one fleet apart.
+    pub(crate) fn short(&self) -> &str {
+        let end = if self.0.starts_with("ca:") { 11 } else { self.0.len() };
+        self.0.get(..end).unwrap_or(&self.0)
     }
 }
 

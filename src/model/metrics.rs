@@ -5,7 +5,8 @@
 
 use jiff::Timestamp;
 
-use crate::model::inventory::FailureKind;
+use crate::model::id::{ClusterId, VmId};
+use crate::model::inventory::{FailureKind, Server};
 use crate::model::power::PowerState;
 use crate::model::reading::HostLoad;
 use crate::model::series::{Metric, Total, Unit, four_places};
@@ -241,6 +242,19 @@ fn told_apart_by(labels: &Labels) -> Labels {
 fn share(percent: Option<f32>) -> Option<f64> {
     // Six places of a ratio are the four of a percentage.
     percent.number().map(|percent| (percent * 1e4).round() / 1e6)
+}
+
+/// The label `id` of a server: a guest's stays the same when it moves to another node.
+pub(crate) fn id_of(server: &Server) -> String {
+    match (&server.cluster, server.vmid) {
+        (Some(cluster), Some(vmid)) => id_of_guest(cluster, vmid),
+        _ => server.id.to_string(),
+    }
+}
+
+/// The same of a guest: `ca:1a2b3c4d/101`.
+pub(crate) fn id_of_guest(cluster: &ClusterId, vmid: VmId) -> String {
+    format!("{}/{vmid}", cluster.short())
 }
 
 /// Under which name a metric's history is kept, and how its numbers come back. A rate is kept as its total.

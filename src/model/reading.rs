@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::usage::{Pressure, Rates, Usage};
+use crate::model::usage::{Count, Pressure, Rates, Source, Usage, percent};
 
 /// What the kernel of a host said at one moment. Kept in the state file as JSON, so that the next run needs no second
 /// reading of its own. Times are the host's own clock since its boot: nobody sets that one.
@@ -186,8 +186,33 @@ pub(crate) struct HostLoad {
     pub(crate) filesystems: Vec<Filesystem>,
     /// Why a number is unknown, or what is to be known about it, by the number's name.
     pub(crate) reasons: BTreeMap<&'static str, String>,
+    /// Who else gave a number that the host itself did not, by the number's name.
+    pub(crate) sources: BTreeMap<&'static str, Source>,
     /// Over how many seconds CPU and rates were measured.
     pub(crate) measured_seconds: Option<f64>,
+}
+
+impl HostLoad {
+    /// The same, completed by what its cluster's listing says of it.
+    pub(crate) fn beside(mut self, listed: &Usage) -> HostLoad {
+        let own = self.usage;
+        let filled = [
+            ("cpu", own.cpu_percent.is_none() && listed.cpu_percent.is_some()),
+            ("memory", own.memory_bytes.is_none() && listed.memory_bytes.is_some()),
+            ("disk", own.disk_bytes.is_none() && listed.disk_bytes.is_some()),
+            ("uptime", own.uptime_seconds.is_none() && listed.uptime_seconds.is_some()),
+        ];
+        self.sources.extend(filled.into_iter().filter(|(_, filled)| *filled).map(|(name, _)| (name, Source::Api)));
+        self.usage = own.or(*listed);
+        self
+    }
+}
+
+impl Filesystem {
+    /// Percent in use, as `df` computes it; `None` where there is no room at all.
+    pub(crate) fn percent(&self) -> Option<f64> {
+        percent(Count::new(self.used_bytes), Count::new(self.size_bytes))
+    }
 }
 
 /// A reading with the moment at which this machine had it.

@@ -151,7 +151,7 @@ impl Usage {
 }
 
 /// Percent, to the hundredth, at most 100: Proxmox VE may count what QEMU itself needs, too. The bytes say so.
-fn percent(used: Count, of: Count) -> Option<f64> {
+pub(crate) fn percent(used: Count, of: Count) -> Option<f64> {
     (of.get() > 0).then(|| (used.as_f64() * 1e4 / of.as_f64()).round().min(1e4) / 100.0)
 }
 

@@ -3,19 +3,25 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use crate::render::Report;
+use crate::render::value::Value;
+use crate::render::{Records, Report};
 
 pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R) -> io::Result<()> {
+    if let Some(Records { header, rows }) = report.records() {
+        writeln!(out, "{}\r", header.join(","))?;
+        return rows.iter().try_for_each(|cells| write_line(out, cells));
+    }
     let header: Vec<String> = report.columns().iter().map(|c| c.name.to_lowercase().replace(' ', "_")).collect();
     writeln!(out, "{}\r", header.join(","))?;
-    for item in report.items() {
-        for (i, cell) in report.cells(item).iter().enumerate() {
-            let separator = if i == 0 { "" } else { "," };
-            write!(out, "{separator}{}", quote(&cell.plain()))?;
-        }
-        out.write_all(b"\r\n")?;
+    report.items().iter().try_for_each(|item| write_line(out, &report.cells(item)))
+}
+
+fn write_line<W: Write>(out: &mut W, cells: &[Value]) -> io::Result<()> {
+    for (i, cell) in cells.iter().enumerate() {
+        let separator = if i == 0 { "" } else { "," };
+        write!(out, "{separator}{}", quote(&cell.plain()))?;
     }
-    Ok(())
+    out.write_all(b"\r\n")
 }
 
 /// Quotes where the text needs it. A text that a spreadsheet would take for a formula gets an apostrophe in front.

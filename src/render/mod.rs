@@ -81,6 +81,22 @@ pub(crate) trait Report: Serialize {
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }
+    /// What stands in the place of the table, where the report is to be seen rather than read.
+    fn picture(&self, _output: &Output) -> Option<String> {
+        None
+    }
+    /// What CSV carries, where that is not the rows of the table.
+    fn records(&self) -> Option<Records> {
+        None
+    }
+}
+
+/// Lines of CSV with a header of their own.
+#[derive(Debug)]
+pub(crate) struct Records {
+    pub(crate) header: &'static [&'static str],
+    /// As many cells in each as in the header.
+    pub(crate) rows: Vec<Vec<Value>>,
 }
 
 /// How stdout is written.

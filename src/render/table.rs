@@ -31,6 +31,9 @@ impl Cell {
 }
 
 pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R, output: &Output, wide: bool) -> io::Result<()> {
+    if let Some(picture) = report.picture(output) {
+        return out.write_all(picture.as_bytes());
+    }
     let columns = report.columns();
     let shown: Vec<usize> = (0..columns.len()).filter(|i| wide || !columns[*i].wide).collect();
     let rows: Vec<Vec<Cell>> = report

@@ -28,10 +28,15 @@ pub(crate) enum Value {
         of: u64,
     },
     Percent(f64),
+    /// Percent to the hundredth, rounded down: what is not 100 does not look like it.
+    Availability(f64),
+    Milliseconds(f64),
     Bytes(u64),
     BytesPerSecond(f64),
     /// A number without a unit, to the hundredth: a load.
     Number(f64),
+    /// A number as it was measured, for programs.
+    Exact(f64),
     Seconds(u64),
     /// Numbers over time, the oldest first; `None` where nobody measured.
     Spark {
@@ -73,9 +78,12 @@ impl Value {
             self,
             Value::Share { .. }
                 | Value::Percent(_)
+                | Value::Availability(_)
+                | Value::Milliseconds(_)
                 | Value::Bytes(_)
                 | Value::BytesPerSecond(_)
                 | Value::Number(_)
+                | Value::Exact(_)
                 | Value::Seconds(_)
         )
     }
@@ -84,7 +92,7 @@ impl Value {
     pub(crate) fn is_unknown(&self) -> bool {
         match self {
             Value::Unknown => true,
-            Value::Percent(number) | Value::BytesPerSecond(number) | Value::Number(number) => !number.is_finite(),
+            Value::Percent(number) | Value::BytesPerSecond(number) | Value::Number(number) | Value::Exact(number) => !number.is_finite(),
             Value::Spark { points, .. } => !points.iter().flatten().any(|number| number.is_finite()),
             _ => false,
         }
@@ -111,10 +119,15 @@ impl Value {
             Value::State(state) => state.as_str().to_owned(),
             Value::Share { used, of } => format!("{}/{}", human_bytes(*used), human_bytes(*of)),
             Value::Percent(percent) => format!("{percent:.0}%"),
+            Value::Availability(percent) if *percent >= 100.0 => "100%".to_owned(),
+            Value::Availability(percent) => format!("{:.2}%", (percent * 100.0).floor() / 100.0),
+            Value::Milliseconds(millis) if *millis < 1.0 => "<1ms".to_owned(),
+            Value::Milliseconds(millis) => format!("{millis:.0}ms"),
             Value::Bytes(bytes) => human_bytes(*bytes),
             Value::BytesPerSecond(rate) => human_rate(*rate),
             Value::Number(number) if number.abs() >= 1e9 => format!("{number:.0e}"),
             Value::Number(number) => format!("{number:.2}"),
+            Value::Exact(number) => number.to_string(),
             Value::Seconds(seconds) => human_seconds(*seconds),
             Value::Spark { points, scale } => sparkline(points, SPARK_WIDTH, *scale, output.utf8),
             Value::Time(at) if output.width.is_some() => human_age(output.now.duration_since(*at)),
@@ -132,8 +145,10 @@ impl Value {
             Value::Seconds(seconds) => seconds.to_string(),
             Value::Share { used, of } => format!("{used}/{of}"),
             Value::Percent(number) | Value::BytesPerSecond(number) => format!("{number:.1}"),
+            Value::Availability(number) | Value::Milliseconds(number) => format!("{number:.3}"),
             Value::Bytes(bytes) => bytes.to_string(),
             Value::Number(number) => format!("{number:.2}"),
+            Value::Exact(number) => number.to_string(),
             Value::Spark { points, .. } => {
                 let plain = |point: &Option<f64>| point.map_or(Value::Unknown, Value::Number).plain();
                 points.iter().map(plain).collect::<Vec<_>>().join(";")

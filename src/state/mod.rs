@@ -59,7 +59,6 @@ pub(crate) use open::find;
 pub(crate) use retention::Retention;
 pub(crate) use servers::KnownState;
 pub(crate) use tokens::{Intent, StoredToken};
-#[expect(unused_imports, reason = "for `stats` and the history of servers")]
 pub(crate) use {
     actions::Action,
     check_hours::{CheckHistory, CheckHour},

@@ -10,9 +10,8 @@ use super::StatsArgs;
 use crate::commands::{Context, Outcome, counted, stamp, warn};
 use crate::error::Exit;
 use crate::fleet::Fleet;
-use crate::fleet::measure::LoadOptions;
+use crate::fleet::measure::{AskedAgent, LoadOptions};
 use crate::fleet::observe::{Asking, Observed};
-use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Server};
 use crate::model::power::PowerState;
 use crate::model::reading::{Filesystem, HostLoad};
@@ -82,11 +81,8 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
     Ok(Outcome { report: StatsReport { generated_at: at, servers, failures: inventory.failures }, exit })
 }
 
-/// What a guest's agent said: file systems, or why there are none.
-type AgentAnswer = Result<Vec<Filesystem>, String>;
-
 impl Row {
-    fn new(server: Server, rates: Rates, load: Option<Result<HostLoad, String>>, agent: Option<AgentAnswer>) -> Row {
+    fn new(server: Server, rates: Rates, load: Option<Result<HostLoad, String>>, agent: Option<AskedAgent>) -> Row {
         let mut row = Row {
             server,
             rates,
@@ -131,7 +127,7 @@ impl Row {
         self.reasons.extend(unknown.into_iter().filter(|(_, unknown)| *unknown).map(|(name, _)| (name, why.to_owned())));
     }
 
-    fn explain_guest(&mut self, agent: Option<AgentAnswer>) {
+    fn explain_guest(&mut self, agent: Option<AskedAgent>) {
         let (usage, state) = (&self.server.seen.usage, self.server.seen.state);
         let off = match state {
             PowerState::Running => None,
@@ -160,8 +156,7 @@ impl Row {
                 _ => missing(),
             };
             match agent {
-                Some(Ok(filesystems)) if !filesystems.is_empty() => self.take_filesystems(filesystems),
-                Some(Ok(_)) => drop(self.reasons.insert("disk", "its guest agent names no file system".to_owned())),
+                Some(Ok(filesystems)) => self.take_filesystems(filesystems),
                 Some(Err(error)) => drop(self.reasons.insert("disk", error)),
                 None => drop(self.reasons.insert("disk", unasked())),
             }

@@ -1,5 +1,6 @@
 //! How hard every server worked: series of the past.
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -12,13 +13,19 @@ use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Server};
 use crate::model::series::{Metric, Point, Series, Summary, Unit, Window};
 use crate::model::server::ServerKind;
-use crate::render::chart::{self, Line};
+use crate::render::chart::{ChartOptions, Line, chart};
 use crate::render::spark::Scale;
 use crate::render::value::{Value, rfc3339};
 use crate::render::{Column, Output, Records, Report};
 
 /// The series that are shown unless others are asked for.
 const USUAL: [Metric; 4] = [Metric::Cpu, Metric::Memory, Metric::Receive, Metric::Transmit];
+
+/// What a line of CSV says.
+const POINT: &[&str] = &["id", "name", "metric", "unit", "at", "avg", "min", "max", "source"];
+
+/// Columns and rows of a chart where there is no terminal.
+const CHART: (usize, usize) = (100, 20);
 
 /// The series of all servers that were asked for.
 #[derive(Debug, Serialize)]
@@ -156,7 +163,7 @@ impl Report for SeriesReport {
     fn cells(&self, row: &Row) -> Vec<Value> {
         let (series, summary) = (&row.series, &row.summary);
         let course: Vec<Option<f64>> = series.points.iter().map(|point| point.avg).collect();
-        let scale = if series.metric.unit() == Unit::Percent { Scale::Percent } else { Scale::FromZero };
+        let scale = if series.metric.unit() == Unit::Percent { Scale::Percent } else { Scale::Own };
         let known = series.points.iter().filter(|point| point.avg.is_some()).count();
         vec![
             Value::text(row.name.as_str()),
@@ -183,23 +190,31 @@ impl Report for SeriesReport {
 
     fn picture(&self, output: &Output) -> Option<String> {
         let metric = self.chart?;
-        let lines = self.series.iter().map(|row| Line { label: &row.name, points: &row.series.points });
-        let options = chart::Options {
-            width: output.width.unwrap_or(100),
-            height: 20,
+        let seconds = |at: Timestamp| at.as_duration().as_secs_f64();
+        // A line goes through the middle of each step.
+        let middle = |series: &Series, point: &Point| seconds(point.at) + series.window.step.as_secs_f64() / 2.0;
+        let points = |row: &Row| -> Vec<(f64, Option<f64>)> {
+            row.series.points.iter().map(|point| (middle(&row.series, point), point.avg)).collect()
+        };
+        let points: Vec<_> = self.series.iter().map(points).collect();
+        let lines = self.series.iter().zip(&points).map(|(row, points)| Line { label: &row.name, points });
+        let lines: Vec<Line<'_>> = lines.collect();
+        let options = ChartOptions {
+            width: output.width.unwrap_or(CHART.0),
+            height: CHART.1,
             title: &format!("{metric} since {}", rfc3339(self.since)),
             unit: metric.unit(),
             since: self.since,
             until: self.until,
+            zone: if output.width.is_some() { TimeZone::system() } else { TimeZone::UTC },
             color: output.color,
             utf8: output.utf8,
         };
-        Some(chart::draw(&lines.collect::<Vec<_>>(), &options))
+        Some(chart(&lines, &options))
     }
 
     /// CSV carries the points.
     fn records(&self) -> Option<Records> {
-        let header = ["id", "name", "metric", "unit", "at", "avg", "min", "max", "source"];
         let record = |row: &Row, point: &Point| {
             let number = |number: Option<f64>| Value::of(number, Value::Exact);
             vec![
@@ -215,7 +230,7 @@ impl Report for SeriesReport {
             ]
         };
         let rows = self.series.iter().flat_map(|row| row.series.points.iter().map(move |point| record(row, point)));
-        Some(Records { header: header.to_vec(), rows: rows.collect() })
+        Some(Records { header: POINT, rows: rows.collect() })
     }
 }
 

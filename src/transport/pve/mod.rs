@@ -24,5 +24,7 @@ mod wire;
 
 pub(crate) use calls::AgentAnswer;
 pub(crate) use client::{Client, Endpoint};
+pub(crate) use filesystems::AgentFilesystems;
+pub(crate) use rrd::{Consolidation, RrdAnswer, RrdStep, Timeframe, merge};
 pub(crate) use tls::presented_over;
 pub(crate) use trust::{Presented, ca_fingerprint, ca_trust, choose_trust, presented_by_file};

@@ -1,0 +1,212 @@
+//! How much of the time everything was there.
+
+use jiff::Timestamp;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::StatusArgs;
+use crate::commands::{Context, Outcome, stamp};
+use crate::error::Exit;
+use crate::fleet::Fleet;
+use crate::fleet::availability::Record;
+use crate::model::id::ServerId;
+use crate::model::inventory::Server;
+use crate::model::power::PowerState;
+use crate::model::server::ServerKind;
+use crate::render::value::{Value, rfc3339};
+use crate::render::{Column, Report};
+use crate::state::Action;
+
+/// How many actions are told below the table.
+const TOLD: usize = 5;
+
+/// Availability of the servers that were asked for, and of their services.
+#[derive(Debug, Serialize)]
+pub(crate) struct AvailabilityReport {
+    #[serde(serialize_with = "stamp")]
+    generated_at: Timestamp,
+    #[serde(serialize_with = "stamp")]
+    since: Timestamp,
+    #[serde(serialize_with = "stamp")]
+    until: Timestamp,
+    servers: Vec<Row>,
+    /// What was done to servers in this time, the oldest first.
+    actions: Vec<Done>,
+}
+
+/// One server, or one of its services.
+#[derive(Debug)]
+pub(crate) struct Row {
+    id: ServerId,
+    name: String,
+    kind: ServerKind,
+    depth: usize,
+    /// The last state that was seen.
+    state: PowerState,
+    record: Record,
+}
+
+/// One action.
+#[derive(Debug, Serialize)]
+pub(crate) struct Done {
+    at: String,
+    server: Option<String>,
+    action: String,
+    by: String,
+    outcome: String,
+    seconds: Option<f64>,
+    detail: Option<String>,
+}
+
+/// Reads what earlier runs saw; nobody is asked.
+///
+/// # Errors
+/// No such target; an unusable state file.
+pub(crate) fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outcome<AvailabilityReport>> {
+    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
+    let now = fleet.now();
+    let since = args.since.map_or(now, |since| since.before(now));
+    let servers = fleet.remembered()?.selected(&args.targets)?.servers;
+    let records = fleet.records(&servers, since, now)?;
+    let mut rows = Vec::new();
+    for (server, records) in servers.iter().zip(records) {
+        rows.extend(records.into_iter().map(|record| Row::new(server, record)));
+    }
+    let keys: Vec<String> = servers.iter().map(|server| server.key().0).collect();
+    let concerns = |action: &Action| action.server.as_ref().is_none_or(|server| keys.contains(&server.0));
+    let actions = ctx.state.actions(since)?.into_iter().filter(concerns).map(Done::from).collect();
+    let report = AvailabilityReport { generated_at: now, since, until: now, servers: rows, actions };
+    Ok(Outcome { report, exit: Exit::Done })
+}
+
+impl Row {
+    fn new(server: &Server, record: Record) -> Row {
+        Row {
+            id: server.id.clone(),
+            name: record.service.clone().unwrap_or_else(|| server.name.clone()),
+            kind: server.kind,
+            depth: server.depth + usize::from(record.service.is_some()),
+            state: server.seen.state,
+            record,
+        }
+    }
+
+    fn checks_ok_percent(&self) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "numbers of checks")]
+        (self.record.checks > 0).then(|| self.record.checks_ok as f64 * 100.0 / self.record.checks as f64)
+    }
+}
+
+impl From<Action> for Done {
+    fn from(action: Action) -> Done {
+        let Action { at, server, action, by, outcome, seconds, detail } = action;
+        Done { at: rfc3339(at), server: server.map(|server| server.0), action, by, outcome, seconds, detail }
+    }
+}
+
+const COLUMNS: &[Column] = &[
+    Column::new("NAME", 0).cut_to(16),
+    Column::new("NOW", 4),
+    Column::new("AVAILABLE", 0),
+    Column::new("OUTAGES", 1),
+    Column::new("LONGEST", 3),
+    Column::new("ON", 5),
+    Column::new("ASLEEP", 7),
+    Column::new("OFF", 6),
+    Column::new("UNKNOWN", 2),
+    Column::new("CHECKS", 8),
+    Column::new("P50", 9),
+    Column::new("P95", 10),
+    Column::wide("ID"),
+    Column::wide("KIND"),
+    Column::wide("PAUSED"),
+    Column::wide("DOWN"),
+    Column::wide("ASKED"),
+    Column::wide("LAST OUTAGE"),
+];
+
+impl Report for AvailabilityReport {
+    const SCHEMA: &'static str = "ecobox.availability/1";
+    type Item = Row;
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn items(&self) -> &[Row] {
+        &self.servers
+    }
+
+    fn cells(&self, row: &Row) -> Vec<Value> {
+        let record = &row.record;
+        let seen = &record.availability;
+        let millis = |millis: Option<f64>| Value::of(millis, Value::Milliseconds);
+        let known = seen.percent().is_some();
+        let outages = || Value::Text(seen.outages.len().to_string());
+        vec![
+            Value::Name { depth: row.depth, text: row.name.clone() },
+            if record.service.is_none() { Value::State(row.state) } else { Value::Unknown },
+            Value::of(seen.percent(), Value::Availability),
+            if known { outages() } else { Value::Unknown },
+            Value::of(seen.longest_outage_seconds(), Value::Seconds),
+            Value::Seconds(seen.on_seconds),
+            Value::Seconds(seen.asleep_seconds),
+            Value::Seconds(seen.off_seconds),
+            Value::Seconds(seen.unknown_seconds),
+            Value::of(row.checks_ok_percent(), Value::Availability),
+            millis(record.response_p50_millis),
+            millis(record.response_p95_millis),
+            Value::text(row.id.as_str()),
+            Value::text(row.kind.as_str()),
+            Value::Seconds(seen.paused_seconds),
+            Value::Seconds(seen.outage_seconds()),
+            Value::Text(record.checks.to_string()),
+            Value::of(seen.outages.last(), |outage| Value::Time(outage.begin)),
+        ]
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.servers.iter().all(|row| row.record.availability.percent().is_none()) {
+            notes.push("nobody looked in that time; each run of `ecobox status` or `ecobox stats` is a look".to_owned());
+        }
+        let more = self.actions.len().saturating_sub(TOLD);
+        notes.extend(self.actions.iter().skip(more).map(|done| {
+            let server = done.server.as_deref().unwrap_or("-");
+            format!("{} {}: {} {} by {}", done.at, server, done.action, done.outcome, done.by)
+        }));
+        if more > 0 {
+            notes.push(format!("and {more} earlier actions; `-o json` has them all"));
+        }
+        notes
+    }
+}
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let record = &self.record;
+        let seen = &record.availability;
+        let seconds = |millis: Option<f64>| millis.map(|millis| millis / 1000.0);
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &self.id)?;
+        map.serialize_entry("name", &self.name)?;
+        map.serialize_entry("kind", self.kind.as_str())?;
+        map.serialize_entry("service", &record.service)?;
+        map.serialize_entry("state", &record.service.is_none().then_some(self.state.as_str()))?;
+        map.serialize_entry("available_percent", &seen.percent())?;
+        map.serialize_entry("on_seconds", &seen.on_seconds)?;
+        map.serialize_entry("asleep_seconds", &seen.asleep_seconds)?;
+        map.serialize_entry("off_seconds", &seen.off_seconds)?;
+        map.serialize_entry("paused_seconds", &seen.paused_seconds)?;
+        map.serialize_entry("unknown_seconds", &seen.unknown_seconds)?;
+        map.serialize_entry("outage_seconds", &seen.outage_seconds())?;
+        map.serialize_entry("longest_outage_seconds", &seen.longest_outage_seconds())?;
+        map.serialize_entry("outages", &seen.outages)?;
+        map.serialize_entry("checks", &record.checks)?;
+        map.serialize_entry("checks_ok", &record.checks_ok)?;
+        map.serialize_entry("checks_ok_percent", &self.checks_ok_percent())?;
+        map.serialize_entry("response_p50_seconds", &seconds(record.response_p50_millis))?;
+        map.serialize_entry("response_p95_seconds", &seconds(record.response_p95_millis))?;
+        map.end()
+    }
+}

@@ -1,0 +1,158 @@
+//! How much of the time everything was there, from what earlier runs saw.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::fleet::Fleet;
+use crate::model::availability::{Availability, Change, Observed};
+use crate::model::id::{ClusterId, VmId};
+use crate::model::inventory::Server;
+use crate::model::percentile::Histogram;
+use crate::model::power::PowerState;
+use crate::model::server::{Expected, ServerKey};
+use crate::state::{CheckHistory, StateError};
+
+/// The past of one server or of one of its services.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    /// `None`: the server itself.
+    pub(crate) service: Option<String>,
+    pub(crate) availability: Availability,
+    /// How often it was asked, and how often it answered.
+    pub(crate) checks: u64,
+    pub(crate) checks_ok: u64,
+    /// How long the answers took: half of them, 95 of 100 of them at most.
+    pub(crate) response_p50_millis: Option<f64>,
+    pub(crate) response_p95_millis: Option<f64>,
+}
+
+/// What the state file knows of all servers, for a window.
+struct Memory {
+    changes: HashMap<ServerKey, Vec<Change>>,
+    present: HashMap<ServerKey, (PowerState, Timestamp)>,
+    checks: BTreeMap<ServerKey, Vec<CheckHistory>>,
+    /// When each cluster was listed: all its members and guests were seen then.
+    listed: HashMap<ClusterId, Vec<Timestamp>>,
+}
+
+impl Fleet<'_> {
+    /// The past of each server, itself first, then its services by name.
+    ///
+    /// # Errors
+    /// The state file's.
+    pub(crate) fn records(
+        &self,
+        servers: &[Server],
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Vec<Record>>, StateError> {
+        let memory = self.memory_of(since, until)?;
+        Ok(servers.iter().map(|server| memory.records(server, since, until)).collect())
+    }
+
+    fn memory_of(&self, since: Timestamp, until: Timestamp) -> Result<Memory, StateError> {
+        let mut changes: HashMap<ServerKey, Vec<Change>> = HashMap::new();
+        let before = self.state.last_events_before(since)?.into_values();
+        for event in before.chain(self.state.events(since)?) {
+            changes.entry(event.server).or_default().push((event.at, event.from, event.to));
+        }
+        let states = self.state.states()?.into_iter().map(|(key, known)| (key, (known.state, known.since)));
+        let mut present: HashMap<ServerKey, (PowerState, Timestamp)> = states.collect();
+        // A look before the window speaks into it.
+        let earlier = since.checked_sub(SignedDuration::from_hours(1)).unwrap_or(since);
+        let mut checks: BTreeMap<ServerKey, Vec<CheckHistory>> = BTreeMap::new();
+        for history in self.state.check_history(earlier, until)? {
+            checks.entry(history.server.clone()).or_default().push(history);
+        }
+        let mut listed = HashMap::new();
+        for group in self.groups() {
+            for guest in self.state.guests(&group.cluster)? {
+                let since = guest.changed_at;
+                present.insert(key_of(&group.cluster, guest.vmid), (guest.known_state, since));
+            }
+            let own = |history: &&CheckHistory| history.service.is_empty();
+            let members = group.members.iter().filter_map(|server| checks.get(&ServerKey::of_server(&server.id)));
+            let answered = members.flatten().filter(own).flat_map(|history| looks(history, true));
+            listed.insert(group.cluster, answered.collect());
+        }
+        Ok(Memory { changes, present, checks, listed })
+    }
+}
+
+fn key_of(cluster: &ClusterId, vmid: VmId) -> ServerKey {
+    ServerKey::of_guest(cluster, vmid)
+}
+
+/// When somebody looked; of older times the hours in which somebody did. With `answered` only looks that were answered.
+fn looks(history: &CheckHistory, answered: bool) -> Vec<Timestamp> {
+    let each = history.looks.iter().filter(|(_, ok)| *ok || !answered).map(|(at, _)| *at);
+    let hours = history.hours.iter().filter(|hour| hour.counts.ok > 0 || !answered).map(|hour| hour.counts.begin);
+    hours.chain(each).collect()
+}
+
+impl Memory {
+    fn records(&self, server: &Server, since: Timestamp, until: Timestamp) -> Vec<Record> {
+        let key = server.key();
+        let checks = self.checks.get(&key).map_or(&[][..], Vec::as_slice);
+        let own = checks.iter().find(|history| history.service.is_empty());
+        let mut seen: Vec<Timestamp> = own.map(|own| looks(own, false)).unwrap_or_default();
+        seen.extend(server.cluster.iter().filter_map(|cluster| self.listed.get(cluster)).flatten());
+        let observed = Observed {
+            changes: self.changes.get(&key).map_or(&[], Vec::as_slice),
+            present: self.present.get(&key).copied(),
+            looks: &seen,
+            expected: server.expected,
+        };
+        let availability = Availability::of_server(since, until, &observed);
+        let itself = own.map(|own| counted(own, since)).unwrap_or_default();
+        let services = checks.iter().filter(|history| !history.service.is_empty());
+        let services = services.map(|history| Record {
+            service: Some(history.service.clone()),
+            availability: of_service(history, since, until),
+            ..counted(history, since)
+        });
+        std::iter::once(Record { availability, ..itself }).chain(services).collect()
+    }
+}
+
+/// A service is on while it answers.
+fn of_service(history: &CheckHistory, since: Timestamp, until: Timestamp) -> Availability {
+    let state = |ok| if ok { PowerState::Online } else { PowerState::Offline };
+    let change = |pair: &[(Timestamp, bool)]| match pair {
+        [(_, before), (at, after)] => Some((*at, state(*before), state(*after))),
+        _ => None,
+    };
+    let changes: Vec<Change> = history.switches.windows(2).filter_map(change).collect();
+    let observed = Observed {
+        changes: &changes,
+        present: history.switches.last().map(|(at, ok)| (state(*ok), *at)),
+        looks: &looks(history, false),
+        expected: Expected::On,
+    };
+    Availability::of_server(since, until, &observed)
+}
+
+/// How often something was asked and how fast it answered, in the window itself.
+fn counted(history: &CheckHistory, since: Timestamp) -> Record {
+    let mut millis = Histogram::default();
+    let (mut ok, mut failed) = (0, 0);
+    for hour in history.hours.iter().filter(|hour| hour.counts.begin >= since) {
+        ok += u64::from(hour.counts.ok);
+        failed += u64::from(hour.counts.failed);
+        millis.merge(&hour.millis);
+    }
+    for (_, answered) in history.looks.iter().filter(|(at, _)| *at >= since) {
+        if *answered { ok += 1 } else { failed += 1 }
+    }
+    for (_, took) in history.millis.iter().filter(|(at, _)| *at >= since) {
+        millis.add(*took);
+    }
+    Record {
+        checks: ok + failed,
+        checks_ok: ok,
+        response_p50_millis: millis.quantile(0.5),
+        response_p95_millis: millis.quantile(0.95),
+        ..Record::default()
+    }
+}

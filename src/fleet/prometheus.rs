@@ -1,0 +1,203 @@
+//! The history that a Prometheus server keeps: what each run sends, and what `--since` reads.
+//!
+//! What is to be sent goes into the state file first, in the same transaction as the samples themselves, and leaves it
+//! when Prometheus has taken it: a run that is killed, and a Prometheus that is not there, lose nothing.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::config::{HistoryAuth, SecretFrom};
+use crate::fleet::Fleet;
+use crate::model::id::{Secret, ServerId};
+use crate::model::inventory::{Failed, Server};
+use crate::model::metrics::{self, Families, UPTIME, totals};
+use crate::model::series::{Measured, Metric, Series, Window, rates};
+use crate::model::usage::Source;
+use crate::state::Samples;
+use crate::transport::prometheus::{Access, Auth, Error, Matcher, Reader, Writer, encode, selector, series_of};
+use crate::transport::{self, local};
+
+/// Only one process sends at a time: Prometheus takes the numbers of a series only in their order.
+const LEASE: &str = "remote_write";
+/// How long a process may be silent before another one takes over. Renewed with each body.
+const LEASE_LENGTH: SignedDuration = SignedDuration::from_secs(60);
+/// With more servers than this Prometheus is asked for all: a longer pattern costs more than it saves.
+const MOST_NAMED: usize = 100;
+/// The time before a window in which the reading stands that its first rate needs.
+const BEFORE: SignedDuration = SignedDuration::from_hours(1);
+
+/// Numbers by server, each with its time.
+type Numbers = HashMap<String, Vec<(Timestamp, f64)>>;
+
+impl Fleet<'_> {
+    /// The bodies that send what was seen; none where nobody is configured to get them.
+    pub(super) fn outgoing(&self, samples: &Samples<'_>, servers: &[Server], at: Timestamp) -> Vec<Vec<u8>> {
+        if self.config.settings.history.remote_write.is_none() {
+            return Vec::new();
+        }
+        let mut families = Families::default();
+        for server in servers {
+            families.power(&metrics::id_of(server), server.vmid.is_some(), server.seen.state);
+        }
+        for (cluster, guests) in &samples.guests {
+            for (vmid, sample) in guests {
+                families.usage(&metrics::id_of_guest(cluster, *vmid), &sample.usage);
+            }
+        }
+        for (server, sample) in &samples.servers {
+            families.usage(server.as_str(), &sample.usage);
+            families.pressure(server.as_str(), &sample.pressure);
+        }
+        encode(series_of(&families.finish(), at))
+    }
+
+    /// Sends what waits in the state file, the oldest first, until nothing is left or Prometheus does not take it. What
+    /// cannot be sent is said, and waits for the next run.
+    pub(crate) async fn send_history(&self) {
+        let history = &self.config.settings.history;
+        let Some(url) = &history.remote_write else { return };
+        let kept = usize::try_from(history.queue).unwrap_or(usize::MAX);
+        match self.state.outbox_trim(kept) {
+            Ok(0) | Err(_) => {}
+            Ok(dropped) => self.notice(format!(
+                "{dropped} batches of numbers for Prometheus were given up: more waited than `queue` in [history] allows"
+            )),
+        }
+        let owner = transport::script::random_hex();
+        let lease = || self.state.try_lease(LEASE, &owner, self.now(), LEASE_LENGTH).unwrap_or(false);
+        // Whoever else sends takes these, too.
+        if !lease() {
+            return;
+        }
+        if let Err(error) = self.send_all(url, lease).await {
+            let waiting = self.state.outbox_len().map_or(0, |(count, _)| count);
+            let server = url.clone();
+            tracing::debug!(server, %error, "remote write");
+            self.notice(format!("{error}; {waiting} batches of numbers wait in the state file and are sent next time"));
+            if let Some(advice) = error.advice() {
+                self.notice(advice.to_owned());
+            }
+        }
+        let _ = self.state.release(LEASE, &owner);
+    }
+
+    async fn send_all(&self, url: &str, lease: impl Fn() -> bool) -> Result<(), Error> {
+        let mut after = 0;
+        let mut writer = None;
+        while let Ok(Some((id, at, body))) = self.state.outbox_next(after) {
+            let writer = match &mut writer {
+                Some(writer) => writer,
+                none => none.insert(Writer::new(url, self.prometheus_access().await?)?),
+            };
+            match self.send_in_time(writer, &body).await {
+                Ok(()) => {}
+                // Sent again it would be refused again.
+                Err(error) if error.is_final() => {
+                    self.notice(format!("numbers of {at} are not in Prometheus: {error}"));
+                }
+                Err(error) => return Err(error),
+            }
+            let _ = self.state.outbox_done(id);
+            after = id;
+            if !lease() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_in_time(&self, writer: &Writer, body: &[u8]) -> Result<(), Error> {
+        let after = self.limits.left(self.limits.listing);
+        match tokio::time::timeout(after, writer.send(body)).await {
+            Ok(sent) => sent,
+            Err(_) => Err(Error::late(after)),
+        }
+    }
+
+    /// Who asks Prometheus, and whom it must prove to be.
+    async fn prometheus_access(&self) -> Result<Access, Error> {
+        let history = &self.config.settings.history;
+        let auth = match &history.auth {
+            HistoryAuth::None => Auth::None,
+            HistoryAuth::Basic { username, password } => {
+                Auth::Basic { username: username.clone(), password: self.secret(password).await? }
+            }
+            HistoryAuth::Bearer(token) => Auth::Bearer(self.secret(token).await?),
+        };
+        let read = |path: &std::path::PathBuf| {
+            std::fs::read_to_string(path).map_err(|error| Error::local(format!("ca_file {}: {error}", path.display())))
+        };
+        Ok(Access { auth, ca_pem: history.ca_file.as_ref().map(read).transpose()? })
+    }
+
+    async fn secret(&self, from: &SecretFrom) -> Result<Secret, Error> {
+        match from {
+            SecretFrom::Command { command, .. } => {
+                local::secret(command, self.limits.host).await.map_err(|error| Error::local(error.to_string()))
+            }
+            SecretFrom::File { path, .. } => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| Error::local(format!("cannot read {}: {error}", path.display())))?;
+                Ok(Secret::new(text.trim_end_matches(['\n', '\r']).to_owned()))
+            }
+        }
+    }
+
+    /// The series of these servers as Prometheus kept them: its raw samples, summed up as the state file's are.
+    pub(super) async fn past_of_prometheus(
+        &self,
+        url: &str,
+        servers: &[Server],
+        metrics: &[Metric],
+        window: Window,
+    ) -> Result<Vec<Vec<Series>>, Failed> {
+        let result = self.read_prometheus(url, servers, metrics, window).await;
+        result.map_err(|error| Failed {
+            server: ServerId::of_prometheus(),
+            kind: error.kind(),
+            message: format!("{error}; the state file stands in"),
+            advice: error.advice(),
+        })
+    }
+
+    async fn read_prometheus(
+        &self,
+        url: &str,
+        servers: &[Server],
+        metrics: &[Metric],
+        window: Window,
+    ) -> Result<Vec<Vec<Series>>, Error> {
+        let reader = Reader::new(url, self.prometheus_access().await?)?;
+        let ids: Vec<String> = servers.iter().map(metrics::id_of).collect();
+        let names: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let named = (names.len() <= MOST_NAMED).then_some(("id", Matcher::OneOf(&names)));
+        let read = async |name: &str, label: Option<(&'static str, &'static str)>| {
+            let label = label.map(|(label, value)| (label, Matcher::Is(value)));
+            let matchers: Vec<_> = named.into_iter().chain(label).collect();
+            let before = window.since.checked_sub(BEFORE).unwrap_or(window.since);
+            let found = reader.range(&selector(name, &matchers), before, window.until).await?;
+            let with_id = |(mut labels, numbers): (BTreeMap<String, String>, _)| Some((labels.remove("id")?, numbers));
+            Ok::<Numbers, Error>(found.into_iter().filter_map(with_id).collect())
+        };
+        let uptimes = match metrics.iter().any(|metric| metric.is_rate()) {
+            true => read(UPTIME.name, None).await?,
+            false => Numbers::new(),
+        };
+        let mut all: Vec<Vec<Series>> = servers.iter().map(|_| Vec::new()).collect();
+        for metric in metrics {
+            let kept = metrics::kept(*metric);
+            let numbers = read(kept.definition.name, kept.label).await?;
+            for (id, series) in ids.iter().zip(&mut all) {
+                let numbers = numbers.get(id).map_or(&[][..], Vec::as_slice);
+                let measured = if metric.is_rate() {
+                    rates(totals(numbers, uptimes.get(id).map_or(&[], Vec::as_slice)))
+                } else {
+                    numbers.iter().map(|(at, value)| Measured::one(*at, kept.value(*value))).collect()
+                };
+                series.push(Series::of(*metric, Source::Prometheus, window, measured));
+            }
+        }
+        Ok(all)
+    }
+}
