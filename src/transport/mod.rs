@@ -1,5 +1,6 @@
 //! One protocol per file. This layer knows addresses and bytes, not commands, configuration or output.
 
+mod http;
 pub(crate) mod local;
 pub(crate) mod probe;
 pub(crate) mod pve;
