@@ -49,28 +49,22 @@ pub(super) fn builder(tls: impl Any, resolve: Duration, connect: Duration) -> re
         .connect_timeout(connect)
 }
 
-/// The body of an answer, chunk by chunk.
-pub(super) async fn read(mut response: Response, peer: Peer<'_>, pace: Pace) -> Result<Vec<u8>, Failure> {
+/// The body of an answer, chunk by chunk; `None`: it is larger than the cap.
+pub(super) async fn read(mut response: Response, peer: Peer<'_>, pace: Pace) -> Result<Option<Vec<u8>>, Failure> {
     let Pace { cap, patience, slowest } = pace;
-    let too_big = || {
-        Failure::lasting(transport::Error::Protocol {
-            peer: peer.label.to_owned(),
-            detail: format!("more than {cap} bytes"),
-        })
-    };
     let declared = response.content_length().unwrap_or(0);
-    let declared = usize::try_from(declared).ok().filter(|length| *length <= cap).ok_or_else(too_big)?;
+    let Some(declared) = usize::try_from(declared).ok().filter(|length| *length <= cap) else { return Ok(None) };
     let mut body = Vec::with_capacity(declared);
     let begun = Instant::now();
     loop {
         let chunk = match timeout(patience, response.chunk()).await {
             Ok(Ok(Some(chunk))) => chunk,
-            Ok(Ok(None)) => return Ok(body),
+            Ok(Ok(None)) => return Ok(Some(body)),
             Ok(Err(error)) => return Err(of_reqwest(&error, peer, patience)),
             Err(_) => return Err(too_slow(peer.label, patience)),
         };
         if body.len() + chunk.len() > cap {
-            return Err(too_big());
+            return Ok(None);
         }
         body.extend_from_slice(&chunk);
         let elapsed = begun.elapsed();

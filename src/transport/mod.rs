@@ -3,6 +3,7 @@
 mod http;
 pub(crate) mod local;
 pub(crate) mod probe;
+pub(crate) mod prometheus;
 pub(crate) mod pve;
 pub(crate) mod script;
 pub(crate) mod ssh;

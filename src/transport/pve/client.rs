@@ -204,7 +204,9 @@ impl Client {
     }
 
     async fn chunks(&self, response: Response, cap: usize, patience: Duration) -> Result<Vec<u8>, Failure> {
-        http::read(response, self.named(), Pace { cap, patience, slowest: self.limits.slowest }).await
+        let pace = Pace { cap, patience, slowest: self.limits.slowest };
+        let body = http::read(response, self.named(), pace).await?;
+        body.ok_or_else(|| self.unusable(format!("more than {cap} bytes")))
     }
 
     fn named(&self) -> Peer<'_> {
