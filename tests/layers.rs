@@ -25,7 +25,7 @@ const PROOF: &str = "crate::ui::Confirmed";
 /// The home of each heavy crate: no other path may name it.
 const HOMES: &[(&str, &[&str])] = &[
     ("russh", &["src/transport/ssh"]),
-    ("reqwest", &["src/transport/pve", "src/transport/prometheus"]),
+    ("reqwest", &["src/transport/http.rs", "src/transport/pve", "src/transport/prometheus"]),
     ("rustls", &["src/transport/pve"]),
     ("rusqlite", &["src/state"]),
     ("indicatif", &["src/ui.rs"]),

@@ -1,7 +1,9 @@
 //! One protocol per file. This layer knows addresses and bytes, not commands, configuration or output.
 
+mod http;
 pub(crate) mod local;
 pub(crate) mod probe;
+pub(crate) mod prometheus;
 pub(crate) mod pve;
 pub(crate) mod script;
 pub(crate) mod ssh;

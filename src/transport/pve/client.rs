@@ -1,13 +1,11 @@
 //! One GET after the other: TLS, deadlines, the body's cap, retries, and what errors mean.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::Response;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
@@ -16,8 +14,9 @@ use tokio::time::timeout;
 use crate::model::id::{Token, TokenId};
 use crate::model::trust::Trust;
 use crate::transport::Error;
+use crate::transport::http::{self, Failure, Pace, Peer};
 
-use super::failure::{self, Failure, ResolveFailed};
+use super::failure;
 use super::repair;
 use super::tls::{Verifier, client_config};
 use super::trust::{Presented, Rule};
@@ -115,17 +114,8 @@ impl Client {
         let rule = Rule::new(&trust).map_err(|detail| Error::Untrusted { peer: label.clone(), detail })?;
         let verifier = Verifier::new(rule);
         let tls = client_config(verifier.clone()).map_err(|error| unusable(error.to_string()))?;
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("ecobox/", env!("CARGO_PKG_VERSION")))
-            .tls_backend_preconfigured(tls)
+        let http = http::builder(tls, limits.resolve, limits.connect)
             .https_only(true)
-            .http1_only()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .dns_resolver(Arc::new(Resolver { deadline: limits.resolve }))
-            .connect_timeout(limits.connect)
             // PVE closes idle connections after 5 s; one that is used just then fails.
             .pool_idle_timeout(Duration::from_secs(3))
             .build()
@@ -188,11 +178,11 @@ impl Client {
         let response = match timeout(patience, request).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
-                let failure = failure::of_reqwest(&error, &self.label, &self.peer, patience);
+                let failure = http::of_reqwest(&error, self.named(), patience);
                 tracing::debug!(server = self.label, method = "GET", path, error = %failure.error, "api call");
                 return Err(failure);
             }
-            Err(_) => return Err(self.too_slow(patience)),
+            Err(_) => return Err(http::too_slow(&self.label, patience)),
         };
         let status = response.status();
         let answer = if status.is_success() {
@@ -215,28 +205,14 @@ impl Client {
         self.chunks(response, cap, patience).await
     }
 
-    async fn chunks(&self, mut response: Response, cap: usize, patience: Duration) -> Result<Vec<u8>, Failure> {
-        let too_big = || self.unusable(format!("more than {cap} bytes"));
-        let declared = response.content_length().unwrap_or(0);
-        let declared = usize::try_from(declared).ok().filter(|length| *length <= cap).ok_or_else(too_big)?;
-        let mut body = Vec::with_capacity(declared);
-        let begun = Instant::now();
-        loop {
-            let chunk = match timeout(patience, response.chunk()).await {
-                Ok(Ok(Some(chunk))) => chunk,
-                Ok(Ok(None)) => return Ok(body),
-                Ok(Err(error)) => return Err(failure::of_reqwest(&error, &self.label, &self.peer, patience)),
-                Err(_) => return Err(self.too_slow(patience)),
-            };
-            if body.len() + chunk.len() > cap {
-                return Err(too_big());
-            }
-            body.extend_from_slice(&chunk);
-            let elapsed = begun.elapsed();
-            if elapsed > patience && body.len() as u128 * 1000 < elapsed.as_millis() * self.limits.slowest {
-                return Err(self.too_slow(elapsed));
-            }
-        }
+    async fn chunks(&self, response: Response, cap: usize, patience: Duration) -> Result<Vec<u8>, Failure> {
+        let pace = Pace { cap, patience, slowest: self.limits.slowest };
+        let body = http::read(response, self.named(), pace).await?;
+        body.ok_or_else(|| self.unusable(format!("more than {cap} bytes")))
+    }
+
+    fn named(&self) -> Peer<'_> {
+        Peer { label: &self.label, address: &self.peer }
     }
 
     /// What an answer other than 2xx means.
@@ -250,11 +226,6 @@ impl Client {
         failure::of_status(status, reason, &self.label, &self.token, path)
     }
 
-    fn too_slow(&self, after: Duration) -> Failure {
-        let error = Error::Timeout { peer: self.label.clone(), doing: "waiting for the answer", after };
-        Failure { error, passing: false }
-    }
-
     fn unusable(&self, detail: String) -> Failure {
         Failure { error: Error::Protocol { peer: self.label.clone(), detail }, passing: false }
     }
@@ -264,23 +235,5 @@ impl Client {
         let Range { start, end } = self.limits.pause;
         let random = RandomState::new().build_hasher().finish();
         Duration::from_millis(start + random % (end - start).max(1))
-    }
-}
-
-/// The system's resolver with a deadline and an error that can be told from others.
-struct Resolver {
-    deadline: Duration,
-}
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let deadline = self.deadline;
-        Box::pin(async move {
-            match timeout(deadline, tokio::net::lookup_host((name.as_str(), 0))).await {
-                Ok(Ok(found)) => Ok(Box::new(found.collect::<Vec<SocketAddr>>().into_iter()) as Addrs),
-                Ok(Err(error)) => Err(ResolveFailed(error).into()),
-                Err(_) => Err(ResolveFailed(std::io::ErrorKind::TimedOut.into()).into()),
-            }
-        })
     }
 }

@@ -1,6 +1,6 @@
-//! The REST API of Proxmox VE: the only home of reqwest. It only reads.
+//! The REST API of Proxmox VE: it only reads.
 //!
-//! - `calls` are what others use, `client` is how a call is made, `failure` what its failing means.
+//! - `calls` are what others use, `client` is how a call is made, `failure` what the API's errors mean.
 //! - `trust` is what a certificate must satisfy, `tls` the handshake.
 //! - `wire`, `rrd`, `filesystems`, `node_status` and `answers` read what comes, `lenient` value by value, `repair` where
 //!   it is no valid JSON.
@@ -18,7 +18,7 @@ pub(crate) mod rrd;
 mod testing;
 #[cfg(test)]
 mod tests;
-mod tls;
+pub(super) mod tls;
 mod trust;
 mod wire;
 

@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error as TlsError, OtherError, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::model::trust::Trust;
 use crate::transport::{ConnectFailure, Error};
 
 use super::trust::{Presented, Rule, provider};
@@ -122,6 +123,11 @@ pub(super) fn client_config(verifier: Arc<Verifier>) -> Result<ClientConfig, Tls
     Ok(config)
 }
 
+/// The same for whoever must satisfy `trust`. Fails with a text where its CA cannot be used.
+pub(in crate::transport) fn trusting(trust: &Trust) -> Result<ClientConfig, String> {
+    client_config(Verifier::new(Rule::new(trust)?)).map_err(|error| error.to_string())
+}
+
 /// A TLS handshake over a stream that leads to a Proxmox VE API: what it presents. `name` is asked for (SNI).
 /// Nothing is verified but that the peer holds its key, and no request is sent.
 pub(crate) async fn presented_over(
@@ -145,7 +151,7 @@ pub(crate) async fn presented_over(
 }
 
 /// What a failed handshake with `peer` means.
-pub(super) fn handshake_error(error: &TlsError, peer: &str) -> Error {
+pub(in crate::transport) fn handshake_error(error: &TlsError, peer: &str) -> Error {
     let peer = peer.to_owned();
     match error {
         TlsError::InvalidCertificate(CertificateError::Other(other)) if other.0.is::<Refused>() => {
@@ -163,13 +169,13 @@ pub(super) fn handshake_error(error: &TlsError, peer: &str) -> Error {
 }
 
 /// The TLS error inside of an error.
-pub(super) fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a TlsError> {
+pub(in crate::transport) fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a TlsError> {
     causes(error).find_map(<dyn std::error::Error>::downcast_ref)
 }
 
 /// An error and all its causes, the outermost first. `io::Error::source` skips the error that it carries, so that
 /// one is taken from its inside.
-pub(super) fn causes<'a>(
+pub(in crate::transport) fn causes<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |error| match error.downcast_ref().and_then(std::io::Error::get_ref) {
