@@ -355,6 +355,8 @@ fn wrong_clocks_wedge_nothing() {
             // What is older than the whole samples is seen once it is summed up.
             tidy(now);
         }
+        // The one of 1970 is far too old as soon as the clocks agree again.
+        looks -= usize::from(hour == 65);
         assert_eq!(all(&state), looks, "hour {hour}");
     }
     let conn = state.lock();
