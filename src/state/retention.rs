@@ -1,6 +1,6 @@
 //! What is summed up and deleted in each run: as much as a run adds and a little more, so that the file keeps its size
-//! and no run pays for many. What was not summed up is never deleted, and a stamp from the future, of a clock that was
-//! wrong, only waits for its time.
+//! and no run pays for many. What was not summed up is never deleted. A clock that is wrong deletes nothing until it has
+//! been so for a while, and a stamp from the future only waits for its time.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -38,17 +38,24 @@ const SLACK_MILLIS: i64 = 6 * 3_600_000;
 /// The least that a run deletes of a table where more is due.
 const BITE: usize = 500;
 
+/// So many runs must agree on how late it is before anything is deleted, each this much apart from the one before.
+const CLOCKS: i64 = 6;
+const APART_MILLIS: i64 = 600_000;
+
 impl State {
-    /// Sums up and deletes some of what is due at `now`. To be called once in each run that records something.
+    /// Sums up and deletes some of what is due at `now`. To be called once in each run that records something. Nothing
+    /// is deleted in the first hour of a file, or of a clock that has jumped.
     pub(crate) fn tidy(&self, now: Timestamp, retention: &Retention) -> Result<Tidied> {
         let now = now.as_millisecond();
-        let before = |kept: SignedDuration| {
-            now.saturating_sub(i64::try_from(kept.max(SignedDuration::ZERO).as_millis()).unwrap_or(i64::MAX))
-        };
-        let (raw, hourly) = (before(retention.raw), before(retention.hourly));
         self.write(|conn| {
             let (samples, checks) = (rollup::roll_up(conn, now)?, check_hours::roll_up(conn, now)?);
-            let mut deleted = delete_samples(conn, raw, now)? + delete_checks(conn, raw, now)?;
+            let clock = clock(conn, now)?;
+            let before = |kept: SignedDuration| {
+                let kept = i64::try_from(kept.max(SignedDuration::ZERO).as_millis()).unwrap_or(i64::MAX);
+                clock.earliest.saturating_sub(kept)
+            };
+            let (raw, hourly) = (before(retention.raw), before(retention.hourly));
+            let mut deleted = delete_samples(conn, raw, clock)? + delete_checks(conn, raw, clock)?;
             // As many as there are new ones, at least: there are never more than in the time that they are kept.
             for (sql, new) in [(OLD_SAMPLE_HOURS, samples), (OLD_CHECK_HOURS, checks)] {
                 let most = i64::try_from((new * 2).max(BITE)).unwrap_or(i64::MAX);
@@ -68,6 +75,27 @@ const OLD_SAMPLE_HOURS: &str = "DELETE FROM sample_hours WHERE (hour, subject) I
 const OLD_CHECK_HOURS: &str = "DELETE FROM check_hours WHERE (hour, series) IN
     (SELECT hour, series FROM check_hours WHERE hour < ?1 ORDER BY hour, series LIMIT ?2)";
 
+/// Between what times it is now, as far as several runs agree on it.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    earliest: i64,
+    latest: i64,
+}
+
+fn clock(conn: &Connection, now: i64) -> rusqlite::Result<Clock> {
+    let mut last = conn.prepare_cached("SELECT at FROM clock ORDER BY id DESC LIMIT 1")?;
+    let last: Option<i64> = last.query_row([], |row| row.get(0)).optional()?;
+    if last.is_none_or(|last| last.abs_diff(now) >= APART_MILLIS.unsigned_abs()) {
+        conn.prepare_cached("INSERT INTO clock (at) VALUES (?1)")?.execute([now])?;
+        conn.prepare_cached("DELETE FROM clock WHERE id <= (SELECT max(id) FROM clock) - ?1")?.execute([CLOCKS])?;
+    }
+    let mut known = conn.prepare_cached("SELECT count(*), min(at), max(at) FROM clock")?;
+    known.query_row([], |row| match row.get::<_, i64>(0)? {
+        count if count < CLOCKS => Ok(Clock { earliest: i64::MIN, latest: i64::MAX }),
+        _ => Ok(Clock { earliest: now.min(row.get(1)?), latest: now.max(row.get(2)?) }),
+    })
+}
+
 /// The first hour of this kind that is not summed up: what is younger stays.
 fn first_unrolled(conn: &Connection, kind: &str) -> rusqlite::Result<i64> {
     let mut statement = conn.prepare_cached("SELECT min(hour) FROM unrolled WHERE kind = ?1")?;
@@ -75,7 +103,7 @@ fn first_unrolled(conn: &Connection, kind: &str) -> rusqlite::Result<i64> {
 }
 
 /// Deletes the samples of the oldest looks: of two at least, as each run adds one.
-fn delete_samples(conn: &Connection, before: i64, now: i64) -> rusqlite::Result<usize> {
+fn delete_samples(conn: &Connection, before: i64, clock: Clock) -> rusqlite::Result<usize> {
     // The first rate of an hour begins before it.
     let before = before.min(first_unrolled(conn, SAMPLES)?.saturating_sub(LOOK_BACK_MILLIS));
     let mut oldest = conn.prepare_cached("SELECT min(at) FROM samples")?;
@@ -92,7 +120,7 @@ fn delete_samples(conn: &Connection, before: i64, now: i64) -> rusqlite::Result<
         conn.prepare_cached("SELECT before FROM samples_gone")?.query_row([], |row| row.get(0)).optional()?;
     let wanted = match gone.max(known) {
         // Of a clock that was wrong. What there is now came later.
-        Some(future) if future > now => Some(oldest()?.map_or(now, |at| at.min(now))),
+        Some(future) if future > clock.latest => Some(oldest()?.map_or(clock.latest, |at| at.min(clock.latest))),
         wanted => wanted,
     };
     if wanted != known {
@@ -103,11 +131,11 @@ fn delete_samples(conn: &Connection, before: i64, now: i64) -> rusqlite::Result<
 }
 
 /// Deletes the oldest checks of those series that have overdue ones.
-fn delete_checks(conn: &Connection, before: i64, now: i64) -> rusqlite::Result<usize> {
+fn delete_checks(conn: &Connection, before: i64, clock: Clock) -> rusqlite::Result<usize> {
     let before = before.min(first_unrolled(conn, CHECKS)?);
     let sql = "UPDATE series SET gone_before = min(?1, coalesce((SELECT min(at) FROM checks WHERE series = id), ?1))
         WHERE gone_before > ?1";
-    conn.prepare_cached(sql)?.execute([now])?;
+    conn.prepare_cached(sql)?.execute([clock.latest])?;
     let sql = "SELECT id FROM series WHERE EXISTS (SELECT 1 FROM checks WHERE series = series.id AND at < ?1)";
     let overdue = conn
         .prepare_cached(sql)?

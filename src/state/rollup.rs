@@ -213,26 +213,29 @@ impl Bite {
         Ok(bite)
     }
 
-    /// Puts the last sample before the hour before each subject's.
+    /// Puts the last totals before the hour before each subject's, so that its first rates are known.
     fn look_back(&mut self, conn: &Connection, kept: &Kept) -> rusqlite::Result<()> {
         let stamps = kept.stamps(conn, self.hour.saturating_sub(LOOK_BACK_MILLIS), self.hour.saturating_sub(1))?;
-        let mut missing: Vec<(i64, usize)> = self.subjects.keys().map(|subject| (*subject, 0)).collect();
-        // More would cost more than the first rate of some guests is worth.
+        let wanted = |samples: &Vec<(Timestamp, Sample)>| {
+            samples.iter().fold([false; 4], |wanted, (_, sample)| either(wanted, totals(sample)))
+        };
+        let mut wanted: BTreeMap<i64, [bool; 4]> =
+            self.subjects.iter().map(|(subject, samples)| (*subject, wanted(samples))).collect();
+        // More would cost more than the first rates of some guests are worth.
         for at in stamps.iter().rev().take(12) {
-            if missing.is_empty() {
-                break;
-            }
-            let size = missing.len();
-            let mut found = Vec::new();
-            // The first look before the hour has nearly all, so that later ones are asked for few.
-            kept.visit(conn, *at, &missing, size, |_, row| {
-                found.push((row.get::<_, i64>(1)?, samples::read_sample(row)?));
+            wanted.retain(|_, wanted| wanted.contains(&true));
+            let subjects: Vec<(i64, usize)> = wanted.keys().map(|subject| (*subject, 0)).collect();
+            // The first look before the hour has nearly all of them; later ones are asked for what it lacks.
+            let size = self.subjects.len();
+            kept.visit(conn, *at, &subjects, size, |_, row| {
+                let (subject, sample) = (row.get(1)?, samples::read_sample(row)?);
+                if let (Some(wanted), Some(samples)) = (wanted.get_mut(&subject), self.subjects.get_mut(&subject)) {
+                    samples.insert(0, (time(*at), sample));
+                    let found = totals(&sample);
+                    wanted.iter_mut().zip(found).for_each(|(wanted, found)| *wanted &= !found);
+                }
                 Ok(())
             })?;
-            for (subject, sample) in found {
-                self.subjects.entry(subject).or_default().insert(0, (time(*at), sample));
-                missing.retain(|(left, _)| *left != subject);
-            }
         }
         Ok(())
     }
@@ -264,6 +267,16 @@ impl Bite {
         }
         Ok(())
     }
+}
+
+/// Which totals a sample has.
+fn totals(sample: &Sample) -> [bool; 4] {
+    let usage = &sample.usage;
+    [usage.receive_bytes, usage.transmit_bytes, usage.read_bytes, usage.write_bytes].map(|total| total.is_some())
+}
+
+fn either(a: [bool; 4], b: [bool; 4]) -> [bool; 4] {
+    std::array::from_fn(|i| a[i] || b[i])
 }
 
 /// Count, minimum, average and maximum of a metric from `begin` on, as stored.

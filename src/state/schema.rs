@@ -203,6 +203,11 @@ CREATE TABLE unrolled (
     most INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (kind, hour)
 ) STRICT, WITHOUT ROWID;
+-- When the last runs were that are some minutes apart, by the clocks they had.
+CREATE TABLE clock (
+    id INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL
+) STRICT;
 -- What is older was deleted, or will be: only the hours are whole.
 CREATE TABLE samples_gone (
     id INTEGER PRIMARY KEY CHECK (id = 1),

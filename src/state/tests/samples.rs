@@ -1,0 +1,410 @@
+//! Samples, and what is left of an hour of them.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::{at, believe, cluster, key, server, vmid};
+use crate::model::id::{ClusterId, VmId};
+use crate::model::series::{Metric, Unit, values};
+use crate::model::server::ServerKey;
+use crate::model::usage::{Count, Pressure, Sample, Source, Usage};
+use crate::state::retention::Tidied;
+use crate::state::samples::Samples;
+use crate::state::{Retention, State};
+
+fn sample(usage: Usage) -> Sample {
+    Sample { source: Source::Api, usage, pressure: Pressure::default() }
+}
+
+/// A guest that has received so many bytes in so many seconds.
+fn busy(percent: f32, bytes: u64, uptime: u64) -> Sample {
+    sample(Usage {
+        cpu_percent: Some(percent),
+        memory_bytes: Some(Count::new(1 << 30)),
+        receive_bytes: Some(Count::new(bytes)),
+        uptime_seconds: Some(Count::new(uptime)),
+        ..Usage::default()
+    })
+}
+
+fn full() -> Sample {
+    let count = |n: u64| Some(Count::new(n));
+    Sample {
+        source: Source::Ssh,
+        usage: Usage {
+            cpu_percent: Some(0.1),
+            cpus: Some(1.5),
+            load: Some(3.25),
+            memory_bytes: count(1),
+            memory_max_bytes: count(2),
+            disk_bytes: count(3),
+            disk_max_bytes: count(4),
+            receive_bytes: count(5),
+            transmit_bytes: count(6),
+            read_bytes: count(7),
+            write_bytes: count(i64::MAX.unsigned_abs()),
+            uptime_seconds: count(0),
+        },
+        pressure: Pressure { cpu_percent: Some(0.0), memory_percent: Some(100.0), io_percent: Some(7.1) },
+    }
+}
+
+/// Keeps samples of guests of one cluster.
+fn record(state: &State, of: &ClusterId, guests: &[(u32, Sample)], when: Timestamp) {
+    let guests = guests.iter().map(|(number, sample)| (vmid(*number), *sample)).collect();
+    state.record_samples(&Samples { guests: vec![(of, guests)], servers: vec![] }, when, &[]).unwrap();
+}
+
+/// As after some runs that had the same clock.
+fn tidy(state: &State, now: Timestamp, raw_hours: i64) -> Tidied {
+    believe(state, now);
+    let retention = Retention { raw: SignedDuration::from_hours(raw_hours), ..Retention::default() };
+    state.tidy(now, &retention).unwrap()
+}
+
+fn all_of(state: &State, servers: &[ServerKey]) -> BTreeMap<ServerKey, Vec<(Timestamp, Sample)>> {
+    state.samples(servers, Timestamp::MIN, Timestamp::MAX).unwrap()
+}
+
+#[test]
+fn samples_come_back_as_they_were() {
+    let state = State::in_memory().unwrap();
+    let (home, nas) = (cluster("ca:1"), server("nas"));
+    let sizes = Usage { cpus: Some(2.0), memory_max_bytes: Some(Count::new(9)), ..Usage::default() };
+    let odd = Usage {
+        cpu_percent: Some(f32::NAN),
+        load: Some(f32::INFINITY),
+        memory_bytes: Some(Count::new(u64::MAX)),
+        disk_bytes: Some(Count::new(0)),
+        ..Usage::default()
+    };
+    let rest_of_odd = Usage { disk_bytes: Some(Count::new(0)), ..Usage::default() };
+    // Not in order, and two servers whose only numbers are sizes.
+    let guests = vec![(vmid(999_999_999), sample(odd)), (vmid(100), full()), (vmid(101), sample(sizes))];
+    let samples = Samples { guests: vec![(&home, guests)], servers: vec![(&nas, full())] };
+    state.record_samples(&samples, at(5), &[b"first".to_vec(), b"second".to_vec()]).unwrap();
+    let servers = ["nas", "ca:1/100", "ca:1/101", "ca:1/999999999", "ca:2/100", "other", "ca:1/x", "nas"].map(key);
+    let want = [
+        (key("ca:1/100"), vec![(at(5), full())]),
+        (key("ca:1/999999999"), vec![(at(5), sample(rest_of_odd))]),
+        (key("nas"), vec![(at(5), full())]),
+    ];
+    assert_eq!(all_of(&state, &servers), want.into());
+    let first = state.first_sample_at(&servers).unwrap();
+    assert_eq!(
+        first.into_iter().map(|(server, at)| (server.0, at)).collect::<Vec<_>>(),
+        [("ca:1/100".to_owned(), at(5)), ("ca:1/999999999".to_owned(), at(5)), ("nas".to_owned(), at(5))]
+    );
+    let (id, when, body) = state.outbox_next(0).unwrap().unwrap();
+    assert_eq!((when, body.as_slice()), (at(5), &b"first"[..]));
+    assert_eq!(state.outbox_next(id).unwrap().unwrap().2, b"second");
+
+    // Of two in one millisecond the later stored one stays.
+    record(&state, &home, &[(100, busy(1.0, 1, 1))], at(5));
+    assert_eq!(all_of(&state, &servers)[&key("ca:1/100")], [(at(5), busy(1.0, 1, 1))]);
+}
+
+#[test]
+fn recent_samples_are_those_of_the_cluster() {
+    let state = State::in_memory().unwrap();
+    let (home, other) = (cluster("ca:1"), cluster("ca:2"));
+    for second in 0..6_i64 {
+        let of = if second % 2 == 0 { &home } else { &other };
+        record(&state, of, &[(100, busy(1.0, second.unsigned_abs(), 1)), (101, full())], at(second));
+    }
+    record(&state, &home, &[(100, full())], at(86_400));
+    let recent = |since, runs| {
+        let found = state.recent_samples(&home, at(since), at(60), runs).unwrap();
+        assert!(found.iter().all(|(_, guests)| guests.iter().map(|(vmid, _)| vmid.get()).eq([100, 101])));
+        found.into_iter().map(|(at, guests)| (at, guests[0].1.receive_bytes.map(Count::get))).collect::<Vec<_>>()
+    };
+    assert_eq!(recent(0, 2), [(at(4), Some(4)), (at(2), Some(2))]);
+    assert_eq!(recent(0, 9), [(at(4), Some(4)), (at(2), Some(2)), (at(0), Some(0))]);
+    assert_eq!(recent(3, 9), [(at(4), Some(4))]);
+    assert_eq!(recent(5, 9), []);
+    assert_eq!(state.recent_samples(&cluster("ca:3"), at(0), at(60), 2).unwrap(), []);
+}
+
+/// Random samples of some servers, each look with its own choice of them, and where they were put.
+fn random(state: &State, seed: u64, looks: i64, every: i64) -> BTreeMap<ServerKey, Vec<(Timestamp, Sample)>> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let homes = [cluster("ca:1"), cluster("ca:2")];
+    let ids: Vec<_> = (0..3).map(|n| server(&format!("s{n}"))).collect();
+    let mut kept: BTreeMap<ServerKey, Vec<_>> = BTreeMap::new();
+    let mut bytes = [0_u64; 200];
+    for look in 0..looks {
+        let when = at(look * every + random.random_range(0..every / 2));
+        let mut one = |n: usize| {
+            // Counters go back now and then, as after a restart.
+            bytes[n] = if random.random_range(0..20) == 0 { 0 } else { bytes[n] + random.random_range(0..1_000_000) };
+            let counted = random.random_range(0..3) > 0;
+            let usage = Usage {
+                cpu_percent: Some(random.random_range(0..1000) as f32 / 10.0),
+                receive_bytes: counted.then_some(Count::new(bytes[n])),
+                ..Usage::default()
+            };
+            let chosen = random.random_range(0..4) > 0;
+            chosen.then_some(Sample {
+                pressure: Pressure { io_percent: Some(1.5), ..Pressure::default() },
+                ..sample(usage)
+            })
+        };
+        let mut samples = Samples::default();
+        for (c, home) in homes.iter().enumerate() {
+            let guests: Vec<(VmId, Sample)> =
+                (0..20).filter_map(|n| Some((vmid(100 + u32::try_from(n).unwrap()), one(c * 20 + n)?))).collect();
+            for (vmid, sample) in &guests {
+                kept.entry(ServerKey::of_guest(home, *vmid)).or_default().push((when, *sample));
+            }
+            samples.guests.push((home, guests));
+        }
+        for (n, id) in ids.iter().enumerate() {
+            if let Some(sample) = one(100 + n) {
+                kept.entry(ServerKey::of_server(id)).or_default().push((when, sample));
+                samples.servers.push((id, sample));
+            }
+        }
+        state.record_samples(&samples, when, &[]).unwrap();
+    }
+    kept
+}
+
+#[test]
+fn one_server_and_all_are_read_alike() {
+    let state = State::in_memory().unwrap();
+    let kept = random(&state, 1, 100, 300);
+    let servers: Vec<_> = kept.keys().cloned().collect();
+    assert_eq!((servers.len(), all_of(&state, &servers)), (43, kept.clone()));
+    for server in &servers {
+        assert_eq!(all_of(&state, &[server.clone()])[server], kept[server], "{server:?}");
+        assert_eq!(state.first_sample_at(&[server.clone()]).unwrap()[server], kept[server][0].0);
+    }
+    // The window has both of its ends.
+    let (since, until) = (kept[&servers[0]][3].0, kept[&servers[0]][9].0);
+    let got = state.samples(&servers[..1], since, until).unwrap();
+    assert_eq!(got[&servers[0]], kept[&servers[0]][3..=9]);
+}
+
+/// What is left of the hours of a server, computed from all of its samples.
+fn hours_of(samples: &[(Timestamp, Sample)]) -> BTreeMap<(Timestamp, Metric), (u32, f64, f64, f64)> {
+    let mut hours: BTreeMap<_, Vec<f64>> = BTreeMap::new();
+    for metric in Metric::ALL {
+        for one in values(metric, samples) {
+            let hour = Timestamp::from_second(one.at.as_second() / 3600 * 3600).unwrap();
+            hours.entry((hour, metric)).or_default().push(one.avg);
+        }
+    }
+    let sum_up = |all: Vec<f64>| {
+        let (count, sum) = (u32::try_from(all.len()).unwrap(), all.iter().sum::<f64>());
+        let (min, max) = (all.iter().copied().fold(f64::MAX, f64::min), all.iter().copied().fold(f64::MIN, f64::max));
+        (count, min, sum / f64::from(count), max)
+    };
+    hours.into_iter().map(|(key, all)| (key, sum_up(all))).collect()
+}
+
+fn assert_hours(state: &State, kept: &BTreeMap<ServerKey, Vec<(Timestamp, Sample)>>) {
+    let servers: Vec<_> = kept.keys().cloned().collect();
+    let got = state.hours(&servers, Timestamp::MIN, Timestamp::MAX).unwrap();
+    for (server, samples) in kept {
+        let want = hours_of(samples);
+        let rows = got[server].iter().flat_map(|hour| hour.metrics.iter().map(|(metric, m)| (hour.at, *metric, m)));
+        let rows: Vec<_> = rows.collect();
+        assert_eq!(rows.len(), want.len(), "{server:?}");
+        for (hour, metric, measured) in rows {
+            let (count, min, avg, max) = want[&(hour, metric)];
+            assert_eq!((measured.at, measured.count), (hour, count), "{server:?} {hour} {metric}");
+            let step = if metric.unit() == Unit::BytesPerSecond { 0.5001 } else { 0.000_051 };
+            for (got, want) in [(measured.min.unwrap(), min), (measured.avg, avg), (measured.max, max)] {
+                assert!((got - want).abs() <= step, "{server:?} {hour} {metric}: {got} {want}");
+            }
+        }
+    }
+}
+
+#[test]
+fn hours_are_what_the_samples_were() {
+    for (seed, every) in [(2, 300), (3, 3600), (4, 60), (5, 7000)] {
+        let state = State::in_memory().unwrap();
+        let kept = random(&state, seed, 60, every);
+        let servers: Vec<_> = kept.keys().cloned().collect();
+        let later = at(60 * every + 4 * 3600);
+        let tidied: Vec<_> = (0..200).map(|_| tidy(&state, later, 1_000_000)).collect();
+        assert_eq!(tidied.last(), Some(&Tidied::default()), "all is done at last");
+        assert_eq!(tidied.iter().map(|one| one.deleted).sum::<usize>(), 0);
+        // Nothing was deleted: everything is read from the samples, nothing twice.
+        assert_eq!(all_of(&state, &servers), kept);
+        assert_eq!(state.hours(&servers, Timestamp::MIN, Timestamp::MAX).unwrap(), BTreeMap::new());
+        let first = state.first_sample_at(&servers).unwrap();
+
+        for _ in 0..200 {
+            tidy(&state, later, 0);
+        }
+        assert_eq!(all_of(&state, &servers), BTreeMap::new());
+        assert_hours(&state, &kept);
+        let hour = |at: Timestamp| Timestamp::from_second(at.as_second() / 3600 * 3600).unwrap();
+        let first: BTreeMap<_, _> = first.into_iter().map(|(server, at)| (server, hour(at))).collect();
+        assert_eq!(state.first_sample_at(&servers).unwrap(), first);
+    }
+}
+
+#[test]
+fn while_samples_go_no_time_is_missing_and_none_is_there_twice() {
+    let state = State::in_memory().unwrap();
+    let kept = random(&state, 6, 200, 300);
+    let servers: Vec<_> = kept.keys().cloned().collect();
+    let want: BTreeMap<_, _> = kept.iter().map(|(server, samples)| (server.clone(), samples.len())).collect();
+    let mut borders = std::collections::BTreeSet::new();
+    for _ in 0..60 {
+        tidy(&state, at(200 * 300 + 3600), 3);
+        let samples = all_of(&state, &servers);
+        let hours = state.hours(&servers, Timestamp::MIN, Timestamp::MAX).unwrap();
+        for (server, want) in &want {
+            let raw = samples.get(server).map_or(0, Vec::len);
+            let count = |hour: &crate::state::rollup::Hour| hour.of(Metric::Cpu).map_or(0, |m| m.count as usize);
+            let summed: usize = hours.get(server).map_or(0, |hours| hours.iter().map(count).sum());
+            assert_eq!(raw + summed, *want, "{server:?}");
+            borders.insert(raw);
+        }
+    }
+    assert!(borders.len() > 5 && !borders.contains(&0), "{borders:?}");
+}
+
+#[test]
+fn a_late_sample_is_summed_up_too() {
+    let state = State::in_memory().unwrap();
+    let home = cluster("ca:1");
+    let hour = |state: &State| {
+        let conn = state.lock();
+        let sql = "SELECT cpu_n, cpu_max FROM sample_hours";
+        conn.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))).unwrap()
+    };
+    record(&state, &home, &[(100, busy(10.0, 0, 0))], at(60));
+    assert_eq!(tidy(&state, at(3599), 7).rolled, 0, "the hour is not over");
+    assert_eq!((tidy(&state, at(3600), 7).rolled, hour(&state)), (1, (1, 100_000)));
+    record(&state, &home, &[(100, busy(30.0, 0, 0))], at(120));
+    assert_eq!((tidy(&state, at(3601), 7).rolled, hour(&state)), (1, (2, 300_000)));
+    assert_eq!(tidy(&state, at(3602), 7).rolled, 0);
+    // The samples of the hour are gone, and a clock that goes back brings one more: the whole hour stays.
+    tidy(&state, at(90_000), 1);
+    record(&state, &home, &[(100, busy(90.0, 0, 0))], at(180));
+    for _ in 0..3 {
+        tidy(&state, at(90_000), 1);
+    }
+    assert_eq!(hour(&state), (2, 300_000));
+}
+
+#[test]
+fn thousands_of_guests_are_kept_up_with_in_bites() {
+    let state = State::in_memory().unwrap();
+    let home = cluster("ca:1");
+    let guests: Vec<_> = (100..3100).map(|number| (number, busy(1.0, 1, 1))).collect();
+    let (mut most, mut rolled) = (Tidied::default(), 0);
+    for look in 0..24 {
+        record(&state, &home, &guests, at(look * 900));
+        // Half of the looks are at one server only: they must not make the bites small.
+        record(&state, &home, &guests[..1], at(look * 900 + 450));
+        let tidied = tidy(&state, at(look * 900 + 450), 3);
+        rolled += tidied.rolled;
+        most = Tidied { rolled: most.rolled.max(tidied.rolled), deleted: most.deleted.max(tidied.deleted) };
+    }
+    assert!(rolled >= 4 * 3000, "{rolled}: five hours are over, the last may be half done");
+    assert!(most.rolled < 2300 && most.deleted <= 6002, "{most:?}");
+    let count = |sql: &str| state.lock().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    // Three hours are kept, two more because the present hour is not summed up, and what a bite leaves.
+    assert!(count("SELECT count(*) FROM samples") <= 6 * 4 * 3001);
+    assert!(count("SELECT count(*) FROM unrolled") <= 3);
+}
+
+#[test]
+fn wrong_clocks_wedge_nothing() {
+    const YEAR: i64 = 365 * 86_400;
+    let state = State::in_memory().unwrap();
+    let home = cluster("ca:1");
+    let tidy = |now: Timestamp| {
+        let retention = Retention { raw: SignedDuration::from_hours(24), ..Retention::default() };
+        state.tidy(now, &retention).unwrap();
+    };
+    let one = [key("ca:1/100")];
+    let guests = [(100, busy(1.0, 1, 1))];
+    let all = |state: &State| {
+        let hours = state.hours(&one, Timestamp::MIN, at(YEAR)).unwrap();
+        let samples = state.samples(&one, Timestamp::MIN, at(YEAR)).unwrap();
+        let summed = hours.get(&one[0]).map_or(0, |hours| hours.iter().map(|h| h.metrics[0].1.count as usize).sum());
+        summed + samples.get(&one[0]).map_or(0, Vec::len)
+    };
+    // One look of each hour, and amid them some of a clock that was years ahead or stood in 1970.
+    let mut looks = 0;
+    for hour in 0..100 {
+        let now = at(hour * 3600);
+        record(&state, &home, &guests, now);
+        looks += 1;
+        tidy(now);
+        if hour == 30 {
+            for ahead in 5..8 {
+                record(&state, &home, &guests, at(ahead * YEAR));
+                tidy(at(ahead * YEAR));
+            }
+        }
+        if hour == 60 {
+            record(&state, &home, &guests, Timestamp::from_second(30).unwrap());
+            looks += 1;
+            tidy(Timestamp::from_second(31).unwrap());
+            // What is older than the whole samples is seen once it is summed up.
+            tidy(now);
+        }
+        // The one of 1970 is far too old as soon as the clocks agree again.
+        looks -= usize::from(hour == 65);
+        assert_eq!(all(&state), looks, "hour {hour}");
+    }
+    let conn = state.lock();
+    let sql = "SELECT (SELECT count(*) FROM samples), (SELECT count(*) FROM unrolled)";
+    let (samples, unrolled): (i64, i64) = conn.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    assert!((24..32).contains(&samples) && unrolled < 6, "{samples} {unrolled}");
+}
+
+#[test]
+fn clusters_that_merge_keep_their_samples() {
+    let state = State::in_memory().unwrap();
+    let (old, new) = (cluster("host:pve1"), cluster("ca:99"));
+    record(&state, &new, &[(101, busy(2.0, 1, 1))], at(0));
+    record(&state, &old, &[(100, busy(1.0, 1, 1)), (101, busy(1.0, 1, 1))], at(0));
+    record(&state, &old, &[(100, busy(1.0, 1, 1)), (101, busy(1.0, 1, 1))], at(7200));
+    record(&state, &cluster("ca:1"), &[(101, busy(5.0, 1, 1))], at(0));
+    tidy(&state, at(4 * 3600), 1000);
+    state.rename_cluster(&old, &new).unwrap();
+    let servers = ["ca:99/100", "ca:99/101", "ca:1/101", "host:pve1/100", "host:pve1/101"].map(key);
+    let shape = |percent| (percent, 1);
+    let got: Vec<_> = all_of(&state, &servers)
+        .into_iter()
+        .map(|(server, samples)| {
+            (server.0, samples.iter().map(|(at, s)| (*at, s.usage.cpu_percent)).collect::<Vec<_>>())
+        })
+        .collect();
+    let want = [
+        ("ca:1/101".to_owned(), vec![(at(0), Some(5.0))]),
+        ("ca:99/100".to_owned(), vec![(at(0), Some(1.0)), (at(7200), Some(1.0))]),
+        ("ca:99/101".to_owned(), vec![(at(0), Some(2.0)), (at(7200), Some(1.0))]),
+    ];
+    assert_eq!(got, want);
+    for _ in 0..3 {
+        tidy(&state, at(100 * 3600), 0);
+    }
+    let hours = state.hours(&servers, Timestamp::MIN, Timestamp::MAX).unwrap();
+    let got: Vec<_> = hours
+        .iter()
+        .map(|(server, hours)| (server.0.as_str(), hours.iter().map(|h| shape(h.metrics[0].1.max)).collect::<Vec<_>>()))
+        .collect();
+    let want = [
+        ("ca:1/101", vec![shape(5.0)]),
+        ("ca:99/100", vec![shape(1.0), shape(1.0)]),
+        ("ca:99/101", vec![shape(2.0), shape(1.0)]),
+    ];
+    assert_eq!(got, want);
+
+    // A lasting name that is new needs no moving.
+    state.rename_cluster(&new, &cluster("ca:100")).unwrap();
+    assert_eq!(state.hours(&[key("ca:100/100")], Timestamp::MIN, Timestamp::MAX).unwrap().len(), 1);
+}
