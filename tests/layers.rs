@@ -33,7 +33,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml", &["src/config"]),
     ("toml_edit", &["src/config"]),
     ("clap", &["src/cli.rs", "src/commands", "src/main.rs", "src/render/mod.rs", "src/ui.rs"]),
-    ("ecobox_sim", &["src/commands/demo"]),
+    ("ecobox_sim", &["src/commands/demo", "src/transport/pve/tests"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
