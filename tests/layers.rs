@@ -35,8 +35,11 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml_edit", &["src/config"]),
     ("clap", &["src/cli.rs", "src/commands", "src/main.rs", "src/render/mod.rs", "src/ui.rs"]),
     ("snap", &["src/transport/prometheus"]),
-    // In tests it also starts the real Prometheus.
-    ("ecobox_sim", &["src/commands/demo", "src/render/openmetrics/tests", "src/transport/prometheus/tests"]),
+    // Tests of these start simulated and real servers.
+    (
+        "ecobox_sim",
+        &["src/commands/demo", "src/render/openmetrics/tests", "src/transport/prometheus/tests", "src/transport/pve/tests"],
+    ),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

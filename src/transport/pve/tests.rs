@@ -1,5 +1,7 @@
 //! The client against a TLS server in this process.
 
+mod simulated;
+
 use std::time::Duration;
 
 use crate::model::id::GuestKind;

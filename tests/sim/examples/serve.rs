@@ -13,7 +13,7 @@
 use std::io::BufRead as _;
 use std::time::Duration;
 
-use ecobox_sim::{Agent, Cluster, Fault, Sim};
+use ecobox_sim::{Agent, Cluster, Fault, Guest, Sim};
 use serde_json::json;
 
 /// What stands in every test's token.
@@ -22,7 +22,7 @@ const SECRET: &str = "00000000-0000-4000-8000-000000000000";
 const PRIVILEGES: &[&str] = &["Datastore.Audit", "Sys.Audit", "VM.Audit", "VM.GuestAgent.Audit", "VM.PowerMgmt"];
 
 /// Four in five guests are VMs, the others containers; one in eight is off. With `dead` every 20th VM has an agent that
-/// does not answer.
+/// does not answer. What they move grows with their number; it is seen to grow only with `live`.
 fn cluster(nodes: u32, guests: u32, dead: bool) -> Cluster {
     let mut cluster = (1..=nodes).fold(Cluster::new("bench"), |cluster, n| cluster.node(&format!("pve{n}")));
     for i in 0..guests {
@@ -32,17 +32,22 @@ fn cluster(nodes: u32, guests: u32, dead: bool) -> Cluster {
         if i % 5 == 4 {
             cluster = cluster.ct(vmid, &name, |ct| {
                 let ct = ct.on(&node).agent_ip(&ip).tags("bench");
-                if off { ct } else { ct.running() }
+                if off { ct } else { moving(ct.running(), i) }
             });
         } else {
             cluster = cluster.vm(vmid, &name, |vm| {
                 let vm = vm.on(&node).agent_ip(&ip).tags("bench;vm");
                 let vm = if dead && i % 20 == 0 { vm.agent(Agent::Dead) } else { vm };
-                if off { vm } else { vm.running() }
+                if off { vm } else { moving(vm.running(), i) }
             });
         }
     }
     cluster.token(TOKEN, SECRET, "/", PRIVILEGES)
+}
+
+fn moving(guest: Guest, i: u32) -> Guest {
+    let i = u64::from(i);
+    guest.traffic(i << 20, i << 18).disk_io(i << 24, i << 22).rates(i * 100, i * 50, i * 10, i * 20)
 }
 
 fn main() {
@@ -50,11 +55,13 @@ fn main() {
     let value = |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1));
     let number = |name: &str, otherwise: u32| value(name).map_or(otherwise, |text| text.parse().unwrap());
     if args.iter().any(|arg| arg == "--help") {
-        eprintln!("serve [--nodes N] [--guests N] [--latency-ms N] [--dead-agents 1]");
+        eprintln!("serve [--nodes N] [--guests N] [--latency-ms N] [--dead-agents 1] [--live 1]");
         return;
     }
     let (nodes, guests) = (number("--nodes", 3), number("--guests", 300));
-    let sim = Sim::start(cluster(nodes, guests, number("--dead-agents", 0) > 0).real_time().ready_made());
+    let cluster = cluster(nodes, guests, number("--dead-agents", 0) > 0).real_time();
+    // Answers that are made once cost a client's measurement nothing, and their counters stand still.
+    let sim = Sim::start(if number("--live", 0) > 0 { cluster } else { cluster.ready_made() });
     let names: Vec<String> = (1..=nodes).map(|n| format!("pve{n}")).collect();
     let latency = Duration::from_millis(number("--latency-ms", 0).into());
     for name in &names {

@@ -86,6 +86,8 @@ pub struct Cluster {
     pub(crate) tasks: Vec<Task>,
     pub(crate) events: Vec<Event>,
     pub(crate) quorate: bool,
+    /// Whether histories go up and down.
+    pub(crate) lively: bool,
     /// A node that was told to go down, or to come back after that.
     pub(crate) node_power: Option<NodePower>,
     pools: BTreeSet<String>,
@@ -109,6 +111,7 @@ impl Cluster {
             tasks: Vec::new(),
             events: Vec::new(),
             quorate: true,
+            lively: false,
             node_power: None,
             pools: BTreeSet::new(),
             ready: None,
@@ -236,7 +239,9 @@ impl Cluster {
         assert!(self.find(vmid).is_none(), "guest {vmid} exists already");
         let node = self.nodes.first().map(|node| node.name.clone()).unwrap_or_default();
         let mut guest = describe(Guest::new(kind, vmid, name, &node));
-        guest.since = Some(self.clock.now());
+        let now = self.clock.now();
+        guest.since = Some(now);
+        guest.counters.go_on(guest.counters.bytes, now);
         assert!(self.nodes.iter().any(|node| node.name == guest.node), "no node {}", guest.node);
         let pooled = guest.pool.is_some();
         self.guests.push(guest);
@@ -250,6 +255,7 @@ impl Cluster {
         self.settle();
         let now = self.clock.now();
         let guest = self.guest_mut(vmid);
+        guest.count(now);
         let was_active = guest.is_active();
         *guest = change(guest.clone());
         if guest.is_active() && !was_active {

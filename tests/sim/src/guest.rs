@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::counters::Counters;
+use crate::history::History;
 
 /// VM or container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +100,8 @@ pub struct Guest {
     pub(crate) cpu: f64,
     pub(crate) disk: u64,
     pub(crate) disk_used: u64,
-    pub(crate) traffic: (u64, u64),
+    pub(crate) counters: Counters,
+    pub(crate) history: History,
     pub(crate) mac: Option<String>,
     pub(crate) interfaces: Vec<Interface>,
     pub(crate) uuid: String,
@@ -132,7 +136,8 @@ impl Guest {
             cpu: 0.0,
             disk: 8 << 30,
             disk_used: 0,
-            traffic: (0, 0),
+            counters: Counters::default(),
+            history: History::default(),
             mac: None,
             interfaces: Vec::new(),
             uuid: format!("00000000-0000-4000-8000-{vmid:012}"),
@@ -303,10 +308,41 @@ impl Guest {
         self
     }
 
-    /// Bytes received and sent since it started.
+    /// Bytes received and sent since it started, until now.
     #[must_use]
     pub fn traffic(mut self, received: u64, sent: u64) -> Guest {
-        self.traffic = (received, sent);
+        self.counters.bytes[..2].copy_from_slice(&[received, sent]);
+        self
+    }
+
+    /// Bytes read from disks and written since it started, until now.
+    #[must_use]
+    pub fn disk_io(mut self, read: u64, written: u64) -> Guest {
+        self.counters.bytes[2..].copy_from_slice(&[read, written]);
+        self
+    }
+
+    /// By how many bytes a second these counters grow while it runs: received, sent, read, written.
+    #[must_use]
+    pub fn rates(mut self, received: u64, sent: u64, read: u64, written: u64) -> Guest {
+        self.counters.rates = [received, sent, read, written];
+        self
+    }
+
+    /// One more file system that the agent tells of, with what is used of what users may fill, in bytes.
+    #[must_use]
+    pub fn filesystem(mut self, mount: &str, kind: &str, used: u64, size: u64) -> Guest {
+        let told = self.agent_data.entry("get-fsinfo".to_owned()).or_insert_with(|| json!([]));
+        let list = told.as_array_mut().expect("a list of file systems");
+        let name = format!("sda{}", list.len() + 1);
+        let device = format!("/dev/{name}");
+        list.push(json!({
+            "name": name, "mountpoint": mount, "type": kind, "used-bytes": used, "total-bytes": size,
+            "disk": [{
+                "bus-type": "scsi", "bus": 0, "target": 0, "unit": 0, "dev": device, "serial": "0QEMU_QEMU_HARDDISK_drive-scsi0",
+                "pci-controller": { "domain": 0, "bus": 1, "slot": 1, "function": 0 },
+            }],
+        }));
         self
     }
 
@@ -373,6 +409,16 @@ impl Guest {
         since.map_or(0, |since| (self.uptime + now.saturating_duration_since(since)).as_secs())
     }
 
+    /// Bytes received, sent, read and written since it started, 0 when stopped.
+    pub(crate) fn counters_at(&self, now: Instant) -> [u64; 4] {
+        if self.is_active() { self.counters.at(now, self.power == Power::Running) } else { [0; 4] }
+    }
+
+    /// Settles what was counted until now, before something changes.
+    pub(crate) fn count(&mut self, now: Instant) {
+        self.counters.go_on(self.counters_at(now), now);
+    }
+
     pub(crate) fn qmpstatus(&self) -> &str {
         match &self.power {
             Power::Stopped => "stopped",
@@ -393,6 +439,7 @@ impl Guest {
         self.power = Power::Running;
         self.uptime = Duration::ZERO;
         self.since = Some(at);
+        self.counters.go_on([0; 4], at);
         self.lock = None;
         self.memory_used = if self.memory_used == 0 { self.memory / 2 } else { self.memory_used };
         for key in ["vmstate", "runningcpu", "runningmachine"] {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::fault::Rule;
+use crate::history::History;
 use crate::tls::Identity;
 
 /// Where pvestatd's numbers of a node stand.
@@ -39,10 +40,14 @@ pub struct Node {
     pub(crate) service: Service,
     pub(crate) cpus: u32,
     pub(crate) cpu: f64,
+    pub(crate) loadavg: [f64; 3],
     pub(crate) memory: u64,
     pub(crate) memory_used: u64,
     pub(crate) disk: u64,
     pub(crate) disk_used: u64,
+    /// Bytes received and sent a second; only the history has them.
+    pub(crate) rates: (u64, u64),
+    pub(crate) history: History,
     pub(crate) uptime: Duration,
     pub(crate) since: Instant,
     pub(crate) wakeonlan: Option<String>,
@@ -62,10 +67,13 @@ impl Node {
             service: Service::Up,
             cpus: 8,
             cpu: 0.08,
+            loadavg: [0.42, 0.37, 0.31],
             memory: 32 << 30,
             memory_used: 8 << 30,
             disk: 100 << 30,
             disk_used: 20 << 30,
+            rates: (0, 0),
+            history: History::default(),
             uptime: Duration::from_secs(86_400),
             since: now,
             wakeonlan: None,
@@ -88,6 +96,20 @@ impl Node {
     pub fn load(mut self, cpu: f64, memory_used: u64) -> Node {
         self.cpu = cpu;
         self.memory_used = memory_used;
+        self
+    }
+
+    /// Load averages over one, five and fifteen minutes.
+    #[must_use]
+    pub fn loadavg(mut self, loadavg: [f64; 3]) -> Node {
+        self.loadavg = loadavg;
+        self
+    }
+
+    /// Bytes received and sent a second, as its history shows them.
+    #[must_use]
+    pub fn rates(mut self, received: u64, sent: u64) -> Node {
+        self.rates = (received, sent);
         self
     }
 

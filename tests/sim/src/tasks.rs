@@ -199,8 +199,10 @@ impl Cluster {
             Effect::RequestHa { start } => guest.ha = Some(if start { "started" } else { "stopped" }.to_owned()),
             Effect::Start => guest.begin(at),
             Effect::Stop | Effect::Restart => guest.end(),
-            Effect::Pause => guest.power = Power::Paused,
-            Effect::Resume => guest.power = Power::Running,
+            Effect::Pause | Effect::Resume => {
+                guest.count(at);
+                guest.power = if effect == Effect::Pause { Power::Paused } else { Power::Running };
+            }
             Effect::Hibernate => {
                 guest.end();
                 *guest = guest.clone().hibernated();

@@ -4,6 +4,8 @@
 mod common;
 #[path = "serves/fails.rs"]
 mod fails;
+#[path = "serves/measures.rs"]
+mod measures;
 #[path = "serves/state.rs"]
 mod state;
 #[path = "serves/wire.rs"]

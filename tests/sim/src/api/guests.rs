@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::{Context, Data, Refusal, Reply, nodes, view};
+use crate::api::{Context, Refusal, Reply, nodes, view};
 use crate::guest::{Guest, Kind};
 
 /// The guest of the path, on the node that executes the call, or PVE's words that it is not there.
@@ -95,37 +95,4 @@ pub(crate) fn interfaces(context: &mut Context<'_>) -> Reply {
         entry
     });
     Ok(entries.collect::<Value>().into())
-}
-
-/// An hour (day, ..) of samples; before the guest ran an entry holds only sizes.
-pub(crate) fn rrd_data(context: &mut Context<'_>) -> Reply {
-    let vmid = context.vmid();
-    let Ok(guest) = find(context) else {
-        let file = format!("/var/lib/rrdcached/db/pve-vm-9.0/{vmid}");
-        let cause = format!("rrd_fetch_r failed: opening '{file}': No such file or directory");
-        return Err(Refusal::died(format!("RRD error: rrdcached@unix:/var/run/rrdcached.sock: {cause}")));
-    };
-    let (now, newest) = (context.cluster.clock.now(), context.cluster.version.is_9());
-    let uptime = guest.uptime_at(now);
-    let entries = nodes::rrd_times(context).into_iter().map(|(time, age)| {
-        let mut entry = json!({ "time": time, "maxcpu": guest.cores, "maxmem": guest.memory, "maxdisk": guest.disk });
-        entry["disk"] = json!(0);
-        if age < uptime {
-            for (key, value) in [("cpu", json!(guest.cpu)), ("mem", json!(guest.memory_used))] {
-                entry[key] = value;
-            }
-            for key in ["netin", "netout", "diskread", "diskwrite"] {
-                entry[key] = json!(0.0);
-            }
-            if newest {
-                entry["memhost"] = json!(guest.memory_used);
-                for which in ["cpu", "io", "memory"] {
-                    entry[format!("pressure{which}some")] = json!(0);
-                    entry[format!("pressure{which}full")] = json!(0);
-                }
-            }
-        }
-        entry
-    });
-    Ok(Data::from(entries.collect::<Value>()))
 }

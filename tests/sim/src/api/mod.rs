@@ -9,6 +9,7 @@ mod nodes;
 mod power;
 mod request;
 mod routes;
+mod rrd;
 mod tasks;
 mod view;
 

@@ -89,7 +89,7 @@ pub(crate) fn index(_: &mut Context<'_>) -> Reply {
     Ok(subdirs("name", &words).into())
 }
 
-fn this<'a>(context: &'a Context<'_>) -> Result<&'a Node, Refusal> {
+pub(crate) fn this<'a>(context: &'a Context<'_>) -> Result<&'a Node, Refusal> {
     context.cluster.node_ref(&context.node).ok_or_else(|| Refusal::died("no such node"))
 }
 
@@ -111,7 +111,7 @@ pub(crate) fn status(context: &mut Context<'_>) -> Reply {
         "wait": 0.001,
         "idle": 0,
         "uptime": node.uptime_at(context.cluster.clock.now()),
-        "loadavg": ["0.42", "0.37", "0.31"],
+        "loadavg": node.loadavg.map(|load| format!("{load:.2}")),
         "cpuinfo": {
             "cpus": node.cpus, "cores": node.cpus, "sockets": 1, "model": "Simulated CPU", "mhz": "2596.138",
             "user_hz": 100, "hvm": "1", "family": "25", "vendor": "AuthenticAMD", "flags": "fpu sse2 lm",
@@ -183,43 +183,4 @@ pub(crate) fn storages(context: &mut Context<'_>) -> Reply {
         })
     });
     Ok(rows.collect::<Value>().into())
-}
-
-/// The times of an answer of rrddata, oldest first, each with its age in seconds.
-pub(crate) fn rrd_times(context: &Context<'_>) -> Vec<(u64, u64)> {
-    let (step, count) = match context.call.parameters.get("timeframe").map_or("hour", String::as_str) {
-        "hour" => (60, 60),
-        "day" => (60, 1440),
-        "week" => (1800, 336),
-        "month" => (1800, 1440),
-        _ => (21_600, 1460),
-    };
-    let now = context.cluster.clock.epoch(context.cluster.clock.now());
-    let last = now - now % step;
-    (0..count).rev().map(|back| (last - back * step, now - last + back * step)).collect()
-}
-
-pub(crate) fn rrd_data(context: &mut Context<'_>) -> Reply {
-    let node = this(context)?;
-    let newest = context.cluster.version.is_9();
-    let uptime = node.uptime_at(context.cluster.clock.now());
-    let entries = rrd_times(context).into_iter().map(|(time, age)| {
-        if age >= uptime {
-            return json!({ "time": time });
-        }
-        let mut entry = json!({
-            "time": time, "cpu": node.cpu, "maxcpu": node.cpus, "iowait": 0.001, "loadavg": 0.42,
-            "memtotal": node.memory, "memused": node.memory_used, "swaptotal": 0, "swapused": 0,
-            "roottotal": node.disk, "rootused": node.disk_used, "netin": 0, "netout": 0,
-        });
-        if newest {
-            entry["memavailable"] = json!(node.memory - node.memory_used);
-            entry["arcsize"] = json!(0);
-            for key in ["cpusome", "iosome", "iofull", "memorysome", "memoryfull"] {
-                entry[format!("pressure{key}")] = json!(0);
-            }
-        }
-        entry
-    });
-    Ok(entries.collect::<Value>().into())
 }

@@ -1,6 +1,6 @@
 //! The table of calls: who may make them, which parameters they take, who answers.
 
-use crate::api::{Context, Refusal, Reply, access, agent, cluster, guests, nodes, power, tasks};
+use crate::api::{Context, Refusal, Reply, access, agent, cluster, guests, nodes, power, rrd, tasks};
 use crate::version::Version;
 
 /// Who may make a call. A list means: one of these.
@@ -165,7 +165,7 @@ const ROUTES: &[Route] = &[
     at_node("nodes/{}/syslog", Node(&["Sys.Syslog"]), NONE, nodes::empty_list),
     Route { on_node: false, ..by_daemon("POST", "nodes/{}/wakeonlan", Node(&["Sys.PowerMgmt"]), NONE, nodes::wake) },
     by_daemon("GET", "nodes/{}/storage", Anyone, NONE, nodes::storages),
-    by_daemon("GET", "nodes/{}/rrddata", NODE_AUDIT, RRD, nodes::rrd_data),
+    by_daemon("GET", "nodes/{}/rrddata", NODE_AUDIT, RRD, rrd::of_node),
     at_node("nodes/{}/tasks", Anyone, TASKS, tasks::list),
     by_daemon("GET", "nodes/{}/tasks/{}/status", Anyone, NONE, tasks::status),
     by_daemon("GET", "nodes/{}/tasks/{}/log", Anyone, LOG, tasks::log),
@@ -179,7 +179,7 @@ const ROUTES: &[Route] = &[
     at_node("nodes/{}/qemu/{}/status", Anyone, NONE, guests::status_index),
     by_daemon("GET", "nodes/{}/qemu/{}/status/current", AUDIT, NONE, guests::current),
     by_daemon("POST", "nodes/{}/qemu/{}/status/{}", POWER_MGMT, POWER, power::post),
-    by_daemon("GET", "nodes/{}/qemu/{}/rrddata", AUDIT, RRD, guests::rrd_data),
+    by_daemon("GET", "nodes/{}/qemu/{}/rrddata", AUDIT, RRD, rrd::of_guest),
     at_node("nodes/{}/qemu/{}/agent", Anyone, NONE, agent::index),
     by_daemon("POST", "nodes/{}/qemu/{}/agent", AGENT_ANY, AGENT, agent::legacy),
     by_daemon("GET", "nodes/{}/qemu/{}/agent/{}", AGENT_AUDIT, NONE, agent::get),
@@ -190,7 +190,7 @@ const ROUTES: &[Route] = &[
     by_daemon("GET", "nodes/{}/lxc/{}/status/current", AUDIT, NONE, guests::current),
     by_daemon("POST", "nodes/{}/lxc/{}/status/{}", POWER_MGMT, POWER, power::post),
     by_daemon("GET", "nodes/{}/lxc/{}/interfaces", AUDIT, NONE, guests::interfaces),
-    by_daemon("GET", "nodes/{}/lxc/{}/rrddata", AUDIT, RRD, guests::rrd_data),
+    by_daemon("GET", "nodes/{}/lxc/{}/rrddata", AUDIT, RRD, rrd::of_guest),
 ];
 
 /// The route of a call, with its path variables.

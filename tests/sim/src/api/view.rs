@@ -17,7 +17,7 @@ fn fields(value: Value) -> Map<String, Value> {
 
 /// The entry in `GET /nodes/{n}/{kind}`; `full` adds what QEMU itself says.
 pub(crate) fn listed(guest: &Guest, version: &Version, now: Instant, full: bool) -> Map<String, Value> {
-    let (netin, netout) = if guest.is_active() { guest.traffic } else { (0, 0) };
+    let [netin, netout, diskread, diskwrite] = guest.counters_at(now);
     let used = if guest.is_active() { guest.memory_used } else { 0 };
     let mut entry = fields(json!({
         "vmid": guest.vmid,
@@ -33,12 +33,12 @@ pub(crate) fn listed(guest: &Guest, version: &Version, now: Instant, full: bool)
         "netout": netout,
     }));
     match guest.kind {
-        Kind::Qemu => entry.extend(qemu_fields(guest, version, full)),
+        Kind::Qemu => entry.extend(qemu_fields(guest, version, now, full)),
         Kind::Lxc => entry.extend(fields(json!({
             "type": "lxc",
             "disk": if guest.is_active() { guest.disk_used } else { 0 },
-            "diskread": 0,
-            "diskwrite": 0,
+            "diskread": diskread,
+            "diskwrite": diskwrite,
             "swap": 0,
             "maxswap": guest.config.get("swap").and_then(Value::as_u64).unwrap_or(512) << 20,
         }))),
@@ -59,7 +59,7 @@ pub(crate) fn listed(guest: &Guest, version: &Version, now: Instant, full: bool)
     entry
 }
 
-fn qemu_fields(guest: &Guest, version: &Version, full: bool) -> Map<String, Value> {
+fn qemu_fields(guest: &Guest, version: &Version, now: Instant, full: bool) -> Map<String, Value> {
     let mut entry = fields(json!({ "disk": 0, "serial": 1 }));
     if version.is_9() {
         entry.insert("memhost".to_owned(), json!(if guest.is_active() { guest.memory_used } else { 0 }));
@@ -69,9 +69,10 @@ fn qemu_fields(guest: &Guest, version: &Version, full: bool) -> Map<String, Valu
     }
     entry.insert("qmpstatus".to_owned(), json!(guest.qmpstatus()));
     if guest.is_active() {
+        let [netin, netout, diskread, diskwrite] = guest.counters_at(now);
         entry.extend(fields(json!({
-            "diskread": 0,
-            "diskwrite": 0,
+            "diskread": diskread,
+            "diskwrite": diskwrite,
             "running-machine": "pc-i440fx-10.0+pve0",
             "running-qemu": "10.0.2",
             "proxmox-support": {
@@ -86,7 +87,6 @@ fn qemu_fields(guest: &Guest, version: &Version, full: bool) -> Map<String, Valu
             },
         })));
         if guest.mac.is_some() || !guest.interfaces.is_empty() {
-            let (netin, netout) = guest.traffic;
             let nic = format!("tap{}i0", guest.vmid);
             entry.insert("nics".to_owned(), json!({ nic: { "netin": netin, "netout": netout } }));
         }
@@ -129,7 +129,7 @@ pub(crate) fn resource(guest: &Guest, version: &Version, now: Instant, known: bo
         row.insert("hastate".to_owned(), json!(state));
     }
     if known {
-        let (netin, netout) = if guest.is_active() { guest.traffic } else { (0, 0) };
+        let [netin, netout, diskread, diskwrite] = guest.counters_at(now);
         let used = if guest.is_active() { guest.memory_used } else { 0 };
         let lxc_disk = if guest.kind == Kind::Lxc && guest.is_active() { guest.disk_used } else { 0 };
         row.extend(fields(json!({
@@ -145,8 +145,8 @@ pub(crate) fn resource(guest: &Guest, version: &Version, now: Instant, known: bo
             "uptime": guest.uptime_at(now),
             "netin": netin,
             "netout": netout,
-            "diskread": 0,
-            "diskwrite": 0,
+            "diskread": diskread,
+            "diskwrite": diskwrite,
         })));
         if version.is_9() {
             row.insert("memhost".to_owned(), json!(used));

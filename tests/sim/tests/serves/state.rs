@@ -10,19 +10,19 @@ use crate::{data, get, lab, names, post, request};
 const ALL: [&str; 5] = ["web-01", "db-01", "deaf", "clustered", "ct-web"];
 
 /// Starts the lab with a clock that only moves when told to, in PVE's own seconds.
-fn stopped_clock() -> Sim {
+pub(crate) fn stopped_clock() -> Sim {
     let mut cluster = lab().real_time();
     cluster.clock.freeze();
     cluster.timing.no_route = 0.0;
     Sim::start(cluster)
 }
 
-fn pass(sim: &Sim, seconds: u64) {
+pub(crate) fn pass(sim: &Sim, seconds: u64) {
     sim.cluster().clock.advance(Duration::from_secs(seconds));
 }
 
 /// Posts an action to a guest of `pve1` and gives the path of its task.
-fn act(sim: &Sim, guest: &str, action: &str, body: &str) -> String {
+pub(crate) fn act(sim: &Sim, guest: &str, action: &str, body: &str) -> String {
     let reply = post(sim, "pve1", &format!("/nodes/pve1/{guest}/status/{action}"), body).json();
     format!("/nodes/pve1/tasks/{}", reply["data"].as_str().expect("a UPID"))
 }
