@@ -17,6 +17,9 @@ use crate::model::usage::{Count, Pressure, Usage};
 /// POSIX sh; what stands before it is [`script`]'s.
 const SCRIPT: &str = include_str!("load.sh");
 
+/// So many ports, or disks, a reason names.
+const NAMED: usize = 3;
+
 /// The kernel counts hundredths of a second: less than a few of them measure nothing.
 const SHORTEST: Duration = Duration::from_millis(50);
 
@@ -60,15 +63,16 @@ pub(crate) fn read(stdout: &str, known: Option<&Reading>) -> (Reading, HostLoad)
         return (Reading::default(), told.load);
     };
     let reading = told.counters(&answer, last);
+    told.cpus(last);
     let earlier = match first.first() {
         Some(block) => Some(Told::default().counters(&answer, block)),
         None => known.cloned(),
     };
-    told.change(&match earlier {
-        Some(earlier) => reading.since(&earlier),
+    let change = match earlier {
+        Some(earlier) => reading.since(&earlier, told.load.usage.cpus),
         None => Err("there is no earlier reading to compare with".to_owned()),
-    });
-    told.cpus(last);
+    };
+    told.change(&reading, change);
     told.averages(last);
     told.memory(last);
     told.pressure(last);
@@ -117,7 +121,7 @@ impl Told {
             }
             _ => {}
         }
-        for name in &bad {
+        for name in bad.iter().take(NAMED) {
             self.note("network", format!("the counters of {name} make no sense"));
         }
         if bad.is_empty()
@@ -134,7 +138,7 @@ impl Told {
         let (disks, bad) = block.disks();
         match answer.disks {
             _ if !bad.is_empty() => {
-                for name in &bad {
+                for name in bad.iter().take(NAMED) {
                     self.note("io", format!("the counters of {name} make no sense"));
                 }
             }
@@ -146,57 +150,48 @@ impl Told {
         Reading { boot_id: answer.boot.map(str::to_owned), uptime, cpu, ports, disks }
     }
 
+    /// The sums of both counters: both, or none.
     fn sums(&mut self, key: &'static str, counters: &BTreeMap<String, (u64, u64)>) -> (Option<Count>, Option<Count>) {
         if counters.is_empty() {
             return (None, None);
         }
         let sum = |one: fn(&(u64, u64)) -> u64| counters.values().map(one).try_fold(0_u64, u64::checked_add);
-        let sums = (sum(|pair| pair.0), sum(|pair| pair.1));
-        if sums.0.is_none() || sums.1.is_none() {
+        let Some((first, second)) = sum(|pair| pair.0).zip(sum(|pair| pair.1)) else {
             self.note(key, "the counters together are too large");
-        }
-        (sums.0.map(Count::new), sums.1.map(Count::new))
+            return (None, None);
+        };
+        (Some(Count::new(first)), Some(Count::new(second)))
     }
 
-    /// What two readings say together.
-    fn change(&mut self, change: &Result<Change, String>) {
+    /// What the reading says together with an earlier one. Where there is no counter at all, that was said already.
+    fn change(&mut self, reading: &Reading, change: Result<Change, String>) {
+        let usage = self.load.usage;
+        let (cpu, network, io) = (reading.cpu.is_some(), usage.receive_bytes.is_some(), usage.read_bytes.is_some());
         let change = match change {
             Ok(change) => change,
             Err(reason) => {
-                // Where there is no counter at all, that was said already.
-                let usage = self.load.usage;
-                for (key, counted) in [
-                    ("cpu", !self.load.reasons.contains_key("cpu")),
-                    ("network", usage.receive_bytes.or(usage.transmit_bytes).is_some()),
-                    ("io", usage.read_bytes.or(usage.write_bytes).is_some()),
-                ] {
-                    if counted {
-                        self.note(key, reason.as_str());
-                    }
+                for (key, _) in [("cpu", cpu), ("network", network), ("io", io)].iter().filter(|(_, counted)| *counted)
+                {
+                    self.note(key, reason.as_str());
                 }
                 return;
             }
         };
         self.load.measured_seconds = Some(change.seconds);
-        if self.load.reasons.contains_key("cpu") {
-            self.load.usage.cpu_percent = change.cpu_percent.clone().ok();
-        } else {
-            self.load.usage.cpu_percent = self.take("cpu", change.cpu_percent.clone());
+        if cpu {
+            self.load.usage.cpu_percent = self.take("cpu", change.cpu_percent);
         }
-        let usage = self.load.usage;
-        let network = [&change.receive, &change.transmit].map(Clone::clone);
-        if usage.receive_bytes.is_some() || usage.transmit_bytes.is_some() {
-            let [receive, transmit] = network.map(|rate| self.take("network", rate));
-            (self.load.rates.receive, self.load.rates.transmit) = (receive, transmit);
-            for name in &change.new_ports {
+        if network {
+            self.load.rates.receive = self.take("network", change.receive);
+            self.load.rates.transmit = self.take("network", change.transmit);
+            for name in change.new_ports.iter().take(NAMED) {
                 self.note("network", format!("the rates are without {name}, which is new"));
             }
         }
-        let io = [&change.read, &change.write].map(Clone::clone);
-        if usage.read_bytes.is_some() || usage.write_bytes.is_some() {
-            let [read, write] = io.map(|rate| self.take("io", rate));
-            (self.load.rates.read, self.load.rates.write) = (read, write);
-            for name in &change.new_disks {
+        if io {
+            self.load.rates.read = self.take("io", change.read);
+            self.load.rates.write = self.take("io", change.write);
+            for name in change.new_disks.iter().take(NAMED) {
                 self.note("io", format!("the rates are without {name}, which is new"));
             }
         }

@@ -50,11 +50,11 @@ pub(crate) struct Change {
 const MOST_BYTES_PER_SECOND: f64 = 1e12;
 
 impl Reading {
-    /// What happened since an earlier reading of the same host.
+    /// What happened since an earlier reading of the same host, which has that many CPUs if it is known.
     ///
     /// # Errors
     /// Why the two cannot be compared at all: another boot, or no time between them.
-    pub(crate) fn since(&self, before: &Reading) -> Result<Change, String> {
+    pub(crate) fn since(&self, before: &Reading, cpus: Option<f32>) -> Result<Change, String> {
         match (&before.boot_id, &self.boot_id) {
             (Some(a), Some(b)) if a == b => {}
             (Some(_), Some(_)) => return Err("the server restarted between the two readings".to_owned()),
@@ -74,7 +74,7 @@ impl Reading {
         let (ports, disks) = (Pairs::of(&before.ports, &self.ports), Pairs::of(&before.disks, &self.disks));
         Ok(Change {
             seconds,
-            cpu_percent: cpu_percent(before.cpu, self.cpu),
+            cpu_percent: cpu_percent(before.cpu, self.cpu, cpus.map(|cpus| most_ticks(cpus, seconds))),
             receive: ports.rate(seconds, "network port", |counters| counters.0),
             transmit: ports.rate(seconds, "network port", |counters| counters.1),
             read: disks.rate(seconds, "disk", |counters| counters.0),
@@ -85,7 +85,13 @@ impl Reading {
     }
 }
 
-fn cpu_percent(before: Option<Ticks>, after: Option<Ticks>) -> Result<f32, String> {
+/// The ticks that so many CPUs can have had, and as many again: a second is a hundred of them wherever Linux runs on
+/// servers. A host that slept had fewer.
+fn most_ticks(cpus: f32, seconds: f64) -> f64 {
+    200.0 * f64::from(cpus) * (seconds + 1.0)
+}
+
+fn cpu_percent(before: Option<Ticks>, after: Option<Ticks>, most: Option<f64>) -> Result<f32, String> {
     let (Some(before), Some(after)) = (before, after) else {
         return Err("the CPUs' counters are unknown".to_owned());
     };
@@ -95,16 +101,14 @@ fn cpu_percent(before: Option<Ticks>, after: Option<Ticks>) -> Result<f32, Strin
     if total == 0 {
         return Err("the CPUs' counters did not move".to_owned());
     }
+    #[expect(clippy::cast_precision_loss, reason = "a percentage needs no more places")]
+    let (busy, total) = (busy as f64, total as f64);
     // The kernel takes back some of the time it called iowait, so that busy can be a little more than all.
-    if busy > total.saturating_add(total / 50).saturating_add(2) {
-        return Err("the CPUs' counters contradict each other".to_owned());
+    if busy > total * 1.02 + 2.0 || most.is_some_and(|most| total > most) {
+        return Err("the CPUs' counters jumped".to_owned());
     }
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        reason = "a percentage needs no more places"
-    )]
-    let percent = (busy as f64 / total as f64 * 100.0) as f32;
+    #[expect(clippy::cast_possible_truncation, reason = "a percentage")]
+    let percent = (busy / total * 100.0) as f32;
     Ok(percent.clamp(0.0, 100.0))
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use ecobox_sim::host::{Disk, Host, Nic, Pace};
@@ -10,6 +11,14 @@ use super::*;
 use crate::fleet::host_facts::run_tests::shells;
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// Where this machine has a program.
+fn program(name: &str) -> PathBuf {
+    std::env::split_paths(&std::env::var_os("PATH").unwrap())
+        .map(|folder| folder.join(name))
+        .find(|path| path.exists())
+        .unwrap()
+}
 
 /// What a script prints on the host under a shell. busybox brings its own grep.
 fn run(host: &Host, shell: &[&str], script: &str) -> String {
@@ -26,9 +35,10 @@ fn run(host: &Host, shell: &[&str], script: &str) -> String {
     let root = host.root().to_str().unwrap();
     let applets = tempfile::tempdir().unwrap();
     if shell[0] == "busybox" {
-        symlink("/usr/bin/busybox", applets.path().join("grep")).unwrap();
+        symlink(program("busybox"), applets.path().join("grep")).unwrap();
     }
-    let mut child = Command::new(shell[0])
+    // The host has an sh of its own, first on its PATH.
+    let mut child = Command::new(program(shell[0]))
         .args(&shell[1..])
         .arg("-s")
         .env("LC_ALL", "C")
@@ -76,7 +86,7 @@ fn keys(load: &HostLoad) -> Vec<&'static str> {
 fn a_proxmox_host_is_measured_in_one_visit() {
     let (reading, load, _) = by_all(|| Host::pve("pve1").build(), None, SECOND, false);
     assert_eq!(load.reasons, BTreeMap::new());
-    assert_eq!(load.measured_seconds.map(|seconds| seconds.round()), Some(1.0));
+    assert_eq!(load.measured_seconds.map(f64::round), Some(1.0));
     let usage = &load.usage;
     assert_eq!((usage.cpu_percent, usage.cpus, usage.load), (Some(20.0), Some(2.0), Some(0.42)));
     assert_eq!(load.load, Some([0.42, 0.38, 0.31]));
