@@ -49,6 +49,9 @@ pub(crate) struct Global {
     /// Form of the report on stdout
     #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table", hide_default_value = true)]
     pub(crate) output: Format,
+    /// Write the report to this file instead, replaced as a whole, readable by everybody
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
     /// When to use colour
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
     pub(crate) color: ColorWhen,
@@ -127,7 +130,7 @@ pub(crate) fn span(text: &str) -> Result<SignedDuration, String> {
         let span = text.parse::<jiff::Span>().ok()?;
         span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()
     };
-    let found = seconds.or_else(spelled).filter(|span| span.is_positive());
+    let found = seconds.or_else(spelled).filter(SignedDuration::is_positive);
     found.ok_or_else(|| "a time span like `30s`, `5m`, `24h` or `7d`".to_owned())
 }
 

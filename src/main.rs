@@ -119,6 +119,9 @@ fn prepare(global: &Global, command: &Command, ui: Ui) -> Result<Context, (Ui, a
     for server in config.servers.iter().filter(|server| !server.verify_tls) {
         ui.warning(&format!("{}: the API's certificate is not verified (verify_tls = false)", server.id));
     }
+    for key in config.settings.history.secret_in_the_clear() {
+        ui.warning(&format!("`{key}` in [history] sends a secret without TLS: use an https URL"));
+    }
     let path = state::find(global.state.as_deref(), variable);
     let state = match State::open(&path, jiff::Timestamp::now()) {
         Ok(state) => state,
@@ -160,7 +163,12 @@ async fn show<R: Report>(
     }
     let outcome = work.await?;
     let color = global.color.decide(&io::stdout());
-    let printed = render::print(&outcome.report, &Output::new(global.output, color, jiff::Timestamp::now()));
+    let output = Output::new(global.output, color, jiff::Timestamp::now());
+    if let Some(path) = &global.out {
+        render::write_file(path, &outcome.report, &output.for_a_file())?;
+        return Ok(outcome.exit);
+    }
+    let printed = render::print(&outcome.report, &output);
     // The process ends now: giving thousands of servers back piece by piece would only take time.
     std::mem::forget(outcome.report);
     match printed {

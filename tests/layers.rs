@@ -38,7 +38,13 @@ const HOMES: &[(&str, &[&str])] = &[
     // Tests of these start simulated and real servers.
     (
         "ecobox_sim",
-        &["src/commands/demo", "src/render/openmetrics/tests", "src/transport/prometheus/tests", "src/transport/pve/tests"],
+        &[
+            "src/commands/demo",
+            "src/fleet/host_load",
+            "src/render/openmetrics/tests",
+            "src/transport/prometheus/tests",
+            "src/transport/pve/tests",
+        ],
     ),
 ];
 

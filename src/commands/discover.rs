@@ -86,6 +86,7 @@ pub(crate) async fn run(ctx: &Context, args: &DiscoverArgs) -> anyhow::Result<Ou
         let _progress = ctx.ui.progress("reading guests");
         fleet.discover(&wanted, args.if_stale).await?
     };
+    fleet.send_history().await;
     fleet.close().await;
     for notice in fleet.notices.take() {
         ctx.ui.status(&notice);

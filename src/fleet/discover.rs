@@ -11,7 +11,7 @@ use crate::fleet::api::{Group, Listed};
 use crate::fleet::assemble::failures;
 use crate::fleet::per_node::per_node;
 use crate::model::address::{Network, ranked};
-use crate::model::id::{GuestKind, NodeName, ServerId, VmId};
+use crate::model::id::{GuestKind, ServerId, VmId};
 use crate::model::inventory::Failed;
 use crate::model::power::PowerState;
 use crate::model::server::{Address, Guest, Listing};
@@ -96,7 +96,7 @@ impl<'a> Fleet<'a> {
         }
         let silent = self.silent_agents(group)?;
         let now = self.state.record_listing(&group.cluster, &listing, &via, at)?.changes;
-        self.record_guests(&group.cluster, &listing.guests, at)?;
+        self.record_listed(group, &listing, at)?;
         let asked = self.addresses(group, &client, &listing, &silent).await;
         let found: Vec<_> = asked
             .iter()

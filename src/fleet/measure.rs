@@ -69,10 +69,11 @@ pub(super) fn measured_by(server: &ServerConfig) -> Source {
     if server.access == Access::Local { Source::Local } else { Source::Ssh }
 }
 
+/// How hard each server works, or why that is not known.
+pub(super) type Loads = HashMap<ServerId, Result<HostLoad, Error>>;
+
 /// Loads for the report, readings for the next run.
-pub(super) fn told_apart(
-    measured: Vec<(ServerId, Result<Measured, Error>)>,
-) -> (HashMap<ServerId, Result<HostLoad, Error>>, Vec<(ServerId, Reading)>) {
+pub(super) fn told_apart(measured: Vec<(ServerId, Result<Measured, Error>)>) -> (Loads, Vec<(ServerId, Reading)>) {
     let (mut loads, mut readings) = (HashMap::new(), Vec::new());
     for (server, result) in measured {
         let load = result.map(|Measured { load, reading }| {
@@ -147,9 +148,11 @@ impl Fleet<'_> {
             let (node, vmid) = (server.node.clone()?, server.vmid?);
             Some((node.clone(), (server.id.clone(), client, node, vmid)))
         });
-        let asked = per_node(work, |(id, client, node, vmid)| async move {
-            (id, self.filesystems_of(client, &node, vmid).await)
-        });
+        let asked =
+            per_node(
+                work,
+                |(id, client, node, vmid)| async move { (id, self.filesystems_of(client, &node, vmid).await) },
+            );
         asked.await.into_iter().collect()
     }
 

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use futures::future::{join, join3, join_all};
+use futures::future::{join, join_all, join3};
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::api::{Answer, Group};
-use crate::fleet::measure::{Earlier, LoadOptions, Measured, Measuring, measured_by, told_apart};
+use crate::fleet::measure::{Earlier, LoadOptions, Loads, Measured, Measuring, measured_by, told_apart};
 use crate::fleet::record::Records;
 use crate::fleet::scope::Scope;
 use crate::model::id::{ClusterId, ServerId};
@@ -56,7 +56,7 @@ pub(crate) struct Answers<'a> {
     pub(crate) clusters: Vec<(Group<'a>, Answer)>,
     /// Of each configured host or plain server that was asked by TCP or SSH.
     pub(crate) hosts: HashMap<ServerId, Seen>,
-    pub(crate) loads: HashMap<ServerId, Result<HostLoad, Error>>,
+    pub(crate) loads: Loads,
 }
 
 /// What was seen of the fleet.

@@ -5,13 +5,14 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::Fleet;
-use crate::fleet::api::Answer;
+use crate::fleet::api::{Answer, Group};
 use crate::fleet::observe::Observed;
 use crate::model::id::{ClusterId, ServerId, VmId};
-use crate::model::inventory::{Inventory, Server};
+use crate::model::inventory::Server;
+use crate::model::power::PowerState;
 use crate::model::reading::Reading;
-use crate::model::server::{Guest, ServerKey};
-use crate::model::usage::{Pressure, Sample, Source};
+use crate::model::server::{Listing, ServerKey};
+use crate::model::usage::{Pressure, Sample, Source, Usage};
 use crate::state::{Check, Retention, Run, Samples, StateError};
 
 /// What one look is to leave behind.
@@ -34,8 +35,12 @@ impl Fleet<'_> {
             let seen = &server.seen;
             if server.vmid.is_none() {
                 states.push((server.key(), seen.state, seen.source));
-                if server.cluster.is_none() {
-                    let detail = (!seen.state.is_up()).then(|| seen.reason.clone().unwrap_or_default());
+                // Whoever listed the cluster was looked at already.
+                let key = server.key();
+                if seen.state != PowerState::Unknown && !runs.iter().any(|run| run.server == key) {
+                    // Asleep is no failure: it was put to sleep.
+                    let failed = !seen.state.is_up() && seen.state != PowerState::Asleep;
+                    let detail = failed.then(|| seen.reason.clone().unwrap_or_default());
                     let took = seen.checks.iter().find_map(|check| check.response_seconds);
                     runs.push(run(&server.id, took.map(Duration::from_secs_f64), detail));
                 }
@@ -67,21 +72,19 @@ impl Fleet<'_> {
         self.state.tidy(at, &retention).map(drop)
     }
 
-    /// Keeps what a listing says of guests' load, for a run that looks at nothing else.
-    pub(super) fn record_guests(
-        &self,
-        cluster: &ClusterId,
-        guests: &[Guest],
-        at: Timestamp,
-    ) -> Result<(), StateError> {
-        let sample = |guest: &Guest| (guest.vmid, sample_of_guest(guest.usage));
-        let guests = guests.iter().filter(|guest| !guest.template).map(sample).collect();
-        let samples = Samples { guests: vec![(cluster, guests)], servers: Vec::new() };
-        self.state.record_samples(&samples, at, &[])
+    /// Keeps what a listing says of the load of guests and nodes, for a run that looks at nothing else.
+    pub(super) fn record_listed(&self, group: &Group<'_>, listing: &Listing, at: Timestamp) -> Result<(), StateError> {
+        let parents = self.parents(group);
+        let guests = listing.guests.iter().filter(|guest| !guest.template);
+        let guests = guests.map(|guest| (guest.vmid, listed(guest.usage))).collect();
+        let nodes = listing.nodes.iter().filter(|node| node.online == Some(true));
+        let servers = nodes.filter_map(|node| Some((parents.get(&node.name)?, listed(node.usage)))).collect();
+        let samples = Samples { guests: vec![(&group.cluster, guests)], servers };
+        self.state.record_samples(&samples, at, &self.outgoing(&samples, &[], at))
     }
 }
 
-fn sample_of_guest(usage: crate::model::usage::Usage) -> Sample {
+fn listed(usage: Usage) -> Sample {
     Sample { source: Source::Api, usage, pressure: Pressure::default() }
 }
 
@@ -90,7 +93,7 @@ fn samples(observed: &Observed) -> Samples<'_> {
     let mut samples = Samples { guests: Vec::new(), servers: Vec::new() };
     for server in &observed.inventory.servers {
         match (&server.cluster, server.vmid) {
-            (Some(cluster), Some(vmid)) => guests_of(&mut samples, cluster).push((vmid, sample_of_guest(server.seen.usage))),
+            (Some(cluster), Some(vmid)) => guests_of(&mut samples, cluster).push((vmid, listed(server.seen.usage))),
             _ => samples.servers.push((&server.id, sample_of_host(observed, server))),
         }
     }
@@ -108,7 +111,11 @@ fn guests_of<'s, 'l>(samples: &'s mut Samples<'l>, cluster: &'l ClusterId) -> &'
 
 fn sample_of_host(observed: &Observed, server: &Server) -> Sample {
     let load = observed.loads.get(&server.id).and_then(|load| load.as_ref().ok());
-    Sample { source: server.seen.usage_source, usage: server.seen.usage, pressure: load.map(|load| load.pressure).unwrap_or_default() }
+    Sample {
+        source: server.seen.usage_source,
+        usage: server.seen.usage,
+        pressure: load.map(|load| load.pressure).unwrap_or_default(),
+    }
 }
 
 impl Answer {

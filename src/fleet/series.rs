@@ -49,11 +49,10 @@ impl Fleet<'_> {
         progress: &dyn Fn(usize, usize),
     ) -> Result<Past, StateError> {
         let mut past = Past::default();
-        if let Some(url) = &self.config.settings.history.query {
-            match self.past_of_prometheus(url, servers, metrics, window).await {
-                Ok(series) => return Ok(Past { series, failures: Vec::new() }),
-                Err(failed) => past.failures.push(failed),
-            }
+        match self.past_of_prometheus(servers, metrics, window).await {
+            Ok(Some(series)) => return Ok(Past { series, failures: Vec::new() }),
+            Ok(None) => {}
+            Err(failed) => past.failures.push(failed),
         }
         let keys: Vec<ServerKey> = servers.iter().map(Server::key).collect();
         let mut kept = self.kept(&keys, window)?;
@@ -98,7 +97,8 @@ impl Fleet<'_> {
         let mut found = HashMap::new();
         let mut failed = Vec::new();
         let groups = self.groups();
-        let concerned = groups.iter().filter(|group| servers.iter().any(|s| s.cluster.as_ref() == Some(&group.cluster)));
+        let concerned =
+            groups.iter().filter(|group| servers.iter().any(|s| s.cluster.as_ref() == Some(&group.cluster)));
         let concerned: Vec<&Group<'_>> = concerned.collect();
         let total = servers.iter().filter(|server| server.cluster.is_some()).count();
         let done = std::cell::Cell::new(0);
@@ -162,7 +162,8 @@ impl Fleet<'_> {
                     _ => client.node_rrd(node, timeframe, consolidation).await,
                 }
             };
-            let late = |_| Error::Timeout { peer: server.id.to_string(), doing: "reading its history", after: patience };
+            let late =
+                |_| Error::Timeout { peer: server.id.to_string(), doing: "reading its history", after: patience };
             tokio::time::timeout(patience, asked).await.map_err(late)?
         };
         let average = ask(Consolidation::Average).await?;

@@ -1,6 +1,5 @@
 //! How much of the time a server or a service was there, from what somebody saw of it.
 
-mod service;
 #[cfg(test)]
 mod tests;
 

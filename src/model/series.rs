@@ -6,11 +6,15 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
+use crate::model::percentile::percentile;
 use crate::model::usage::{Count, Sample, Source};
 
 /// Two readings that are further apart say nothing about the time between them: whatever happened there would be
 /// shown as if it had just happened.
 const LONGEST_RATE: SignedDuration = SignedDuration::from_hours(2);
+
+/// Uptimes are whole seconds: readings that are nearer to each other say nothing of a rate, and count as one.
+const LEAST_APART: f64 = 5.0;
 
 /// The most steps of a window: more than any screen or file wants.
 const MOST_STEPS: i64 = 100_000;
@@ -214,7 +218,7 @@ pub(crate) fn rates(totals: impl IntoIterator<Item = Total>) -> Vec<Measured> {
 pub(crate) enum Grown {
     /// Bytes a second.
     By(f64),
-    /// It was the same reading both times.
+    /// It was the same reading both times, or nearly.
     SameReading,
     /// They cannot be compared: a restart, a total that went back, too long a time.
     Unknown,
@@ -230,7 +234,7 @@ pub(crate) fn rate(before: Total, now: Total) -> Grown {
     if seconds < 0.0 || now.bytes < before.bytes || apart > LONGEST_RATE || apart.is_negative() {
         return Grown::Unknown;
     }
-    if seconds < 1.0 {
+    if seconds < LEAST_APART {
         return Grown::SameReading;
     }
     Grown::By(four_places((now.bytes - before.bytes) / seconds))
@@ -259,10 +263,6 @@ impl Window {
     /// The same window in steps that are no shorter than `step`.
     pub(crate) fn at_least(self, step: SignedDuration) -> Window {
         if step > self.step { Window { step, ..self } } else { self }
-    }
-
-    pub(crate) fn length(self) -> SignedDuration {
-        self.until.duration_since(self.since)
     }
 
     /// Whether a moment lies in it.
@@ -372,9 +372,8 @@ impl Series {
     }
 
     pub(crate) fn summary(&self) -> Summary {
-        let mut averages: Vec<f64> = self.points.iter().filter_map(|point| point.avg).collect();
+        let averages: Vec<f64> = self.points.iter().filter_map(|point| point.avg).collect();
         let last = averages.last().copied();
-        averages.sort_by(f64::total_cmp);
         if averages.is_empty() {
             return Summary::default();
         }
@@ -383,8 +382,7 @@ impl Series {
         let max = known.filter_map(|point| point.max).max_by(f64::total_cmp);
         #[expect(clippy::cast_precision_loss, reason = "some thousand steps")]
         let avg = averages.iter().sum::<f64>() / averages.len() as f64;
-        let rank = (averages.len() * 95).div_ceil(100).max(1);
-        Summary { min, avg: Some(four_places(avg)), max, p95: averages.get(rank - 1).copied(), last }
+        Summary { min, avg: Some(four_places(avg)), max, p95: percentile(averages, 0.95), last }
     }
 }
 

@@ -119,6 +119,13 @@ impl Output {
     }
 }
 
+impl Output {
+    /// The same for a file: nothing is cut or coloured, times are written out.
+    pub(crate) fn for_a_file(self) -> Output {
+        Output { color: false, width: None, ..self }
+    }
+}
+
 /// What the locale says of its characters: the first of its variables that is not empty decides (POSIX).
 fn is_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| variable(name).filter(|v| !v.is_empty()));

@@ -92,7 +92,9 @@ impl Value {
     pub(crate) fn is_unknown(&self) -> bool {
         match self {
             Value::Unknown => true,
-            Value::Percent(number) | Value::BytesPerSecond(number) | Value::Number(number) | Value::Exact(number) => !number.is_finite(),
+            Value::Percent(number) | Value::BytesPerSecond(number) | Value::Number(number) | Value::Exact(number) => {
+                !number.is_finite()
+            }
             Value::Spark { points, .. } => !points.iter().flatten().any(|number| number.is_finite()),
             _ => false,
         }

@@ -12,11 +12,13 @@ use crate::error::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::measure::{AskedAgent, LoadOptions};
 use crate::fleet::observe::{Asking, Observed};
+use crate::model::id::NodeName;
 use crate::model::inventory::{Failed, Server};
+use crate::model::metrics::{self, Families};
 use crate::model::power::PowerState;
 use crate::model::reading::{Filesystem, HostLoad};
 use crate::model::server::ServerKind;
-use crate::model::usage::{Count, Rates, Source};
+use crate::model::usage::{Count, Rates, Source, Usage};
 use crate::render::value::{Value, rfc3339};
 use crate::render::{Column, Report};
 
@@ -38,7 +40,7 @@ pub(crate) struct Row {
     /// What a host or plain server told itself.
     load: Option<Box<HostLoad>>,
     /// What a guest's agent told of its file systems, the root first.
-    filesystems: Vec<Filesystem>,
+    inside: Vec<Filesystem>,
     /// Who gave a number, where that is not the row's source.
     sources: BTreeMap<&'static str, Source>,
     /// Why a number is unknown, or what is to be known of it.
@@ -64,13 +66,15 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
         let _progress = ctx.ui.progress("asking guest agents");
         agents = fleet.filesystems(&inventory.servers, &clients).await;
     }
+    fleet.send_history().await;
     fleet.close().await;
     for notice in fleet.notices.take() {
         ctx.ui.status(&notice);
     }
     warn(&ctx.ui, &inventory.failures);
     let failed = |server: &Server| inventory.failures.iter().any(|failed| failed.server == server.id);
-    let answered = inventory.servers.iter().filter(|server| !failed(server) && server.seen.state != PowerState::Unknown);
+    let answered =
+        inventory.servers.iter().filter(|server| !failed(server) && server.seen.state != PowerState::Unknown);
     let exit = Exit::of_many(answered.count(), inventory.failures.iter().map(|failed| failed.kind.into()));
     let row = |server: Server| {
         let (rates, load) = (earlier.rates(&server, at), loads.remove(&server.id));
@@ -83,14 +87,8 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
 
 impl Row {
     fn new(server: Server, rates: Rates, load: Option<Result<HostLoad, String>>, agent: Option<AskedAgent>) -> Row {
-        let mut row = Row {
-            server,
-            rates,
-            load: None,
-            filesystems: Vec::new(),
-            sources: BTreeMap::new(),
-            reasons: BTreeMap::new(),
-        };
+        let mut row =
+            Row { server, rates, load: None, inside: Vec::new(), sources: BTreeMap::new(), reasons: BTreeMap::new() };
         match load {
             Some(Ok(load)) => row.take_load(load),
             Some(Err(error)) => row.explain_host(&error),
@@ -106,7 +104,6 @@ impl Row {
         self.rates = load.rates;
         self.reasons = std::mem::take(&mut load.reasons);
         self.sources = std::mem::take(&mut load.sources);
-        self.filesystems = std::mem::take(&mut load.filesystems);
         self.load = Some(Box::new(load));
     }
 
@@ -124,7 +121,8 @@ impl Row {
             ("pressure", true),
         ];
         let why = if self.server.seen.state.is_up() { why } else { self.server.seen.reason.as_deref().unwrap_or(why) };
-        self.reasons.extend(unknown.into_iter().filter(|(_, unknown)| *unknown).map(|(name, _)| (name, why.to_owned())));
+        self.reasons
+            .extend(unknown.into_iter().filter(|(_, unknown)| *unknown).map(|(name, _)| (name, why.to_owned())));
     }
 
     fn explain_guest(&mut self, agent: Option<AskedAgent>) {
@@ -152,7 +150,9 @@ impl Row {
         if usage.disk_bytes.is_none() {
             let unasked = || match (self.server.kind, &off) {
                 (_, Some(off)) => off.clone(),
-                (ServerKind::Qemu, None) => "the hypervisor does not know it; `--agent` asks inside the guest".to_owned(),
+                (ServerKind::Qemu, None) => {
+                    "the hypervisor does not know it; `--agent` asks inside the guest".to_owned()
+                }
                 _ => missing(),
             };
             match agent {
@@ -170,7 +170,12 @@ impl Row {
             usage.disk_max_bytes = Some(Count::new(root.size_bytes));
             self.sources.insert("disk", Source::Agent);
         }
-        self.filesystems = filesystems;
+        self.inside = filesystems;
+    }
+
+    /// The file systems that somebody told of, the root first.
+    fn filesystems(&self) -> &[Filesystem] {
+        self.load.as_ref().map_or(&self.inside, |load| &load.filesystems)
     }
 
     /// Bytes received and sent together.
@@ -179,8 +184,10 @@ impl Row {
         Some(usage.receive_bytes?.get() + usage.transmit_bytes?.get())
     }
 
-    fn source(&self) -> Source {
-        self.server.seen.usage_source
+    /// `None` where nobody gave any number.
+    fn source(&self) -> Option<Source> {
+        let usage = &self.server.seen.usage;
+        (*usage != Usage::default()).then_some(self.server.seen.usage_source)
     }
 }
 
@@ -216,8 +223,62 @@ const COLUMNS: &[Column] = &[
     Column::wide("REASONS"),
 ];
 
+/// The report for Prometheus. Whoever did not answer has no numbers in it: an old one would look like a new one.
+fn families(report: &StatsReport) -> Families {
+    let mut families = Families::default();
+    families.last_run(report.generated_at);
+    for failed in &report.failures {
+        families.failed(failed.server.as_str(), failed.kind);
+    }
+    for row in &report.servers {
+        let server = &row.server;
+        let id = &metrics::id_of(server);
+        let is_guest = server.vmid.is_some();
+        families.power(id, is_guest, server.seen.state);
+        match &row.load {
+            Some(load) => families.host_load(id, load),
+            None => families.usage(id, &server.seen.usage),
+        }
+        for filesystem in row.inside.iter().skip(1) {
+            let labels = [("id", id.as_str()), ("mountpoint", filesystem.mount.as_str())];
+            families.add(&metrics::FILESYSTEM_USED, &labels, filesystem.used_bytes);
+            families.add(&metrics::FILESYSTEM_SIZE, &labels, filesystem.size_bytes);
+        }
+        for check in &server.seen.checks {
+            let labels = [("id", id.as_str()), ("service", check.name.as_str())];
+            families.add(&metrics::SERVICE_UP, &labels, check.open);
+            families.add(&metrics::SERVICE_RESPONSE, &labels, check.response_seconds);
+        }
+        let text = |node: Option<&NodeName>| node.map(|node| node.as_str().to_owned()).unwrap_or_default();
+        let node = text(server.node.as_ref());
+        let (name, kind) = (server.name.as_str(), server.kind.as_str());
+        if let Some(vmid) = server.vmid {
+            let (vmid, tags) = (vmid.to_string(), server.tags.join(";"));
+            let labels = [
+                ("id", id.as_str()),
+                ("server", server.id.as_str()),
+                ("name", name),
+                ("kind", kind),
+                ("node", node.as_str()),
+                ("vmid", vmid.as_str()),
+                ("cluster", server.cluster.as_ref().map_or("", |cluster| cluster.short())),
+                ("pool", server.pool.as_deref().unwrap_or_default()),
+                ("tags", tags.as_str()),
+            ];
+            families.add(&metrics::GUEST_INFO, &labels, 1.0);
+        } else {
+            let address = server.hostname.as_deref().unwrap_or_default();
+            let labels =
+                [("id", id.as_str()), ("name", name), ("kind", kind), ("node", node.as_str()), ("address", address)];
+            families.add(&metrics::HOST_INFO, &labels, 1.0);
+        }
+    }
+    families
+}
+
 impl Report for StatsReport {
     const SCHEMA: &'static str = "ecobox.stats/1";
+    const METRICS: Option<fn(&StatsReport) -> Families> = Some(families);
     type Item = Row;
 
     fn columns(&self) -> &'static [Column] {
@@ -249,13 +310,13 @@ impl Report for StatsReport {
             share(get(usage.memory_bytes), get(usage.memory_max_bytes)),
             Value::of(usage.disk_percent(), Value::Percent),
             share(get(usage.disk_bytes), get(usage.disk_max_bytes).filter(|_| usage.disk_bytes.is_some())),
-            Value::maybe(Some(disks(&row.filesystems).as_str())),
+            Value::maybe(Some(disks(row.filesystems()).as_str())),
             rate(rates.receive),
             rate(rates.transmit),
             rate(rates.read),
             rate(rates.write),
             Value::of(usage.uptime_seconds, |uptime| Value::Seconds(uptime.get())),
-            Value::text(row.source().as_str()),
+            Value::maybe(row.source().map(Source::as_str)),
             Value::text(server.id.as_str()),
             Value::State(server.seen.state),
             Value::of(usage.cpus, |cpus| Value::Number(cpus.into())),
@@ -341,12 +402,11 @@ impl Serialize for Row {
             map.serialize_entry("pressure_io_percent", &pressure.io_percent)?;
             map.serialize_entry("measured_seconds", &load.and_then(|load| load.measured_seconds))?;
         }
-        map.serialize_entry("filesystems", &self.filesystems)?;
-        map.serialize_entry("source", self.source().as_str())?;
+        map.serialize_entry("filesystems", self.filesystems())?;
+        map.serialize_entry("source", &self.source())?;
         map.serialize_entry("sources", &self.sources)?;
         map.serialize_entry("observed_at", &server.seen.at.map(rfc3339))?;
         map.serialize_entry("reasons", &self.reasons)?;
         map.end()
     }
 }
-

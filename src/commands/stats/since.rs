@@ -91,14 +91,8 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
         rows.extend(shown.into_iter().map(|series| Row::new(server, series)));
     }
     let exit = Exit::of_many(known, past.failures.iter().map(|failed| failed.kind.into()));
-    let report = SeriesReport {
-        generated_at: now,
-        since,
-        until: now,
-        series: rows,
-        failures: past.failures,
-        chart: args.chart,
-    };
+    let report =
+        SeriesReport { generated_at: now, since, until: now, series: rows, failures: past.failures, chart: args.chart };
     Ok(Outcome { report, exit })
 }
 
@@ -183,7 +177,9 @@ impl Report for SeriesReport {
 
     fn notes(&self) -> Vec<String> {
         if self.series.iter().all(|row| row.series.is_empty()) {
-            return vec!["nothing is known of that time; each run of `ecobox status` or `ecobox stats` adds to it".to_owned()];
+            return vec![
+                "nothing is known of that time; each run of `ecobox status` or `ecobox stats` adds to it".to_owned(),
+            ];
         }
         Vec::new()
     }

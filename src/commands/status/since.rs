@@ -168,7 +168,8 @@ impl Report for AvailabilityReport {
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.servers.iter().all(|row| row.record.availability.percent().is_none()) {
-            notes.push("nobody looked in that time; each run of `ecobox status` or `ecobox stats` is a look".to_owned());
+            notes
+                .push("nobody looked in that time; each run of `ecobox status` or `ecobox stats` is a look".to_owned());
         }
         let more = self.actions.len().saturating_sub(TOLD);
         notes.extend(self.actions.iter().skip(more).map(|done| {

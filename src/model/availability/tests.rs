@@ -135,23 +135,6 @@ fn percent_and_sums() {
     assert_eq!(json["off_seconds"], 14_400);
 }
 
-#[test]
-fn services_are_on_while_their_checks_succeed() {
-    let check = |hour: i64, ok| (at(hour * H), ok);
-    let hour = |begin: i64, ok, failed| CheckedHour { begin: at(begin * H), ok, failed };
-    let of = |checks: &[_], hours: &[_]| in_hours(&Availability::of_checks(at(0), at(10 * H), checks, hours));
-    let checks = [check(6, false), check(7, false), check(8, true), check(9, true)];
-    assert_eq!(of(&[], &[]), ([0, 0, 0, 0, 10], vec![]));
-    assert_eq!(of(&checks, &[]), ([2, 2, 0, 0, 6], vec![(6, Some(8), 2)]));
-    // Counts before the first check; its own hour's are not counted twice.
-    let hours = [hour(6, 9, 0), hour(5, 0, 3), hour(4, 0, 1), hour(2, 1, 0), hour(1, 0, 0), hour(0, 0, 60)];
-    assert_eq!(of(&checks, &hours), ([3, 5, 0, 0, 2], vec![(0, Some(2), 1), (4, Some(8), 4)]));
-    assert_eq!(of(&checks[2..], &hours[1..3]), ([2, 2, 0, 0, 6], vec![(4, Some(8), 2)]));
-    assert_eq!(of(&[], &hours[1..3]), ([0, 2, 0, 0, 8], vec![(4, None, 2)]));
-    let mixed = Availability::of_checks(at(0), at(H), &[], &[hour(0, 45, 15)]);
-    assert_eq!((mixed.percent(), mixed.off_seconds, mixed.outages.len()), (Some(75.0), 900, 0));
-}
-
 fn state() -> impl Strategy<Value = PowerState> {
     prop::sample::select(PowerState::ALL.as_slice())
 }
@@ -194,18 +177,5 @@ proptest! {
         let present = present.map(|(state, since)| (state, at(since)));
         let observed = Observed { changes: &changes, present, looks: &looks, expected };
         sums_up(&Availability::of_server(at(since), at(until), &observed), since, until)?;
-    }
-
-    #[test]
-    fn checks_and_hours_sum_up_to_the_window(
-        checks in prop::collection::vec((second(), any::<bool>()), 0..30),
-        hours in prop::collection::vec((second(), any::<u32>(), any::<u32>()), 0..30),
-        since in second(),
-        until in second(),
-    ) {
-        let checks: Vec<_> = checks.into_iter().map(|(second, ok)| (at(second), ok)).collect();
-        let hour = |(begin, ok, failed)| CheckedHour { begin: at(begin), ok, failed };
-        let hours: Vec<_> = hours.into_iter().map(hour).collect();
-        sums_up(&Availability::of_checks(at(since), at(until), &checks, &hours), since, until)?;
     }
 }

@@ -17,7 +17,8 @@ fn a_rate_needs_two_readings_of_one_life() {
     for (now, want) in [
         (total(10, 3000.0, Some(60.0)), Grown::By(200.0)),
         // The times of the readings themselves count, not when they were asked for.
-        (total(10, 3000.0, Some(54.0)), Grown::By(500.0)),
+        (total(10, 3000.0, Some(55.0)), Grown::By(400.0)),
+        (total(10, 3000.0, Some(54.0)), Grown::SameReading),
         (total(10, 3000.0, Some(50.0)), Grown::SameReading),
         (total(10, 1000.0, Some(60.0)), Grown::By(0.0)),
         (total(10, 999.0, Some(60.0)), Grown::Unknown),

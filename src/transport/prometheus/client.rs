@@ -84,16 +84,6 @@ impl Error {
         Error::new(transport::Error::Protocol { peer: LABEL.to_owned(), detail })
     }
 
-    /// The caller's own deadline has passed.
-    pub(crate) fn late(after: Duration) -> Error {
-        Error::new(transport::Error::Timeout { peer: LABEL.to_owned(), doing: "taking numbers", after })
-    }
-
-    /// Something on this machine is in the way: a secret or a CA that cannot be read.
-    pub(crate) fn local(detail: String) -> Error {
-        Error::new(transport::Error::Local { peer: LABEL.to_owned(), detail })
-    }
-
     /// Whether what was sent is refused for good: out of order, a duplicate, invalid. Otherwise it may be sent again
     /// later: nobody answered, the server is busy, or it is set up otherwise than the configuration says, which says
     /// nothing about the numbers.

@@ -13,4 +13,4 @@ mod write;
 
 pub(crate) use client::{Access, Auth, Error};
 pub(crate) use query::{Matcher, Reader, selector};
-pub(crate) use write::{TimeSeries, Writer, encode, series_of};
+pub(crate) use write::{Writer, encode, series_of};

@@ -1,7 +1,6 @@
 //! The calls. Nodes and guests come into paths only as types that hold nothing to escape.
 
 use crate::model::id::{GuestKind, NodeName, VmId};
-use crate::model::reading::HostLoad;
 use crate::model::scope::Permissions;
 use crate::model::server::{Address, Listing};
 use crate::transport::Error;
@@ -10,7 +9,6 @@ use super::answers::{AgentInterfaces, ContainerInterfaces, NodeCertificate, Node
 use super::client::{Answers, Client};
 use super::filesystems::{self, AgentFilesystems, FilesystemAnswer, GuestFilesystems};
 use super::lenient::{Entries, Entry, Record};
-use super::node_status::NodeStatus;
 use super::rrd::{self, Consolidation, RrdAnswer, Sample, Timeframe};
 use super::wire;
 
@@ -47,13 +45,6 @@ impl Client {
     /// The nodes of the cluster with the certificates that it knows of them.
     pub(crate) async fn nodes(&self) -> Result<Vec<NodeCertificate>, Error> {
         Ok(self.get::<Nodes>("/nodes", Answers::Itself).await?.0)
-    }
-
-    /// What a node says of its own load. Needs `Sys.Audit` on the node.
-    pub(crate) async fn node_status(&self, node: &NodeName) -> Result<HostLoad, Error> {
-        let path = format!("/nodes/{node}/status");
-        let Entry(status) = self.get::<Entry<NodeStatus>>(&path, Answers::Node).await?;
-        Ok(status.unwrap_or_default().load())
     }
 
     /// A virtual machine's addresses, from the agent inside.

@@ -255,43 +255,6 @@ impl<'de> Deserialize<'de> for Key<'de> {
     }
 }
 
-/// The first numbers of a list, from 0 to a million; `None` for each that is missing or is none.
-#[derive(Debug, PartialEq)]
-pub(super) struct Numbers<const N: usize>(pub(super) [Option<f64>; N]);
-
-impl<const N: usize> Numbers<N> {
-    fn none() -> Self {
-        Numbers([None; N])
-    }
-}
-
-impl<'de, const N: usize> Deserialize<'de> for Numbers<N> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NumbersVisitor<const N: usize>;
-        impl<'de, const N: usize> Visitor<'de> for NumbersVisitor<N> {
-            type Value = Numbers<N>;
-
-            scalars_are!(Numbers::none());
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Numbers<N>, A::Error> {
-                let mut numbers = Numbers::none();
-                let mut slots = numbers.0.iter_mut();
-                while let Some(value) = seq.next_element::<Value<'_>>()? {
-                    if let Some(slot) = slots.next() {
-                        *slot = value.number(1e6);
-                    }
-                }
-                Ok(numbers)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Numbers<N>, A::Error> {
-                AnyValue.visit_map(map).map(|_| Numbers::none())
-            }
-        }
-        deserializer.deserialize_any(NumbersVisitor)
-    }
-}
-
 /// A list of objects. What is no object is left out and counted; what is no list is an empty one.
 #[derive(Debug)]
 pub(super) struct Entries<R> {

@@ -2,7 +2,7 @@
 //!
 //! - `calls` are what others use, `client` is how a call is made, `failure` what the API's errors mean.
 //! - `trust` is what a certificate must satisfy, `tls` the handshake.
-//! - `wire`, `rrd`, `filesystems`, `node_status` and `answers` read what comes, `lenient` value by value, `repair` where
+//! - `wire`, `rrd`, `filesystems` and `answers` read what comes, `lenient` value by value, `repair` where
 //!   it is no valid JSON.
 
 mod answers;
@@ -11,7 +11,6 @@ mod client;
 mod failure;
 pub(crate) mod filesystems;
 mod lenient;
-mod node_status;
 mod repair;
 pub(crate) mod rrd;
 #[cfg(test)]

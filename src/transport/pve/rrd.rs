@@ -296,7 +296,7 @@ pub(super) fn answer(entries: Entries<Sample>, timeframe: Timeframe, kind: Optio
         Some(RrdRow {
             begins: timestamp(ends - step)?,
             ends: timestamp(ends)?,
-            values: sample.values,
+            values: sample.without_cache(),
             memory_max_bytes: sample.memory_max,
             disk_max_bytes: sample.disk_max,
             arc_bytes: sample.arc,
@@ -306,6 +306,16 @@ pub(super) fn answer(entries: Entries<Sample>, timeframe: Timeframe, kind: Optio
 }
 
 impl Sample {
+    /// The numbers with memory as it is meant everywhere: a node's `memused` counts ZFS's cache, which is given back when
+    /// memory is short.
+    fn without_cache(&self) -> Values {
+        let mut values = self.values;
+        if let (Some(used), Some(arc)) = (&mut values[Metric::Memory as usize], self.arc) {
+            *used = (*used - arc).max(0.0);
+        }
+        values
+    }
+
     /// Takes what another row of the same time knows: after an update the old database and the new one overlap.
     fn overlay(&mut self, later: &Sample) {
         for (slot, value) in self.values.iter_mut().zip(later.values) {

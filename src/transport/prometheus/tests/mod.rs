@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::client::Limits;
+use super::write::TimeSeries;
 use super::*;
 use crate::model::id::Secret;
 use crate::model::metrics::Labels;

@@ -64,14 +64,8 @@ fn counters_disks_and_load() {
         assert_eq!((web.disk_bytes, web.disk_max_bytes), (None, Some(Count::new(8 << 30))));
         assert_eq!(usage(201).disk_bytes, Some(Count::new(1 << 30)));
         assert_eq!((usage(102).receive_bytes, usage(102).disk_max_bytes.is_some()), (None, true));
-        let load = all.node_status(&pve1()).await.unwrap();
-        assert_eq!(load.load, Some([1.5, 1.0, 0.5]));
-        assert_eq!(
-            (load.usage.disk_bytes, listing.nodes[0].usage.disk_bytes),
-            (Some(Count::new(20 << 30)), Some(Count::new(20 << 30)))
-        );
+        assert_eq!(listing.nodes[0].usage.disk_bytes, Some(Count::new(20 << 30)));
         let audits_only_guests = client(&sim, "ecobox@pve!test");
-        assert!(matches!(audits_only_guests.node_status(&pve1()).await, Err(Error::Denied { .. })));
         let denied = audits_only_guests.node_rrd(&pve1(), Timeframe::Day, Consolidation::Max).await;
         assert!(matches!(denied, Err(Error::Denied { .. })));
     });

@@ -7,16 +7,16 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::config::{HistoryAuth, SecretFrom};
 use crate::fleet::Fleet;
-use crate::model::id::{Secret, ServerId};
+use crate::fleet::prometheus::{reader, writer};
+use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Server};
 use crate::model::metrics::{self, Families, UPTIME, totals};
 use crate::model::series::{Measured, Metric, Series, Window, rates};
 use crate::model::usage::Source;
 use crate::state::Samples;
-use crate::transport::prometheus::{Access, Auth, Error, Matcher, Reader, Writer, encode, selector, series_of};
-use crate::transport::{self, local};
+use crate::transport;
+use crate::transport::prometheus::{Error, Matcher, Writer, encode, selector, series_of};
 
 /// Only one process sends at a time: Prometheus takes the numbers of a series only in their order.
 const LEASE: &str = "remote_write";
@@ -70,7 +70,7 @@ impl Fleet<'_> {
         if !lease() {
             return;
         }
-        if let Err(error) = self.send_all(url, lease).await {
+        if let Err(error) = self.send_all(lease).await {
             let waiting = self.state.outbox_len().map_or(0, |(count, _)| count);
             let server = url.clone();
             tracing::debug!(server, %error, "remote write");
@@ -82,15 +82,12 @@ impl Fleet<'_> {
         let _ = self.state.release(LEASE, &owner);
     }
 
-    async fn send_all(&self, url: &str, lease: impl Fn() -> bool) -> Result<(), Error> {
+    async fn send_all(&self, lease: impl Fn() -> bool) -> Result<(), Error> {
         let mut after = 0;
-        let mut writer = None;
+        let Ok(Some(_)) = self.state.outbox_next(after) else { return Ok(()) };
+        let Some(writer) = writer(&self.config.settings.history, self.limits.host).await? else { return Ok(()) };
         while let Ok(Some((id, at, body))) = self.state.outbox_next(after) {
-            let writer = match &mut writer {
-                Some(writer) => writer,
-                none => none.insert(Writer::new(url, self.prometheus_access().await?)?),
-            };
-            match self.send_in_time(writer, &body).await {
+            match self.send_in_time(&writer, &body).await {
                 Ok(()) => {}
                 // Sent again it would be refused again.
                 Err(error) if error.is_final() => {
@@ -111,48 +108,19 @@ impl Fleet<'_> {
         let after = self.limits.left(self.limits.listing);
         match tokio::time::timeout(after, writer.send(body)).await {
             Ok(sent) => sent,
-            Err(_) => Err(Error::late(after)),
+            Err(_) => Err(transport::Error::Timeout { peer: "Prometheus".to_owned(), doing: "taking numbers", after }.into()),
         }
     }
 
-    /// Who asks Prometheus, and whom it must prove to be.
-    async fn prometheus_access(&self) -> Result<Access, Error> {
-        let history = &self.config.settings.history;
-        let auth = match &history.auth {
-            HistoryAuth::None => Auth::None,
-            HistoryAuth::Basic { username, password } => {
-                Auth::Basic { username: username.clone(), password: self.secret(password).await? }
-            }
-            HistoryAuth::Bearer(token) => Auth::Bearer(self.secret(token).await?),
-        };
-        let read = |path: &std::path::PathBuf| {
-            std::fs::read_to_string(path).map_err(|error| Error::local(format!("ca_file {}: {error}", path.display())))
-        };
-        Ok(Access { auth, ca_pem: history.ca_file.as_ref().map(read).transpose()? })
-    }
-
-    async fn secret(&self, from: &SecretFrom) -> Result<Secret, Error> {
-        match from {
-            SecretFrom::Command { command, .. } => {
-                local::secret(command, self.limits.host).await.map_err(|error| Error::local(error.to_string()))
-            }
-            SecretFrom::File { path, .. } => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|error| Error::local(format!("cannot read {}: {error}", path.display())))?;
-                Ok(Secret::new(text.trim_end_matches(['\n', '\r']).to_owned()))
-            }
-        }
-    }
-
-    /// The series of these servers as Prometheus kept them: its raw samples, summed up as the state file's are.
+    /// The series of these servers as Prometheus kept them: its raw samples, summed up as the state file's are. `None`:
+    /// the configuration names no Prometheus to ask.
     pub(super) async fn past_of_prometheus(
         &self,
-        url: &str,
         servers: &[Server],
         metrics: &[Metric],
         window: Window,
-    ) -> Result<Vec<Vec<Series>>, Failed> {
-        let result = self.read_prometheus(url, servers, metrics, window).await;
+    ) -> Result<Option<Vec<Vec<Series>>>, Failed> {
+        let result = self.read_prometheus(servers, metrics, window).await;
         result.map_err(|error| Failed {
             server: ServerId::of_prometheus(),
             kind: error.kind(),
@@ -163,18 +131,17 @@ impl Fleet<'_> {
 
     async fn read_prometheus(
         &self,
-        url: &str,
         servers: &[Server],
         metrics: &[Metric],
         window: Window,
-    ) -> Result<Vec<Vec<Series>>, Error> {
-        let reader = Reader::new(url, self.prometheus_access().await?)?;
+    ) -> Result<Option<Vec<Vec<Series>>>, Error> {
+        let Some(reader) = reader(&self.config.settings.history, self.limits.host).await? else { return Ok(None) };
         let ids: Vec<String> = servers.iter().map(metrics::id_of).collect();
         let names: Vec<&str> = ids.iter().map(String::as_str).collect();
-        let named = (names.len() <= MOST_NAMED).then_some(("id", Matcher::OneOf(&names)));
+        let only = (names.len() <= MOST_NAMED).then_some(("id", Matcher::OneOf(&names)));
         let read = async |name: &str, label: Option<(&'static str, &'static str)>| {
             let label = label.map(|(label, value)| (label, Matcher::Is(value)));
-            let matchers: Vec<_> = named.into_iter().chain(label).collect();
+            let matchers: Vec<_> = only.into_iter().chain(label).collect();
             let before = window.since.checked_sub(BEFORE).unwrap_or(window.since);
             let found = reader.range(&selector(name, &matchers), before, window.until).await?;
             let with_id = |(mut labels, numbers): (BTreeMap<String, String>, _)| Some((labels.remove("id")?, numbers));
@@ -198,6 +165,6 @@ impl Fleet<'_> {
                 series.push(Series::of(*metric, Source::Prometheus, window, measured));
             }
         }
-        Ok(all)
+        Ok(Some(all))
     }
 }
