@@ -7,6 +7,7 @@ pub(crate) mod host_facts;
 mod look;
 pub(crate) mod observe;
 pub(crate) mod onboard;
+pub(crate) mod prometheus;
 pub(crate) mod session;
 pub(crate) mod setup;
 pub(crate) mod trust;
