@@ -6,7 +6,7 @@ use crate::config::ConfigError;
 use crate::model::inventory::FailureKind;
 use crate::model::select::SelectError;
 use crate::state::StateError;
-use crate::transport;
+use crate::transport::{self, prometheus};
 
 /// How the process ends. README has the same table, and a test compares the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -135,6 +135,9 @@ pub(crate) fn classify(error: &anyhow::Error) -> Exit {
         if let Some(error) = cause.downcast_ref::<transport::Error>() {
             return error.kind().into();
         }
+        if let Some(error) = cause.downcast_ref::<prometheus::Error>() {
+            return error.kind().into();
+        }
         if cause.is::<ConfigError>() || cause.is::<StateError>() {
             return Exit::Config;
         }
@@ -153,6 +156,9 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
         }
         if let Some(error) = cause.downcast_ref::<transport::Error>() {
             return transport_hint(error);
+        }
+        if let Some(error) = cause.downcast_ref::<prometheus::Error>() {
+            return error.advice().map(str::to_owned);
         }
         if let Some(ConfigError::NotFound { .. }) = cause.downcast_ref::<ConfigError>() {
             return Some("run `ecobox init` to make one".to_owned());
@@ -180,7 +186,9 @@ mod tests {
         let path = || std::path::PathBuf::from("x");
         let refused = StateError::Refused { path: path(), reason: "holds tokens".to_owned() };
         let denied = transport::Error::Denied { peer: "a".to_owned(), detail: "b".to_owned() };
-        let cases: [(anyhow::Error, Exit, Option<&str>); 7] = [
+        let secret = transport::Error::Denied { peer: "Prometheus".to_owned(), detail: "401".to_owned() };
+        let cases: [(anyhow::Error, Exit, Option<&str>); 8] = [
+            (prometheus::Error::from(secret).into(), Exit::Denied, Some("`username`")),
             (anyhow::anyhow!("anything"), Exit::Failed, None),
             (ConfigError::NotFound { path: path() }.into(), Exit::Config, Some("ecobox init")),
             (refused.into(), Exit::Config, None),

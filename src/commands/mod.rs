@@ -19,6 +19,7 @@ use crate::model::inventory::Failed;
 use crate::model::select::{Candidate, SelectError, select};
 use crate::model::server::ServerKind;
 use crate::state::State;
+use crate::transport;
 use crate::ui::Ui;
 
 /// What every command is given.
@@ -34,6 +35,12 @@ pub(crate) struct Context {
 pub(crate) struct Outcome<R> {
     pub(crate) report: R,
     pub(crate) exit: Exit,
+}
+
+/// Who asked for an action, and how: `anna, on a terminal`, `root, without a terminal`.
+pub(crate) fn asked_by(ui: &Ui) -> String {
+    let how = if ui.is_interactive() { "on a terminal" } else { "without a terminal" };
+    format!("{}, {how}", transport::local::user())
 }
 
 /// A time in a report: RFC 3339, UTC.

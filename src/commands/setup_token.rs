@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
 
-use crate::commands::{Context, Outcome, complete, hosts_named};
+use crate::commands::{Context, Outcome, asked_by, complete, hosts_named};
 use crate::config::{Access, ServerConfig};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
@@ -16,8 +16,10 @@ use crate::fleet::setup::{Did, SetUp, SetUpError, Wanted};
 use crate::model::facts::Product;
 use crate::model::id::ServerId;
 use crate::model::scope::Scope;
+use crate::model::server::ServerKey;
 use crate::render::value::Value;
 use crate::render::{Column, Report};
+use crate::state::Action as Done;
 use crate::transport;
 use crate::ui::Confirmed;
 
@@ -130,6 +132,9 @@ pub(crate) async fn run(ctx: &Context, args: &SetupTokenArgs) -> anyhow::Result<
         let results = fleet.set_up(&servers, wanted, &confirmed).await;
         results.into_iter().map(|result| outcome(result, !named.is_empty())).unzip()
     };
+    if !args.print && !args.check {
+        record(ctx, &fleet, &rows)?;
+    }
     fleet.close().await;
     for notice in fleet.notices.take() {
         ctx.ui.status(&notice);
@@ -141,6 +146,22 @@ pub(crate) async fn run(ctx: &Context, args: &SetupTokenArgs) -> anyhow::Result<
     let failed: Vec<Exit> = ends.into_iter().map(|end| end.exit).filter(|exit| *exit != Exit::Done).collect();
     let exit = Exit::of_many(rows.len() - failed.len(), failed);
     Ok(Outcome { report: SetupTokenReport { servers: rows }, exit })
+}
+
+/// Keeps what was done and who asked for it: what only looked or changed nothing is no action.
+fn record(ctx: &Context, fleet: &Fleet<'_>, rows: &[Row]) -> anyhow::Result<()> {
+    for row in rows.iter().filter(|row| ["created", "replaced", "revoked", "failed"].contains(&row.result)) {
+        ctx.state.record_action(&Done {
+            at: fleet.now(),
+            server: row.id.as_ref().map(ServerKey::of_server),
+            action: "setup-token".to_owned(),
+            by: asked_by(&ctx.ui),
+            outcome: row.result.to_owned(),
+            seconds: None,
+            detail: row.token.clone().or_else(|| row.error.clone()),
+        })?;
+    }
+    Ok(())
 }
 
 /// How it ended for one host, besides its row.

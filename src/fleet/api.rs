@@ -88,7 +88,7 @@ impl<'a> Fleet<'a> {
         let none = |detail: String| Error::NoToken { peer: server.id.to_string(), detail };
         let parse = |text: &str, from: &str| text.parse::<Token>().map_err(|_| none(unusable(from)));
         if let Some(command) = &server.token_command {
-            let text = transport::local::secret(command, self.limits.host).await?;
+            let text = transport::local::secret("token_command", command, self.limits.host).await?;
             return parse(text.expose(), "token_command");
         }
         let local = |detail: String| Error::Local { peer: server.id.to_string(), detail };

@@ -108,7 +108,9 @@ impl Fleet<'_> {
         let after = self.limits.left(self.limits.listing);
         match tokio::time::timeout(after, writer.send(body)).await {
             Ok(sent) => sent,
-            Err(_) => Err(transport::Error::Timeout { peer: "Prometheus".to_owned(), doing: "taking numbers", after }.into()),
+            Err(_) => {
+                Err(transport::Error::Timeout { peer: "Prometheus".to_owned(), doing: "taking numbers", after }.into())
+            }
         }
     }
 

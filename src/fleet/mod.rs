@@ -12,6 +12,7 @@ pub(crate) mod measure;
 pub(crate) mod observe;
 pub(crate) mod onboard;
 mod per_node;
+mod prometheus;
 mod record;
 pub(crate) mod scope;
 pub(crate) mod series;

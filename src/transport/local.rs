@@ -21,20 +21,28 @@ pub(crate) async fn run_script(script: &str, deadline: Duration) -> Result<Scrip
     run(&mut Command::new("sh"), script, deadline).await
 }
 
-/// What a command of the configuration prints: a secret, so it is kept nowhere else.
+/// What the command prints that the configuration has under `key`: a secret, so it is kept nowhere else.
 ///
 /// Errors: `Local` if it does not start or fails, `Timeout` at the deadline.
-pub(crate) async fn secret(command: &[String], deadline: Duration) -> Result<Secret, Error> {
+pub(crate) async fn secret(key: &str, command: &[String], deadline: Duration) -> Result<Secret, Error> {
     let failed = |detail: String| Error::Local { peer: PEER.to_owned(), detail };
     let Some((program, arguments)) = command.split_first() else { return Err(failed("an empty command".to_owned())) };
     let mut process = Command::new(program);
     process.args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
     let output = tokio::time::timeout(deadline, process.output()).await.map_err(|_| overdue(PEER, deadline))?;
-    let output = output.map_err(|error| failed(format!("token_command `{program}` does not start: {error}")))?;
+    let output = output.map_err(|error| failed(format!("{key} `{program}` does not start: {error}")))?;
     if !output.status.success() {
-        return Err(failed(format!("token_command `{program}` failed ({})", output.status)));
+        return Err(failed(format!("{key} `{program}` failed ({})", output.status)));
     }
-    String::from_utf8(output.stdout).map(Secret::new).map_err(|_| failed("token_command printed no text".to_owned()))
+    String::from_utf8(output.stdout).map(Secret::new).map_err(|_| failed(format!("{key} printed no text")))
+}
+
+/// Who runs this: whoever called sudo, else the login name, else the number of the user.
+pub(crate) fn user() -> String {
+    let named = ["SUDO_USER", "LOGNAME", "USER"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+    named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 
 /// This machine's own name.

@@ -75,13 +75,9 @@ pub(crate) struct Error {
 }
 
 impl Error {
-    pub(super) fn new(error: transport::Error) -> Error {
-        Error { error, last_word: false }
-    }
-
     /// Something about the answer that cannot be right.
     pub(super) fn unusable(detail: String) -> Error {
-        Error::new(transport::Error::Protocol { peer: LABEL.to_owned(), detail })
+        transport::Error::Protocol { peer: LABEL.to_owned(), detail }.into()
     }
 
     /// Whether what was sent is refused for good: out of order, a duplicate, invalid. Otherwise it may be sent again
@@ -125,9 +121,15 @@ impl Error {
     }
 }
 
+impl From<transport::Error> for Error {
+    fn from(error: transport::Error) -> Error {
+        Error { error, last_word: false }
+    }
+}
+
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Error {
-        Error::new(failure.error)
+        failure.error.into()
     }
 }
 
@@ -148,7 +150,7 @@ impl Client {
     /// # Errors
     /// `Local` where the URL, the CA or the secret cannot be used.
     pub(super) fn new(url: &str, access: Access, limits: Limits) -> Result<Client, Error> {
-        let local = |detail: String| Error::new(transport::Error::Local { peer: LABEL.to_owned(), detail });
+        let local = |detail: String| Error::from(transport::Error::Local { peer: LABEL.to_owned(), detail });
         // Neither error repeats what it is about.
         let url = Url::parse(url).map_err(|error| local(format!("its URL cannot be used ({error})")))?;
         let host = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https") && url.username().is_empty());

@@ -151,22 +151,26 @@ impl Reader {
             }
             Err(error) => return Err(error),
         };
-        let answer: Answer = serde_json::from_slice(&body)
-            .map_err(|error| Error::unusable(format!("{PATH}: {}", shown(&error.to_string()))))?;
-        let wrong = |what: &str, word: &str| Error::unusable(format!("{PATH}: {what} `{}`", shown(word)));
-        if answer.status != "success" {
-            return Err(wrong("status", &format!("{}: {}", answer.status, answer.error)));
-        }
-        if answer.data.kind != "matrix" {
-            return Err(wrong("a result of type", &answer.data.kind));
-        }
-        let found = answer.data.result.into_iter().filter_map(|series| {
-            let mut samples: Vec<_> = series.values.iter().filter_map(sample).collect();
-            samples.retain(|(at, _)| at.as_millisecond() >= from);
-            (!samples.is_empty()).then_some((series.metric, samples))
-        });
-        Ok(Slice::Samples(found.collect(), body.len()))
+        Ok(Slice::Samples(found(&body, from)?, body.len()))
     }
+}
+
+/// The samples of an answer's body that are not older than `from` (milliseconds).
+pub(super) fn found(body: &[u8], from: i64) -> Result<Vec<Found>, Error> {
+    let unusable = |what: &str| Error::unusable(format!("{PATH}: {what}"));
+    let answer: Answer = serde_json::from_slice(body).map_err(|error| unusable(&shown(&error.to_string())))?;
+    if answer.status != "success" {
+        return Err(unusable(&format!("status `{}: {}`", shown(&answer.status), shown(&answer.error))));
+    }
+    if answer.data.kind != "matrix" {
+        return Err(unusable(&format!("a result of type `{}`", shown(&answer.data.kind))));
+    }
+    let found = answer.data.result.into_iter().filter_map(|series| {
+        let mut samples: Vec<_> = series.values.iter().filter_map(sample).collect();
+        samples.retain(|(at, _)| at.as_millisecond() >= from);
+        (!samples.is_empty()).then_some((series.metric, samples))
+    });
+    Ok(found.collect())
 }
 
 /// One answer.

@@ -162,6 +162,61 @@ async fn unusable_answers_are_no_numbers() {
     }
 }
 
+#[tokio::test]
+async fn more_than_one_answer_may_be_is_asked_for_in_pieces_and_then_given_up() {
+    let told = Told::http("200 OK", "application/json", &" ".repeat(5000)).await;
+    let limits = Limits { body: 4999, ..quick() };
+    let reader = Reader::with_limits(&told.url(""), open(), limits).unwrap();
+    let error = reader.range("up", at(0), at(10 * 24 * 3_600_000)).await.unwrap_err();
+    assert_eq!(error.to_string(), "Prometheus sent an unusable answer: more than 4999 bytes");
+    let asked = told.asked.lock().unwrap().clone();
+    let lengths: Vec<&str> =
+        asked.iter().map(|asked| asked.split_once("query=up%5B").unwrap().1.split_once("ms%5D").unwrap().0).collect();
+    assert_eq!(lengths[..3], ["86400000", "43200000", "21600000"]);
+    assert_eq!((lengths.last(), lengths.len()), (Some(&"60000"), 12));
+
+    // Prometheus's own limit, in its words.
+    let error = r#"{"status":"error","errorType":"execution","error":"query processing would load too many samples into memory"}"#;
+    let told = Told::http("422 Unprocessable Entity", "application/json", error).await;
+    let reader = Reader::new(&told.url(""), open()).unwrap();
+    assert!(reader.range("up", at(0), at(200_000)).await.is_err());
+    assert_eq!(told.asked.lock().unwrap().len(), 3, "200 s, 100 s, 60 s");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_answer_makes_it_panic(pieces in proptest::collection::vec(0..PIECES.len(), 0..24), bytes in ".{0,40}") {
+        let text: String = pieces.into_iter().map(|piece| PIECES[piece]).collect();
+        let values = format!("{HEAD}{{\"metric\":{{}},\"values\":[{text}]}}]}}}}");
+        for text in [&text, &bytes, &format!("{HEAD}{text}]}}}}"), &values] {
+            for (_, samples) in query::found(text.as_bytes(), 5).unwrap_or_default() {
+                proptest::prop_assert!(samples.iter().all(|(at, value)| at.as_millisecond() >= 5 && value.is_finite()));
+            }
+        }
+    }
+}
+
+/// Pieces of which texts are made that are nearly answers.
+const HEAD: &str = r#"{"status":"success","data":{"resultType":"matrix","result":["#;
+const PIECES: [&str; 16] = [
+    "[1,\"2\"]",
+    ",",
+    "[9e99,\"1e999\"]",
+    "[0.0049,\"-0\"]",
+    "[null,\"1\"]",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"values\":",
+    "\"metric\":{},",
+    "\"\\ud800\"",
+    "[-1,\"inf\"]",
+    "[1e308,\"\"]",
+    "\u{0}",
+    "[0.006,\"0x10\"]",
+];
+
 #[test]
 fn label_values_stay_within_their_quotes() {
     for (matcher, want) in [
