@@ -149,10 +149,8 @@ impl Fleet<'_> {
             let with_id = |(mut labels, numbers): (BTreeMap<String, String>, _)| Some((labels.remove("id")?, numbers));
             Ok::<Numbers, Error>(found.into_iter().filter_map(with_id).collect())
         };
-        let uptimes = match metrics.iter().any(|metric| metric.is_rate()) {
-            true => read(UPTIME.name, None).await?,
-            false => Numbers::new(),
-        };
+        let rates_wanted = metrics.iter().any(|metric| metric.is_rate());
+        let uptimes = if rates_wanted { read(UPTIME.name, None).await? } else { Numbers::new() };
         let mut all: Vec<Vec<Series>> = servers.iter().map(|_| Vec::new()).collect();
         for metric in metrics {
             let kept = metrics::kept(*metric);

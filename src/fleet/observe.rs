@@ -111,7 +111,7 @@ impl<'a> Fleet<'a> {
     /// hosts that neither answered nor are online by the listing.
     async fn cluster_and_hosts(&self, group: &Group<'a>, measuring: &Measuring) -> AnswerOfCluster {
         let checks = join_all(group.members.iter().map(|server| self.checks(&server.hostname, &server.services)));
-        let loads = join_all(group.members.iter().map(|server| self.measure(server, measuring)));
+        let loads = join_all(group.members.iter().map(|server| Box::pin(self.measure(server, measuring))));
         let (answer, checks, loads) = join3(self.listing(group), checks, loads).await;
         let mut seen = Vec::new();
         for ((server, checks), load) in group.members.iter().zip(checks).zip(&loads) {
@@ -177,7 +177,7 @@ impl<'a> Fleet<'a> {
             // Whoever runs a script is there: its ports are asked only for the services behind them.
             if measuring.wants(server) && server.services.is_empty() { None } else { Some(self.ports(server).await) }
         };
-        let (load, ports) = join(self.measure(server, measuring), ports).await;
+        let (load, ports) = join(Box::pin(self.measure(server, measuring)), Box::pin(ports)).await;
         let seen = match (&load, ports) {
             (Some(Ok(_)), ports) => {
                 let checks = ports.map(|seen| seen.checks).unwrap_or_default();

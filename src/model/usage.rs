@@ -157,6 +157,7 @@ pub(crate) fn percent(used: Count, of: Count) -> Option<f64> {
 
 /// How much of the time somebody waited: percent, the average over a minute (the kernel's pressure stall information).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the unit stands in the name, as everywhere")]
 pub(crate) struct Pressure {
     /// Some task waited for a CPU.
     pub(crate) cpu_percent: Option<f32>,
