@@ -12,5 +12,9 @@ mod tests;
 mod write;
 
 pub(crate) use client::{Access, Auth, Error};
-pub(crate) use query::{Matcher, Reader, selector};
-pub(crate) use write::{TimeSeries, Writer, encode, series_of};
+pub(crate) use query::Reader;
+#[cfg_attr(not(test), expect(unused_imports, reason = "what reads a history comes with `stats`"))]
+pub(crate) use query::{Matcher, selector};
+pub(crate) use write::Writer;
+#[cfg_attr(not(test), expect(unused_imports, reason = "what sends numbers comes with `stats`"))]
+pub(crate) use write::{TimeSeries, encode, series_of};
