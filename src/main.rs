@@ -26,6 +26,7 @@ mod transport;
 mod ui;
 
 use std::io;
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -137,15 +138,17 @@ fn prepare(global: &Global, command: &Command, ui: Ui) -> Result<Context, (Ui, a
 
 async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::Result<Exit> {
     match command {
-        Command::Init(args) => show(global, commands::init::run(ctx, &args)).await,
-        Command::SetupToken(args) => show(global, commands::setup_token::run(ctx, &args)).await,
-        Command::Discover(args) => show(global, commands::discover::run(ctx, &args)).await,
+        Command::Init(args) => show(global, Box::pin(commands::init::run(ctx, &args))).await,
+        Command::SetupToken(args) => show(global, Box::pin(commands::setup_token::run(ctx, &args))).await,
+        Command::Discover(args) => show(global, Box::pin(commands::discover::run(ctx, &args))).await,
         Command::Status(args) if args.looks_back() => {
-            show(global, std::future::ready(commands::status::since(ctx, &args))).await
+            show(global, Box::pin(std::future::ready(commands::status::since(ctx, &args)))).await
         }
-        Command::Status(args) => show(global, commands::status::run(ctx, &args)).await,
-        Command::Stats(args) if args.looks_back() => show(global, commands::stats::since(ctx, &args)).await,
-        Command::Stats(args) => show(global, commands::stats::now(ctx, &args)).await,
+        Command::Status(args) => show(global, Box::pin(commands::status::run(ctx, &args))).await,
+        Command::Stats(args) if args.looks_back() => {
+            show(global, Box::pin(commands::stats::since(ctx, &args))).await
+        }
+        Command::Stats(args) => show(global, Box::pin(commands::stats::now(ctx, &args))).await,
         Command::Generate(_) => Ok(Exit::Done),
         #[cfg(feature = "demo")]
         Command::Demo(_) => Ok(Exit::Done),
@@ -155,7 +158,7 @@ async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::R
 /// Has the command do its work, and prints what it hands back.
 async fn show<R: Report>(
     global: &Global,
-    work: impl Future<Output = anyhow::Result<Outcome<R>>>,
+    work: Pin<Box<impl Future<Output = anyhow::Result<Outcome<R>>>>>,
 ) -> anyhow::Result<Exit> {
     if global.output == Format::Openmetrics && R::METRICS.is_none() {
         let failure = Failure::new(Exit::Usage, "`-o openmetrics`: this command has no metrics");

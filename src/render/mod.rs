@@ -181,6 +181,62 @@ fn write<R: Report, W: Write>(out: &mut W, report: &R, output: &Output) -> io::R
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::model::metrics;
+
+    #[derive(Serialize)]
+    struct Two {
+        servers: [u8; 2],
+    }
+
+    impl Report for Two {
+        const SCHEMA: &'static str = "ecobox.two/1";
+        const METRICS: Option<fn(&Self) -> Families> = Some(|report| {
+            let mut families = Families::default();
+            families.add(&metrics::CPUS, &[("id", "a")], f64::from(report.servers[1]));
+            families
+        });
+        type Item = u8;
+
+        fn columns(&self) -> &'static [Column] {
+            const COLUMNS: &[Column] = &[Column::new("NUMBER", 0)];
+            COLUMNS
+        }
+
+        fn items(&self) -> &[u8] {
+            &self.servers
+        }
+
+        fn cells(&self, item: &u8) -> Vec<Value> {
+            vec![Value::text(item.to_string())]
+        }
+    }
+
+    #[test]
+    fn a_file_gets_what_stdout_would_get() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        for (format, want) in [
+            (Format::Table, "NUMBER\n1\n2\n"),
+            (Format::Wide, "NUMBER\n1\n2\n"),
+            (Format::Json, "{\"schema\":\"ecobox.two/1\",\"servers\":[1,2]}\n"),
+            (Format::Csv, "number\r\n1\r\n2\r\n"),
+            (
+                Format::Openmetrics,
+                "# HELP ecobox_cpus Number of the server's CPUs.\n# TYPE ecobox_cpus gauge\necobox_cpus{id=\"a\"} 2\n# EOF\n",
+            ),
+        ] {
+            let output = Output { format, color: false, width: None, utf8: true, now: jiff::Timestamp::UNIX_EPOCH };
+            write_file(&path, &Two { servers: [1, 2] }, &output).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), want, "{format:?}");
+        }
+        let output = Output { format: Format::Table, color: false, width: None, utf8: true, now: jiff::Timestamp::UNIX_EPOCH };
+        let error = write_file(&folder.path().join("no/x"), &Two { servers: [1, 2] }, &output).unwrap_err();
+        let folder = folder.path().display();
+        let want = format!("cannot write {folder}/no/x: no file can be made in {folder}/no: entity not found");
+        assert_eq!(format!("{:#}", anyhow::Error::from(error)), want);
+    }
+
     #[test]
     fn the_locale_is_read_in_its_order() {
         let cases: [(&[(&str, &str)], bool); 7] = [
@@ -194,7 +250,7 @@ mod tests {
         ];
         for (variables, want) in cases {
             let find = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
-            assert_eq!(super::is_utf8(find), want, "{variables:?}");
+            assert_eq!(is_utf8(find), want, "{variables:?}");
         }
     }
 }

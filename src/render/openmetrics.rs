@@ -1,6 +1,6 @@
 //! Metrics for Prometheus: one text that is OpenMetrics 1.0 and the older text format of Prometheus at once.
 //!
-//! Who reads it is not known: node_exporter's textfile collector and Pushgateway know the older format only, Prometheus
+//! Who reads it is not known: `node_exporter`'s textfile collector and Pushgateway know the older format only, Prometheus
 //! takes either, by the content type of who serves the file. The two differ in little:
 //!
 //! - `# EOF` at the end and `# UNIT` lines are a must and a right of OpenMetrics, and comments in the older format.

@@ -48,6 +48,19 @@ fn exit_2_wrong_usage() {
 }
 
 #[test]
+fn exit_2_metrics_of_a_command_that_has_none() {
+    let sim = three();
+    let env = env_for(&sim, &["pve1"]);
+    for args in [&["status"][..], &["discover"], &["init", "pve9"], &["setup-token"]] {
+        let run = env.run(&[args, &["-o", "openmetrics"]].concat()).exits(2);
+        let run = run.says("this command has no metrics").says("run `ecobox stats -o openmetrics`");
+        assert!(run.stdout.is_empty(), "{run}");
+    }
+    // It is refused before anything is done.
+    assert!(sim.node("pve1").requests().is_empty());
+}
+
+#[test]
 fn exit_3_configuration_unusable() {
     let env = Env::new();
     env.config("nonsense");
