@@ -136,7 +136,8 @@ fn delete_checks(conn: &Connection, before: i64, clock: Clock) -> rusqlite::Resu
     let sql = "UPDATE series SET gone_before = min(?1, coalesce((SELECT min(at) FROM checks WHERE series = id), ?1))
         WHERE gone_before > ?1";
     conn.prepare_cached(sql)?.execute([clock.latest])?;
-    let sql = "SELECT id FROM series WHERE EXISTS (SELECT 1 FROM checks WHERE series = series.id AND at < ?1)";
+    let sql = "SELECT id FROM series WHERE EXISTS (SELECT 1 FROM checks WHERE series = series.id AND at < ?1)
+        ORDER BY id";
     let overdue = conn
         .prepare_cached(sql)?
         .query_map([before.saturating_sub(SLACK_MILLIS)], |row| row.get(0))?

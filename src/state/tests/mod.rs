@@ -3,6 +3,7 @@
 mod basics;
 mod damage;
 mod files;
+mod history;
 mod listings;
 mod processes;
 mod samples;
@@ -11,6 +12,7 @@ mod speed;
 use std::fmt::Write;
 
 use jiff::Timestamp;
+use rusqlite::Connection;
 use rusqlite::types::Value;
 use tempfile::TempDir;
 
@@ -101,12 +103,20 @@ fn furnish(state: &State) {
 
 /// All rows of all tables but the one that holds secrets, as text.
 fn non_secret_dump(state: &State) -> String {
-    let conn = state.lock();
+    let rows = |table: &str| match table {
+        schema::SECRET_TABLE => "SELECT 0 WHERE 0".to_owned(),
+        table => format!("SELECT * FROM {table}"),
+    };
+    dump(&state.lock(), rows)
+}
+
+/// The rows that a statement gives for each table, as text.
+fn dump(conn: &Connection, statement: impl Fn(&str) -> String) -> String {
     let mut tables = conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").unwrap();
     let tables: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     let mut dump = String::new();
-    for table in tables.iter().filter(|table| *table != schema::SECRET_TABLE) {
-        let mut rows = conn.prepare(&format!("SELECT * FROM {table}")).unwrap();
+    for table in tables {
+        let mut rows = conn.prepare(&statement(&table)).unwrap();
         let columns = rows.column_count();
         let mut rows = rows.query([]).unwrap();
         while let Some(row) = rows.next().unwrap() {
