@@ -16,6 +16,10 @@ use crate::model::usage::{Count, Pressure, Usage};
 
 /// POSIX sh; what stands before it is [`script`]'s.
 const SCRIPT: &str = include_str!("load.sh");
+/// Goes after it where all file systems are wanted.
+const MOUNTS: &str = include_str!("load_mounts.sh");
+/// Goes last: the file systems that were chosen.
+const DF: &str = "printf 'df\\t\\n'\ndf -P -k \"$@\" 2>/dev/null\n:\n";
 
 /// So many ports, or disks, a reason names.
 const NAMED: usize = 3;
@@ -41,8 +45,15 @@ pub(crate) fn script(known: Option<&Reading>, interval: Duration, all_disks: boo
         0 => whole.to_string(),
         millis => format!("{}.{millis:03}", interval.as_secs()),
     };
-    let all = if all_disks { "1" } else { "" };
-    format!("known={boot} since={since} pause={pause} whole={whole} all={all}\n{SCRIPT}")
+    let parts = if all_disks { [SCRIPT, MOUNTS, DF] } else { [SCRIPT, "", DF] };
+    let mut text = format!("known={boot} since={since} pause={pause} whole={whole}\n");
+    // A shell that reads its script from a pipe may read it byte by byte (bash does): the comments stay here.
+    for line in parts.iter().flat_map(|part| part.lines()).map(str::trim_start) {
+        if !line.is_empty() && !line.starts_with('#') {
+            text.extend([line, "\n"]);
+        }
+    }
+    text
 }
 
 /// What the script's output tells; `known` as it was given to [`script`]. The reading is the newest, to be remembered.

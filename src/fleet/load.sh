@@ -4,14 +4,12 @@
 #   since  the whole seconds of that reading's uptime
 #   pause  how long to measure where that reading cannot be used, in seconds
 #   whole  the same in whole seconds, for a sleep that knows no others
-#   all    1: all local file systems, else only the root
+# and after it, where all file systems are wanted, the text of load_mounts.sh; at last df.
 #
 # One grep reads all files at once and leaves out what nobody wants, as the line of interrupts. So there are two
 # processes, df being the other; two more where it must be measured. Nothing here writes or waits for input, and
 # nothing needs rights. No `exit`: the text runs inside braces.
 
-nl='
-'
 # Relative from here on, so that the answer's file names are short.
 cd /proc/ 2>/dev/null || cd /
 # The first line of a file is in $v.
@@ -95,65 +93,5 @@ esac
 grep -s -E "$counters"'|^some |^size |^(MemTotal|MemFree|MemAvailable|Buffers|Cached|Shmem|SReclaimable|SwapTotal|SwapFree):|^lxcfs [^ ]*meminfo ' \
 	/dev/null uptime stat diskstats loadavg meminfo pressure/cpu pressure/memory pressure/io "$@" 2>/dev/null
 
-# Only the root file system, so that no dead server of another one can hold us up; or all local ones by their type,
-# each device once. Images (squashfs, iso9660) are always full, and a file system in memory or one that shows
-# another's files (overlay) is no disk.
+# Only the root file system, so that no dead server of another one can hold us up.
 set -- /
-if [ -n "$all" ] && [ -r mounts ]; then
-	here=' ext2 ext3 ext4 xfs btrfs zfs bcachefs f2fs jfs nilfs2 reiserfs reiser4 vfat msdos exfat ntfs ntfs3 fuseblk hfs hfsplus ufs '
-	kinds="ext[234]|xfs|btrfs|zfs|bcachefs|f2fs|jfs|nilfs2|reiserfs|reiser4|vfat|msdos|exfat|ntfs3?|hfs(plus)?|ufs"
-	kinds="$kinds|nfs4?|cifs|smb[0-9a-z]*|ncpfs|afs|coda|ceph|gfs2?|ocfs2|lustre|beegfs|9p|virtiofs|autofs|fuse[^ ]*"
-	lines=$(grep -E "^[^ ]+ [^ ]+ ($kinds) " mounts 2>/dev/null)
-	# No file name is to be made of their stars.
-	set -f
-	o=$IFS
-	IFS=$nl
-	# What lies under another server's file system, or behind it, is not looked at: it may hang.
-	remote=
-	for v in $lines; do
-		v=${v#* }
-		a=${v%% *}
-		v=${v#* }
-		case $here in *" ${v%% *} "*) ;; *) [ "$a" = / ] || remote="$remote$nl$a" ;; esac
-	done
-	seen=' ' i=0
-	for v in $lines; do
-		b=${v%% *}
-		v=${v#* }
-		a=${v%% *}
-		v=${v#* }
-		case $here in *" ${v%% *} "*) ;; *) continue ;; esac
-		if [ "$a" = / ]; then
-			seen="$seen$b "
-			printf 'mount\t%s\t/\n' "$b"
-			continue
-		fi
-		# A snapshot of ZFS has its data set's files.
-		case $b in *@*) continue ;; esac
-		case $seen in *" $b "*) continue ;; esac
-		for c in $remote; do
-			case $a in "$c" | "$c"/*) continue 2 ;; esac
-		done
-		i=$((i + 1))
-		if [ "$i" -gt 200 ]; then printf 'more\t\n'; break; fi
-		seen="$seen$b "
-		printf 'mount\t%s\t%s\n' "$b" "$a"
-		# The kernel writes blanks, line ends and backslashes as \ooo, printf wants \0ooo.
-		case $a in
-		*\\*)
-			n=
-			while :; do
-				case $a in *\\*) n="$n${a%%\\*}\\0" a=${a#*\\} ;; *) break ;; esac
-			done
-			a=$(printf '%bx' "$n$a")
-			a=${a%x}
-			;;
-		esac
-		set -- "$@" "$a"
-	done
-	IFS=$o
-	set +f
-fi
-printf 'df\t\n'
-df -P -k "$@" 2>/dev/null
-:

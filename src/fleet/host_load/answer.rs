@@ -93,8 +93,10 @@ impl<'a> Block<'a> {
     /// Seconds since boot.
     pub(super) fn uptime(&self) -> Result<f64, String> {
         let line = self.line("uptime")?;
-        let seconds = line.split_whitespace().next().and_then(|word| word.parse().ok());
-        seconds.filter(|seconds| is_uptime(*seconds)).ok_or_else(|| senseless("uptime", line))
+        let seconds: Option<f64> = line.split_whitespace().next().and_then(|word| word.parse().ok());
+        let seconds = seconds.filter(|seconds| is_uptime(*seconds)).ok_or_else(|| senseless("uptime", line))?;
+        // The kernel tells no more places, and no more are to be stored.
+        Ok((seconds * 100.0).round() / 100.0)
     }
 
     /// The sum of all CPUs. A guest's time is in `user` already, as `proc_stat(5)` has it.
