@@ -145,9 +145,7 @@ async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::R
             show(global, Box::pin(std::future::ready(commands::status::since(ctx, &args)))).await
         }
         Command::Status(args) => show(global, Box::pin(commands::status::run(ctx, &args))).await,
-        Command::Stats(args) if args.looks_back() => {
-            show(global, Box::pin(commands::stats::since(ctx, &args))).await
-        }
+        Command::Stats(args) if args.looks_back() => show(global, Box::pin(commands::stats::since(ctx, &args))).await,
         Command::Stats(args) => show(global, Box::pin(commands::stats::now(ctx, &args))).await,
         Command::Generate(_) => Ok(Exit::Done),
         #[cfg(feature = "demo")]

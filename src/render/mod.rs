@@ -230,7 +230,8 @@ mod tests {
             write_file(&path, &Two { servers: [1, 2] }, &output).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), want, "{format:?}");
         }
-        let output = Output { format: Format::Table, color: false, width: None, utf8: true, now: jiff::Timestamp::UNIX_EPOCH };
+        let output =
+            Output { format: Format::Table, color: false, width: None, utf8: true, now: jiff::Timestamp::UNIX_EPOCH };
         let error = write_file(&folder.path().join("no/x"), &Two { servers: [1, 2] }, &output).unwrap_err();
         let folder = folder.path().display();
         let want = format!("cannot write {folder}/no/x: no file can be made in {folder}/no: entity not found");
