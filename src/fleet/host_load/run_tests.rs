@@ -1,75 +1,87 @@
-//! Runs the script with the shells of this machine, on simulated hosts.
+//! Runs the script with the shells of this machine, on folders that look like hosts.
+//!
+//! `df` and `sleep` are functions before the script: df tells of whatever it is asked, and a sleep lets the host's time
+//! pass at once.
 
-use std::io::Write as _;
-use std::os::unix::fs::symlink;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-
-use ecobox_sim::host::{Disk, Host, Nic, Pace};
+use std::fs;
 
 use super::*;
-use crate::fleet::host_facts::run_tests::shells;
+use crate::fleet::host_facts::run_tests::{Host, shells};
 
 const SECOND: Duration = Duration::from_secs(1);
+const NET: &str = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n";
 
-/// Where this machine has a program.
-fn program(name: &str) -> PathBuf {
-    std::env::split_paths(&std::env::var_os("PATH").unwrap())
-        .map(|folder| folder.join(name))
-        .find(|path| path.exists())
-        .unwrap()
+/// A Debian with one port, one disk and two CPUs. A sleep of whatever length is two seconds of a fifth of the CPUs.
+fn debian() -> Host {
+    let host = Host::debian();
+    host.file("proc/uptime", "93784.21 370012.55\n");
+    host.file("later/proc/uptime", "93786.21 370016.55\n");
+    let single = "cpu0 1 2 3 4 5 6 7 8 0 0\ncpu1 1 2 3 4 5 6 7 8 0 0\nintr 123456 0 1 2\nctxt 654321\n";
+    host.file("proc/stat", &format!("cpu  1000000 2000 300000 36000000 40000 0 5000 0 0 0\n{single}"));
+    host.file("later/proc/stat", &format!("cpu  1000060 2000 300020 36000316 40004 0 5000 0 0 0\n{single}"));
+    host.file("proc/loadavg", "0.42 0.38 0.31 1/512 4242\n");
+    host.file(
+        "proc/meminfo",
+        "MemTotal:       16000000 kB\nMemFree:         2000000 kB\nMemAvailable:   10000000 kB\nBuffers:          200000 kB\n\
+         Cached:          6000000 kB\nSwapCached:            0 kB\nShmem:            100000 kB\nSReclaimable:     500000 kB\n\
+         SwapTotal:       8000000 kB\nSwapFree:        7000000 kB\n",
+    );
+    for name in ["cpu", "memory", "io"] {
+        let line = "avg10=0.10 avg60=1.25 avg300=0.05 total=34722116\n";
+        host.file(&format!("proc/pressure/{name}"), &format!("some {line}full {line}"));
+    }
+    host.file("sys/block/sda/device/vendor", "ATA\n");
+    host.file("sys/block/dm-0/size", "1\n");
+    let disks = |read: u64, written: u64| {
+        format!(
+            "   8       0 sda 10 1 {read} 5 20 2 {written} 9 0 7 14\n   8       1 sda1 10 1 {read} 5 20 2 {written} 9 0 7 14\n \
+             253       0 dm-0 10 1 {read} 5 20 2 {written} 9 0 7 14\n"
+        )
+    };
+    host.file("proc/diskstats", &disks(1000, 2000));
+    host.file("later/proc/diskstats", &disks(1004, 2008));
+    counters(&host, "eno1", 5000);
+    traffic(&host, "vmbr0", 9999);
+    host
 }
 
-/// What a script prints on the host under a shell. busybox brings its own grep.
-fn run(host: &Host, shell: &[&str], script: &str) -> String {
-    let mut sed = Command::new("sed")
-        .args(["-E", "-f"])
-        .arg(host.root().join(".sim/rewrite-0"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    sed.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
-    let script = String::from_utf8(sed.wait_with_output().unwrap().stdout).unwrap();
+fn traffic(host: &Host, name: &str, received: u64) {
+    host.file(&format!("sys/class/net/{name}/statistics/rx_bytes"), &format!("{received}\n"));
+    host.file(&format!("sys/class/net/{name}/statistics/tx_bytes"), "300\n");
+}
 
-    let root = host.root().to_str().unwrap();
-    let applets = tempfile::tempdir().unwrap();
+/// Counters of a port, which receives 1000 bytes while the host sleeps.
+fn counters(host: &Host, name: &str, received: u64) {
+    traffic(host, name, received);
+    host.file(&format!("later/sys/class/net/{name}/statistics/rx_bytes"), &format!("{}\n", received + 1000));
+}
+
+fn remove(host: &Host, path: &str) {
+    let path = host.0.path().join(path);
+    if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+}
+
+/// What the script prints on the host; each file system that df is asked for uses ten KiB more than the one before.
+fn run(host: &Host, shell: &[&str], script: &str) -> String {
+    let root = host.0.path().display();
+    let mut text = format!(
+        "df() {{ [ \"$1 $2\" = '-P -k' ] || return 1; shift 2; echo 'Filesystem 1024-blocks Used Available Capacity Mounted on'\n\
+         n=0; for m; do n=$((n + 10)); printf '/dev/x y 999 %s 90 5%% %s\\n' $n \"$m\" | tr '\\001-\\011\\013-\\037' '?'; done; }}\n\
+         sleep() {{ if [ -e {root}/whole ]; then case $1 in *.*) return 1 ;; esac; fi\n\
+         printf '%s\\n' \"$1\" > {root}/slept; cp -R {root}/later/. {root}/; }}\n"
+    );
     if shell[0] == "busybox" {
-        symlink(program("busybox"), applets.path().join("grep")).unwrap();
+        text += "grep() { busybox grep \"$@\"; }\n";
     }
-    // The host has an sh of its own, first on its PATH.
-    let mut child = Command::new(program(shell[0]))
-        .args(&shell[1..])
-        .arg("-s")
-        .env("LC_ALL", "C")
-        .env("PATH", format!("{}:{root}/usr/sbin:{root}/usr/bin:/usr/bin:/bin", applets.path().display()))
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let text = format!("{{\n(:\n{script}\n)\nset -- $?\n}} </dev/null\necho \"ended $1\"");
-    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{shell:?}");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.strip_suffix("ended 0\n").unwrap_or_else(|| panic!("{shell:?}: {text}")).to_owned()
+    host.run(shell, &(text + script))
 }
 
 /// A reading by each shell. `make` builds the same host again, as a reading lets its time pass.
-fn by_all(
-    make: impl Fn() -> Host,
-    known: Option<&Reading>,
-    interval: Duration,
-    all_disks: bool,
-) -> (Reading, HostLoad, String) {
+fn by_all(make: impl Fn() -> Host, all_disks: bool) -> (Reading, HostLoad, String) {
     let mut all = shells().into_iter().map(|shell| {
-        let host = make();
-        let text = run(&host, &shell, &script(known, interval, all_disks));
-        // Boot ids differ between the hosts.
-        let (reading, load) = read(&text, known);
-        (Reading { boot_id: reading.boot_id.map(|_| String::new()), ..reading }, load, text)
+        let text = run(&make(), &shell, &script(None, SECOND, all_disks));
+        let (reading, load) = read(&text, None);
+        (reading, load, text)
     });
     let first = all.next().unwrap();
     for (reading, load, text) in all {
@@ -78,202 +90,193 @@ fn by_all(
     first
 }
 
-fn keys(load: &HostLoad) -> Vec<&'static str> {
-    load.reasons.keys().copied().collect()
-}
-
 #[test]
-fn a_proxmox_host_is_measured_in_one_visit() {
-    let (reading, load, _) = by_all(|| Host::pve("pve1").build(), None, SECOND, false);
+fn a_host_is_measured_in_one_visit() {
+    let (reading, load, text) = by_all(debian, false);
     assert_eq!(load.reasons, BTreeMap::new());
-    assert_eq!(load.measured_seconds.map(f64::round), Some(1.0));
-    let usage = &load.usage;
-    assert_eq!((usage.cpu_percent, usage.cpus, usage.load), (Some(20.0), Some(2.0), Some(0.42)));
-    assert_eq!(load.load, Some([0.42, 0.38, 0.31]));
-    assert_eq!(usage.memory_max_bytes, Some(Count::new(16_326_428 * 1024)));
-    assert_eq!(usage.memory_bytes, Some(Count::new((16_326_428 - 10_485_760) * 1024)));
-    assert_eq!((load.swap_bytes, load.swap_max_bytes, load.arc_bytes), (Some(0), Some(8_388_604 * 1024), None));
-    assert_eq!(
-        (usage.disk_bytes, usage.disk_max_bytes),
-        (Some(Count::new(5_242_880 * 1024)), Some(Count::new(68_157_440 * 1024)))
-    );
-    assert_eq!(load.filesystems.len(), 1);
-    // Both ports, no bridge and no tap; the one disk, no partition, LVM or loop device.
-    assert_eq!(reading.ports.keys().collect::<Vec<_>>(), ["enp3s0", "enp4s0"]);
-    assert_eq!(reading.disks, BTreeMap::from([("sda".to_owned(), (800_080 * 512, 1_600_160 * 512))]));
-    assert_eq!(usage.receive_bytes, Some(Count::new(2 * 123_456_789 + 125_000)));
-    assert_eq!(usage.write_bytes, Some(Count::new(1_600_160 * 512)));
-    let rates = load.rates;
-    let near = |rate: Option<f64>, want: f64| assert!((rate.unwrap() - want).abs() < 1.0, "{rate:?} {want}");
-    near(rates.receive, 125_000.0);
-    near(rates.transmit, 25_000.0);
-    near(rates.read, 40_960.0);
-    near(rates.write, 81_920.0);
-    assert_eq!(usage.uptime_seconds, Some(Count::new(93_785)));
-    let pressure = Pressure { cpu_percent: Some(1.25), memory_percent: Some(0.0), io_percent: Some(0.5) };
-    assert_eq!(load.pressure, pressure);
+    let kib = |kib: u64| Some(Count::new(kib * 1024));
+    let want = Usage {
+        cpu_percent: Some(20.0),
+        cpus: Some(2.0),
+        load: Some(0.42),
+        memory_bytes: kib(6_000_000),
+        memory_max_bytes: kib(16_000_000),
+        disk_bytes: kib(10),
+        disk_max_bytes: kib(100),
+        // The port alone, and the disk without its partition and what LVM makes of it.
+        receive_bytes: Some(Count::new(6000)),
+        transmit_bytes: Some(Count::new(300)),
+        read_bytes: Some(Count::new(1004 * 512)),
+        write_bytes: Some(Count::new(2008 * 512)),
+        uptime_seconds: Some(Count::new(93_786)),
+    };
+    assert_eq!(load.usage, want);
+    assert_eq!((load.rates.receive, load.rates.write), (Some(500.0), Some(2048.0)));
+    assert_eq!((load.swap_bytes, load.arc_bytes, load.filesystems.len()), (Some(1_000_000 * 1024), None, 1));
+    assert_eq!(load.pressure.io_percent, Some(1.25));
+    assert_eq!((reading.ports.len(), reading.disks.len(), load.measured_seconds), (1, 1, Some(2.0)));
+    assert!(!text.contains("intr") && !text.contains("full"), "{text}");
 }
 
 #[test]
 fn a_remembered_reading_saves_the_pause() {
     for shell in shells() {
-        let host = Host::debian("nas").build();
+        let host = debian();
         let ask = |known: Option<&Reading>| run(&host, &shell, &script(known, SECOND, false));
         let measured = |text: &str| text.contains("\nagain\t");
         let first = ask(None);
         assert!(measured(&first), "{first}");
         let (known, _) = read(&first, None);
 
-        host.set_pace(&Pace { cpu: [50.0, 0.0, 150.0, 0.0], ..Pace::default() });
-        host.advance(60.0);
+        host.file("proc/uptime", "93846.21 1.0\n");
+        host.file("proc/stat", "cpu  1000560 2000 300020 36001316 40504 0 5000 0 0 0\ncpu0 1 2 3 4\ncpu1 1 2 3 4\n");
         let second = ask(Some(&known));
         assert!(!measured(&second), "{shell:?}: {second}");
         let (reading, load) = read(&second, Some(&known));
-        assert_eq!((load.usage.cpu_percent, load.measured_seconds.map(f64::round)), (Some(25.0), Some(60.0)));
+        assert_eq!((load.usage.cpu_percent, load.measured_seconds), (Some(25.0), Some(60.0)));
 
         // So young that nothing could be told, of the future, or of another boot: measured again.
         for (known, why) in [
             (Reading { uptime: reading.uptime.map(|up| up - 0.5), ..reading.clone() }, "young"),
             (Reading { uptime: reading.uptime.map(|up| up + 500.0), ..reading.clone() }, "of the future"),
-            (Reading { boot_id: Some("3f39dcff-3b06-442c-9fdf-2778c2f46a00".into()), ..known.clone() }, "foreign"),
+            (Reading { boot_id: Some("4f39dcff-3b06-442c-9fdf-2778c2f46a00".into()), ..known.clone() }, "foreign"),
             (Reading { boot_id: Some("x; touch /tmp/x".into()), ..known.clone() }, "hostile"),
             (Reading { uptime: None, ..known.clone() }, "timeless"),
         ] {
+            for path in ["proc/uptime", "proc/stat"] {
+                fs::copy(debian().0.path().join(path), host.0.path().join(path)).unwrap();
+            }
+            let known = Reading { uptime: known.uptime.map(|up| if why == "young" { 93_783.5 } else { up }), ..known };
             let text = ask(Some(&known));
             assert!(measured(&text), "{why}: {text}");
-            assert_eq!(read(&text, Some(&known)).1.usage.cpu_percent, Some(25.0), "{why}");
+            assert_eq!(read(&text, Some(&known)).1.usage.cpu_percent, Some(20.0), "{why}");
         }
-        host.new_boot();
-        let text = ask(Some(&known));
-        let (reading, load) = read(&text, Some(&known));
-        assert!(measured(&text) && reading.boot_id != known.boot_id);
-        assert_eq!((load.usage.cpu_percent, keys(&load)), (Some(25.0), vec![]));
     }
 }
 
 #[test]
 fn parts_of_a_second_where_sleep_knows_them() {
-    let make = |whole: bool| {
-        move || {
-            let host = Host::debian("nas").build();
-            host.set_whole_sleep(whole);
-            host
+    for shell in shells() {
+        for (interval, whole, want) in [
+            (500, false, "0.500\n"),
+            (500, true, "1\n"),
+            (2250, true, "3\n"),
+            (2000, true, "2\n"),
+            (0, false, "0.050\n"),
+        ] {
+            let host = debian();
+            if whole {
+                host.file("whole", "");
+            }
+            run(&host, &shell, &script(None, Duration::from_millis(interval), false));
+            assert_eq!(fs::read_to_string(host.0.path().join("slept")).unwrap(), want, "{shell:?}");
         }
-    };
-    for (interval, whole, want) in
-        [(500, false, 0.5), (500, true, 1.0), (2250, true, 3.0), (2000, true, 2.0), (0, false, 0.05)]
-    {
-        let (_, load, _) = by_all(make(whole), None, Duration::from_millis(interval), false);
-        let measured = load.measured_seconds.unwrap();
-        assert!((measured - want).abs() < 0.011, "{interval} ms: {measured}");
     }
 }
 
 #[test]
-fn other_kinds_of_hosts() {
-    let (_, load, _) = by_all(|| Host::alpine("alp").build(), None, SECOND, false);
-    assert_eq!(load.usage.cpu_percent, Some(20.0));
-    assert_eq!(load.reasons, BTreeMap::from([("pressure", "the kernel has no pressure stall information".to_owned())]));
-
-    // What a FreeBSD says of its disk is true; the rest is not there.
-    let (reading, load, text) = by_all(|| Host::freebsd("bsd").build(), None, SECOND, true);
+fn no_linux() {
+    // FreeBSD's /proc is an empty folder. What it says of its disk is true; the rest is not there.
+    let make = || {
+        let host = Host(tempfile::tempdir().unwrap());
+        fs::create_dir(host.0.path().join("proc")).unwrap();
+        host
+    };
+    let (reading, load, text) = by_all(make, true);
     assert!(!text.contains("again"), "{text}");
-    assert_eq!(keys(&load), ["cpu", "io", "load", "memory", "network", "pressure", "swap", "uptime"]);
+    let keys: Vec<_> = load.reasons.keys().copied().collect();
+    assert_eq!(keys, ["cpu", "io", "load", "memory", "network", "pressure", "swap", "uptime"]);
     assert!(load.reasons.values().all(|why| why == "the server has no /proc as Linux has it"), "{:?}", load.reasons);
     assert_eq!(reading, Reading::default());
     let rest = Usage { disk_bytes: None, disk_max_bytes: None, ..load.usage };
-    assert_eq!((rest, load.usage.disk_bytes), (Usage::default(), Some(Count::new(2_097_152 * 1024))));
+    assert_eq!((rest, load.usage.disk_bytes), (Usage::default(), Some(Count::new(10 * 1024))));
 }
 
 #[test]
 fn a_container_without_ports_and_disks() {
     let eth0 = "eth0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n";
-    let make = |route: &'static str, six: &'static str| {
-        move || {
-            let host = Host::debian("ct").nics(vec![Nic::virtual_port("eth0", "bc:24:11:00:00:01")]).build();
-            host.set_disks(&[]);
-            host.set_pace(&Pace { ports: vec![("eth0".into(), 10.0, 20.0)], ..Pace::default() });
-            host.write_file(
-                "/proc/net/route",
-                &format!("Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n{route}"),
-            );
-            host.write_file("/proc/net/ipv6_route", six);
-            host
-        }
+    let worse = "eno7\t00000000\t0101A8C0\t0003\t0\t0\t900\t00000000\t0\t0\t0\n";
+    let make = |route: &str, six: &str| {
+        let host = debian();
+        remove(&host, "sys/class/net/eno1");
+        remove(&host, "sys/block/sda");
+        counters(&host, "eth0", 50);
+        host.file("proc/net/route", &format!("{NET}{route}"));
+        host.file("proc/net/ipv6_route", six);
+        host
     };
     let by_route = "no physical port: measured on eth0, where the default route leads";
-    let lo = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 \
-              ffffffff 00000001 00000000 00200200       lo\n";
-    let six = "fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 \
-               00000100 00000001 00000000 00000001     eth0\n\
-               00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 \
-               00000400 00000001 00000000 00000003     eth0\n";
-    for (route, six) in [(eth0, ""), ("", six)] {
-        let (reading, load, _) = by_all(make(route, six), None, SECOND, false);
+    let zero = "00000000000000000000000000000000";
+    let lo = format!("{zero} 00 {zero} 00 {zero} ffffffff 00000001 00000000 00200200       lo\n");
+    let six = format!(
+        "fe800000000000000000000000000000 40 {zero} 00 {zero} 00000100 00000001 00000000 00000001     eno7\n\
+         {zero} 00 {zero} 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth0\n{lo}"
+    );
+    for (route, six) in [(format!("{worse}{eth0}"), ""), (String::new(), six.as_str())] {
+        let (reading, load, _) = by_all(|| make(&route, six), false);
         assert_eq!(load.reasons["network"], by_route);
         assert_eq!(load.reasons["io"], "the server has no physical disk to be seen");
-        assert_eq!((reading.ports.len(), load.rates.receive.map(f64::round)), (1, Some(10.0)));
+        assert_eq!((reading.ports.len(), load.rates.receive), (1, Some(500.0)));
         assert_eq!((load.usage.read_bytes, load.rates.read), (None, None));
     }
-    let (_, load, _) = by_all(make("", lo), None, SECOND, false);
+    let (_, load, _) = by_all(|| make("", &lo), false);
     assert_eq!(load.reasons["network"], "the server has no physical network port, and no default route");
     assert_eq!((load.usage.receive_bytes, load.rates.receive), (None, None));
-    let gone = "gone0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n";
-    let (_, load, _) = by_all(make(gone, ""), None, SECOND, false);
-    assert_eq!(load.reasons["network"], "the counters of gone0 cannot be read");
+    let (_, load, _) = by_all(|| make(worse, ""), false);
+    assert_eq!(load.reasons["network"], "the counters of eno7 cannot be read");
 }
 
 #[test]
 fn only_whole_physical_disks_and_ports_count() {
     let make = || {
-        let host = Host::debian("nas").build();
-        host.set_disks(&["sda", "cciss/c0d0", "nvme0n1", "nvme0c0n1", "sda1", "nbd0"]);
-        host.remove_file("/sys/block/sda1");
-        host.remove_file("/sys/block/nbd0/device");
-        for disk in ["sda", "cciss/c0d0", "nvme0n1", "nvme0c0n1", "sda1", "nbd0"] {
-            host.add_disk_io(disk, 1024, 512);
+        let host = debian();
+        let mut stats = String::new();
+        for disk in ["sda", "cciss!c0d0", "nvme0n1", "nvme0c0n1"] {
+            host.file(&format!("sys/block/{disk}/device/x"), "");
+            stats.extend([" 8 0 ", &disk.replace('!', "/"), " 0 0 2 0 0 0 1 0 0 0 0\n"]);
         }
-        host.write_file("/sys/class/net/enp3s0v0/device/physfn/x", "");
-        host.write_file("/sys/class/net/wwan0/device/x", "");
-        for (name, kind) in [("enp3s0v0", "1\n"), ("wwan0", "65534\n")] {
-            host.write_file(&format!("/sys/class/net/{name}/type"), kind);
-            host.set_traffic(name, 7, 7);
+        host.file("sys/block/nbd0/size", "1\n");
+        let stats = stats + " 8 1 sda1 0 0 2 0 0 0 1 0 0 0 0\n 43 0 nbd0 0 0 2 0 0 0 1 0 0 0 0\n";
+        host.file("proc/diskstats", &stats);
+        host.file("later/proc/diskstats", &stats);
+        for (name, kind) in [("eno1v0", "1\n"), ("wwan0", "65534\n")] {
+            host.file(&format!("sys/class/net/{name}/device/x"), "");
+            host.file(&format!("sys/class/net/{name}/type"), kind);
+            traffic(&host, name, 7);
         }
+        host.file("sys/class/net/eno1v0/device/physfn/x", "");
         host
     };
-    let (reading, load, _) = by_all(make, None, SECOND, false);
+    let (reading, load, _) = by_all(make, false);
     assert_eq!(reading.disks.keys().collect::<Vec<_>>(), ["cciss/c0d0", "nvme0n1", "sda"]);
-    assert_eq!(load.usage.read_bytes.map(Count::get), Some(3 * 1024 + 40_960));
-    assert_eq!(reading.ports.keys().collect::<Vec<_>>(), ["enp3s0"]);
+    assert_eq!(load.usage.read_bytes.map(Count::get), Some(3 * 1024));
+    assert_eq!(reading.ports.keys().collect::<Vec<_>>(), ["eno1"]);
 }
 
 #[test]
 fn zfs_and_containers_on_it() {
-    let make = |arc: u64, lxcfs: bool| {
-        move || {
-            let host = Host::pve("pve1").build();
-            host.set_arc(arc);
-            let mounts = host.read_file("/proc/mounts").unwrap();
-            // The host itself has lxcfs mounted where no meminfo is.
-            let lines = if lxcfs {
-                "lxcfs /proc/meminfo fuse.lxcfs rw 0 0\n"
-            } else {
-                "lxcfs /var/lib/lxcfs fuse.lxcfs rw 0 0\n"
-            };
-            host.write_file("/proc/mounts", &(mounts + lines));
+    let of = |arc: u64, mounts: &str| {
+        let make = || {
+            let host = debian();
+            host.file("proc/spl/kstat/zfs/arcstats", &format!("hits  4 5\nsize  4    {arc}\noverhead_size 4 7\n"));
+            host.file("proc/mounts", mounts);
             host
-        }
-    };
-    let used = (16_326_428 - 10_485_760) * 1024;
-    let of = |(_, load, _): (Reading, HostLoad, String)| {
+        };
+        let (_, load, _) = by_all(make, false);
         (load.usage.memory_bytes.unwrap().get(), load.arc_bytes, load.reasons)
     };
-    let (memory, arc, reasons) = of(by_all(make(1 << 30, false), None, SECOND, false));
+    let used = 6_000_000 * 1024;
+    // The host itself has lxcfs mounted where no meminfo is.
+    let (on_host, inside) = (
+        "lxcfs /var/lib/lxcfs fuse.lxcfs rw 0 0\n",
+        "lxcfs /proc/meminfo fuse.lxcfs rw 0 0\nsize /size tmpfs rw 0 0\n",
+    );
+    let (memory, arc, reasons) = of(1 << 30, on_host);
     assert_eq!((memory, arc, reasons.len()), (used - (1 << 30), Some(1 << 30), 0));
-    let (memory, arc, reasons) = of(by_all(make(1 << 40, false), None, SECOND, false));
+    let (memory, arc, reasons) = of(1 << 40, on_host);
     assert_eq!((memory, arc), (used, Some(1 << 40)));
     assert_eq!(reasons["memory"], "ZFS's cache is larger than the memory in use, and was not taken off");
-    let (memory, arc, reasons) = of(by_all(make(1 << 30, true), None, SECOND, false));
+    let (memory, arc, reasons) = of(1 << 30, inside);
     assert_eq!((memory, arc), (used, None));
     assert_eq!(reasons["arc"], "ZFS's cache is the host's, not this container's");
 }
@@ -281,87 +284,81 @@ fn zfs_and_containers_on_it() {
 #[test]
 fn an_old_kernel_tells_less() {
     let make = || {
-        let host = Host::debian("old").build();
-        host.set_memory("MemAvailable", None);
-        host.remove_file("/proc/pressure");
-        host.remove_file("/proc/loadavg");
-        host.remove_file("/proc/sys/kernel/random/boot_id");
+        let host = debian();
+        let meminfo = fs::read_to_string(host.0.path().join("proc/meminfo")).unwrap();
+        host.file("proc/meminfo", &meminfo.replace("MemAvailable:   10000000 kB\n", ""));
+        for path in ["proc/pressure", "proc/loadavg", "proc/sys/kernel/random/boot_id"] {
+            remove(&host, path);
+        }
         host
     };
-    let (_, load, _) = by_all(make, None, SECOND, false);
-    let available = 2_097_152 + 262_144 + 6_291_456 - 131_072 + 524_288;
-    assert_eq!(load.usage.memory_bytes, Some(Count::new((16_326_428 - available) * 1024)));
+    let (_, load, _) = by_all(make, false);
+    let available = 2_000_000 + 200_000 + 6_000_000 - 100_000 + 500_000;
+    assert_eq!(load.usage.memory_bytes, Some(Count::new((16_000_000 - available) * 1024)));
     let want = "the kernel does not say what is available: free, buffers and cache were taken";
     assert_eq!((load.reasons["memory"].as_str(), load.reasons["load"].as_str()), (want, "there is no /proc/loadavg"));
+    assert_eq!(load.reasons["pressure"], "the kernel has no pressure stall information");
     assert_eq!(load.reasons["cpu"], "without a boot id two readings cannot be compared");
 }
 
 #[test]
 fn all_local_file_systems_and_no_others() {
+    let mounts = "/dev/root /media/before ext4 rw 0 0\n/dev/root / ext4 rw 0 0\ntmpfs /run/user/0 tmpfs rw 0 0\n\
+        overlay /var/lib/docker/overlay2/x/merged overlay rw 0 0\n/dev/loop3 /snap/core/1 squashfs ro 0 0\n\
+        /dev/sdb1 /srv/a\\040b xfs rw 0 0\n/dev/sdb1 /srv/bound xfs rw 0 0\nnas:/export /mnt/nfs nfs4 rw 0 0\n\
+        /dev/sdc1 /mnt/nfs/below ext4 rw 0 0\n/dev/sdd1 /mnt/under ext4 rw 0 0\n//nas/share /mnt/under cifs rw 0 0\n\
+        me@nas: /home/me/far fuse.sshfs rw 0 0\nsystemd-1 /auto autofs rw 0 0\n/dev/sde1 /auto/x ext4 rw 0 0\n\
+        tank/data /tank\\0405%\\040/data zfs rw 0 0\ntank/data@daily /tank/.zfs/snapshot/daily zfs rw 0 0\n\
+        tank/two\\040words /tab\\011back\\134slash\\0401 zfs rw 0 0\n/dev/sdf1 /* vfat rw 0 0\n\
+        /dev/sdg1 /$(touch\\040x)`id`;'\" fuseblk rw 0 0\n";
     let make = || {
-        let host = Host::debian("nas").build();
-        host.set_filesystems(&[
-            Disk::new("/dev/root", "/media/before", "ext4", 1, 1),
-            Disk::new("/dev/root", "/", "ext4", 400, 600),
-            Disk::new("tmpfs", "/run/user/0", "tmpfs", 1, 1),
-            Disk::new("overlay", "/var/lib/docker/overlay2/x/merged", "overlay", 1, 1),
-            Disk::new("/dev/loop3", "/snap/core/1", "squashfs", 1, 0),
-            Disk::new("/dev/sdb1", "/srv/a b", "xfs", 10, 30),
-            Disk::new("/dev/sdb1", "/srv/bound", "xfs", 10, 30),
-            Disk::new("nas:/export", "/mnt/nfs", "nfs4", 9, 9),
-            Disk::new("/dev/sdc1", "/mnt/nfs/below", "ext4", 9, 9),
-            Disk::new("/dev/sdd1", "/mnt/under", "ext4", 9, 9),
-            Disk::new("//nas/share", "/mnt/under", "cifs", 9, 9),
-            Disk::new("me@nas:", "/home/me/far", "fuse.sshfs", 9, 9),
-            Disk::new("systemd-1", "/auto", "autofs", 9, 9),
-            Disk::new("/dev/sde1", "/auto/x", "ext4", 9, 9),
-            Disk::new("tank/data", "/tank 5% /data", "zfs", 70, 30),
-            Disk::new("tank/data@daily", "/tank/.zfs/snapshot/daily", "zfs", 70, 30),
-            Disk::new("tank/two words", "/line\nend\ttab\\slash\n", "zfs", 1, 99),
-            Disk::new("/dev/sdf1", "/*", "vfat", 5, 5),
-            Disk::new("/dev/sdg1", "/$(touch x)`id`;'\"", "fuseblk", 6, 5),
-        ]);
+        let host = debian();
+        host.file("proc/mounts", mounts);
         host
     };
-    let (_, load, text) = by_all(make, None, SECOND, true);
+    let (_, load, text) = by_all(make, true);
     assert_eq!(load.reasons, BTreeMap::new(), "{text}");
-    let list: Vec<_> =
-        load.filesystems.iter().map(|one| (one.mount.as_str(), one.used_bytes / 1024, one.size_bytes / 1024)).collect();
+    let list: Vec<_> = load.filesystems.iter().map(|one| (one.mount.as_str(), one.used_bytes / 1024)).collect();
+    // The second, at 20, is the root's device again.
     let want = [
-        ("/", 400, 1000),
-        ("/srv/a b", 10, 40),
-        ("/tank 5% /data", 70, 100),
-        ("/line\nend\ttab\\slash\n", 1, 100),
-        ("/*", 5, 10),
-        ("/$(touch x)`id`;'\"", 6, 11),
+        ("/", 10),
+        ("/srv/a b", 30),
+        ("/tank 5% /data", 40),
+        ("/tab\tback\\slash 1", 50),
+        ("/*", 60),
+        ("/$(touch x)`id`;'\"", 70),
     ];
     assert_eq!(list, want, "{text}");
-    assert_eq!(load.usage.disk_max_bytes, Some(Count::new(1000 * 1024)));
+    // What was left out was not touched at all; without the wish, nothing but the root.
+    let asked = |text: &str| text.lines().filter(|line| line.starts_with("/dev/x y")).count();
+    assert_eq!(asked(&text), 7, "{text}");
+    assert_eq!(asked(&by_all(make, false).2), 1);
+}
 
-    // What was left out was not touched at all.
-    let host = make();
-    run(&host, &["sh"], &script(None, SECOND, true));
-    assert!(
-        host.df_asked().iter().all(|asked| !asked.contains("nfs") && asked != "/mnt/under" && !asked.contains("auto"))
-    );
-    let host = make();
-    run(&host, &["sh"], &script(None, SECOND, false));
-    assert_eq!(host.df_asked(), ["/"]);
+#[test]
+fn line_ends_in_a_name_reach_df() {
+    let make = || {
+        let host = debian();
+        host.file("proc/mounts", "/dev/sda1 / ext4 rw 0 0\n/dev/sdb1 /line\\012end\\012 xfs rw 0 0\n");
+        host
+    };
+    let (_, load, text) = by_all(make, true);
+    // busybox prints them as they are, and its lines cannot be told; GNU df prints question marks.
+    assert!(text.contains(" /line\nend\n\n"), "{text:?}");
+    assert_eq!(load.reasons["disk"], "df does not tell of 1 of 1 other file systems");
+    let (_, load) = read(&text.replace("/line\nend\n\n", "/line?end?\n"), None);
+    assert_eq!(load.filesystems[1].mount, "/line\nend\n");
 }
 
 #[test]
 fn ten_thousand_mounts() {
-    let make = || {
-        let host = Host::debian("nas").build();
-        let root = Disk::new("/dev/sda1", "/", "ext4", 400, 600);
-        let many = (0..10_000).map(|n| match n % 2 {
-            0 => Disk::new(&format!("/dev/sd{n}"), &format!("/mnt/m{n}"), "ext4", 1, 1),
-            _ => Disk::new("tmpfs", &format!("/run/credentials/{n}"), "tmpfs", 1, 1),
-        });
-        host.set_filesystems(&std::iter::once(root).chain(many).collect::<Vec<_>>());
-        host
-    };
-    let (_, load, _) = by_all(make, None, SECOND, true);
-    assert_eq!(load.filesystems.len(), 201);
-    assert_eq!(load.reasons["disk"], "there are more than 200 other file systems; the rest was not looked at");
+    let mut mounts = String::from("/dev/sda1 / ext4 rw 0 0\n");
+    mounts.extend((0..5000).map(|n| format!("/dev/sd{n} /mnt/m{n} ext4 rw 0 0\ntmpfs /run/{n} tmpfs rw 0 0\n")));
+    let host = debian();
+    host.file("proc/mounts", &mounts);
+    for shell in shells() {
+        let load = read(&run(&host, &shell, &script(None, SECOND, true)), None).1;
+        assert_eq!(load.filesystems.len(), 201);
+        assert_eq!(load.reasons["disk"], "there are more than 200 other file systems; the rest was not looked at");
+    }
 }

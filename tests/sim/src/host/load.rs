@@ -281,3 +281,6 @@ impl Host {
         self.write_file(path, &new);
     }
 }
+
+#[cfg(test)]
+mod tests;
