@@ -137,6 +137,11 @@ impl<'a> World<'a> {
         self.ecobox(&["discover"])?;
         say("A part of the fleet, by tag, node, kind, pool, name or id:")?;
         self.ecobox(&["status", "tag=prod"])?;
+        say("How hard hosts and guests work. Hosts are asked over SSH, one script each:")?;
+        self.ecobox(&["stats", "node=pve2"])?;
+        self.ecobox(&["stats", "pve2"])?;
+        say("And how hard they worked, as Proxmox VE remembers it:")?;
+        self.ecobox(&["stats", "db-01", "--since", "24h"])?;
         if keep {
             self.keep()
         } else {

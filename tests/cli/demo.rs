@@ -24,6 +24,7 @@ fn the_walk_shows_all_commands() {
     let typed: Vec<&str> = run.stdout.lines().filter_map(|line| line.strip_prefix("$ ecobox ")).collect();
     let commands: Vec<&str> = typed.iter().filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(commands[..4], ["init", "setup-token", "discover", "status"], "\n{run}");
+    assert!(commands.contains(&"stats"), "\n{run}");
     for word in [
         "Proxmox VE 9.2.11",
         "created",
