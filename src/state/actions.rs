@@ -8,6 +8,7 @@ use crate::model::server::ServerKey;
 
 /// Something that ecobox did.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_field_names, reason = "what was asked for is an action")]
 pub(crate) struct Action {
     pub(crate) at: Timestamp,
     /// Whom it concerned; `None`: none in particular.

@@ -38,13 +38,14 @@ const SLACK_MILLIS: i64 = 6 * 3_600_000;
 /// The least that a run deletes of a table where more is due.
 const BITE: usize = 500;
 
-/// So many runs must agree on how late it is before anything is deleted, each this much apart from the one before.
+/// So many runs must agree on how late it is before anything is deleted, where earlier ones said otherwise; each this
+/// much apart from the one before.
 const CLOCKS: i64 = 6;
 const APART_MILLIS: i64 = 600_000;
 
 impl State {
-    /// Sums up and deletes some of what is due at `now`. To be called once in each run that records something. Nothing
-    /// is deleted in the first hour of a file, or of a clock that has jumped.
+    /// Sums up and deletes some of what is due at `now`. To be called once in each run that records something. A clock
+    /// that has jumped ahead deletes nothing in its first hour.
     pub(crate) fn tidy(&self, now: Timestamp, retention: &Retention) -> Result<Tidied> {
         let now = now.as_millisecond();
         self.write(|conn| {
@@ -89,11 +90,8 @@ fn clock(conn: &Connection, now: i64) -> rusqlite::Result<Clock> {
         conn.prepare_cached("INSERT INTO clock (at) VALUES (?1)")?.execute([now])?;
         conn.prepare_cached("DELETE FROM clock WHERE id <= (SELECT max(id) FROM clock) - ?1")?.execute([CLOCKS])?;
     }
-    let mut known = conn.prepare_cached("SELECT count(*), min(at), max(at) FROM clock")?;
-    known.query_row([], |row| match row.get::<_, i64>(0)? {
-        count if count < CLOCKS => Ok(Clock { earliest: i64::MIN, latest: i64::MAX }),
-        _ => Ok(Clock { earliest: now.min(row.get(1)?), latest: now.max(row.get(2)?) }),
-    })
+    let mut known = conn.prepare_cached("SELECT min(at), max(at) FROM clock")?;
+    known.query_row([], |row| Ok(Clock { earliest: now.min(row.get(0)?), latest: now.max(row.get(1)?) }))
 }
 
 /// The first hour of this kind that is not summed up: what is younger stays.

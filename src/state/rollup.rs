@@ -41,6 +41,11 @@ const COLUMNS: [(Metric, &str); 11] = [
     (Metric::PressureIo, "pressure_io"),
 ];
 
+/// The columns of all metrics, each after a comma.
+fn columns() -> String {
+    COLUMNS.map(|(_, name)| format!(", {name}_n, {name}_min, {name}_avg, {name}_max")).concat()
+}
+
 /// What is left of one hour of one server.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Hour {
@@ -60,8 +65,7 @@ impl Hour {
 impl Kept {
     /// What is left of each hour.
     pub(super) fn hours() -> Kept {
-        let columns: String =
-            COLUMNS.iter().map(|(_, name)| format!(", {name}_n, {name}_min, {name}_avg, {name}_max")).collect();
+        let columns = columns();
         Kept {
             stamps: "WITH RECURSIVE stamps (hour) AS (
                     SELECT min(hour) FROM sample_hours WHERE hour >= ?1
@@ -241,8 +245,7 @@ impl Bite {
     }
 
     fn store(&self, conn: &Connection) -> rusqlite::Result<()> {
-        let names: String =
-            COLUMNS.iter().map(|(_, name)| format!(", {name}_n, {name}_min, {name}_avg, {name}_max")).collect();
+        let names = columns();
         let sets: String = COLUMNS
             .iter()
             .flat_map(|(_, name)| {

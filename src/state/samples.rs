@@ -21,6 +21,9 @@ pub(crate) struct Samples<'a> {
     pub(crate) servers: Vec<(&'a ServerId, Sample)>,
 }
 
+/// What one look said of the guests of a cluster.
+pub(crate) type Look = (Timestamp, Vec<(VmId, Usage)>);
+
 /// What a row says after `at` and `subject`.
 macro_rules! columns {
     () => {
@@ -140,7 +143,7 @@ impl State {
         since: Timestamp,
         until: Timestamp,
         runs: usize,
-    ) -> Result<Vec<(Timestamp, Vec<(VmId, Usage)>)>> {
+    ) -> Result<Vec<Look>> {
         self.read(|conn| {
             let mut found = Vec::new();
             let Some(cluster) = known_cluster(conn, cluster.as_str())? else { return Ok(found) };

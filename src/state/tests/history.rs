@@ -13,6 +13,7 @@ use crate::model::server::ServerKey;
 use crate::model::usage::Source;
 use crate::state::actions::Action;
 use crate::state::check_hours::CheckHistory;
+use crate::state::samples::Samples;
 use crate::state::{Check, Retention, Run, State, schema};
 
 const HOUR: i64 = 3600;
@@ -87,7 +88,7 @@ fn outages_are_known_exactly_when_the_checks_are_gone() {
         let first = hour.counts.begin.duration_since(at(0)).as_secs() / 300;
         let up = (first..first + 12).filter(|look| !is_down(*look)).count();
         assert_eq!((hour.counts.ok as usize, hour.counts.failed as usize), (up, 12 - up));
-        assert_eq!(hour.millis.len() as usize, up);
+        assert_eq!(usize::try_from(hour.millis.len()).unwrap(), up);
     }
     let median = one.hours[0].millis.quantile(0.5).unwrap();
     assert!((median - 5.0).abs() < 0.3, "{median}");
@@ -181,6 +182,8 @@ fn action(server: Option<ServerKey>, at: Timestamp) -> Action {
 
 #[test]
 fn actions_readings_and_last_events_come_back() {
+    use PowerState::{Offline, Online};
+
     let state = State::in_memory().unwrap();
     let (first, second) = (action(None, at(5)), action(Some(key("nas")), at(2)));
     state.record_action(&first).unwrap();
@@ -201,7 +204,6 @@ fn actions_readings_and_last_events_come_back() {
     state.lock().execute("UPDATE readings SET reading = '{\"cpu\": 1}' WHERE server = 'b'", []).unwrap();
     assert_eq!(state.readings().unwrap(), [(server("a"), KnownReading { reading, at: at(2) })].into());
 
-    use PowerState::{Offline, Online};
     for (second, power) in [(0, Online), (10, Offline), (20, Online), (30, Offline)] {
         state.record_state(&key("nas"), power, Source::Tcp, at(second)).unwrap();
         state.record_state(&key("pve1"), power, Source::Ssh, at(second + 5)).unwrap();
@@ -217,7 +219,7 @@ fn the_outbox_keeps_its_order_and_its_size() {
     let state = State::in_memory().unwrap();
     let put = |bodies: &[&str]| {
         let bodies: Vec<_> = bodies.iter().map(|body| body.as_bytes().to_vec()).collect();
-        state.record_samples(&Default::default(), at(1), &bodies).unwrap();
+        state.record_samples(&Samples::default(), at(1), &bodies).unwrap();
     };
     let next = |after| state.outbox_next(after).unwrap().map(|(id, _, body)| (id, String::from_utf8(body).unwrap()));
     assert_eq!((next(0), state.outbox_len().unwrap()), (None, (0, 0)));

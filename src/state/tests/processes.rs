@@ -7,12 +7,13 @@ use std::process::{Child, Command, Stdio};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::{at, cluster, folder, guest, key, listing, server, token};
+use super::{at, cluster, folder, guest, key, listing, server, token, vmid};
 use crate::model::power::PowerState;
 use crate::model::scope::Scope;
 use crate::model::server::ServerKey;
-use crate::model::usage::Source;
-use crate::state::{Check, State};
+use crate::model::usage::{Count, Pressure, Sample, Source, Usage};
+use crate::state::samples::Samples;
+use crate::state::{Check, Retention, State};
 
 const THREADS: u32 = 20;
 
@@ -46,6 +47,13 @@ fn work(path: &Path, number: u32) {
         let check =
             Check { server: key("shared"), service: format!("s{number}"), ok: true, millis: None, detail: None };
         state.record_checks(&[check], at(round)).unwrap();
+        let uptime = Some(Count::new(round.unsigned_abs()));
+        let usage = Usage { uptime_seconds: uptime, ..Usage::default() };
+        let sample = Sample { source: Source::Api, usage, pressure: Pressure::default() };
+        let samples = Samples { guests: vec![(&own, vec![(vmid(100), sample)])], servers: vec![(&via, sample)] };
+        state.record_samples(&samples, at(round), &[number.to_le_bytes().to_vec()]).unwrap();
+        // The hour is over for some before others have stored it.
+        state.tidy(at(3600 * i64::from(number % 2)), &Retention::default()).unwrap();
         state.record_state(&ServerKey::of_server(&via), power, Source::Api, at(round)).unwrap();
         assert_eq!(state.guests(&own).unwrap().len(), 10);
     }
@@ -90,6 +98,14 @@ fn two_hundred_at_once_lose_nothing() {
     assert_eq!(state.all_guests().unwrap().len(), 2000);
     assert_eq!(state.checks(at(0)).unwrap().len(), 600);
     assert_eq!(state.states().unwrap().len(), 200);
+    assert_eq!(state.outbox_len().unwrap(), (600, 2400));
+    let servers: Vec<_> = (0..200).flat_map(|n| [key(&format!("pve{n}")), key(&format!("ca:{n}/100"))]).collect();
+    let samples = state.samples(&servers, at(0), at(9)).unwrap();
+    assert!(samples.len() == 400 && samples.values().all(|samples| samples.len() == 3));
+    while state.tidy(at(3600), &Retention::default()).unwrap().rolled > 0 {}
+    let count = |sql: &str| state.lock().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT sum(n) FROM sample_hours"), 1200);
+    assert_eq!(count("SELECT sum(n) FROM check_hours"), 600);
     // Two changes of power of each guest and of each server.
     assert_eq!(state.events(at(0)).unwrap().len(), 200 * 11 * 2);
     let left: Vec<_> = std::fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();

@@ -142,7 +142,7 @@ fn random(state: &State, seed: u64, looks: i64, every: i64) -> BTreeMap<ServerKe
             bytes[n] = if random.random_range(0..20) == 0 { 0 } else { bytes[n] + random.random_range(0..1_000_000) };
             let counted = random.random_range(0..3) > 0;
             let usage = Usage {
-                cpu_percent: Some(random.random_range(0..1000) as f32 / 10.0),
+                cpu_percent: Some(f32::from(random.random_range(0..1000_u16)) / 10.0),
                 receive_bytes: counted.then_some(Count::new(bytes[n])),
                 ..Usage::default()
             };
@@ -179,8 +179,8 @@ fn one_server_and_all_are_read_alike() {
     let servers: Vec<_> = kept.keys().cloned().collect();
     assert_eq!((servers.len(), all_of(&state, &servers)), (43, kept.clone()));
     for server in &servers {
-        assert_eq!(all_of(&state, &[server.clone()])[server], kept[server], "{server:?}");
-        assert_eq!(state.first_sample_at(&[server.clone()]).unwrap()[server], kept[server][0].0);
+        assert_eq!(all_of(&state, std::slice::from_ref(server))[server], kept[server], "{server:?}");
+        assert_eq!(state.first_sample_at(std::slice::from_ref(server)).unwrap()[server], kept[server][0].0);
     }
     // The window has both of its ends.
     let (since, until) = (kept[&servers[0]][3].0, kept[&servers[0]][9].0);

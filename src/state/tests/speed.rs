@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
 use tempfile::TempDir;
 
-use super::{at, cluster, guest, key, listing, server};
+use super::{at, cluster, guest, key, listing, server, vmid};
 use crate::model::power::PowerState;
 use crate::model::server::Guest;
+use crate::model::usage::{Count, Pressure, Sample, Source, Usage};
+use crate::state::samples::Samples;
 use crate::state::{Check, Retention, State};
 
 fn median(times: usize, mut work: impl FnMut(usize)) -> Duration {
@@ -57,6 +60,7 @@ fn measure() {
         })
         .collect();
     let week = Retention::default();
+    let keep_all = Retention { raw: SignedDuration::from_hours(10_000), ..week };
     let times = |n: usize| at(i64::try_from(n).unwrap());
     eprintln!("48 checks                  {:?}", median(101, |n| state.record_checks(&checks, times(n)).unwrap()));
     eprintln!(
@@ -71,6 +75,7 @@ fn measure() {
         })
     );
     // A week of looks, one in five minutes, at 48 servers.
+    super::believe(&state, times(2 * 2016 * 300));
     for n in 0..2016 {
         state.record_checks(&checks, times(n * 300)).unwrap();
     }
@@ -79,6 +84,7 @@ fn measure() {
         median(101, |_| assert_eq!(state.tidy(times(2016 * 300), &week).unwrap().deleted, 0))
     );
     let later = times(2 * 2016 * 300);
+    while state.tidy(later, &keep_all).unwrap().rolled > 0 {}
     eprintln!(
         "500 of 96768 checks pruned {:?}",
         median(101, |_| assert_eq!(state.tidy(later, &week).unwrap().deleted, 500))
@@ -98,5 +104,82 @@ fn measure() {
         median(101, |_| {
             State::open_read_only(&small).unwrap().unwrap().names().unwrap();
         })
+    );
+}
+
+/// Seven days and some hours of 5,000 guests, a look in five minutes; `ECOBOX_TEST_LOOKS` says how many of them.
+#[test]
+#[ignore = "a measurement"]
+fn measure_samples() {
+    let looks = std::env::var("ECOBOX_TEST_LOOKS").ok().and_then(|looks| looks.parse().ok()).unwrap_or(2100_usize);
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("state.db");
+    let state = State::open(&path, at(0)).unwrap();
+    let (home, times) = (cluster("ca:1"), |n: usize| at(i64::try_from(n * 300).unwrap()));
+    let guests = |n: u64| {
+        let one = |number: u32| {
+            let total = |rate| Some(Count::new(n * 300 * rate * u64::from(number)));
+            let usage = Usage {
+                cpu_percent: Some(f32::from(u8::try_from((n * 7 + u64::from(number)) % 100).unwrap()) + 0.123),
+                cpus: Some(4.0),
+                memory_bytes: Some(Count::new((3 << 30) + n * 4096 * u64::from(number))),
+                memory_max_bytes: Some(Count::new(8 << 30)),
+                disk_max_bytes: Some(Count::new(32 << 30)),
+                receive_bytes: total(1000),
+                transmit_bytes: total(300),
+                read_bytes: total(5000),
+                write_bytes: total(70),
+                uptime_seconds: Some(Count::new(1_000_000 + n * 300)),
+                ..Usage::default()
+            };
+            (vmid(number), Sample { source: Source::Api, usage, pressure: Pressure::default() })
+        };
+        (100..5100).map(one).collect::<Vec<_>>()
+    };
+    // Half of the time is thrown away, so that bites of all kinds are measured.
+    let hours = i64::try_from(looks / 24).unwrap();
+    let retention =
+        Retention { raw: SignedDuration::from_hours(hours), hourly: SignedDuration::from_hours(hours * 3 / 2) };
+    let (mut recorded, mut tidied, mut recent) = (Vec::new(), Vec::new(), Vec::new());
+    for n in 0..looks {
+        let samples = Samples { guests: vec![(&home, guests(n as u64))], servers: vec![] };
+        let start = Instant::now();
+        state.record_samples(&samples, times(n), &[]).unwrap();
+        recorded.push(start.elapsed());
+        let start = Instant::now();
+        state.tidy(times(n), &retention).unwrap();
+        tidied.push(start.elapsed());
+        if n % 50 == 2 {
+            let start = Instant::now();
+            assert_eq!(state.recent_samples(&home, at(0), times(n), 2).unwrap().len(), 2);
+            recent.push(start.elapsed());
+        }
+    }
+    for (what, mut all) in [("recorded", recorded), ("tidied", tidied), ("the last two read", recent)] {
+        all.sort();
+        let at = |share: usize| all[(all.len() - 1) * share / 100];
+        eprintln!("5000 samples {what}: median {:?}, p95 {:?}, most {:?}", at(50), at(95), at(100));
+    }
+    let size = std::fs::metadata(&path).unwrap().len();
+    let rows = |table| {
+        let sql = format!("SELECT count(*) FROM {table}");
+        state.lock().query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    eprintln!("{} samples and {} hours in {size} bytes", rows("samples"), rows("sample_hours"));
+    let (end, one) = (times(looks), [key("ca:1/2500")]);
+    let day = end.checked_sub(SignedDuration::from_hours(24)).unwrap();
+    eprintln!(
+        "one server, its samples    {:?}",
+        median(21, |_| assert!(state.samples(&one, at(0), end).unwrap()[&one[0]].len() >= looks / 3))
+    );
+    eprintln!("one server, its hours      {:?}", median(21, |_| drop(state.hours(&one, at(0), end).unwrap())));
+    let all: Vec<_> = (100..5100).map(|number| key(&format!("ca:1/{number}"))).collect();
+    eprintln!(
+        "all for a day              {:?}",
+        median(1, |_| assert_eq!(state.samples(&all, day, end).unwrap().len(), 5000))
+    );
+    eprintln!(
+        "all, their first           {:?}",
+        median(3, |_| assert_eq!(state.first_sample_at(&all).unwrap().len(), 5000))
     );
 }
