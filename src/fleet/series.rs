@@ -20,6 +20,9 @@ use crate::state::{Hour, StateError};
 use crate::transport::Error;
 use crate::transport::pve::{Client, Consolidation, RrdAnswer, RrdStep, Timeframe, merge};
 
+/// Of how many servers the samples are in memory at a time: each may have thousands.
+const AT_ONCE: usize = 100;
+
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// The past of some servers: for each, in their order, the series that were asked for.
@@ -55,7 +58,6 @@ impl Fleet<'_> {
             Err(failed) => past.failures.push(failed),
         }
         let keys: Vec<ServerKey> = servers.iter().map(Server::key).collect();
-        let mut kept = self.kept(&keys, window)?;
         let begins = self.state.first_sample_at(&keys)?;
         let reaches = |server: &Server| {
             let enough = window.since.checked_add(window.step).unwrap_or(window.since);
@@ -64,11 +66,13 @@ impl Fleet<'_> {
         let short: Vec<&Server> = servers.iter().filter(|server| !reaches(server)).collect();
         let (mut rrds, failures) = self.rrds(&short, window, progress).await;
         past.failures.extend(failures);
-        for (server, key) in servers.iter().zip(&keys) {
-            let kept = kept.remove(key).unwrap_or_default();
-            let rrd = rrds.remove(key).filter(|rrd| !rrd.is_empty());
-            past.series.push(metrics.iter().map(|metric| series(*metric, &kept, rrd.as_ref(), window)).collect());
-            debug_assert_eq!(&server.key(), key);
+        for keys in keys.chunks(AT_ONCE) {
+            let mut kept = self.kept(keys, window)?;
+            past.series.extend(keys.iter().map(|key| -> Vec<Series> {
+                let kept = kept.remove(key).unwrap_or_default();
+                let rrd = rrds.remove(key).filter(|rrd| !rrd.is_empty());
+                metrics.iter().map(|metric| series(*metric, &kept, rrd.as_ref(), window)).collect()
+            }));
         }
         Ok(past)
     }
@@ -211,18 +215,9 @@ fn series(metric: Metric, kept: &Kept, rrd: Option<&Rrd>, window: Window) -> Ser
     if series.is_empty() { own() } else { series }
 }
 
-/// What the state file kept: samples, and the sums of the hours before them, whose samples are gone.
+/// What the state file kept: the sums of the hours whose samples are gone, then samples.
 fn own_series(metric: Metric, kept: &Kept, window: Window) -> Series {
-    let hour_of = |at: Timestamp| at.as_second().div_euclid(3600);
-    let raw = values(metric, &kept.samples);
-    let first = kept.samples.iter().find(|(at, _)| window.has(*at)).map_or(i64::MAX, |(at, _)| hour_of(*at));
-    if !kept.hours.iter().any(|hour| hour_of(hour.at) < first) {
-        return Series::of(metric, Source::Cache, window, raw);
-    }
-    // The first hour that has samples may have lost some already: its sum stands for it.
-    let summed = kept.hours.iter().filter(|hour| hour_of(hour.at) <= first);
-    let last = summed.clone().map(|hour| hour_of(hour.at)).max();
-    let raw = raw.into_iter().filter(|one| Some(hour_of(one.at)) > last);
-    let hours = summed.filter_map(|hour| hour.of(metric));
-    Series::of(metric, Source::Cache, window.at_least(HOUR), hours.chain(raw))
+    let hours: Vec<Measured> = kept.hours.iter().filter_map(|hour| hour.of(metric)).collect();
+    let window = if hours.is_empty() { window } else { window.at_least(HOUR) };
+    Series::of(metric, Source::Cache, window, hours.into_iter().chain(values(metric, &kept.samples)))
 }
