@@ -17,9 +17,11 @@ pub(crate) struct Retention {
     pub(crate) hourly: SignedDuration,
 }
 
+/// As the configuration has it where it says nothing.
+#[cfg(test)]
 impl Default for Retention {
     fn default() -> Retention {
-        Retention { raw: SignedDuration::from_hours(7 * 24), hourly: SignedDuration::from_hours(90 * 24) }
+        Retention { raw: SignedDuration::from_hours(7 * 24), hourly: SignedDuration::from_hours(400 * 24) }
     }
 }
 
