@@ -24,6 +24,9 @@ const DF: &str = "printf 'df\\t\\n'\ndf -P -k \"$@\" 2>/dev/null\n:\n";
 /// So many ports, or disks, a reason names.
 const NAMED: usize = 3;
 
+/// Seconds by which the host's clock must be ahead of a remembered reading.
+const LEAST_APART: f64 = 0.2;
+
 /// The kernel counts hundredths of a second: less than a few of them measure nothing.
 const SHORTEST: Duration = Duration::from_millis(50);
 
@@ -36,7 +39,8 @@ pub(crate) fn script(known: Option<&Reading>, interval: Duration, all_disks: boo
         Some((boot, uptime))
     });
     let (boot, since) = match known {
-        Some((boot, uptime)) => (boot, format!("{:.0}", uptime.floor())),
+        // From then on it can be compared with, in hundredths of a second: a shell knows no fractions.
+        Some((boot, uptime)) => (boot, format!("{:.0}", ((uptime + LEAST_APART) * 100.0).floor())),
         None => ("", String::new()),
     };
     let interval = interval.max(SHORTEST);

@@ -1,7 +1,7 @@
 # How hard this host works. Lines `key<TAB>value`, lines `file:text` of /proc and /sys as grep prints them, and at
 # the end what df says. What cannot be had is left out. Before this text stand the variables
 #   known  the boot id of the reading that the caller remembers, or nothing
-#   since  the whole seconds of that reading's uptime
+#   since  the uptime from which on that reading can be compared with, in hundredths of a second
 #   pause  how long to measure where that reading cannot be used, in seconds
 #   whole  the same in whole seconds, for a sleep that knows no others
 # and after it, where all file systems are wanted, the text of load_mounts.sh; at last df.
@@ -19,7 +19,8 @@ f sys/kernel/random/boot_id
 boot=$v
 printf 'boot\t%s\n' "$boot"
 f uptime
-up=${v%%.*}
+up=${v%% *}
+up=${up%.*}${up#*.}
 
 # Physical ports: only they have a device behind them. Not what is handed to guests (SR-IOV functions). What passes
 # a bridge, a bond, a VLAN or a tap has passed one of them, or did not leave the host.
@@ -81,7 +82,7 @@ case $up in
 '' | *[!0-9]*) ;;
 *)
 	# A remembered reading that is hardly older than now, or not older at all, is of no use.
-	if [ -z "$known" ] || [ "$known" != "$boot" ] || [ "$up" -lt "$((since + 2))" ]; then
+	if [ -z "$known" ] || [ "$known" != "$boot" ] || [ "$up" -lt "$since" ]; then
 		grep -s -E "$counters" /dev/null uptime stat diskstats "$@" 2>/dev/null
 		sleep "$pause" 2>/dev/null || sleep "$whole"
 		printf 'again\t\n'

@@ -14,7 +14,7 @@ use crate::fleet::{Fleet, host_load};
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::inventory::Server;
 use crate::model::power::PowerState;
-use crate::model::reading::{Filesystem, HostLoad, KnownReading, Reading};
+use crate::model::reading::{Filesystem, HostLoad, KnownReading, Reading, YOUNG};
 use crate::model::series::{Grown, Total, rate};
 use crate::model::server::ServerKind;
 use crate::model::usage::{Count, Rates, Source, Usage};
@@ -46,7 +46,7 @@ pub(crate) struct LoadOptions {
 pub(super) struct Measuring {
     options: Option<LoadOptions>,
     hosts: Option<Vec<ServerId>>,
-    known: BTreeMap<ServerId, KnownReading>,
+    known: BTreeMap<ServerId, Reading>,
 }
 
 /// What a script on a host read.
@@ -95,8 +95,12 @@ impl Fleet<'_> {
             Scope::Only { hosts, .. } => Some(hosts.iter().cloned().collect()),
         };
         let now = self.now();
-        let mut known = self.state.readings()?;
-        known.retain(|_, known| is_fresh(known.at, now, COMPARABLE));
+        // The newest that is old enough to be compared with.
+        let usable = |known: &KnownReading| is_fresh(known.at, now, COMPARABLE) && !is_fresh(known.at, now, YOUNG);
+        let of_server = |(server, known): (ServerId, Vec<KnownReading>)| {
+            Some((server, known.into_iter().find(usable)?.reading))
+        };
+        let known = self.state.readings()?.into_iter().filter_map(of_server).collect();
         Ok(Measuring { options: asking.load, hosts, known })
     }
 
@@ -107,7 +111,7 @@ impl Fleet<'_> {
         measuring: &Measuring,
     ) -> Option<Result<Measured, Error>> {
         let options = measuring.options.filter(|_| measuring.wants(server))?;
-        let known = measuring.known.get(&server.id).map(|known| &known.reading);
+        let known = measuring.known.get(&server.id);
         let script = host_load::script(known, options.interval, options.all_disks);
         let output = self.run_script_in_time(server, HostKeyPolicy::Refuse, &script).await;
         Some(output.map(|output| {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::model::usage::{Count, Pressure, Rates, Source, Usage, percent};
@@ -218,6 +218,9 @@ impl Filesystem {
         percent(Count::new(self.used_bytes), Count::new(self.size_bytes))
     }
 }
+
+/// A reading that is younger than this is too near to compare with: the kernel counts hundredths of a second.
+pub(crate) const YOUNG: SignedDuration = SignedDuration::from_millis(500);
 
 /// A reading with the moment at which this machine had it.
 #[derive(Debug, Clone, PartialEq)]

@@ -15,7 +15,7 @@
 //! - `samples`: how hard each server worked, look by look
 //! - `rollup`, `check_hours`: what is left of an hour of samples and of checks
 //! - `retention`: what is summed up and deleted in each run, in small bites
-//! - `readings`: the last reading of each host's counters
+//! - `readings`: the last readings of each host's counters
 //! - `outbox`: what is still to be sent to Prometheus, and who sends
 //! - `actions`: what was done to servers, and who asked for it
 //! - `cache`: answers of other programs that are slow to ask again

@@ -215,9 +215,10 @@ CREATE TABLE samples_gone (
 ) STRICT;
 ALTER TABLE series ADD COLUMN gone_before INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE readings (
-    server TEXT PRIMARY KEY,
+    server TEXT NOT NULL,
+    at INTEGER NOT NULL,
     reading TEXT NOT NULL,
-    at INTEGER NOT NULL
+    PRIMARY KEY (server, at)
 ) STRICT, WITHOUT ROWID;
 -- Ids are never used again: whoever sends remembers one.
 CREATE TABLE outbox (

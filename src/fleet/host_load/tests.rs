@@ -294,7 +294,7 @@ fn the_script_gets_only_what_it_can_take() {
         (
             Some(known(boot, 93_784.21)),
             1500,
-            "known=3f39dcff-3b06-442c-9fdf-2778c2f46a00 since=93784 pause=1.500 whole=2",
+            "known=3f39dcff-3b06-442c-9fdf-2778c2f46a00 since=9378441 pause=1.500 whole=2",
         ),
         (Some(known("$(id)-and-more", 1.0)), 20_000, "known= since= pause=20 whole=20"),
         (Some(known(boot, f64::NAN)), 0, "known= since= pause=0.050 whole=1"),

@@ -200,9 +200,20 @@ fn actions_readings_and_last_events_come_back() {
     };
     let readings = [(server("a"), Reading::default()), (server("b"), Reading::default())];
     state.put_readings(&readings, at(1)).unwrap();
-    state.put_readings(&[(server("a"), reading.clone())], at(2)).unwrap();
+    let of_a = |reading: &Reading, at| state.put_readings(&[(server("a"), reading.clone())], at).unwrap();
+    of_a(&reading, at(2));
     state.lock().execute("UPDATE readings SET reading = '{\"cpu\": 1}' WHERE server = 'b'", []).unwrap();
-    assert_eq!(state.readings().unwrap(), [(server("a"), KnownReading { reading, at: at(2) })].into());
+    let first = KnownReading { reading: Reading::default(), at: at(1) };
+    let second = KnownReading { reading: reading.clone(), at: at(2) };
+    assert_eq!(state.readings().unwrap(), [(server("a"), vec![second.clone(), first])].into());
+    // Right after another one it says nothing new; of three the oldest goes.
+    of_a(&Reading::default(), at(2).checked_add(SignedDuration::from_millis(100)).unwrap());
+    of_a(&reading, at(5));
+    let third = KnownReading { reading: reading.clone(), at: at(5) };
+    assert_eq!(state.readings().unwrap()[&server("a")], [third, second.clone()]);
+    // The last one was of a clock that was wrong.
+    of_a(&reading, at(4));
+    assert_eq!(state.readings().unwrap()[&server("a")], [KnownReading { reading, at: at(4) }, second]);
 
     for (second, power) in [(0, Online), (10, Offline), (20, Online), (30, Offline)] {
         state.record_state(&key("nas"), power, Source::Tcp, at(second)).unwrap();
