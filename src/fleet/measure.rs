@@ -97,9 +97,8 @@ impl Fleet<'_> {
         let now = self.now();
         // The newest that is old enough to be compared with.
         let usable = |known: &KnownReading| is_fresh(known.at, now, COMPARABLE) && !is_fresh(known.at, now, YOUNG);
-        let of_server = |(server, known): (ServerId, Vec<KnownReading>)| {
-            Some((server, known.into_iter().find(usable)?.reading))
-        };
+        let of_server =
+            |(server, known): (ServerId, Vec<KnownReading>)| Some((server, known.into_iter().find(usable)?.reading));
         let known = self.state.readings()?.into_iter().filter_map(of_server).collect();
         Ok(Measuring { options: asking.load, hosts, known })
     }

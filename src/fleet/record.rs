@@ -55,13 +55,16 @@ impl Fleet<'_> {
                 })
             }));
         }
-        self.state.record_states(&states, *at)?;
-        self.state.record_checks(&checks, *at)?;
-        self.state.record_runs(&runs, *at)?;
-        self.state.put_readings(&readings, *at)?;
         let samples = samples(observed);
-        self.state.record_samples(&samples, *at, &self.outgoing(&samples, &inventory.servers, *at))?;
-        self.tidy(*at)
+        let outgoing = self.outgoing(&samples, &inventory.servers, *at);
+        self.state.together(|| {
+            self.state.record_states(&states, *at)?;
+            self.state.record_checks(&checks, *at)?;
+            self.state.record_runs(&runs, *at)?;
+            self.state.put_readings(&readings, *at)?;
+            self.state.record_samples(&samples, *at, &outgoing)?;
+            self.tidy(*at)
+        })
     }
 
     /// Gives a bite of what is too old back.

@@ -102,8 +102,26 @@ impl State {
     /// Reads, from one snapshot if `read` asks more than once.
     fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         let conn = self.lock();
+        if !conn.is_autocommit() {
+            return read(&conn).map_err(|source| self.failed(source));
+        }
         let snapshot = Transaction::new_unchecked(&conn, TransactionBehavior::Deferred);
         snapshot.and_then(|tx| read(&tx)).map_err(|source| self.failed(source))
+    }
+
+    /// Makes all writes of `work` one: they are there together or not at all, and the file is locked and written once.
+    /// Nothing may happen in between that takes time.
+    pub(crate) fn together<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let say = |sql: &str| self.lock().execute_batch(sql).map_err(|source| self.failed(source));
+        say("BEGIN IMMEDIATE")?;
+        match work() {
+            Ok(value) => say("COMMIT").map(|()| value),
+            Err(error) => {
+                // A failure may have ended it already.
+                let _ = say("ROLLBACK");
+                Err(error)
+            }
+        }
     }
 
     /// Writes in one transaction. A power cut may lose the last such writes, never half of one.
@@ -147,7 +165,11 @@ impl State {
 }
 
 /// BEGIN IMMEDIATE: whoever writes waits for its turn first, so that what it read stays true until it commits.
+/// Inside of [`State::together`] it is part of that.
 fn transact<T>(conn: &Connection, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    if !conn.is_autocommit() {
+        return work(conn);
+    }
     let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
     let value = work(&tx)?;
     tx.commit()?;

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{at, cluster, furnish, guest, key, listing, node, non_secret_dump, server, token, vmid};
+use super::{at, cluster, folder, furnish, guest, key, listing, node, non_secret_dump, server, token, vmid};
 use crate::model::facts::{HostFacts, Nic, Product, PveFacts};
 use crate::model::power::PowerState;
 use crate::model::scope::Scope;
@@ -10,7 +10,7 @@ use crate::model::server::{Address, ServerKey};
 use crate::model::trust::{Fingerprint, Trust};
 use crate::model::usage::Source;
 use crate::state::history::Event;
-use crate::state::{Check, Run, State, is_fresh};
+use crate::state::{Check, Run, State, StateError, is_fresh};
 
 fn state() -> State {
     State::in_memory().unwrap()
@@ -324,4 +324,28 @@ fn odd_texts_are_kept_as_they_are() {
     }
     let known = &state.guests(&home).unwrap()[0];
     assert_eq!((known.name.as_deref(), known.pool.as_deref()), (Some(odd), Some(odd)));
+}
+
+#[test]
+fn writes_together_are_one() {
+    let folder = folder();
+    let path = folder.path().join("state.db");
+    let (state, other) = (State::open(&path, at(0)).unwrap(), State::open(&path, at(0)).unwrap());
+    let states = |state: &State| state.states().unwrap().len();
+    let record = |name: &str, second| state.record_state(&key(name), PowerState::Online, Source::Tcp, at(second));
+    let seen = state.together(|| {
+        record("a", 1)?;
+        record("b", 1)?;
+        // Others see nothing of it yet.
+        Ok((states(&state), states(&other)))
+    });
+    assert_eq!((seen.unwrap(), states(&other)), ((2, 0), 2));
+    let failed: Result<(), StateError> = state.together(|| {
+        record("c", 2)?;
+        Err(StateError::InUse { path: path.clone() })
+    });
+    assert!(failed.is_err());
+    assert_eq!((states(&state), states(&other)), (2, 2));
+    record("c", 3).unwrap();
+    assert_eq!(states(&other), 3);
 }
