@@ -4,6 +4,8 @@
 Jobs (all of them, if none is named):
   start     `ecobox --version`
   status    `ecobox status -o json` of 300 and 5,000 guests, at 0 and at 20 ms a request
+  stats     `ecobox stats -o json`, likewise, and of 1, 20 and 100 SSH hosts
+  record    what it costs `ecobox status` to keep the numbers of 5,000 guests, held against guests that have none
   discover  `ecobox discover` with addresses, also with guest agents that do not answer
   visits    `ecobox init` of 1, 20 and 100 SSH hosts, against OpenSSH's sshd on 127.0.0.1, 127.0.0.2, ...
   hung      `ecobox status -o json` with one node of three hung, held against the same without
@@ -20,6 +22,7 @@ import os
 import resource
 import shutil
 import socket
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -285,22 +288,103 @@ def curl(sim, work):
     return [Contestant("curl, the same request", argv, cluster=sim)]
 
 
-def job_status(tools, work, args):
+def listing(command, tools, work, args):
+    """A command that lists all guests, held against the least that a program can do for that."""
     for guests in (300, 5000):
         for latency in (0, 20):
             with Simulated(tools, work, "--guests", guests, "--latency-ms", latency) as sim:
                 goal = "1 call, 1 connection, wall " + ("1.2 x" if latency else "1.5 x")
                 goal += ", peak 16 MiB" if guests == 5000 else ""
-                status = [tools.ecobox, "status", "-o", "json"]
+                argv = [tools.ecobox, command, "-o", "json"]
                 contestants = [
                     Contestant("floor", [tools.floor, "list"], sim.floor_env, cluster=sim),
-                    Contestant("ecobox status -o json", status, sim.env, goal, sim),
-                    Contestant("ecobox status", status[:2], sim.env, "", sim),
+                    Contestant(f"ecobox {command} -o json", argv, sim.env, goal, sim),
+                    Contestant(f"ecobox {command}", argv[:2], sim.env, "", sim),
                     *curl(sim, work),
                 ]
-                subprocess.run(status, env=contestants[1].environment(), stdout=subprocess.DEVNULL, check=True)
-                title = f"status: 3 nodes, {guests} guests, {latency} ms a request"
-                measure(title, contestants, args, {"floor": guests, "ecobox status": guests})
+                first = contestants[1]
+                subprocess.run(first.argv, env=first.environment(), stdout=subprocess.DEVNULL, check=True)
+                title = f"{command}: 3 nodes, {guests} guests, {latency} ms a request"
+                measure(title, contestants, args, {"floor": guests, f"ecobox {command}": guests})
+
+
+def job_status(tools, work, args):
+    listing("status", tools, work, args)
+
+
+def job_stats(tools, work, args):
+    listing("stats", tools, work, args)
+    if not has_sshd("stats"):
+        return
+    for count in (1, 20, 100):
+        with Hosts(work, count) as hosts:
+            settings = {"PORT": str(hosts.port), "HOST_KEY": str(hosts.host_key)}
+            script = hosts.home / "load.sh"
+            script.write_text(load_script())
+            floor = [tools.floor, "ssh", script, hosts.user, hosts.key, *hosts.names]
+            stats = [tools.ecobox, "stats", "-o", "json"]
+            contestants = [
+                Contestant("floor, the same script", floor, settings),
+                Contestant("ecobox stats -o json", stats, {"HOME": str(hosts.home)}, "wall 1.3 x, CPU 2 x"),
+            ]
+            # The first run measures for a second; later ones compare with what it remembered.
+            first = contestants[1]
+            subprocess.run(first.argv, env=first.environment(), stdout=subprocess.DEVNULL, check=True)
+            time.sleep(2)
+            measure(f"stats: {count} hosts", contestants, args, {"floor, the same script": count})
+
+
+def load_script():
+    """What `ecobox stats` sends to a host whose last reading it remembers: hosts on the loopback share one boot."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    lines = (ROOT / "src/fleet/load.sh").read_text().splitlines()
+    code = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+    df = "printf 'df\\t\\n'\ndf -P -k \"$@\" 2>/dev/null\n:\n"
+    return "\n".join([f"known={boot} since=0 pause=1 whole=1", *code]) + "\n" + df
+
+
+def job_record(tools, work, args):
+    status = [tools.ecobox, "status", "-o", "json"]
+    options = "--guests", 5000, "--off"
+    with (
+        Simulated(tools, work, *options, 1) as off,
+        Simulated(tools, work, *options, 0) as on,
+        Simulated(tools, work, *options, 0) as old,
+    ):
+        # Of guests that are off nothing is kept.
+        contestants = [
+            Contestant("all guests are off: no numbers", status, off.env, cluster=off),
+            Contestant("all guests run", status, on.env, "50 ms more", on),
+            Contestant("the same, and each run sums up and deletes", status, old.env, "50 ms more", old),
+        ]
+        for contestant in contestants:
+            subprocess.run(status, env=contestant.environment(), stdout=subprocess.DEVNULL, check=True)
+        age(old.home / ".local/state/ecobox/state.db")
+        measure("record: 3 nodes, 5000 guests", contestants, args)
+        walls = [[run[0] for run in one.runs] for one in contestants]
+        for one, more in zip(contestants[1:], walls[1:]):
+            difference = statistics.median(b - a for a, b in zip(walls[0], more))
+            print(f"\n{one.name}: {ms(difference)} ms more")
+
+
+def age(path):
+    """Gives the state file of one run eight days of such runs, so that the next ones have to sum up and to delete."""
+    with sqlite3.connect(path) as db:
+        (newest,) = db.execute("SELECT max(at) FROM samples").fetchone()
+        columns = ", ".join(row[1] for row in db.execute("PRAGMA table_info(samples)") if row[1] != "at")
+        copy = f"INSERT INTO samples (at, {columns}) SELECT ?, {columns} FROM samples WHERE at = {newest}"
+        hour = 3_600_000
+        # More runs in the hour that is summed up: there is work in it for many runs, and no more in each.
+        over = newest // hour * hour - hour
+        stamps = [newest - back * hour // 2 for back in range(5, 8 * 48)]
+        stamps += range(over - hour // 2, over + hour - 1, hour // 36)
+        db.executemany(copy, [(at,) for at in sorted(set(stamps))])
+        db.execute("DELETE FROM unrolled WHERE kind = 'samples'")
+        db.execute("INSERT INTO unrolled (kind, hour, most) VALUES ('samples', ?, 5000)", [over])
+        # Runs that agree on how late it is.
+        db.execute("DELETE FROM clock")
+        db.executemany("INSERT INTO clock (at) VALUES (?)", [(newest - back * hour // 6,) for back in range(6, 0, -1)])
+    db.close()
 
 
 def job_discover(tools, work, args):
@@ -319,9 +403,15 @@ def job_discover(tools, work, args):
             measure(f"discover: 3 nodes, 300 guests, 20 ms a request{words}", contestants, args, 300)
 
 
+def has_sshd(job):
+    found = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    if not found:
+        print(f"\nSKIPPED: {job} of SSH hosts need sshd (openssh-server)", file=sys.stderr)
+    return found
+
+
 def job_visits(tools, work, args):
-    if not shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin:/sbin"):
-        print("\nSKIPPED: visits need sshd (openssh-server)", file=sys.stderr)
+    if not has_sshd("visits"):
         return
     script = ROOT / "src/fleet/facts.sh"
     for count in (1, 20, 100):
@@ -351,7 +441,15 @@ def job_hung(tools, work, args):
             measure(f"hung: 3 nodes, 300 guests, one of them hung, {which}", contestants, args)
 
 
-JOBS = {"start": job_start, "status": job_status, "discover": job_discover, "visits": job_visits, "hung": job_hung}
+JOBS = {
+    "start": job_start,
+    "status": job_status,
+    "stats": job_stats,
+    "record": job_record,
+    "discover": job_discover,
+    "visits": job_visits,
+    "hung": job_hung,
+}
 
 
 def main():

@@ -21,14 +21,14 @@ const TOKEN: &str = "ecobox@pve!bench";
 const SECRET: &str = "00000000-0000-4000-8000-000000000000";
 const PRIVILEGES: &[&str] = &["Datastore.Audit", "Sys.Audit", "VM.Audit", "VM.GuestAgent.Audit", "VM.PowerMgmt"];
 
-/// Four in five guests are VMs, the others containers; one in eight is off. With `dead` every 20th VM has an agent that
+/// Four in five guests are VMs, the others containers; every `off`th is off (0: none). With `dead` every 20th VM has an agent that
 /// does not answer. What they move grows with their number; it is seen to grow only with `live`.
-fn cluster(nodes: u32, guests: u32, dead: bool) -> Cluster {
+fn cluster(nodes: u32, guests: u32, off: u32, dead: bool) -> Cluster {
     let mut cluster = (1..=nodes).fold(Cluster::new("bench"), |cluster, n| cluster.node(&format!("pve{n}")));
     for i in 0..guests {
         let (vmid, node) = (100 + i, format!("pve{}", i % nodes + 1));
         let (name, ip) = (format!("guest-{vmid}"), format!("10.{}.{}.{}", 1 + i / 62_500, i / 250 % 250, i % 250 + 1));
-        let off = i % 8 == 7;
+        let off = off > 0 && i % off == off - 1;
         if i % 5 == 4 {
             cluster = cluster.ct(vmid, &name, |ct| {
                 let ct = ct.on(&node).agent_ip(&ip).tags("bench");
@@ -55,11 +55,11 @@ fn main() {
     let value = |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1));
     let number = |name: &str, otherwise: u32| value(name).map_or(otherwise, |text| text.parse().unwrap());
     if args.iter().any(|arg| arg == "--help") {
-        eprintln!("serve [--nodes N] [--guests N] [--latency-ms N] [--dead-agents 1] [--live 1]");
+        eprintln!("serve [--nodes N] [--guests N] [--latency-ms N] [--off N] [--dead-agents 1] [--live 1]");
         return;
     }
     let (nodes, guests) = (number("--nodes", 3), number("--guests", 300));
-    let cluster = cluster(nodes, guests, number("--dead-agents", 0) > 0).real_time();
+    let cluster = cluster(nodes, guests, number("--off", 8), number("--dead-agents", 0) > 0).real_time();
     // Answers that are made once cost a client's measurement nothing, and their counters stand still.
     let sim = Sim::start(if number("--live", 0) > 0 { cluster } else { cluster.ready_made() });
     let names: Vec<String> = (1..=nodes).map(|n| format!("pve{n}")).collect();
