@@ -60,7 +60,7 @@ impl Fleet<'_> {
         self.state.record_runs(&runs, *at)?;
         self.state.put_readings(&readings, *at)?;
         let samples = samples(observed);
-        self.state.record_samples(&samples, *at, &self.outgoing(&samples, &inventory.servers, *at))?;
+        self.state.record_samples(&samples, *at, &self.outgoing(&samples, Some(observed), *at))?;
         self.tidy(*at)
     }
 
@@ -80,7 +80,7 @@ impl Fleet<'_> {
         let nodes = listing.nodes.iter().filter(|node| node.online == Some(true));
         let servers = nodes.filter_map(|node| Some((parents.get(&node.name)?, listed(node.usage)))).collect();
         let samples = Samples { guests: vec![(&group.cluster, guests)], servers };
-        self.state.record_samples(&samples, at, &self.outgoing(&samples, &[], at))
+        self.state.record_samples(&samples, at, &self.outgoing(&samples, None, at))
     }
 }
 
