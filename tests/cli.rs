@@ -24,6 +24,9 @@ mod cli {
     mod init_facts;
     mod init_terminal;
     mod jump;
+    pub(crate) mod past;
+    mod past_prometheus;
+    mod past_rrd;
     mod plain;
     mod real_sshd;
     mod saga;

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::Fleet;
+use crate::fleet::observe::Observed;
 use crate::fleet::prometheus::{reader, writer};
 use crate::model::id::ServerId;
-use crate::model::inventory::{Failed, Server};
+use crate::model::inventory::{Failed, FailureKind, Server};
 use crate::model::metrics::{self, Families, UPTIME, totals};
 use crate::model::series::{Measured, Metric, Series, Window, rates};
 use crate::model::usage::Source;
@@ -31,14 +32,22 @@ const BEFORE: SignedDuration = SignedDuration::from_hours(1);
 type Numbers = HashMap<String, Vec<(Timestamp, f64)>>;
 
 impl Fleet<'_> {
-    /// The bodies that send what was seen; none where nobody is configured to get them.
-    pub(super) fn outgoing(&self, samples: &Samples<'_>, servers: &[Server], at: Timestamp) -> Vec<Vec<u8>> {
+    /// The bodies that send what a run learned; none where nobody is configured to get them. `observed` has what is
+    /// beyond samples: states, services, and what hosts alone tell.
+    pub(super) fn outgoing(&self, samples: &Samples<'_>, observed: Option<&Observed>, at: Timestamp) -> Vec<Vec<u8>> {
         if self.config.settings.history.remote_write.is_none() {
             return Vec::new();
         }
         let mut families = Families::default();
-        for server in servers {
-            families.power(&metrics::id_of(server), server.vmid.is_some(), server.seen.state);
+        for server in observed.iter().flat_map(|observed| &observed.inventory.servers) {
+            let id = metrics::id_of(server);
+            families.power(&id, server.vmid.is_some(), server.seen.state);
+            families.services(&id, &server.seen.checks);
+        }
+        for (server, load) in observed.iter().flat_map(|observed| &observed.loads) {
+            if let Ok(load) = load {
+                families.host_details(server.as_str(), load);
+            }
         }
         for (cluster, guests) in &samples.guests {
             for (vmid, sample) in guests {
@@ -61,7 +70,8 @@ impl Fleet<'_> {
         match self.state.outbox_trim(kept) {
             Ok(0) | Err(_) => {}
             Ok(dropped) => self.notice(format!(
-                "{dropped} batches of numbers for Prometheus were given up: more waited than `queue` in [history] allows"
+                "given up: {} for Prometheus; more waited than `queue` in [history] allows",
+                batches(dropped)
             )),
         }
         let owner = transport::script::random_hex();
@@ -74,8 +84,9 @@ impl Fleet<'_> {
             let waiting = self.state.outbox_len().map_or(0, |(count, _)| count);
             let server = url.clone();
             tracing::debug!(server, %error, "remote write");
-            self.notice(format!("{error}; {waiting} batches of numbers wait in the state file and are sent next time"));
-            if let Some(advice) = error.advice() {
+            self.notice(format!("{error}; waiting in the state file for the next run: {}", batches(waiting)));
+            // One that is down comes back by itself.
+            if let Some(advice) = error.advice().filter(|_| error.kind() != FailureKind::Unreachable) {
                 self.notice(advice.to_owned());
             }
         }
@@ -167,4 +178,8 @@ impl Fleet<'_> {
         }
         Ok(Some(all))
     }
+}
+
+fn batches(number: usize) -> String {
+    format!("{number} batch{} of numbers", if number == 1 { "" } else { "es" })
 }

@@ -56,7 +56,7 @@ impl Fleet<'_> {
             }));
         }
         let samples = samples(observed);
-        let outgoing = self.outgoing(&samples, &inventory.servers, *at);
+        let outgoing = self.outgoing(&samples, Some(observed), *at);
         self.state.together(|| {
             self.state.record_states(&states, *at)?;
             self.state.record_checks(&checks, *at)?;
@@ -83,7 +83,7 @@ impl Fleet<'_> {
         let nodes = listing.nodes.iter().filter(|node| node.online == Some(true));
         let servers = nodes.filter_map(|node| Some((parents.get(&node.name)?, listed(node.usage)))).collect();
         let samples = Samples { guests: vec![(&group.cluster, guests)], servers };
-        self.state.record_samples(&samples, at, &self.outgoing(&samples, &[], at))
+        self.state.record_samples(&samples, at, &self.outgoing(&samples, None, at))
     }
 }
 

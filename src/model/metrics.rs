@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use crate::model::id::{ClusterId, VmId};
-use crate::model::inventory::{FailureKind, Server};
+use crate::model::inventory::{FailureKind, Server, ServiceCheck};
 use crate::model::power::PowerState;
 use crate::model::reading::HostLoad;
 use crate::model::series::{Metric, Total, Unit, four_places};
@@ -177,6 +177,11 @@ impl Families {
     pub(crate) fn host_load(&mut self, id: &str, load: &HostLoad) {
         self.usage(id, &load.usage);
         self.pressure(id, &load.pressure);
+        self.host_details(id, load);
+    }
+
+    /// What only a host itself tells: ZFS's cache, swap, and file systems.
+    pub(crate) fn host_details(&mut self, id: &str, load: &HostLoad) {
         self.add(&MEMORY_ARC, &[("id", id)], load.arc_bytes);
         self.add(&SWAP_USED, &[("id", id)], load.swap_bytes);
         self.add(&SWAP_SIZE, &[("id", id)], load.swap_max_bytes);
@@ -186,6 +191,15 @@ impl Families {
             let labels = [("id", id), ("mountpoint", system.mount.as_str())];
             self.add(&FILESYSTEM_USED, &labels, system.used_bytes);
             self.add(&FILESYSTEM_SIZE, &labels, system.size_bytes);
+        }
+    }
+
+    /// Whether services answer, and how fast.
+    pub(crate) fn services(&mut self, id: &str, checks: &[ServiceCheck]) {
+        for check in checks {
+            let labels = [("id", id), ("service", check.name.as_str())];
+            self.add(&SERVICE_UP, &labels, check.open);
+            self.add(&SERVICE_RESPONSE, &labels, check.response_seconds);
         }
     }
 

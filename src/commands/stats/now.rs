@@ -244,11 +244,7 @@ fn families(report: &StatsReport) -> Families {
             families.add(&metrics::FILESYSTEM_USED, &labels, filesystem.used_bytes);
             families.add(&metrics::FILESYSTEM_SIZE, &labels, filesystem.size_bytes);
         }
-        for check in &server.seen.checks {
-            let labels = [("id", id.as_str()), ("service", check.name.as_str())];
-            families.add(&metrics::SERVICE_UP, &labels, check.open);
-            families.add(&metrics::SERVICE_RESPONSE, &labels, check.response_seconds);
-        }
+        families.services(id, &server.seen.checks);
         let text = |node: Option<&NodeName>| node.map(|node| node.as_str().to_owned()).unwrap_or_default();
         let node = text(server.node.as_ref());
         let (name, kind) = (server.name.as_str(), server.kind.as_str());

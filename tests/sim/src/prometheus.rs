@@ -22,7 +22,9 @@ const BASIC: &str = "Basic ZWNvYm94Omh1bnRlcjItYzBmZmVl";
 /// A Prometheus of its own, that takes remote writes and keeps them in a temporary folder. Dropping it ends it.
 pub struct Prometheus {
     process: Process,
+    program: std::path::PathBuf,
     folder: tempfile::TempDir,
+    tls: bool,
     /// Whom it lets in.
     authorization: Option<&'static str>,
 }
@@ -56,23 +58,18 @@ impl Prometheus {
         let web_config = web_config(folder.path());
         let tls = web_config.contains("tls_server_config");
         fs::write(path("web.yml"), web_config).expect("a file in our folder");
-        let command = |port: u16| {
-            let mut command = Command::new(&program);
-            command.arg(format!("--web.listen-address=127.0.0.1:{port}")).arg("--web.enable-remote-write-receiver");
-            command.arg(format!("--config.file={}", path("config.yml").display()));
-            command.arg(format!("--web.config.file={}", path("web.yml").display()));
-            command
-                .arg(format!("--storage.tsdb.path={}", path("data").display()))
-                .arg("--storage.tsdb.retention.time=10y");
-            command
-        };
-        // Over TLS nobody is asked: that the port is open has to do.
-        let ready = |port| match tls {
-            true => TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok(),
-            false => get(port, "/-/ready", authorization).is_some_and(|answer| answer.starts_with("HTTP/1.0 200 ")),
-        };
-        let process = Process::start("prometheus", &folder.path().join("log"), command, ready);
-        Some(Prometheus { process, folder, authorization })
+        let process = launch(&program, folder.path(), tls, authorization);
+        Some(Prometheus { process, program, folder, tls, authorization })
+    }
+
+    /// Starts it again, on another port, after [`Prometheus::kill`]: it has what it had.
+    pub fn restart(&mut self) {
+        self.process = launch(&self.program, self.folder.path(), self.tls, self.authorization);
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.process.child.id()
     }
 
     /// The port on 127.0.0.1.
@@ -94,6 +91,25 @@ impl Prometheus {
     pub fn kill(&mut self) {
         self.process.kill();
     }
+}
+
+/// Starts Prometheus on what is in its folder.
+fn launch(program: &Path, folder: &Path, tls: bool, authorization: Option<&'static str>) -> Process {
+    let path = |name: &str| folder.join(name);
+    let command = |port: u16| {
+        let mut command = Command::new(program);
+        command.arg(format!("--web.listen-address=127.0.0.1:{port}")).arg("--web.enable-remote-write-receiver");
+        command.arg(format!("--config.file={}", path("config.yml").display()));
+        command.arg(format!("--web.config.file={}", path("web.yml").display()));
+        command.arg(format!("--storage.tsdb.path={}", path("data").display())).arg("--storage.tsdb.retention.time=10y");
+        command
+    };
+    // Over TLS nobody is asked: that the port is open has to do.
+    let ready = |port| match tls {
+        true => TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok(),
+        false => get(port, "/-/ready", authorization).is_some_and(|answer| answer.starts_with("HTTP/1.0 200 ")),
+    };
+    Process::start("prometheus", &folder.join("log"), command, ready)
 }
 
 /// node_exporter with nothing but its collector of text files, for one folder. Dropping it ends it.
