@@ -192,7 +192,8 @@ impl Told {
                 return;
             }
         };
-        self.load.measured_seconds = Some(change.seconds);
+        // The kernel tells hundredths.
+        self.load.measured_seconds = Some((change.seconds * 100.0).round() / 100.0);
         if cpu {
             self.load.usage.cpu_percent = self.take("cpu", change.cpu_percent);
         }

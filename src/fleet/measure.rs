@@ -17,8 +17,8 @@ use crate::model::power::PowerState;
 use crate::model::reading::{Filesystem, HostLoad, KnownReading, Reading, YOUNG};
 use crate::model::series::{Grown, Total, rate};
 use crate::model::server::ServerKind;
-use crate::model::usage::{Count, Rates, Source, Usage};
-use crate::state::{StateError, is_fresh};
+use crate::model::usage::{Count, Rates, Source, Totals};
+use crate::state::{Counted, StateError, is_fresh};
 use crate::transport::Error;
 use crate::transport::pve::{AgentFilesystems, Client};
 use crate::transport::ssh::HostKeyPolicy;
@@ -29,8 +29,8 @@ const COMPARABLE: SignedDuration = SignedDuration::from_mins(10);
 /// Proxmox VE reads its guests' counters every ten seconds: of a run that was longer ago the reading is another one.
 const SURELY_ANOTHER: SignedDuration = SignedDuration::from_secs(15);
 
-/// How many earlier runs are looked at where the last one is so young that it saw the same reading.
-const RUNS_LOOKED_AT: usize = 3;
+/// Of a run that was not even so long ago it is surely the same.
+const SURELY_THE_SAME: SignedDuration = SignedDuration::from_secs(5);
 
 /// How load is measured.
 #[derive(Debug, Clone, Copy)]
@@ -121,13 +121,14 @@ impl Fleet<'_> {
 
     /// What guests had counted in the runs before this one.
     pub(super) fn earlier(&self, clusters: &[(Group<'_>, Answer)], now: Timestamp) -> Result<Earlier, StateError> {
-        let since = now.checked_sub(COMPARABLE).unwrap_or(Timestamp::MIN);
+        let ago = |span| now.checked_sub(span).unwrap_or(Timestamp::MIN);
         let mut earlier = Earlier::default();
         for (group, _) in clusters.iter().filter(|(_, answer)| answer.listed.is_some()) {
-            let mut runs = self.state.recent_samples(&group.cluster, since, now, 1)?;
-            let same = |at: &Timestamp| now.duration_since(*at) < SURELY_ANOTHER;
-            if runs.first().is_some_and(|(at, _)| same(at)) {
-                runs = self.state.recent_samples(&group.cluster, since, now, RUNS_LOOKED_AT)?;
+            let before = |until| self.state.totals(&group.cluster, ago(COMPARABLE), until);
+            let mut runs = Vec::new();
+            runs.extend(before(ago(SURELY_THE_SAME))?);
+            if runs.first().is_some_and(|(at, _)| *at > ago(SURELY_ANOTHER)) {
+                runs.extend(before(ago(SURELY_ANOTHER))?);
             }
             earlier.0.insert(group.cluster.clone(), runs);
         }
@@ -179,28 +180,29 @@ impl Fleet<'_> {
     }
 }
 
-/// One run's samples of a cluster, by number.
-type Run = (Timestamp, Vec<(VmId, Usage)>);
-
 /// What guests had counted in the last runs, the newest first.
 #[derive(Debug, Default)]
-pub(crate) struct Earlier(HashMap<ClusterId, Vec<Run>>);
+pub(crate) struct Earlier(HashMap<ClusterId, Vec<Counted>>);
 
 impl Earlier {
     /// How fast a guest's totals grow: against the newest earlier reading that is another one.
     pub(crate) fn rates(&self, server: &Server, at: Timestamp) -> Rates {
         let (Some(cluster), Some(vmid)) = (&server.cluster, server.vmid) else { return Rates::default() };
         let runs = self.0.get(cluster).map_or(&[][..], Vec::as_slice);
-        let now = &server.seen.usage;
-        let of = |total: fn(&Usage) -> Option<Count>| {
-            let total_at = |at: Timestamp, usage: &Usage| {
-                let uptime = usage.uptime_seconds.map(Count::as_f64);
-                Some(Total { at, bytes: total(usage)?.as_f64(), uptime })
+        let now = server.seen.usage.totals();
+        let before = |(then, guests): &(Timestamp, Vec<(VmId, Totals)>)| {
+            let place = guests.binary_search_by_key(&vmid, |(vmid, _)| *vmid).ok()?;
+            Some((*then, guests[place].1))
+        };
+        let of = |total: fn(&Totals) -> Option<Count>| {
+            let total_at = |at: Timestamp, totals: &Totals| {
+                let uptime = totals.uptime_seconds.map(Count::as_f64);
+                Some(Total { at, bytes: total(totals)?.as_f64(), uptime })
             };
-            let now = total_at(at, now)?;
-            for (then, samples) in runs {
-                let found = samples.binary_search_by_key(&vmid, |(vmid, _)| *vmid).ok()?;
-                match rate(total_at(*then, &samples[found].1)?, now) {
+            let now = total_at(at, &now)?;
+            for run in runs {
+                let (then, totals) = before(run)?;
+                match rate(total_at(then, &totals)?, now) {
                     Grown::By(rate) => return Some(rate),
                     Grown::SameReading => {}
                     Grown::Unknown => return None,
@@ -209,10 +211,10 @@ impl Earlier {
             None
         };
         Rates {
-            receive: of(|usage| usage.receive_bytes),
-            transmit: of(|usage| usage.transmit_bytes),
-            read: of(|usage| usage.read_bytes),
-            write: of(|usage| usage.write_bytes),
+            receive: of(|totals| totals.receive),
+            transmit: of(|totals| totals.transmit),
+            read: of(|totals| totals.read),
+            write: of(|totals| totals.write),
         }
     }
 }

@@ -139,6 +139,17 @@ impl Usage {
         }
     }
 
+    /// What it had counted.
+    pub(crate) fn totals(&self) -> Totals {
+        Totals {
+            receive: self.receive_bytes,
+            transmit: self.transmit_bytes,
+            read: self.read_bytes,
+            write: self.write_bytes,
+            uptime_seconds: self.uptime_seconds,
+        }
+    }
+
     /// Percent of its memory that is in use.
     pub(crate) fn memory_percent(&self) -> Option<f64> {
         percent(self.memory_bytes?, self.memory_max_bytes?)
@@ -174,6 +185,16 @@ pub(crate) struct Rates {
     pub(crate) transmit: Option<f64>,
     pub(crate) read: Option<f64>,
     pub(crate) write: Option<f64>,
+}
+
+/// What a server had counted at one moment, and for how long: rates compare two of these.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Totals {
+    pub(crate) receive: Option<Count>,
+    pub(crate) transmit: Option<Count>,
+    pub(crate) read: Option<Count>,
+    pub(crate) write: Option<Count>,
+    pub(crate) uptime_seconds: Option<Count>,
 }
 
 /// What is kept of a server at one moment.

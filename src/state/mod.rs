@@ -59,7 +59,7 @@ pub(crate) use open::find;
 pub(crate) use retention::Retention;
 pub(crate) use servers::KnownState;
 pub(crate) use tokens::{Intent, StoredToken};
-pub(crate) use {actions::Action, check_hours::CheckHistory, rollup::Hour, samples::Samples};
+pub(crate) use {actions::Action, check_hours::CheckHistory, rollup::Hour, samples::Counted, samples::Samples};
 
 type Result<T> = std::result::Result<T, StateError>;
 

@@ -11,7 +11,7 @@ use super::clusters::cluster_row;
 use super::{Result, State, counted, history, outbox, rollup, time};
 use crate::model::id::{ClusterId, ServerId, VmId};
 use crate::model::server::ServerKey;
-use crate::model::usage::{Count, Pressure, Sample, Usage};
+use crate::model::usage::{Count, Pressure, Sample, Totals, Usage};
 
 /// What one run learned of all servers.
 #[derive(Debug, Clone, Default)]
@@ -21,8 +21,8 @@ pub(crate) struct Samples<'a> {
     pub(crate) servers: Vec<(&'a ServerId, Sample)>,
 }
 
-/// What one look said of the guests of a cluster.
-pub(crate) type Look = (Timestamp, Vec<(VmId, Usage)>);
+/// What the guests of a cluster had counted at one look, by number.
+pub(crate) type Counted = (Timestamp, Vec<(VmId, Totals)>);
 
 /// What a row says after `at` and `subject`.
 macro_rules! columns {
@@ -135,36 +135,29 @@ impl State {
         })
     }
 
-    /// What the newest `runs` looks between these two times said of the cluster's guests, the newest first. What is
-    /// younger than `until` is of a clock that was wrong.
-    pub(crate) fn recent_samples(
-        &self,
-        cluster: &ClusterId,
-        since: Timestamp,
-        until: Timestamp,
-        runs: usize,
-    ) -> Result<Vec<Look>> {
+    /// What the cluster's guests had counted at the newest look between these two times, both included.
+    pub(crate) fn totals(&self, cluster: &ClusterId, since: Timestamp, until: Timestamp) -> Result<Option<Counted>> {
         self.read(|conn| {
-            let mut found = Vec::new();
-            let Some(cluster) = known_cluster(conn, cluster.as_str())? else { return Ok(found) };
-            let kept = Kept::samples();
-            let mut rows = conn.prepare_cached(&kept.rows)?;
+            let Some(cluster) = known_cluster(conn, cluster.as_str())? else { return Ok(None) };
+            let mut rows = conn.prepare_cached(
+                "SELECT subject, receive, transmit, read, write, uptime FROM samples
+                 WHERE at = ?1 AND subject >= ?2 AND subject <= ?3 ORDER BY subject",
+            )?;
             let mut newest = conn.prepare_cached("SELECT max(at) FROM samples WHERE at >= ?1 AND at <= ?2")?;
             let mut before = until.as_millisecond();
-            while found.len() < runs {
+            loop {
                 let at: Option<i64> = newest.query_row([since.as_millisecond(), before], |row| row.get(0))?;
-                let Some(at) = at else { break };
-                before = at.saturating_sub(1);
-                let read = |row: &Row<'_>| Ok((vmid(row.get(1)?), read_sample(row)?.usage));
+                let Some(at) = at else { return Ok(None) };
+                let read = |row: &Row<'_>| Ok((vmid(row.get(0)?), read_totals(row)?));
                 let guests = rows.query_map([at, cluster << 32, (cluster + 1) << 32], read)?;
-                let guests = guests.filter_map(|row| row.map(|(vmid, usage)| Some((vmid?, usage))).transpose());
+                let guests = guests.filter_map(|row| row.map(|(vmid, totals)| Some((vmid?, totals))).transpose());
                 let guests = guests.collect::<rusqlite::Result<Vec<_>>>()?;
                 // Other clusters are asked in other runs, too.
                 if !guests.is_empty() {
-                    found.push((time(at), guests));
+                    return Ok(Some((time(at), guests)));
                 }
+                before = at.saturating_sub(1);
             }
-            Ok(found)
         })
     }
 
@@ -342,10 +335,19 @@ impl Writer<'_> {
     }
 }
 
+fn read_count(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Count>> {
+    Ok(row.get::<_, Option<i64>>(column)?.and_then(|number| u64::try_from(number).ok()).map(Count::new))
+}
+
+/// After the subject.
+fn read_totals(row: &Row<'_>) -> rusqlite::Result<Totals> {
+    let count = |i| read_count(row, i);
+    Ok(Totals { receive: count(1)?, transmit: count(2)?, read: count(3)?, write: count(4)?, uptime_seconds: count(5)? })
+}
+
 /// A sample of a row of `at`, `subject` and the columns.
 pub(super) fn read_sample(row: &Row<'_>) -> rusqlite::Result<Sample> {
-    let count =
-        |i| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(i)?.and_then(|n| u64::try_from(n).ok()).map(Count::new));
+    let count = |i| read_count(row, i);
     #[expect(clippy::cast_possible_truncation, reason = "it was an f32 when it was stored")]
     let number = |i| Ok::<_, rusqlite::Error>(row.get::<_, Option<f64>>(i)?.map(|number| number as f32));
     Ok(Sample {

@@ -1,5 +1,6 @@
 //! How hard every server works now.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
@@ -22,6 +23,9 @@ use crate::model::usage::{Count, Rates, Source, Usage};
 use crate::render::value::{Value, rfc3339};
 use crate::render::{Column, Report};
 
+/// How many rows are made before memory is given back.
+const PIECE: usize = 512;
+
 /// The load of all servers that were asked for.
 #[derive(Debug, Serialize)]
 pub(crate) struct StatsReport {
@@ -37,15 +41,25 @@ pub(crate) struct StatsReport {
 pub(crate) struct Row {
     server: Server,
     rates: Rates,
+    /// What few servers have: thousands of guests do without.
+    detail: Option<Box<Detail>>,
+}
+
+/// What a server told beyond its cluster's listing.
+#[derive(Debug, Default)]
+struct Detail {
     /// What a host or plain server told itself.
-    load: Option<Box<HostLoad>>,
+    load: Option<HostLoad>,
     /// What a guest's agent told of its file systems, the root first.
     inside: Vec<Filesystem>,
     /// Who gave a number, where that is not the row's source.
     sources: BTreeMap<&'static str, Source>,
-    /// Why a number is unknown, or what is to be known of it.
-    reasons: BTreeMap<&'static str, String>,
+    /// Why a number is unknown, or what is to be known of it, as far as that is not plain from the numbers.
+    reasons: Reasons<'static>,
 }
+
+/// Why numbers are unknown, by their names.
+type Reasons<'r> = BTreeMap<&'static str, Cow<'r, str>>;
 
 /// Measures the fleet, selects, and reports.
 ///
@@ -76,40 +90,55 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
     let answered =
         inventory.servers.iter().filter(|server| !failed(server) && server.seen.state != PowerState::Unknown);
     let exit = Exit::of_many(answered.count(), inventory.failures.iter().map(|failed| failed.kind.into()));
-    let row = |server: Server| {
+    let mut row = |server: Server| {
         let (rates, load) = (earlier.rates(&server, at), loads.remove(&server.id));
         let agent = agents.remove(&server.id);
         Row::new(server, rates, load, agent)
     };
-    let servers = inventory.servers.into_iter().map(row).collect();
-    Ok(Outcome { report: StatsReport { generated_at: at, servers, failures: inventory.failures }, exit })
+    let failures = inventory.failures;
+    let mut left = inventory.servers;
+    let mut servers = Vec::with_capacity(left.len());
+    // Piece by piece: what has become a row gives its memory back.
+    left.reverse();
+    while let Some(server) = left.pop() {
+        servers.push(row(server));
+        if left.len() % PIECE == 0 {
+            left.shrink_to_fit();
+        }
+    }
+    Ok(Outcome { report: StatsReport { generated_at: at, servers, failures }, exit })
 }
 
 impl Row {
     fn new(server: Server, rates: Rates, load: Option<Result<HostLoad, String>>, agent: Option<AskedAgent>) -> Row {
-        let mut row =
-            Row { server, rates, load: None, inside: Vec::new(), sources: BTreeMap::new(), reasons: BTreeMap::new() };
-        match load {
-            Some(Ok(load)) => row.take_load(load),
-            Some(Err(error)) => row.explain_host(&error),
-            None if row.server.vmid.is_none() => {
-                row.explain_host("only SSH could tell, and it is configured without");
+        let mut row = Row { server, rates, detail: None };
+        match (load, agent) {
+            (Some(Ok(load)), _) => row.take_load(load),
+            (Some(Err(error)), _) => row.explain_host(error.into()),
+            (None, _) if row.server.vmid.is_none() => {
+                row.explain_host("only SSH could tell, and it is configured without".into());
             }
-            None => row.explain_guest(agent),
+            (None, Some(Ok(filesystems))) => row.take_filesystems(filesystems),
+            (None, Some(Err(error))) => {
+                let reasons = [("disk", error.into())].into();
+                row.detail = Some(Box::new(Detail { reasons, ..Detail::default() }));
+            }
+            (None, None) => {}
         }
         row
     }
 
     fn take_load(&mut self, mut load: HostLoad) {
         self.rates = load.rates;
-        self.reasons = std::mem::take(&mut load.reasons);
-        self.sources = std::mem::take(&mut load.sources);
-        self.load = Some(Box::new(load));
+        let reasons = std::mem::take(&mut load.reasons).into_iter().map(|(name, reason)| (name, reason.into()));
+        let (reasons, sources) = (reasons.collect(), std::mem::take(&mut load.sources));
+        self.detail = Some(Box::new(Detail { load: Some(load), reasons, sources, ..Detail::default() }));
     }
 
     /// What the API's listing has of a host is there; the rest only the host itself tells.
-    fn explain_host(&mut self, why: &str) {
-        let usage = &self.server.seen.usage;
+    fn explain_host(&mut self, why: Cow<'static, str>) {
+        let Server { seen, .. } = &self.server;
+        let usage = &seen.usage;
         let unknown = [
             ("cpu", usage.cpu_percent.is_none()),
             ("load", usage.load.is_none()),
@@ -120,62 +149,68 @@ impl Row {
             ("uptime", usage.uptime_seconds.is_none()),
             ("pressure", true),
         ];
-        let why = if self.server.seen.state.is_up() { why } else { self.server.seen.reason.as_deref().unwrap_or(why) };
-        self.reasons
-            .extend(unknown.into_iter().filter(|(_, unknown)| *unknown).map(|(name, _)| (name, why.to_owned())));
+        let why = seen.reason.clone().filter(|_| !seen.state.is_up()).map_or(why, Cow::Owned);
+        let unknown = unknown.into_iter().filter(|(_, unknown)| *unknown);
+        let reasons = unknown.map(|(name, _)| (name, why.clone())).collect();
+        self.detail = Some(Box::new(Detail { reasons, ..Detail::default() }));
     }
 
-    fn explain_guest(&mut self, agent: Option<AskedAgent>) {
-        let (usage, state) = (&self.server.seen.usage, self.server.seen.state);
-        let off = match state {
+    fn take_filesystems(&mut self, inside: Vec<Filesystem>) {
+        let Some(root) = inside.first() else { return };
+        let usage = &mut self.server.seen.usage;
+        usage.disk_bytes = Some(Count::new(root.used_bytes));
+        usage.disk_max_bytes = Some(Count::new(root.size_bytes));
+        let sources = [("disk", Source::Agent)].into();
+        self.detail = Some(Box::new(Detail { inside, sources, ..Detail::default() }));
+    }
+
+    /// Why numbers are unknown, and what is to be known of others.
+    fn reasons(&self) -> Reasons<'_> {
+        let told = self.detail.iter().flat_map(|detail| &detail.reasons);
+        let told = told.map(|(name, reason)| (*name, Cow::Borrowed(reason.as_ref())));
+        if self.server.vmid.is_none() {
+            return told.collect();
+        }
+        let mut reasons = self.reasons_of_guest();
+        reasons.extend(told);
+        reasons
+    }
+
+    fn reasons_of_guest(&self) -> Reasons<'_> {
+        let (usage, seen) = (&self.server.seen.usage, &self.server.seen);
+        let off: Option<Cow<'_, str>> = match seen.state {
             PowerState::Running => None,
-            PowerState::Unknown => {
-                Some(self.server.seen.reason.clone().unwrap_or_else(|| "its state is unknown".to_owned()))
-            }
-            state => Some(format!("it is {state}")),
+            PowerState::Unknown => Some(seen.reason.as_deref().unwrap_or("its state is unknown").into()),
+            state => Some(format!("it is {state}").into()),
         };
-        let missing = || off.clone().unwrap_or_else(|| "its node did not say".to_owned());
-        let mut why = |name, unknown: bool, reason: &dyn Fn() -> String| {
-            if unknown {
-                self.reasons.insert(name, reason());
-            }
+        let missing = || off.clone().unwrap_or("its node did not say".into());
+        let of_rate = |total: Option<Count>| match total {
+            Some(_) => "a rate needs a second reading: the next run within ten minutes has one".into(),
+            None => missing(),
         };
-        why("cpu", usage.cpu_percent.is_none(), &missing);
-        why("memory", usage.memory_bytes.is_none(), &missing);
-        why("uptime", usage.uptime_seconds.is_none(), &missing);
-        let second = || "a rate needs a second reading: the next run within ten minutes has one".to_owned();
-        let of_rate = |total: Option<Count>| if total.is_some() { second() } else { missing() };
-        why("network", self.rates.receive.is_none(), &|| of_rate(usage.receive_bytes));
-        why("io", self.rates.read.is_none(), &|| of_rate(usage.read_bytes));
-        if usage.disk_bytes.is_none() {
-            let unasked = || match (self.server.kind, &off) {
-                (_, Some(off)) => off.clone(),
-                (ServerKind::Qemu, None) => {
-                    "the hypervisor does not know it; `--agent` asks inside the guest".to_owned()
-                }
-                _ => missing(),
-            };
-            match agent {
-                Some(Ok(filesystems)) => self.take_filesystems(filesystems),
-                Some(Err(error)) => drop(self.reasons.insert("disk", error)),
-                None => drop(self.reasons.insert("disk", unasked())),
-            }
-        }
+        let of_disk = || match (self.server.kind, &off) {
+            (ServerKind::Qemu, None) => "the hypervisor does not know it; `--agent` asks inside the guest".into(),
+            _ => missing(),
+        };
+        let reasons = [
+            ("cpu", usage.cpu_percent.is_none().then(missing)),
+            ("memory", usage.memory_bytes.is_none().then(missing)),
+            ("uptime", usage.uptime_seconds.is_none().then(missing)),
+            ("network", self.rates.receive.is_none().then(|| of_rate(usage.receive_bytes))),
+            ("io", self.rates.read.is_none().then(|| of_rate(usage.read_bytes))),
+            ("disk", usage.disk_bytes.is_none().then(of_disk)),
+        ];
+        reasons.into_iter().filter_map(|(name, reason)| Some((name, reason?))).collect()
     }
 
-    fn take_filesystems(&mut self, filesystems: Vec<Filesystem>) {
-        if let Some(root) = filesystems.first() {
-            let usage = &mut self.server.seen.usage;
-            usage.disk_bytes = Some(Count::new(root.used_bytes));
-            usage.disk_max_bytes = Some(Count::new(root.size_bytes));
-            self.sources.insert("disk", Source::Agent);
-        }
-        self.inside = filesystems;
+    fn load(&self) -> Option<&HostLoad> {
+        self.detail.as_ref()?.load.as_ref()
     }
 
     /// The file systems that somebody told of, the root first.
     fn filesystems(&self) -> &[Filesystem] {
-        self.load.as_ref().map_or(&self.inside, |load| &load.filesystems)
+        let Some(detail) = &self.detail else { return &[] };
+        detail.load.as_ref().map_or(&detail.inside, |load| &load.filesystems)
     }
 
     /// Bytes received and sent together.
@@ -194,18 +229,18 @@ impl Row {
 const COLUMNS: &[Column] = &[
     Column::new("NAME", 0).cut_to(16),
     Column::new("CPU", 0),
-    Column::new("LOAD", 6),
+    Column::new("LOAD", 4),
     Column::new("MEM", 0),
-    Column::new("MEMORY", 5),
+    Column::new("MEMORY", 8),
     Column::new("DISK", 1),
-    Column::new("ROOT", 8),
+    Column::new("ROOT", 9),
     Column::new("DISKS", 10).cut_to(12),
     Column::new("RECEIVE", 2),
     Column::new("SEND", 2),
     Column::new("READ", 3),
     Column::new("WRITE", 3),
-    Column::new("UPTIME", 7),
-    Column::new("BY", 9),
+    Column::new("UPTIME", 5),
+    Column::new("BY", 11),
     Column::wide("ID"),
     Column::wide("STATE"),
     Column::wide("CPUS"),
@@ -235,11 +270,11 @@ fn families(report: &StatsReport) -> Families {
         let id = &metrics::id_of(server);
         let is_guest = server.vmid.is_some();
         families.power(id, is_guest, server.seen.state);
-        match &row.load {
+        match row.load() {
             Some(load) => families.host_load(id, load),
             None => families.usage(id, &server.seen.usage),
         }
-        for filesystem in row.inside.iter().skip(1) {
+        for filesystem in row.filesystems().iter().skip(1).filter(|_| is_guest) {
             let labels = [("id", id.as_str()), ("mountpoint", filesystem.mount.as_str())];
             families.add(&metrics::FILESYSTEM_USED, &labels, filesystem.used_bytes);
             families.add(&metrics::FILESYSTEM_SIZE, &labels, filesystem.size_bytes);
@@ -287,7 +322,7 @@ impl Report for StatsReport {
 
     fn cells(&self, row: &Row) -> Vec<Value> {
         let (server, usage, rates) = (&row.server, &row.server.seen.usage, &row.rates);
-        let load = row.load.as_deref();
+        let load = row.load();
         let share = |used: Option<u64>, of: Option<u64>| match (used, of) {
             (Some(used), Some(of)) => Value::Share { used, of },
             (Some(used), None) => Value::Bytes(used),
@@ -327,7 +362,7 @@ impl Report for StatsReport {
             percent(pressure.memory_percent),
             percent(pressure.io_percent),
             Value::of(load.and_then(|load| load.measured_seconds), |seconds| Value::Text(format!("{seconds:.1}s"))),
-            Value::maybe(Some(reasons(&row.reasons).as_str())),
+            Value::maybe(Some(reasons(&row.reasons()).as_str())),
         ]
     }
 
@@ -352,7 +387,7 @@ fn disks(filesystems: &[Filesystem]) -> String {
 }
 
 /// `disk: its guest agent does not answer; network: …`
-fn reasons(reasons: &BTreeMap<&'static str, String>) -> String {
+fn reasons(reasons: &Reasons<'_>) -> String {
     reasons.iter().map(|(name, reason)| format!("{name}: {reason}")).collect::<Vec<_>>().join("; ")
 }
 
@@ -387,7 +422,7 @@ impl Serialize for Row {
         map.serialize_entry("uptime_seconds", &usage.uptime_seconds)?;
         if server.vmid.is_none() {
             // What only a host or plain server can have.
-            let load = self.load.as_deref();
+            let load = self.load();
             let pressure = load.map(|load| load.pressure).unwrap_or_default();
             map.serialize_entry("load_average", &load.and_then(|load| load.load))?;
             map.serialize_entry("swap_bytes", &load.and_then(|load| load.swap_bytes))?;
@@ -400,9 +435,10 @@ impl Serialize for Row {
         }
         map.serialize_entry("filesystems", self.filesystems())?;
         map.serialize_entry("source", &self.source())?;
-        map.serialize_entry("sources", &self.sources)?;
+        let none = BTreeMap::new();
+        map.serialize_entry("sources", self.detail.as_ref().map_or(&none, |detail| &detail.sources))?;
         map.serialize_entry("observed_at", &server.seen.at.map(rfc3339))?;
-        map.serialize_entry("reasons", &self.reasons)?;
+        map.serialize_entry("reasons", &self.reasons())?;
         map.end()
     }
 }

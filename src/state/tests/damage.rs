@@ -80,7 +80,7 @@ fn use_it(state: &State, second: i64) -> Result<(), StateError> {
     state.try_lease("send", "me", at(second), SignedDuration::from_mins(1))?;
     state.tidy(at(second), &Retention::default())?;
     state.hours(&[key("nas"), key("host:pve1/101")], at(-9000), at(second))?;
-    state.recent_samples(&home, at(-9000), at(second), 2)?;
+    state.totals(&home, at(-9000), at(second))?;
     state.first_sample_at(&[key("pve1")])?;
     state.read_everything()
 }

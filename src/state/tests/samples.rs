@@ -108,7 +108,7 @@ fn samples_come_back_as_they_were() {
 }
 
 #[test]
-fn recent_samples_are_those_of_the_cluster() {
+fn totals_are_those_of_the_newest_look_at_the_cluster() {
     let state = State::in_memory().unwrap();
     let (home, other) = (cluster("ca:1"), cluster("ca:2"));
     for second in 0..6_i64 {
@@ -116,16 +116,16 @@ fn recent_samples_are_those_of_the_cluster() {
         record(&state, of, &[(100, busy(1.0, second.unsigned_abs(), 1)), (101, full())], at(second));
     }
     record(&state, &home, &[(100, full())], at(86_400));
-    let recent = |since, runs| {
-        let found = state.recent_samples(&home, at(since), at(60), runs).unwrap();
-        assert!(found.iter().all(|(_, guests)| guests.iter().map(|(vmid, _)| vmid.get()).eq([100, 101])));
-        found.into_iter().map(|(at, guests)| (at, guests[0].1.receive_bytes.map(Count::get))).collect::<Vec<_>>()
+    let totals = |since, until| {
+        let (at, guests) = state.totals(&home, at(since), at(until)).unwrap()?;
+        assert!(guests.iter().map(|(vmid, _)| vmid.get()).eq([100, 101]));
+        assert_eq!(guests[1].1, full().usage.totals());
+        Some((at, guests[0].1.receive.map(Count::get)))
     };
-    assert_eq!(recent(0, 2), [(at(4), Some(4)), (at(2), Some(2))]);
-    assert_eq!(recent(0, 9), [(at(4), Some(4)), (at(2), Some(2)), (at(0), Some(0))]);
-    assert_eq!(recent(3, 9), [(at(4), Some(4))]);
-    assert_eq!(recent(5, 9), []);
-    assert_eq!(state.recent_samples(&cluster("ca:3"), at(0), at(60), 2).unwrap(), []);
+    assert_eq!(totals(0, 60), Some((at(4), Some(4))));
+    assert_eq!(totals(0, 3), Some((at(2), Some(2))));
+    assert_eq!(totals(5, 60), None);
+    assert_eq!(state.totals(&cluster("ca:3"), at(0), at(60)).unwrap(), None);
 }
 
 /// Random samples of some servers, each look with its own choice of them, and where they were put.

@@ -151,7 +151,7 @@ fn measure_samples() {
         tidied.push(start.elapsed());
         if n % 50 == 2 {
             let start = Instant::now();
-            assert_eq!(state.recent_samples(&home, at(0), times(n), 2).unwrap().len(), 2);
+            assert!(state.totals(&home, at(0), times(n)).unwrap().is_some());
             recent.push(start.elapsed());
         }
     }
