@@ -165,12 +165,17 @@ impl Fleet<'_> {
 
     /// What the listing says of the node that a configured host is.
     fn node_usage(&self, server: &ServerConfig, answer: &Answer) -> Option<Usage> {
-        let Listed { via, listing, .. } = answer.listed.as_ref()?;
-        let node = self.node_of(&server.id).or_else(|| match listing.nodes.as_slice() {
-            [only] if *via == server.id => Some(only.name.clone()),
+        let listed = answer.listed.as_ref()?;
+        let node = self.node_in(&server.id, listed)?;
+        listed.listing.nodes.iter().find(|row| row.name == node).map(|row| row.usage)
+    }
+
+    /// The node that a configured host is: the only one, where it gave the listing itself and nothing else is known.
+    pub(super) fn node_in(&self, server: &ServerId, listed: &Listed) -> Option<NodeName> {
+        self.node_of(server).or_else(|| match listed.listing.nodes.as_slice() {
+            [only] if listed.via == *server => Some(only.name.clone()),
             _ => None,
-        })?;
-        listing.nodes.iter().find(|row| row.name == node).map(|row| row.usage)
+        })
     }
 
     /// The guests of a cluster: as listed, or as remembered where nobody could list them. What was listed is kept. Gives

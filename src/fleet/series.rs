@@ -131,32 +131,42 @@ impl Fleet<'_> {
     ) -> (Vec<(ServerKey, Rrd)>, Vec<Failed>) {
         let answer = self.listing(group).await;
         let mut failures = failures(&answer);
-        let Some(Listed { client, listing, via, .. }) = answer.listed else { return (Vec::new(), failures) };
-        let now_on: HashMap<VmId, &NodeName> = listing.guests.iter().map(|guest| (guest.vmid, &guest.node)).collect();
+        let Some(listed) = answer.listed else {
+            return (Vec::new(), failures.into_iter().map(stood_in_for).collect());
+        };
+        let guests = &listed.listing.guests;
+        let now_on: HashMap<VmId, &NodeName> = guests.iter().map(|guest| (guest.vmid, &guest.node)).collect();
+        let node_of = |server: &Server| match server.vmid {
+            Some(vmid) => now_on.get(&vmid).copied().or(server.node.as_ref()).cloned(),
+            None => self.node_in(&server.id, &listed),
+        };
         let work = servers.into_iter().filter_map(|server| {
-            let node = server.vmid.and_then(|vmid| now_on.get(&vmid).copied()).or(server.node.as_ref())?;
-            Some((node.clone(), (server, node.clone())))
+            let node = node_of(server)?;
+            Some((node.clone(), (server, node)))
         });
-        let client = &client;
+        let Listed { client, via, .. } = &listed;
         let asked = per_node(work, |(server, node)| async move {
             let rrd = self.rrd(client, server, &node, window).await;
             one_more();
             (server.key(), rrd)
         });
         let mut rrds = Vec::new();
+        let mut unread: Vec<Failed> = Vec::new();
         for (key, rrd) in asked.await {
             match rrd {
                 Ok(rrd) => rrds.push((key, rrd)),
-                // One of many says as much as all.
-                Err(error) if failures.is_empty() => failures.push(failed(&via, &error)),
-                Err(_) => {}
+                // One of many of a kind says as much as all.
+                Err(error) if unread.iter().any(|known| known.kind == error.kind()) => {}
+                Err(error) => unread.push(stood_in_for(failed(via, &error))),
             }
         }
+        failures.extend(unread);
         (rrds, failures)
     }
 
     async fn rrd(&self, client: &Client, server: &Server, node: &NodeName, window: Window) -> Result<Rrd, Error> {
-        let span = self.now().duration_since(window.since);
+        // Not since now: an hour that began some milliseconds ago would need the longer steps of a day.
+        let span = window.until.duration_since(window.since);
         let Some(timeframe) = Timeframe::covering(span) else { return Ok(Rrd::default()) };
         let ask = |consolidation| async move {
             let patience = self.limits.left(self.limits.host);
@@ -200,6 +210,11 @@ impl Rrd {
             Some(Measured { at: step.begins, count: 1, avg, min: None, max: step.max.unwrap_or(avg) })
         })
     }
+}
+
+/// A failure that leaves what the state file kept.
+fn stood_in_for(failed: Failed) -> Failed {
+    Failed { message: format!("{}; the state file stands in", failed.message), ..failed }
 }
 
 fn group_of<'s>(servers: &[&'s Server], cluster: &ClusterId) -> Vec<&'s Server> {
