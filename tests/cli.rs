@@ -36,6 +36,7 @@ mod cli {
     mod setup_token_again;
     mod setup_trust;
     mod states;
+    mod stats;
     mod status;
     mod tokens;
     mod trust;

@@ -9,7 +9,7 @@ use super::env::Env;
 use super::fleets::{env_for, homelab, three};
 
 /// Everything that a command writes to a terminal of this width.
-fn on_terminal(env: &Env, args: &[&str], columns: u16, variables: &[(&str, &str)]) -> String {
+pub(super) fn on_terminal(env: &Env, args: &[&str], columns: u16, variables: &[(&str, &str)]) -> String {
     // The width is set before the program can look at it.
     let ecobox = env.command(args);
     let mut command = Command::new("sh");
@@ -25,7 +25,7 @@ fn on_terminal(env: &Env, args: &[&str], columns: u16, variables: &[(&str, &str)
 }
 
 /// The text without the sequences that colour it or move the cursor.
-fn bare(text: &str) -> String {
+pub(super) fn bare(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
