@@ -32,7 +32,8 @@ pub(super) fn lab(cluster: Cluster) -> Lab {
     let mut entries = String::new();
     for node in &pve.nodes {
         let fingerprint = pve.sim.node(&node.name).fingerprint();
-        entries += &format!("{}\nfingerprint = \"{fingerprint}\"\n\n", node.entry().trim_end());
+        let with = format!("{}\nfingerprint = \"{fingerprint}\"\n\n", node.entry().trim_end());
+        entries.push_str(&with);
         world.env.set(&variable(&node.name), full_token());
     }
     world.configure(&(entries + &nas.entry()));
