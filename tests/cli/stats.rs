@@ -1,5 +1,6 @@
 //! `ecobox stats`: every number of a node, its guests and a plain server, in every form.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use ecobox_sim::host::{Disk, Host};
@@ -32,7 +33,8 @@ pub(super) fn lab(cluster: Cluster) -> Lab {
     let mut entries = String::new();
     for node in &pve.nodes {
         let fingerprint = pve.sim.node(&node.name).fingerprint();
-        entries += &format!("{}\nfingerprint = \"{fingerprint}\"\n\n", node.entry().trim_end());
+        entries += node.entry().trim_end();
+        writeln!(entries, "\nfingerprint = \"{fingerprint}\"\n").unwrap();
         world.env.set(&variable(&node.name), full_token());
     }
     world.configure(&(entries + &nas.entry()));
