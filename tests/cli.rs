@@ -37,6 +37,7 @@ mod cli {
     mod setup_trust;
     mod states;
     mod stats;
+    mod stats_asked;
     mod status;
     mod tokens;
     mod trust;
