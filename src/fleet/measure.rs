@@ -201,8 +201,9 @@ impl Earlier {
             };
             let now = total_at(at, &now)?;
             for run in runs {
-                let (then, totals) = before(run)?;
-                match rate(total_at(then, &totals)?, now) {
+                // The guest may not have run then.
+                let Some(earlier) = before(run).and_then(|(then, totals)| total_at(then, &totals)) else { continue };
+                match rate(earlier, now) {
                     Grown::By(rate) => return Some(rate),
                     Grown::SameReading => {}
                     Grown::Unknown => return None,

@@ -185,7 +185,7 @@ impl Row {
         };
         let missing = || off.clone().unwrap_or("its node did not say".into());
         let of_rate = |total: Option<Count>| match total {
-            Some(_) => "a rate needs a second reading: the next run within ten minutes has one".into(),
+            Some(_) => "a rate needs two readings of it running: the next run within ten minutes has both".into(),
             None => missing(),
         };
         let of_disk = || match (self.server.kind, &off) {
