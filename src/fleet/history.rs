@@ -32,35 +32,6 @@ const BEFORE: SignedDuration = SignedDuration::from_hours(1);
 type Numbers = HashMap<String, Vec<(Timestamp, f64)>>;
 
 impl Fleet<'_> {
-    /// The bodies that send what a run learned; none where nobody is configured to get them. `observed` has what is
-    /// beyond samples: states, services, and what hosts alone tell.
-    pub(super) fn outgoing(&self, samples: &Samples<'_>, observed: Option<&Observed>, at: Timestamp) -> Vec<Vec<u8>> {
-        if self.config.settings.history.remote_write.is_none() {
-            return Vec::new();
-        }
-        let mut families = Families::default();
-        for server in observed.iter().flat_map(|observed| &observed.inventory.servers) {
-            let id = metrics::id_of(server);
-            families.power(&id, server.vmid.is_some(), server.seen.state);
-            families.services(&id, &server.seen.checks);
-        }
-        for (server, load) in observed.iter().flat_map(|observed| &observed.loads) {
-            if let Ok(load) = load {
-                families.host_details(server.as_str(), load);
-            }
-        }
-        for (cluster, guests) in &samples.guests {
-            for (vmid, sample) in guests {
-                families.usage(&metrics::id_of_guest(cluster, *vmid), &sample.usage);
-            }
-        }
-        for (server, sample) in &samples.servers {
-            families.usage(server.as_str(), &sample.usage);
-            families.pressure(server.as_str(), &sample.pressure);
-        }
-        encode(series_of(&families.finish(), at))
-    }
-
     /// Sends what waits in the state file, the oldest first, until nothing is left or Prometheus does not take it. What
     /// cannot be sent is said, and waits for the next run.
     pub(crate) async fn send_history(&self) {
@@ -178,6 +149,32 @@ impl Fleet<'_> {
         }
         Ok(Some(all))
     }
+}
+
+/// The bodies that send what a run learned. `observed` has what is
+/// beyond samples: states, services, and what hosts alone tell.
+pub(super) fn outgoing(samples: &Samples<'_>, observed: Option<&Observed>, at: Timestamp) -> Vec<Vec<u8>> {
+    let mut families = Families::default();
+    for server in observed.iter().flat_map(|observed| &observed.inventory.servers) {
+        let id = metrics::id_of(server);
+        families.power(&id, server.vmid.is_some(), server.seen.state);
+        families.services(&id, &server.seen.checks);
+    }
+    for (server, load) in observed.iter().flat_map(|observed| &observed.loads) {
+        if let Ok(load) = load {
+            families.host_details(server.as_str(), load);
+        }
+    }
+    for (cluster, guests) in &samples.guests {
+        for (vmid, sample) in guests {
+            families.usage(&metrics::id_of_guest(cluster, *vmid), &sample.usage);
+        }
+    }
+    for (server, sample) in &samples.servers {
+        families.usage(server.as_str(), &sample.usage);
+        families.pressure(server.as_str(), &sample.pressure);
+    }
+    encode(series_of(&families.finish(), at))
 }
 
 fn batches(number: usize) -> String {

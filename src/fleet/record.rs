@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::Fleet;
 use crate::fleet::api::{Answer, Group};
+use crate::fleet::history::outgoing;
 use crate::fleet::observe::Observed;
 use crate::model::id::{ClusterId, ServerId, VmId};
 use crate::model::inventory::Server;
@@ -56,15 +57,21 @@ impl Fleet<'_> {
             }));
         }
         let samples = samples(observed);
-        let outgoing = self.outgoing(&samples, Some(observed), *at);
         self.state.together(|| {
             self.state.record_states(&states, *at)?;
             self.state.record_checks(&checks, *at)?;
             self.state.record_runs(&runs, *at)?;
             self.state.put_readings(&readings, *at)?;
-            self.state.record_samples(&samples, *at, &outgoing)?;
+            self.keep(&samples, Some(observed), *at)?;
             self.tidy(*at)
         })
+    }
+
+    /// Keeps samples, with what is to be sent where somebody is configured to get it.
+    fn keep(&self, samples: &Samples<'_>, observed: Option<&Observed>, at: Timestamp) -> Result<(), StateError> {
+        let bodies = |at| outgoing(samples, observed, at);
+        let sends = self.config.settings.history.remote_write.is_some();
+        self.state.record_samples(samples, at, if sends { Some(&bodies) } else { None })
     }
 
     /// Gives a bite of what is too old back.
@@ -83,7 +90,7 @@ impl Fleet<'_> {
         let nodes = listing.nodes.iter().filter(|node| node.online == Some(true));
         let servers = nodes.filter_map(|node| Some((parents.get(&node.name)?, listed(node.usage)))).collect();
         let samples = Samples { guests: vec![(&group.cluster, guests)], servers };
-        self.state.record_samples(&samples, at, &self.outgoing(&samples, None, at))
+        self.keep(&samples, None, at)
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
 use super::clusters::cluster_row;
-use super::{Result, State, counted, history, outbox, rollup, time};
+use super::{OUT_OF_ORDER_MILLIS, Result, State, counted, history, outbox, rollup, time};
 use crate::model::id::{ClusterId, ServerId, VmId};
 use crate::model::server::ServerKey;
 use crate::model::usage::{Count, Pressure, Sample, Totals, Usage};
@@ -23,6 +23,9 @@ pub(crate) struct Samples<'a> {
 
 /// What the guests of a cluster had counted at one look, by number.
 pub(crate) type Counted = (Timestamp, Vec<(VmId, Totals)>);
+
+/// Makes what is to be sent of a run, of that time.
+pub(crate) type Bodies<'b> = &'b dyn Fn(Timestamp) -> Vec<Vec<u8>>;
 
 /// What a row says after `at` and `subject`.
 macro_rules! columns {
@@ -110,11 +113,22 @@ impl Kept {
 }
 
 impl State {
-    /// Keeps what a run learned, and what of it is to be sent (`outbox`): all or nothing. A sample without any number
-    /// is left out: most guests may be stopped.
-    pub(crate) fn record_samples(&self, samples: &Samples<'_>, at: Timestamp, outbox: &[Vec<u8>]) -> Result<()> {
-        let at = at.as_millisecond();
+    /// Keeps what a run learned, and what of it is to be sent (`bodies`, made for the time they are given): all or
+    /// nothing. A sample without any number is left out: most guests may be stopped.
+    ///
+    /// Whoever takes what is sent wants it in the order of time. A run that another one overtook gets the next
+    /// millisecond, here as there.
+    pub(crate) fn record_samples(
+        &self,
+        samples: &Samples<'_>,
+        at: Timestamp,
+        bodies: Option<Bodies<'_>>,
+    ) -> Result<()> {
         self.write(|conn| {
+            let at = match bodies {
+                Some(_) => next_in_order(conn, at.as_millisecond())?,
+                None => at.as_millisecond(),
+            };
             let mut writer = Writer { statement: conn.prepare_cached(INSERT)?, at, rows: 0 };
             for (server, sample) in samples.servers.iter().filter(|(_, sample)| says_something(sample)) {
                 writer.add(server_subject(conn, server)?, sample)?;
@@ -131,7 +145,8 @@ impl State {
             if writer.rows > 0 {
                 rollup::reopen(conn, rollup::SAMPLES, at, writer.rows)?;
             }
-            outbox.iter().try_for_each(|body| outbox::add(conn, body, at))
+            let bodies = bodies.map(|bodies| bodies(time(at))).unwrap_or_default();
+            bodies.iter().try_for_each(|body| outbox::add(conn, body, at))
         })
     }
 
@@ -223,6 +238,14 @@ impl State {
             rollup::border(conn).map(drop)
         })
     }
+}
+
+/// This time, or the one after the newest that is kept. One far ahead is of a clock that was wrong.
+fn next_in_order(conn: &Connection, at: i64) -> rusqlite::Result<i64> {
+    let sql = "SELECT max(at) FROM (SELECT max(at) AS at FROM samples UNION ALL SELECT max(at) FROM outbox)";
+    let newest: Option<i64> = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    let overtaken = newest.filter(|newest| *newest >= at && newest - at <= OUT_OF_ORDER_MILLIS);
+    Ok(overtaken.map_or(at, |newest| newest + 1))
 }
 
 /// The rows of these times and servers as `read` understands them, by server.

@@ -176,7 +176,7 @@ fn hours_stand_for_samples_that_are_gone() {
         [at(2), number(40.0), number(40.0), number(40.0)],
         [at(1), number(55.0), number(50.0), number(60.0)],
     ];
-    assert_eq!(known(cpu), want.each_ref().map(<[serde_json::Value; 4]>::each_ref));
+    assert_eq!(known(cpu), want.each_ref().map(<[Value; 4]>::each_ref));
     // Where only samples are looked at, the step is the one that was asked for.
     let since = rfc3339(base - HOUR);
     let report = document(&env, &["stats", "--since", &since, "--step", "5m", "--metric", "cpu", "-o", "json"], 0);

@@ -162,8 +162,8 @@ impl Proxy {
                 std::thread::spawn(move || {
                     let mut bytes = [0; 4096];
                     while let Ok(length @ 1..) = from.read(&mut bytes) {
-                        let length_read = i64::try_from(length).unwrap();
-                        let left = budget.fetch_sub(length_read, Ordering::SeqCst) - length_read;
+                        let passing = i64::try_from(length).unwrap();
+                        let left = budget.fetch_sub(passing, Ordering::SeqCst) - passing;
                         if left < 0 {
                             if !cut.swap(true, Ordering::SeqCst) {
                                 on_cut();

@@ -13,8 +13,7 @@ use crate::model::server::ServerKey;
 use crate::model::usage::Source;
 use crate::state::actions::Action;
 use crate::state::check_hours::CheckHistory;
-use crate::state::samples::Samples;
-use crate::state::{Check, Retention, Run, State, schema};
+use crate::state::{Check, Retention, Run, Samples, State, schema};
 
 const HOUR: i64 = 3600;
 
@@ -225,12 +224,34 @@ fn actions_readings_and_last_events_come_back() {
     assert!(state.last_events_before(at(10)).unwrap().is_empty());
 }
 
+/// Prometheus takes the numbers of a series only in the order of time.
+#[test]
+fn what_is_sent_is_in_the_order_of_time_whoever_was_faster() {
+    let state = State::in_memory().unwrap();
+    let mut after = 0;
+    let second = SignedDuration::from_millis(1000);
+    let (first, wrong_clock) = (at(50), at(50).checked_sub(SignedDuration::from_hours(1)).unwrap());
+    for (when, want) in [(first, 0), (first - second, 1), (first, 2), (first + second, 1000), (wrong_clock, -3_600_000)]
+    {
+        let made_for = std::cell::Cell::new(Timestamp::MIN);
+        let bodies = |at| {
+            made_for.set(at);
+            vec![b"body".to_vec()]
+        };
+        state.record_samples(&Samples::default(), when, Some(&bodies)).unwrap();
+        let (id, stamp, _) = state.outbox_next(after).unwrap().unwrap();
+        let want = first + SignedDuration::from_millis(want);
+        assert_eq!((stamp, made_for.get()), (want, want), "{when}");
+        after = id;
+    }
+}
+
 #[test]
 fn the_outbox_keeps_its_order_and_its_size() {
     let state = State::in_memory().unwrap();
     let put = |bodies: &[&str]| {
         let bodies: Vec<_> = bodies.iter().map(|body| body.as_bytes().to_vec()).collect();
-        state.record_samples(&Samples::default(), at(1), &bodies).unwrap();
+        state.record_samples(&Samples::default(), at(1), Some(&|_| bodies.clone())).unwrap();
     };
     let next = |after| state.outbox_next(after).unwrap().map(|(id, _, body)| (id, String::from_utf8(body).unwrap()));
     assert_eq!((next(0), state.outbox_len().unwrap()), (None, (0, 0)));

@@ -51,7 +51,7 @@ fn work(path: &Path, number: u32) {
         let usage = Usage { uptime_seconds: uptime, ..Usage::default() };
         let sample = Sample { source: Source::Api, usage, pressure: Pressure::default() };
         let samples = Samples { guests: vec![(&own, vec![(vmid(100), sample)])], servers: vec![(&via, sample)] };
-        state.record_samples(&samples, at(round), &[number.to_le_bytes().to_vec()]).unwrap();
+        state.record_samples(&samples, at(round), Some(&|_| vec![number.to_le_bytes().to_vec()])).unwrap();
         // The hour is over for some before others have stored it.
         state.tidy(at(3600 * i64::from(number % 2)), &Retention::default()).unwrap();
         state.record_state(&ServerKey::of_server(&via), power, Source::Api, at(round)).unwrap();

@@ -55,7 +55,7 @@ fn full() -> Sample {
 /// Keeps samples of guests of one cluster.
 fn record(state: &State, of: &ClusterId, guests: &[(u32, Sample)], when: Timestamp) {
     let guests = guests.iter().map(|(number, sample)| (vmid(*number), *sample)).collect();
-    state.record_samples(&Samples { guests: vec![(of, guests)], servers: vec![] }, when, &[]).unwrap();
+    state.record_samples(&Samples { guests: vec![(of, guests)], servers: vec![] }, when, None).unwrap();
 }
 
 /// As after some runs that had the same clock.
@@ -85,7 +85,7 @@ fn samples_come_back_as_they_were() {
     // Not in order, and two servers whose only numbers are sizes.
     let guests = vec![(vmid(999_999_999), sample(odd)), (vmid(100), full()), (vmid(101), sample(sizes))];
     let samples = Samples { guests: vec![(&home, guests)], servers: vec![(&nas, full())] };
-    state.record_samples(&samples, at(5), &[b"first".to_vec(), b"second".to_vec()]).unwrap();
+    state.record_samples(&samples, at(5), Some(&|_| vec![b"first".to_vec(), b"second".to_vec()])).unwrap();
     let servers = ["nas", "ca:1/100", "ca:1/101", "ca:1/999999999", "ca:2/100", "other", "ca:1/x", "nas"].map(key);
     let want = [
         (key("ca:1/100"), vec![(at(5), full())]),
@@ -167,7 +167,7 @@ fn random(state: &State, seed: u64, looks: i64, every: i64) -> BTreeMap<ServerKe
                 samples.servers.push((id, sample));
             }
         }
-        state.record_samples(&samples, when, &[]).unwrap();
+        state.record_samples(&samples, when, None).unwrap();
     }
     kept
 }

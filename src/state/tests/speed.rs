@@ -144,7 +144,7 @@ fn measure_samples() {
     for n in 0..looks {
         let samples = Samples { guests: vec![(&home, guests(n as u64))], servers: vec![] };
         let start = Instant::now();
-        state.record_samples(&samples, times(n), &[]).unwrap();
+        state.record_samples(&samples, times(n), None).unwrap();
         recorded.push(start.elapsed());
         let start = Instant::now();
         state.tidy(times(n), &retention).unwrap();
