@@ -104,9 +104,10 @@ fn launch(program: &Path, folder: &Path, tls: bool, authorization: Option<&'stat
         command.arg(format!("--storage.tsdb.path={}", path("data").display())).arg("--storage.tsdb.retention.time=10y");
         command
     };
-    // Over TLS nobody is asked: that the port is open has to do.
+    // `get` speaks no TLS, and an open port is not enough: until the storage is open, writes are answered with a 503.
+    let says_ready = || fs::read_to_string(path("log")).is_ok_and(|log| log.contains("Server is ready to receive web"));
     let ready = |port| match tls {
-        true => TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok(),
+        true => says_ready() && TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok(),
         false => get(port, "/-/ready", authorization).is_some_and(|answer| answer.starts_with("HTTP/1.0 200 ")),
     };
     Process::start("prometheus", &folder.join("log"), command, ready)
