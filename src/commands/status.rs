@@ -70,7 +70,7 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outc
         fleet.remembered()?
     } else {
         let _progress = ctx.ui.progress(&format!("asking {}", counted(fleet.hosts().count(), "host")));
-        let asking = Asking { scope: fleet.scope(&args.targets)?, load: None };
+        let asking = Asking { scope: fleet.scope(&args.targets)?, load: None, templates: false };
         let observed = fleet.observe(&asking).await?;
         fleet.send_history().await;
         fleet.close().await;

@@ -29,7 +29,7 @@ impl Fleet<'_> {
     /// The inventory from this run's answers, completed by what earlier runs learned.
     pub(super) fn assemble(&self, answers: Answers<'_>, scope: &Scope) -> Result<Observed, StateError> {
         let memory = self.memory()?;
-        let Answers { at, clusters, hosts, mut loads } = answers;
+        let Answers { at, clusters, hosts, mut loads, templates } = answers;
         let mut inventory = Inventory::default();
         let mut known_loads = HashMap::new();
         for server in self.hosts() {
@@ -53,7 +53,9 @@ impl Fleet<'_> {
         let mut clients = HashMap::new();
         for (group, answer) in clusters {
             inventory.failures.extend(failures(&answer));
-            clients.extend(self.add_guests(&group, answer, at, &mut inventory)?.map(|client| (group.cluster, client)));
+            clients.extend(
+                self.add_guests(&group, answer, at, templates, &mut inventory)?.map(|client| (group.cluster, client)),
+            );
         }
         self.overlay(&mut inventory, scope);
         let expected: Vec<bool> = inventory.failures.iter().map(|failed| is_expected(failed, &inventory)).collect();
@@ -120,6 +122,7 @@ impl Fleet<'_> {
             pool: None,
             lock: None,
             ha_state: None,
+            template: false,
             expected: server.expected.unwrap_or(Expected::On),
             origin: Source::Config,
             depth: 0,
@@ -185,12 +188,13 @@ impl Fleet<'_> {
         group: &Group<'_>,
         answer: Answer,
         at: Timestamp,
+        templates: bool,
         inventory: &mut Inventory,
     ) -> Result<Option<Client>, StateError> {
         let Some(Listed { via, listing, client, .. }) = answer.listed else {
             let why = "its cluster did not answer";
             let known = self.state.guests(&group.cluster)?;
-            let there = known.iter().filter(|guest| !guest.template && guest.gone_at.is_none());
+            let there = known.iter().filter(|guest| (templates || !guest.template) && guest.gone_at.is_none());
             inventory.servers.extend(there.map(|guest| self.unseen(group, guest, why)));
             return Ok(None);
         };
@@ -208,12 +212,12 @@ impl Fleet<'_> {
         inventory.servers.reserve(listing.guests.len());
         if !recorded.complete {
             let listed: HashSet<VmId> = listing.guests.iter().map(|guest| guest.vmid).collect();
-            let there = known.iter().filter(|guest| !guest.template && guest.gone_at.is_none());
+            let there = known.iter().filter(|guest| (templates || !guest.template) && guest.gone_at.is_none());
             let lost = there.filter(|guest| !listed.contains(&guest.vmid));
             let why = "its node is not online";
             inventory.servers.extend(lost.map(|guest| self.unseen(group, guest, why)));
         }
-        for guest in listing.guests.into_iter().filter(|guest| !guest.template) {
+        for guest in listing.guests.into_iter().filter(|guest| templates || !guest.template) {
             let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id);
             let memory = remembered.get(&guest.vmid).filter(|memory| memory.kind == guest.kind).copied();
             let addresses = addresses.remove(&guest.vmid).unwrap_or_default();
@@ -251,6 +255,7 @@ impl Fleet<'_> {
             pool: guest.pool.clone(),
             lock: guest.lock.clone(),
             ha_state: guest.ha_state.clone(),
+            template: guest.template,
             expected: Expected::Any,
             origin: Source::Api,
             depth: 0,
@@ -311,7 +316,7 @@ fn listed(
     node_online: bool,
     at: Timestamp,
 ) -> Server {
-    let Guest { kind, vmid, node, name, state, raw_status, lock, tags, pool, ha_state, usage, .. } = guest;
+    let Guest { kind, vmid, node, name, state, raw_status, lock, tags, pool, ha_state, template, usage } = guest;
     let unknown = state == PowerState::Unknown;
     let name = name.or_else(|| memory?.name.clone());
     let reason = match (unknown, node_online) {
@@ -334,6 +339,7 @@ fn listed(
         pool: pool.or_else(|| memory.filter(|_| unknown)?.pool.clone()),
         lock,
         ha_state,
+        template,
         expected: Expected::Any,
         origin: Source::Api,
         depth: 0,

@@ -44,6 +44,8 @@ pub(crate) struct Asking {
     pub(crate) scope: Scope,
     /// Besides states, how hard hosts and plain servers work, by a script on each.
     pub(crate) load: Option<LoadOptions>,
+    /// Templates, too, which are no servers to anybody else.
+    pub(crate) templates: bool,
 }
 
 /// What came of asking a cluster and its hosts.
@@ -57,6 +59,8 @@ pub(crate) struct Answers<'a> {
     /// Of each configured host or plain server that was asked by TCP or SSH.
     pub(crate) hosts: HashMap<ServerId, Seen>,
     pub(crate) loads: Loads,
+    /// Templates count as guests.
+    pub(crate) templates: bool,
 }
 
 /// What was seen of the fleet.
@@ -99,7 +103,8 @@ impl<'a> Fleet<'a> {
         let (loads, readings) = told_apart(measured);
         let earlier = if asking.load.is_some() { self.earlier(&clusters, at)? } else { Earlier::default() };
         let runs = clusters.iter().flat_map(|(_, answer)| answer.runs()).collect();
-        let mut observed = self.assemble(Answers { at, clusters, hosts, loads }, &asking.scope)?;
+        let mut observed =
+            self.assemble(Answers { at, clusters, hosts, loads, templates: asking.templates }, &asking.scope)?;
         observed.earlier = earlier;
         self.check_guests(&mut observed.inventory).await;
         self.record(Records { runs, readings, observed: &observed })?;

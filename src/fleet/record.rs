@@ -101,7 +101,7 @@ fn listed(usage: Usage) -> Sample {
 /// How hard everything that was seen works.
 fn samples(observed: &Observed) -> Samples<'_> {
     let mut samples = Samples { guests: Vec::new(), servers: Vec::new() };
-    for server in &observed.inventory.servers {
+    for server in observed.inventory.servers.iter().filter(|server| !server.template) {
         match (&server.cluster, server.vmid) {
             (Some(cluster), Some(vmid)) => guests_of(&mut samples, cluster).push((vmid, listed(server.seen.usage))),
             _ => samples.servers.push((&server.id, sample_of_host(observed, server))),

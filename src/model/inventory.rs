@@ -31,6 +31,8 @@ pub(crate) struct Server {
     pub(crate) pool: Option<String>,
     pub(crate) lock: Option<String>,
     pub(crate) ha_state: Option<String>,
+    /// A guest that cannot start. Only seen where templates are asked for.
+    pub(crate) template: bool,
     pub(crate) expected: Expected,
     /// Who named it: the configuration or the API.
     pub(crate) origin: Source,
@@ -259,6 +261,7 @@ pub(crate) mod tests {
             ha_state: None,
             expected: Expected::On,
             origin: Source::Config,
+            template: false,
             depth: 0,
             seen: Observation::unknown(Source::Cache),
         }

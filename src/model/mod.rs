@@ -6,6 +6,7 @@ pub(crate) mod address;
 pub(crate) mod availability;
 pub(crate) mod facts;
 mod glob;
+pub(crate) mod guest;
 pub(crate) mod id;
 pub(crate) mod inventory;
 pub(crate) mod metrics;

@@ -1,0 +1,113 @@
+//! What an action on a host or plain server comes down to.
+
+use serde::Serialize;
+
+use crate::model::power::{PowerAction, PowerState};
+
+/// What a host is told over SSH.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum HostCall {
+    Suspend,
+    Hibernate,
+    Shutdown,
+    Reboot,
+}
+
+impl HostCall {
+    /// The verb.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            HostCall::Suspend => "suspend",
+            HostCall::Hibernate => "hibernate",
+            HostCall::Shutdown => "shutdown",
+            HostCall::Reboot => "reboot",
+        }
+    }
+
+    /// Whether only Wake-on-LAN brings it back.
+    pub(crate) fn sleeps(self) -> bool {
+        matches!(self, HostCall::Suspend | HostCall::Hibernate)
+    }
+}
+
+/// What an action on a host comes down to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum HostVerdict {
+    Already(PowerState),
+    Wake,
+    Call(HostCall),
+    Cannot { why: String, fix: Option<String> },
+}
+
+/// What the action comes down to for a host or plain server in this state.
+pub(crate) fn judge_host(action: PowerAction, state: PowerState) -> HostVerdict {
+    use PowerState::{Asleep, Offline, Online};
+    let cannot = |why: &str, fix: &str| HostVerdict::Cannot { why: why.to_owned(), fix: Some(fix.to_owned()) };
+    let call = match action {
+        PowerAction::Start | PowerAction::Wake if state == Online => return HostVerdict::Already(state),
+        PowerAction::Start | PowerAction::Wake => return HostVerdict::Wake,
+        PowerAction::Stop => return cannot("a host has no hard stop", "use `shutdown`"),
+        PowerAction::Reset => return cannot("a host has no reset", "use `reboot`"),
+        PowerAction::Resume => return cannot("a host is not resumed but woken", "use `wake`"),
+        PowerAction::Shutdown => HostCall::Shutdown,
+        PowerAction::Reboot => HostCall::Reboot,
+        PowerAction::Suspend => HostCall::Suspend,
+        PowerAction::Hibernate => HostCall::Hibernate,
+    };
+    match (call, state) {
+        (_, Online) => HostVerdict::Call(call),
+        (HostCall::Suspend | HostCall::Hibernate, Asleep) | (HostCall::Shutdown, Offline) => {
+            HostVerdict::Already(state)
+        }
+        (HostCall::Suspend | HostCall::Hibernate, Offline) => {
+            cannot("it does not answer, so that nobody knows whether it sleeps", "run `wake` first")
+        }
+        (_, Asleep) => cannot("it is asleep", "run `wake` first"),
+        (_, _) => cannot("it does not answer", "look at `ecobox status`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_have_some_actions_only() {
+        use PowerAction::*;
+        use PowerState::{Asleep, Offline, Online, Unknown};
+        let done = HostVerdict::Already;
+        let told = HostVerdict::Call;
+        let cases = [
+            (Start, Online, done(Online)),
+            (Wake, Online, done(Online)),
+            (Start, Asleep, HostVerdict::Wake),
+            (Wake, Offline, HostVerdict::Wake),
+            (Wake, Unknown, HostVerdict::Wake),
+            (Suspend, Online, told(HostCall::Suspend)),
+            (Hibernate, Online, told(HostCall::Hibernate)),
+            (Shutdown, Online, told(HostCall::Shutdown)),
+            (Reboot, Online, told(HostCall::Reboot)),
+            (Suspend, Asleep, done(Asleep)),
+            (Hibernate, Asleep, done(Asleep)),
+            (Shutdown, Offline, done(Offline)),
+        ];
+        for (action, state, want) in cases {
+            assert_eq!(judge_host(action, state), want, "{action} {state}");
+        }
+        for (action, state) in [
+            (Stop, Online),
+            (Reset, Online),
+            (Resume, Asleep),
+            (Suspend, Offline),
+            (Shutdown, Asleep),
+            (Reboot, Offline),
+            (Reboot, Asleep),
+            (Suspend, Unknown),
+            (Shutdown, Unknown),
+        ] {
+            let verdict = judge_host(action, state);
+            assert!(matches!(verdict, HostVerdict::Cannot { .. }), "{action} {state}: {verdict:?}");
+        }
+    }
+}

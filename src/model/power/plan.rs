@@ -1,0 +1,439 @@
+//! The plan: which steps lead from what is seen to what is wanted, in which order, and what speaks against it.
+//!
+//! Up: parents before children, so that a guest's host is woken before the guest is started. Down: the guests of a
+//! host in reverse startup order, then the host. Nothing is done here, and nothing is asked.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::model::guest::{GuestCall, Startup};
+use crate::model::id::{GuestKind, ServerId};
+use crate::model::inventory::Server;
+use crate::model::power::{
+    CheckId, Finding, GuestView, HostCall, HostVerdict, Manner, PowerAction, PowerState, Verdict, judge, judge_host,
+};
+
+/// What shall become of the guests of a host that goes down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// They are shut down first.
+    Shutdown,
+    /// They are suspended to disk first; containers, which cannot be, are shut down.
+    Hibernate,
+    /// They sleep with their host, or are ended by it.
+    Leave,
+}
+
+/// How the plan shall be made.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Means {
+    pub(crate) manner: Manner,
+    /// `None`: a host on which guests run is refused.
+    pub(crate) guests: Option<Policy>,
+    /// What the guests' configurations say of the order among them, where they were asked.
+    pub(crate) startups: HashMap<ServerId, Startup>,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Move {
+    /// Wake-on-LAN, until the host is ready.
+    Wake,
+    Guest(GuestCall),
+    /// A call to a guest of which nobody can tell yet what it does: it is decided when its host is ready.
+    GuestLater,
+    Host(HostCall),
+    /// It is as it should be.
+    Already(PowerState),
+    /// Nothing that could be done would do it.
+    Cannot {
+        why: String,
+        fix: Option<String>,
+    },
+}
+
+/// Why a step is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// It was asked for.
+    Asked,
+    /// This server needs it first.
+    NeededBy(ServerId),
+    /// It runs on this host, which goes down.
+    RunsOn(ServerId),
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// The place of the server in the list that the plan was made from.
+    pub(crate) server: usize,
+    /// What is wanted of this server.
+    pub(crate) action: PowerAction,
+    pub(crate) does: Move,
+    pub(crate) why: Why,
+    /// Steps (places in the plan) that must have succeeded before.
+    pub(crate) needs: Vec<usize>,
+    /// Steps that must have ended before, whatever came of them.
+    pub(crate) follows: Vec<usize>,
+}
+
+/// Steps in an order in which they may be done, and what was found against them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PlanError {
+    /// Servers that each need another one first.
+    #[error("the servers need each other in a circle: {}", names(.0))]
+    Circle(Vec<ServerId>),
+}
+
+fn names(ids: &[ServerId]) -> String {
+    ids.iter().map(ServerId::as_str).collect::<Vec<_>>().join(" -> ")
+}
+
+/// What leads to the action on the chosen servers (places in `servers`), in the order in which they are given.
+///
+/// # Errors
+/// Parents that form a circle.
+pub(crate) fn plan(
+    servers: &[Server],
+    chosen: &[usize],
+    action: PowerAction,
+    means: &Means,
+) -> Result<Plan, PlanError> {
+    let places = servers.iter().enumerate().map(|(place, server)| (&server.id, place)).collect();
+    let mut planner =
+        Planner { servers, places, action, means, plan: Plan::default(), steps: HashMap::new(), way: Vec::new() };
+    // Guests before their hosts: who names both means the guests to go first.
+    let is_guest = |place: &&usize| servers[**place].vmid.is_some();
+    let (guests, hosts): (Vec<usize>, Vec<usize>) = chosen.iter().partition(is_guest);
+    let order: Vec<usize> =
+        if action.goes_down() { guests.into_iter().chain(hosts).collect() } else { chosen.to_vec() };
+    for place in order {
+        planner.ask(place)?;
+    }
+    planner.order_guests();
+    Ok(planner.plan)
+}
+
+struct Planner<'a> {
+    servers: &'a [Server],
+    places: HashMap<&'a ServerId, usize>,
+    action: PowerAction,
+    means: &'a Means,
+    plan: Plan,
+    /// Of each server that has one, its step.
+    steps: HashMap<usize, usize>,
+    /// The servers between the one that was asked for and the one that is looked at.
+    way: Vec<usize>,
+}
+
+impl Planner<'_> {
+    /// The action itself on one server.
+    fn ask(&mut self, place: usize) -> Result<(), PlanError> {
+        if let Some(step) = self.steps.get(&place) {
+            // It was needed by another one; it was asked for, too.
+            self.plan.steps[*step].why = Why::Asked;
+            return Ok(());
+        }
+        match self.servers[place].kind.guest() {
+            Some(kind) => self.ask_guest(place, kind),
+            None => self.ask_host(place),
+        }
+    }
+
+    fn ask_guest(&mut self, place: usize, kind: GuestKind) -> Result<(), PlanError> {
+        let server = &self.servers[place];
+        let host = self.host_of(place);
+        let asleep = host.filter(|host| self.servers[*host].seen.state != PowerState::Online);
+        let later = server.seen.state == PowerState::Unknown;
+        let verdict = judge(self.action, &view(server, kind), self.means.manner);
+        let mut needs = Vec::new();
+        let does = match (verdict, asleep) {
+            // Only a start is worth waking a host for.
+            (_, Some(host)) if later && matches!(self.action, PowerAction::Start | PowerAction::Resume) => {
+                needs.extend(self.wake(host, &server.id)?);
+                Move::GuestLater
+            }
+            (_, Some(host)) if later => {
+                let host = &self.servers[host];
+                let why = format!("its host {} is {}", host.id, host.seen.state);
+                Move::Cannot { why, fix: Some(format!("run `ecobox power wake {}` first", host.id)) }
+            }
+            (Verdict::Cannot { .. }, None) if later && host.is_some() => Move::GuestLater,
+            (Verdict::Cannot { why, fix }, _) => {
+                let why = server.seen.reason.clone().filter(|_| later).unwrap_or(why);
+                Move::Cannot { why, fix }
+            }
+            (Verdict::Already(state), _) => Move::Already(state),
+            (Verdict::Call { call, against }, _) => {
+                self.plan.findings.extend(against.into_iter().map(|against| Finding {
+                    fix: against.fix,
+                    ..Finding::new(against.id, &server.id, against.message)
+                }));
+                Move::Guest(call)
+            }
+        };
+        self.push(place, self.action, does, Why::Asked, needs);
+        Ok(())
+    }
+
+    fn ask_host(&mut self, place: usize) -> Result<(), PlanError> {
+        let server = &self.servers[place];
+        match judge_host(self.action, server.seen.state) {
+            HostVerdict::Wake => {
+                if let Some(step) = self.wake(place, &server.id)? {
+                    self.plan.steps[step].why = Why::Asked;
+                }
+            }
+            HostVerdict::Call(call) => {
+                let needs = self.take_down(place);
+                self.push(place, self.action, Move::Host(call), Why::Asked, needs);
+            }
+            HostVerdict::Already(state) => {
+                self.push(place, self.action, Move::Already(state), Why::Asked, Vec::new());
+            }
+            HostVerdict::Cannot { why, fix } => {
+                let why = server.seen.reason.as_ref().map_or(why.clone(), |reason| format!("{why} ({reason})"));
+                self.push(place, self.action, Move::Cannot { why, fix }, Why::Asked, Vec::new());
+            }
+        }
+        Ok(())
+    }
+
+    /// The step that wakes a host, after those that wake what it hangs on; `None`: it is awake.
+    fn wake(&mut self, place: usize, needed_by: &ServerId) -> Result<Option<usize>, PlanError> {
+        if self.servers[place].seen.state == PowerState::Online {
+            return Ok(None);
+        }
+        if let Some(begin) = self.way.iter().position(|on_way| *on_way == place) {
+            let circle = self.way[begin..].iter().chain([&place]);
+            return Err(PlanError::Circle(circle.map(|place| self.servers[*place].id.clone()).collect()));
+        }
+        if let Some(step) = self.steps.get(&place) {
+            return Ok(Some(*step));
+        }
+        self.way.push(place);
+        let parent = self.servers[place].parent.as_ref().and_then(|parent| self.places.get(parent)).copied();
+        let needs = match parent {
+            Some(parent) => self.wake(parent, &self.servers[place].id)?,
+            None => None,
+        };
+        self.way.pop();
+        let why = Why::NeededBy(needed_by.clone());
+        let needs = needs.into_iter().collect();
+        Ok(Some(self.push(place, PowerAction::Wake, Move::Wake, why, needs)))
+    }
+
+    /// What is done with all that hangs on a host before it goes down; gives the steps that it needs.
+    fn take_down(&mut self, host: usize) -> Vec<usize> {
+        let id = &self.servers[host].id;
+        let on_it: Vec<usize> = (0..self.servers.len()).filter(|place| self.hangs_on(*place, host)).collect();
+        let mut needs: Vec<usize> = Vec::new();
+        let (mut running, mut unknown, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for place in on_it {
+            if let Some(step) = self.steps.get(&place) {
+                needs.push(*step);
+                continue;
+            }
+            let server = &self.servers[place];
+            match (server.kind.guest(), server.seen.state) {
+                (Some(kind), PowerState::Running | PowerState::Paused) => running.push((place, kind)),
+                (Some(_), PowerState::Unknown) => unknown.push(place),
+                (None, PowerState::Online) => others.push(place),
+                _ => {}
+            }
+        }
+        let mut against = Vec::new();
+        match self.means.guests {
+            Some(Policy::Leave) => {}
+            Some(policy) => {
+                for (place, kind) in &running {
+                    needs.extend(self.take_guest_down(*place, *kind, policy, id));
+                }
+            }
+            None if running.is_empty() => {}
+            None => {
+                let guests: Vec<usize> = running.iter().map(|(place, _)| *place).collect();
+                let message =
+                    format!("{} on it: {}", counted(guests.len(), "guest runs", "guests run"), self.list(&guests));
+                let fix = "add `--guests shutdown` (or `hibernate`, `leave`)".to_owned();
+                against.push((message, fix));
+            }
+        }
+        if !unknown.is_empty() && self.means.guests != Some(Policy::Leave) {
+            let message = format!("nobody could say whether these guests run on it: {}", self.list(&unknown));
+            against.push((message, "see `ecobox status`, or add `--guests leave`".to_owned()));
+        }
+        if !others.is_empty() {
+            let message = format!("what hangs on it is online: {}", self.list(&others));
+            against.push((message, format!("name it in the same command, after `{id}`")));
+        }
+        let findings =
+            against.into_iter().map(|(message, fix)| Finding::new(CheckId::RunningGuests, id, message).fix(fix));
+        self.plan.findings.extend(findings);
+        needs
+    }
+
+    /// The step that takes one guest down for its host's sake. A guest that cannot be taken down stands against the
+    /// whole.
+    fn take_guest_down(&mut self, place: usize, kind: GuestKind, policy: Policy, host: &ServerId) -> Option<usize> {
+        let server = &self.servers[place];
+        let action = match (policy, kind) {
+            (Policy::Hibernate, GuestKind::Qemu) => PowerAction::Hibernate,
+            _ => PowerAction::Shutdown,
+        };
+        match judge(action, &view(server, kind), self.means.manner) {
+            Verdict::Call { call, against } => {
+                self.plan.findings.extend(against.into_iter().map(|against| Finding {
+                    fix: against.fix,
+                    ..Finding::new(against.id, &server.id, against.message)
+                }));
+                Some(self.push(place, action, Move::Guest(call), Why::RunsOn(host.clone()), Vec::new()))
+            }
+            Verdict::Already(_) => None,
+            Verdict::Cannot { why, fix } => {
+                let message = format!("{} runs on it and does not go down: {why}", server.id);
+                let finding = Finding::new(CheckId::RunningGuests, host, message);
+                self.plan.findings.push(Finding { fix, ..finding });
+                None
+            }
+        }
+    }
+
+    /// Among guests of one node Proxmox VE's `startup` order holds: one order waits for the one before; down, the
+    /// other way round.
+    fn order_guests(&mut self) {
+        let down = match self.action {
+            PowerAction::Start | PowerAction::Resume => false,
+            PowerAction::Shutdown | PowerAction::Stop | PowerAction::Suspend | PowerAction::Hibernate => true,
+            PowerAction::Reboot | PowerAction::Reset | PowerAction::Wake => return,
+        };
+        let steps = self.plan.steps.iter().enumerate();
+        let acting = steps.filter(|(_, step)| matches!(step.does, Move::Guest(_) | Move::GuestLater));
+        let mut by_node: HashMap<_, Vec<(u64, usize)>> = HashMap::new();
+        for (number, step) in acting {
+            let server = &self.servers[step.server];
+            let order = self.means.startups.get(&server.id).and_then(|startup| startup.order);
+            // Without an order: after all that have one, as at boot.
+            let order = order.map_or(u64::MAX, u64::from);
+            by_node.entry((&server.cluster, &server.node)).or_default().push((order, number));
+        }
+        let mut edges = Vec::new();
+        for mut group in by_node.into_values() {
+            group.sort_by_key(|(order, number)| (if down { u64::MAX - order } else { *order }, *number));
+            let mut before: Vec<usize> = Vec::new();
+            for rank in group.chunk_by(|(one, _), (other, _)| one == other) {
+                edges.extend(rank.iter().flat_map(|(_, number)| before.iter().map(|earlier| (*number, *earlier))));
+                before = rank.iter().map(|(_, number)| *number).collect();
+            }
+        }
+        for (step, earlier) in edges {
+            self.plan.steps[step].follows.push(earlier);
+        }
+        self.sort();
+    }
+
+    /// Puts the steps into an order in which each comes after those it waits for, as near to the order asked for as
+    /// that allows.
+    fn sort(&mut self) {
+        let steps = std::mem::take(&mut self.plan.steps);
+        let mut places = vec![usize::MAX; steps.len()];
+        let mut order = Vec::with_capacity(steps.len());
+        let mut placed = HashSet::new();
+        while order.len() < steps.len() {
+            let ready = |number: &usize| {
+                let step = &steps[*number];
+                !placed.contains(number) && step.needs.iter().chain(&step.follows).all(|other| placed.contains(other))
+            };
+            // Needs and orders cannot contradict each other: hosts come before guests, or after them, as a whole.
+            let Some(next) = (0..steps.len()).find(ready) else { break };
+            placed.insert(next);
+            places[next] = order.len();
+            order.push(next);
+        }
+        order.extend((0..steps.len()).filter(|number| !placed.contains(number)));
+        for (place, number) in order.iter().enumerate() {
+            places[*number] = place;
+        }
+        self.plan.steps = order
+            .iter()
+            .map(|number| {
+                let mut step = steps[*number].clone();
+                for other in step.needs.iter_mut().chain(&mut step.follows) {
+                    *other = places[*other];
+                }
+                step
+            })
+            .collect();
+        self.steps = self.plan.steps.iter().enumerate().map(|(number, step)| (step.server, number)).collect();
+    }
+
+    fn push(&mut self, server: usize, action: PowerAction, does: Move, why: Why, needs: Vec<usize>) -> usize {
+        let number = self.plan.steps.len();
+        self.steps.insert(server, number);
+        self.plan.steps.push(Step { server, action, does, why, needs, follows: Vec::new() });
+        number
+    }
+
+    /// The configured host of the node that a guest runs on. Where that node is not configured, its guests stand under
+    /// another member of the cluster, which is no reason to wake that.
+    fn host_of(&self, guest: usize) -> Option<usize> {
+        let server = &self.servers[guest];
+        let host = *self.places.get(server.parent.as_ref()?)?;
+        let node = &self.servers[host].node;
+        (node.is_none() || *node == server.node).then_some(host)
+    }
+
+    /// Whether a server goes down with a host: its guest, or what the configuration puts under it.
+    fn hangs_on(&self, place: usize, host: usize) -> bool {
+        let server = &self.servers[place];
+        match server.vmid {
+            Some(_) => self.host_of(place) == Some(host),
+            None => server.parent.as_ref() == Some(&self.servers[host].id),
+        }
+    }
+
+    /// `vm-101 (web), ct-201 (dns) and 3 more`
+    fn list(&self, places: &[usize]) -> String {
+        const NAMED: usize = 8;
+        let mut named: Vec<String> = places.iter().take(NAMED).map(|place| called(&self.servers[*place])).collect();
+        if places.len() > NAMED {
+            let last = format!("{} and {} more", named.pop().unwrap_or_default(), places.len() - NAMED);
+            named.push(last);
+        }
+        named.join(", ")
+    }
+}
+
+fn view(server: &Server, kind: GuestKind) -> GuestView<'_> {
+    let seen = &server.seen;
+    GuestView {
+        kind,
+        state: seen.state,
+        raw: seen.raw_status.as_deref().unwrap_or(seen.state.as_str()),
+        lock: server.lock.as_deref(),
+        ha: server.ha_state.as_deref(),
+        template: server.template,
+    }
+}
+
+/// `vm-101 (web)`
+fn called(server: &Server) -> String {
+    match (server.kind.guest(), server.vmid) {
+        (Some(kind), Some(vmid)) => format!("{}-{vmid} ({})", kind.short(), server.name),
+        _ => server.id.to_string(),
+    }
+}
+
+fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests;
