@@ -1,4 +1,12 @@
-//! A guest as one asks about it before and after a power action.
+//! A guest as one asks about it before and after a power action: calls, tasks, status, configuration, members.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+
+use crate::model::id::{GuestKind, NodeName, Upid};
+use crate::model::power::PowerState;
 
 /// A power call of the API, with Proxmox VE's meaning of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +37,149 @@ pub(crate) enum GuestCall {
     Resume,
 }
 
+impl GuestCall {
+    /// The types of the tasks that it may start. For a guest that HA manages a request is queued instead.
+    pub(crate) fn task_types(self, kind: GuestKind) -> &'static [&'static str] {
+        match (kind, self) {
+            (GuestKind::Qemu, GuestCall::Start) => &["qmstart", "hastart"],
+            (GuestKind::Qemu, GuestCall::Shutdown { .. }) => &["qmshutdown", "hastop"],
+            (GuestKind::Qemu, GuestCall::Stop { .. }) => &["qmstop", "hastop"],
+            (GuestKind::Qemu, GuestCall::Reboot { .. }) => &["qmreboot"],
+            (GuestKind::Qemu, GuestCall::Reset) => &["qmreset"],
+            (GuestKind::Qemu, GuestCall::Suspend) => &["qmpause"],
+            (GuestKind::Qemu, GuestCall::Hibernate) => &["qmsuspend"],
+            (GuestKind::Qemu, GuestCall::Resume) => &["qmresume"],
+            (GuestKind::Lxc, GuestCall::Start) => &["vzstart", "hastart"],
+            (GuestKind::Lxc, GuestCall::Shutdown { .. }) => &["vzshutdown", "hastop"],
+            (GuestKind::Lxc, GuestCall::Stop { .. }) => &["vzstop", "hastop"],
+            (GuestKind::Lxc, GuestCall::Reboot { .. }) => &["vzreboot"],
+            (GuestKind::Lxc, GuestCall::Suspend) => &["vzsuspend"],
+            (GuestKind::Lxc, GuestCall::Resume) => &["vzresume"],
+            (GuestKind::Lxc, GuestCall::Reset | GuestCall::Hibernate) => &[],
+        }
+    }
+}
+
+/// What a task does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TaskState {
+    Running,
+    Ended(TaskEnd),
+}
+
+/// What became of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TaskEnd {
+    Ok,
+    /// It succeeded, with so many warnings in its log.
+    Warnings(u32),
+    /// Proxmox VE's own words.
+    Failed(String),
+    /// Its log has no final line, as after a crash: what it did is unknown. Proxmox VE's words for that.
+    Unclear(String),
+    /// Proxmox VE knows no such task any more.
+    Gone,
+}
+
+impl TaskEnd {
+    /// What a task's `exitstatus` means. The unclear ones are those of `read_status` in pve-common's `UPID.pm`.
+    pub(crate) fn of_exit_status(text: &str) -> TaskEnd {
+        const UNCLEAR: [&str; 5] = [
+            "unexpected status",
+            "unable to open file - ",
+            "unable to extract last line",
+            "unable to read tail (",
+            "unable to get last line",
+        ];
+        let text = text.trim();
+        if text == "OK" {
+            return TaskEnd::Ok;
+        }
+        if let Some(count) = text.strip_prefix("WARNINGS: ").and_then(|count| count.parse().ok()) {
+            return TaskEnd::Warnings(count);
+        }
+        if text.is_empty() || UNCLEAR.iter().any(|start| text.starts_with(start)) {
+            return TaskEnd::Unclear(text.to_owned());
+        }
+        TaskEnd::Failed(text.to_owned())
+    }
+}
+
+/// A task that runs on a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ActiveTask {
+    pub(crate) upid: Upid,
+    /// e.g. `vzdump`
+    pub(crate) kind: String,
+    /// What it works on: a vmid in digits, or empty.
+    pub(crate) id: String,
+    /// `user@realm` or `user@realm!name`
+    pub(crate) user: String,
+    /// By the node's clock.
+    pub(crate) since: Timestamp,
+}
+
+impl From<Upid> for ActiveTask {
+    fn from(upid: Upid) -> ActiveTask {
+        let (kind, id, user) = (upid.kind().to_owned(), upid.id().to_owned(), upid.user().to_owned());
+        ActiveTask { kind, id, user, since: upid.started(), upid }
+    }
+}
+
+/// What a guest does right now, asked of its own node and not of a cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GuestStatus {
+    pub(crate) state: PowerState,
+    /// Proxmox VE's own word behind `state`: QEMU's `qmpstatus`, else `status`.
+    pub(crate) raw: String,
+    pub(crate) lock: Option<String>,
+    pub(crate) ha_managed: bool,
+    /// The HA manager's state, e.g. `started`, `error`.
+    pub(crate) ha_state: Option<String>,
+    /// Whether the guest agent is configured; containers have none.
+    pub(crate) agent: bool,
+    pub(crate) template: bool,
+    pub(crate) name: Option<String>,
+    /// 0 while it does not run.
+    pub(crate) uptime_seconds: Option<u64>,
+}
+
+/// What makes a guest the one it is, whatever its number and name: a vmid is given to another guest once it is free.
+///
+/// `uuid:…` of a virtual machine's `smbios1`; `net0:… rootfs:…`, address and volume, of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct GuestIdentity(String);
+
+impl GuestIdentity {
+    /// One that was written before.
+    pub(crate) fn new(text: &str) -> GuestIdentity {
+        GuestIdentity(text.to_owned())
+    }
+
+    /// `uuid` is `smbios1`'s.
+    pub(crate) fn of_vm(uuid: &str) -> GuestIdentity {
+        GuestIdentity(format!("uuid:{}", uuid.to_ascii_lowercase()))
+    }
+
+    /// `None` where there is neither; one alone is better than nothing.
+    pub(crate) fn of_container(hwaddr: Option<&str>, rootfs: Option<&str>) -> Option<GuestIdentity> {
+        let net0 = hwaddr.map(|hwaddr| format!("net0:{}", hwaddr.to_ascii_lowercase()));
+        let rootfs = rootfs.map(|volume| format!("rootfs:{volume}"));
+        let parts: Vec<String> = net0.into_iter().chain(rootfs).collect();
+        (!parts.is_empty()).then(|| GuestIdentity(parts.join(" ")))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for GuestIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
 /// When a guest is started and ended among others: its configuration's `startup`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Startup {
@@ -38,4 +189,150 @@ pub(crate) struct Startup {
     pub(crate) up_seconds: Option<u32>,
     /// How long a clean shutdown may take.
     pub(crate) down_seconds: Option<u32>,
+}
+
+impl Startup {
+    /// `order=2,up=30,down=60`, or the order alone (pve-guest-common, `pve-startup-order`). What is unreadable is left out.
+    pub(crate) fn parse(text: &str) -> Startup {
+        let mut startup = Startup::default();
+        for part in text.split(',') {
+            let (key, value) = part.split_once('=').unwrap_or(("order", part));
+            let value = value.trim().parse().ok();
+            match key.trim() {
+                "order" => startup.order = value,
+                "up" => startup.up_seconds = value,
+                "down" => startup.down_seconds = value,
+                _ => {}
+            }
+        }
+        startup
+    }
+}
+
+/// What a guest's configuration says, as far as power needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "the configuration's own switches")]
+pub(crate) struct GuestConfig {
+    /// `None`: it says nothing that lasts.
+    pub(crate) identity: Option<GuestIdentity>,
+    /// A virtual machine's `name`, a container's `hostname`.
+    pub(crate) name: Option<String>,
+    pub(crate) startup: Startup,
+    /// Whether the guest agent is configured.
+    pub(crate) agent: bool,
+    /// Starts with its node.
+    pub(crate) onboot: bool,
+    /// Must not be removed; power actions are allowed.
+    pub(crate) protection: bool,
+    pub(crate) template: bool,
+    /// Uses a PCI device of its node (`hostpci0` and so on): it cannot hibernate.
+    pub(crate) passthrough: bool,
+    /// Of its interfaces in the order of their numbers, lower case.
+    pub(crate) macs: Vec<String>,
+    pub(crate) lock: Option<String>,
+}
+
+/// The members of a cluster, as one of them sees them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClusterStatus {
+    /// A node that is in no cluster has its quorum; `None` where the answer does not say.
+    pub(crate) quorate: Option<bool>,
+    pub(crate) nodes: Vec<MemberNode>,
+}
+
+/// A member of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MemberNode {
+    pub(crate) name: NodeName,
+    /// By corosync's membership.
+    pub(crate) online: bool,
+    /// It is the one that answered.
+    pub(crate) local: bool,
+    /// Of the cluster's network.
+    pub(crate) ip: Option<IpAddr>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_exit_status_means() {
+        let failed = |text: &str| TaskEnd::Failed(text.to_owned());
+        let unclear = |text: &str| TaskEnd::Unclear(text.to_owned());
+        for (text, want) in [
+            ("OK", TaskEnd::Ok),
+            ("WARNINGS: 2", TaskEnd::Warnings(2)),
+            ("WARNINGS: many", failed("WARNINGS: many")),
+            ("VM 105 already running", failed("VM 105 already running")),
+            ("received interrupt", failed("received interrupt")),
+            ("can't lock file 'x' - got timeout", failed("can't lock file 'x' - got timeout")),
+            (
+                "unable to open file '/etc/pve/x' - Permission denied",
+                failed("unable to open file '/etc/pve/x' - Permission denied"),
+            ),
+            ("ok", failed("ok")),
+            ("unexpected status", unclear("unexpected status")),
+            ("unable to read tail (got 0 bytes)", unclear("unable to read tail (got 0 bytes)")),
+            (
+                "unable to open file - No such file or directory",
+                unclear("unable to open file - No such file or directory"),
+            ),
+            ("", unclear("")),
+        ] {
+            assert_eq!(TaskEnd::of_exit_status(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn when_a_guest_starts_among_others() {
+        let startup = |order, up_seconds, down_seconds| Startup { order, up_seconds, down_seconds };
+        for (text, want) in [
+            ("order=2,up=30,down=60", startup(Some(2), Some(30), Some(60))),
+            ("2", startup(Some(2), None, None)),
+            ("3,down=5", startup(Some(3), None, Some(5))),
+            ("down=180", startup(None, None, Some(180))),
+            ("order=-1,up=x,left=1,", startup(None, None, None)),
+            ("", startup(None, None, None)),
+        ] {
+            assert_eq!(Startup::parse(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn identities() {
+        assert_eq!(GuestIdentity::of_vm("3562338D-CDFB").as_str(), "uuid:3562338d-cdfb");
+        for (hwaddr, rootfs, want) in [
+            (Some("BC:24:11:00:02:01"), Some("local:201/a.raw"), Some("net0:bc:24:11:00:02:01 rootfs:local:201/a.raw")),
+            (None, Some("local:201/a.raw"), Some("rootfs:local:201/a.raw")),
+            (None, None, None),
+        ] {
+            let identity = GuestIdentity::of_container(hwaddr, rootfs);
+            assert_eq!(identity.as_ref().map(GuestIdentity::as_str), want);
+            assert_eq!(identity.as_ref().map(|one| GuestIdentity::new(one.as_str())), identity);
+        }
+    }
+
+    #[test]
+    fn each_call_has_its_tasks() {
+        let calls = [
+            GuestCall::Start,
+            GuestCall::Shutdown { timeout: None, force_stop: false },
+            GuestCall::Stop { overrule_shutdown: false },
+            GuestCall::Reboot { timeout: None },
+            GuestCall::Reset,
+            GuestCall::Suspend,
+            GuestCall::Hibernate,
+            GuestCall::Resume,
+        ];
+        let all = |kind| calls.map(|call| call.task_types(kind).join(" ")).join(", ");
+        assert_eq!(
+            all(GuestKind::Qemu),
+            "qmstart hastart, qmshutdown hastop, qmstop hastop, qmreboot, qmreset, qmpause, qmsuspend, qmresume"
+        );
+        assert_eq!(
+            all(GuestKind::Lxc),
+            "vzstart hastart, vzshutdown hastop, vzstop hastop, vzreboot, , vzsuspend, , vzresume"
+        );
+    }
 }

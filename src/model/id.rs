@@ -1,4 +1,7 @@
-//! Names of things: servers, nodes, guests, tokens, clusters; and secrets.
+//! Names of things: servers, nodes, guests, tasks, tokens, clusters; and secrets.
+
+#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
+mod upid;
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,6 +9,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
+
+pub(crate) use upid::Upid;
 
 /// Why a text is no valid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

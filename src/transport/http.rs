@@ -14,6 +14,9 @@ use tokio::time::timeout;
 use crate::transport::pve::tls::{causes, handshake_error, tls_error};
 use crate::transport::{self, ConnectFailure};
 
+/// What is said of an answer that has no end.
+pub(super) const CUT: &str = "the connection was closed within the answer";
+
 /// Who is asked, for messages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer<'a> {
@@ -120,7 +123,7 @@ pub(super) fn of_reqwest(error: &reqwest::Error, peer: Peer<'_>, patience: Durat
     let http = causes(error).find_map(<dyn Error>::downcast_ref::<hyper::Error>);
     let cut = cause.is_some() || http.is_some_and(hyper::Error::is_incomplete_message);
     let detail = match http {
-        _ if cut => "the connection was closed within the answer".to_owned(),
+        _ if cut => CUT.to_owned(),
         Some(http) if http.is_parse() => format!("no valid HTTP ({http})"),
         // reqwest's own text only says that something failed.
         _ => causes(error).last().map_or_else(String::new, ToString::to_string),

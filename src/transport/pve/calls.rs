@@ -163,7 +163,7 @@ impl Silence {
     }
 }
 
-fn guest_path(node: &NodeName, kind: GuestKind, vmid: VmId, call: &str) -> String {
+pub(super) fn guest_path(node: &NodeName, kind: GuestKind, vmid: VmId, call: &str) -> String {
     format!("/nodes/{node}/{}/{vmid}/{call}", kind.as_str())
 }
 

@@ -1,4 +1,4 @@
-//! One GET after the other: TLS, deadlines, the body's cap, retries, and what errors mean.
+//! A client of one node's API, and its GETs: TLS, deadlines, the body's cap, retries, and what errors mean.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Response;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
 use tokio::time::timeout;
@@ -87,17 +88,20 @@ pub(super) enum Answers {
 /// The most of an error's body that is read.
 const ERROR_BODY: usize = 64 << 10;
 
-/// A client of one node's API. It connects when it is first used, and keeps the connection for the next call.
+/// A client of one node's API. It connects when it is first used, and keeps the connection for the next GET.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(super) label: String,
     /// `host:port`
     peer: String,
     /// `https://host:port/api2/json`
-    base: String,
-    authorization: HeaderValue,
-    token: TokenId,
+    pub(super) base: String,
+    pub(super) authorization: HeaderValue,
+    pub(super) token: TokenId,
     http: reqwest::Client,
+    /// For connections that nothing else uses.
+    #[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
+    pub(super) tls: ClientConfig,
     verifier: Arc<Verifier>,
     pub(super) limits: Limits,
 }
@@ -114,7 +118,7 @@ impl Client {
         let rule = Rule::new(&trust).map_err(|detail| Error::Untrusted { peer: label.clone(), detail })?;
         let verifier = Verifier::new(rule);
         let tls = client_config(verifier.clone()).map_err(|error| unusable(error.to_string()))?;
-        let http = http::builder(tls, limits.resolve, limits.connect)
+        let http = http::builder(tls.clone(), limits.resolve, limits.connect)
             .https_only(true)
             // PVE closes idle connections after 5 s; one that is used just then fails.
             .pool_idle_timeout(Duration::from_secs(3))
@@ -130,7 +134,7 @@ impl Client {
         if ServerName::try_from(host.as_str()).is_err() || reqwest::Url::parse(&base).is_err() {
             return Err(unusable(format!("`{host}` is no host name")));
         }
-        Ok(Client { label, peer, base, authorization, token: token.id, http, verifier, limits })
+        Ok(Client { label, peer, base, authorization, token: token.id, http, tls, verifier, limits })
     }
 
     /// What the peer presented in the last full handshake of this client.
@@ -188,7 +192,7 @@ impl Client {
         let answer = if status.is_success() {
             self.read(response, cap, patience).await
         } else {
-            Err(self.refused(response, path, patience).await)
+            Err(self.refused(response, "GET", path, patience).await)
         };
         let milliseconds = begun.elapsed().as_millis();
         tracing::debug!(server = self.label, method = "GET", path, status = status.as_u16(), milliseconds, "api call");
@@ -196,7 +200,7 @@ impl Client {
     }
 
     /// The body of a good answer.
-    async fn read(&self, response: Response, cap: usize, patience: Duration) -> Result<Vec<u8>, Failure> {
+    pub(super) async fn read(&self, response: Response, cap: usize, patience: Duration) -> Result<Vec<u8>, Failure> {
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("nothing");
         let essence = kind.split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("application/json") {
@@ -211,19 +215,25 @@ impl Client {
         body.ok_or_else(|| self.unusable(format!("more than {cap} bytes")))
     }
 
-    fn named(&self) -> Peer<'_> {
+    pub(super) fn named(&self) -> Peer<'_> {
         Peer { label: &self.label, address: &self.peer }
     }
 
     /// What an answer other than 2xx means.
-    async fn refused(&self, response: Response, path: &str, patience: Duration) -> Failure {
+    pub(super) async fn refused(
+        &self,
+        response: Response,
+        method: &'static str,
+        path: &str,
+        patience: Duration,
+    ) -> Failure {
         let status = response.status();
         let phrase = response.extensions().get::<hyper::ext::ReasonPhrase>();
         let phrase = phrase.map(|phrase| String::from_utf8_lossy(phrase.as_bytes()).trim().to_owned());
         // The body only adds to the reason; without it the answer is as good.
         let body = self.chunks(response, ERROR_BODY, patience).await.unwrap_or_default();
         let reason = failure::reason(status, phrase, &body);
-        failure::of_status(status, reason, &self.label, &self.token, path)
+        failure::of_status(status, reason, &self.label, &self.token, method, path)
     }
 
     fn unusable(&self, detail: String) -> Failure {

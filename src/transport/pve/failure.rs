@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 
 use crate::model::id::TokenId;
 use crate::transport;
-use crate::transport::http::Failure;
+use crate::transport::http::{CUT, Failure};
 
 use super::answers::ErrorBody;
 
@@ -26,7 +26,14 @@ pub(super) fn reason(status: StatusCode, phrase: Option<String>, body: &[u8]) ->
 ///
 /// 595: the node that was asked could not connect to the one that should answer; 596 to 599: the connection
 /// between them failed. All of them pass when a node has just started or stopped.
-pub(super) fn of_status(status: StatusCode, reason: String, label: &str, token: &TokenId, path: &str) -> Failure {
+pub(super) fn of_status(
+    status: StatusCode,
+    reason: String,
+    label: &str,
+    token: &TokenId,
+    method: &'static str,
+    path: &str,
+) -> Failure {
     let peer = label.to_owned();
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         return Failure {
@@ -34,6 +41,169 @@ pub(super) fn of_status(status: StatusCode, reason: String, label: &str, token: 
             passing: false,
         };
     }
-    let error = transport::Error::Api { peer, method: "GET", path: path.to_owned(), status: status.as_u16(), reason };
+    let error = transport::Error::Api { peer, method, path: path.to_owned(), status: status.as_u16(), reason };
     Failure { error, passing: matches!(status.as_u16(), 595 | 596 | 599) }
+}
+
+/// Whether an error that answered a POST says that nothing was carried out and nothing will be.
+///
+/// Of a 500 only known texts say so: Proxmox VE starts a task's process first and notes it afterwards, and where that
+/// fails the answer is a 500 while the task runs (pve-common, `RESTEnvironment.pm`, `fork_worker`).
+#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
+pub(super) fn is_refusal(status: StatusCode, reason: &str) -> bool {
+    match status.as_u16() {
+        // 506 is a body that Proxmox VE cannot read, 595 a node that another one could not connect to. What is no
+        // page of Proxmox VE's (404, 405) comes from something in front of it, which did not pass the call on.
+        300..=399 | 400 | 401 | 403 | 404 | 405 | 411 | 413 | 415 | 501 | 506 | 595 => true,
+        500 => refuses(reason),
+        _ => false,
+    }
+}
+
+/// The texts with which power calls die before there is a task.
+#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
+fn refuses(reason: &str) -> bool {
+    const STARTS: [&str; 11] = [
+        "VM is paused - cannot shutdown",
+        "VM is locked (",
+        "CT is locked (",
+        "you can't start a ",
+        "unable to find configuration file for ",
+        "Cannot suspend HA managed VM to disk",
+        "cannot suspend VM to disk due to passed-through PCI device",
+        "Permission check failed",
+        "RPCEnvironment init request failed",
+        "no such cluster node '",
+        "No wake on LAN MAC address defined for ",
+    ];
+    let reason = reason.trim();
+    let is_about_running = |kind: &str| {
+        let rest = reason.strip_prefix(kind).unwrap_or_default().trim_start_matches(|c: char| c.is_ascii_digit());
+        matches!(rest, " not running" | " is not running" | " already running")
+    };
+    STARTS.iter().any(|start| reason.starts_with(start))
+        || is_about_running("VM ")
+        || is_about_running("CT ")
+        || is_missing(reason)
+        || reason.contains("no quorum")
+        || (reason.starts_with("hostname lookup '") && reason.contains("' failed"))
+        || reason.ends_with("cannot wake my self!")
+        || reason == "proxy loop detected"
+}
+
+/// `Configuration file 'nodes/pve1/qemu-server/105.conf' does not exist`: the guest is on another node, or gone.
+#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
+fn is_missing(reason: &str) -> bool {
+    let reason = reason.trim();
+    reason.starts_with("Configuration file '") && reason.ends_with("' does not exist")
+}
+
+/// Whether a node says that it does not have the guest: it has migrated, or is gone.
+#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
+pub(crate) fn is_not_here(error: &transport::Error) -> bool {
+    matches!(error, transport::Error::Api { status: 500, reason, .. } if is_missing(reason))
+}
+
+/// Whether the same GET may well succeed a while later: what somebody who polls should live through until the deadline.
+/// A node that has just started or stopped answers so, and so does one whose services are restarted.
+#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
+pub(crate) fn is_passing(error: &transport::Error) -> bool {
+    match error {
+        transport::Error::Connect { .. } | transport::Error::Timeout { .. } => true,
+        transport::Error::Api { status: 502..=504 | 595..=599, .. } => true,
+        // pmxcfs is restarted.
+        transport::Error::Api { status: 500, reason, .. } => reason.starts_with("RPCEnvironment init request failed"),
+        transport::Error::Protocol { detail, .. } => detail == CUT,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::{ConnectFailure, Error};
+
+    #[test]
+    fn what_surely_did_nothing() {
+        for (status, reason, want) in [
+            (301, "Moved Permanently", true),
+            (308, "Permanent Redirect", true),
+            (400, "Parameter verification failed.", true),
+            (401, "Authentication failed!", true),
+            (403, "Permission check failed (/vms/105, VM.PowerMgmt)", true),
+            (404, "Not Found", true),
+            (408, "Request Timeout", false),
+            (409, "Conflict", false),
+            (501, "Method 'POST /version' not implemented", true),
+            (502, "Bad Gateway", false),
+            (503, "Service Unavailable", false),
+            (504, "Gateway Timeout", false),
+            (506, "upload 'Content-Type 'text/xml' not implemented", true),
+            (595, "Connection refused", true),
+            (596, "Connection timed out", false),
+            (597, "Broken pipe", false),
+            (598, "aborted", false),
+            (599, "Too many redirections", false),
+            (500, "VM 105 not running", true),
+            (500, "VM 105 not running\n", true),
+            (500, "VM 102 is not running", true),
+            (500, "VM 105 already running", true),
+            (500, "CT 201 not running", true),
+            (500, "CT 201 already running", true),
+            (500, "VM 105 not running any more", false),
+            (500, "VM is paused - cannot shutdown", true),
+            (500, "VM is locked (backup)", true),
+            (500, "Configuration file 'nodes/pve1/qemu-server/999.conf' does not exist", true),
+            (500, "unable to find configuration file for VM 999 on node 'pve1'", true),
+            (500, "cluster not ready - no quorum?", true),
+            (500, "you can't start a vm if it's a template", true),
+            (500, "you can't start a CT if it's a template", true),
+            (500, "hostname lookup 'x' failed - failed to get address info for: x: Name or service not known", true),
+            (500, "Cannot suspend HA managed VM to disk", true),
+            (500, "'pve1' is local node, cannot wake my self!", true),
+            (500, "no such cluster node 'nosuch'", true),
+            (500, "No wake on LAN MAC address defined for 'pve2'!", true),
+            (500, "RPCEnvironment init request failed: Unable to load access control list: Connection refused", true),
+            (500, "proxy loop detected", true),
+            // The task may run.
+            (500, "can't lock file '/var/log/pve/tasks/.active.lock' - got timeout", false),
+            (500, "unable to create output file '/var/log/pve/tasks/4/x' - No space left on device", false),
+            (500, "got no worker upid - start worker failed", false),
+            (500, "Internal Server Error", false),
+            (500, "", false),
+            (418, "I'm a teapot", false),
+        ] {
+            assert_eq!(is_refusal(StatusCode::from_u16(status).unwrap(), reason), want, "{status} {reason}");
+        }
+    }
+
+    #[test]
+    fn what_passes_and_who_is_elsewhere() {
+        let api = |status, reason: &str| Error::Api {
+            peer: "pve1".to_owned(),
+            method: "GET",
+            path: "/x".to_owned(),
+            status,
+            reason: reason.to_owned(),
+        };
+        let missing = "Configuration file 'nodes/pve1/lxc/301.conf' does not exist";
+        let connect = Error::Connect { peer: "pve1".to_owned(), failure: ConnectFailure::Refused, source: None };
+        let protocol = |detail: &str| Error::Protocol { peer: "pve1".to_owned(), detail: detail.to_owned() };
+        for (error, passing, elsewhere) in [
+            (connect, true, false),
+            (Error::Timeout { peer: "pve1".to_owned(), doing: "x", after: std::time::Duration::ZERO }, true, false),
+            (api(595, "No route to host"), true, false),
+            (api(599, "odd"), true, false),
+            (api(503, "Service Unavailable"), true, false),
+            (api(500, "RPCEnvironment init request failed: Unable to"), true, false),
+            (api(500, missing), false, true),
+            (api(400, missing), false, false),
+            (api(500, "VM 105 not running"), false, false),
+            (protocol(CUT), true, false),
+            (protocol("no valid HTTP"), false, false),
+            (Error::Denied { peer: "pve1".to_owned(), detail: "x".to_owned() }, false, false),
+        ] {
+            assert_eq!((is_passing(&error), is_not_here(&error)), (passing, elsewhere), "{error}");
+        }
+    }
 }

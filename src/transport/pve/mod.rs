@@ -1,8 +1,9 @@
-//! The REST API of Proxmox VE: it only reads.
+//! The REST API of Proxmox VE.
 //!
-//! - `calls` are what others use, `client` is how a call is made, `failure` what the API's errors mean.
+//! - `calls` and `power` are what others use; `client` is how a GET is made, `post` a call that changes something,
+//!   `failure` what the API's errors mean.
 //! - `trust` is what a certificate must satisfy, `tls` the handshake.
-//! - `wire`, `rrd`, `filesystems` and `answers` read what comes, `lenient` value by value, `repair` where
+//! - `wire`, `rrd`, `filesystems`, `guest` and `answers` read what comes, `lenient` value by value, `repair` where
 //!   it is no valid JSON.
 
 mod answers;
@@ -10,7 +11,13 @@ mod calls;
 mod client;
 mod failure;
 pub(crate) mod filesystems;
+#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
+mod guest;
 mod lenient;
+#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
+mod post;
+#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
+mod power;
 mod repair;
 pub(crate) mod rrd;
 #[cfg(test)]
@@ -23,7 +30,11 @@ mod wire;
 
 pub(crate) use calls::AgentAnswer;
 pub(crate) use client::{Client, Endpoint};
+#[cfg_attr(not(test), expect(unused_imports, reason = "power uses it"))]
+pub(crate) use failure::{is_not_here, is_passing};
 pub(crate) use filesystems::AgentFilesystems;
+#[cfg_attr(not(test), expect(unused_imports, reason = "power uses it"))]
+pub(crate) use post::Posted;
 pub(crate) use rrd::{Consolidation, RrdAnswer, RrdStep, Timeframe, merge};
 pub(crate) use tls::presented_over;
 pub(crate) use trust::{Presented, ca_fingerprint, ca_trust, choose_trust, presented_by_file};
