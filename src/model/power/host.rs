@@ -1,35 +1,7 @@
 //! What an action on a host or plain server comes down to.
 
-use serde::Serialize;
-
+use crate::model::host_power::HostCall;
 use crate::model::power::{PowerAction, PowerState};
-
-/// What a host is told over SSH.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum HostCall {
-    Suspend,
-    Hibernate,
-    Shutdown,
-    Reboot,
-}
-
-impl HostCall {
-    /// The verb.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            HostCall::Suspend => "suspend",
-            HostCall::Hibernate => "hibernate",
-            HostCall::Shutdown => "shutdown",
-            HostCall::Reboot => "reboot",
-        }
-    }
-
-    /// Whether only Wake-on-LAN brings it back.
-    pub(crate) fn sleeps(self) -> bool {
-        matches!(self, HostCall::Suspend | HostCall::Hibernate)
-    }
-}
 
 /// What an action on a host comes down to.
 #[derive(Debug, Clone, PartialEq, Eq)]

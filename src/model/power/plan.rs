@@ -6,10 +6,11 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::model::guest::{GuestCall, Startup};
+use crate::model::host_power::HostCall;
 use crate::model::id::{GuestKind, ServerId};
-use crate::model::inventory::Server;
+use crate::model::inventory::{FailureKind, Server};
 use crate::model::power::{
-    CheckId, Finding, GuestView, HostCall, HostVerdict, Manner, PowerAction, PowerState, Verdict, judge, judge_host,
+    CheckId, Finding, GuestView, HostVerdict, Manner, PowerAction, PowerState, Verdict, judge, judge_host,
 };
 
 /// What shall become of the guests of a host that goes down.
@@ -163,12 +164,12 @@ impl Planner<'_> {
             (_, Some(host)) if later => {
                 let host = &self.servers[host];
                 let why = format!("its host {} is {}", host.id, host.seen.state);
-                Move::Cannot { why, fix: Some(format!("run `ecobox power wake {}` first", host.id)) }
+                Move::Cannot { why, fix: Some(format!("run `ecobox power wake {}` first", host.id)), kind: None }
             }
             (Verdict::Cannot { .. }, None) if later && host.is_some() => Move::GuestLater,
             (Verdict::Cannot { why, fix }, _) => {
                 let why = server.seen.reason.clone().filter(|_| later).unwrap_or(why);
-                Move::Cannot { why, fix }
+                Move::Cannot { why, fix, kind: None }
             }
             (Verdict::Already(state), _) => Move::Already(state),
             (Verdict::Call { call, against }, _) => {
@@ -200,7 +201,7 @@ impl Planner<'_> {
             }
             HostVerdict::Cannot { why, fix } => {
                 let why = server.seen.reason.as_ref().map_or(why.clone(), |reason| format!("{why} ({reason})"));
-                self.push(place, self.action, Move::Cannot { why, fix }, Why::Asked, Vec::new());
+                self.push(place, self.action, Move::Cannot { why, fix, kind: None }, Why::Asked, Vec::new());
             }
         }
         Ok(())

@@ -1,0 +1,324 @@
+//! One step on a host: waking it until it is really ready, or one trigger over SSH until it is seen to be gone.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::wait::Looks;
+use super::{Acting, Ended, How, Links};
+use crate::config::ServerConfig;
+use crate::fleet::Fleet;
+use crate::fleet::host_power::arm::ArmedWol;
+use crate::fleet::host_power::trigger::{HostOrder, Triggered};
+use crate::fleet::host_power::wait::Waited;
+use crate::fleet::wake::{NoWakePath, NotWoken, WakeEvent, WakePath};
+use crate::model::host_power::{HostCall, HostPreflight, NoWay};
+use crate::model::id::VmId;
+use crate::model::inventory::{FailureKind, Server};
+use crate::model::power::{CheckId, Finding, PowerState, allow};
+use crate::state::StateError;
+use crate::transport::Error;
+use crate::ui::Confirmed;
+
+/// How long a host may take to wake, Proxmox VE's start included.
+const WAKE: Duration = Duration::from_secs(300);
+/// How long a host may take to be gone.
+const GONE: Duration = Duration::from_secs(120);
+/// How long it may take to be back.
+const BACK: Duration = Duration::from_secs(300);
+
+impl Fleet<'_> {
+    /// How a host could be woken: by the configuration and what is known of it, else by another node of its cluster that
+    /// is online and has its address.
+    pub(super) async fn wake_path_of(
+        &self,
+        host: &ServerConfig,
+        servers: &[Server],
+        links: &Links,
+    ) -> Result<WakePath, NoWakePath> {
+        let error = match self.wake_path(host) {
+            Err(error @ NoWakePath::UnknownMac { .. }) => error,
+            other => return other,
+        };
+        let Some(node) = self.node_of(&host.id) else { return Err(error) };
+        let cluster = self.cluster_of(&host.id);
+        let client = links.0.borrow().get(&cluster).cloned();
+        let online = |server: &&Server| {
+            let other = server.vmid.is_none() && server.cluster.as_ref() == Some(&cluster) && server.id != host.id;
+            other && server.seen.state == PowerState::Online
+        };
+        let (Some(client), Some(via)) = (client, servers.iter().find(online)) else { return Err(error) };
+        match client.node_config_mac(&node).await {
+            Ok(Some(_)) => Ok(WakePath::Node { via: via.id.clone(), node }),
+            _ => Err(error),
+        }
+    }
+
+    pub(super) async fn wake_host(
+        &self,
+        acting: &Acting<'_>,
+        number: usize,
+        confirmed: &Confirmed,
+    ) -> Result<Ended, StateError> {
+        let step = &acting.plan.steps[number];
+        let server = acting.server(step);
+        let Some(host) = self.configured(&server.id) else {
+            return Ok(Ended::because(How::Refused, format!("{} is not configured", server.id)));
+        };
+        let path = match self.wake_path_of(host, acting.servers, acting.links).await {
+            Ok(path) => path,
+            Err(error) => {
+                return Ok(Ended { hint: error.advice(), ..Ended::because(How::Refused, error.to_string()) });
+            }
+        };
+        let patience = acting.options.timeout.unwrap_or(WAKE);
+        let begun = self.begin(acting, step, patience)?;
+        let guests = acting.guests_of(number);
+        let is_needed = acting.is_needed(number);
+        let mut doing = "it does not answer yet".to_owned();
+        let until_awake = async {
+            let seen = tokio::time::timeout(patience, async {
+                self.awake(host, |_| {}).await?;
+                if is_needed && self.is_pve(host) { self.await_pve(acting, server, &guests).await } else { Ok(()) }
+            });
+            seen.await.ok()
+        };
+        let events = |event: WakeEvent<'_>| match event {
+            WakeEvent::Sent { round, of, sent } => {
+                acting.ledger.note(number, format!("magic packets for {} were sent", server.id));
+                (acting.tell)(number, &format!("magic packet {round} of {of} sent to {}", sent.sent.join(", ")));
+            }
+            WakeEvent::NotSent { round, of, error } => {
+                (acting.tell)(number, &format!("magic packet {round} of {of} not sent: {error}"));
+            }
+        };
+        if !acting.options.wait && !is_needed {
+            doing = "not waited for".to_owned();
+        }
+        let woken = if acting.options.wait || is_needed {
+            self.wake(host, &path, until_awake, events, confirmed).await
+        } else {
+            // One round, and nobody looks.
+            self.wake(host, &path, std::future::ready(None::<Result<(), Error>>), events, confirmed).await
+        };
+        let ended = match woken {
+            Ok(woken) => match woken.seen {
+                Ok(()) => Ended::because(How::Done, rounds(woken.rounds)).seen(PowerState::Online),
+                Err(error) => Ended::failed(&server.id, &error),
+            },
+            Err(NotWoken::Silent { rounds: sent, .. }) if sent > 0 && !acting.options.wait && !is_needed => {
+                Ended::because(How::Sent, format!("{}, {doing}", rounds(sent)))
+            }
+            Err(NotWoken::Silent { rounds: sent, .. }) => {
+                let detail = format!("{}, and {doing}", rounds(sent));
+                let hint = format!("look whether Wake-on-LAN is armed there, and at `ecobox status {}`", server.id);
+                Ended { hint: Some(hint), ..Ended::because(How::Unconfirmed, detail) }
+            }
+            Err(NotWoken::NoPath(error)) => Ended { hint: error.advice(), ..Ended::because(How::Refused, error.to_string()) },
+            Err(error @ NotWoken::NotSent(_)) => {
+                Ended::because(How::Failed(FailureKind::Unreachable), error.to_string())
+            }
+        };
+        if ended.how.is_good() {
+            self.state.put_wish(&server.id, false, self.now())?;
+        }
+        begun.end(&ended)?;
+        Ok(ended)
+    }
+
+    /// Waits until a Proxmox VE host that is awake can start guests: its API answers, its cluster has quorum, and the
+    /// guests are listed on it. It never ends by itself where that does not come.
+    async fn await_pve(&self, acting: &Acting<'_>, server: &Server, guests: &[VmId]) -> Result<(), Error> {
+        let Some(cluster) = &server.cluster else { return Ok(()) };
+        let mut looks = Looks::during(Duration::from_secs(24 * 3600));
+        loop {
+            match self.connect(acting.links, cluster).await {
+                Ok((client, listing)) => {
+                    let online = server.node.as_ref().is_none_or(|node| {
+                        listing.nodes.iter().any(|row| row.name == *node && row.online == Some(true))
+                    });
+                    let there = |vmid: &VmId| listing.guests.iter().any(|guest| guest.vmid == *vmid);
+                    // Whoever may not ask for the quorum is told by Proxmox VE when it starts the guest.
+                    let quorate = client.cluster_status().await.map_or(true, |status| status.quorate != Some(false));
+                    if online && quorate && guests.iter().all(there) {
+                        return Ok(());
+                    }
+                }
+                // A certificate or a token is not mended by waiting.
+                Err(error) if matches!(error.kind(), FailureKind::Identity | FailureKind::Denied) => return Err(error),
+                Err(error) => tracing::debug!(%error, "its API does not answer yet"),
+            }
+            looks.next().await;
+        }
+    }
+
+    pub(super) async fn act_on_host(
+        &self,
+        acting: &Acting<'_>,
+        number: usize,
+        call: HostCall,
+        confirmed: &Confirmed,
+    ) -> Result<Ended, StateError> {
+        let step = &acting.plan.steps[number];
+        let server = acting.server(step);
+        let Some(host) = self.configured(&server.id) else {
+            return Ok(Ended::because(How::Refused, format!("{} is not configured", server.id)));
+        };
+        (acting.tell)(number, "looking once more");
+        // Since the plan was made guests were ended, and perhaps somebody has logged in.
+        let look = self.look_at_host(server, call, acting.servers, acting.links, acting.options).await?;
+        if let Some((why, fix, kind)) = look.blocked {
+            return Ok(Ended { hint: fix, ..Ended::because(kind.map_or(How::Refused, How::Failed), why) });
+        }
+        let mut findings = look.findings;
+        findings.extend(self.guests_left(acting, number).await);
+        if !allow(&mut findings, &acting.options.allowed) {
+            let first = findings.iter().find(|finding| !finding.allowed).map(|finding| finding.message.clone());
+            return Ok(Ended { findings, detail: first, ..Ended::new(How::Refused) });
+        }
+        let seen = look.seen.unwrap_or_default();
+        if call.sleeps()
+            && acting.options.arm_wol
+            && let Some(refused) = self.arm(acting, number, host, &seen, confirmed).await
+        {
+            return Ok(refused);
+        }
+        let patience = acting.options.timeout.unwrap_or(if call == HostCall::Reboot { GONE + BACK } else { GONE });
+        let begun = self.begin(acting, step, patience)?;
+        if call.sleeps() {
+            // Before it sleeps: afterwards nobody may be left to say that it was meant.
+            self.state.put_wish(&server.id, true, self.now())?;
+        }
+        let over_inhibitors = acting.options.allowed.contains(&CheckId::SleepInhibited);
+        acting.ledger.note(number, format!("{} of {} was sent", call.as_str(), server.id));
+        (acting.tell)(number, &format!("{} sent", call.as_str()));
+        let triggered = self.trigger(host, HostOrder { call, over_inhibitors }, confirmed).await;
+        let refused = !matches!(triggered, Ok(Triggered::Armed { .. } | Triggered::Lost { .. }));
+        if call.sleeps() && refused {
+            self.state.put_wish(&server.id, false, self.now())?;
+        }
+        let ended = match triggered {
+            Err(error) => Ended::failed(&server.id, &error),
+            Ok(Triggered::Refused { reason }) => {
+                let how = match reason {
+                    NoWay::Rights { .. } => How::Failed(FailureKind::Denied),
+                    NoWay::Failed { .. } => How::Failed(FailureKind::Failed),
+                    _ => How::Refused,
+                };
+                Ended { hint: reason.hint(), ..Ended::because(how, format!("{}: {reason}", server.id)) }
+            }
+            Ok(Triggered::Armed { by }) if !acting.options.wait && !acting.is_needed(number) => {
+                Ended::because(How::Sent, format!("by {by}"))
+            }
+            Ok(Triggered::Armed { .. }) => self.await_host(host, call, &seen, None, patience).await,
+            Ok(Triggered::Lost { detail }) => self.await_host(host, call, &seen, Some(detail), patience).await,
+        };
+        begun.end(&ended)?;
+        Ok(ended)
+    }
+
+    /// Waits until what was triggered is seen.
+    async fn await_host(
+        &self,
+        host: &ServerConfig,
+        call: HostCall,
+        seen: &HostPreflight,
+        lost: Option<String>,
+        patience: Duration,
+    ) -> Ended {
+        let deadline = Instant::now() + patience;
+        let waited = if call == HostCall::Reboot {
+            self.wait_back(host, seen.facts.boot_id.as_deref(), false, deadline).await
+        } else {
+            self.wait_gone(host, deadline).await
+        };
+        let state = match call {
+            HostCall::Suspend | HostCall::Hibernate => PowerState::Asleep,
+            HostCall::Shutdown => PowerState::Offline,
+            HostCall::Reboot => PowerState::Online,
+        };
+        let hint = Some(format!("it may still come: look with `ecobox status {}`", host.id));
+        match waited {
+            Ok(Waited::Seen) => {
+                let detail = lost.map(|_| "its answer was lost; it was seen".to_owned());
+                Ended { detail, ..Ended::new(How::Done) }.seen(state)
+            }
+            Ok(Waited::Local) => Ended::because(How::Sent, "it is this machine, which cannot see itself go"),
+            Ok(Waited::NotConfirmed { last }) => {
+                let detail = match lost {
+                    Some(lost) => format!("its answer was lost ({lost}), and {last}"),
+                    None => format!("accepted, but {last} at the deadline"),
+                };
+                Ended { hint, ..Ended::because(How::Unconfirmed, detail) }
+            }
+            Err(error) if matches!(error.kind(), FailureKind::Identity) => Ended::failed(&host.id, &error),
+            Err(error) => Ended { hint, ..Ended::because(How::Unconfirmed, error.to_string()) },
+        }
+    }
+
+    /// Arms Wake-on-LAN; gives the refusal where it stays off.
+    async fn arm(
+        &self,
+        acting: &Acting<'_>,
+        number: usize,
+        host: &ServerConfig,
+        seen: &HostPreflight,
+        confirmed: &Confirmed,
+    ) -> Option<Ended> {
+        let mac = host.mac.map(|mac| mac.to_string());
+        if seen.wol_armed(mac.as_deref()) == Some(true) {
+            return None;
+        }
+        let by_mac = |mac: &String| seen.facts.nics.iter().find(|nic| nic.mac.eq_ignore_ascii_case(mac));
+        let nic = mac.as_ref().and_then(by_mac).or_else(|| seen.facts.wake_nic());
+        let refused = |message: String| {
+            let finding = Finding::new(CheckId::WolNotArmed, &host.id, message.clone());
+            Some(Ended { findings: vec![finding], ..Ended::because(How::Refused, message) })
+        };
+        let allowed = acting.options.allowed.contains(&CheckId::WolNotArmed);
+        let Some(nic) = nic else {
+            return if allowed { None } else { refused("it has no network card that could be armed".to_owned()) };
+        };
+        (acting.tell)(number, &format!("arming Wake-on-LAN on {}", nic.name));
+        let why = match self.arm_wol(host, &nic.name, confirmed).await {
+            Ok(ArmedWol::Armed | ArmedWol::Unread) => return None,
+            Ok(ArmedWol::NotArmed) => "its driver did not take it".to_owned(),
+            Ok(ArmedWol::Failed { detail }) => detail,
+            Err(error) => error.to_string(),
+        };
+        if allowed { None } else { refused(format!("Wake-on-LAN could not be armed on {}: {why}", nic.name)) }
+    }
+
+    /// The guests that run on a host right before it goes down, besides those that may.
+    async fn guests_left(&self, acting: &Acting<'_>, number: usize) -> Vec<Finding> {
+        let step = &acting.plan.steps[number];
+        let server = acting.server(step);
+        let (Some(cluster), Some(node)) = (&server.cluster, &server.node) else { return Vec::new() };
+        if acting.options.guests == Some(crate::model::power::Policy::Leave) || acting.links.0.borrow().get(cluster).is_none() {
+            return Vec::new();
+        }
+        let Ok(client) = self.client_of(acting.links, cluster).await else { return Vec::new() };
+        let Ok(listing) = client.listing().await else { return Vec::new() };
+        // The listing is some seconds old: whoever was seen to be off by a step is off.
+        let ended = |vmid: VmId| {
+            step.needs.iter().any(|other| acting.server(&acting.plan.steps[*other]).vmid == Some(vmid))
+        };
+        let running = listing.guests.iter().filter(|guest| {
+            guest.node == *node && matches!(guest.state, PowerState::Running | PowerState::Paused) && !ended(guest.vmid)
+        });
+        let running: Vec<String> = running.map(|guest| guest.vmid.to_string()).collect();
+        if running.is_empty() {
+            return Vec::new();
+        }
+        let message = format!("guests run on it: {}", running.join(", "));
+        vec![Finding::new(CheckId::RunningGuests, &server.id, message).fix("add `--guests shutdown`")]
+    }
+}
+
+fn rounds(number: u32) -> String {
+    match number {
+        0 => "it was awake before a magic packet was sent".to_owned(),
+        1 => "1 round of magic packets was sent".to_owned(),
+        number => format!("{number} rounds of magic packets were sent"),
+    }
+}

@@ -1,0 +1,469 @@
+//! What is looked at before anything is changed: reasons of guests that their configurations tell, and of hosts that one
+//! script and their cluster tell.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use futures::future::{join, join_all, join3};
+use tokio::sync::OnceCell;
+
+use super::guest::Named;
+use super::{Links, Options};
+use crate::config::{Access, ServerConfig};
+use crate::fleet::Fleet;
+use crate::fleet::observe::failed;
+use crate::fleet::per_node::per_node;
+use crate::model::guest::{ActiveTask, ClusterStatus, GuestConfig, Startup};
+use crate::model::host_power::{HostCall, HostPreflight, Identity, Itself, NoWay};
+use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
+use crate::model::inventory::{FailureKind, Server};
+use crate::model::power::{CheckId, Finding, Move, Plan, Policy, PowerAction, PowerState};
+use crate::state::StateError;
+use crate::transport::pve::AgentAnswer;
+
+/// More of a kind are counted, not named.
+const NAMED: usize = 5;
+
+/// What guests' configurations say, by their ids.
+#[derive(Debug, Default)]
+pub(crate) struct Configs(HashMap<ServerId, GuestConfig>);
+
+impl Configs {
+    /// The order among the guests.
+    pub(crate) fn startups(&self) -> HashMap<ServerId, Startup> {
+        self.0.iter().map(|(id, config)| (id.clone(), config.startup)).collect()
+    }
+}
+
+/// A look at a host right before it goes down.
+pub(super) struct HostLook {
+    pub(super) findings: Vec<Finding>,
+    /// Why it cannot be done at all, what mends that, and the kind of failure.
+    pub(super) blocked: Option<(String, Option<String>, Option<FailureKind>)>,
+    pub(super) seen: Option<HostPreflight>,
+}
+
+/// What one run needs to know once.
+#[derive(Debug, Default)]
+struct Here(OnceCell<Option<Identity>>);
+
+impl Fleet<'_> {
+    /// The configurations of guests, asked of their nodes side by side. A guest of which none is told is left out: its
+    /// step says why.
+    pub(crate) async fn configs(&self, links: &Links, guests: Vec<&Server>) -> Configs {
+        let named = guests.into_iter().filter_map(|server| Some((server.node.clone()?, Named::of(server)?)));
+        let ask = |named: Named<'_>| {
+            let (cluster, id, kind, vmid) = (named.cluster.clone(), named.server.id.clone(), named.kind, named.vmid);
+            let node = named.server.node.clone();
+            async move {
+                let client = self.client_of(links, &cluster).await.ok()?;
+                Some((id, client.guest_config(&node?, kind, vmid).await.ok()?))
+            }
+        };
+        // Nobody is asked who is known not to answer.
+        let standing = |(_, named): &(NodeName, Named<'_>)| {
+            links.0.borrow().contains_key(named.cluster) && named.server.seen.state != PowerState::Unknown
+        };
+        Configs(per_node(named.filter(standing), ask).await.into_iter().flatten().collect())
+    }
+
+    /// Adds to a plan what speaks against its steps, and turns steps that nothing could do into those that say so.
+    ///
+    /// # Errors
+    /// The state file's.
+    pub(crate) async fn look_before(
+        &self,
+        plan: &mut Plan,
+        servers: &[Server],
+        configs: &Configs,
+        links: &Links,
+        options: &Options,
+    ) -> Result<(), StateError> {
+        let here = Here::default();
+        let findings = join(self.look_at_guests(plan, servers, configs, links, &here), async {
+            let hosts = plan.steps.iter().enumerate().filter_map(|(number, step)| match &step.does {
+                Move::Host(call) => Some((number, &servers[step.server], *call)),
+                _ => None,
+            });
+            let looks = hosts.map(|(number, host, call)| async move {
+                (number, self.look_at_host(host, call, servers, links, options).await)
+            });
+            join_all(looks).await
+        });
+        let (guests, hosts) = findings.await;
+        plan.findings.extend(guests?);
+        for (number, look) in hosts {
+            let look = look?;
+            plan.findings.extend(look.findings);
+            if let Some((why, fix, kind)) = look.blocked {
+                plan.steps[number].does = Move::Cannot { why, fix, kind };
+            }
+        }
+        // What the plan found of running guests already, the host says again in its own words.
+        let mut seen: Vec<(CheckId, ServerId)> = Vec::new();
+        plan.findings.retain(|finding| {
+            let key = (finding.id, finding.server.clone());
+            let first = finding.id != CheckId::RunningGuests || !seen.contains(&key);
+            seen.push(key);
+            first
+        });
+        for step in &mut plan.steps {
+            let server = &servers[step.server];
+            if step.does == Move::Wake
+                && let Some(host) = self.configured(&server.id)
+                && let Err(error) = self.wake_path_of(host, servers, links).await
+            {
+                let finding = Finding::new(CheckId::NoWakePath, &server.id, error.to_string());
+                plan.findings.push(Finding { fix: error.advice(), ..finding });
+                step.does = Move::Cannot { why: error.to_string(), fix: error.advice(), kind: None };
+            }
+        }
+        Ok(())
+    }
+
+    async fn look_at_guests(
+        &self,
+        plan: &Plan,
+        servers: &[Server],
+        configs: &Configs,
+        links: &Links,
+        here: &Here,
+    ) -> Result<Vec<Finding>, StateError> {
+        let mut findings = Vec::new();
+        let steps = plan.steps.iter().filter(|step| matches!(step.does, Move::Guest(_)));
+        let guests: Vec<_> =
+            steps.filter_map(|step| Some((step.action, Named::of(&servers[step.server])?))).collect();
+        for (action, named) in &guests {
+            let id = &named.server.id;
+            let Some(config) = configs.0.get(id) else { continue };
+            findings.extend(self.compare_identity(*named, config)?);
+            if !action.only_wakes()
+                && let Some(here) = here.get(self).await
+                && here.is_guest(uuid_of(config), &config.macs)
+            {
+                let message = format!("ecobox itself runs in it: nothing would be left to see the {action} through");
+                findings.push(Finding::new(CheckId::Itself, id, message).fix("run this from another machine"));
+            }
+        }
+        let (quorum, tasks, agents) = join3(
+            self.look_at_quorum(&guests, links),
+            self.look_at_tasks(&guests, links),
+            self.look_at_agents(&guests, configs, links),
+        )
+        .await;
+        findings.extend(quorum);
+        findings.extend(tasks);
+        findings.extend(agents);
+        Ok(findings)
+    }
+
+    /// Whether clusters can start anything. Whoever may not ask is told by Proxmox VE itself.
+    async fn look_at_quorum(&self, guests: &[(PowerAction, Named<'_>)], links: &Links) -> Vec<Finding> {
+        let mut asked: Vec<&ClusterId> = Vec::new();
+        let mut findings = Vec::new();
+        for (_, named) in guests.iter().filter(|(action, _)| *action == PowerAction::Start) {
+            if asked.contains(&named.cluster) {
+                continue;
+            }
+            asked.push(named.cluster);
+            let Some(status) = self.members(links, named.cluster).await else { continue };
+            if status.quorate == Some(false) {
+                let online = status.nodes.iter().filter(|node| node.online).count();
+                let message = format!("its cluster has no quorum ({online} of {} nodes online)", status.nodes.len());
+                let finding = Finding::new(CheckId::QuorumLost, &named.server.id, message);
+                findings.push(finding.fix("bring the other nodes back first"));
+            }
+        }
+        findings
+    }
+
+    /// What works on the guests now. To start a guest is not held up by anything but its lock.
+    async fn look_at_tasks(&self, guests: &[(PowerAction, Named<'_>)], links: &Links) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut nodes: HashMap<(&ClusterId, &NodeName), Vec<ActiveTask>> = HashMap::new();
+        for (_, named) in guests.iter().filter(|(action, _)| !action.only_wakes()) {
+            let Some(node) = &named.server.node else { continue };
+            if !nodes.contains_key(&(named.cluster, node)) {
+                let tasks = self.tasks(links, named.cluster, node).await.unwrap_or_default();
+                nodes.insert((named.cluster, node), tasks);
+            }
+            let vmid = named.vmid.to_string();
+            let tasks = nodes[&(named.cluster, node)].iter().filter(|task| task.id == vmid && !is_console(task));
+            let (backups, others): (Vec<_>, Vec<_>) = tasks.partition(|task| task.kind == "vzdump");
+            let id = &named.server.id;
+            if let Some(backup) = backups.first() {
+                let message = format!("a backup of it runs since {}", backup.since);
+                findings.push(Finding::new(CheckId::BackupRunning, id, message).fix("wait until it has ended"));
+            }
+            if !others.is_empty() {
+                let message = format!("{} of it runs", list(others.iter().map(|task| task.kind.clone())));
+                findings.push(Finding::new(CheckId::TasksRunning, id, message).fix("wait until it has ended"));
+            }
+        }
+        findings
+    }
+
+    /// Whether the agents that a clean end goes through answer.
+    async fn look_at_agents(
+        &self,
+        guests: &[(PowerAction, Named<'_>)],
+        configs: &Configs,
+        links: &Links,
+    ) -> Vec<Finding> {
+        let by_agent = guests.iter().filter(|(action, named)| {
+            matches!(action, PowerAction::Shutdown | PowerAction::Reboot)
+                && configs.0.get(&named.server.id).is_some_and(|config| config.agent)
+        });
+        let work = by_agent.filter_map(|(_, named)| Some((named.server.node.clone()?, *named)));
+        let ask = |named: Named<'_>| {
+            let (cluster, vmid) = (named.cluster.clone(), named.vmid);
+            let (id, node) = (named.server.id.clone(), named.server.node.clone());
+            async move {
+                let client = self.client_of(links, &cluster).await.ok()?;
+                let patience = self.limits.agent;
+                match tokio::time::timeout(patience, client.agent_addresses(&node?, vmid)).await {
+                    Ok(Ok(AgentAnswer::NotRunning)) | Err(_) => Some(id),
+                    _ => None,
+                }
+            }
+        };
+        let silent = per_node(work, ask).await.into_iter().flatten();
+        let finding = |id: ServerId| {
+            let message = "its guest agent is enabled and does not answer: a clean end may not work";
+            Finding::new(CheckId::NoAgent, &id, message)
+                .fix("allow it to have ACPI's button tried, add `--then-stop`, or use `stop`")
+        };
+        silent.map(finding).collect()
+    }
+
+    /// What speaks against a call to a host now.
+    pub(super) async fn look_at_host(
+        &self,
+        host: &Server,
+        call: HostCall,
+        servers: &[Server],
+        links: &Links,
+        options: &Options,
+    ) -> Result<HostLook, StateError> {
+        let mut look = HostLook { findings: Vec::new(), blocked: None, seen: None };
+        let Some(config) = self.configured(&host.id) else {
+            look.blocked = Some((format!("{} is not configured", host.id), None, None));
+            return Ok(look);
+        };
+        let node = host.cluster.as_ref().zip(host.node.as_ref());
+        let members = async { self.members(links, node?.0).await };
+        let tasks = async { self.tasks(links, node?.0, node?.1).await };
+        let here = async { if config.access == Access::Local { None } else { self.local_identity().await.ok() } };
+        let (seen, here, (members, tasks)) =
+            join3(self.host_preflight(config), here, join(members, tasks)).await;
+        let seen = match seen {
+            Ok(seen) => seen,
+            Err(error) => {
+                let failed = failed(&host.id, &error);
+                look.blocked = Some((failed.message, failed.advice.map(str::to_owned), Some(failed.kind)));
+                return Ok(look);
+            }
+        };
+        let mut found = |id, message: String, fix: String| look.findings.push(Finding::new(id, &host.id, message).fix(fix));
+        self.look_at_itself(config, host, servers, &seen, here.as_ref(), &mut found).await;
+        look_at_people(&seen, call, &mut found);
+        if call.sleeps() {
+            match self.wake_path_of(config, servers, links).await {
+                Err(error) => {
+                    let fix = error.advice().unwrap_or_else(|| "allow it if somebody can press its button".to_owned());
+                    found(CheckId::NoWakePath, format!("nobody could wake it again: {error}"), fix);
+                }
+                Ok(_) if options.arm_wol => {}
+                Ok(_) => look_at_wol(&seen, config, &mut found),
+            }
+        }
+        if let Some(members) = &members {
+            look_at_members(members, host, &mut found);
+        }
+        let tasks: Vec<String> = match tasks {
+            Some(tasks) => tasks.iter().filter(|task| !is_console(task)).map(describe).collect(),
+            None => seen.tasks.iter().flatten().cloned().collect(),
+        };
+        let (backups, others): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|task| task.contains("vzdump"));
+        for (id, tasks, what) in [(CheckId::BackupRunning, backups, "a backup runs"), (CheckId::TasksRunning, others, "tasks run")] {
+            if !tasks.is_empty() {
+                found(id, format!("{what} on it: {}", list(tasks)), "wait until that has ended".to_owned());
+            }
+        }
+        look_at_guests_of(host, servers, call, &seen, options, &mut found);
+        if let Some(Err(no_way)) = seen.way(call) {
+            if no_way.is_masked() {
+                let fix = no_way.hint().unwrap_or_default();
+                found(CheckId::SleepMasked, no_way.to_string(), format!("on {}: {fix}", host.id));
+            } else {
+                let kind = matches!(no_way, NoWay::Rights { .. }).then_some(FailureKind::Denied);
+                look.blocked = Some((format!("{} cannot {}: {no_way}", host.id, call.as_str()), no_way.hint(), kind));
+            }
+        }
+        look.seen = Some(seen);
+        Ok(look)
+    }
+
+    /// Whether ecobox, or its way to others, goes down with the host.
+    async fn look_at_itself(
+        &self,
+        config: &ServerConfig,
+        host: &Server,
+        servers: &[Server],
+        seen: &HostPreflight,
+        here: Option<&Identity>,
+        found: &mut impl FnMut(CheckId, String, String),
+    ) {
+        let elsewhere = || "run this from another machine".to_owned();
+        let there = seen.identity();
+        if config.access == Access::Local {
+            found(CheckId::Itself, "ecobox runs on it".to_owned(), elsewhere());
+        }
+        if let Some(here) = here {
+            match here.itself(&there) {
+                Some(Itself::ThisMachine) => found(CheckId::Itself, "ecobox runs on it".to_owned(), elsewhere()),
+                Some(Itself::KernelHost) => {
+                    found(CheckId::Itself, "ecobox runs in a container on it".to_owned(), elsewhere());
+                }
+                None => {
+                    let guests = servers.iter().filter(|server| server.vmid.is_some() && server.parent.as_ref() == Some(&host.id));
+                    for guest in guests {
+                        let macs: Vec<String> = guest.addresses.iter().filter_map(|address| address.mac.clone()).collect();
+                        if here.is_guest(None, &macs) {
+                            found(CheckId::Itself, format!("ecobox runs in its guest {}", guest.id), elsewhere());
+                        }
+                    }
+                }
+            }
+            let addresses: Vec<IpAddr> = there.addresses;
+            if here.came_from(&addresses) {
+                let message = "your own SSH session comes from it".to_owned();
+                found(CheckId::Itself, message, elsewhere());
+            }
+        }
+        let mut behind = Vec::new();
+        for other in self.hosts().filter(|other| other.id != config.id && other.access == Access::Ssh) {
+            if self.leads_through(config, other).await.unwrap_or(false) {
+                behind.push(other.id.to_string());
+            }
+        }
+        if !behind.is_empty() {
+            let message = format!("it is the SSH jump host of {}", list(behind));
+            found(CheckId::Itself, message, "reach them another way first".to_owned());
+        }
+    }
+
+    async fn members(&self, links: &Links, cluster: &ClusterId) -> Option<ClusterStatus> {
+        if !links.0.borrow().contains_key(cluster) {
+            return None;
+        }
+        self.client_of(links, cluster).await.ok()?.cluster_status().await.ok()
+    }
+
+    async fn tasks(&self, links: &Links, cluster: &ClusterId, node: &NodeName) -> Option<Vec<ActiveTask>> {
+        if !links.0.borrow().contains_key(cluster) {
+            return None;
+        }
+        self.client_of(links, cluster).await.ok()?.active_tasks(node).await.ok()
+    }
+}
+
+impl Here {
+    /// Which machine ecobox runs on; looked at when first needed.
+    async fn get(&self, fleet: &Fleet<'_>) -> Option<&Identity> {
+        self.0.get_or_init(|| async { fleet.local_identity().await.ok() }).await.as_ref()
+    }
+}
+
+/// Users, and programs that asked not to sleep.
+fn look_at_people(seen: &HostPreflight, call: HostCall, found: &mut impl FnMut(CheckId, String, String)) {
+    if let Some(users) = seen.users.as_deref().filter(|users| !users.is_empty()) {
+        let message = format!("logged in: {}", list(users));
+        found(CheckId::LoggedInUsers, message, "ask them to log out".to_owned());
+    }
+    let blocks = seen.blocks(call).unwrap_or_default();
+    if !blocks.is_empty() {
+        let one = |inhibitor: &&crate::model::host_power::Inhibitor| format!("{} ({})", inhibitor.who, inhibitor.why);
+        let message = format!("programs ask not to {}: {}", call.as_str(), list(blocks.iter().map(one)));
+        found(CheckId::SleepInhibited, message, "end them, or wait until they are done".to_owned());
+    }
+}
+
+fn look_at_wol(seen: &HostPreflight, config: &ServerConfig, found: &mut impl FnMut(CheckId, String, String)) {
+    let mac = config.mac.map(|mac| mac.to_string());
+    let message = match seen.wol_armed(mac.as_deref()) {
+        Some(true) => return,
+        Some(false) => "Wake-on-LAN is off on its network card: nothing would wake it",
+        None => "whether its network card would wake it could not be read",
+    };
+    found(CheckId::WolNotArmed, message.to_owned(), "add `--arm-wol`".to_owned());
+}
+
+/// The votes that are left when this node is gone. Each node is taken to have one vote.
+fn look_at_members(members: &ClusterStatus, host: &Server, found: &mut impl FnMut(CheckId, String, String)) {
+    let others = members.nodes.iter().filter(|node| Some(&node.name) != host.node.as_ref());
+    let (all, left) = (members.nodes.len(), others.filter(|node| node.online).count());
+    if all > 1 && left * 2 <= all {
+        let message = format!("its cluster would lose quorum: {left} of {all} nodes would be left");
+        found(CheckId::QuorumLost, message, "bring another node up first".to_owned());
+    }
+}
+
+/// What the host's guests say against it. Whether they run was planned for; now they are counted as the host itself
+/// sees them.
+fn look_at_guests_of(
+    host: &Server,
+    servers: &[Server],
+    call: HostCall,
+    seen: &HostPreflight,
+    options: &Options,
+    found: &mut impl FnMut(CheckId, String, String),
+) {
+    let on_it: Vec<&Server> = servers
+        .iter()
+        .filter(|server| server.vmid.is_some() && server.cluster == host.cluster && server.node == host.node)
+        .collect();
+    let managed = |server: &&&Server| server.ha_state.as_deref().is_some_and(|state| !matches!(state, "ignored" | "stopped" | "disabled"));
+    let managed: Vec<String> = on_it.iter().filter(managed).map(|server| server.id.to_string()).collect();
+    if !managed.is_empty() {
+        let why = if call.sleeps() { ", and its watchdog would reset it when it wakes" } else { "" };
+        let message = format!("HA manages guests on it{why}: {}", list(managed));
+        found(CheckId::HaManaged, message, "move them to another node first".to_owned());
+    }
+    let backups: Vec<String> =
+        on_it.iter().filter(|server| server.lock.as_deref() == Some("backup")).map(|server| server.id.to_string()).collect();
+    if !backups.is_empty() {
+        found(CheckId::BackupRunning, format!("a backup works on {}", list(backups)), "wait until it has ended".to_owned());
+    }
+    let known: Vec<VmId> = on_it.iter().filter_map(|server| server.vmid).collect();
+    let strangers: Vec<String> =
+        seen.guests.iter().filter(|vmid| !known.contains(vmid)).map(ToString::to_string).collect();
+    if !strangers.is_empty() && options.guests != Some(Policy::Leave) {
+        let message = format!("guests run on it that its API did not list: {}", list(strangers));
+        found(CheckId::RunningGuests, message, "run `ecobox discover`, or add `--guests leave`".to_owned());
+    }
+}
+
+/// Consoles that are open are no work.
+fn is_console(task: &ActiveTask) -> bool {
+    matches!(task.kind.as_str(), "vncproxy" | "vncshell" | "spiceproxy" | "spiceshell" | "termproxy")
+}
+
+/// `vzdump of 101 by root@pam`
+fn describe(task: &ActiveTask) -> String {
+    let of = if task.id.is_empty() { String::new() } else { format!(" of {}", task.id) };
+    format!("{}{of} by {}", task.kind, task.user)
+}
+
+/// The SMBIOS UUID of a virtual machine's identity.
+fn uuid_of(config: &GuestConfig) -> Option<&str> {
+    config.identity.as_ref()?.as_str().strip_prefix("uuid:")
+}
+
+/// `a, b, c and 4 more`
+fn list<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
+    let more = names.len().saturating_sub(NAMED);
+    let named = names.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{named} and {more} more") } else { named }
+}
