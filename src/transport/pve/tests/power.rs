@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ecobox_sim::{Agent, Cluster, Fault, Kind, Service, Sim};
+use ecobox_sim::{Agent, Cluster, Fault, Guest, Kind, Service, Sim};
 use jiff::{SignedDuration, Timestamp};
 
 use super::simulated::{client, run};
@@ -26,24 +26,24 @@ fn lab() -> Sim {
         .local_storage("local", 100 << 30, 20 << 30)
         .vm(101, "web", |vm| vm.running().uptime(60).agent(Agent::Answers).config("startup", "order=2,up=30"))
         .vm(102, "off", |vm| vm)
-        .vm(103, "template", |vm| vm.template())
+        .vm(103, "template", Guest::template)
         .vm(104, "saved", |vm| vm.locked("backup"))
-        .vm(105, "paused", |vm| vm.paused())
-        .vm(106, "hibernated", |vm| vm.hibernated())
+        .vm(105, "paused", Guest::paused)
+        .vm(106, "hibernated", Guest::hibernated)
         .vm(107, "deaf", |vm| vm.running().ignores_shutdown().agent(Agent::Dead))
         .vm(108, "managed", |vm| vm.running().ha("started"))
-        .vm(109, "broken", |vm| vm.missing_disk())
+        .vm(109, "broken", Guest::missing_disk)
         .vm(110, "odd", |vm| vm.warns(1))
         .ct(201, "dns", |ct| ct.running().mac("BC:24:11:00:02:01").config("onboot", 1))
         .ct(202, "spare", |ct| ct)
-        .ct(203, "frame", |ct| ct.template())
+        .ct(203, "frame", Guest::template)
         .token(
             ALL,
             SECRET,
             "/",
             &["VM.Audit", "VM.PowerMgmt", "VM.Config.Disk", "Datastore.AllocateSpace", "Sys.Audit", "Sys.PowerMgmt"],
         )
-        .token("ecobox@pve!test", SECRET, "/vms", &["VM.Audit", "VM.PowerMgmt"])
+        .token("other@pve!test", SECRET, "/vms", &["VM.Audit", "VM.PowerMgmt"])
         .token("ecobox@pve!looks", SECRET, "/", &["VM.Audit"]);
     cluster.clock.freeze();
     cluster.timing.auth_delay = 0.0;
@@ -83,7 +83,6 @@ async fn status(client: &Client, number: u32) -> GuestStatus {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "a table")]
 fn each_call_in_each_state() {
     let shutdown = |timeout, force_stop| GuestCall::Shutdown { timeout, force_stop };
     let template = "you can't start a vm if it's a template";
@@ -191,7 +190,7 @@ fn what_a_task_does_and_how_it_ends() {
         assert_eq!(client.task(&start).await.unwrap(), TaskState::Ended(TaskEnd::Gone));
         assert!(client.task_log(&start, 5).await.unwrap().is_empty());
         // A task of somebody else needs a privilege.
-        let other = super::simulated::client(&sim, "ecobox@pve!test");
+        let other = super::simulated::client(&sim, "other@pve!test");
         assert!(matches!(other.task(&shutdown).await, Err(Error::Denied { .. })));
     });
 }
@@ -224,7 +223,7 @@ fn the_last_lines_of_a_log() {
 fn a_lost_post_is_found_by_its_task() {
     let sim = lab();
     run(async {
-        let (ours, others) = (client(&sim, ALL), client(&sim, "ecobox@pve!test"));
+        let (ours, others) = (client(&sim, ALL), client(&sim, "other@pve!test"));
         let long_ago = Timestamp::now() - SignedDuration::from_mins(1);
         let find = async |number: u32, call: GuestCall, since: Timestamp| {
             ours.find_task(&node(1), vmid(number), call.task_types(kind(number)), since).await.unwrap()
@@ -267,14 +266,14 @@ fn who_works_on_a_node() {
     run(async {
         let ours = client(&sim, ALL);
         assert_eq!(ours.active_tasks(&node(1)).await.unwrap(), []);
-        task(&client(&sim, "ecobox@pve!test"), 107, SHUTDOWN).await;
+        task(&client(&sim, "other@pve!test"), 107, SHUTDOWN).await;
         task(&ours, 102, GuestCall::Start).await;
         pass(&sim, 1);
         sim.cluster().keep_ended_tasks_active(true);
         let active = ours.active_tasks(&node(1)).await.unwrap();
         let told: Vec<_> =
             active.iter().map(|task| (task.kind.as_str(), task.id.as_str(), task.user.as_str())).collect();
-        assert_eq!(told, [("qmshutdown", "107", "ecobox@pve!test")], "the other one has ended");
+        assert_eq!(told, [("qmshutdown", "107", "other@pve!test")], "the other one has ended");
         assert_eq!(active[0].since, active[0].upid.started());
     });
 }
@@ -376,7 +375,7 @@ fn nodes_and_services_that_are_down() {
         sim.cluster().set_service("pve1", Service::Up);
         let looks = client(&sim, "ecobox@pve!looks");
         assert!(matches!(post(&looks, 107, STOP).await, Posted::Refused(Error::Denied { .. })));
-        let test = client(&sim, "ecobox@pve!test");
+        let test = client(&sim, "other@pve!test");
         assert!(matches!(post(&test, 107, GuestCall::Hibernate).await, Posted::Refused(Error::Denied { .. })));
         assert!(sim.cluster().task_history().is_empty());
         sim.node("pve1").stop();
