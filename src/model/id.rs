@@ -1,6 +1,5 @@
 //! Names of things: servers, nodes, guests, tasks, tokens, clusters; and secrets.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
 mod upid;
 
 use std::fmt;

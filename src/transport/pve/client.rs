@@ -100,7 +100,6 @@ pub(crate) struct Client {
     pub(super) token: TokenId,
     http: reqwest::Client,
     /// For connections that nothing else uses.
-    #[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
     pub(super) tls: ClientConfig,
     verifier: Arc<Verifier>,
     pub(super) limits: Limits,

@@ -49,7 +49,6 @@ pub(super) fn of_status(
 ///
 /// Of a 500 only known texts say so: Proxmox VE starts a task's process first and notes it afterwards, and where that
 /// fails the answer is a 500 while the task runs (pve-common, `RESTEnvironment.pm`, `fork_worker`).
-#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
 pub(super) fn is_refusal(status: StatusCode, reason: &str) -> bool {
     match status.as_u16() {
         // 506 is a body that Proxmox VE cannot read, 595 a node that another one could not connect to. What is no
@@ -61,7 +60,6 @@ pub(super) fn is_refusal(status: StatusCode, reason: &str) -> bool {
 }
 
 /// The texts with which power calls die before there is a task.
-#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
 fn refuses(reason: &str) -> bool {
     const STARTS: [&str; 11] = [
         "VM is paused - cannot shutdown",
@@ -92,7 +90,6 @@ fn refuses(reason: &str) -> bool {
 }
 
 /// `Configuration file 'nodes/pve1/qemu-server/105.conf' does not exist`: the guest is on another node, or gone.
-#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
 fn is_missing(reason: &str) -> bool {
     let reason = reason.trim();
     reason.starts_with("Configuration file '") && reason.ends_with("' does not exist")
@@ -109,8 +106,9 @@ pub(crate) fn is_not_here(error: &transport::Error) -> bool {
 #[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
 pub(crate) fn is_passing(error: &transport::Error) -> bool {
     match error {
-        transport::Error::Connect { .. } | transport::Error::Timeout { .. } => true,
-        transport::Error::Api { status: 502..=504 | 595..=599, .. } => true,
+        transport::Error::Connect { .. }
+        | transport::Error::Timeout { .. }
+        | transport::Error::Api { status: 502..=504 | 595..=599, .. } => true,
         // pmxcfs is restarted.
         transport::Error::Api { status: 500, reason, .. } => reason.starts_with("RPCEnvironment init request failed"),
         transport::Error::Protocol { detail, .. } => detail == CUT,

@@ -181,6 +181,7 @@ impl StatusAnswer {
 
 /// `.../config`
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "the configuration's own switches")]
 pub(super) struct ConfigAnswer {
     name: Option<String>,
     hostname: Option<String>,

@@ -11,10 +11,8 @@ mod calls;
 mod client;
 mod failure;
 pub(crate) mod filesystems;
-#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
 mod guest;
 mod lenient;
-#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
 mod post;
 #[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
 mod power;

@@ -58,12 +58,11 @@ impl Client {
 
     async fn log_lines(&self, upid: &Upid, start: usize, limit: usize) -> Result<LogAnswer, Error> {
         let path = task_path(upid, &format!("log?start={start}&limit={limit}"));
-        let answer = match self.body(&path, Answers::Node).await {
+        match self.body(&path, Answers::Node).await {
             Ok(body) => LogAnswer::parse(&body).map_err(|error| self.unreadable(&path, &error)),
             Err(error) if is_no_such_task(&error) => Ok(LogAnswer::default()),
             Err(error) => Err(error),
-        };
-        answer
+        }
     }
 
     /// The newest task of one of these types that this client's own token started for a guest, `since` then by the
@@ -170,12 +169,13 @@ fn written(call: GuestCall) -> (&'static str, Vec<(&'static str, String)>) {
 
 /// Ids of tasks hold `:`, `@` and `!`, and whatever a type or a user's name may hold.
 fn task_path(upid: &Upid, call: &str) -> String {
+    let hex = |half: u8| char::from(b"0123456789ABCDEF"[usize::from(half)]);
     let mut path = format!("/nodes/{}/tasks/", upid.node());
     for byte in upid.as_str().bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             path.push(char::from(byte));
         } else {
-            path.push_str(&format!("%{byte:02X}"));
+            path.extend(['%', hex(byte >> 4), hex(byte & 15)]);
         }
     }
     path + "/" + call

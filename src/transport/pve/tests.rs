@@ -1,5 +1,7 @@
 //! The client against a TLS server in this process.
 
+mod posts;
+mod power;
 mod simulated;
 
 use std::time::Duration;

@@ -11,6 +11,7 @@ use crate::access::Access;
 use crate::clock::Clock;
 use crate::fault::{Fault, Rule};
 use crate::guest::{Guest, Kind};
+use crate::hook::Hook;
 use crate::node::{Node, Service, Stats, Storage};
 use crate::tasks::{Event, Task};
 use crate::tls::{Ca, Identity};
@@ -85,6 +86,11 @@ pub struct Cluster {
     pub(crate) storages: Vec<Storage>,
     pub(crate) tasks: Vec<Task>,
     pub(crate) events: Vec<Event>,
+    /// Guests whose lock file something else than a task holds.
+    pub(crate) held: BTreeSet<u32>,
+    /// Whether lists of active tasks still show those that ended.
+    pub(crate) lingering: bool,
+    pub(crate) hooks: Vec<Hook>,
     pub(crate) quorate: bool,
     /// Whether histories go up and down.
     pub(crate) lively: bool,
@@ -110,6 +116,9 @@ impl Cluster {
             storages: Vec::new(),
             tasks: Vec::new(),
             events: Vec::new(),
+            held: BTreeSet::new(),
+            lingering: false,
+            hooks: Vec::new(),
             quorate: true,
             lively: false,
             node_power: None,
@@ -286,6 +295,13 @@ impl Cluster {
         self.settle();
         self.guests.retain(|guest| guest.vmid != vmid);
         self.sync_pools();
+    }
+
+    /// Destroys a guest, and gives its number to another one on the same node.
+    pub fn replace_guest(&mut self, vmid: u32, kind: Kind, name: &str, describe: impl FnOnce(Guest) -> Guest) {
+        let node = self.guest_mut(vmid).node.clone();
+        self.remove_guest(vmid);
+        self.add_guest(kind, vmid, name, |guest| describe(guest.on(&node)));
     }
 
     /// Takes a node away at once: nothing listens, the others know it is offline, its guests' last numbers stay.

@@ -107,6 +107,7 @@ pub struct Guest {
     pub(crate) uuid: String,
     pub(crate) config: BTreeMap<String, Value>,
     pub(crate) missing_disk: bool,
+    pub(crate) warnings: u32,
     pub(crate) deaf: bool,
     pub(crate) shutdown_limit: Option<u32>,
     pub(crate) pid: u32,
@@ -143,6 +144,7 @@ impl Guest {
             uuid: format!("00000000-0000-4000-8000-{vmid:012}"),
             config: BTreeMap::new(),
             missing_disk: false,
+            warnings: 0,
             deaf: false,
             shutdown_limit: None,
             pid: 4000 + vmid,
@@ -381,6 +383,13 @@ impl Guest {
         self
     }
 
+    /// Its tasks succeed with so many warnings.
+    #[must_use]
+    pub fn warns(mut self, warnings: u32) -> Guest {
+        self.warnings = warnings;
+        self
+    }
+
     /// Ignores the request to shut down.
     #[must_use]
     pub fn ignores_shutdown(mut self) -> Guest {
@@ -397,6 +406,11 @@ impl Guest {
 
     pub(crate) fn display_name(&self) -> String {
         self.name.clone().unwrap_or_else(|| format!("{} {}", self.kind.title(), self.vmid))
+    }
+
+    /// Whether the HA manager acts for it: one that it ignores it leaves alone.
+    pub(crate) fn is_ha_managed(&self) -> bool {
+        self.ha.as_deref().is_some_and(|state| state != "ignored")
     }
 
     pub(crate) fn is_active(&self) -> bool {

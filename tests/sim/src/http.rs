@@ -15,6 +15,7 @@ use crate::api::{self, Answer, Body, Call, parse_body, percent_decode};
 use crate::body::{Dropped, End, SimBody};
 use crate::cluster::{Cluster, NodePower, Timing};
 use crate::fault::{Fault, pick};
+use crate::hook::Moment;
 use crate::node::Service;
 use crate::sim::Shared;
 use crate::traffic::Recorded;
@@ -56,12 +57,13 @@ pub(crate) async fn handle(
         connection: peer.connection,
         method: request.method().to_string(),
         path: path.clone(),
+        body: String::new(),
         authorization: header(AUTHORIZATION).map(str::to_owned),
         tls: peer.tls,
         status: None,
     });
     let _in_flight = InFlight(peer);
-    let mut response = respond(peer, &path, request).await?;
+    let mut response = respond(peer, &path, entry, request).await?;
     if response.status().as_u16() >= 400 || number >= PER_CONNECTION {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     } else {
@@ -73,13 +75,21 @@ pub(crate) async fn handle(
     Ok(response)
 }
 
-async fn respond(peer: &Peer, path: &str, request: Request<Incoming>) -> Result<Response<SimBody>, Dropped> {
+async fn respond(
+    peer: &Peer,
+    path: &str,
+    entry: usize,
+    request: Request<Incoming>,
+) -> Result<Response<SimBody>, Dropped> {
     if !peer.tls {
         return Ok(to_https(path, &request));
     }
     let method = request.method().to_string();
     let fault = {
         let mut cluster = peer.shared.lock();
+        if cluster.run_hooks(Moment::Before, &method, path) {
+            peer.shared.changed();
+        }
         pick(&mut cluster.node_mut(&peer.node).rules, Some((&method, path)))
     };
     match &fault {
@@ -101,9 +111,15 @@ async fn respond(peer: &Peer, path: &str, request: Request<Incoming>) -> Result<
         return Ok(head(200, "OK").header(CONTENT_TYPE, JSON).body(SimBody::new(bytes)).unwrap());
     }
     let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
+    if let Some(recorded) = peer.shared.traffic().requests.get_mut(entry) {
+        recorded.body = String::from_utf8_lossy(&body).into_owned();
+    }
     let answer = {
         let mut cluster = peer.shared.lock();
         let answer = decide(&mut cluster, &peer.node, &method, path, &parts.headers, &body);
+        if cluster.run_hooks(Moment::After, &method, path) {
+            peer.shared.changed();
+        }
         if let Some(order) = cluster.node_power.take() {
             tokio::spawn(follow_order(Arc::clone(&peer.shared), order));
         }

@@ -148,6 +148,14 @@ impl Sim {
         self.handle.shared.traffic().requests.clone()
     }
 
+    /// The POSTs that arrived at any node, as `/nodes/pve1/qemu/101/status/stop overrule-shutdown=1`.
+    pub fn posts(&self) -> Vec<String> {
+        let traffic = self.handle.shared.traffic();
+        let posts = traffic.requests.iter().filter(|request| request.method == "POST");
+        let short = |path: &str| path.strip_prefix("/api2/json").unwrap_or(path).to_owned();
+        posts.map(|request| format!("{} {}", short(&request.path), request.body).trim_end().to_owned()).collect()
+    }
+
     /// Forgets the requests and counters so far.
     pub fn clear_requests(&self) {
         self.handle.shared.traffic().clear();

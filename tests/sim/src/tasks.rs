@@ -20,6 +20,8 @@ pub(crate) struct Task {
     /// `user@realm` or `user@realm!token`.
     pub(crate) user: String,
     pub(crate) log: Vec<String>,
+    /// Its log is gone, and with it all that PVE knows of it.
+    pub(crate) gone: bool,
     /// The exit status, once it has ended.
     pub(crate) exit: Option<String>,
     pub(crate) work: Work,
@@ -87,6 +89,7 @@ impl Cluster {
             id: id.to_owned(),
             user: user.to_owned(),
             log,
+            gone: false,
             exit: None,
             work,
             state,
@@ -110,6 +113,41 @@ impl Cluster {
         if task.exit.is_none() {
             task.finish("received interrupt", now);
         }
+    }
+
+    /// Ends the running tasks of a guest with this exit text, without what they should have done: `unexpected status`
+    /// (a crash: the log has no end), `received interrupt`, or any other.
+    pub fn end_tasks(&mut self, vmid: u32, exit: &str) {
+        self.settle();
+        let now = self.clock.epoch(self.clock.now());
+        let id = vmid.to_string();
+        for task in self.tasks.iter_mut().filter(|task| task.id == id && task.exit.is_none()) {
+            task.finish(exit, now);
+            if exit == "unexpected status" {
+                task.log.pop();
+            }
+        }
+    }
+
+    /// Deletes the logs of a guest's tasks: their status is `no such task` from now on.
+    pub fn lose_task_logs(&mut self, vmid: u32) {
+        let id = vmid.to_string();
+        self.tasks.iter_mut().filter(|task| task.id == id).for_each(|task| task.gone = true);
+    }
+
+    /// Something else than a task holds a guest's lock file, or gives it back: PVE's clean-up after a stop does.
+    pub fn hold_lock(&mut self, vmid: u32, held: bool) {
+        self.settle();
+        if held {
+            self.held.insert(vmid);
+        } else if self.held.remove(&vmid) {
+            self.next_in_line(&vmid.to_string(), self.clock.now());
+        }
+    }
+
+    /// Lists of active tasks go on showing those that ended, as until they are put into the archive.
+    pub fn keep_ended_tasks_active(&mut self, kept: bool) {
+        self.lingering = kept;
     }
 
     /// Brings everything up to date that should have happened by now, in its order.
@@ -138,12 +176,18 @@ impl Cluster {
                 let file = self.tasks[index].work.lock_file();
                 self.tasks[index].finish(&format!("can't lock file '{file}' - got timeout"), end);
             }
-            State::Running { plan, .. } => {
+            State::Running { mut plan, .. } => {
                 let vmid = self.tasks[index].work.vmid;
+                let warnings = self.find(vmid).map_or(0, |guest| guest.warnings);
+                if plan.exit == "OK" && warnings > 0 {
+                    plan.log.extend((0..warnings).map(|_| "WARN: something is odd".to_owned()));
+                    plan.exit = format!("WARNINGS: {warnings}");
+                }
                 self.tasks[index].log.extend(plan.log);
                 self.tasks[index].finish(&plan.exit, end);
                 self.apply(vmid, plan.effect, at);
-                self.next_in_line(index, at);
+                let id = self.tasks[index].id.clone();
+                self.next_in_line(&id, at);
             }
             State::Done => {}
         }
@@ -156,8 +200,10 @@ impl Cluster {
         self.settle();
     }
 
-    fn next_in_line(&mut self, ended: usize, at: Instant) {
-        let id = self.tasks[ended].id.clone();
+    fn next_in_line(&mut self, id: &str, at: Instant) {
+        if self.is_locked(id) {
+            return;
+        }
         let waiting = |task: &Task| task.id == id && matches!(task.state, State::Waiting { .. });
         if let Some(index) = self.tasks.iter().position(waiting) {
             self.tasks[index].log.push(" OK".to_owned());
@@ -167,7 +213,8 @@ impl Cluster {
     }
 
     fn is_locked(&self, id: &str) -> bool {
-        self.tasks.iter().any(|task| task.id == id && matches!(task.state, State::Running { .. }))
+        self.held.iter().any(|vmid| vmid.to_string() == id)
+            || self.tasks.iter().any(|task| task.id == id && matches!(task.state, State::Running { .. }))
     }
 
     fn abort_shutdowns(&mut self, id: &str) -> Vec<String> {
@@ -184,7 +231,9 @@ impl Cluster {
 
     fn apply(&mut self, vmid: u32, effect: Effect, at: Instant) {
         let later = |seconds: f64, cluster: &Cluster| at + cluster.clock.seconds(seconds);
+        let broken = self.find(vmid).is_some_and(|guest| guest.ha.as_deref() == Some("error"));
         let follow = match effect {
+            Effect::RequestHa { .. } if broken => None,
             Effect::Restart => Some((later(self.timing.reboot_gap, self), Effect::Start)),
             Effect::RequestHa { start: true } => Some((later(self.timing.ha, self), Effect::Start)),
             Effect::RequestHa { start: false } => Some((later(self.timing.ha, self), Effect::Stop)),
@@ -196,6 +245,8 @@ impl Cluster {
         let Some(guest) = self.guests.iter_mut().find(|guest| guest.vmid == vmid) else { return };
         match effect {
             Effect::Nothing => {}
+            // In this state the HA manager does nothing until somebody has looked.
+            Effect::RequestHa { .. } if guest.ha.as_deref() == Some("error") => {}
             Effect::RequestHa { start } => guest.ha = Some(if start { "started" } else { "stopped" }.to_owned()),
             Effect::Start => guest.begin(at),
             Effect::Stop | Effect::Restart => guest.end(),
@@ -225,7 +276,11 @@ impl Task {
     }
 
     fn finish(&mut self, exit: &str, end: u64) {
-        self.log.push(if exit == "OK" { "TASK OK".to_owned() } else { format!("TASK ERROR: {exit}") });
+        self.log.push(match exit {
+            "OK" => "TASK OK".to_owned(),
+            _ if exit.starts_with("WARNINGS: ") => format!("TASK {exit}"),
+            _ => format!("TASK ERROR: {exit}"),
+        });
         self.exit = Some(exit.to_owned());
         self.end = end;
         self.state = State::Done;

@@ -13,6 +13,8 @@ pub struct Recorded {
     pub method: String,
     /// Path and query.
     pub path: String,
+    /// What came as the body, as text; empty until it has come.
+    pub body: String,
     /// The `Authorization` header, token and all.
     pub authorization: Option<String>,
     /// False: it came as plain HTTP.

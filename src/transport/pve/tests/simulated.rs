@@ -30,7 +30,7 @@ fn simulated(version: &str) -> Sim {
     Sim::start(cluster)
 }
 
-fn client(sim: &Sim, token: &str) -> Client {
+pub(super) fn client(sim: &Sim, token: &str) -> Client {
     let token = format!("{token}={SECRET}").parse().unwrap();
     let port = sim.node("pve1").port();
     let endpoint =
@@ -39,7 +39,7 @@ fn client(sim: &Sim, token: &str) -> Client {
 }
 
 /// The simulator has a runtime of its own, which must not end within another one.
-fn run(future: impl Future<Output = ()>) {
+pub(super) fn run(future: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
 }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::api::{Context, Refusal, Reply};
-use crate::guest::Kind;
+use crate::guest::{Guest, Kind};
 use crate::power::{Action, Work, refusal};
 
 /// Whether this is a power action of the kind of guest in the pattern.
@@ -31,10 +31,24 @@ pub(crate) fn post(context: &mut Context<'_>) -> Reply {
         return Err(Refusal::parameter(option, "Only root may use this option."));
     }
     let mut action = parse(&context.path[2]).unwrap_or(Action::Start);
+    let here = context.cluster.find(vmid).filter(|found| found.kind == guest && found.node == node);
+    let managed = here.is_some_and(Guest::is_ha_managed);
     if action == Action::Suspend && call.flag("todisk") {
+        // In the order of vm_suspend in qemu-server's API2/Qemu.pm.
+        if here.is_none_or(|found| !found.is_active()) {
+            return Err(Refusal::died(format!("VM {vmid} not running")));
+        }
+        if managed {
+            return Err(Refusal::died("Cannot suspend HA managed VM to disk"));
+        }
         let path = format!("/vms/{vmid}");
         if !context.may(&path, &["VM.Config.Disk"]) {
             return Err(Refusal::forbidden(&path, &["VM.Config.Disk"]));
+        }
+        if here.is_some_and(|found| found.config.keys().any(|key| key.starts_with("hostpci"))) {
+            let what = "cannot suspend VM to disk due to passed-through PCI device(s)";
+            let text = format!("{what}, which lack the possibility to save/restore their internal state");
+            return Err(Refusal::died(text));
         }
         let storage =
             call.parameters.get("statestorage").map_or("/storage/local".to_owned(), |s| format!("/storage/{s}"));
@@ -43,7 +57,6 @@ pub(crate) fn post(context: &mut Context<'_>) -> Reply {
         }
         action = Action::Hibernate;
     }
-    let managed = context.cluster.find(vmid).is_some_and(|guest| guest.ha.is_some());
     let work = Work {
         node: node.clone(),
         guest,

@@ -25,13 +25,14 @@ pub(crate) fn list(context: &mut Context<'_>) -> Reply {
     let call = context.call;
     let source = call.parameters.get("source").map_or("archive", String::as_str);
     let all = context.may(&format!("/nodes/{}", context.node), &["Sys.Audit"]);
+    let lingering = source == "active" && context.cluster.lingering;
     let wanted = |task: &&Task| {
         let ended = task.exit.is_some();
         let failed = task.exit.as_deref().is_some_and(|exit| exit != "OK");
         let parameter = |name: &str| call.parameters.get(name);
         task.node == context.node
             && (all || task.belongs_to(context.caller))
-            && (source == "all" || ended == (source == "archive"))
+            && (source == "all" || ended == (source == "archive") || (ended && lingering))
             && (!call.flag("errors") || failed)
             && parameter("vmid").is_none_or(|vmid| *vmid == task.id)
             && parameter("typefilter").is_none_or(|kind| *kind == task.kind)
@@ -50,6 +51,9 @@ pub(crate) fn list(context: &mut Context<'_>) -> Reply {
             row["status"] = json!(exit);
             row["endtime"] = json!(task.end);
             who(&mut row, task);
+            if lingering {
+                row["saved"] = json!("1");
+            }
         } else {
             row["status"] = json!("RUNNING");
             row["saved"] = json!("0");
@@ -94,7 +98,7 @@ fn find(context: &Context<'_>, privilege: &str) -> Result<usize, Refusal> {
     if *user != context.caller && !context.may(&path, &[privilege]) {
         return Err(Refusal::forbidden(&path, &[privilege]));
     }
-    let known = context.cluster.tasks.iter().position(|task| task.upid == upid && task.node == *node);
+    let known = context.cluster.tasks.iter().position(|task| task.upid == upid && task.node == *node && !task.gone);
     known.filter(|_| *node == context.node).ok_or_else(|| Refusal::parameter("upid", "no such task"))
 }
 

@@ -98,8 +98,8 @@ fn qemu_fields(guest: &Guest, version: &Version, now: Instant, full: bool) -> Ma
 pub(crate) fn current(guest: &Guest, version: &Version, now: Instant) -> Value {
     let mut entry = listed(guest, version, now, true);
     let ha = match &guest.ha {
-        Some(state) => json!({ "managed": 1, "state": state, "group": "" }),
-        None => json!({ "managed": 0 }),
+        Some(state) if guest.is_ha_managed() => json!({ "managed": 1, "state": state, "group": "" }),
+        _ => json!({ "managed": 0 }),
     };
     entry.insert("ha".to_owned(), ha);
     if guest.kind == Kind::Qemu {

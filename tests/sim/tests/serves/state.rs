@@ -182,3 +182,62 @@ fn a_node_goes_down_and_wakes_by_the_api() {
     }
     assert!(online());
 }
+
+#[test]
+fn things_happen_between_two_requests() {
+    let sim = stopped_clock();
+    sim.cluster().before("POST", "/status/start", |cluster| cluster.migrate_guest(102, "pve1"));
+    sim.cluster().after("GET", "/qemu/101/config", |cluster| {
+        cluster.replace_guest(101, ecobox_sim::Kind::Qemu, "another", |vm| {
+            vm.uuid("11111111-0000-4000-8000-000000000000")
+        });
+    });
+    let task = act(&sim, "qemu/102", "start", "");
+    pass(&sim, 1);
+    assert!(exit_status(&sim, &task).is_some());
+    assert_eq!(sim.cluster().guest(102).unwrap().2, "pve1");
+    assert_eq!(data(&sim, "pve1", "/nodes/pve1/qemu/101/config")["name"], "web-01");
+    assert_eq!(data(&sim, "pve1", "/nodes/pve1/qemu/101/config")["name"], "another");
+    assert_eq!(sim.posts().len(), 1, "{:?}", sim.posts());
+}
+
+#[test]
+fn tasks_end_in_every_way() {
+    let sim = stopped_clock();
+    sim.cluster().change_guest(102, |vm| vm.warns(2).on("pve1"));
+    let warned = act(&sim, "qemu/102", "start", "");
+    let ended = act(&sim, "qemu/103", "shutdown", "timeout=30&forceStop=0");
+    sim.cluster().end_tasks(103, "unexpected status");
+    pass(&sim, 1);
+    assert_eq!(exit_status(&sim, &warned).as_deref(), Some("WARNINGS: 2"));
+    assert_eq!(exit_status(&sim, &ended).as_deref(), Some("unexpected status"));
+    sim.cluster().keep_ended_tasks_active(true);
+    assert_eq!(data(&sim, "pve1", "/nodes/pve1/tasks?source=active").as_array().unwrap().len(), 2);
+    sim.cluster().keep_ended_tasks_active(false);
+    sim.cluster().lose_task_logs(103);
+    let gone = get(&sim, "pve1", &format!("{ended}/status")).json();
+    assert_eq!(gone["errors"]["upid"], "no such task");
+    sim.cluster().hold_lock(101, true);
+    let waits = act(&sim, "qemu/101", "stop", "");
+    pass(&sim, 11);
+    let lock = "can't lock file '/var/lock/qemu-server/lock-101.conf' - got timeout";
+    assert_eq!(exit_status(&sim, &waits).as_deref(), Some(lock));
+    assert_eq!(sim.posts()[1], "/nodes/pve1/qemu/103/status/shutdown timeout=30&forceStop=0");
+}
+
+#[test]
+fn ha_ignores_errs_and_does_not_hibernate() {
+    let sim = stopped_clock();
+    sim.cluster().change_guest(104, |vm| vm.running());
+    let refused = post(&sim, "pve1", "/nodes/pve1/qemu/104/status/suspend", "todisk=1");
+    assert_eq!((refused.status, refused.reason.as_str()), (500, "Cannot suspend HA managed VM to disk"));
+    sim.cluster().change_guest(104, |vm| vm.stopped().ha("error"));
+    act(&sim, "qemu/104", "start", "");
+    pass(&sim, 30);
+    assert_eq!(sim.cluster().guest(104).unwrap().3, "stopped");
+    sim.cluster().change_guest(104, |vm| vm.ha("ignored"));
+    assert!(act(&sim, "qemu/104", "start", "").contains(":qmstart:104:"));
+    sim.cluster().change_guest(101, |vm| vm.config("hostpci0", "0000:01:00.0"));
+    let refused = post(&sim, "pve1", "/nodes/pve1/qemu/101/status/suspend", "todisk=1");
+    assert!(refused.reason.starts_with("cannot suspend VM to disk due to passed-through PCI device"), "{refused:?}");
+}
