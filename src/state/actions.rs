@@ -33,7 +33,6 @@ pub(crate) struct Action {
 
 /// An action that is about to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_field_names, reason = "what is asked for is an action")]
 pub(crate) struct NewAction {
     pub(crate) server: ServerKey,
     /// What was asked for, in the words of the command line, e.g. `shutdown`.

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::{at, cluster, dump, folder, guest, key, listing, server, vmid, wake};
 use crate::model::action::{ActionOutcome, InFlight};
-use crate::model::id::GuestKind;
+use crate::model::id::{GuestKind, VmId};
 use crate::model::power::PowerState;
 use crate::model::server::ServerKey;
 use crate::state::{Action, State, schema};
@@ -43,7 +43,7 @@ fn an_action_is_in_flight_until_it_ends_or_its_time_is_over() {
         seconds: Some(300.5),
         detail: Some("no answer in 300 s".into()),
     };
-    assert_eq!(state.actions(at(0), at(200)).unwrap(), [ended.clone()]);
+    assert_eq!(state.actions(at(0), at(200)).unwrap(), std::slice::from_ref(&ended));
     // What was said first stays.
     state.end_action(id, ActionOutcome::Done, 301.0, None).unwrap();
     assert_eq!(state.actions(at(0), at(200)).unwrap(), [ended]);
@@ -98,7 +98,7 @@ fn a_guest_keeps_its_identity_until_it_is_gone() {
         state.record_listing(&home, &listing, &server("pve1"), at(second)).unwrap();
     };
     let known = |number: u32| state.identity(&home, vmid(number)).unwrap();
-    let without = || state.guests_without_identity(&home).unwrap().into_iter().map(|id| id.get()).collect::<Vec<_>>();
+    let without = || state.guests_without_identity(&home).unwrap().into_iter().map(VmId::get).collect::<Vec<_>>();
     assert_eq!((known(101), without()), (None, vec![]));
 
     let mut elsewhere = running(103);
