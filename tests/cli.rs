@@ -20,6 +20,7 @@ mod cli {
     mod fleets;
     mod formats;
     mod hostile;
+    mod in_flight;
     mod init;
     mod init_facts;
     mod init_terminal;

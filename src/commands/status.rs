@@ -13,6 +13,7 @@ use crate::commands::{Context, Outcome, complete, counted, stamp, warn};
 use crate::error::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::observe::Asking;
+use crate::model::action::InFlight;
 use crate::model::id::NodeName;
 use crate::model::inventory::{Failed, Server, ServiceCheck};
 use crate::model::power::PowerState;
@@ -59,6 +60,21 @@ pub(crate) struct StatusReport {
 /// One server.
 #[derive(Debug)]
 pub(crate) struct Row(Server);
+
+/// What ecobox is doing to a server at this moment.
+#[derive(Debug, Serialize)]
+struct Doing<'a> {
+    action: &'a str,
+    #[serde(serialize_with = "stamp")]
+    since: Timestamp,
+    by: &'a str,
+}
+
+impl<'a> From<&'a InFlight> for Doing<'a> {
+    fn from(in_flight: &'a InFlight) -> Doing<'a> {
+        Doing { action: &in_flight.action, since: in_flight.since, by: &in_flight.by }
+    }
+}
 
 /// Observes the fleet, selects, and reports.
 ///
@@ -137,7 +153,7 @@ impl Report for StatusReport {
         let addresses: Vec<String> = server.addresses.iter().map(|address| address.ip.to_string()).collect();
         vec![
             Value::Name { depth: server.depth, text: server.name.clone() },
-            Value::State(seen.state),
+            server.doing().map_or(Value::State(seen.state), Value::text),
             Value::text(server.kind.as_str()),
             Value::maybe(server.node.as_ref().map(NodeName::as_str)),
             Value::maybe(server.hostname.as_deref()),
@@ -236,6 +252,7 @@ impl Serialize for Row {
         map.serialize_entry("age_seconds", &seen.age_seconds)?;
         map.serialize_entry("last_seen", &seen.last_seen.map(rfc3339))?;
         map.serialize_entry("reason", &seen.reason)?;
+        map.serialize_entry("action", &seen.action.as_ref().map(Doing::from))?;
         map.end()
     }
 }

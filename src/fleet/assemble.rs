@@ -10,6 +10,7 @@ use crate::fleet::api::{Answer, Group, Listed};
 use crate::fleet::measure::{Earlier, measured_by};
 use crate::fleet::observe::{Answers, Observed, Seen, failed};
 use crate::fleet::scope::Scope;
+use crate::model::action::InFlight;
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::inventory::{Failed, FailureKind, Inventory, Observation, Server};
 use crate::model::power::PowerState;
@@ -23,6 +24,25 @@ use crate::transport::pve::Client;
 struct Memory {
     states: BTreeMap<ServerKey, KnownState>,
     asleep: Vec<ServerId>,
+    in_flight: BTreeMap<ServerKey, InFlight>,
+}
+
+impl Memory {
+    /// Says of each server what is being done to it.
+    fn note_actions(&self, inventory: &mut Inventory) {
+        if self.in_flight.is_empty() {
+            return;
+        }
+        for server in &mut inventory.servers {
+            server.seen.action = self.in_flight.get(&server.key()).cloned();
+        }
+    }
+
+    /// Silence is sleep only where ecobox itself put the server to sleep.
+    fn state_of(&self, server: &ServerId, seen: PowerState) -> PowerState {
+        let asleep = seen == PowerState::Offline && self.asleep.contains(server);
+        if asleep { PowerState::Asleep } else { seen }
+    }
 }
 
 impl Fleet<'_> {
@@ -58,6 +78,7 @@ impl Fleet<'_> {
             );
         }
         self.overlay(&mut inventory, scope);
+        memory.note_actions(&mut inventory);
         let expected: Vec<bool> = inventory.failures.iter().map(|failed| is_expected(failed, &inventory)).collect();
         let mut expected = expected.into_iter();
         inventory.failures.retain(|_| expected.next() != Some(true));
@@ -72,7 +93,7 @@ impl Fleet<'_> {
         for server in self.hosts() {
             let known = memory.states.get(&ServerKey::of_server(&server.id));
             let mut host = self.bare(server);
-            host.seen.state = known.map_or(PowerState::Unknown, |known| known.state);
+            host.seen.state = known.map_or(PowerState::Unknown, |known| memory.state_of(&server.id, known.state));
             host.seen.at = known.map(|known| known.at);
             host.seen.age_seconds = known.and_then(|known| self.age(known.at));
             host.seen.last_seen = known.and_then(|known| known.last_online_at);
@@ -90,6 +111,7 @@ impl Fleet<'_> {
             }
         }
         self.overlay(&mut inventory, &Scope::All);
+        memory.note_actions(&mut inventory);
         inventory.sort();
         Ok(inventory)
     }
@@ -101,7 +123,8 @@ impl Fleet<'_> {
 
     fn memory(&self) -> Result<Memory, StateError> {
         let asleep = self.state.wishes()?.into_iter().filter(|(_, wish)| wish.asleep).map(|(server, _)| server);
-        Ok(Memory { states: self.state.states()?, asleep: asleep.collect() })
+        let in_flight = self.state.actions_in_flight(self.now())?;
+        Ok(Memory { states: self.state.states()?, asleep: asleep.collect(), in_flight })
     }
 
     /// A configured host or plain server of which nothing was seen yet.
@@ -141,13 +164,11 @@ impl Fleet<'_> {
     ) -> Server {
         let mut host = self.bare(server);
         let known = memory.states.get(&ServerKey::of_server(&server.id));
-        let asleep = memory.asleep.contains(&server.id);
-        if asleep && server.expected.is_none() {
+        if memory.asleep.contains(&server.id) && server.expected.is_none() {
             host.expected = Expected::Any;
         }
         host.seen.last_seen = known.and_then(|known| known.last_online_at);
-        // Silence is sleep only where ecobox itself put the host to sleep.
-        let state = if asleep && seen.state == PowerState::Offline { PowerState::Asleep } else { seen.state };
+        let state = memory.state_of(&server.id, seen.state);
         if state.is_up() {
             host.seen.last_seen = Some(at);
         }
@@ -162,6 +183,7 @@ impl Fleet<'_> {
             usage_source,
             checks: seen.checks,
             reason: seen.reason,
+            action: None,
         };
         host
     }
@@ -354,6 +376,7 @@ fn listed(
             usage_source: Source::Api,
             checks: Vec::new(),
             reason,
+            action: None,
         },
     }
 }
@@ -366,12 +389,13 @@ pub(super) fn failures(answer: &Answer) -> Vec<Failed> {
     said.map(|(server, error)| failed(server, error)).collect()
 }
 
-/// Whether a failure says no more than that a host is off which may be.
+/// Whether a failure says no more than that a host is off which may be, or that it is on its way.
 fn is_expected(failed: &Failed, inventory: &Inventory) -> bool {
     failed.kind == FailureKind::Unreachable
         && inventory.servers.iter().any(|server| {
             let off = matches!(server.seen.state, PowerState::Offline | PowerState::Asleep);
-            server.id == failed.server && off && !server.is_alarming()
+            // A host that wakes may answer to SSH and not yet to its API.
+            server.id == failed.server && (server.seen.action.is_some() || off && !server.is_alarming())
         })
 }
 

@@ -34,7 +34,9 @@ impl Fleet<'_> {
         let (mut states, mut checks) = (Vec::new(), Vec::new());
         for server in &inventory.servers {
             let seen = &server.seen;
-            if server.vmid.is_none() {
+            // What is on its way up or down is neither off nor failing: a later look says where it came to.
+            let on_its_way = seen.action.is_some() && seen.state == PowerState::Offline;
+            if server.vmid.is_none() && !on_its_way {
                 states.push((server.key(), seen.state, seen.source));
                 // Whoever listed the cluster was looked at already.
                 let key = server.key();

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::model::action::InFlight;
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::power::PowerState;
 use crate::model::select::{Candidate, SelectError, select};
@@ -65,9 +66,15 @@ impl Server {
         }
     }
 
-    /// Whether its state is worth an alarm: it should be on (or asleep) and is not.
+    /// What it is doing, where an action is in flight whose wanted state is not seen yet: `waking`.
+    pub(crate) fn doing(&self) -> Option<&'static str> {
+        self.seen.action.as_ref()?.word(self.kind, self.seen.state)
+    }
+
+    /// Whether its state is worth an alarm: it should be on (or asleep), is not, and nothing is being done about it.
     pub(crate) fn is_alarming(&self) -> bool {
         match (self.expected, self.seen.state) {
+            _ if self.seen.action.is_some() => false,
             (Expected::Any, _) | (_, PowerState::Online | PowerState::Running) => false,
             (Expected::Asleep, state) => state == PowerState::Unknown,
             (Expected::On, state) => state != PowerState::Asleep,
@@ -94,6 +101,8 @@ pub(crate) struct Observation {
     pub(crate) checks: Vec<ServiceCheck>,
     /// Why the state is what it is, where that is not plain.
     pub(crate) reason: Option<String>,
+    /// What ecobox itself is doing to the server at this moment, in this process or another.
+    pub(crate) action: Option<InFlight>,
 }
 
 impl Observation {
@@ -110,6 +119,7 @@ impl Observation {
             usage_source: source,
             checks: Vec::new(),
             reason: None,
+            action: None,
         }
     }
 }
@@ -267,6 +277,11 @@ pub(crate) mod tests {
         }
     }
 
+    fn in_flight(action: &str) -> InFlight {
+        let (since, until) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
+        InFlight { action: action.to_owned(), since, until, by: "root".to_owned() }
+    }
+
     #[test]
     fn children_stand_under_their_parents() {
         let mut inventory = Inventory {
@@ -308,6 +323,24 @@ pub(crate) mod tests {
             let mut one = server("a", None, None);
             (one.expected, one.seen.state) = (expected, state);
             assert_eq!(one.is_alarming(), alarm, "{expected:?} {state}");
+            // While something is being done about it nothing is.
+            one.seen.action = Some(in_flight("wake"));
+            assert!(!one.is_alarming(), "{expected:?} {state}");
         }
+    }
+
+    #[test]
+    fn what_is_in_flight_is_said_of_its_server() {
+        use PowerState::{Offline, Online, Unknown};
+        let mut one = server("nas", None, None);
+        assert_eq!(one.doing(), None);
+        one.seen.action = Some(in_flight("start"));
+        for (state, doing) in [(Unknown, Some("waking")), (Offline, Some("waking")), (Online, None)] {
+            one.seen.state = state;
+            assert_eq!(one.doing(), doing, "{state}");
+        }
+        let mut guest = server("pve1-vm-101", Some("pve1"), Some(101));
+        guest.seen.action = Some(in_flight("start"));
+        assert_eq!(guest.doing(), Some("starting"));
     }
 }

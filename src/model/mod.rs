@@ -2,6 +2,7 @@
 //!
 //! Everything here can be tested with tables. Times come in as arguments, and unknown values are `None`.
 
+pub(crate) mod action;
 pub(crate) mod address;
 pub(crate) mod availability;
 pub(crate) mod facts;

@@ -176,6 +176,11 @@ fn move_guests(conn: &Connection, old: &ClusterId, new: &ClusterId) -> rusqlite:
         WHERE cluster = ?1";
     conn.execute(seen, [from])?;
     conn.execute("UPDATE OR IGNORE guests SET cluster = ?2 WHERE cluster = ?1", [from, to])?;
+    // Of a guest that both know, the identity that was seen last is its own.
+    let younger = "DELETE FROM identities WHERE cluster = ?2 AND at < (SELECT old.at FROM identities old
+        WHERE old.cluster = ?1 AND old.vmid = identities.vmid)";
+    conn.execute(younger, [from, to])?;
+    conn.execute("UPDATE OR IGNORE identities SET cluster = ?2 WHERE cluster = ?1", [from, to])?;
     conn.execute("UPDATE changes SET cluster = ?2 WHERE cluster = ?1", [from, to])?;
     samples::move_subjects(conn, from, to)?;
     // The next listing is compared with all that is known now.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::clusters::{cluster_row, kind};
-use super::{Result, State, guests, history, is_superseded};
+use super::{Result, State, guests, history, identities, is_superseded};
 use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId, VmId};
 use crate::model::power::PowerState;
 use crate::model::server::{Guest, Listing, ServerKey};
@@ -256,6 +256,8 @@ impl Writer<'_> {
     }
 
     fn insert(&mut self, guest: &Guest) -> rusqlite::Result<()> {
+        // Whoever had this number before is another guest.
+        identities::forget(self.conn, self.id, guest.vmid)?;
         self.say(guest.vmid, guest.kind, guest.name.as_deref(), &guest.node, What::New);
         let sql = "INSERT OR REPLACE INTO guests (cluster, vmid, kind, name, node, state, known_state, raw, template,
                 lock, tags, pool, ha_state, first_seen, changed_at)
@@ -369,6 +371,9 @@ impl Writer<'_> {
             kept += u32::from(!gone);
             if gone && let Ok(node) = known.node.parse() {
                 self.say(known.vmid, known.kind, known.name.as_deref(), &node, What::Gone);
+            }
+            if gone {
+                identities::forget(self.conn, self.id, known.vmid)?;
             }
             if gone || known.was_listed {
                 let sql = "UPDATE guests SET last_seen = coalesce(last_seen, ?3), gone_at = iif(?4, ?5, NULL)

@@ -11,13 +11,14 @@
 //! - `clusters`: which server belongs to which cluster, and names for completion
 //! - `servers`: facts, last states and wishes of configured servers
 //! - `guests`, `listing`: what is known of guests, and how a new listing changes it
+//! - `identities`: by what a guest is told from another one with its number
 //! - `history`: power changes, service checks, runs
 //! - `samples`: how hard each server worked, look by look
 //! - `rollup`, `check_hours`: what is left of an hour of samples and of checks
 //! - `retention`: what is summed up and deleted in each run, in small bites
 //! - `readings`: the last readings of each host's counters
 //! - `outbox`: what is still to be sent to Prometheus, and who sends
-//! - `actions`: what was done to servers, and who asked for it
+//! - `actions`: what was done to servers, and who asked for it; what is in flight
 //! - `cache`: answers of other programs that are slow to ask again
 
 mod actions;
@@ -29,6 +30,7 @@ mod error;
 mod files;
 mod guests;
 mod history;
+mod identities;
 mod listing;
 mod open;
 mod outbox;
@@ -60,6 +62,11 @@ pub(crate) use retention::Retention;
 pub(crate) use servers::KnownState;
 pub(crate) use tokens::{Intent, StoredToken};
 pub(crate) use {actions::Action, check_hours::CheckHistory, rollup::Hour, samples::Counted, samples::Samples};
+
+#[expect(unused_imports, reason = "power uses it")]
+pub(crate) use actions::ActionId;
+#[cfg_attr(not(test), expect(unused_imports, reason = "power uses it"))]
+pub(crate) use actions::NewAction;
 
 type Result<T> = std::result::Result<T, StateError>;
 
@@ -150,7 +157,8 @@ impl State {
         self.events(ever).and(self.checks(ever))?;
         self.runs(ever).and(self.names())?;
         self.check_history(ever, Timestamp::MAX).and(self.read_samples())?;
-        self.last_events_before(Timestamp::MAX).and(self.actions(ever))?;
+        self.last_events_before(Timestamp::MAX).and(self.actions(ever, ever))?;
+        self.actions_in_flight(ever)?;
         self.readings().and(self.outbox_len())?;
         Ok(())
     }

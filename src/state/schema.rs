@@ -19,7 +19,7 @@ pub(super) const PAGE: u64 = 4096;
 pub(super) const SECRET_TABLE: &str = "tokens";
 
 /// Step n makes schema n+1 of schema n. A step that was ever released is never changed; a new one is added.
-pub(super) const STEPS: &[&str] = &[FIRST, SECOND];
+pub(super) const STEPS: &[&str] = &[FIRST, SECOND, THIRD];
 
 const FIRST: &str = "
 CREATE TABLE machine (
@@ -248,6 +248,22 @@ INSERT INTO switches (series, at, ok)
         (SELECT series, at, ok, lag(ok) OVER (PARTITION BY series ORDER BY at) AS before FROM checks)
     WHERE before IS NOT ok;
 INSERT INTO unrolled (kind, hour) SELECT DISTINCT 'checks', at - at % 3600000 FROM checks;
+";
+
+/// What is known of power actions while they are in flight, and who a guest is.
+const THIRD: &str = "
+-- Actions that were begun and have not said how they ended; their outcome is empty. After `until` nobody will.
+CREATE TABLE in_flight (
+    action INTEGER PRIMARY KEY REFERENCES actions (id) ON DELETE CASCADE,
+    until INTEGER NOT NULL
+) STRICT;
+CREATE TABLE identities (
+    cluster INTEGER NOT NULL REFERENCES clusters (id) ON DELETE CASCADE,
+    vmid INTEGER NOT NULL,
+    identity TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (cluster, vmid)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// The schema number of the newest file that this program can use.

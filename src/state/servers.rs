@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Result, State, history, is_superseded, time};
+use super::{OUT_OF_ORDER_MILLIS, Result, State, history, is_superseded, time};
 use crate::model::facts::HostFacts;
 use crate::model::id::ServerId;
 use crate::model::power::PowerState;
@@ -87,7 +87,8 @@ impl State {
     }
 
     /// Stores observed states in one transaction; gives the servers whose state changed, each with its previous one.
-    /// A change is also an event. `Unknown` is no observation and changes nothing.
+    /// A change is also an event. `Unknown` is no observation and changes nothing. Whoever is online again was woken: that
+    /// it was put to sleep explains nothing any more.
     pub(crate) fn record_states(
         &self,
         observed: &[(ServerKey, PowerState, Source)],
@@ -101,6 +102,11 @@ impl State {
                     changed.push((server.clone(), previous));
                 }
             }
+            // A look that began before the server was put to sleep may be stored after it.
+            let awake = "DELETE FROM wishes WHERE asleep AND abs(at - ?1) > ?2 AND EXISTS
+                (SELECT 1 FROM states WHERE states.server = wishes.server AND states.at = ?1 AND state = ?3)";
+            let values = params![at, OUT_OF_ORDER_MILLIS, PowerState::Online.as_str()];
+            conn.prepare_cached(awake)?.execute(values)?;
             Ok(changed)
         })
     }

@@ -37,6 +37,7 @@ fn json_says_who_saw_what_and_when() {
     assert_eq!(report["failures"], serde_json::json!([]));
     insta::assert_snapshot!(serde_json::to_string_pretty(&run.server("pve1-vm-101")).unwrap(), @r#"
     {
+      "action": null,
       "address": null,
       "addresses": [],
       "age_seconds": 0,
@@ -71,6 +72,7 @@ fn json_says_who_saw_what_and_when() {
     "#);
     insta::assert_snapshot!(serde_json::to_string_pretty(&run.server("pve1")).unwrap(), @r#"
     {
+      "action": null,
       "address": "127.0.0.1",
       "addresses": [],
       "age_seconds": 0,

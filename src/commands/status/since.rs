@@ -74,7 +74,7 @@ pub(crate) fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outcome<Av
     }
     let keys: Vec<String> = servers.iter().map(|server| server.key().0).collect();
     let concerns = |action: &Action| action.server.as_ref().is_none_or(|server| keys.contains(&server.0));
-    let actions = ctx.state.actions(since)?.into_iter().filter(concerns).map(Done::from).collect();
+    let actions = ctx.state.actions(since, now)?.into_iter().filter(concerns).map(Done::from).collect();
     let report = AvailabilityReport { generated_at: now, since, until: now, servers: rows, actions };
     Ok(Outcome { report, exit: Exit::Done })
 }

@@ -152,6 +152,33 @@ fn wishes_stamps_and_ssh_answers_come_back() {
 }
 
 #[test]
+fn who_is_seen_awake_is_not_put_to_sleep_any_more() {
+    use PowerState::{Asleep, Offline, Online, Unknown};
+    // When it was put to sleep or woken, when it was seen how, and whether the wish stands after that.
+    let cases = [
+        (true, 1000, 1200, Online, false),
+        (true, 1000, 1060, Online, true), // a look that began before
+        (true, 1000, 990, Online, true),
+        (true, 1000, 1200, Offline, true),
+        (true, 1000, 1200, Asleep, true),
+        (true, 1000, 1200, Unknown, true),
+        (true, 86_400, 1200, Online, false), // the clock was a day ahead
+        (false, 1000, 1200, Online, true),
+    ];
+    for (asleep, wished, seen, power, stands) in cases {
+        let state = state();
+        state.put_wish(&server("nas"), asleep, at(wished)).unwrap();
+        state.put_wish(&server("nas2"), true, at(wished)).unwrap();
+        // It was on before it was put to sleep: that says nothing.
+        state.record_states(&[(key("nas2"), Online, Source::Tcp)], at(wished - 30)).unwrap();
+        state.record_states(&[(key("nas"), power, Source::Tcp)], at(seen)).unwrap();
+        let wishes = state.wishes().unwrap();
+        assert_eq!(wishes.contains_key(&server("nas")), stands, "{asleep} {wished} {seen} {power}");
+        assert!(wishes.contains_key(&server("nas2")));
+    }
+}
+
+#[test]
 fn the_future_is_never_fresh() {
     let hour = SignedDuration::from_hours(1);
     let cases = [(0, 0, true), (0, 3599, true), (0, 3600, false), (1, 0, false), (86400, 0, false)];

@@ -244,7 +244,7 @@ fn tokens_and_intents_come_over_where_they_can_be_read() {
     assert!(notice.ends_with("2 tokens could be read from it"), "{notice}");
     assert_eq!((state.tokens().unwrap().len(), state.all_intents().unwrap().len()), (2, 1));
     assert_eq!(state.machine_suffix(|| panic!()).unwrap(), "abcdef");
-    assert_eq!((state.trusts().unwrap().len(), state.actions(at(0)).unwrap().len()), (1, 1));
+    assert_eq!((state.trusts().unwrap().len(), state.actions(at(0), at(9)).unwrap().len()), (1, 1));
 }
 
 #[test]

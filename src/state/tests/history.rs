@@ -161,7 +161,7 @@ fn the_history_of_a_guest_moves_with_its_cluster() {
     let found = history(&state, at(0));
     let found: Vec<_> = found.iter().map(|one| (one.server.0.as_str(), one.looks.len(), one.switches.len())).collect();
     assert_eq!(found, [("ca:99/101", 4, 4), ("ca:99/102", 2, 2), ("host:pve10/101", 2, 2)]);
-    let actions: Vec<_> = state.actions(at(0)).unwrap().into_iter().map(|one| one.server.unwrap().0).collect();
+    let actions: Vec<_> = state.actions(at(0), at(9)).unwrap().into_iter().map(|one| one.server.unwrap().0).collect();
     assert_eq!(actions, ["ca:99/101", "ca:99/102", "host:pve10/101", "ca:99/101"]);
     let count = |sql: &str| state.lock().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(count("SELECT count(*) FROM check_hours"), 3);
@@ -187,8 +187,8 @@ fn actions_readings_and_last_events_come_back() {
     let (first, second) = (action(None, at(5)), action(Some(key("nas")), at(2)));
     state.record_action(&first).unwrap();
     state.record_action(&second).unwrap();
-    assert_eq!(state.actions(at(0)).unwrap(), [second, first.clone()]);
-    assert_eq!(state.actions(at(3)).unwrap(), [first]);
+    assert_eq!(state.actions(at(0), at(9)).unwrap(), [second, first.clone()]);
+    assert_eq!(state.actions(at(3), at(9)).unwrap(), [first]);
 
     let reading = Reading {
         boot_id: Some("b".into()),

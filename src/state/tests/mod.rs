@@ -1,5 +1,6 @@
 //! Tests of the state file as a whole. What more than one of them needs stands here.
 
+mod actions;
 mod basics;
 mod damage;
 mod files;
@@ -16,7 +17,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use tempfile::TempDir;
 
-use super::{State, schema};
+use super::{NewAction, State, schema};
 use crate::model::id::{ClusterId, GuestKind, NodeName, Secret, ServerId, Token, VmId};
 use crate::model::power::PowerState;
 use crate::model::scope::Scope;
@@ -78,6 +79,11 @@ fn listing(nodes: &[(&str, bool)], guests: Vec<Guest>) -> Listing {
     let node =
         |(name, online): &(&str, bool)| Node { name: node(name), online: Some(*online), usage: Usage::default() };
     Listing { nodes: nodes.iter().map(node).collect(), guests }
+}
+
+/// A wake that a terminal asked for.
+fn wake(server: &str, at: Timestamp, until: Timestamp) -> NewAction {
+    NewAction { server: key(server), action: "wake".into(), by: "root".into(), at, until }
 }
 
 /// Makes the file take it for granted that it is `now`, as some runs with this clock would.

@@ -7,7 +7,8 @@ use std::process::{Child, Command, Stdio};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::{at, cluster, folder, guest, key, listing, server, token, vmid};
+use super::{at, cluster, folder, guest, key, listing, server, token, vmid, wake};
+use crate::model::action::ActionOutcome;
 use crate::model::power::PowerState;
 use crate::model::scope::Scope;
 use crate::model::server::ServerKey;
@@ -39,6 +40,7 @@ fn work(path: &Path, number: u32) {
     let made = token(&format!("root@pam!box-{number}"), "secret");
     let suffix = state.machine_suffix(|| format!("{number:06x}")).unwrap();
     state.begin_intent(&via, Some(&own), &made.id, at(0)).unwrap();
+    let action = state.begin_action(&wake(&ServerKey::of_server(&via).0, at(0), at(60))).unwrap();
     for round in 0..3 {
         let power = [PowerState::Running, PowerState::Stopped][round % 2];
         let guests = (100..110).map(|vmid| guest(vmid, "pve1", power)).collect();
@@ -58,6 +60,8 @@ fn work(path: &Path, number: u32) {
         assert_eq!(state.guests(&own).unwrap().len(), 10);
     }
     state.finish_intent(&own, &made, Scope::Monitor, None, &via, at(1)).unwrap();
+    assert!(state.actions_in_flight(at(1)).unwrap().contains_key(&ServerKey::of_server(&via)));
+    state.end_action(action, ActionOutcome::Done, f64::from(number), None).unwrap();
     assert_eq!(state.machine_suffix(|| panic!()).unwrap(), suffix);
     assert!(state.notice().is_none());
 }
@@ -94,6 +98,11 @@ fn two_hundred_at_once_lose_nothing() {
     }
     let state = State::open(&path, at(9)).unwrap();
     assert_eq!(state.tokens().unwrap().len(), 200);
+    let mut ended: Vec<_> = state.actions(at(0), at(1)).unwrap();
+    ended.sort_by(|a, b| a.seconds.partial_cmp(&b.seconds).unwrap());
+    let ended: Vec<_> = ended.into_iter().map(|one| (one.server.unwrap().0, one.outcome, one.seconds)).collect();
+    let want: Vec<_> = (0..200).map(|n| (format!("pve{n}"), "done".to_owned(), Some(f64::from(n)))).collect();
+    assert_eq!((ended, state.actions_in_flight(at(1)).unwrap().len()), (want, 0));
     assert_eq!(state.all_intents().unwrap(), []);
     assert_eq!(state.all_guests().unwrap().len(), 2000);
     assert_eq!(state.checks(at(0)).unwrap().len(), 600);
@@ -110,6 +119,48 @@ fn two_hundred_at_once_lose_nothing() {
     assert_eq!(state.events(at(0)).unwrap().len(), 200 * 11 * 2);
     let left: Vec<_> = std::fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left.len(), 3, "{left:?}");
+}
+
+/// Begins an action, says so, and never ends it.
+#[test]
+#[ignore = "a helper of another test"]
+fn child_begins_and_hangs() {
+    let Some((path, number)) = told() else { return };
+    let state = State::open(&path, at(0)).unwrap();
+    state.begin_action(&wake(&format!("nas{number}"), at(0), at(300))).unwrap();
+    eprintln!("begun");
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn an_action_whose_process_was_killed_has_no_known_outcome() {
+    let folder = folder();
+    let path = folder.path().join("state.db");
+    let state = State::open(&path, at(0)).unwrap();
+    for number in 0..2 {
+        let mut child = child("child_begins_and_hangs", &path, number);
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == "begun"));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let outcomes = |now| {
+        let actions = state.actions(at(0), now).unwrap();
+        actions.into_iter().map(|action| (action.server.unwrap().0, action.outcome)).collect::<Vec<_>>()
+    };
+    let all = |outcome: &str| ["nas0", "nas1"].map(|server| (server.to_owned(), outcome.to_owned())).to_vec();
+    // Nobody can know that it was killed until its time is over.
+    assert_eq!(state.actions_in_flight(at(299)).unwrap().len(), 2);
+    assert_eq!(outcomes(at(299)), all("in flight"));
+    assert_eq!(state.actions_in_flight(at(300)).unwrap().len(), 0);
+    assert_eq!(outcomes(at(300)), all("unknown outcome"));
+    // The next one is not held up by it.
+    let again = state.begin_action(&wake("nas0", at(10), at(310))).unwrap();
+    assert_eq!(state.actions_in_flight(at(300)).unwrap()[&key("nas0")].since, at(10));
+    state.end_action(again, ActionOutcome::Done, 3.5, None).unwrap();
+    assert_eq!(outcomes(at(300))[2], ("nas0".to_owned(), "done".to_owned()));
 }
 
 /// Stores token after token and says each one that is stored.
