@@ -28,6 +28,7 @@ mod cli {
     pub(crate) mod past;
     mod past_prometheus;
     mod past_rrd;
+    mod past_status;
     mod plain;
     mod real_sshd;
     mod saga;

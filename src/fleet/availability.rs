@@ -109,15 +109,15 @@ impl Memory {
         let services = checks.iter().filter(|history| !history.service.is_empty());
         let services = services.map(|history| Record {
             service: Some(history.service.clone()),
-            availability: of_service(history, since, until),
+            availability: of_service(history, since, until, server.expected),
             ..counted(history, since)
         });
         std::iter::once(Record { availability, ..itself }).chain(services).collect()
     }
 }
 
-/// A service is on while it answers.
-fn of_service(history: &CheckHistory, since: Timestamp, until: Timestamp) -> Availability {
+/// A service is on while it answers, and expected to be unless its server is expected to be asleep.
+fn of_service(history: &CheckHistory, since: Timestamp, until: Timestamp, server: Expected) -> Availability {
     let state = |ok| if ok { PowerState::Online } else { PowerState::Offline };
     let change = |pair: &[(Timestamp, bool)]| match pair {
         [(_, before), (at, after)] => Some((*at, state(*before), state(*after))),
@@ -128,7 +128,7 @@ fn of_service(history: &CheckHistory, since: Timestamp, until: Timestamp) -> Ava
         changes: &changes,
         present: history.switches.last().map(|(at, ok)| (state(*ok), *at)),
         looks: &looks(history, false),
-        expected: Expected::On,
+        expected: if server == Expected::Asleep { server } else { Expected::On },
     };
     Availability::of_server(since, until, &observed)
 }

@@ -136,6 +136,13 @@ impl Availability {
         (all > 0).then(|| self.on_seconds as f64 / all as f64 * 100.0)
     }
 
+    /// The seconds of something that somebody saw or did not see; `None` where nobody saw anything: a zero would say
+    /// that it was seen not to be so.
+    pub(crate) fn seen(&self, seconds: u64) -> Option<u64> {
+        let all = [self.on_seconds, self.off_seconds, self.asleep_seconds, self.paused_seconds];
+        all.iter().any(|seconds| *seconds > 0).then_some(seconds)
+    }
+
     /// The seconds of the longest outage; `None` without one.
     pub(crate) fn longest_outage_seconds(&self) -> Option<u64> {
         self.outages.iter().map(|outage| outage.seconds).max()

@@ -141,6 +141,7 @@ impl Report for AvailabilityReport {
         let record = &row.record;
         let seen = &record.availability;
         let millis = |millis: Option<f64>| Value::of(millis, Value::Milliseconds);
+        let seconds = |seconds: u64| Value::of(seen.seen(seconds), Value::Seconds);
         let known = seen.percent().is_some();
         let outages = || Value::Text(seen.outages.len().to_string());
         vec![
@@ -149,17 +150,17 @@ impl Report for AvailabilityReport {
             Value::of(seen.percent(), Value::Availability),
             if known { outages() } else { Value::Unknown },
             Value::of(seen.longest_outage_seconds(), Value::Seconds),
-            Value::Seconds(seen.on_seconds),
-            Value::Seconds(seen.asleep_seconds),
-            Value::Seconds(seen.off_seconds),
+            seconds(seen.on_seconds),
+            seconds(seen.asleep_seconds),
+            seconds(seen.off_seconds),
             Value::Seconds(seen.unknown_seconds),
             Value::of(row.checks_ok_percent(), Value::Availability),
             millis(record.response_p50_millis),
             millis(record.response_p95_millis),
             Value::text(row.id.as_str()),
             Value::text(row.kind.as_str()),
-            Value::Seconds(seen.paused_seconds),
-            Value::Seconds(seen.outage_seconds()),
+            seconds(seen.paused_seconds),
+            seconds(seen.outage_seconds()),
             Value::Text(record.checks.to_string()),
             Value::of(seen.outages.last(), |outage| Value::Time(outage.begin)),
         ]
@@ -167,7 +168,8 @@ impl Report for AvailabilityReport {
 
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        if self.servers.iter().all(|row| row.record.availability.percent().is_none()) {
+        let unseen = |row: &Row| row.record.availability.seen(0).is_none() && row.record.checks == 0;
+        if self.servers.iter().all(unseen) {
             notes
                 .push("nobody looked in that time; each run of `ecobox status` or `ecobox stats` is a look".to_owned());
         }
@@ -195,12 +197,12 @@ impl Serialize for Row {
         map.serialize_entry("service", &record.service)?;
         map.serialize_entry("state", &record.service.is_none().then_some(self.state.as_str()))?;
         map.serialize_entry("available_percent", &seen.percent())?;
-        map.serialize_entry("on_seconds", &seen.on_seconds)?;
-        map.serialize_entry("asleep_seconds", &seen.asleep_seconds)?;
-        map.serialize_entry("off_seconds", &seen.off_seconds)?;
-        map.serialize_entry("paused_seconds", &seen.paused_seconds)?;
+        map.serialize_entry("on_seconds", &seen.seen(seen.on_seconds))?;
+        map.serialize_entry("asleep_seconds", &seen.seen(seen.asleep_seconds))?;
+        map.serialize_entry("off_seconds", &seen.seen(seen.off_seconds))?;
+        map.serialize_entry("paused_seconds", &seen.seen(seen.paused_seconds))?;
         map.serialize_entry("unknown_seconds", &seen.unknown_seconds)?;
-        map.serialize_entry("outage_seconds", &seen.outage_seconds())?;
+        map.serialize_entry("outage_seconds", &seen.seen(seen.outage_seconds()))?;
         map.serialize_entry("longest_outage_seconds", &seen.longest_outage_seconds())?;
         map.serialize_entry("outages", &seen.outages)?;
         map.serialize_entry("checks", &record.checks)?;

@@ -48,7 +48,9 @@ fn states_count_as_they_are_expected() {
         let (parts, found) = in_hours(&sum);
         assert_eq!(parts, want, "{state} {expected:?}");
         assert_eq!(found.len(), outages, "{state} {expected:?}");
+        assert_eq!(sum.seen(0), Some(0), "{state} {expected:?}");
     }
+    assert_eq!(of(10, &[], &hourly(0..10), Expected::On).seen(0), None);
 }
 
 #[test]
