@@ -41,6 +41,7 @@ const HOMES: &[(&str, &[&str])] = &[
         &[
             "src/commands/demo",
             "src/fleet/host_load",
+            "src/fleet/host_power",
             "src/render/openmetrics/tests",
             "src/transport/prometheus/tests",
             "src/transport/pve/tests",

@@ -7,6 +7,8 @@ pub(crate) mod discover;
 mod history;
 pub(crate) mod host_facts;
 pub(crate) mod host_load;
+#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
+pub(crate) mod host_power;
 mod look;
 pub(crate) mod measure;
 pub(crate) mod observe;

@@ -17,7 +17,7 @@ use crate::config::{Access, Config, ServerConfig, SshConfigSetting};
 use crate::fleet::Fleet;
 use crate::model::id::ServerId;
 use crate::transport::script::ScriptOutput;
-use crate::transport::ssh::{self, ConfigSource, HostKeyPolicy, Lookup, Route, Session, SshConfig, SshHost};
+use crate::transport::ssh::{self, ConfigSource, Hop, HostKeyPolicy, Lookup, Route, Session, SshConfig, SshHost};
 use crate::transport::{self, Error};
 
 /// What all hosts' sessions share.
@@ -44,6 +44,14 @@ impl Shared {
             sessions: RefCell::default(),
             tunnels: RefCell::default(),
         }
+    }
+}
+
+#[cfg(test)]
+impl Shared {
+    /// The same with keys and known hosts of another home.
+    pub(crate) fn at_home(self, home: PathBuf) -> Shared {
+        Shared { home, ..self }
     }
 }
 
@@ -137,6 +145,20 @@ impl Fleet<'_> {
             })
             .await?;
         Ok(session.clone())
+    }
+
+    /// Lets go of a server's session: what is asked next opens a new one. One with a host that sleeps looks open for
+    /// a long time.
+    pub(crate) fn forget_session(&self, server: &ServerId) {
+        self.ssh.sessions.borrow_mut().remove(server);
+    }
+
+    /// A session of its own with the last jump host before a server; `None`: the way leads through none.
+    pub(crate) async fn jump_session(&self, server: &ServerConfig) -> Result<Option<(Session, Hop)>, Error> {
+        let route = self.route(server).await?;
+        let (Some(jumps), Some(last)) = (route.to_jump(), route.hops().last()) else { return Ok(None) };
+        let session = ssh::connect(&jumps, &self.ssh.keys, HostKeyPolicy::Refuse, self.ask).await?;
+        Ok(Some((session, last.clone())))
     }
 
     /// Runs a script on a server: over SSH, or here if it is this machine.

@@ -9,6 +9,7 @@ pub(crate) mod facts;
 mod glob;
 #[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
 pub(crate) mod guest;
+pub(crate) mod host_power;
 pub(crate) mod id;
 pub(crate) mod inventory;
 pub(crate) mod metrics;

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use aliases::aliases;
 pub(crate) use config::{ConfigSource, Lookup, SshConfig, ask, parse, stamp};
 pub(crate) use keys::Keys;
-pub(crate) use route::Route;
+pub(crate) use route::{Hop, Route};
 pub(crate) use session::Session;
 
 use crate::model::id::Secret;

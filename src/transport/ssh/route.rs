@@ -92,6 +92,12 @@ impl Route {
         }
     }
 
+    /// The way to the last jump host, where the host itself is reached by TCP from there.
+    pub(crate) fn to_jump(&self) -> Option<Route> {
+        let (last, jumps) = self.hops.split_last()?;
+        (last.via == Via::Tcp && !jumps.is_empty()).then(|| Route { hops: jumps.to_vec() })
+    }
+
     /// The same way with less patience.
     #[cfg(test)]
     pub(crate) fn limited(mut self, limit: Duration) -> Route {

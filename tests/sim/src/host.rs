@@ -269,6 +269,27 @@ impl Host {
         self.inner.control.hooks().slow = Duration::from_millis(ms);
     }
 
+    /// When the next timer is set by systemd-run, the connections break before anybody is told; scripts go on, as under
+    /// a real sshd.
+    pub fn cut_after_timer(&self) {
+        self.inner.control.hooks().outlive();
+        self.inner.tree.write(".sim/cut-after-timer", "");
+    }
+
+    /// Whether systemd-run fails, and sets no timer.
+    pub fn refuse_timers(&self, refuse: bool) {
+        if refuse {
+            self.inner.tree.write(".sim/no-timers", "");
+        } else {
+            self.inner.tree.remove(".sim/no-timers");
+        }
+    }
+
+    /// The timers that systemd-run set, with its arguments.
+    pub fn timers(&self) -> Vec<String> {
+        self.read_file(".sim/timers").unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+
     /// How many pveum commands were run here.
     pub fn pveum_count(&self) -> u64 {
         self.inner.control.hooks().count

@@ -47,6 +47,12 @@ pub struct Builder {
     /// `/sys/power/state`.
     pub(super) sleep_states: String,
     pub(super) sleep_masked: bool,
+    /// User, terminal (`-`: none), from where.
+    pub(super) logged_in: Vec<[String; 3]>,
+    /// Who, what, why, mode.
+    pub(super) inhibitors: Vec<[String; 4]>,
+    pub(super) running_guests: Vec<u32>,
+    systemd: bool,
     nics: Option<Vec<Nic>>,
     ip: (IpAddr, u8),
     pveum: Option<PveumFn>,
@@ -65,6 +71,10 @@ impl Builder {
             quorate: true,
             sleep_states: "freeze mem disk".into(),
             sleep_masked: false,
+            logged_in: Vec::new(),
+            inhibitors: Vec::new(),
+            running_guests: Vec::new(),
+            systemd: kind.is_debian(),
             nics: None,
             ip: (IpAddr::V4(Ipv4Addr::new(192, 168, 1, 10)), 24),
             pveum: None,
@@ -144,6 +154,34 @@ impl Builder {
     pub fn sleep_masked(mut self) -> Builder {
         self.sleep_masked = true;
         self
+    }
+
+    /// Somebody is logged in, e.g. `anna` at `pts/0` from `10.0.0.5`; terminal `-`: none.
+    pub fn logged_in(mut self, user: &str, terminal: &str, from: &str) -> Builder {
+        self.logged_in.push([user, terminal, from].map(str::to_owned));
+        self
+    }
+
+    /// Somebody holds a lock of logind's: who, what (`shutdown:sleep`), why, mode (`block`, `delay`).
+    pub fn inhibitor(mut self, who: &str, what: &str, why: &str, mode: &str) -> Builder {
+        self.inhibitors.push([who, what, why, mode].map(str::to_owned));
+        self
+    }
+
+    /// A virtual machine that runs, as the host's own files show it.
+    pub fn running_guest_pid(mut self, vmid: u32) -> Builder {
+        self.running_guests.push(vmid);
+        self
+    }
+
+    /// Another init than systemd.
+    pub fn without_systemd(mut self) -> Builder {
+        self.systemd = false;
+        self
+    }
+
+    pub(super) fn has_systemd(&self) -> bool {
+        self.systemd
     }
 
     /// A message of the day and .bashrc output around every command.

@@ -36,6 +36,11 @@ impl Hooks {
         self.outlive = true;
     }
 
+    /// Scripts go on when their connection is gone, as under a real sshd.
+    pub(super) fn outlive(&mut self) {
+        self.outlive = true;
+    }
+
     pub(super) fn fail(&mut self, n: u64, stderr: &str, code: i32) {
         self.fail_at.push((self.count + n, stderr.to_owned(), code));
     }
@@ -139,6 +144,18 @@ impl Control {
             let line = String::from_utf8_lossy(&line).into_owned();
             if line == "quit" {
                 break;
+            }
+            if line == "cut" {
+                self.cut();
+                // A connection must be gone before the one who asked goes on, and answers.
+                for _ in 0..100 {
+                    if self.cut.receiver_count() == 0 {
+                        break;
+                    }
+                    thread::sleep(Duration::from_millis(5));
+                }
+                let _ = fs::remove_file(self.fifo.with_file_name("cut-after-timer"));
+                continue;
             }
             let control = Arc::clone(self);
             let answer = move || match line.strip_prefix("event\u{1f}") {

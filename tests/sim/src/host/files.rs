@@ -89,12 +89,17 @@ fn system(tree: &Tree, host: &Builder) {
     }
     if host.kind.is_debian() {
         tree.write("etc/machine-id", &format!("{}\n", id_of(&host.name)));
-        tree.folder("run/systemd/system");
         tree.folder("var/lib/dpkg/info");
+    }
+    if host.has_systemd() {
+        tree.folder("run/systemd/system");
+        tree.write("run/utmp", "");
         if host.sleep_masked {
             tree.link("etc/systemd/system/sleep.target", "/dev/null");
         }
     }
+    people(tree, host);
+    tree.write("proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n/dev/dm-1\tpartition\t8388604\t0\t-2\n");
     tree.write("sys/power/state", &format!("{}\n", host.sleep_states));
     tree.write("sys/power/mem_sleep", "s2idle [deep]\n");
     let mut packages = String::from("bash|install ok installed|5.2.37-2+b5\n");
@@ -119,6 +124,27 @@ fn system(tree: &Tree, host: &Builder) {
         ".sim/units",
         &format!("sleep.target {masked} inactive\nsuspend.target static inactive\nssh enabled active\n{cluster}"),
     );
+}
+
+/// Who is logged in, who holds a lock, and which guests run.
+fn people(tree: &Tree, host: &Builder) {
+    let (mut sessions, mut list) = (String::new(), String::new());
+    for (id, [user, terminal, from]) in (1..).zip(&host.logged_in) {
+        let _ = writeln!(sessions, "{id} {user} {terminal} {from}");
+    }
+    let mut bus = format!("a(ssssuu) {}", host.inhibitors.len());
+    for [who, what, why, mode] in &host.inhibitors {
+        let _ = write!(bus, " {what:?} {who:?} {why:?} {mode:?} 0 812");
+        let _ = writeln!(list, "{who} 0 root 812 {} {what} {why} {mode}", who.to_lowercase());
+    }
+    tree.write(".sim/sessions", &sessions);
+    tree.write(".sim/inhibitors", &format!("{bus}\n"));
+    tree.write(".sim/inhibitors-list", &list);
+    for (pid, vmid) in (4000..).zip(&host.running_guests) {
+        tree.write(&format!("run/qemu-server/{vmid}.pid"), &format!("{pid}\n"));
+        tree.write(&format!("proc/{pid}/cmdline"), &format!("/usr/bin/kvm\0-id\0{vmid}\0"));
+        tree.folder(&format!("sys/fs/cgroup/qemu.slice/{vmid}.scope"));
+    }
 }
 
 fn logins(tree: &Tree, host: &Builder) {
@@ -170,6 +196,7 @@ fn programs(tree: &Tree, host: &Builder) {
         let text =
             text.replace("@ROOT@", root).replace("@SH@", &sh).replace("@SETPRIV@", setpriv.as_deref().unwrap_or(""));
         let text = text.replace("@SLEEP@", &sleep).replace("@AWK@", &real("awk").unwrap_or_default());
+        let text = text.replace("@TEE@", &real("tee").unwrap_or_default());
         tree.remove(path);
         tree.program(path, &text.replace("@REALSTAT@", &real("stat").unwrap_or_default()));
     };
@@ -195,9 +222,17 @@ fn programs(tree: &Tree, host: &Builder) {
     }
     if host.kind.is_debian() {
         stub("usr/bin/dpkg-query", include_str!("../stubs/dpkg-query.sh"));
-        stub("usr/bin/systemctl", include_str!("../stubs/systemctl.sh"));
         stub("usr/sbin/ethtool", include_str!("../stubs/ethtool.sh"));
-        small("usr/bin/systemd-run");
+    }
+    if host.has_systemd() {
+        stub("usr/bin/systemctl", include_str!("../stubs/systemctl.sh"));
+        for name in ["systemd-run", "loginctl", "busctl", "systemd-inhibit", "who"] {
+            small(&format!("usr/bin/{name}"));
+        }
+    } else if host.kind != Kind::FreeBsd {
+        for path in ["usr/sbin/poweroff", "usr/sbin/reboot", "usr/bin/tee"] {
+            small(path);
+        }
     }
     if host.kind.is_pve() {
         stub("usr/sbin/pveum", include_str!("../stubs/pveum.sh"));

@@ -9,6 +9,10 @@ if [ "$SIM_UID" = 0 ]; then PATH=$root/usr/sbin:$root/usr/bin; else PATH=$root/u
 export SIM_USER SIM_UID SIM_RIGHTS PATH
 HOME=$root/tmp USER=$1 LOGNAME=$1
 export HOME USER LOGNAME
+# As sshd and pam_systemd set them.
+SSH_CONNECTION="10.9.9.9 50022 192.168.1.10 22"
+[ -d "$root/run/systemd/system" ] && XDG_SESSION_ID=77 && export XDG_SESSION_ID
+export SSH_CONNECTION
 cd "$root/tmp" || exit 255
 
 if [ -e "$root/.sim/hang" ]; then

@@ -1,0 +1,59 @@
+//! Power of hosts and plain servers over SSH: the look before, the one trigger, arming Wake-on-LAN, and waiting until
+//! it is seen.
+
+pub(crate) mod arm;
+mod preflight;
+pub(crate) mod trigger;
+pub(crate) mod wait;
+
+#[cfg(test)]
+mod run_tests;
+#[cfg(test)]
+mod ssh_tests;
+#[cfg(test)]
+mod tests;
+
+use crate::config::ServerConfig;
+use crate::fleet::Fleet;
+use crate::model::host_power::{HostPreflight, Identity, is_jump_host};
+use crate::transport::ssh::HostKeyPolicy;
+use crate::transport::{self, Error};
+
+impl Fleet<'_> {
+    /// Looks what speaks against putting a host to sleep or switching it off: one script, one round trip, nothing is
+    /// changed.
+    ///
+    /// # Errors
+    /// Those of an SSH script; what the host does not tell is `None` in the answer.
+    pub(crate) async fn host_preflight(&self, server: &ServerConfig) -> Result<HostPreflight, Error> {
+        let output = self.run_script_in_time(server, HostKeyPolicy::Refuse, preflight::SCRIPT).await?;
+        Ok(preflight::parse(&output.stdout))
+    }
+
+    /// Which machine ecobox runs on, and from where somebody is logged in to it.
+    ///
+    /// # Errors
+    /// Those of a script that runs here.
+    pub(crate) async fn local_identity(&self) -> Result<Identity, Error> {
+        let output = transport::local::run_script(preflight::SCRIPT, self.limits.host).await?;
+        Ok(preflight::parse(&output.stdout).identity())
+    }
+
+    /// Whether the SSH way to `target` leads through `server`.
+    ///
+    /// # Errors
+    /// Those of resolving the way (`ssh -G`).
+    pub(crate) async fn leads_through(&self, server: &ServerConfig, target: &ServerConfig) -> Result<bool, Error> {
+        let route = self.route(target).await?;
+        let jumps = route.hops().split_last().map(|(_, jumps)| jumps).unwrap_or_default();
+        if jumps.is_empty() || server.id == target.id {
+            return Ok(false);
+        }
+        let jumps: Vec<&str> = jumps.iter().flat_map(|hop| [hop.label.as_str(), hop.host.as_str()]).collect();
+        let known = self.known.borrow();
+        let facts = known.facts.get(&server.id);
+        let addresses: Vec<_> = facts.iter().flat_map(|facts| &facts.addresses).map(|address| address.ip).collect();
+        let own = facts.and_then(|facts| facts.hostname.as_deref()).unwrap_or_default();
+        Ok(is_jump_host(&[server.id.as_str(), &server.hostname, own], &addresses, &jumps))
+    }
+}

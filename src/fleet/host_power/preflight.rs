@@ -1,0 +1,328 @@
+//! The look before a power call: one script that changes nothing, and the reading of what it prints.
+//!
+//! The facts script runs first, so that ports, addresses and the boot are fresh. Reading is lenient: a line that is
+//! missing, cut off or senseless costs that one fact.
+
+use crate::fleet::host_facts::{self, word};
+use crate::model::host_power::{HostCall, HostPreflight, Inhibitor, LoggedIn, NoWay};
+use crate::model::id::VmId;
+
+/// The script; POSIX sh, no arguments, reads nothing from its input, needs no rights.
+pub(crate) const SCRIPT: &str =
+    concat!(include_str!("../facts.sh"), "\n", include_str!("way.sh"), "\n", include_str!("preflight.sh"));
+
+/// More lines of one kind than this are not believed.
+const MOST: usize = 4096;
+
+/// What the script's output tells. Never fails: what cannot be read is `None`.
+pub(crate) fn parse(text: &str) -> HostPreflight {
+    let mut seen = Seen::default();
+    for (key, value) in text.lines().filter_map(|line| line.split_once('\t')) {
+        seen.take(key, value.trim());
+    }
+    seen.finish(text)
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Seen {
+    found: HostPreflight,
+    own: Option<String>,
+    user: Option<String>,
+    has_sudo: bool,
+    /// Somebody who knows who is logged in was asked.
+    asked: bool,
+    sessions: Vec<Session>,
+    others: Vec<LoggedIn>,
+    /// `systemd-inhibit` before version 240 tells of each on several lines.
+    open: Option<(Inhibitor, String)>,
+    no_ways: Vec<(HostCall, String, String)>,
+}
+
+/// A session of logind's.
+#[derive(Default)]
+struct Session {
+    id: String,
+    class: String,
+    state: String,
+    who: Option<LoggedIn>,
+}
+
+impl Seen {
+    fn take(&mut self, key: &str, value: &str) {
+        match key {
+            "ssh" => self.found.ssh_client = value.split(' ').next().and_then(|ip| ip.parse().ok()),
+            "uuid" => self.found.product_uuid = word(value).filter(|id| id.len() == 36),
+            "own" => self.own = word(value),
+            "user" => self.user = word(value),
+            "sudo" => self.has_sudo = matches!(value, "yes" | "no"),
+            "logind" => self.asked |= value == "yes",
+            "utmp" => self.asked |= matches!(value, "yes" | "pts"),
+            "sess" => self.take_session(value),
+            "who" if self.others.len() < MOST => self.others.extend(of_who(value)),
+            "pty" if self.others.len() < MOST => {
+                let (terminal, user) = value.split_once(' ').unwrap_or((value, ""));
+                self.others.extend(word(terminal).map(|terminal| LoggedIn {
+                    user: word(user),
+                    terminal: Some(terminal),
+                    from: None,
+                    idle: None,
+                }));
+            }
+            "inhibitors" => self.found.inhibitors = of_bus(value),
+            "inhibitlist" => {
+                self.found.inhibitors.get_or_insert_default();
+            }
+            "inhibit" => self.take_inhibitor(value),
+            "vm" | "ct" => self.found.guests.extend(value.parse::<VmId>()),
+            "tasks" => {
+                self.found.tasks.get_or_insert_default();
+            }
+            "task" => {
+                let tasks = self.found.tasks.get_or_insert_default();
+                // A process's name may be padded.
+                let upid = word(value).filter(|upid| upid.starts_with("UPID:") && tasks.len() < MOST);
+                tasks.extend(upid);
+            }
+            "can" | "cannot" => self.take_way(key == "can", value),
+            _ => {}
+        }
+    }
+
+    /// A line `Key=Value` of `loginctl show-session`; an empty one parts sessions.
+    fn take_session(&mut self, value: &str) {
+        let Some((key, value)) = value.split_once('=') else {
+            if self.sessions.len() < MOST {
+                self.sessions.push(Session::default());
+            }
+            return;
+        };
+        let begins =
+            self.sessions.is_empty() || (key == "Id" && self.sessions.last().is_some_and(|s| !s.id.is_empty()));
+        if begins && self.sessions.len() < MOST {
+            self.sessions.push(Session::default());
+        }
+        let Some(session) = self.sessions.last_mut() else { return };
+        let nobody = LoggedIn { user: None, terminal: None, from: None, idle: None };
+        let who = session.who.get_or_insert(nobody);
+        match key {
+            "Id" => session.id = value.to_owned(),
+            "Class" => session.class = value.to_owned(),
+            "State" => session.state = value.to_owned(),
+            "Name" => who.user = word(value),
+            "TTY" => who.terminal = word(value),
+            "RemoteHost" => who.from = word(value),
+            "IdleHint" => {
+                who.idle = match value {
+                    "yes" => Some(true),
+                    "no" => Some(false),
+                    _ => None,
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn take_inhibitor(&mut self, line: &str) {
+        let list = self.found.inhibitors.get_or_insert_default();
+        if list.len() >= MOST {
+            return;
+        }
+        match line.split_once(": ") {
+            Some(("Who", rest)) => {
+                let who = rest.split(" (UID").next().unwrap_or(rest);
+                let open = Inhibitor { who: text(who), what: String::new(), why: String::new() };
+                self.open = Some((open, String::new()));
+            }
+            Some(("What", what)) if self.open.is_some() => {
+                if let Some((open, _)) = &mut self.open {
+                    open.what = text(what);
+                }
+            }
+            Some(("Why", why)) if self.open.is_some() => {
+                if let Some((open, _)) = &mut self.open {
+                    open.why = text(why);
+                }
+            }
+            Some(("Mode", mode)) if self.open.is_some() => {
+                list.extend(self.open.take().filter(|_| blocks(mode)).map(|(open, _)| open));
+            }
+            _ => list.extend(of_columns(line).filter(|(_, mode)| blocks(mode)).map(|(one, _)| one)),
+        }
+    }
+
+    fn take_way(&mut self, can: bool, value: &str) {
+        let mut words = value.splitn(3, ' ');
+        let call = words.next().and_then(|name| HostCall::ALL.into_iter().find(|call| call.as_str() == name));
+        let (Some(call), Some(first)) = (call, words.next()) else { return };
+        if self.found.way(call).is_some() || self.no_ways.iter().any(|(one, ..)| *one == call) {
+            return;
+        }
+        if can {
+            self.found.ways.extend(word(first).map(|by| (call, Ok(by))));
+        } else {
+            self.no_ways.push((call, first.to_owned(), words.next().unwrap_or_default().to_owned()));
+        }
+    }
+
+    fn finish(mut self, text: &str) -> HostPreflight {
+        self.found.facts = host_facts::parse(text);
+        for (call, why, detail) in &self.no_ways {
+            let way = no_way(why, detail, self.user.as_deref(), self.has_sudo);
+            self.found.ways.extend(way.map(|way| (*call, Err(way))));
+        }
+        self.found.ways.sort_by_key(|(call, _)| *call);
+        if self.asked {
+            let own = self.own.as_deref();
+            // `manager` is the user's systemd, `greeter` the login screen.
+            let counts = |session: &Session| {
+                (session.class.is_empty() || session.class == "user" || session.class.starts_with("user-"))
+                    && session.state != "closing"
+                    && Some(session.id.as_str()) != own
+            };
+            let mut users: Vec<LoggedIn> =
+                self.sessions.into_iter().filter(counts).filter_map(|session| session.who).collect();
+            for other in self.others {
+                let known = users.iter().any(|user| user.terminal == other.terminal);
+                if !known {
+                    users.push(other);
+                }
+            }
+            self.found.users = Some(users);
+        }
+        self.found
+    }
+}
+
+/// The script's word for what is in the way.
+pub(super) fn no_way(why: &str, detail: &str, user: Option<&str>, sudo: bool) -> Option<NoWay> {
+    let detail = text(detail);
+    Some(match why {
+        "no-rights" => NoWay::Rights { user: user.map(str::to_owned), sudo, command: detail },
+        "masked" => NoWay::Masked { unit: detail },
+        "disallowed" => NoWay::Disallowed { key: detail },
+        "unsupported" => NoWay::Unsupported { state: detail },
+        "no-swap" => NoWay::NoSwap,
+        "no-means" => NoWay::NoMeans,
+        "failed" => NoWay::Failed { detail },
+        _ => return None,
+    })
+}
+
+fn text(value: &str) -> String {
+    word(value).unwrap_or_default()
+}
+
+/// `block`, and since systemd 257 `block-weak`, which spares who is asked politely.
+fn blocks(mode: &str) -> bool {
+    mode.trim().starts_with("block")
+}
+
+/// A line of `who`: `anna     pts/0        2026-11-25 10:00 (10.0.0.5)`; busybox's has the idle time third and the
+/// host last, without brackets, and a line of headings.
+fn of_who(line: &str) -> Option<LoggedIn> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [user, terminal, rest @ ..] = words.as_slice() else { return None };
+    // A session without a terminal stands there with its service: `root sshd ...`. That may be this very one.
+    let is_terminal = terminal.starts_with("pts/")
+        || terminal.starts_with("tty")
+        || terminal.starts_with("hvc")
+        || terminal.starts_with(':')
+        || *terminal == "console";
+    if !is_terminal || *user == "LOGIN" {
+        return None;
+    }
+    let last = rest.last().copied().unwrap_or_default();
+    let bracketed = last.strip_prefix('(').and_then(|last| last.strip_suffix(')'));
+    let time = |word: &str| word.contains(':') && word.chars().all(|c| c.is_ascii_digit() || c == ':' || c == '.');
+    // busybox: idle, month, day, time, host.
+    let bare = Some(last)
+        .filter(|last| rest.len() == 5 && !time(last) && time(rest[3]) || last.parse::<std::net::IpAddr>().is_ok());
+    Some(LoggedIn { user: word(user), terminal: word(terminal), from: bracketed.or(bare).and_then(word), idle: None })
+}
+
+/// `a(ssssuu) 2 "sleep" "NetworkManager" "why" "delay" 0 812 "shutdown:sleep" ...`: what, who, why, mode, uid, pid.
+/// `None`: it is no such answer, or it was cut off.
+fn of_bus(value: &str) -> Option<Vec<Inhibitor>> {
+    let rest = value.strip_prefix("a(ssssuu) ")?;
+    let (count, mut rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let count: usize = count.parse().ok().filter(|count| *count <= MOST)?;
+    let mut found = Vec::new();
+    for _ in 0..count {
+        let mut strings: [String; 4] = Default::default();
+        for string in &mut strings {
+            *string = quoted(&mut rest)?;
+        }
+        for _ in 0..2 {
+            let number = rest.trim_start();
+            let end = number.find(' ').unwrap_or(number.len());
+            number[..end].parse::<u32>().ok()?;
+            rest = &number[end..];
+        }
+        let [what, who, why, mode] = strings;
+        if blocks(&mode) {
+            found.push(Inhibitor { who: text(&who), what: text(&what), why: text(&why) });
+        }
+    }
+    Some(found)
+}
+
+/// Takes one string in double quotes, with C's escapes, from the front.
+fn quoted(rest: &mut &str) -> Option<String> {
+    let inner = rest.trim_start().strip_prefix('"')?;
+    let mut bytes = Vec::new();
+    let mut chars = inner.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => {
+                *rest = &inner[at + 1..];
+                return Some(String::from_utf8_lossy(&bytes).into_owned());
+            }
+            '\\' => match chars.next()?.1 {
+                'n' => bytes.push(b'\n'),
+                't' => bytes.push(b'\t'),
+                'r' => bytes.push(b'\r'),
+                digit @ '0'..='7' => {
+                    let mut value = u32::from(digit) - 48;
+                    for _ in 0..2 {
+                        value = value * 8 + chars.next()?.1.to_digit(8)?;
+                    }
+                    bytes.push(u8::try_from(value).ok()?);
+                }
+                'x' => {
+                    let high = chars.next()?.1.to_digit(16)?;
+                    bytes.push(u8::try_from(high * 16 + chars.next()?.1.to_digit(16)?).ok()?);
+                }
+                other => bytes.extend(other.to_string().bytes()),
+            },
+            c => bytes.extend(c.to_string().bytes()),
+        }
+    }
+    None
+}
+
+/// A line of `systemd-inhibit --list`: WHO UID USER PID COMM WHAT WHY MODE, the names perhaps with blanks.
+fn of_columns(line: &str) -> Option<(Inhibitor, String)> {
+    const WORDS: [&str; 8] = [
+        "shutdown",
+        "sleep",
+        "idle",
+        "handle-power-key",
+        "handle-suspend-key",
+        "handle-hibernate-key",
+        "handle-lid-switch",
+        "handle-reboot-key",
+    ];
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let number = |word: &str| word.parse::<u32>().is_ok();
+    let at = (5..words.len()).find(|at| {
+        let what = words[*at].split(':').all(|what| WORDS.contains(&what));
+        // COMM may have blanks as well: the PID stands somewhere before, the UID two before it.
+        what && (3..*at - 1).any(|pid| number(words[pid]) && number(words[pid - 2]))
+    })?;
+    let pid = (3..at - 1).find(|pid| number(words[*pid]) && number(words[*pid - 2]))?;
+    let (mode, why) = words[at + 1..].split_last()?;
+    let inhibitor =
+        Inhibitor { who: text(&words[..pid - 2].join(" ")), what: words[at].to_owned(), why: text(&why.join(" ")) };
+    Some((inhibitor, (*mode).to_owned()))
+}

@@ -1,0 +1,96 @@
+# What speaks against putting this host to sleep or switching it off now. It runs after the facts script, whose
+# variables and functions it uses, and after way.sh. One `key<TAB>value` a line; what cannot be had is left out.
+# Nothing here writes, asks, or waits for input. Absolute paths stand at the beginning of a word.
+
+p ssh "${SSH_CONNECTION-}"
+f uuid /sys/class/dmi/id/product_uuid
+
+# Who is logged in. logind knows sessions; what else has a terminal is in utmp, where there is one.
+own=${XDG_SESSION_ID-}
+if [ -z "$own" ] && [ -r /proc/self/cgroup ]; then
+	while IFS= read -r v; do
+		case $v in */session-*.scope) own=${v##*/session-} own=${own%.scope} ;; esac
+	done < /proc/self/cgroup
+fi
+p own "$own"
+if has /usr/bin/loginctl /bin/loginctl; then
+	loginctl=$v
+	if v=$("$loginctl" list-sessions --no-legend --no-pager 2>/dev/null </dev/null); then
+		p logind yes
+		ids=
+		while read -r a b; do
+			case $a in '' | *[!A-Za-z0-9_.-]*) ;; *) ids="$ids $a" ;; esac
+		done <<X
+$v
+X
+		[ -n "$ids" ] && "$loginctl" show-session --no-pager -p Id -p Name -p TTY -p Remote -p RemoteHost -p Class -p State \
+			-p IdleHint $ids 2>/dev/null </dev/null | while IFS= read -r v; do p sess "$v"; done
+	fi
+fi
+utmp=
+for o in /run/utmp /var/run/utmp /run/systemd/sessions; do [ -e "$o" ] && utmp=1; done
+if [ -n "$utmp" ] && has /usr/bin/who /bin/who; then
+	p utmp yes
+	"$v" 2>/dev/null </dev/null | while IFS= read -r v; do p who "$v"; done
+elif [ -z "$utmp" ]; then
+	# No book of logins is kept (Alpine): open terminals tell of somebody.
+	for o in /dev/pts/[0-9]*; do
+		[ -e "$o" ] || continue
+		p pty "pts/${o##*/} $(stat -c %U "$o" 2>/dev/null)"
+	done
+	[ -e /dev/pts/ptmx ] && p utmp pts
+fi
+
+# Who asked not to be disturbed. The bus says it unambiguously; the lists' columns differ between versions.
+inhibit=
+if has /usr/bin/busctl /bin/busctl; then
+	v=$("$v" --system --no-pager call org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager \
+		ListInhibitors 2>/dev/null </dev/null) && p inhibitors "${v%%"$nl"*}" && inhibit=1
+fi
+if [ -z "$inhibit" ] && has /usr/bin/systemd-inhibit /bin/systemd-inhibit /usr/bin/elogind-inhibit /bin/elogind-inhibit; then
+	if v=$("$v" --list --no-legend --no-pager 2>/dev/null </dev/null); then
+		p inhibitlist yes
+		while IFS= read -r a; do [ -n "$a" ] && p inhibit "$a"; done <<X
+$v
+X
+		inhibit=1
+	fi
+fi
+# Without logind nobody can ask.
+[ -z "$inhibit" ] && ! [ -d /run/systemd/system ] && ! [ -e /run/elogind.pid ] && p inhibitlist none
+
+# Guests that run, as far as the host shows it without its API. The pid files are root's, the control groups are
+# everybody's to see.
+for o in /run/qemu-server/*.pid /var/run/qemu-server/*.pid; do
+	[ -r "$o" ] && read -r v < "$o" || continue
+	case $v in '' | *[!0-9]*) continue ;; esac
+	a=${o##*/}
+	for d in /proc/"$v"; do [ -d "$d" ] && p vm "${a%.pid}"; done
+done 2>/dev/null
+for o in /sys/fs/cgroup/qemu.slice/*.scope /sys/fs/cgroup/systemd/qemu.slice/*.scope; do
+	[ -d "$o" ] && a=${o##*/} && p vm "${a%.scope}"
+done
+for o in /sys/fs/cgroup/lxc/[0-9]* /sys/fs/cgroup/systemd/lxc/[0-9]*; do
+	[ -d "$o" ] || continue
+	v=1
+	[ -r "$o/cgroup.events" ] && while read -r a b; do [ "$a" = populated ] && v=$b; done < "$o/cgroup.events"
+	[ "$v" = 0 ] || p ct "${o##*/}"
+done
+
+# Tasks that run: each one's process calls itself `task UPID:...`, whoever looks.
+if [ -d /etc/pve ]; then
+	p tasks yes
+	for o in /proc/[0-9]*; do
+		v=
+		IFS= read -r v < "$o/cmdline"
+		case $v in 'task UPID:'*) p task "${v#task }" ;; esac
+	done 2>/dev/null
+fi
+
+ignore=
+for call in suspend hibernate shutdown reboot; do
+	way "$call"
+	if [ -n "$why" ]; then p cannot "$call $why $detail"; else p can "$call $by"; fi
+done
+p user "$(id -un 2>/dev/null)"
+:

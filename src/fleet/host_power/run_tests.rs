@@ -1,0 +1,141 @@
+//! Runs the look before a call with the shells of this machine, on folders that look like hosts.
+
+use super::preflight::{SCRIPT, parse};
+use crate::fleet::host_facts::run_tests::{Host, shells};
+use crate::model::host_power::{HostCall, HostPreflight, NoWay};
+
+/// What the script finds on a host, the same from every shell.
+fn of(host: &Host) -> HostPreflight {
+    let mut all = shells().into_iter().map(|shell| (parse(&host.run(&shell, SCRIPT)), shell));
+    let (mut first, _) = all.next().unwrap();
+    for (other, shell) in all {
+        assert_eq!(other, first, "{shell:?}");
+    }
+    // Whoever runs the tests over SSH.
+    first.ssh_client = None;
+    first
+}
+
+fn ways(found: &HostPreflight) -> Vec<Result<String, NoWay>> {
+    HostCall::ALL.iter().map(|call| found.way(*call).cloned().unwrap()).collect()
+}
+
+fn by(name: &str) -> Result<String, NoWay> {
+    Ok(name.to_owned())
+}
+
+#[test]
+fn a_host_with_systemd() {
+    let host = Host::debian();
+    host.file("run/systemd/system/x", "");
+    host.file("sys/power/state", "freeze mem disk\n");
+    host.file("proc/swaps", "Filename\tType\n/dev/dm-1\tpartition\n");
+    host.program("usr/bin/systemctl", "exit 1");
+    assert_eq!(ways(&of(&host)), [by("systemctl"), by("systemctl"), by("systemctl"), by("systemctl")]);
+    host.program("usr/bin/systemd-run", "exit 1");
+    let found = of(&host);
+    assert_eq!(ways(&found), [by("systemd-run"), by("systemd-run"), by("systemd-run"), by("systemd-run")]);
+    assert_eq!((found.users, found.inhibitors, found.tasks), (None, None, None));
+    assert_eq!(found.facts.nics.len(), 1);
+
+    host.file("proc/swaps", "Filename\tType\n");
+    host.file("etc/systemd/sleep.conf", "[Sleep]\n#AllowSuspend=yes\nAllowSuspend=no\n");
+    let disallowed = NoWay::Disallowed { key: "AllowSuspend".to_owned() };
+    assert_eq!(ways(&of(&host))[..2], [Err(disallowed), Err(NoWay::NoSwap)]);
+    host.file("etc/systemd/sleep.conf.d/10-x.conf", "[Sleep]\nAllowSuspend=yes\n");
+    assert_eq!(ways(&of(&host))[0], by("systemd-run"));
+    host.link("run/systemd/system/suspend.target", "/dev/null");
+    host.link("etc/systemd/system/reboot.target", "/dev/null");
+    let masked = |unit: &str| Err(NoWay::Masked { unit: unit.to_owned() });
+    assert_eq!(
+        ways(&of(&host)),
+        [masked("suspend.target"), Err(NoWay::NoSwap), by("systemd-run"), masked("reboot.target")]
+    );
+    host.file("sys/power/state", "freeze\n");
+    assert_eq!(ways(&of(&host))[0], Err(NoWay::Unsupported { state: "mem".to_owned() }));
+}
+
+#[test]
+fn rights() {
+    let host = Host::debian();
+    host.not_root();
+    host.file("run/systemd/system/x", "");
+    host.program("usr/bin/systemctl", "exit 1");
+    host.program("usr/bin/systemd-run", "exit 1");
+    let shutdown = |found: &HostPreflight| ways(found)[2].clone();
+    let command = |found: &HostPreflight| match shutdown(found) {
+        Err(NoWay::Rights { command, sudo, .. }) => (command.rsplit_once('/').unwrap().1.to_owned(), sudo),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(command(&of(&host)), ("systemctl poweroff".to_owned(), false));
+    host.program("usr/bin/sudo", "exit 1");
+    assert_eq!(command(&of(&host)), ("systemctl poweroff".to_owned(), true));
+    // Only this is allowed.
+    host.program(
+        "usr/bin/sudo",
+        "case \"$1 $2 $3 $*\" in '-n -l -- '*'--on-active=2 '*' poweroff') exit 0;; esac; exit 1",
+    );
+    let found = of(&host);
+    assert_eq!(shutdown(&found), by("systemd-run"));
+    assert!(matches!(ways(&found)[3], Err(NoWay::Rights { .. })));
+    host.program("usr/bin/sudo", "shift 2; exec \"$@\"");
+    assert_eq!(shutdown(&of(&host)), by("systemd-run"));
+}
+
+#[test]
+fn a_host_without_systemd() {
+    let host = Host::debian();
+    host.file("sys/power/state", "mem disk\n");
+    host.file("etc/systemd/sleep.conf", "AllowSuspend=no\n");
+    let none = Err(NoWay::NoMeans);
+    assert_eq!(ways(&of(&host)), [none.clone(), none.clone(), none.clone(), none.clone()]);
+    host.program("usr/bin/tee", "exit 1");
+    host.program("sbin/poweroff", "exit 1");
+    host.program("sbin/reboot", "exit 1");
+    assert_eq!(ways(&of(&host)), [by("sys-power-state"), by("sys-power-state"), by("poweroff"), by("reboot")]);
+    host.program("usr/sbin/pm-suspend", "exit 1");
+    assert_eq!(ways(&of(&host))[0], by("pm-suspend"));
+    host.program("usr/sbin/zzz", "exit 1");
+    assert_eq!(ways(&of(&host))[0], by("zzz"));
+    host.program("usr/bin/loginctl", "exit 1");
+    host.file("run/elogind.pid", "1\n");
+    assert_eq!(ways(&of(&host))[..2], [by("loginctl"), by("loginctl")]);
+    // Nobody can hold a lock where there is no logind.
+    assert_eq!(of(&Host::debian()).inhibitors, Some(Vec::new()));
+    assert_eq!(of(&host).inhibitors, None);
+}
+
+#[test]
+fn people_locks_guests_and_tasks() {
+    let host = Host::debian();
+    host.file("run/systemd/system/x", "");
+    host.file("proc/self/cgroup", "0::/user.slice/user-0.slice/session-5.scope\n");
+    host.program(
+        "usr/bin/loginctl",
+        "case $1 in list-sessions) printf '      5    0 root -    \\n      9 1000 anna -    pts/0\\n';; \
+         show-session) for i; do case $i in 5|9) printf 'Id=%s\\nName=u%s\\nTTY=\\nClass=user\\nState=active\\n' $i $i;; esac; \
+         [ \"$i\" = 5 ] && echo; done;; esac; exit 0",
+    );
+    host.program("usr/bin/busctl", "echo 'a(ssssuu) 1 \"sleep\" \"tape\" \"$(touch x)\" \"block\" 0 5'");
+    host.file("run/qemu-server/101.pid", "4000\n");
+    host.file("run/qemu-server/102.pid", "4001\n");
+    host.file("proc/4000/cmdline", "/usr/bin/kvm\0-id\0101\0");
+    host.file("sys/fs/cgroup/qemu.slice/103.scope/x", "");
+    host.file("sys/fs/cgroup/lxc/201/cgroup.events", "populated 1\nfrozen 0\n");
+    host.file("sys/fs/cgroup/lxc/202/cgroup.events", "populated 0\nfrozen 0\n");
+    host.file("etc/pve/x", "");
+    host.file("proc/4002/cmdline", "task UPID:pve1:00000FA2:0000B1B1:6743A1F0:vzdump::root@pam:\0\0\0");
+    host.file("proc/4003/cmdline", "");
+    let found = of(&host);
+    let users: Vec<_> = found.users.unwrap().iter().map(ToString::to_string).collect();
+    // XDG_SESSION_ID of whoever runs the tests would name another one.
+    if std::env::var_os("XDG_SESSION_ID").is_none() {
+        assert_eq!(users, ["u9"]);
+    }
+    let inhibitors = found.inhibitors.unwrap();
+    assert_eq!((inhibitors[0].who.as_str(), inhibitors[0].why.as_str()), ("tape", "$(touch x)"));
+    let guests: Vec<_> = found.guests.iter().map(ToString::to_string).collect();
+    assert_eq!(guests, ["101", "103", "201"]);
+    let tasks: Vec<_> = found.tasks.unwrap().into_iter().collect();
+    assert_eq!(tasks, ["UPID:pve1:00000FA2:0000B1B1:6743A1F0:vzdump::root@pam:"]);
+}

@@ -1,0 +1,225 @@
+//! Waiting until a host is seen to be gone, or back.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::Instant;
+
+use crate::config::{Access, ServerConfig};
+use crate::fleet::Fleet;
+use crate::transport::ssh::{Hop, HostKeyPolicy, Session};
+use crate::transport::{ConnectFailure, Error, probe};
+
+/// Between the first two looks.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Between later ones.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How long one look waits: long enough for a second SYN, which Linux sends after one second.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// A port that refuses for so long is no service that just ends: something before the host answers for it.
+const REFUSING: Duration = Duration::from_secs(10);
+/// Prints the boot's id.
+const BOOT_ID: &str = "read -r v < /proc/sys/kernel/random/boot_id && printf '%s\\n' \"$v\"";
+
+/// What came of waiting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Waited {
+    Seen,
+    /// Not before the deadline; what was seen last.
+    NotConfirmed {
+        last: String,
+    },
+    /// It is this machine itself: whoever waits goes with it.
+    Local,
+}
+
+/// What one look at a host's ports saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Look {
+    Answers,
+    /// Its ports are closed, and something says so.
+    Refuses,
+    /// Nobody answers.
+    Silent,
+    /// Nobody could be asked.
+    Unknown(String),
+}
+
+impl Look {
+    fn of(failures: &[ConnectFailure]) -> Look {
+        let unasked = |failure: &&ConnectFailure| matches!(failure, ConnectFailure::Resolve | ConnectFailure::Other);
+        if let Some(failure) = failures.iter().find(unasked) {
+            return Look::Unknown(failure.as_str().to_owned());
+        }
+        let closed = |failure: &ConnectFailure| matches!(failure, ConnectFailure::Refused | ConnectFailure::Closed);
+        if failures.iter().any(closed) { Look::Refuses } else { Look::Silent }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Look::Answers => "it still answers".to_owned(),
+            Look::Refuses => "its ports are closed, and the host still says so".to_owned(),
+            Look::Silent => "nobody answers".to_owned(),
+            Look::Unknown(why) => why.clone(),
+        }
+    }
+}
+
+/// How a host is looked at.
+enum Eye {
+    Tcp {
+        host: String,
+        ports: Vec<u16>,
+    },
+    /// From the jump host before it.
+    Jump {
+        session: Session,
+        target: Hop,
+    },
+    /// Nothing but a whole SSH session reaches it.
+    Ssh,
+}
+
+impl Fleet<'_> {
+    /// Waits until a host is gone from the network: its SSH port, and its API's where it is a Proxmox VE host, accept
+    /// nothing more. The last session with it is let go.
+    ///
+    /// # Errors
+    /// Those of finding the way to it.
+    pub(crate) async fn wait_gone(&self, server: &ServerConfig, deadline: Instant) -> Result<Waited, Error> {
+        self.forget_session(&server.id);
+        let eye = match server.access {
+            Access::Local => return Ok(Waited::Local),
+            Access::Api => Eye::Tcp { host: server.hostname.clone(), ports: vec![server.api_port()] },
+            Access::Ssh => {
+                let route = self.route(server).await?;
+                if let Some(hop) = route.direct() {
+                    let api = self.is_pve(server).then(|| server.api_port());
+                    Eye::Tcp { host: hop.host.clone(), ports: std::iter::once(hop.port).chain(api).collect() }
+                } else if let Some((session, target)) = self.jump_session(server).await? {
+                    Eye::Jump { session, target }
+                } else {
+                    Eye::Ssh
+                }
+            }
+        };
+        let mut pause = FIRST_PAUSE;
+        let mut refusing: Option<Instant> = None;
+        loop {
+            let begun = Instant::now();
+            let look = self.seen_by(&eye, server).await;
+            let since = if look == Look::Refuses { *refusing.get_or_insert(begun) } else { begun };
+            if look != Look::Refuses {
+                refusing = None;
+            }
+            if look == Look::Silent || since.elapsed() >= REFUSING {
+                return Ok(Waited::Seen);
+            }
+            if begun + pause >= deadline {
+                return Ok(Waited::NotConfirmed { last: look.words() });
+            }
+            tokio::time::sleep_until(begun + pause).await;
+            pause = pause.mul_f64(1.5).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn seen_by(&self, eye: &Eye, server: &ServerConfig) -> Look {
+        match eye {
+            Eye::Tcp { host, ports } => {
+                let probes = join_all(ports.iter().map(|port| probe::tcp(host, *port, PATIENCE))).await;
+                if probes.iter().any(|probe| probe.open) {
+                    return Look::Answers;
+                }
+                Look::of(&probes.iter().filter_map(|probe| probe.failure).collect::<Vec<_>>())
+            }
+            Eye::Jump { session, target } => {
+                let forward = session.forward(&target.host, target.port);
+                match tokio::time::timeout(2 * PATIENCE, forward).await {
+                    Ok(Ok(_)) => Look::Answers,
+                    // The jump host's sshd could not connect, or waits: it does not say why.
+                    Err(_) if !session.is_closed() => Look::Silent,
+                    Ok(Err(Error::Connect { failure, .. })) if failure != ConnectFailure::Closed => Look::Silent,
+                    Ok(Err(error)) => Look::Unknown(error.to_string()),
+                    Err(_) => Look::Unknown("the connection to its jump host was lost".to_owned()),
+                }
+            }
+            Eye::Ssh => {
+                self.forget_session(&server.id);
+                match tokio::time::timeout(4 * PATIENCE, self.session(server, HostKeyPolicy::Refuse)).await {
+                    Ok(Ok(_)) => Look::Answers,
+                    Ok(Err(Error::Connect { .. } | Error::Timeout { .. })) | Err(_) => Look::Silent,
+                    Ok(Err(error)) => Look::Unknown(error.to_string()),
+                }
+            }
+        }
+    }
+
+    /// Waits until a host answers over SSH with its known key and in another boot than `before`. Where that boot is
+    /// not known it must have been gone in between, as `gone` says.
+    ///
+    /// # Errors
+    /// `Untrusted`, `UnknownHostKey` and `Denied`: then it is not the host that it was, or lets us no longer in.
+    pub(crate) async fn wait_back(
+        &self,
+        server: &ServerConfig,
+        before: Option<&str>,
+        mut gone: bool,
+        deadline: Instant,
+    ) -> Result<Waited, Error> {
+        if server.access == Access::Local {
+            return Ok(Waited::Local);
+        }
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let begun = Instant::now();
+            self.forget_session(&server.id);
+            let run = self.run_script(server, HostKeyPolicy::Refuse, BOOT_ID, 4 * PATIENCE);
+            let patience = (4 * PATIENCE).min(deadline.saturating_duration_since(begun)).max(FIRST_PAUSE);
+            let last = match tokio::time::timeout(patience, run).await {
+                Ok(Ok(output)) => {
+                    let boot = output.stdout.trim();
+                    match before {
+                        Some(before) if !boot.is_empty() && boot != before => return Ok(Waited::Seen),
+                        Some(_) if !boot.is_empty() => "it answers, and was not started anew yet".to_owned(),
+                        _ if gone => return Ok(Waited::Seen),
+                        _ => "it answers, and was not seen to be gone".to_owned(),
+                    }
+                }
+                Ok(Err(error @ (Error::Untrusted { .. } | Error::UnknownHostKey { .. } | Error::Denied { .. }))) => {
+                    return Err(error);
+                }
+                Ok(Err(error)) => {
+                    gone |= matches!(error, Error::Connect { .. });
+                    error.to_string()
+                }
+                Err(_) => "nobody answers".to_owned(),
+            };
+            if begun + pause >= deadline {
+                return Ok(Waited::NotConfirmed { last });
+            }
+            tokio::time::sleep_until(begun + pause).await;
+            pause = pause.mul_f64(1.5).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gone_is_who_is_silent() {
+        use ConnectFailure::*;
+        let unknown = |failure: ConnectFailure| Look::Unknown(failure.as_str().to_owned());
+        for (failures, want) in [
+            (&[Timeout][..], Look::Silent),
+            (&[Timeout, Unreachable], Look::Silent),
+            (&[Refused, Timeout], Look::Refuses),
+            (&[Closed], Look::Refuses),
+            (&[Resolve], unknown(Resolve)),
+            (&[Timeout, Other], unknown(Other)),
+        ] {
+            assert_eq!(Look::of(failures), want, "{failures:?}");
+        }
+    }
+}
