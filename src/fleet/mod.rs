@@ -15,11 +15,13 @@ mod per_node;
 mod prometheus;
 mod record;
 pub(crate) mod scope;
+mod secret;
 pub(crate) mod series;
 pub(crate) mod session;
 pub(crate) mod setup;
 pub(crate) mod trust;
 pub(crate) mod visit;
+pub(crate) mod wake;
 
 use std::cell::RefCell;
 use std::collections::HashMap;

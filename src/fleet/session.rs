@@ -47,6 +47,14 @@ impl Shared {
     }
 }
 
+#[cfg(test)]
+impl Shared {
+    /// With another home than this user's.
+    pub(crate) fn at_home(config: &Config, home: PathBuf) -> Shared {
+        Shared { home, ..Shared::new(config) }
+    }
+}
+
 /// Which `ssh_config` the configuration wants to be asked.
 pub(crate) fn source(config: &Config) -> ConfigSource {
     match &config.settings.ssh_config {
@@ -137,6 +145,11 @@ impl Fleet<'_> {
             })
             .await?;
         Ok(session.clone())
+    }
+
+    /// Lets the next use open a session of its own: the one there is may lead to a host that slept meanwhile.
+    pub(crate) fn forget_session(&self, server: &ServerConfig) {
+        self.ssh.sessions.borrow_mut().remove(&server.id);
     }
 
     /// Runs a script on a server: over SSH, or here if it is this machine.
