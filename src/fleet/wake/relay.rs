@@ -22,6 +22,7 @@ use crate::transport::wol::Order;
 /// The packet may hold a password: it goes through a pipe, and never into the arguments of a program, which every user of
 /// the relay could read. A program that only takes it as an argument is not used then.
 const SCRIPT: &str = r#"
+set -f
 networks() {
 	ip -o -4 addr show up 2>/dev/null | while read -r number name family own rest; do
 		[ -z "$interface" ] || [ "$name" = "$interface" ] || continue

@@ -198,6 +198,10 @@ fn programs(tree: &Tree, host: &Builder) {
         stub("usr/bin/systemctl", include_str!("../stubs/systemctl.sh"));
         stub("usr/sbin/ethtool", include_str!("../stubs/ethtool.sh"));
         small("usr/bin/systemd-run");
+        // Debian's perl-base is essential.
+        if let Some(perl) = real("perl") {
+            tree.link("usr/bin/perl", &perl);
+        }
     }
     if host.kind.is_pve() {
         stub("usr/sbin/pveum", include_str!("../stubs/pveum.sh"));
