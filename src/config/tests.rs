@@ -255,15 +255,15 @@ fn a_server_is_woken_as_its_entry_says() {
     for (keys, want) in [
         ("", usual.clone()),
         ("broadcast = '192.168.1.255'", WolSettings { broadcast: Some([192, 168, 1, 255].into()), ..usual.clone() }),
-        ("interface = 'eno1'\nport = 7", WolSettings { interface: Some("eno1".into()), port: Some(7), ..usual.clone() }),
+        (
+            "interface = 'eno1'\nport = 7",
+            WolSettings { interface: Some("eno1".into()), port: Some(7), ..usual.clone() },
+        ),
         (
             "secure_on = '00:11:22:33:44:55'",
             WolSettings { secure_on: "00:11:22:33:44:55".parse().ok().map(SecureOnFrom::Given), ..usual.clone() },
         ),
-        (
-            "secure_on_file = 'so'",
-            WolSettings { secure_on: Some(SecureOnFrom::Elsewhere(file)), ..usual.clone() },
-        ),
+        ("secure_on_file = 'so'", WolSettings { secure_on: Some(SecureOnFrom::Elsewhere(file)), ..usual.clone() }),
     ] {
         assert_eq!(only_server(&format!("[servers.wol]\n{keys}\n")).wol, want, "{keys}");
     }

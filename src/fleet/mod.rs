@@ -21,6 +21,7 @@ pub(crate) mod session;
 pub(crate) mod setup;
 pub(crate) mod trust;
 pub(crate) mod visit;
+#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
 pub(crate) mod wake;
 
 use std::cell::RefCell;

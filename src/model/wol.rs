@@ -92,6 +92,7 @@ impl SecureOn {
 
 /// The magic packet: six times 0xff, sixteen times the address, then the password; 102, 106 or 108 bytes. It holds a
 /// secret where there is a password.
+#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
 pub(crate) fn magic_packet(mac: Mac, secure_on: Option<&SecureOn>) -> Zeroizing<Vec<u8>> {
     // Room for all of it: what grows leaves copies behind.
     let mut packet = Vec::with_capacity(108);
@@ -160,7 +161,8 @@ mod tests {
 
     #[test]
     fn a_password_is_not_repeated() {
-        for text in ["c0ffee", "", "c0:ff:ee:00:11", "c0:ff:ee:00:11:22:33", "1.2.3", "1.2.3.256", "c0-ff:ee-00:11-22"] {
+        for text in ["c0ffee", "", "c0:ff:ee:00:11", "c0:ff:ee:00:11:22:33", "1.2.3", "1.2.3.256", "c0-ff:ee-00:11-22"]
+        {
             let error = text.parse::<SecureOn>().unwrap_err();
             assert!(text.is_empty() || !error.to_string().contains(text), "{error}");
         }

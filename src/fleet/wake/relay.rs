@@ -73,7 +73,8 @@ if perl -MSocket -e 1 2>/dev/null; then
 		my $packet = pack "H*", $hex;
 		while (my $way = <STDIN>) {
 			my ($to, $port, $own) = split " ", $way;
-			my $ok = socket(my $s, PF_INET, SOCK_DGRAM, 17) && setsockopt($s, SOL_SOCKET, SO_BROADCAST, 1);
+			my $s;
+			my $ok = socket($s, PF_INET, SOCK_DGRAM, 17) && setsockopt($s, SOL_SOCKET, SO_BROADCAST, 1);
 			$ok = $own ne "-" if $ok && $ARGV[0] ne "" && !setsockopt($s, SOL_SOCKET, 25, "$ARGV[0]\0");
 			$ok = bind($s, pack_sockaddr_in(0, inet_aton($own))) if $ok && $own ne "-";
 			$ok = defined send($s, $packet, 0, pack_sockaddr_in($port, inet_aton($to))) if $ok;
@@ -159,11 +160,15 @@ fn read(text: &str, interface: Option<&str>, has_password: bool) -> Result<Sent,
         match (words.next(), words.next(), words.next(), words.next()) {
             (Some("none"), None, ..) => {
                 return Err(match has_password {
-                    true => "it has neither perl nor python3, and other programs would show SecureOn's password".to_owned(),
+                    true => {
+                        "it has neither perl nor python3, and other programs would show SecureOn's password".to_owned()
+                    }
                     false => "it has none of perl, python3, etherwake, ether-wake and wakeonlan".to_owned(),
                 });
             }
-            (Some("sent"), Some(to), Some(port), None) => all.sent.push(clean(&format!("{to}:{port}{by}")).into_owned()),
+            (Some("sent"), Some(to), Some(port), None) => {
+                all.sent.push(clean(&format!("{to}:{port}{by}")).into_owned())
+            }
             (Some("frame"), Some(name), None, _) => all.sent.push(clean(&format!("a frame by {name}")).into_owned()),
             (Some("failed"), Some(name), Some("-"), why) => {
                 all.failed.push(clean(&format!("a frame by {name}: {}", why.unwrap_or_default())).into_owned());

@@ -76,11 +76,7 @@ impl World {
 
 /// The table that leads packets for a host to its simulated card.
 fn wol(host: &Host, more: &str) -> String {
-    format!(
-        "[servers.wol]\nmac = '{}'\nbroadcast = '127.0.0.1'\nport = {}\n{more}",
-        host.wol_mac(),
-        host.wol_port()
-    )
+    format!("[servers.wol]\nmac = '{}'\nbroadcast = '127.0.0.1'\nport = {}\n{more}", host.wol_mac(), host.wol_port())
 }
 
 /// Wakes a server until it is awake, with all events in words.
@@ -147,7 +143,8 @@ async fn a_host_that_does_not_answer_is_not_called_woken() {
     assert!(matches!(error, NotWoken::Silent { rounds: 3, .. }), "{error:?}");
     assert_eq!(error.to_string(), "nas did not answer after 3 rounds of magic packets");
     // Nothing is sent to who is awake before.
-    let woken = fleet.wake(server, &WakePath::Here, async { Some(()) }, |_| (), &Confirmed::by_command()).await.unwrap();
+    let woken =
+        fleet.wake(server, &WakePath::Here, async { Some(()) }, |_| (), &Confirmed::by_command()).await.unwrap();
     assert!(woken.rounds <= 1);
 }
 
@@ -159,7 +156,10 @@ async fn a_password_comes_from_where_the_configuration_says() {
         ("secure_on = '192.0.2.1'", Ok(())),
         ("secure_on_command = 'echo 192.0.2.1'", Ok(())),
         ("secure_on_file = 'password'", Ok(())),
-        ("secure_on_command = 'echo c0ffee'", Err("nas: what `secure_on_command` gives is no SecureOn password: 6 bytes")),
+        (
+            "secure_on_command = 'echo c0ffee'",
+            Err("nas: what `secure_on_command` gives is no SecureOn password: 6 bytes"),
+        ),
         ("secure_on_command = 'exit 1'", Err("this machine: secure_on_command `sh` failed")),
         ("secure_on_file = 'nothing'", Err("nas: cannot read `secure_on_file` ")),
         ("secure_on_command = 'true'", Err("nas: `secure_on_command` of [servers.wol] gives an empty text")),

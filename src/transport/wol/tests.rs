@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::model::wol::{Mac, SecureOn, magic_packet};
 
-fn order<'a>(packet: &'a [u8]) -> Order<'a> {
+fn order(packet: &[u8]) -> Order<'_> {
     Order { label: "pve1", packet, broadcast: None, interface: None, port: None, last_address: None }
 }
 
@@ -92,9 +92,9 @@ fn what_could_not_be_sent_is_said() {
     assert_eq!(&bytes[..5], b"magic");
 
     // One that goes is no error; the other is in the answer.
-    let both = Order { last_address: Some("255.255.255.254".parse().unwrap()), ..here };
-    let round = send(&both).unwrap();
-    assert_eq!((round.sent.len(), round.failed.len()), (1, 1), "{round:?}");
+    let lost = Way { to: ([10, 0, 0, 255], 9).into(), via: Some("eno1".to_owned()), from: None };
+    let round = Round { failed: vec![(lost, "why".to_owned())], ..round }.or_error("pve1").unwrap();
+    assert_eq!(round.failures(), ["10.0.0.255:9 by eno1: why"]);
     let lost = Order { interface: Some("no-such-card"), ..order(b"magic") };
     let error = send(&lost).unwrap_err().to_string();
     let says = "pve1: no magic packet could be sent: 255.255.255.255:9 by no-such-card: No such device";
@@ -153,10 +153,12 @@ fn sender_in_a_namespace() {
     // It has its namespace.
     assert!(out.any(|line| line.ends_with("there")));
     let pid = listener.id();
-    assert!(ip("link set lo up") && ip("link add w0 type veth peer name w1") && ip(&format!("link set w1 netns {pid}")));
+    assert!(
+        ip("link set lo up") && ip("link add w0 type veth peer name w1") && ip(&format!("link set w1 netns {pid}"))
+    );
     assert!(ip("addr add 10.9.0.1/24 dev w0") && ip("link set w0 up"));
     // Down, and so nothing for it.
-    assert!(ip("link add d0 type dummy") && ip("addr add 10.8.0.1/24 dev d0"));
+    assert!(ip("link add d0 type veth peer name d1") && ip("addr add 10.8.0.1/24 dev d0"));
     writeln!(to_listener, "go").unwrap();
     assert!(out.any(|line| line == "listening"));
 
@@ -174,7 +176,11 @@ fn sender_in_a_namespace() {
             [both("255.255.255.255"), both("10.9.0.255"), both("10.9.0.2")].concat(),
             body.clone() + "001122334455",
         ),
-        (Order { broadcast: Some([10, 9, 0, 255].into()), port: Some(7), ..base }, vec!["10.9.0.255:7".into()], body.clone()),
+        (
+            Order { broadcast: Some([10, 9, 0, 255].into()), port: Some(7), ..base },
+            vec!["10.9.0.255:7".into()],
+            body.clone(),
+        ),
         (
             Order { interface: Some("w0"), port: Some(9), ..base },
             vec!["255.255.255.255:9".into(), "10.9.0.255:9".into()],

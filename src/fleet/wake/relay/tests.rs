@@ -45,7 +45,7 @@ fn run(shell: &[&str], folder: &Path, script: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn order<'a>(packet: &'a [u8], port: u16) -> Order<'a> {
+fn order(packet: &[u8], port: u16) -> Order<'_> {
     Order { label: "pve1", packet, broadcast: None, interface: None, port: Some(port), last_address: None }
 }
 
@@ -107,7 +107,9 @@ fn a_relay_without_them_sends_frames_or_says_that_it_cannot() {
         let plain = script(&order, mac, false);
         for (name, args) in [("etherwake", ""), ("ether-wake", ""), ("busybox", "ether-wake ")] {
             let body = match name {
-                "busybox" => format!("[ \"$1\" != --list ] || {{ echo ether-wake; exit; }}\n{}", says.replace("$3", "$4")),
+                "busybox" => {
+                    format!("[ \"$1\" != --list ] || {{ echo ether-wake; exit; }}\n{}", says.replace("$3", "$4"))
+                }
                 _ => says.to_owned(),
             };
             let folder = programs(&[], &[("ip", &two), (name, &body)]).unwrap();
@@ -118,7 +120,10 @@ fn a_relay_without_them_sends_frames_or_says_that_it_cannot() {
             let (text, said) = said(folder.path(), &plain, &shell);
             assert_eq!(said, format!("{args}-b -i eno1 {MAC}\n{args}-b -i wlan0 {MAC}\n"), "{name} {shell:?}");
             let sent = read(&text, None, false).unwrap();
-            assert_eq!((sent.sent, sent.failed), (vec!["a frame by eno1".into()], vec!["a frame by wlan0: no card".into()]));
+            assert_eq!(
+                (sent.sent, sent.failed),
+                (vec!["a frame by eno1".into()], vec!["a frame by wlan0: no card".into()])
+            );
             // They would show the password to all users.
             let text = run(&shell, folder.path(), &script(&order, mac, true));
             let why = read(&text, None, true).unwrap_err();

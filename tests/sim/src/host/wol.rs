@@ -42,7 +42,10 @@ impl Card {
         let settings = Settings { mac, secure_on: Vec::new(), wake_after: 1, counted: 0, packets: Vec::new() };
         let shared = Arc::new(Mutex::new(settings));
         let (host, settings) = (Arc::downgrade(host), Arc::clone(&shared));
-        thread::Builder::new().name("sim-wol".into()).spawn(move || serve(&socket, &host, &settings)).expect("a thread");
+        thread::Builder::new()
+            .name("sim-wol".into())
+            .spawn(move || serve(&socket, &host, &settings))
+            .expect("a thread");
         Card { port, shared }
     }
 
