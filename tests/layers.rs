@@ -35,6 +35,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml_edit", &["src/config"]),
     ("clap", &["src/cli.rs", "src/commands", "src/main.rs", "src/render/mod.rs", "src/ui.rs"]),
     ("snap", &["src/transport/prometheus"]),
+    ("if_addrs", &["src/transport/wol.rs"]),
     // Tests of these start simulated and real servers.
     (
         "ecobox_sim",
@@ -42,6 +43,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "src/commands/demo",
             "src/fleet/host_load",
             "src/fleet/host_power",
+            "src/fleet/wake",
             "src/render/openmetrics/tests",
             "src/transport/prometheus/tests",
             "src/transport/pve/tests",

@@ -95,12 +95,12 @@ fn floor(text: &str, at: usize) -> usize {
     at
 }
 
-/// Where the value of a key begins that is named like a secret, or what stands before the `@` of a URL. There is no
-/// such key, but who writes one must not find its value in a log or in cron's mail.
+/// Where the value of a key begins that is named like a secret, or what stands before the `@` of a URL. But for
+/// `secure_on` there is no such key, but who writes one must not find its value in a log or in cron's mail.
 fn secret(source: &str) -> Option<usize> {
     let lower = source.to_ascii_lowercase();
     // In `username`, for some write `user:password` there.
-    let words = ["token", "secret", "passw", "passphrase", "credential", "username"];
+    let words = ["token", "secret", "passw", "passphrase", "credential", "username", "secure"];
     let word = words.into_iter().filter_map(|word| lower.find(word));
     let named = word.min().and_then(|word| {
         let equals = word + source[word..].find(['=', ':'])? + 1;

@@ -95,7 +95,7 @@ pub(crate) enum HistoryAuth {
     Bearer(SecretFrom),
 }
 
-/// Where a secret comes from: it never stands in this file.
+/// Where a secret comes from that does not stand in this file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SecretFrom {
     /// Program and arguments; it prints the secret. `key` is where it is configured, for messages.
@@ -184,7 +184,8 @@ fn auth(table: &Reader<'_>, folders: &Folders<'_>) -> Checked<HistoryAuth> {
 }
 
 impl SecretFrom {
-    fn key(&self) -> &'static str {
+    /// Where it is configured.
+    pub(crate) fn key(&self) -> &'static str {
         match self {
             SecretFrom::Command { key, .. } | SecretFrom::File { key, .. } => key,
         }
@@ -192,7 +193,7 @@ impl SecretFrom {
 }
 
 /// A secret by one of two keys, with the key's place.
-fn secret(
+pub(super) fn secret(
     table: &Reader<'_>,
     folders: &Folders<'_>,
     by_command: &'static str,

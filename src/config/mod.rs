@@ -1,6 +1,6 @@
 //! The configuration file: where it is, what it says, and that it makes sense.
 //!
-//! `schema` knows the tables and keys (`history` those of one table), `rules` what a value looks like, `read` walks the parsed file,
+//! `schema` knows the tables and keys (`history` and `wol` those of one table each), `rules` what a value looks like, `read` walks the parsed file,
 //! `error` gives every complaint its place, and `edit` adds servers without touching what is there.
 
 mod edit;
@@ -11,6 +11,7 @@ mod rules;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod wol;
 
 use std::ffi::OsString;
 use std::io::Read as _;
@@ -23,9 +24,11 @@ pub(crate) use self::edit::{NewServer, add_servers, suggest_id, write_atomically
 pub(crate) use self::error::ConfigError;
 use self::error::Problem;
 pub(crate) use self::history::{HistoryAuth, HistorySettings, SecretFrom};
+pub(crate) use self::wol::{SecureOnFrom, WolSettings};
 use crate::model::id::{GuestKind, ServerId, VmId};
 use crate::model::server::{Expected, Service};
 use crate::model::trust::Fingerprint;
+use crate::model::wol::Mac;
 
 /// The port of the Proxmox VE API unless `api_port` says another.
 pub(crate) const API_PORT: u16 = 8006;
@@ -110,8 +113,9 @@ pub(crate) struct ServerConfig {
     /// What one dials; `localhost` for this machine, empty for a guest whose address is found out.
     pub(crate) hostname: String,
     pub(crate) access: Access,
-    /// Lower case, with colons.
-    pub(crate) mac: Option<String>,
+    /// `mac_address`, or `mac` of `[servers.wol]`.
+    pub(crate) mac: Option<Mac>,
+    pub(crate) wol: WolSettings,
     pub(crate) ssh_user: Option<String>,
     pub(crate) ssh_port: Option<u16>,
     pub(crate) ssh_key_path: Option<PathBuf>,

@@ -101,30 +101,6 @@ pub(super) fn proxy_jump(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// A MAC address that a network card can have, as `aa:bb:cc:dd:ee:ff`.
-pub(super) fn mac(text: &str) -> Result<String, String> {
-    let shown = quoted(text);
-    let separator = if text.contains('-') { '-' } else { ':' };
-    let octet = |part: &str| {
-        let digits = part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
-        digits.then(|| u8::from_str_radix(part, 16).ok()).flatten()
-    };
-    let bytes: Option<Vec<u8>> = text.split(separator).map(octet).collect();
-    let Some(bytes) = bytes.filter(|bytes| bytes.len() == 6) else {
-        return Err(format!("{shown} is no MAC address: 6 bytes as aa:bb:cc:dd:ee:ff"));
-    };
-    if bytes.iter().all(|byte| *byte == 0) {
-        Err(format!("{shown} is the null address, no network card has it"))
-    } else if bytes.iter().all(|byte| *byte == 0xff) {
-        Err(format!("{shown} is the broadcast address, no network card has it"))
-    } else if bytes[0] & 1 == 1 {
-        Err(format!("{shown} is a multicast address, no network card has it (its first byte is odd)"))
-    } else {
-        let octets: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(octets.join(":"))
-    }
-}
-
 pub(super) fn fingerprint(text: &str) -> Result<Fingerprint, String> {
     if let Ok(fingerprint) = text.parse() {
         return Ok(fingerprint);

@@ -11,6 +11,7 @@ use super::error::{Checked, Problem};
 use super::history;
 use super::read::{At, Reader, about};
 use super::rules;
+use super::wol;
 use super::{Access, ServerConfig, Settings, SshConfigSetting};
 use crate::model::id::{ServerId, VmId};
 use crate::model::server::{Service, ServiceType};
@@ -60,6 +61,7 @@ const SERVER: &[&str] = &[
     "tags",
     "expected",
     "services",
+    "wol",
 ];
 const SERVICE: &[&str] = &["name", "port", "type"];
 /// The settings of a server that only matter where SSH is used.
@@ -69,13 +71,19 @@ const IN_DASHBOARD: &str = "in [dashboard]";
 const IN_SSH: &str = "in [ssh]";
 const IN_SERVER: &str = "in [[servers]]";
 const IN_SERVICE: &str = "in [[servers.services]]";
-pub(super) const ELSEWHERE: &[(&[&str], &str)] =
-    &[(SERVER, IN_SERVER), (DASHBOARD, IN_DASHBOARD), (history::ONLY_HERE, history::PLACE), (TOP, AT_TOP)];
+pub(super) const ELSEWHERE: &[(&[&str], &str)] = &[
+    (SERVER, IN_SERVER),
+    (DASHBOARD, IN_DASHBOARD),
+    (history::ONLY_HERE, history::PLACE),
+    (wol::ONLY_HERE, wol::PLACE),
+    (TOP, AT_TOP),
+];
 
 /// Every key that the example has to show.
 #[cfg(test)]
 pub(super) fn documented() -> Vec<&'static str> {
-    [DASHBOARD, history::KEYS, SSH, SERVER, SERVICE].concat().into_iter().filter(|key| *key != "services").collect()
+    let all = [DASHBOARD, history::KEYS, SSH, SERVER, wol::KEYS, SERVICE].concat();
+    all.into_iter().filter(|key| !matches!(*key, "services" | "wol")).collect()
 }
 
 /// Where paths of the file start.
@@ -169,6 +177,7 @@ fn ssh_config(table: &Reader<'_>, folders: &Folders<'_>) -> Checked<SshConfigSet
 struct Place {
     id: Range<usize>,
     parent: Option<Range<usize>>,
+    relay: Option<Range<usize>>,
 }
 
 fn server(table: &Reader<'_>, folders: &Folders<'_>, ignored: &mut Vec<String>) -> Checked<(ServerConfig, Place)> {
@@ -178,12 +187,18 @@ fn server(table: &Reader<'_>, folders: &Folders<'_>, ignored: &mut Vec<String>) 
     let access = access(table, &id.value, ignored)?;
     let parent = table.filled("parent_server_id", rules::server_id)?;
     let trust = trust(table, folders)?;
+    let wol = wol::read(table, folders)?;
+    if access == Access::Local && table.key("wol").is_some() {
+        // This machine is awake.
+        ignored.push(format!("wol of {}", id.value));
+    }
     let path = |text: &str| rules::path(text, folders.config, folders.home);
     let mut server = ServerConfig {
         name: table.filled("name", rules::label)?.map_or_else(|| id.value.to_string(), |name| name.value),
         hostname: table.parsed("hostname", rules::host)?.map(|host| host.value).unwrap_or_default(),
         access,
-        mac: table.parsed("mac_address", rules::mac)?.map(|mac| mac.value),
+        mac: wol.mac,
+        wol: wol.settings,
         ssh_user: table.filled("ssh_user", rules::user)?.map(|user| user.value),
         ssh_port: table.port("ssh_port")?,
         ssh_key_path: table.filled("ssh_key_path", path)?.map(|path| path.value),
@@ -204,7 +219,7 @@ fn server(table: &Reader<'_>, folders: &Folders<'_>, ignored: &mut Vec<String>) 
     } else if server.hostname.is_empty() && (access == Access::Api || server.guest_ref().is_none()) {
         return Err(without_host(table, &server));
     }
-    Ok((server, Place { id: id.span, parent: parent.map(|parent| parent.span) }))
+    Ok((server, Place { id: id.span, parent: parent.map(|parent| parent.span), relay: wol.relay }))
 }
 
 fn without_host(table: &Reader<'_>, server: &ServerConfig) -> Problem {
@@ -357,5 +372,6 @@ fn relations(text: &str, servers: &[ServerConfig], places: &[Place]) -> Checked<
             at = next;
         }
     }
-    Ok(())
+    let relays: Vec<_> = places.iter().map(|place| place.relay.clone()).collect();
+    wol::relations(servers, &index, &relays)
 }

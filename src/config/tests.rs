@@ -106,6 +106,7 @@ fn what_is_not_said_has_a_default() {
         hostname: "a.lan".to_owned(),
         access: Access::Ssh,
         mac: None,
+        wol: WolSettings::default(),
         ssh_user: None,
         ssh_port: None,
         ssh_key_path: None,
@@ -236,7 +237,7 @@ fn values_are_brought_into_one_form() {
         "mac_address = \"AA-BB-CC-DD-EE-0F\"\nfingerprint = \"{fingerprint}\"\ntoken_command = \"pass show x\"\n\
         proxy_jump = \"NONE\"\ntags = [\"b\", \"a\", \"b\"]\nexpected = \"asleep\"\n[[servers.services]]\ntype = \"SSH\"\n"
     ));
-    assert_eq!(server.mac.as_deref(), Some("aa:bb:cc:dd:ee:0f"));
+    assert_eq!(server.mac.unwrap().to_string(), "aa:bb:cc:dd:ee:0f");
     assert_eq!(server.fingerprint.map(|digest| digest.hex()), Some(fingerprint));
     assert_eq!(server.token_command.unwrap(), ["sh", "-c", "pass show x"]);
     assert_eq!(server.proxy_jump.as_deref(), Some("none"));
@@ -245,6 +246,41 @@ fn values_are_brought_into_one_form() {
     let service = &server.services[0];
     assert_eq!((service.name.as_str(), service.port, service.kind.as_str()), ("ssh", 22, "ssh"));
     assert_eq!(only_server("token_command = [\"a\", \"\"]\n").token_command.unwrap(), ["a", ""]);
+}
+
+#[test]
+fn a_server_is_woken_as_its_entry_says() {
+    let usual = WolSettings::default();
+    let file = SecretFrom::File { key: "secure_on_file", path: "/etc/eco/so".into() };
+    for (keys, want) in [
+        ("", usual.clone()),
+        ("broadcast = '192.168.1.255'", WolSettings { broadcast: Some([192, 168, 1, 255].into()), ..usual.clone() }),
+        (
+            "interface = 'eno1'\nport = 7",
+            WolSettings { interface: Some("eno1".into()), port: Some(7), ..usual.clone() },
+        ),
+        (
+            "secure_on = '00:11:22:33:44:55'",
+            WolSettings { secure_on: "00:11:22:33:44:55".parse().ok().map(SecureOnFrom::Given), ..usual.clone() },
+        ),
+        ("secure_on_file = 'so'", WolSettings { secure_on: Some(SecureOnFrom::Elsewhere(file)), ..usual.clone() }),
+    ] {
+        assert_eq!(only_server(&format!("[servers.wol]\n{keys}\n")).wol, want, "{keys}");
+    }
+    for keys in [
+        "mac_address = 'AA-BB-CC-DD-EE-0F'",
+        "[servers.wol]\nmac = 'AA-BB-CC-DD-EE-0F'",
+        "mac_address = 'aa:bb:cc:dd:ee:0f'\n[servers.wol]\nmac = 'AA-BB-CC-DD-EE-0F'",
+    ] {
+        assert_eq!(only_server(&format!("{keys}\n")).mac.unwrap().to_string(), "aa:bb:cc:dd:ee:0f");
+    }
+    let relay = "[[servers]]\nid = 'nas'\nhostname = 'nas.lan'\n";
+    let config = parse(&format!("[[servers]]\nid = 'a'\nhostname = 'a'\nwol = {{ relay = 'nas' }}\n{relay}"));
+    assert_eq!(config.servers[0].wol.relay.as_ref(), Some(&config.servers[1].id));
+    for (text, millis) in [("'100ms'", 100), ("'0.25s'", 250), ("'1s 500ms'", 1500), ("2", 2000), ("0", 10_000)] {
+        let settings = parse(&format!("[dashboard]\nwol_retry_interval = {text}\n")).settings;
+        assert_eq!(settings.wol_retry_interval, Duration::from_millis(millis), "{text}");
+    }
 }
 
 #[test]
@@ -332,8 +368,10 @@ fn the_example_shows_every_key_with_its_default() {
     let bearer = password_file.replace("username = ", "# ").replace("password_file = ", "# ");
     let command = bearer.replace("# or bearer_token_command", "bearer_token_command");
     let file = bearer.replace("# or bearer_token_file", "bearer_token_file");
+    let on_command = file.replace("secure_on = ", "# ").replace("# or secure_on_command", "secure_on_command");
+    let on_file = file.replace("secure_on = ", "# ").replace("# or secure_on_file", "secure_on_file");
     let mut shown = std::collections::HashSet::new();
-    for text in [&text, &password_file, &command, &file] {
+    for text in [&text, &password_file, &command, &file, &on_command, &on_file] {
         let config = Config::parse_at_home(text, path, Some(Path::new("/home/me"))).unwrap();
         assert!(config.settings.history.auth != HistoryAuth::None);
         let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -348,10 +386,11 @@ fn the_example_shows_every_key_with_its_default() {
 
 /// Pieces of which texts are made that are nearly configurations.
 #[rustfmt::skip]
-const PIECES: [&str; 40] = [
+const PIECES: [&str; 45] = [
     "[[servers]]\n", "[dashboard]\n", "[ssh]\n", "[[servers.services]]\n", "[servers]\n", "id = \"a\"\n", "id = \"b\"\n",
     "hostname = \"h\"\n", "hostname = \"é\"\n", "local = true\n", "type = \"proxmox\"\n", "port = 22\n", "port = 0\n",
-    "ssh_port = 70000\n", "parent_server_id = \"a\"\n", "parent_server_id = \"b\"\n", "mac_address = \"1\"\n",
+    "ssh_port = 70000\n", "parent_server_id = \"a\"\n", "parent_server_id = \"b\"\n", "wol = { relay = \"a\" }\n",
+    "wol = { relay = \"b\" }\n", "[servers.wol]\n", "relay = \"b\"\n", "mac = \"aa:bb:cc:dd:ee:ff\"\n", "mac_address = \"1\"\n",
     "tags = [\"x\"]\n", "tags = [1]\n", "verify_tls = false\n", "ca_file = \"~/x\"\n", "fingerprint = \"ab\"\n",
     "token_command = [\"a\"]\n", "update_interval = \"5m\"\n", "update_interval = -1\n", "config = false\n", "x = 1\n",
     "\"\\u202e\" = 1\n", "a.b.c = {}\n", "expected = \"on\"\n", "\u{feff}", "\r\n", "\t", "\"\"\"", "'''\n", "{", "]",

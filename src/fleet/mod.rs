@@ -17,11 +17,14 @@ mod per_node;
 mod prometheus;
 mod record;
 pub(crate) mod scope;
+mod secret;
 pub(crate) mod series;
 pub(crate) mod session;
 pub(crate) mod setup;
 pub(crate) mod trust;
 pub(crate) mod visit;
+#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
+pub(crate) mod wake;
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -23,3 +23,4 @@ pub(crate) mod server;
 pub(crate) mod text;
 pub(crate) mod trust;
 pub(crate) mod usage;
+pub(crate) mod wol;

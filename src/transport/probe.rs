@@ -1,6 +1,6 @@
 //! TCP: does a port answer, and the connections for everything that speaks over TCP.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
@@ -44,6 +44,12 @@ pub(crate) async fn dial(host: &str, port: u16, deadline: Duration) -> Result<Tc
     stream.set_nodelay(true).map_err(|e| fail(ConnectFailure::of(&e), Some(e)))?;
     tracing::debug!(peer = peer(host, port), ms = took.as_millis(), "connected");
     Ok(stream)
+}
+
+/// The address of a name that the system prefers; `None` if it has none, or if nobody says so in time.
+pub(crate) async fn address(host: &str) -> Option<IpAddr> {
+    let found = timeout(DNS_LIMIT, lookup_host((host, 0))).await.ok()?.ok()?;
+    found.map(|address| address.ip()).next()
 }
 
 /// `host:port`, with brackets around an IPv6 address.

@@ -9,6 +9,7 @@ mod files;
 mod load;
 mod nics;
 mod tree;
+mod wol;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -16,7 +17,7 @@ use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use std::{fmt, fs, thread};
 
@@ -28,6 +29,7 @@ pub use load::{Disk, Pace};
 pub use nics::{Nic, NicKind};
 use tree::Tree;
 pub(crate) use tree::find_program;
+pub use wol::WolPacket;
 
 use crate::access::Outcome;
 
@@ -68,6 +70,8 @@ struct Inner {
     control: Arc<Control>,
     /// Ports that a forwarding reaches elsewhere, as 8006 the simulated API.
     ports: Mutex<BTreeMap<u16, SocketAddr>>,
+    /// Listens once somebody asks for its port.
+    card: OnceLock<wol::Card>,
 }
 
 impl fmt::Debug for Host {

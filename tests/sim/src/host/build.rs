@@ -1,7 +1,7 @@
 //! What a host is made of, before it is made.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use sha2::{Digest, Sha256};
 
@@ -204,8 +204,15 @@ impl Builder {
             nics::write(&tree, self.nics.as_deref().unwrap_or(&usual));
         }
         let control = Control::start(&tree.path(".sim"), self.pveum);
-        let inner =
-            Inner { name: self.name, kind: self.kind, logins: self.logins, tree, control, ports: Mutex::default() };
+        let inner = Inner {
+            name: self.name,
+            kind: self.kind,
+            logins: self.logins,
+            tree,
+            control,
+            ports: Mutex::default(),
+            card: OnceLock::new(),
+        };
         let host = Host { inner: Arc::new(inner) };
         host.set_noise(&self.noise.0, &self.noise.1);
         host

@@ -223,6 +223,10 @@ fn programs(tree: &Tree, host: &Builder) {
     if host.kind.is_debian() {
         stub("usr/bin/dpkg-query", include_str!("../stubs/dpkg-query.sh"));
         stub("usr/sbin/ethtool", include_str!("../stubs/ethtool.sh"));
+        // Debian's perl-base is essential.
+        if let Some(perl) = real("perl") {
+            tree.link("usr/bin/perl", &perl);
+        }
     }
     if host.has_systemd() {
         stub("usr/bin/systemctl", include_str!("../stubs/systemctl.sh"));

@@ -1,0 +1,280 @@
+//! Waking a host over the network: by which way, round by round, until the caller sees it awake.
+//!
+//! `relay` sends from another server, `awake` tells whether a host is awake. A packet that was sent proves nothing.
+
+mod awake;
+mod relay;
+
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::pin::pin;
+
+use tokio::time::MissedTickBehavior;
+
+use crate::config::{Access, SecureOnFrom, ServerConfig};
+use crate::fleet::Fleet;
+use crate::fleet::secret::{Asker, secret};
+use crate::model::facts::HostFacts;
+use crate::model::id::{NodeName, ServerId};
+use crate::model::power::PowerState;
+use crate::model::wol::{Mac, SecureOn, magic_packet};
+use crate::transport::wol::Order;
+use crate::transport::{Error, probe, wol};
+use crate::ui::Confirmed;
+
+/// Who sends the packets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum WakePath {
+    /// This machine.
+    Here,
+    /// Another server, over SSH.
+    Relay(ServerId),
+    /// Another node of its cluster, asked through the API of `via`, wakes `node` by the MAC address that the cluster has.
+    Node { via: ServerId, node: NodeName },
+}
+
+/// Why a server cannot be woken by anybody.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoWakePath {
+    #[error("{server} cannot be woken: the MAC address of its network card is not known")]
+    UnknownMac { server: ServerId },
+    #[error("{server} is this machine, and awake")]
+    ThisMachine { server: ServerId },
+}
+
+impl NoWakePath {
+    /// The line that mends it, if one does.
+    pub(crate) fn advice(&self) -> Option<String> {
+        match self {
+            NoWakePath::UnknownMac { server } => Some(format!(
+                "put `mac = \"aa:bb:cc:dd:ee:ff\"` under [servers.wol] of `{server}`, or run `ecobox init` while it is awake"
+            )),
+            NoWakePath::ThisMachine { .. } => None,
+        }
+    }
+}
+
+/// Why a round of packets was not sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SendError {
+    /// This machine could not.
+    #[error(transparent)]
+    Here(#[from] Error),
+    /// The relay was not reached, or its answer makes no sense. `state` is what is known of it.
+    #[error("the relay {relay} ({}) sent nothing: {error}", state.as_str())]
+    Relay { relay: ServerId, state: PowerState, error: Error },
+    /// The relay has no program that could, or they all failed.
+    #[error("the relay {relay} sent nothing: {detail}")]
+    NoMeans { relay: ServerId, detail: String },
+    /// A node of the cluster was not asked.
+    #[error("{via} did not wake node {node}: not wired", node = node.as_str())]
+    NotWired { via: ServerId, node: NodeName },
+}
+
+/// Why a server was not seen awake.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotWoken {
+    #[error(transparent)]
+    NoPath(#[from] NoWakePath),
+    /// Nothing left at all.
+    #[error(transparent)]
+    NotSent(#[from] SendError),
+    /// `rounds` of packets were sent, and it did not answer before the caller's deadline.
+    #[error("{server} did not answer after {rounds} rounds of magic packets")]
+    Silent { server: ServerId, rounds: u32 },
+}
+
+/// A server that was seen awake.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Woken<T> {
+    /// What the caller saw.
+    pub(crate) seen: T,
+    /// How many rounds were sent until then; it may have been awake before any.
+    pub(crate) rounds: u32,
+}
+
+/// What was sent in one round.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Sent {
+    /// Where to: `10.0.0.255:9 by eno1`.
+    pub(crate) sent: Vec<String>,
+    /// Where not to, and why.
+    pub(crate) failed: Vec<String>,
+}
+
+/// What happens while a server is being woken.
+#[derive(Debug)]
+pub(crate) enum WakeEvent<'a> {
+    /// Packets of round `round` of `of` have left.
+    Sent { round: u32, of: u32, sent: &'a Sent },
+    /// They did not; those of an earlier round have.
+    NotSent { round: u32, of: u32, error: &'a SendError },
+}
+
+/// What each round of packets needs.
+struct Parcel<'a> {
+    server: &'a ServerConfig,
+    mac: Mac,
+    secure_on: Option<SecureOn>,
+    last_address: Option<IpAddr>,
+}
+
+impl Parcel<'_> {
+    fn order<'p>(&'p self, packet: &'p [u8]) -> Order<'p> {
+        let wol = &self.server.wol;
+        Order {
+            label: self.server.id.as_str(),
+            packet,
+            broadcast: wol.broadcast,
+            interface: wol.interface.as_deref(),
+            port: wol.port,
+            last_address: self.last_address,
+        }
+    }
+}
+
+impl Fleet<'_> {
+    /// The MAC address to wake a server by: the configuration's, else that of the port that `init` found.
+    fn wake_mac(&self, server: &ServerConfig) -> Result<Mac, NoWakePath> {
+        let known = self.known.borrow();
+        let found = || known.facts.get(&server.id).and_then(HostFacts::wake_nic).and_then(|nic| nic.mac.parse().ok());
+        server.mac.or_else(found).ok_or_else(|| NoWakePath::UnknownMac { server: server.id.clone() })
+    }
+
+    /// The way by which a server can be woken, as far as the configuration and what is known of it say. Nobody is asked.
+    pub(crate) fn wake_path(&self, server: &ServerConfig) -> Result<WakePath, NoWakePath> {
+        if server.access == Access::Local {
+            return Err(NoWakePath::ThisMachine { server: server.id.clone() });
+        }
+        self.wake_mac(server)?;
+        Ok(server.wol.relay.clone().map_or(WakePath::Here, WakePath::Relay))
+    }
+
+    /// Sends a round of packets at once, and one every `wol_retry_interval` up to `wol_max_retries` of them, while
+    /// `until_awake` runs; then it goes on waiting. `until_awake` gives what it saw, or `None` at the caller's deadline.
+    /// Where the first round cannot be sent, nothing else is tried.
+    pub(crate) async fn wake<T>(
+        &self,
+        server: &ServerConfig,
+        path: &WakePath,
+        until_awake: impl Future<Output = Option<T>>,
+        mut events: impl FnMut(WakeEvent<'_>),
+        _: &Confirmed,
+    ) -> Result<Woken<T>, NotWoken> {
+        let mut until_awake = pin!(until_awake);
+        let settings = &self.config.settings;
+        let of = settings.wol_max_retries.max(1);
+        let rounds = Cell::new(0);
+        let mut sending = pin!(async {
+            let parcel = self.parcel(server, path).await?;
+            let mut turns = tokio::time::interval(settings.wol_retry_interval);
+            turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            for round in 1..=of {
+                turns.tick().await;
+                match self.send_round(&parcel, path).await {
+                    Ok(sent) => {
+                        rounds.set(rounds.get() + 1);
+                        events(WakeEvent::Sent { round, of, sent: &sent });
+                    }
+                    Err(error) if rounds.get() == 0 => return Err(NotWoken::NotSent(error)),
+                    Err(error) => {
+                        events(WakeEvent::NotSent { round, of, error: &error });
+                        if let WakePath::Node { .. } = path {
+                            // A request whose answer was lost is never repeated.
+                            break;
+                        }
+                    }
+                }
+            }
+            Ok(())
+        });
+        let mut sends = true;
+        let seen = loop {
+            tokio::select! {
+                seen = &mut until_awake => break seen,
+                sent = &mut sending, if sends => {
+                    sent?;
+                    sends = false;
+                }
+            }
+        };
+        let rounds = rounds.get();
+        match seen {
+            Some(seen) => Ok(Woken { seen, rounds }),
+            None => Err(NotWoken::Silent { server: server.id.clone(), rounds }),
+        }
+    }
+
+    async fn parcel<'a>(&self, server: &'a ServerConfig, path: &WakePath) -> Result<Parcel<'a>, NotWoken> {
+        let mac = self.wake_mac(server)?;
+        let secure_on = self.secure_on(server).await.map_err(SendError::Here)?;
+        let last_address = match path {
+            WakePath::Here => match self.dialled_address(server).await {
+                Some(address) => Some(address),
+                None => self.learned_address(server),
+            },
+            // What this machine dials may be a way in from elsewhere; the relay is in the server's own network.
+            WakePath::Relay(_) => match self.learned_address(server) {
+                Some(address) => Some(address),
+                None => self.dialled_address(server).await,
+            },
+            WakePath::Node { .. } => None,
+        };
+        Ok(Parcel { server, mac, secure_on, last_address })
+    }
+
+    async fn secure_on(&self, server: &ServerConfig) -> Result<Option<SecureOn>, Error> {
+        let asker = Asker { peer: server.id.as_str(), place: "[servers.wol]" };
+        match &server.wol.secure_on {
+            None => Ok(None),
+            Some(SecureOnFrom::Given(password)) => Ok(Some(password.clone())),
+            Some(SecureOnFrom::Elsewhere(from)) => {
+                let text = secret(asker, from, self.limits.left(self.limits.host)).await?;
+                let password = text.expose().parse::<SecureOn>();
+                password.map(Some).map_err(|error| asker.failed(format!("what `{}` gives {error}", from.key())))
+            }
+        }
+    }
+
+    /// Where this machine dials the server, if nobody stands in between.
+    async fn dialled_address(&self, server: &ServerConfig) -> Option<IpAddr> {
+        let host = match server.access {
+            Access::Api => server.hostname.clone(),
+            Access::Ssh => self.route(server).await.ok()?.direct()?.host.clone(),
+            Access::Local => return None,
+        };
+        probe::address(&host).await
+    }
+
+    /// The address that the server's wake port had when `init` looked; IPv4 where it has both.
+    fn learned_address(&self, server: &ServerConfig) -> Option<IpAddr> {
+        let known = self.known.borrow();
+        let facts = known.facts.get(&server.id)?;
+        let nic = facts.wake_nic()?;
+        let own = |interface: &str| interface == nic.name || nic.master.as_deref() == Some(interface);
+        let addresses = facts.addresses.iter().filter(|address| own(&address.interface));
+        addresses.map(|address| address.ip).min_by_key(IpAddr::is_ipv6)
+    }
+
+    async fn send_round(&self, parcel: &Parcel<'_>, path: &WakePath) -> Result<Sent, SendError> {
+        let packet = magic_packet(parcel.mac, parcel.secure_on.as_ref());
+        match path {
+            WakePath::Here => {
+                let round = wol::send(&parcel.order(&packet))?;
+                let sent = round.sent.iter().map(ToString::to_string).collect();
+                Ok(Sent { sent, failed: round.failures() })
+            }
+            WakePath::Relay(relay) => self.send_from(relay, parcel, &packet).await,
+            WakePath::Node { via, node } => self.wake_by_node(via, node).await,
+        }
+    }
+
+    /// Asks a node of the cluster to send the packet: `POST /nodes/{node}/wakeonlan`.
+    #[expect(clippy::unused_self, clippy::unused_async, reason = "the API call is not there yet")]
+    async fn wake_by_node(&self, via: &ServerId, node: &NodeName) -> Result<Sent, SendError> {
+        Err(SendError::NotWired { via: via.clone(), node: node.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! Wake-on-LAN: the address of a network card, `SecureOn`'s password, and the magic packet of both.
+
+use std::fmt;
+use std::str::FromStr;
+
+use zeroize::Zeroizing;
+
+use crate::model::id::Secret;
+use crate::model::text::quoted;
+
+/// The MAC address of one network card: six bytes, not a group's, not null.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Mac([u8; 6]);
+
+/// What is wrong with a text that should be a MAC address, as a fragment.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct InvalidMac(String);
+
+impl FromStr for Mac {
+    type Err = InvalidMac;
+
+    /// `aa:bb:cc:dd:ee:ff` or `AA-BB-CC-DD-EE-FF`.
+    fn from_str(text: &str) -> Result<Mac, InvalidMac> {
+        let shown = quoted(text);
+        let Some(bytes) = octets(text).and_then(|bytes| <[u8; 6]>::try_from(bytes.as_slice()).ok()) else {
+            return Err(InvalidMac(format!("{shown} is no MAC address: 6 bytes as aa:bb:cc:dd:ee:ff")));
+        };
+        let why = match bytes {
+            [0, 0, 0, 0, 0, 0] => "the null address, no network card has it",
+            [0xff, 0xff, 0xff, 0xff, 0xff, 0xff] => "the broadcast address, no network card has it",
+            [first, ..] if first & 1 == 1 => "a multicast address, no network card has it (its first byte is odd)",
+            _ => return Ok(Mac(bytes)),
+        };
+        Err(InvalidMac(format!("{shown} is {why}")))
+    }
+}
+
+impl fmt::Display for Mac {
+    /// Lower case, with colons.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl fmt::Debug for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mac({self})")
+    }
+}
+
+/// The bytes of a text that is all pairs of hexadecimal digits between one kind of separator.
+fn octets(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let separator = if text.contains('-') { '-' } else { ':' };
+    let octet = |part: &str| {
+        let digits = part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
+        digits.then(|| u8::from_str_radix(part, 16).ok()).flatten()
+    };
+    text.split(separator).map(octet).collect::<Option<Vec<u8>>>().map(Zeroizing::new)
+}
+
+/// The password that a network card wants to see behind the magic packet: six bytes, or four.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SecureOn(Secret);
+
+/// What a `SecureOn` password must look like; what was given is not repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is no SecureOn password: 6 bytes as 00:11:22:33:44:55, or 4 as 192.0.2.1")]
+pub(crate) struct InvalidSecureOn;
+
+impl FromStr for SecureOn {
+    type Err = InvalidSecureOn;
+
+    /// Six bytes as a MAC address is written, or four as an IPv4 address: the forms that ether-wake takes.
+    fn from_str(text: &str) -> Result<SecureOn, InvalidSecureOn> {
+        let password = SecureOn(Secret::new(text.to_owned()));
+        if password.bytes().is_empty() { Err(InvalidSecureOn) } else { Ok(password) }
+    }
+}
+
+impl SecureOn {
+    /// What stands behind the packet.
+    fn bytes(&self) -> Zeroizing<Vec<u8>> {
+        let text = self.0.expose();
+        match text.parse::<std::net::Ipv4Addr>() {
+            Ok(address) => Zeroizing::new(address.octets().to_vec()),
+            Err(_) => octets(text).filter(|bytes| bytes.len() == 6).unwrap_or_default(),
+        }
+    }
+}
+
+/// The magic packet: six times 0xff, sixteen times the address, then the password; 102, 106 or 108 bytes. It holds a
+/// secret where there is a password.
+#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
+pub(crate) fn magic_packet(mac: Mac, secure_on: Option<&SecureOn>) -> Zeroizing<Vec<u8>> {
+    // Room for all of it: what grows leaves copies behind.
+    let mut packet = Vec::with_capacity(108);
+    packet.extend_from_slice(&[0xff; 6]);
+    for _ in 0..16 {
+        packet.extend_from_slice(&mac.0);
+    }
+    if let Some(password) = secure_on {
+        packet.extend_from_slice(&password.bytes());
+    }
+    Zeroizing::new(packet)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAC: &str = "d0:50:99:0a:0b:0c";
+    const BYTES: [u8; 6] = [0xd0, 0x50, 0x99, 0x0a, 0x0b, 0x0c];
+
+    #[test]
+    fn addresses_are_of_one_card() {
+        for (text, want) in [
+            ("aa:bb:cc:dd:ee:0f", Ok("aa:bb:cc:dd:ee:0f")),
+            ("AA-BB-CC-DD-EE-0F", Ok("aa:bb:cc:dd:ee:0f")),
+            ("02:00:00:00:00:00", Ok("02:00:00:00:00:00")),
+            ("", Err("is no MAC address")),
+            ("aa:bb:cc:dd:ee", Err("is no MAC address")),
+            ("aa:bb:cc:dd:ee:ff:00", Err("is no MAC address")),
+            ("aa:bb:cc:dd:ee:fg", Err("`aa:bb:cc:dd:ee:fg` is no MAC address: 6 bytes as aa:bb:cc:dd:ee:ff")),
+            ("aa:bb:cc:dd:ee:f", Err("is no MAC address")),
+            ("aa-bb:cc-dd:ee-ff", Err("is no MAC address")),
+            ("aabbccddeeff", Err("is no MAC address")),
+            (" aa:bb:cc:dd:ee:ff", Err("is no MAC address")),
+            ("+a:bb:cc:dd:ee:ff", Err("is no MAC address")),
+            ("00:00:00:00:00:00", Err("null address")),
+            ("ff:ff:ff:ff:ff:ff", Err("broadcast address")),
+            ("01:00:5e:00:00:01", Err("multicast address")),
+            ("33:33:00:00:00:01", Err("multicast address")),
+        ] {
+            match (text.parse::<Mac>(), want) {
+                (Ok(mac), Ok(want)) => assert_eq!(mac.to_string(), want),
+                (Err(error), Err(want)) => assert!(error.to_string().contains(want), "{text}: {error}"),
+                (got, _) => panic!("{text}: {got:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_packet_is_right_to_the_byte() {
+        let body = [[0xff; 6].as_slice(), &BYTES.repeat(16)].concat();
+        for (password, tail) in [
+            (None, &[][..]),
+            (Some("00:11:22:33:44:5f"), &[0x00, 0x11, 0x22, 0x33, 0x44, 0x5f]),
+            (Some("00-11-22-33-44-5F"), &[0x00, 0x11, 0x22, 0x33, 0x44, 0x5f]),
+            // A password is no address: it may be anything.
+            (Some("ff:ff:ff:ff:ff:ff"), &[0xff; 6]),
+            (Some("192.0.2.1"), &[192, 0, 2, 1]),
+        ] {
+            let password = password.map(|text| text.parse::<SecureOn>().unwrap());
+            let packet = magic_packet(MAC.parse().unwrap(), password.as_ref());
+            assert_eq!(packet.as_slice(), [body.as_slice(), tail].concat(), "{tail:?}");
+            assert_eq!(packet.len(), 102 + tail.len());
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_repeated() {
+        for text in ["c0ffee", "", "c0:ff:ee:00:11", "c0:ff:ee:00:11:22:33", "1.2.3", "1.2.3.256", "c0-ff:ee-00:11-22"]
+        {
+            let error = text.parse::<SecureOn>().unwrap_err();
+            assert!(text.is_empty() || !error.to_string().contains(text), "{error}");
+        }
+        let password: SecureOn = "c0:ff:ee:00:11:22".parse().unwrap();
+        assert!(!format!("{password:?}").contains("ff"), "{password:?}");
+    }
+}
