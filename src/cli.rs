@@ -7,7 +7,7 @@ use clap::builder::{Styles, styling::AnsiColor};
 use clap::{Parser, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::commands::{discover, generate, init, setup_token, stats, status};
+use crate::commands::{discover, generate, init, power, setup_token, stats, status};
 use crate::render::Format;
 use crate::ui::ColorWhen;
 
@@ -83,6 +83,7 @@ pub(crate) enum Command {
     Discover(discover::DiscoverArgs),
     Status(status::StatusArgs),
     Stats(stats::StatsArgs),
+    Power(power::PowerArgs),
     #[command(hide = true)]
     Generate(generate::GenerateArgs),
     #[cfg(feature = "demo")]

@@ -37,6 +37,7 @@ use crate::commands::{Context, Outcome};
 use crate::config::{Config, ConfigError};
 use crate::error::{Exit, Failure};
 use crate::fleet::Limits;
+use crate::fleet::act::Ledger;
 use crate::render::{Format, Output, Report};
 use crate::state::State;
 use crate::ui::Ui;
@@ -94,6 +95,11 @@ fn start(cli: Cli, ui: Ui) -> Ended {
             };
             // A look-up of a name that hangs must not keep the process.
             runtime.shutdown_background();
+            if let Ok(Exit::Interrupted | Exit::Terminated) = result {
+                for line in ctx.ledger.lines() {
+                    ctx.ui.warning(&format!("{line}; nothing was cancelled"));
+                }
+            }
             result.map_err(|error| (ctx.ui, error))
         }
     }
@@ -133,7 +139,7 @@ fn prepare(global: &Global, command: &Command, ui: Ui) -> Result<Context, (Ui, a
         ui.hint(&format!("run {}", notice.rerun.iter().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(", then ")));
     }
     let limits = Limits::new(global.timeout);
-    Ok(Context { config, state, ui, limits })
+    Ok(Context { config, state, ui, limits, ledger: Ledger::default() })
 }
 
 async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::Result<Exit> {
@@ -147,6 +153,7 @@ async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::R
         Command::Status(args) => show(global, Box::pin(commands::status::run(ctx, &args))).await,
         Command::Stats(args) if args.looks_back() => show(global, Box::pin(commands::stats::since(ctx, &args))).await,
         Command::Stats(args) => show(global, Box::pin(commands::stats::now(ctx, &args))).await,
+        Command::Power(args) => show(global, Box::pin(commands::power::run(ctx, &args))).await,
         Command::Generate(_) => Ok(Exit::Done),
         #[cfg(feature = "demo")]
         Command::Demo(_) => Ok(Exit::Done),

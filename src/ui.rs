@@ -116,6 +116,19 @@ impl Ui {
         if ask_yes_no(question) { Ok(Confirmed(())) } else { Err(Failure::new(Exit::Refused, "not confirmed")) }
     }
 
+    /// The same where several servers are meant: their number is to be typed, so that nobody says yes by habit.
+    ///
+    /// # Errors
+    /// As `confirm`.
+    pub(crate) fn confirm_many(&self, question: &str, number: usize, yes: bool) -> Result<Confirmed, Failure> {
+        if yes || !self.interactive {
+            return self.confirm(question, yes);
+        }
+        let typed = self.ask_line(&format!("{question} type {number} to go on:"));
+        let agreed = typed.is_some_and(|typed| typed == number.to_string());
+        if agreed { Ok(Confirmed(())) } else { Err(Failure::new(Exit::Refused, "not confirmed")) }
+    }
+
     /// Asks for a line of text; `None` where nobody can be asked or nothing was typed.
     pub(crate) fn ask_line(&self, question: &str) -> Option<String> {
         if !self.interactive {

@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod discover;
 pub(crate) mod generate;
 pub(crate) mod init;
+pub(crate) mod power;
 pub(crate) mod setup_token;
 pub(crate) mod stats;
 pub(crate) mod status;
@@ -14,6 +15,7 @@ pub(crate) mod status;
 use crate::config::Config;
 use crate::error::Exit;
 use crate::fleet::Limits;
+use crate::fleet::act::Ledger;
 use crate::model::id::ServerId;
 use crate::model::inventory::Failed;
 use crate::model::select::{Candidate, SelectError, select};
@@ -28,6 +30,8 @@ pub(crate) struct Context {
     pub(crate) state: State,
     pub(crate) ui: Ui,
     pub(crate) limits: Limits,
+    /// What was sent and has not ended, for whoever interrupts.
+    pub(crate) ledger: Ledger,
 }
 
 /// What a command hands back: the report, and how the process ends when it has been printed.

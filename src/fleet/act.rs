@@ -28,7 +28,6 @@ use crate::transport::Error;
 use crate::transport::pve::Client;
 use crate::ui::Confirmed;
 
-pub(crate) use self::preflight::Configs;
 
 /// How a plan shall be carried out.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! The use cases: which transport for which server, in parallel, with deadlines.
 
+pub(crate) mod act;
 pub(crate) mod api;
 mod assemble;
 pub(crate) mod availability;
@@ -53,12 +54,14 @@ pub(crate) struct Limits {
     pub(crate) agent: Duration,
     /// When asking must have ended.
     until: Instant,
+    /// What the user set for the whole command.
+    pub(crate) given: Option<Duration>,
 }
 
 impl Limits {
     /// The usual deadlines, shortened where the whole command has less time.
-    pub(crate) fn new(total: Option<Duration>) -> Limits {
-        let total = total.unwrap_or(Duration::from_secs(60));
+    pub(crate) fn new(given: Option<Duration>) -> Limits {
+        let total = given.unwrap_or(Duration::from_secs(60));
         // A tenth is left to say what happened.
         let most = total * 9 / 10;
         Limits {
@@ -69,7 +72,13 @@ impl Limits {
             probe: Duration::from_secs(3).min(most / 4),
             agent: Duration::from_secs(10).min(most),
             until: Instant::now() + most,
+            given,
         }
+    }
+
+    /// The same for a command that waits for servers: each wait has its own deadline, and the whole has none.
+    pub(crate) fn open_ended(self) -> Limits {
+        Limits { until: Instant::now() + Duration::from_secs(365 * 24 * 3600), ..self }
     }
 
     /// `wanted`, or what the whole command has left where that is less.

@@ -65,6 +65,37 @@ impl<'a> Fleet<'a> {
         Ok(Scope::Only { hosts: hosts.collect(), clusters })
     }
 
+    /// The same with what those servers hang on, which may have to be woken; `and_below`: and with what hangs on them.
+    ///
+    /// # Errors
+    /// The state file's.
+    pub(crate) fn scope_around(&self, words: &[String], and_below: bool) -> Result<Scope, StateError> {
+        let (mut hosts, mut clusters) = match self.scope(words)? {
+            Scope::All => return Ok(Scope::All),
+            Scope::Only { hosts, clusters } => (hosts, clusters),
+        };
+        loop {
+            let known = hosts.len() + clusters.len();
+            for server in self.hosts() {
+                let cluster = self.is_pve(server).then(|| self.cluster_of(&server.id));
+                let meant = |server: &ServerId, cluster: Option<&ClusterId>| {
+                    hosts.contains(server) || cluster.is_some_and(|cluster| clusters.contains(cluster))
+                };
+                if let (true, Some(parent)) = (meant(&server.id, cluster.as_ref()), &server.parent_server_id) {
+                    hosts.insert(parent.clone());
+                } else if and_below && server.parent_server_id.as_ref().is_some_and(|parent| hosts.contains(parent)) {
+                    hosts.insert(server.id.clone());
+                }
+                if hosts.contains(&server.id) {
+                    clusters.extend(cluster);
+                }
+            }
+            if hosts.len() + clusters.len() == known {
+                return Ok(Scope::Only { hosts, clusters });
+            }
+        }
+    }
+
     /// The clusters to ask, and the plain servers.
     pub(super) fn to_ask(&self, scope: &Scope) -> (Vec<Group<'a>>, Vec<&'a ServerConfig>) {
         let groups = self.groups();

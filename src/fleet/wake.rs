@@ -33,6 +33,16 @@ pub(crate) enum WakePath {
     Node { via: ServerId, node: NodeName },
 }
 
+impl std::fmt::Display for WakePath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            WakePath::Here => f.write_str("magic packet"),
+            WakePath::Relay(relay) => write!(f, "magic packet from {relay}"),
+            WakePath::Node { via, node } => write!(f, "POST /nodes/{}/wakeonlan by {via}", node.as_str()),
+        }
+    }
+}
+
 /// Why a server cannot be woken by anybody.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoWakePath {

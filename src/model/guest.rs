@@ -172,6 +172,18 @@ impl GuestIdentity {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether both are of one guest. A container that is made anew under a number often gets a volume of the same
+    /// name: where both have an address, it decides.
+    pub(crate) fn is_same(&self, other: &GuestIdentity) -> bool {
+        let address = |identity: &GuestIdentity| {
+            identity.0.split(' ').find(|part| part.starts_with("net0:")).map(str::to_owned)
+        };
+        match (address(self), address(other)) {
+            (Some(one), Some(two)) => one == two,
+            _ => self == other,
+        }
+    }
 }
 
 impl fmt::Display for GuestIdentity {
@@ -310,6 +322,20 @@ mod tests {
             let identity = GuestIdentity::of_container(hwaddr, rootfs);
             assert_eq!(identity.as_ref().map(GuestIdentity::as_str), want);
             assert_eq!(identity.as_ref().map(|one| GuestIdentity::new(one.as_str())), identity);
+        }
+    }
+
+    #[test]
+    fn a_container_is_known_by_its_address() {
+        for (one, two, same) in [
+            ("uuid:a", "uuid:a", true),
+            ("uuid:a", "uuid:b", false),
+            ("net0:aa rootfs:x", "net0:aa rootfs:y", true),
+            ("net0:aa rootfs:x", "net0:bb rootfs:x", false),
+            ("rootfs:x", "net0:aa rootfs:x", false),
+            ("rootfs:x", "rootfs:x", true),
+        ] {
+            assert_eq!(GuestIdentity::new(one).is_same(&GuestIdentity::new(two)), same, "{one}, {two}");
         }
     }
 

@@ -27,6 +27,11 @@ impl HostCall {
     pub(crate) const ALL: [HostCall; 4] =
         [HostCall::Suspend, HostCall::Hibernate, HostCall::Shutdown, HostCall::Reboot];
 
+    /// Whether only a wake-up packet, or somebody at its button, brings it back.
+    pub(crate) fn sleeps(self) -> bool {
+        matches!(self, HostCall::Suspend | HostCall::Hibernate)
+    }
+
     /// The verb of `ecobox power`.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -67,7 +72,7 @@ impl HostPreflight {
 
     /// The inhibitors that a call would meet: those of sleep for suspend and hibernate, else those of shutdown.
     pub(crate) fn blocks(&self, call: HostCall) -> Option<Vec<&Inhibitor>> {
-        let word = if matches!(call, HostCall::Suspend | HostCall::Hibernate) { "sleep" } else { "shutdown" };
+        let word = if call.sleeps() { "sleep" } else { "shutdown" };
         let all = self.inhibitors.as_ref()?;
         Some(all.iter().filter(|inhibitor| inhibitor.what.split(':').any(|what| what == word)).collect())
     }

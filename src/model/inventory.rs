@@ -215,6 +215,15 @@ impl Inventory {
 }
 
 impl Inventory {
+    /// The places of the servers that words on a command line name.
+    ///
+    /// # Errors
+    /// A word that names nothing, or more than one where one is meant.
+    pub(crate) fn chosen(&self, words: &[String]) -> Result<Vec<usize>, SelectError> {
+        let candidates: Vec<Candidate<'_>> = self.servers.iter().map(Server::candidate).collect();
+        select(words, &candidates)
+    }
+
     /// What words on a command line name, with the failures that concern it; without words all of it.
     ///
     /// # Errors
@@ -223,8 +232,7 @@ impl Inventory {
         if words.is_empty() {
             return Ok(self);
         }
-        let candidates: Vec<Candidate<'_>> = self.servers.iter().map(Server::candidate).collect();
-        let chosen = select(words, &candidates)?;
+        let chosen = self.chosen(words)?;
         let mut keep = vec![false; self.servers.len()];
         for i in chosen {
             keep[i] = true;

@@ -67,7 +67,8 @@ impl Fleet<'_> {
         Configs(per_node(named.filter(standing), ask).await.into_iter().flatten().collect())
     }
 
-    /// Adds to a plan what speaks against its steps, and turns steps that nothing could do into those that say so.
+    /// Adds to a plan what speaks against its steps, and turns steps that nothing could do into those that say so. Gives
+    /// by what some steps are done, by their places.
     ///
     /// # Errors
     /// The state file's.
@@ -78,7 +79,8 @@ impl Fleet<'_> {
         configs: &Configs,
         links: &Links,
         options: &Options,
-    ) -> Result<(), StateError> {
+    ) -> Result<HashMap<usize, String>, StateError> {
+        let mut calls = HashMap::new();
         let here = Here::default();
         let findings = join(self.look_at_guests(plan, servers, configs, links, &here), async {
             let hosts = plan.steps.iter().enumerate().filter_map(|(number, step)| match &step.does {
@@ -95,6 +97,11 @@ impl Fleet<'_> {
         for (number, look) in hosts {
             let look = look?;
             plan.findings.extend(look.findings);
+            if let (Some(seen), Move::Host(call)) = (&look.seen, &plan.steps[number].does)
+                && let Some(Ok(way)) = seen.way(*call)
+            {
+                calls.insert(number, way.clone());
+            }
             if let Some((why, fix, kind)) = look.blocked {
                 plan.steps[number].does = Move::Cannot { why, fix, kind };
             }
@@ -107,18 +114,24 @@ impl Fleet<'_> {
             seen.push(key);
             first
         });
-        for step in &mut plan.steps {
+        for (number, step) in plan.steps.iter_mut().enumerate() {
             let server = &servers[step.server];
             if step.does == Move::Wake
                 && let Some(host) = self.configured(&server.id)
-                && let Err(error) = self.wake_path_of(host, servers, links).await
             {
+                let error = match self.wake_path_of(host, servers, links).await {
+                    Ok(path) => {
+                        calls.insert(number, path.to_string());
+                        continue;
+                    }
+                    Err(error) => error,
+                };
                 let finding = Finding::new(CheckId::NoWakePath, &server.id, error.to_string());
                 plan.findings.push(Finding { fix: error.advice(), ..finding });
                 step.does = Move::Cannot { why: error.to_string(), fix: error.advice(), kind: None };
             }
         }
-        Ok(())
+        Ok(calls)
     }
 
     async fn look_at_guests(

@@ -45,10 +45,11 @@ pub(crate) enum Move {
     Host(HostCall),
     /// It is as it should be.
     Already(PowerState),
-    /// Nothing that could be done would do it.
+    /// Nothing that could be done would do it; `kind` where somebody did not answer, or would not.
     Cannot {
         why: String,
         fix: Option<String>,
+        kind: Option<FailureKind>,
     },
 }
 

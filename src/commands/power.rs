@@ -1,0 +1,376 @@
+//! `ecobox power`: start, stop, suspend and wake, as a plan with its reasons.
+
+mod report;
+
+use std::collections::HashMap;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap_complete::engine::ArgValueCompleter;
+
+use self::report::PowerReport;
+use crate::commands::{Context, Outcome, asked_by, complete, counted, warn};
+use crate::error::{Exit, Failure};
+use crate::fleet::Fleet;
+use crate::fleet::act::{Acting, Ended, How, Links, Options};
+use crate::fleet::observe::{Asking, Observed};
+use crate::model::action::ActionOutcome;
+use crate::model::inventory::Server;
+use crate::model::power::{
+    CheckId, Finding, Manner, Means, Move, Plan, Policy, PowerAction, PowerState, Why, allow, plan,
+};
+use crate::render::value::human_seconds;
+use crate::state::Action as Done;
+use crate::ui::{Confirmed, Ui};
+
+/// Start, stop, suspend, wake: as a plan, with every reason not to checked first
+///
+/// A guest whose host sleeps has its host woken first; a host on which guests run is not put to sleep under them. Each
+/// step is seen to be done before the next one begins. Nothing is sent twice. `--dry-run` shows the plan.
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
+pub(crate) struct PowerArgs {
+    /// What to do
+    #[arg(value_enum, value_name = "ACTION")]
+    action: ActionArg,
+    /// With whom: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `!` excludes
+    #[arg(value_name = "TARGET", required = true, add = ArgValueCompleter::new(complete::target))]
+    targets: Vec<String>,
+    /// Show the plan, and what speaks against it; do nothing
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+    /// Answer the question beforehand; allows nothing else
+    #[arg(long, short)]
+    yes: bool,
+    /// Let this reason not matter (can be repeated)
+    #[arg(long, value_name = "REASON", value_delimiter = ',', value_parser = check_ids())]
+    allow: Vec<CheckId>,
+    /// What becomes of the guests of a host that goes down [default: refuse while any runs]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    guests: Option<PolicyArg>,
+    /// With `shutdown`: stop what does not shut down in time
+    #[arg(long)]
+    then_stop: bool,
+    /// With `suspend` and `hibernate` of hosts: arm Wake-on-LAN first where it is off
+    #[arg(long)]
+    arm_wol: bool,
+    /// Send, and do not wait for the outcome
+    #[arg(long)]
+    no_wait: bool,
+    /// How many guests at a time on each node
+    #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=100))]
+    parallel: u16,
+}
+
+/// The verbs, with Proxmox VE's meaning of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ActionArg {
+    /// Start or resume a guest, wake a host
+    Start,
+    /// Shut down cleanly
+    Shutdown,
+    /// Stop a guest at once, as if the plug were pulled
+    Stop,
+    /// Restart cleanly
+    Reboot,
+    /// Press the reset button of a virtual machine
+    Reset,
+    /// Pause a virtual machine; put a host to sleep
+    Suspend,
+    /// Save memory to disk and switch off
+    Hibernate,
+    /// Let a paused or hibernated virtual machine go on
+    Resume,
+    /// Wake a host by Wake-on-LAN
+    Wake,
+}
+
+impl From<ActionArg> for PowerAction {
+    fn from(action: ActionArg) -> PowerAction {
+        match action {
+            ActionArg::Start => PowerAction::Start,
+            ActionArg::Shutdown => PowerAction::Shutdown,
+            ActionArg::Stop => PowerAction::Stop,
+            ActionArg::Reboot => PowerAction::Reboot,
+            ActionArg::Reset => PowerAction::Reset,
+            ActionArg::Suspend => PowerAction::Suspend,
+            ActionArg::Hibernate => PowerAction::Hibernate,
+            ActionArg::Resume => PowerAction::Resume,
+            ActionArg::Wake => PowerAction::Wake,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum PolicyArg {
+    /// Shut them down first
+    Shutdown,
+    /// Suspend virtual machines to disk first; shut containers down
+    Hibernate,
+    /// Leave them to the host
+    Leave,
+}
+
+impl From<PolicyArg> for Policy {
+    fn from(policy: PolicyArg) -> Policy {
+        match policy {
+            PolicyArg::Shutdown => Policy::Shutdown,
+            PolicyArg::Hibernate => Policy::Hibernate,
+            PolicyArg::Leave => Policy::Leave,
+        }
+    }
+}
+
+/// `--allow`'s words.
+fn check_ids() -> impl clap::builder::TypedValueParser<Value = CheckId> {
+    PossibleValuesParser::new(CheckId::ALL.map(CheckId::as_str)).try_map(|word| {
+        CheckId::ALL.into_iter().find(|id| id.as_str() == word).ok_or("no such reason")
+    })
+}
+
+/// Looks, plans, asks, acts, and reports.
+///
+/// # Errors
+/// No such target; parents in a circle; not confirmed; an unusable state file.
+pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outcome<PowerReport>> {
+    let action = PowerAction::from(args.action);
+    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits.open_ended())?;
+    let options = options(ctx, args);
+    let asking =
+        Asking { scope: fleet.scope_around(&args.targets, action.goes_down())?, load: None, templates: true };
+    let Observed { inventory, clients, .. } = {
+        let _progress = ctx.ui.progress("looking");
+        fleet.observe(&asking).await?
+    };
+    let chosen = inventory.chosen(&args.targets)?;
+    let servers = &inventory.servers;
+    let links = Links::new(clients);
+    let (mut plan, calls) = {
+        let _progress = ctx.ui.progress("looking what speaks against it");
+        let configs = fleet.configs(&links, concerned(servers, &chosen, action, options.guests)).await;
+        let means = Means { manner: options.manner, guests: options.guests, startups: configs.startups() };
+        let mut plan = plan(servers, &chosen, action, &means)
+            .map_err(|error| Failure::new(Exit::Config, error.to_string()).hint("mend `parent_server_id`"))?;
+        let calls = fleet.look_before(&mut plan, servers, &configs, &links, &options).await?;
+        (plan, calls)
+    };
+    let clear = allow(&mut plan.findings, &args.allow);
+    let report = |plan, ends| PowerReport::new(action, args.dry_run, servers, plan, &calls, ends);
+    let outcome = if args.dry_run || !clear {
+        say_findings(&ctx.ui, action, &plan.findings, args.dry_run);
+        let exit = if clear { Exit::Done } else { refusal(&plan.findings) };
+        if !clear && !args.dry_run {
+            record_refusal(ctx, &fleet, servers, &plan)?;
+        }
+        // Steps that nothing could do are part of what the plan says.
+        let exit = if exit == Exit::Done { exit_of_plan(&plan) } else { exit };
+        Outcome { report: report(plan, None), exit }
+    } else {
+        say_findings(&ctx.ui, action, &plan.findings, true);
+        let confirmed = confirm(&ctx.ui, action, servers, &plan, args.yes)?;
+        let ends = carry_out(ctx, &fleet, servers, &plan, &options, &links, &confirmed).await?;
+        say_ends(&ctx.ui, servers, &plan, &ends);
+        let exit = exit_of(&plan, &ends);
+        Outcome { report: report(plan, Some(ends)), exit }
+    };
+    fleet.send_history().await;
+    fleet.close().await;
+    for notice in fleet.notices.take() {
+        ctx.ui.status(&notice);
+    }
+    // Of hosts that failed otherwise only what concerns the plan is of interest.
+    let concerns = |server| outcome.report.has(server);
+    let failures: Vec<_> = inventory.failures.iter().filter(|failed| concerns(&failed.server)).cloned().collect();
+    if outcome.exit != Exit::Done {
+        warn(&ctx.ui, &failures);
+    }
+    Ok(outcome)
+}
+
+fn options(ctx: &Context, args: &PowerArgs) -> Options {
+    Options {
+        manner: Manner {
+            then_stop: args.then_stop,
+            overrule_shutdown: args.allow.contains(&CheckId::TasksRunning),
+        },
+        guests: args.guests.map(Policy::from),
+        arm_wol: args.arm_wol,
+        parallel: usize::from(args.parallel),
+        wait: !args.no_wait,
+        timeout: ctx.limits.given,
+        allowed: args.allow.clone(),
+        by: asked_by(&ctx.ui),
+    }
+}
+
+/// The guests whose configurations the plan depends on.
+fn concerned<'s>(
+    servers: &'s [Server],
+    chosen: &[usize],
+    action: PowerAction,
+    guests: Option<Policy>,
+) -> Vec<&'s Server> {
+    let hosts: Vec<&Server> = chosen.iter().map(|place| &servers[*place]).filter(|server| server.vmid.is_none()).collect();
+    let goes_down = |server: &Server| {
+        let runs = matches!(server.seen.state, PowerState::Running | PowerState::Paused);
+        let on_one = hosts.iter().any(|host| server.parent.as_ref() == Some(&host.id));
+        action.goes_down() && guests.is_some_and(|policy| policy != Policy::Leave) && runs && on_one
+    };
+    let meant = servers.iter().enumerate().filter(|(place, server)| {
+        server.vmid.is_some() && (chosen.contains(place) || goes_down(server))
+    });
+    meant.map(|(_, server)| server).collect()
+}
+
+/// Asks whether the plan shall be carried out. Nobody is asked about what only wakes, or where nothing is to be done.
+fn confirm(
+    ui: &Ui,
+    action: PowerAction,
+    servers: &[Server],
+    plan: &Plan,
+    yes: bool,
+) -> Result<Confirmed, Failure> {
+    let acting: Vec<_> =
+        plan.steps.iter().filter(|step| !matches!(step.does, Move::Already(_) | Move::Cannot { .. })).collect();
+    if action.only_wakes() || acting.is_empty() {
+        return Ok(Confirmed::by_command());
+    }
+    if !yes && ui.is_interactive() {
+        for step in &acting {
+            ui.status(&format!("  {:9} {}", step.action.as_str(), summary(&servers[step.server])));
+        }
+    }
+    match acting.as_slice() {
+        [only] => ui.confirm(&format!("{action} {}?", servers[only.server].id), yes),
+        many => ui.confirm_many(&format!("{action} {}?", counted(many.len(), "server")), many.len(), yes),
+    }
+}
+
+/// `pve1-vm-101 (web), qemu on pve1, running for 3d 4h, managed by HA`
+fn summary(server: &Server) -> String {
+    let mut text = format!("{} ({}), {}", server.id, server.name, server.kind.as_str());
+    if let (Some(node), Some(_)) = (&server.node, server.vmid) {
+        text += &format!(" on {}", node.as_str());
+    }
+    text += &format!(", {}", server.seen.state);
+    if let Some(uptime) = server.seen.usage.uptime_seconds.filter(|_| server.seen.state.is_up()) {
+        text += &format!(" for {}", human_seconds(uptime.get()));
+    }
+    if server.ha_state.is_some() {
+        text += ", managed by HA";
+    }
+    text
+}
+
+async fn carry_out(
+    ctx: &Context,
+    fleet: &Fleet<'_>,
+    servers: &[Server],
+    plan: &Plan,
+    options: &Options,
+    links: &Links,
+    confirmed: &Confirmed,
+) -> anyhow::Result<Vec<Ended>> {
+    let progress = ctx.ui.progress(&format!("{} to go", counted(plan.steps.len(), "step")));
+    let doing = std::cell::RefCell::new(std::collections::BTreeMap::new());
+    let tell = |number: usize, what: &str| {
+        let id = &servers[plan.steps[number].server].id;
+        tracing::info!(server = id.as_str(), what, "power");
+        let mut doing = doing.borrow_mut();
+        doing.insert(number, format!("{id}: {what}"));
+        progress.set(&doing.values().cloned().collect::<Vec<_>>().join("; "));
+    };
+    let acting = Acting { plan, servers, options, ledger: ctx.ledger.clone(), tell: &tell, links };
+    Ok(fleet.carry_out(&acting, confirmed).await?)
+}
+
+/// Says what stands against the plan, each with the line that mends it and the one that overrides it.
+fn say_findings(ui: &Ui, action: PowerAction, findings: &[Finding], only_warn: bool) {
+    for finding in findings {
+        let Finding { id, server, message, fix, allowed } = finding;
+        if *allowed {
+            ui.warning(&format!("{server}: {message} (allowed: {id})"));
+            continue;
+        }
+        let what = format!("{action} {server}: {message}");
+        if only_warn { ui.warning(&what) } else { ui.error(&what) }
+        let fix = fix.as_ref().map(|fix| format!("{fix}; or ")).unwrap_or_default();
+        ui.hint(&format!("{fix}add `--allow {id}`"));
+    }
+}
+
+/// Says which steps did not succeed, and why.
+fn say_ends(ui: &Ui, servers: &[Server], plan: &Plan, ends: &[Ended]) {
+    for (step, end) in plan.steps.iter().zip(ends) {
+        let id = &servers[step.server].id;
+        if end.how.is_good() {
+            continue;
+        }
+        if end.findings.is_empty() {
+            let detail = end.detail.as_deref().unwrap_or_default();
+            ui.error(&format!("{} {id}: {}: {detail}", step.action, report::word(end.how)));
+            for line in &end.log {
+                ui.status(&format!("  {line}"));
+            }
+            if let Some(hint) = &end.hint {
+                ui.hint(hint);
+            }
+        } else {
+            say_findings(ui, step.action, &end.findings, false);
+        }
+    }
+}
+
+/// The exit status of a refusal: another guest under a number is a matter of identity.
+fn refusal(findings: &[Finding]) -> Exit {
+    let other = findings.iter().any(|finding| finding.id == CheckId::IdentityChanged && !finding.allowed);
+    if other { Exit::Identity } else { Exit::Refused }
+}
+
+/// The exit status of a plan that is only shown.
+fn exit_of_plan(plan: &Plan) -> Exit {
+    let cannot = plan.steps.iter().filter_map(|step| match &step.does {
+        Move::Cannot { kind, .. } => Some(kind.map_or(Exit::Refused, Exit::from)),
+        _ => None,
+    });
+    let could = plan.steps.iter().filter(|step| step.why == Why::Asked && !matches!(step.does, Move::Cannot { .. }));
+    Exit::of_many(could.count(), cannot)
+}
+
+/// The exit status of a plan that was carried out.
+fn exit_of(plan: &Plan, ends: &[Ended]) -> Exit {
+    let asked = plan.steps.iter().zip(ends).filter(|(step, _)| step.why == Why::Asked);
+    let good = asked.filter(|(_, end)| end.how.is_good()).count();
+    let failed = ends.iter().filter_map(|end| match end.how {
+        How::Done | How::Already | How::Sent | How::NotTried => None,
+        How::TaskFailed => Some(Exit::TaskFailed),
+        How::Unconfirmed => Some(Exit::Unconfirmed),
+        How::Refused => Some(refusal(&end.findings)),
+        How::Failed(kind) => Some(kind.into()),
+    });
+    Exit::of_many(good, failed)
+}
+
+/// Keeps that somebody wanted this, and that it was refused.
+fn record_refusal(ctx: &Context, fleet: &Fleet<'_>, servers: &[Server], plan: &Plan) -> anyhow::Result<()> {
+    let against: HashMap<_, _> = plan
+        .findings
+        .iter()
+        .rev()
+        .filter(|finding| !finding.allowed)
+        .map(|finding| (&finding.server, finding.id.as_str()))
+        .collect();
+    for step in plan.steps.iter().filter(|step| step.why == Why::Asked) {
+        let server = &servers[step.server];
+        let reason = against.get(&server.id).or_else(|| against.values().next());
+        ctx.state.record_action(&Done {
+            at: fleet.now(),
+            server: Some(server.key()),
+            action: step.action.as_str().to_owned(),
+            by: asked_by(&ctx.ui),
+            outcome: ActionOutcome::Refused.as_str().to_owned(),
+            seconds: None,
+            detail: reason.map(|reason| (*reason).to_owned()),
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! The plan as rows, before and after it was carried out.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use crate::fleet::act::{Ended, How};
+use crate::model::guest::GuestCall;
+use crate::model::id::ServerId;
+use crate::model::inventory::Server;
+use crate::model::power::{Finding, Goal, Move, Plan, PowerAction, Step, Why};
+use crate::render::value::Value;
+use crate::render::{Column, Report};
+
+/// The plan, and what came of it.
+#[derive(Debug, Serialize)]
+pub(crate) struct PowerReport {
+    action: &'static str,
+    /// Nothing was done.
+    dry_run: bool,
+    steps: Vec<Row>,
+    /// What was found against the plan.
+    checks: Vec<Finding>,
+}
+
+/// One step.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
+    /// Its number, from 1 on.
+    step: usize,
+    id: ServerId,
+    name: String,
+    kind: &'static str,
+    action: &'static str,
+    /// `planned`, `done`, `already`, `sent`, `failed`, `task failed`, `unconfirmed`, `refused`, `not tried`.
+    result: &'static str,
+    /// Why the step is there.
+    why: String,
+    /// The request or command, as far as it is known before.
+    call: Option<String>,
+    /// What is waited for.
+    until: Option<String>,
+    /// Numbers of the steps that come before.
+    after: Vec<usize>,
+    /// Why it did not succeed, or what more there is to say.
+    detail: Option<String>,
+    /// The state that was seen last.
+    state: Option<&'static str>,
+    upid: Option<String>,
+    /// The last lines of the log of a task that failed.
+    log: Vec<String>,
+    seconds: Option<f64>,
+    /// What was found against it when its turn had come.
+    checks: Vec<Finding>,
+}
+
+impl PowerReport {
+    /// `calls` says of some steps by what they are done, by their places; `ends` what came of them.
+    pub(super) fn new(
+        action: PowerAction,
+        dry_run: bool,
+        servers: &[Server],
+        plan: Plan,
+        calls: &HashMap<usize, String>,
+        ends: Option<Vec<Ended>>,
+    ) -> PowerReport {
+        let refused = plan.findings.iter().any(|finding| !finding.allowed) && !dry_run;
+        let mut ends = ends.map(|ends| ends.into_iter());
+        let rows = plan.steps.iter().enumerate().map(|(number, step)| {
+            let end = ends.as_mut().and_then(Iterator::next);
+            row(number, step, servers, &plan, calls, end, refused)
+        });
+        let steps = rows.collect();
+        PowerReport { action: action.as_str(), dry_run, steps, checks: plan.findings }
+    }
+
+    /// Whether a step is about this server.
+    pub(super) fn has(&self, server: &ServerId) -> bool {
+        self.steps.iter().any(|row| row.id == *server)
+    }
+}
+
+fn row(
+    number: usize,
+    step: &Step,
+    servers: &[Server],
+    plan: &Plan,
+    calls: &HashMap<usize, String>,
+    end: Option<Ended>,
+    refused: bool,
+) -> Row {
+    let server = &servers[step.server];
+    let result = match (&end, &step.does) {
+        (Some(end), _) => word(end.how),
+        (None, Move::Already(_)) => word(How::Already),
+        (None, Move::Cannot { .. }) => word(How::Refused),
+        (None, _) if refused => word(How::NotTried),
+        (None, _) => "planned",
+    };
+    let planned_state = match &step.does {
+        Move::Already(state) => Some(*state),
+        _ => None,
+    };
+    let cannot = match &step.does {
+        Move::Cannot { why, .. } => Some(why.clone()),
+        _ => None,
+    };
+    let mut after: Vec<usize> = step.needs.iter().chain(&step.follows).map(|other| other + 1).collect();
+    after.sort_unstable();
+    Row {
+        step: number + 1,
+        id: server.id.clone(),
+        name: server.name.clone(),
+        kind: server.kind.as_str(),
+        action: step.action.as_str(),
+        result,
+        why: match &step.why {
+            Why::Asked => "asked for".to_owned(),
+            Why::NeededBy(other) => format!("{other} needs it"),
+            Why::RunsOn(host) => format!("it runs on {host}"),
+        },
+        call: calls.get(&number).cloned().or_else(|| call(step, server)),
+        until: until(number, step, server, servers, plan),
+        after,
+        detail: end.as_ref().map_or(cannot, |end| end.detail.clone()),
+        state: end.as_ref().map_or(planned_state, |end| end.state).map(|state| state.as_str()),
+        upid: end.as_ref().and_then(|end| end.upid.as_ref()).map(ToString::to_string),
+        seconds: end.as_ref().map(|end| (end.took.as_secs_f64() * 1000.0).round() / 1000.0),
+        log: end.as_ref().map(|end| end.log.clone()).unwrap_or_default(),
+        checks: end.map(|end| end.findings).unwrap_or_default(),
+    }
+}
+
+/// How a step ended, as a word.
+pub(super) fn word(how: How) -> &'static str {
+    match how {
+        How::Done => "done",
+        How::Already => "already",
+        How::Sent => "sent",
+        How::TaskFailed => "task failed",
+        How::Unconfirmed => "unconfirmed",
+        How::Refused => "refused",
+        How::Failed(_) => "failed",
+        How::NotTried => "not tried",
+    }
+}
+
+/// The request that a guest's step makes.
+fn call(step: &Step, server: &Server) -> Option<String> {
+    let Move::Guest(call) = &step.does else { return None };
+    let (word, parameter) = match call {
+        GuestCall::Start => ("start", ""),
+        GuestCall::Shutdown { force_stop: true, .. } => ("shutdown", " forceStop=1"),
+        GuestCall::Shutdown { .. } => ("shutdown", ""),
+        GuestCall::Stop { overrule_shutdown: true } => ("stop", " overrule-shutdown=1"),
+        GuestCall::Stop { .. } => ("stop", ""),
+        GuestCall::Reboot { .. } => ("reboot", ""),
+        GuestCall::Reset => ("reset", ""),
+        GuestCall::Suspend => ("suspend", ""),
+        GuestCall::Hibernate => ("suspend", " todisk=1"),
+        GuestCall::Resume => ("resume", ""),
+    };
+    let (node, kind, vmid) = (server.node.as_ref()?, server.kind.guest()?, server.vmid?);
+    Some(format!("POST /nodes/{}/{}/{vmid}/status/{word}{parameter}", node.as_str(), kind.as_str()))
+}
+
+/// What a step waits for.
+fn until(number: usize, step: &Step, server: &Server, servers: &[Server], plan: &Plan) -> Option<String> {
+    let services = || {
+        let names: Vec<&str> = server.services.iter().map(|service| service.name.as_str()).collect();
+        let up = matches!(step.action, PowerAction::Start | PowerAction::Resume | PowerAction::Reboot);
+        if up && !names.is_empty() { format!(", {} answers", names.join(" and ")) } else { String::new() }
+    };
+    match &step.does {
+        Move::Wake => {
+            let needing = plan.steps.iter().filter(|other| other.needs.contains(&number));
+            let guests: Vec<&str> =
+                needing.map(|other| &servers[other.server]).filter(|server| server.vmid.is_some()).map(|server| server.id.as_str()).collect();
+            let ready = match guests.as_slice() {
+                [] => String::new(),
+                guests => format!(", its API answers with quorum, and lists {}", guests.join(", ")),
+            };
+            Some(format!("SSH answers with its known key{ready}"))
+        }
+        Move::Guest(call) => Some(format!("it is {}{}", Goal::of(call).as_str(), services())),
+        Move::GuestLater => Some(format!("its host is ready, then what it does decides{}", services())),
+        Move::Host(call) => Some(match call.as_str() {
+            "reboot" => "it answers again, in another boot".to_owned(),
+            _ => "it is gone from the network".to_owned(),
+        }),
+        Move::Already(_) | Move::Cannot { .. } => None,
+    }
+}
+
+const COLUMNS: &[Column] = &[
+    Column::new("STEP", 3),
+    Column::new("SERVER", 0).cut_to(16),
+    Column::new("ACTION", 0),
+    Column::new("RESULT", 0),
+    Column::new("STATE", 4),
+    Column::new("TIME", 5),
+    Column::new("WHY", 2).cut_to(12),
+    Column::new("DETAIL", 1).cut_to(16),
+    Column::wide("NAME"),
+    Column::wide("AFTER"),
+    Column::wide("CALL"),
+    Column::wide("UPID"),
+];
+
+impl Report for PowerReport {
+    const SCHEMA: &'static str = "ecobox.power/1";
+    type Item = Row;
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn items(&self) -> &[Row] {
+        &self.steps
+    }
+
+    fn cells(&self, row: &Row) -> Vec<Value> {
+        let until = row.until.as_ref().map(|until| format!("until {until}")).filter(|_| row.result == "planned");
+        let after: Vec<String> = row.after.iter().map(ToString::to_string).collect();
+        vec![
+            Value::text(row.step.to_string()),
+            Value::text(row.id.as_str()),
+            Value::text(row.action),
+            Value::text(row.result),
+            Value::maybe(row.state),
+            Value::of(row.seconds, |seconds| Value::Milliseconds(seconds * 1000.0)),
+            Value::text(row.why.as_str()),
+            Value::maybe(row.detail.as_deref().or(until.as_deref())),
+            Value::text(row.name.as_str()),
+            Value::maybe(Some(after.join(",").as_str())),
+            Value::maybe(row.call.as_deref()),
+            Value::maybe(row.upid.as_deref()),
+        ]
+    }
+}
