@@ -115,7 +115,7 @@ fn moved(script: &str, root: &Path) -> String {
     let mut before = ' ';
     for (i, c) in script.char_indices() {
         let path = |top: &&str| script[i..].strip_prefix(*top).is_some_and(|rest| rest.starts_with('/'));
-        let tops = ["/etc", "/proc", "/sys", "/usr", "/run", "/var", "/sbin", "/bin"];
+        let tops = ["/etc", "/proc", "/sys", "/usr", "/run", "/var", "/sbin", "/bin", "/dev/pts"];
         if c == '/' && (before.is_whitespace() || before == '(') && tops.iter().any(path) {
             out += root;
         }

@@ -48,6 +48,7 @@ struct World {
 impl World {
     async fn new(host: Builder, login: &str) -> World {
         let host = host.build();
+        host.outlive_connections();
         let home = tempfile::tempdir().unwrap();
         let key = ClientKey::create(&home.path().join("key"), None);
         let ssh = SshServer::start_with(&host, &[key.public], KeyType::Ed25519).await;
@@ -111,10 +112,10 @@ fn each_call_is_armed_once_and_fires() {
             let armed = Triggered::Armed { by: "systemd-run".to_owned() };
             assert_eq!(world.trigger(call).await.unwrap(), armed, "{call:?}");
             assert_eq!(world.events(1).await, [event]);
-            let want = format!("--on-active=2 --timer-property=AccuracySec=100ms {event}");
-            let timers: Vec<_> = world.host.timers().iter().map(|timer| timer.replace(" -i", "")).collect();
-            let verb = timers[0].rsplit_once(' ').unwrap().1;
-            assert!(timers.len() == 1 && verb == event && timers[0].starts_with(&want[..50]), "{timers:?}");
+            let timers = world.host.timers();
+            let [timer] = timers.as_slice() else { panic!("{timers:?}") };
+            assert!(timer.starts_with("--on-active=2 --timer-property=AccuracySec=100ms /"), "{timer}");
+            assert!(timer.ends_with(&format!("/usr/bin/systemctl {event}")), "{timer}");
             assert_eq!(world.ssh.execs(), 1, "one round trip");
         }
     });
@@ -328,7 +329,7 @@ fn this_machine_knows_itself() {
         }
         let there = fleet.host_preflight(&world.config.servers[0]).await.unwrap();
         assert_eq!(here.itself(&there.identity()), None);
-        let local = "[[servers]]\nid = \"me\"\nhostname = \"localhost\"\n";
+        let local = "[[servers]]\nid = \"me\"\nlocal = true\n";
         let config = Config::parse(local, &world.home.path().join("config.toml")).unwrap();
         assert_eq!(fleet.wait_gone(&config.servers[0], deadline()).await.unwrap(), Waited::Local);
     });

@@ -273,6 +273,11 @@ impl Host {
         self.inner.control.hooks().slow = Duration::from_millis(ms);
     }
 
+    /// Scripts go on when their connection is gone, as under a real sshd. Without it they end, so that none is left over.
+    pub fn outlive_connections(&self) {
+        self.inner.control.hooks().outlive();
+    }
+
     /// When the next timer is set by systemd-run, the connections break before anybody is told; scripts go on, as under
     /// a real sshd.
     pub fn cut_after_timer(&self) {
