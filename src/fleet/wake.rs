@@ -175,7 +175,7 @@ impl Fleet<'_> {
         let settings = &self.config.settings;
         let of = settings.wol_max_retries.max(1);
         let rounds = Cell::new(0);
-        let mut sending = pin!(async {
+        let mut sending = Box::pin(async {
             let parcel = self.parcel(server, path).await?;
             let mut turns = tokio::time::interval(settings.wol_retry_interval);
             turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -280,7 +280,7 @@ impl Fleet<'_> {
     }
 
     /// Asks a node of the cluster to send the packet: `POST /nodes/{node}/wakeonlan`.
-    #[expect(clippy::unused_self, clippy::unused_async, reason = "the API call is not there yet")]
+    #[expect(clippy::unused_async, reason = "the API call is not there yet")]
     async fn wake_by_node(&self, via: &ServerId, node: &NodeName) -> Result<Sent, SendError> {
         Err(SendError::NotWired { via: via.clone(), node: node.clone() })
     }

@@ -39,8 +39,10 @@ impl FromStr for Mac {
 impl fmt::Display for Mac {
     /// Lower case, with colons.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        for (index, byte) in self.0.iter().enumerate() {
+            write!(f, "{}{byte:02x}", if index == 0 { "" } else { ":" })?;
+        }
+        Ok(())
     }
 }
 
@@ -92,7 +94,6 @@ impl SecureOn {
 
 /// The magic packet: six times 0xff, sixteen times the address, then the password; 102, 106 or 108 bytes. It holds a
 /// secret where there is a password.
-#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
 pub(crate) fn magic_packet(mac: Mac, secure_on: Option<&SecureOn>) -> Zeroizing<Vec<u8>> {
     // Room for all of it: what grows leaves copies behind.
     let mut packet = Vec::with_capacity(108);

@@ -7,7 +7,6 @@ pub(crate) mod prometheus;
 pub(crate) mod pve;
 pub(crate) mod script;
 pub(crate) mod ssh;
-#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
 pub(crate) mod wol;
 
 use std::time::Duration;

@@ -34,7 +34,7 @@ impl Fleet<'_> {
         loop {
             // A session from before would wait for a host that has forgotten it.
             self.forget_session(&server.id);
-            let looked = tokio::time::timeout(LOOK, self.try_awake(server, client.as_ref())).await;
+            let looked = tokio::time::timeout(LOOK, Box::pin(self.try_awake(server, client.as_ref()))).await;
             let late = |_| Error::Timeout { peer: server.id.to_string(), doing: "waking up", after: LOOK };
             match looked.map_err(late).flatten() {
                 Ok(()) => return Ok(()),
@@ -65,7 +65,7 @@ impl Fleet<'_> {
     }
 }
 
-/// Whether waiting changes nothing. A login that is refused is not final: while a system starts, pam_nologin keeps
+/// Whether waiting changes nothing. A login that is refused is not final: while a system starts, `pam_nologin` keeps
 /// everybody but root out.
 fn is_final(error: &Error) -> bool {
     match error {

@@ -159,15 +159,15 @@ fn read(text: &str, interface: Option<&str>, has_password: bool) -> Result<Sent,
         let mut words = line.splitn(4, ' ');
         match (words.next(), words.next(), words.next(), words.next()) {
             (Some("none"), None, ..) => {
-                return Err(match has_password {
-                    true => {
-                        "it has neither perl nor python3, and other programs would show SecureOn's password".to_owned()
-                    }
-                    false => "it has none of perl, python3, etherwake, ether-wake and wakeonlan".to_owned(),
-                });
+                let why = if has_password {
+                    "it has neither perl nor python3, and other programs would show SecureOn's password"
+                } else {
+                    "it has none of perl, python3, etherwake, ether-wake and wakeonlan"
+                };
+                return Err(why.to_owned());
             }
             (Some("sent"), Some(to), Some(port), None) => {
-                all.sent.push(clean(&format!("{to}:{port}{by}")).into_owned())
+                all.sent.push(clean(&format!("{to}:{port}{by}")).into_owned());
             }
             (Some("frame"), Some(name), None, _) => all.sent.push(clean(&format!("a frame by {name}")).into_owned()),
             (Some("failed"), Some(name), Some("-"), why) => {
@@ -179,11 +179,10 @@ fn read(text: &str, interface: Option<&str>, has_password: bool) -> Result<Sent,
             _ => {}
         }
     }
-    match all.sent.is_empty() {
-        false => Ok(all),
-        true if all.failed.is_empty() => Err("it does not say what it sent".to_owned()),
-        true => Err(all.failed.join("; ")),
+    if !all.sent.is_empty() {
+        return Ok(all);
     }
+    Err(if all.failed.is_empty() { "it does not say what it sent".to_owned() } else { all.failed.join("; ") })
 }
 
 impl Fleet<'_> {

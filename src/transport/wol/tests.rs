@@ -31,13 +31,13 @@ fn packets_go_to_every_network_or_where_the_configuration_says() {
         10.0.0.255:7<10.0.0.2@eno1 255.255.255.255:9<10.1.0.2@wlan0 255.255.255.255:7<10.1.0.2@wlan0 \
         10.1.255.255:9<10.1.0.2@wlan0 10.1.255.255:7<10.1.0.2@wlan0 255.255.255.255:9<10.3.0.2@eno2 \
         255.255.255.255:7<10.3.0.2@eno2";
-    let bare = "255.255.255.255:9 255.255.255.255:7";
+    let routed = "255.255.255.255:9 255.255.255.255:7";
     let there = Some(Ipv4Addr::new(192, 0, 2, 255));
     for (order, networks, want) in [
         (base, &networks[..], all.to_owned()),
         (Order { last_address: last, ..base }, &networks, format!("{all} 10.0.0.9:9 10.0.0.9:7")),
         (Order { port: Some(40000), last_address: last, ..base }, &[], "255.255.255.255:40000 10.0.0.9:40000".into()),
-        (base, &networks[..1], bare.to_owned()),
+        (base, &networks[..1], routed.to_owned()),
         (Order { broadcast: there, port: Some(9), ..base }, &networks, "192.0.2.255:9".to_owned()),
         (
             Order { broadcast: there, last_address: last, ..base },
@@ -224,7 +224,7 @@ fn listener_in_a_namespace() {
             std::thread::spawn(move || {
                 let mut bytes = [0; 2000];
                 while let Ok((length, from)) = socket.recv_from(&mut bytes) {
-                    let hex: String = bytes[..length].iter().map(|byte| format!("{byte:02x}")).collect();
+                    let hex = bytes[..length].iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
                     say(&format!("{address}:{port} from {} {hex}", from.ip()));
                 }
             });
