@@ -19,10 +19,6 @@ use crate::state::Samples;
 use crate::transport;
 use crate::transport::prometheus::{Error, Matcher, Writer, encode, selector, series_of};
 
-/// Only one process sends at a time: Prometheus takes the numbers of a series only in their order.
-const LEASE: &str = "remote_write";
-/// How long a process may be silent before another one takes over. Renewed with each body.
-const LEASE_LENGTH: SignedDuration = SignedDuration::from_secs(60);
 /// With more servers than this Prometheus is asked for all: a longer pattern costs more than it saves.
 const MOST_NAMED: usize = 100;
 /// The time before a window in which the reading stands that its first rate needs.
@@ -45,13 +41,13 @@ impl Fleet<'_> {
                 batches(dropped)
             )),
         }
-        let owner = transport::script::random_hex();
-        let lease = || self.state.try_lease(LEASE, &owner, self.now(), LEASE_LENGTH).unwrap_or(false);
-        // Whoever else sends takes these, too.
-        if !lease() {
-            return;
-        }
-        if let Err(error) = self.send_all(lease).await {
+        let _sending = match self.state.sending() {
+            Ok(Some(sending)) => sending,
+            // Whoever else sends takes these, too.
+            Ok(None) => return,
+            Err(error) => return self.notice(format!("nothing is sent to Prometheus: {error}")),
+        };
+        if let Err(error) = self.send_all().await {
             let waiting = self.state.outbox_len().map_or(0, |(count, _)| count);
             let server = url.clone();
             tracing::debug!(server, %error, "remote write");
@@ -61,10 +57,9 @@ impl Fleet<'_> {
                 self.notice(advice.to_owned());
             }
         }
-        let _ = self.state.release(LEASE, &owner);
     }
 
-    async fn send_all(&self, lease: impl Fn() -> bool) -> Result<(), Error> {
+    async fn send_all(&self) -> Result<(), Error> {
         let mut after = 0;
         let Ok(Some(_)) = self.state.outbox_next(after) else { return Ok(()) };
         let Some(writer) = writer(&self.config.settings.history, self.limits.host).await? else { return Ok(()) };
@@ -79,9 +74,6 @@ impl Fleet<'_> {
             }
             let _ = self.state.outbox_done(id);
             after = id;
-            if !lease() {
-                return Ok(());
-            }
         }
         Ok(())
     }

@@ -12,6 +12,9 @@ use super::{Result, StateError, schema};
 /// What SQLite keeps beside the file.
 pub(super) const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
+/// The empty file that is locked by who sends to Prometheus.
+pub(super) const SENDING: &str = "-sending";
+
 /// How often to look at a lock that another process holds.
 pub(super) const POLL: Duration = Duration::from_millis(10);
 

@@ -1,9 +1,20 @@
 //! What is still to be sent to Prometheus, in order, and who sends: one process at a time.
 
-use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension, params};
+use std::fs::{File, TryLockError};
 
-use super::{OUT_OF_ORDER_MILLIS, Result, State, counted, time};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+use rustix::fs::{Mode, OFlags};
+
+use super::files::{SENDING, beside, failed};
+use super::{Result, State, counted, time};
+
+/// The right to send to Prometheus, which takes the numbers of a series only in their order: one process has it at a
+/// time. It is a lock of the system's, so that it ends with its process, however that ends.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    _lock: Option<File>,
+}
 
 impl State {
     /// The oldest body after the one with the id `after` (0: of all): its id, when it was put there, and the bytes.
@@ -45,28 +56,22 @@ impl State {
         })
     }
 
-    /// Takes the lease of this name for `length`, or takes it again; `false` while another owner has it. One that has
-    /// ended is free, as is one that was taken in the future: a clock was wrong.
-    pub(crate) fn try_lease(&self, name: &str, owner: &str, now: Timestamp, length: SignedDuration) -> Result<bool> {
-        let now = now.as_millisecond();
-        let millis = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
-        self.write(|conn| {
-            // Another process may have looked at the clock a moment later, and been faster here.
-            let sql = "INSERT INTO leases (name, owner, taken_at, ends_at) VALUES (?1, ?2, ?3, ?4)
-                ON CONFLICT (name) DO UPDATE
-                    SET owner = excluded.owner, taken_at = excluded.taken_at, ends_at = excluded.ends_at
-                    WHERE owner = excluded.owner OR ends_at <= ?3 OR taken_at > ?5";
-            let values = params![name, owner, now, now.saturating_add(millis), now.saturating_add(OUT_OF_ORDER_MILLIS)];
-            Ok(conn.prepare_cached(sql)?.execute(values)? > 0)
-        })
-    }
-
-    /// Gives the lease back, if it is this owner's still.
-    pub(crate) fn release(&self, name: &str, owner: &str) -> Result<()> {
-        self.write(|conn| {
-            let sql = "DELETE FROM leases WHERE name = ?1 AND owner = ?2";
-            conn.prepare_cached(sql)?.execute([name, owner]).map(drop)
-        })
+    /// The right to send; `None` while another process has it.
+    ///
+    /// # Errors
+    /// The file that is locked for it cannot be made or opened.
+    pub(crate) fn sending(&self) -> Result<Option<Sending>> {
+        // Of its own: SQLite's locks on its files are lost when any of them is closed.
+        let path = beside(&self.path, SENDING);
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let opened = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR);
+        let file = File::from(opened.map_err(|error| failed("open", &path)(error.into()))?);
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Sending { _lock: Some(file) })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            // A file system that knows no such locks: two at once may have numbers refused, but who never sends has all.
+            Err(TryLockError::Error(_)) => Ok(Some(Sending { _lock: None })),
+        }
     }
 }
 

@@ -4,7 +4,6 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use jiff::SignedDuration;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 use tempfile::TempDir;
@@ -77,7 +76,6 @@ fn use_it(state: &State, second: i64) -> Result<(), StateError> {
         seconds: Some(1.5),
         detail: None,
     })?;
-    state.try_lease("send", "me", at(second), SignedDuration::from_mins(1))?;
     state.tidy(at(second), &Retention::default())?;
     state.hours(&[key("nas"), key("host:pve1/101")], at(-9000), at(second))?;
     state.totals(&home, at(-9000), at(second))?;

@@ -277,32 +277,27 @@ fn the_outbox_keeps_its_order_and_its_size() {
 }
 
 #[test]
-fn one_owner_has_a_lease() {
-    let minute = SignedDuration::from_mins(1);
-    // In the order of a story: who asks when, and whether they get it.
-    let asks = [
-        ("a", 0, true),
-        ("b", 0, false),
-        ("b", 59, false),
-        ("a", 30, true), // renewed
-        ("b", 80, false),
-        ("b", 90, true), // a's has ended
-        ("a", 91, false),
-        ("a", 85, false), // a clock read just before
-        ("b", 86_400, true),
-        ("a", 86_300, false), // might still be such a reading
-        ("a", 1000, true),    // b's clock was a day ahead
-        ("b", 1001, false),
-    ];
-    let state = State::in_memory().unwrap();
-    for (owner, second, want) in asks {
-        assert_eq!(state.try_lease("send", owner, at(second), minute).unwrap(), want, "{owner} {second}");
-        assert!(state.try_lease("other", "c", at(0), minute).unwrap());
-    }
-    state.release("send", "b").unwrap();
-    assert!(!state.try_lease("send", "b", at(1002), minute).unwrap(), "it is not b's to give back");
-    state.release("send", "a").unwrap();
-    assert!(state.try_lease("send", "b", at(1002), minute).unwrap());
+fn one_at_a_time_sends() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (folder, other) = (folder(), folder());
+    let open = |folder: &tempfile::TempDir| State::open(&folder.path().join("state.db"), at(0)).unwrap();
+    let (first, second) = (open(&folder), open(&folder));
+    let sending = first.sending().unwrap();
+    assert!(sending.is_some());
+    assert!(first.sending().unwrap().is_none() && second.sending().unwrap().is_none());
+    assert!(open(&other).sending().unwrap().is_some(), "another file has another sender");
+    // Who sends keeps nobody from working, and the right goes with its holder.
+    second.record_checks(&[], at(1)).unwrap();
+    drop(sending);
+    assert!(second.sending().unwrap().is_some());
+    let path = folder.path().join("state.db-sending");
+    let made = fs::metadata(&path).unwrap();
+    assert_eq!((made.permissions().mode() & 0o777, made.len()), (0o600, 0));
+    // A link that somebody put there is not followed.
+    fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("elsewhere"), &path).unwrap();
+    let error = first.sending().unwrap_err().to_string();
+    assert!(error.starts_with("cannot open ") && !folder.path().join("elsewhere").exists(), "{error}");
 }
 
 #[test]
