@@ -31,10 +31,8 @@ pub(crate) enum Exit {
     /// Partial: some targets answered, others failed; the report is still printed.
     Partial,
     /// The remote task ran and failed.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no command of this version follows a task"))]
     TaskFailed,
     /// Accepted, but not confirmed before the deadline; the outcome may still come.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no command of this version follows a task"))]
     Unconfirmed,
     /// Refused: a pre-flight check, or no confirmation.
     Refused,

@@ -122,9 +122,8 @@ impl From<PolicyArg> for Policy {
 
 /// `--allow`'s words.
 fn check_ids() -> impl clap::builder::TypedValueParser<Value = CheckId> {
-    PossibleValuesParser::new(CheckId::ALL.map(CheckId::as_str)).try_map(|word| {
-        CheckId::ALL.into_iter().find(|id| id.as_str() == word).ok_or("no such reason")
-    })
+    PossibleValuesParser::new(CheckId::ALL.map(CheckId::as_str))
+        .try_map(|word| CheckId::ALL.into_iter().find(|id| id.as_str() == word).ok_or("no such reason"))
 }
 
 /// Looks, plans, asks, acts, and reports.
@@ -135,8 +134,7 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
     let action = PowerAction::from(args.action);
     let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits.open_ended())?;
     let options = options(ctx, args);
-    let asking =
-        Asking { scope: fleet.scope_around(&args.targets, action.goes_down())?, load: None, templates: true };
+    let asking = Asking { scope: fleet.scope_around(&args.targets, action.goes_down())?, load: None, templates: true };
     let Observed { inventory, clients, .. } = {
         let _progress = ctx.ui.progress("looking");
         fleet.observe(&asking).await?
@@ -188,10 +186,7 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
 
 fn options(ctx: &Context, args: &PowerArgs) -> Options {
     Options {
-        manner: Manner {
-            then_stop: args.then_stop,
-            overrule_shutdown: args.allow.contains(&CheckId::TasksRunning),
-        },
+        manner: Manner { then_stop: args.then_stop, overrule_shutdown: args.allow.contains(&CheckId::TasksRunning) },
         guests: args.guests.map(Policy::from),
         arm_wol: args.arm_wol,
         parallel: usize::from(args.parallel),
@@ -209,26 +204,22 @@ fn concerned<'s>(
     action: PowerAction,
     guests: Option<Policy>,
 ) -> Vec<&'s Server> {
-    let hosts: Vec<&Server> = chosen.iter().map(|place| &servers[*place]).filter(|server| server.vmid.is_none()).collect();
+    let hosts: Vec<&Server> =
+        chosen.iter().map(|place| &servers[*place]).filter(|server| server.vmid.is_none()).collect();
     let goes_down = |server: &Server| {
         let runs = matches!(server.seen.state, PowerState::Running | PowerState::Paused);
         let on_one = hosts.iter().any(|host| server.parent.as_ref() == Some(&host.id));
         action.goes_down() && guests.is_some_and(|policy| policy != Policy::Leave) && runs && on_one
     };
-    let meant = servers.iter().enumerate().filter(|(place, server)| {
-        server.vmid.is_some() && (chosen.contains(place) || goes_down(server))
-    });
+    let meant = servers
+        .iter()
+        .enumerate()
+        .filter(|(place, server)| server.vmid.is_some() && (chosen.contains(place) || goes_down(server)));
     meant.map(|(_, server)| server).collect()
 }
 
 /// Asks whether the plan shall be carried out. Nobody is asked about what only wakes, or where nothing is to be done.
-fn confirm(
-    ui: &Ui,
-    action: PowerAction,
-    servers: &[Server],
-    plan: &Plan,
-    yes: bool,
-) -> Result<Confirmed, Failure> {
+fn confirm(ui: &Ui, action: PowerAction, servers: &[Server], plan: &Plan, yes: bool) -> Result<Confirmed, Failure> {
     let acting: Vec<_> =
         plan.steps.iter().filter(|step| !matches!(step.does, Move::Already(_) | Move::Cannot { .. })).collect();
     if action.only_wakes() || acting.is_empty() {
@@ -247,18 +238,13 @@ fn confirm(
 
 /// `pve1-vm-101 (web), qemu on pve1, running for 3d 4h, managed by HA`
 fn summary(server: &Server) -> String {
-    let mut text = format!("{} ({}), {}", server.id, server.name, server.kind.as_str());
-    if let (Some(node), Some(_)) = (&server.node, server.vmid) {
-        text += &format!(" on {}", node.as_str());
-    }
-    text += &format!(", {}", server.seen.state);
-    if let Some(uptime) = server.seen.usage.uptime_seconds.filter(|_| server.seen.state.is_up()) {
-        text += &format!(" for {}", human_seconds(uptime.get()));
-    }
-    if server.ha_state.is_some() {
-        text += ", managed by HA";
-    }
-    text
+    let node = server.node.as_ref().filter(|_| server.vmid.is_some());
+    let node = node.map(|node| format!(" on {}", node.as_str())).unwrap_or_default();
+    let uptime = server.seen.usage.uptime_seconds.filter(|_| server.seen.state.is_up());
+    let uptime = uptime.map(|uptime| format!(" for {}", human_seconds(uptime.get()))).unwrap_or_default();
+    let ha = if server.ha_state.is_some() { ", managed by HA" } else { "" };
+    let Server { id, name, kind, seen, .. } = server;
+    format!("{id} ({name}), {}{node}, {}{uptime}{ha}", kind.as_str(), seen.state)
 }
 
 async fn carry_out(
@@ -292,7 +278,11 @@ fn say_findings(ui: &Ui, action: PowerAction, findings: &[Finding], only_warn: b
             continue;
         }
         let what = format!("{action} {server}: {message}");
-        if only_warn { ui.warning(&what) } else { ui.error(&what) }
+        if only_warn {
+            ui.warning(&what)
+        } else {
+            ui.error(&what)
+        }
         let fix = fix.as_ref().map(|fix| format!("{fix}; or ")).unwrap_or_default();
         ui.hint(&format!("{fix}add `--allow {id}`"));
     }

@@ -28,7 +28,6 @@ use crate::transport::Error;
 use crate::transport::pve::Client;
 use crate::ui::Confirmed;
 
-
 /// How a plan shall be carried out.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -235,11 +234,7 @@ impl Fleet<'_> {
     ///
     /// # Errors
     /// The state file's: then no more steps are begun.
-    pub(crate) async fn carry_out(
-        &self,
-        acting: &Acting<'_>,
-        confirmed: &Confirmed,
-    ) -> Result<Vec<Ended>, StateError> {
+    pub(crate) async fn carry_out(&self, acting: &Acting<'_>, confirmed: &Confirmed) -> Result<Vec<Ended>, StateError> {
         let steps = &acting.plan.steps;
         let mut ended: Vec<Option<Ended>> = vec![None; steps.len()];
         let mut begun = vec![false; steps.len()];
@@ -282,12 +277,7 @@ impl Fleet<'_> {
         Ok(ended.into_iter().map(|end| end.unwrap_or_else(|| Ended::new(How::NotTried))).collect())
     }
 
-    async fn take_step(
-        &self,
-        acting: &Acting<'_>,
-        number: usize,
-        confirmed: &Confirmed,
-    ) -> Result<Ended, StateError> {
+    async fn take_step(&self, acting: &Acting<'_>, number: usize, confirmed: &Confirmed) -> Result<Ended, StateError> {
         let begun = Instant::now();
         let step = &acting.plan.steps[number];
         let ended = match &step.does {

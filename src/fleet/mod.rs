@@ -8,7 +8,6 @@ pub(crate) mod discover;
 mod history;
 pub(crate) mod host_facts;
 pub(crate) mod host_load;
-#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
 pub(crate) mod host_power;
 mod look;
 pub(crate) mod measure;
@@ -24,7 +23,6 @@ pub(crate) mod session;
 pub(crate) mod setup;
 pub(crate) mod trust;
 pub(crate) mod visit;
-#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
 pub(crate) mod wake;
 
 use std::cell::RefCell;

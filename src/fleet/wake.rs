@@ -18,6 +18,7 @@ use crate::model::facts::HostFacts;
 use crate::model::id::{NodeName, ServerId};
 use crate::model::power::PowerState;
 use crate::model::wol::{Mac, SecureOn, magic_packet};
+use crate::transport::pve::Posted;
 use crate::transport::wol::Order;
 use crate::transport::{Error, probe, wol};
 use crate::ui::Confirmed;
@@ -76,9 +77,9 @@ pub(crate) enum SendError {
     /// The relay has no program that could, or they all failed.
     #[error("the relay {relay} sent nothing: {detail}")]
     NoMeans { relay: ServerId, detail: String },
-    /// A node of the cluster was not asked.
-    #[error("{via} did not wake node {node}: not wired", node = node.as_str())]
-    NotWired { via: ServerId, node: NodeName },
+    /// A node of the cluster refused.
+    #[error("{via} sent nothing to node {node}: {error}", node = node.as_str())]
+    Node { via: ServerId, node: NodeName, error: Error },
 }
 
 /// Why a server was not seen awake.
@@ -173,7 +174,8 @@ impl Fleet<'_> {
     ) -> Result<Woken<T>, NotWoken> {
         let mut until_awake = pin!(until_awake);
         let settings = &self.config.settings;
-        let of = settings.wol_max_retries.max(1);
+        // A node of the cluster is asked once: it is a request that changes something, and is never repeated.
+        let of = if matches!(path, WakePath::Node { .. }) { 1 } else { settings.wol_max_retries.max(1) };
         let rounds = Cell::new(0);
         let mut sending = Box::pin(async {
             let parcel = self.parcel(server, path).await?;
@@ -187,13 +189,7 @@ impl Fleet<'_> {
                         events(WakeEvent::Sent { round, of, sent: &sent });
                     }
                     Err(error) if rounds.get() == 0 => return Err(NotWoken::NotSent(error)),
-                    Err(error) => {
-                        events(WakeEvent::NotSent { round, of, error: &error });
-                        if let WakePath::Node { .. } = path {
-                            // A request whose answer was lost is never repeated.
-                            break;
-                        }
-                    }
+                    Err(error) => events(WakeEvent::NotSent { round, of, error: &error }),
                 }
             }
             Ok(())
@@ -279,10 +275,22 @@ impl Fleet<'_> {
         }
     }
 
-    /// Asks a node of the cluster to send the packet: `POST /nodes/{node}/wakeonlan`.
-    #[expect(clippy::unused_async, reason = "the API call is not there yet")]
+    /// Asks a node of the cluster to send the packet: `POST /nodes/{node}/wakeonlan`. One whose answer was lost may have
+    /// been sent: then the host is waited for all the same.
     async fn wake_by_node(&self, via: &ServerId, node: &NodeName) -> Result<Sent, SendError> {
-        Err(SendError::NotWired { via: via.clone(), node: node.clone() })
+        let failed = |error: Error| SendError::Node { via: via.clone(), node: node.clone(), error };
+        let server = self.config.servers.iter().find(|server| server.id == *via);
+        let unknown = || Error::Local { peer: via.to_string(), detail: "it is not configured".to_owned() };
+        let client = self.client(server.ok_or_else(|| failed(unknown()))?).await.map_err(failed)?;
+        match client.wake_node(node).await {
+            Posted::Done | Posted::Task(_) => {
+                Ok(Sent { sent: vec![format!("{} by {via}", node.as_str())], ..Sent::default() })
+            }
+            Posted::Lost(error) => {
+                Ok(Sent { failed: vec![format!("the answer of {via} was lost: {error}")], ..Sent::default() })
+            }
+            Posted::Refused(error) => Err(failed(error)),
+        }
     }
 }
 

@@ -46,7 +46,6 @@ impl ActionOutcome {
     }
 
     /// The outcome named `text`; `None` for another word, as other kinds of actions have.
-    #[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
     pub(crate) fn parse(text: &str) -> Option<ActionOutcome> {
         ActionOutcome::ALL.into_iter().find(|outcome| outcome.as_str() == text)
     }

@@ -176,9 +176,8 @@ impl GuestIdentity {
     /// Whether both are of one guest. A container that is made anew under a number often gets a volume of the same
     /// name: where both have an address, it decides.
     pub(crate) fn is_same(&self, other: &GuestIdentity) -> bool {
-        let address = |identity: &GuestIdentity| {
-            identity.0.split(' ').find(|part| part.starts_with("net0:")).map(str::to_owned)
-        };
+        let address =
+            |identity: &GuestIdentity| identity.0.split(' ').find(|part| part.starts_with("net0:")).map(str::to_owned);
         match (address(self), address(other)) {
             (Some(one), Some(two)) => one == two,
             _ => self == other,

@@ -7,7 +7,6 @@ pub(crate) mod address;
 pub(crate) mod availability;
 pub(crate) mod facts;
 mod glob;
-#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
 pub(crate) mod guest;
 pub(crate) mod host_power;
 pub(crate) mod id;

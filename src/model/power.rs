@@ -1,7 +1,5 @@
 //! Power: the states of servers, what an action on one comes down to, and the plan that leads there.
 
-#![cfg_attr(not(test), expect(dead_code, unused_imports, reason = "`ecobox power` is being built on it"))]
-
 mod action;
 mod check;
 mod guest;
@@ -12,7 +10,7 @@ pub(crate) use self::action::{Goal, PowerAction};
 pub(crate) use self::check::{CheckId, Finding, allow};
 pub(crate) use self::guest::{GuestView, Manner, Verdict, judge};
 pub(crate) use self::host::{HostVerdict, judge_host};
-pub(crate) use self::plan::{Means, Move, Plan, PlanError, Policy, Step, Why, plan};
+pub(crate) use self::plan::{Means, Move, Plan, Policy, Step, Why, plan};
 
 use serde::{Deserialize, Serialize};
 

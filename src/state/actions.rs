@@ -54,7 +54,6 @@ const UNKNOWN: &str = "unknown outcome";
 
 impl State {
     /// Remembers that an action begins: before anything is sent.
-    #[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
     pub(crate) fn begin_action(&self, action: &NewAction) -> Result<ActionId> {
         let NewAction { server, action, by, at, until } = action;
         self.write(|conn| {
@@ -69,7 +68,6 @@ impl State {
 
     /// Remembers how an action ended and how long it took. What was said first stays: whoever is interrupted says so,
     /// and may go on for a moment.
-    #[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
     pub(crate) fn end_action(
         &self,
         id: ActionId,

@@ -12,7 +12,6 @@ use crate::model::id::{ClusterId, VmId};
 
 impl State {
     /// The identity of a guest as it was learned, and when; `None`: never, or the guest is gone since.
-    #[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
     pub(crate) fn identity(&self, cluster: &ClusterId, vmid: VmId) -> Result<Option<(String, Timestamp)>> {
         self.read(|conn| {
             let sql = "SELECT identity, at FROM identities
@@ -24,7 +23,6 @@ impl State {
     }
 
     /// Keeps the identity of a guest, in place of what was known.
-    #[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
     pub(crate) fn put_identity(&self, cluster: &ClusterId, vmid: VmId, identity: &str, at: Timestamp) -> Result<()> {
         self.write(|conn| {
             let sql = "INSERT OR REPLACE INTO identities (cluster, vmid, identity, at) VALUES (?1, ?2, ?3, ?4)";
@@ -35,13 +33,11 @@ impl State {
 
     /// Forgets who had the number: a person said that the one who has it now is meant. A listing without the guest does
     /// the same.
-    #[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
     pub(crate) fn forget_identity(&self, cluster: &ClusterId, vmid: VmId) -> Result<()> {
         self.write(|conn| forget(conn, cluster_row(conn, cluster)?, vmid))
     }
 
     /// Guests of the cluster that are there and whose identity was never learned; templates do not run.
-    #[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
     pub(crate) fn guests_without_identity(&self, cluster: &ClusterId) -> Result<BTreeSet<VmId>> {
         self.read(|conn| {
             let sql = "SELECT vmid FROM clusters CROSS JOIN guests ON guests.cluster = clusters.id

@@ -63,9 +63,7 @@ pub(crate) use servers::KnownState;
 pub(crate) use tokens::{Intent, StoredToken};
 pub(crate) use {actions::Action, check_hours::CheckHistory, rollup::Hour, samples::Counted, samples::Samples};
 
-#[expect(unused_imports, reason = "power uses it")]
 pub(crate) use actions::ActionId;
-#[cfg_attr(not(test), expect(unused_imports, reason = "power uses it"))]
 pub(crate) use actions::NewAction;
 
 type Result<T> = std::result::Result<T, StateError>;

@@ -131,7 +131,6 @@ impl State {
     }
 
     /// Remembers that ecobox put the server to sleep (`asleep`), or woke it, so that nobody takes it for a failure.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing of this version puts a server to sleep"))]
     pub(crate) fn put_wish(&self, server: &ServerId, asleep: bool, at: Timestamp) -> Result<()> {
         self.write(|conn| {
             let sql = "INSERT OR REPLACE INTO wishes (server, asleep, at) VALUES (?1, ?2, ?3)";

@@ -8,7 +8,7 @@ use crate::fleet::act::{Ended, How};
 use crate::model::guest::GuestCall;
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
-use crate::model::power::{Finding, Goal, Move, Plan, PowerAction, Step, Why};
+use crate::model::power::{Finding, Goal, Move, Plan, PowerAction, PowerState, Step, Why};
 use crate::render::value::Value;
 use crate::render::{Column, Report};
 
@@ -65,7 +65,7 @@ impl PowerReport {
         ends: Option<Vec<Ended>>,
     ) -> PowerReport {
         let refused = plan.findings.iter().any(|finding| !finding.allowed) && !dry_run;
-        let mut ends = ends.map(|ends| ends.into_iter());
+        let mut ends = ends.map(Vec::into_iter);
         let rows = plan.steps.iter().enumerate().map(|(number, step)| {
             let end = ends.as_mut().and_then(Iterator::next);
             row(number, step, servers, &plan, calls, end, refused)
@@ -123,7 +123,7 @@ fn row(
         until: until(number, step, server, servers, plan),
         after,
         detail: end.as_ref().map_or(cannot, |end| end.detail.clone()),
-        state: end.as_ref().map_or(planned_state, |end| end.state).map(|state| state.as_str()),
+        state: end.as_ref().map_or(planned_state, |end| end.state).map(PowerState::as_str),
         upid: end.as_ref().and_then(|end| end.upid.as_ref()).map(ToString::to_string),
         seconds: end.as_ref().map(|end| (end.took.as_secs_f64() * 1000.0).round() / 1000.0),
         log: end.as_ref().map(|end| end.log.clone()).unwrap_or_default(),
@@ -174,8 +174,11 @@ fn until(number: usize, step: &Step, server: &Server, servers: &[Server], plan: 
     match &step.does {
         Move::Wake => {
             let needing = plan.steps.iter().filter(|other| other.needs.contains(&number));
-            let guests: Vec<&str> =
-                needing.map(|other| &servers[other.server]).filter(|server| server.vmid.is_some()).map(|server| server.id.as_str()).collect();
+            let guests: Vec<&str> = needing
+                .map(|other| &servers[other.server])
+                .filter(|server| server.vmid.is_some())
+                .map(|server| server.id.as_str())
+                .collect();
             let ready = match guests.as_slice() {
                 [] => String::new(),
                 guests => format!(", its API answers with quorum, and lists {}", guests.join(", ")),

@@ -144,7 +144,11 @@ impl Fleet<'_> {
     }
 
     /// Whether it is still the guest that was learned under this number.
-    pub(super) fn compare_identity(&self, named: Named<'_>, config: &GuestConfig) -> Result<Option<Finding>, StateError> {
+    pub(super) fn compare_identity(
+        &self,
+        named: Named<'_>,
+        config: &GuestConfig,
+    ) -> Result<Option<Finding>, StateError> {
         let Some((known, at)) = self.state.identity(named.cluster, named.vmid)? else { return Ok(None) };
         let known = GuestIdentity::new(&known);
         let Some(now) = config.identity.as_ref().filter(|now| !now.is_same(&known)) else { return Ok(None) };
@@ -216,13 +220,7 @@ impl Fleet<'_> {
     }
 
     /// Nothing was heard of a call; only the state can tell.
-    async fn by_state(
-        &self,
-        acting: &Acting<'_>,
-        sending: &Sending<'_>,
-        looks: &mut Looks,
-        error: &Error,
-    ) -> Ended {
+    async fn by_state(&self, acting: &Acting<'_>, sending: &Sending<'_>, looks: &mut Looks, error: &Error) -> Ended {
         let goal = Goal::of(&sending.call);
         let before = sending.found.status.state;
         match self.await_goal(acting, sending, goal, looks).await {
@@ -257,9 +255,9 @@ impl Fleet<'_> {
         (acting.tell)(*number, &format!("{} runs", call_name(*call)));
         if let Some(upid) = task {
             match self.await_task(acting, named.cluster, upid, looks).await {
-                Some(TaskEnd::Ok | TaskEnd::Warnings(_)) => {}
                 Some(TaskEnd::Failed(words)) => return self.task_failed(acting, sending, upid, words).await,
-                Some(TaskEnd::Unclear(_) | TaskEnd::Gone) => {}
+                // Where the task says nothing, the state decides; where it went well, the state has to show it.
+                Some(TaskEnd::Ok | TaskEnd::Warnings(_) | TaskEnd::Unclear(_) | TaskEnd::Gone) => {}
                 None => {
                     let detail = format!("its task still runs: {upid}");
                     return Ended { hint: Some(look_hint(named.server)), ..Ended::because(How::Unconfirmed, detail) };
@@ -267,9 +265,7 @@ impl Fleet<'_> {
             }
         }
         match self.await_goal(acting, sending, Goal::of(call), looks).await {
-            Seen::Reached(state) => {
-                self.ready_if_wanted(sending, looks, Ended::new(How::Done).seen(state)).await
-            }
+            Seen::Reached(state) => self.ready_if_wanted(sending, looks, Ended::new(How::Done).seen(state)).await,
             Seen::Not(state) => {
                 let is = state.map_or("nobody answers".to_owned(), |state| format!("it is {state}"));
                 let ended = Ended::because(How::Unconfirmed, format!("accepted, but {is} at the deadline"));
@@ -279,13 +275,7 @@ impl Fleet<'_> {
     }
 
     /// What a failed task means: its own words, and the last lines of its log.
-    async fn task_failed(
-        &self,
-        acting: &Acting<'_>,
-        sending: &Sending<'_>,
-        upid: &Upid,
-        words: String,
-    ) -> Ended {
+    async fn task_failed(&self, acting: &Acting<'_>, sending: &Sending<'_>, upid: &Upid, words: String) -> Ended {
         let Sending { named, found, call, .. } = sending;
         let client = self.client_of(acting.links, named.cluster).await;
         // Somebody else may have been faster.
@@ -303,7 +293,7 @@ impl Fleet<'_> {
         let hint = words.starts_with("can't lock file").then(|| {
             "something else works on the guest: see the tasks of its node, and run the command again".to_owned()
         });
-        Ended { log, hint, ..Ended::because(How::TaskFailed, words) }
+        Ended { hint, log, ..Ended::because(How::TaskFailed, words) }
     }
 
     /// The end of a task; `None`: it still ran at the deadline. What fails on the way is asked again.
@@ -331,13 +321,7 @@ impl Fleet<'_> {
     }
 
     /// Waits until the guest's state shows the goal.
-    async fn await_goal(
-        &self,
-        acting: &Acting<'_>,
-        sending: &Sending<'_>,
-        goal: Goal,
-        looks: &mut Looks,
-    ) -> Seen {
+    async fn await_goal(&self, acting: &Acting<'_>, sending: &Sending<'_>, goal: Goal, looks: &mut Looks) -> Seen {
         let Sending { named, found, .. } = sending;
         let before = found.status.uptime_seconds;
         let mut node = found.node.clone();

@@ -75,7 +75,6 @@ impl Fleet<'_> {
         let begun = self.begin(acting, step, patience)?;
         let guests = acting.guests_of(number);
         let is_needed = acting.is_needed(number);
-        let mut doing = "it does not answer yet".to_owned();
         let until_awake = async {
             let seen = tokio::time::timeout(patience, async {
                 self.awake(host, |_| {}).await?;
@@ -92,14 +91,11 @@ impl Fleet<'_> {
                 (acting.tell)(number, &format!("magic packet {round} of {of} not sent: {error}"));
             }
         };
-        if !acting.options.wait && !is_needed {
-            doing = "not waited for".to_owned();
-        }
         let woken = if acting.options.wait || is_needed {
-            self.wake(host, &path, until_awake, events, confirmed).await
+            Box::pin(self.wake(host, &path, until_awake, events, confirmed)).await
         } else {
             // One round, and nobody looks.
-            self.wake(host, &path, std::future::ready(None::<Result<(), Error>>), events, confirmed).await
+            Box::pin(self.wake(host, &path, std::future::ready(None::<Result<(), Error>>), events, confirmed)).await
         };
         let ended = match woken {
             Ok(woken) => match woken.seen {
@@ -107,14 +103,16 @@ impl Fleet<'_> {
                 Err(error) => Ended::failed(&server.id, &error),
             },
             Err(NotWoken::Silent { rounds: sent, .. }) if sent > 0 && !acting.options.wait && !is_needed => {
-                Ended::because(How::Sent, format!("{}, {doing}", rounds(sent)))
+                Ended::because(How::Sent, format!("{}, not waited for", rounds(sent)))
             }
             Err(NotWoken::Silent { rounds: sent, .. }) => {
-                let detail = format!("{}, and {doing}", rounds(sent));
+                let detail = format!("{}, and it does not answer yet", rounds(sent));
                 let hint = format!("look whether Wake-on-LAN is armed there, and at `ecobox status {}`", server.id);
                 Ended { hint: Some(hint), ..Ended::because(How::Unconfirmed, detail) }
             }
-            Err(NotWoken::NoPath(error)) => Ended { hint: error.advice(), ..Ended::because(How::Refused, error.to_string()) },
+            Err(NotWoken::NoPath(error)) => {
+                Ended { hint: error.advice(), ..Ended::because(How::Refused, error.to_string()) }
+            }
             Err(error @ NotWoken::NotSent(_)) => {
                 Ended::because(How::Failed(FailureKind::Unreachable), error.to_string())
             }
@@ -166,7 +164,7 @@ impl Fleet<'_> {
         };
         (acting.tell)(number, "looking once more");
         // Since the plan was made guests were ended, and perhaps somebody has logged in.
-        let look = self.look_at_host(server, call, acting.servers, acting.links, acting.options).await?;
+        let look = Box::pin(self.look_at_host(server, call, acting.servers, acting.links, acting.options)).await?;
         if let Some((why, fix, kind)) = look.blocked {
             return Ok(Ended { hint: fix, ..Ended::because(kind.map_or(How::Refused, How::Failed), why) });
         }
@@ -294,15 +292,16 @@ impl Fleet<'_> {
         let step = &acting.plan.steps[number];
         let server = acting.server(step);
         let (Some(cluster), Some(node)) = (&server.cluster, &server.node) else { return Vec::new() };
-        if acting.options.guests == Some(crate::model::power::Policy::Leave) || acting.links.0.borrow().get(cluster).is_none() {
+        if acting.options.guests == Some(crate::model::power::Policy::Leave)
+            || acting.links.0.borrow().get(cluster).is_none()
+        {
             return Vec::new();
         }
         let Ok(client) = self.client_of(acting.links, cluster).await else { return Vec::new() };
         let Ok(listing) = client.listing().await else { return Vec::new() };
         // The listing is some seconds old: whoever was seen to be off by a step is off.
-        let ended = |vmid: VmId| {
-            step.needs.iter().any(|other| acting.server(&acting.plan.steps[*other]).vmid == Some(vmid))
-        };
+        let ended =
+            |vmid: VmId| step.needs.iter().any(|other| acting.server(&acting.plan.steps[*other]).vmid == Some(vmid));
         let running = listing.guests.iter().filter(|guest| {
             guest.node == *node && matches!(guest.state, PowerState::Running | PowerState::Paused) && !ended(guest.vmid)
         });

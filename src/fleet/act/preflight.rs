@@ -2,6 +2,7 @@
 //! script and their cluster tell.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 
 use futures::future::{join, join_all, join3};
@@ -88,7 +89,7 @@ impl Fleet<'_> {
                 _ => None,
             });
             let looks = hosts.map(|(number, host, call)| async move {
-                (number, self.look_at_host(host, call, servers, links, options).await)
+                (number, Box::pin(self.look_at_host(host, call, servers, links, options)).await)
             });
             join_all(looks).await
         });
@@ -144,8 +145,7 @@ impl Fleet<'_> {
     ) -> Result<Vec<Finding>, StateError> {
         let mut findings = Vec::new();
         let steps = plan.steps.iter().filter(|step| matches!(step.does, Move::Guest(_)));
-        let guests: Vec<_> =
-            steps.filter_map(|step| Some((step.action, Named::of(&servers[step.server])?))).collect();
+        let guests: Vec<_> = steps.filter_map(|step| Some((step.action, Named::of(&servers[step.server])?))).collect();
         for (action, named) in &guests {
             let id = &named.server.id;
             let Some(config) = configs.0.get(id) else { continue };
@@ -196,12 +196,12 @@ impl Fleet<'_> {
         let mut nodes: HashMap<(&ClusterId, &NodeName), Vec<ActiveTask>> = HashMap::new();
         for (_, named) in guests.iter().filter(|(action, _)| !action.only_wakes()) {
             let Some(node) = &named.server.node else { continue };
-            if !nodes.contains_key(&(named.cluster, node)) {
-                let tasks = self.tasks(links, named.cluster, node).await.unwrap_or_default();
-                nodes.insert((named.cluster, node), tasks);
-            }
+            let tasks = match nodes.entry((named.cluster, node)) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => entry.insert(self.tasks(links, named.cluster, node).await.unwrap_or_default()),
+            };
             let vmid = named.vmid.to_string();
-            let tasks = nodes[&(named.cluster, node)].iter().filter(|task| task.id == vmid && !is_console(task));
+            let tasks = tasks.iter().filter(|task| task.id == vmid && !is_console(task));
             let (backups, others): (Vec<_>, Vec<_>) = tasks.partition(|task| task.kind == "vzdump");
             let id = &named.server.id;
             if let Some(backup) = backups.first() {
@@ -267,8 +267,7 @@ impl Fleet<'_> {
         let members = async { self.members(links, node?.0).await };
         let tasks = async { self.tasks(links, node?.0, node?.1).await };
         let here = async { if config.access == Access::Local { None } else { self.local_identity().await.ok() } };
-        let (seen, here, (members, tasks)) =
-            join3(self.host_preflight(config), here, join(members, tasks)).await;
+        let (seen, here, (members, tasks)) = join3(self.host_preflight(config), here, join(members, tasks)).await;
         let seen = match seen {
             Ok(seen) => seen,
             Err(error) => {
@@ -277,7 +276,8 @@ impl Fleet<'_> {
                 return Ok(look);
             }
         };
-        let mut found = |id, message: String, fix: String| look.findings.push(Finding::new(id, &host.id, message).fix(fix));
+        let mut found =
+            |id, message: String, fix: String| look.findings.push(Finding::new(id, &host.id, message).fix(fix));
         self.look_at_itself(config, host, servers, &seen, here.as_ref(), &mut found).await;
         look_at_people(&seen, call, &mut found);
         if call.sleeps() {
@@ -298,7 +298,9 @@ impl Fleet<'_> {
             None => seen.tasks.iter().flatten().cloned().collect(),
         };
         let (backups, others): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|task| task.contains("vzdump"));
-        for (id, tasks, what) in [(CheckId::BackupRunning, backups, "a backup runs"), (CheckId::TasksRunning, others, "tasks run")] {
+        for (id, tasks, what) in
+            [(CheckId::BackupRunning, backups, "a backup runs"), (CheckId::TasksRunning, others, "tasks run")]
+        {
             if !tasks.is_empty() {
                 found(id, format!("{what} on it: {}", list(tasks)), "wait until that has ended".to_owned());
             }
@@ -339,9 +341,12 @@ impl Fleet<'_> {
                     found(CheckId::Itself, "ecobox runs in a container on it".to_owned(), elsewhere());
                 }
                 None => {
-                    let guests = servers.iter().filter(|server| server.vmid.is_some() && server.parent.as_ref() == Some(&host.id));
+                    let guests = servers
+                        .iter()
+                        .filter(|server| server.vmid.is_some() && server.parent.as_ref() == Some(&host.id));
                     for guest in guests {
-                        let macs: Vec<String> = guest.addresses.iter().filter_map(|address| address.mac.clone()).collect();
+                        let macs: Vec<String> =
+                            guest.addresses.iter().filter_map(|address| address.mac.clone()).collect();
                         if here.is_guest(None, &macs) {
                             found(CheckId::Itself, format!("ecobox runs in its guest {}", guest.id), elsewhere());
                         }
@@ -436,17 +441,26 @@ fn look_at_guests_of(
         .iter()
         .filter(|server| server.vmid.is_some() && server.cluster == host.cluster && server.node == host.node)
         .collect();
-    let managed = |server: &&&Server| server.ha_state.as_deref().is_some_and(|state| !matches!(state, "ignored" | "stopped" | "disabled"));
+    let managed = |server: &&&Server| {
+        server.ha_state.as_deref().is_some_and(|state| !matches!(state, "ignored" | "stopped" | "disabled"))
+    };
     let managed: Vec<String> = on_it.iter().filter(managed).map(|server| server.id.to_string()).collect();
     if !managed.is_empty() {
         let why = if call.sleeps() { ", and its watchdog would reset it when it wakes" } else { "" };
         let message = format!("HA manages guests on it{why}: {}", list(managed));
         found(CheckId::HaManaged, message, "move them to another node first".to_owned());
     }
-    let backups: Vec<String> =
-        on_it.iter().filter(|server| server.lock.as_deref() == Some("backup")).map(|server| server.id.to_string()).collect();
+    let backups: Vec<String> = on_it
+        .iter()
+        .filter(|server| server.lock.as_deref() == Some("backup"))
+        .map(|server| server.id.to_string())
+        .collect();
     if !backups.is_empty() {
-        found(CheckId::BackupRunning, format!("a backup works on {}", list(backups)), "wait until it has ended".to_owned());
+        found(
+            CheckId::BackupRunning,
+            format!("a backup works on {}", list(backups)),
+            "wait until it has ended".to_owned(),
+        );
     }
     let known: Vec<VmId> = on_it.iter().filter_map(|server| server.vmid).collect();
     let strangers: Vec<String> =
@@ -477,6 +491,6 @@ fn uuid_of(config: &GuestConfig) -> Option<&str> {
 fn list<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
     let names: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
     let more = names.len().saturating_sub(NAMED);
-    let named = names.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
-    if more > 0 { format!("{named} and {more} more") } else { named }
+    let text = names.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{text} and {more} more") } else { text }
 }

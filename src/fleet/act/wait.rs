@@ -34,11 +34,6 @@ impl Looks {
         self.pause = (self.pause + self.pause / 2).min(LONGEST);
         true
     }
-
-    /// What is left until the deadline.
-    pub(super) fn left(&self) -> Duration {
-        self.until.saturating_duration_since(Instant::now())
-    }
 }
 
 impl Fleet<'_> {

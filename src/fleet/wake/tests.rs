@@ -70,7 +70,7 @@ impl World {
 
     fn fleet<'a>(&self, config: &'a Config, state: &'a State) -> Fleet<'a> {
         let mut fleet = Fleet::open(config, state, &NoOne, Limits::new(None)).unwrap();
-        fleet.ssh = Shared::at_home(config, self.home.path().to_owned());
+        fleet.ssh = Shared::new(config).at_home(self.home.path().to_owned());
         fleet
     }
 }

@@ -99,7 +99,8 @@ fn judge_state(action: PowerAction, guest: &GuestView<'_>, manner: Manner) -> Re
         (PowerAction::Start | PowerAction::Resume, Paused) => resume(guest.raw),
         // With the lock `suspended` a start reads the memory back from disk.
         (PowerAction::Start, _) | (PowerAction::Resume, Hibernated) => Ok(GuestCall::Start),
-        (PowerAction::Resume, _) => not_running("use `start`"),
+        // Nobody comes here with `wake`: no guest has it.
+        (PowerAction::Resume | PowerAction::Wake, _) => not_running("use `start`"),
 
         (PowerAction::Shutdown, Paused) if is_paused(guest.raw) && !manner.then_stop => {
             Err(Verdict::cannot("it is paused, and cannot shut down so", "run `resume` first, or add `--then-stop`"))
@@ -121,8 +122,6 @@ fn judge_state(action: PowerAction, guest: &GuestView<'_>, manner: Manner) -> Re
         (PowerAction::Reboot | PowerAction::Reset | PowerAction::Suspend | PowerAction::Hibernate, _) => {
             not_running("run `start` first")
         }
-        // Said before: no guest has it.
-        (PowerAction::Wake, _) => not_running("use `start`"),
     }
 }
 

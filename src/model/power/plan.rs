@@ -347,19 +347,19 @@ impl Planner<'_> {
         let steps = std::mem::take(&mut self.plan.steps);
         let mut places = vec![usize::MAX; steps.len()];
         let mut order = Vec::with_capacity(steps.len());
-        let mut placed = HashSet::new();
+        let mut done = HashSet::new();
         while order.len() < steps.len() {
             let ready = |number: &usize| {
                 let step = &steps[*number];
-                !placed.contains(number) && step.needs.iter().chain(&step.follows).all(|other| placed.contains(other))
+                !done.contains(number) && step.needs.iter().chain(&step.follows).all(|other| done.contains(other))
             };
             // Needs and orders cannot contradict each other: hosts come before guests, or after them, as a whole.
             let Some(next) = (0..steps.len()).find(ready) else { break };
-            placed.insert(next);
+            done.insert(next);
             places[next] = order.len();
             order.push(next);
         }
-        order.extend((0..steps.len()).filter(|number| !placed.contains(number)));
+        order.extend((0..steps.len()).filter(|number| !done.contains(number)));
         for (place, number) in order.iter().enumerate() {
             places[*number] = place;
         }

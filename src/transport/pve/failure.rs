@@ -96,14 +96,12 @@ fn is_missing(reason: &str) -> bool {
 }
 
 /// Whether a node says that it does not have the guest: it has migrated, or is gone.
-#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
 pub(crate) fn is_not_here(error: &transport::Error) -> bool {
     matches!(error, transport::Error::Api { status: 500, reason, .. } if is_missing(reason))
 }
 
 /// Whether the same GET may well succeed a while later: what somebody who polls should live through until the deadline.
 /// A node that has just started or stopped answers so, and so does one whose services are restarted.
-#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
 pub(crate) fn is_passing(error: &transport::Error) -> bool {
     match error {
         transport::Error::Connect { .. }

@@ -14,7 +14,6 @@ pub(crate) mod filesystems;
 mod guest;
 mod lenient;
 mod post;
-#[cfg_attr(not(test), expect(dead_code, reason = "power uses it"))]
 mod power;
 mod repair;
 pub(crate) mod rrd;
@@ -28,10 +27,8 @@ mod wire;
 
 pub(crate) use calls::AgentAnswer;
 pub(crate) use client::{Client, Endpoint};
-#[cfg_attr(not(test), expect(unused_imports, reason = "power uses it"))]
 pub(crate) use failure::{is_not_here, is_passing};
 pub(crate) use filesystems::AgentFilesystems;
-#[cfg_attr(not(test), expect(unused_imports, reason = "power uses it"))]
 pub(crate) use post::Posted;
 pub(crate) use rrd::{Consolidation, RrdAnswer, RrdStep, Timeframe, merge};
 pub(crate) use tls::presented_over;

@@ -145,6 +145,8 @@ fn qemu(guest: &Combination, call: &GuestCall) -> Outcome {
     let locked = guest.lock.is_some();
     let backup = guest.lock == Some("backup");
     let hibernated = guest.lock == Some("suspended");
+    // Rows stand as Proxmox VE's code has them.
+    #[expect(clippy::match_same_arms, reason = "one reason a row")]
     match call {
         // vm_start: "you can't start a vm if it's a template", "VM is locked (..)", "VM n already running".
         GuestCall::Start if guest.template || active || (locked && !hibernated) => Outcome::Fails,
