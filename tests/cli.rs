@@ -30,6 +30,7 @@ mod cli {
     mod past_rrd;
     mod past_status;
     mod plain;
+    mod power;
     mod real_sshd;
     mod saga;
     mod secrets;
