@@ -258,8 +258,8 @@ impl Identity {
 pub(crate) fn is_jump_host(names: &[&str], addresses: &[IpAddr], jumps: &[&str]) -> bool {
     jumps.iter().any(|jump| {
         let bare = jump.trim_start_matches('[').trim_end_matches(']');
-        let named = names.iter().any(|name| !name.is_empty() && name.eq_ignore_ascii_case(bare));
-        named || bare.parse().is_ok_and(|ip| addresses.contains(&ip))
+        let by_name = names.iter().any(|name| !name.is_empty() && name.eq_ignore_ascii_case(bare));
+        by_name || bare.parse().is_ok_and(|ip| addresses.contains(&ip))
     })
 }
 

@@ -106,9 +106,9 @@ impl Seen {
         let nobody = LoggedIn { user: None, terminal: None, from: None, idle: None };
         let who = session.who.get_or_insert(nobody);
         match key {
-            "Id" => session.id = value.to_owned(),
-            "Class" => session.class = value.to_owned(),
-            "State" => session.state = value.to_owned(),
+            "Id" => value.clone_into(&mut session.id),
+            "Class" => value.clone_into(&mut session.class),
+            "State" => value.clone_into(&mut session.state),
             "Name" => who.user = word(value),
             "TTY" => who.terminal = word(value),
             "RemoteHost" => who.from = word(value),
