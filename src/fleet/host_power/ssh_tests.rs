@@ -237,7 +237,7 @@ fn behind_a_jump_host_the_jump_host_is_asked() {
         let mut world = World::new(Host::debian("nas"), "root").await;
         let jump = Host::debian("jump").build();
         let key = ClientKey::create(&world.home.path().join("jump"), None);
-        let gate = SshServer::start(&jump, &[key.public.clone()]).await;
+        let gate = SshServer::start(&jump, std::slice::from_ref(&key.public)).await;
         world.ssh.authorize(&key.public);
         jump.map_port(2, world.ssh.port());
         let known = world.ssh.known_hosts_line().replace(&format!(":{} ", world.ssh.port()), ":2 ");

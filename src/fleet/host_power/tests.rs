@@ -14,7 +14,7 @@ fn users(text: &str) -> Option<Vec<String>> {
 
 /// Lines with a key before each.
 fn keyed(key: &str, text: &str) -> String {
-    text.lines().map(|line| format!("{key}\t{line}\n")).collect()
+    text.lines().flat_map(|line| [key, "\t", line, "\n"]).collect()
 }
 
 #[test]
@@ -149,7 +149,7 @@ proptest! {
             0..30,
         )
     ) {
-        let text: String = lines.iter().map(|(key, value)| format!("{key}\t{value}\n")).collect();
+        let text: String = lines.iter().flat_map(|(key, value)| [key.as_str(), "\t", value, "\n"]).collect();
         let found = parse(&text);
         prop_assert!(found.ways.len() <= 4);
     }

@@ -72,10 +72,7 @@ enum Eye {
         ports: Vec<u16>,
     },
     /// From the jump host before it.
-    Jump {
-        session: Session,
-        target: Hop,
-    },
+    Jump(Box<(Session, Hop)>),
     /// Nothing but a whole SSH session reaches it.
     Ssh,
 }
@@ -96,8 +93,8 @@ impl Fleet<'_> {
                 if let Some(hop) = route.direct() {
                     let api = self.is_pve(server).then(|| server.api_port());
                     Eye::Tcp { host: hop.host.clone(), ports: std::iter::once(hop.port).chain(api).collect() }
-                } else if let Some((session, target)) = self.jump_session(server).await? {
-                    Eye::Jump { session, target }
+                } else if let Some(jump) = self.jump_session(server).await? {
+                    Eye::Jump(Box::new(jump))
                 } else {
                     Eye::Ssh
                 }
@@ -132,7 +129,8 @@ impl Fleet<'_> {
                 }
                 Look::of(&probes.iter().filter_map(|probe| probe.failure).collect::<Vec<_>>())
             }
-            Eye::Jump { session, target } => {
+            Eye::Jump(jump) => {
+                let (session, target) = jump.as_ref();
                 let forward = session.forward(&target.host, target.port);
                 match tokio::time::timeout(2 * PATIENCE, forward).await {
                     Ok(Ok(_)) => Look::Answers,

@@ -370,3 +370,42 @@ fn plain(text: &str, root: &str) -> String {
         Err(_) => text,
     }
 }
+
+#[test]
+fn people_locks_guests_and_timers() {
+    let host = Host::debian("nas")
+        .logged_in("anna", "pts/0", "10.0.0.5")
+        .logged_in("backup", "-", "10.0.0.6")
+        .inhibitor("tape", "sleep", "it \"writes\"", "block")
+        .running_guest_pid(101)
+        .build();
+    host.outlive_connections();
+    host.set_sleep_delay(Duration::ZERO);
+    let bus = "a(ssssuu) 1 \"sleep\" \"tape\" \"it \\\"writes\\\"\" \"block\" 0 812\n";
+    for (login, command, stdout, code) in [
+        ("root", "who", "anna     pts/0        Nov 25 10:00 (10.0.0.5)\n", 0),
+        ("root", "loginctl list-sessions --no-legend | wc -l | tr -d ' '", "3\n", 0),
+        ("admin", "loginctl show-session $XDG_SESSION_ID 2 | grep Name", "Name=admin\nName=backup\n", 0),
+        ("root", "busctl call org.freedesktop.login1 / x ListInhibitors", bus, 0),
+        ("root", "systemd-inhibit --list", "tape 0 root 812 tape sleep it \"writes\" block\n", 0),
+        ("root", "read -r pid </run/qemu-server/101.pid; [ -d /proc/$pid ] && echo lives", "lives\n", 0),
+        ("admin", "systemd-run --on-active=2 systemctl poweroff", "", 1),
+        ("root", "systemd-run --on-active=2 systemctl poweroff", "", 0),
+    ] {
+        let got = host.run(login, command, "");
+        assert_eq!((got.stdout.as_str(), got.code), (stdout, code), "{login}: {command}: {got:?}");
+    }
+    assert_eq!(host.timers(), ["--on-active=2 systemctl poweroff"]);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(host.asleep().wait_for(|asleep| *asleep)).unwrap();
+    assert_eq!(host.events(), ["poweroff"]);
+
+    let other = Host::alpine("a").login("bob", Rights::NoSudo).build();
+    other.set_sleep_delay(Duration::ZERO);
+    assert_eq!(other.run("bob", "echo mem | tee /sys/power/state", "").code, 1);
+    assert_eq!(other.run("bob", "/sbin/reboot", "").code, 1);
+    assert_eq!(other.run("root", "echo x | tee /tmp/x", "").stdout, "x\n");
+    assert_eq!(other.run("root", "echo disk | tee /sys/power/state", "").code, 0);
+    runtime.block_on(other.asleep().wait_for(|asleep| *asleep)).unwrap();
+    assert_eq!(other.events(), ["hibernate"]);
+}
