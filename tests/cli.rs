@@ -14,6 +14,7 @@ mod cli {
     mod discover;
     pub(crate) mod env;
     mod exits;
+    mod exporter;
     mod faults;
     mod files;
     mod first_run;
