@@ -31,6 +31,7 @@ mod cli {
     mod past_status;
     mod plain;
     mod real_sshd;
+    mod real_stats;
     mod saga;
     mod secrets;
     mod selection;
