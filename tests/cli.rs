@@ -40,6 +40,7 @@ mod cli {
     mod setup_trust;
     mod states;
     mod stats;
+    mod stats_agent;
     mod stats_asked;
     mod status;
     mod tokens;
