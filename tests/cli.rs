@@ -14,6 +14,7 @@ mod cli {
     mod discover;
     pub(crate) mod env;
     mod exits;
+    mod exporter;
     mod faults;
     mod files;
     mod first_run;
@@ -32,6 +33,7 @@ mod cli {
     mod plain;
     mod power;
     mod real_sshd;
+    mod real_stats;
     mod saga;
     mod secrets;
     mod selection;
@@ -40,6 +42,7 @@ mod cli {
     mod setup_trust;
     mod states;
     mod stats;
+    mod stats_agent;
     mod stats_asked;
     mod status;
     mod tokens;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ecobox_sim::host::{Builder, Host, Rights};
@@ -58,6 +58,11 @@ impl World {
     /// The same by the real sshd, where it is installed; the host sees `login`.
     pub(crate) fn serve_really(&self, host: &Host, login: &str) -> Option<RealSshd> {
         self.runtime.block_on(RealSshd::start_as(host, std::slice::from_ref(&self.key.public), login))
+    }
+
+    /// Serves this machine itself by the real sshd, where it is installed.
+    pub(crate) fn serve_this_machine(&self, programs: &Path) -> Option<RealSshd> {
+        self.runtime.block_on(RealSshd::start_on_this_machine(std::slice::from_ref(&self.key.public), programs))
     }
 
     /// Starts a cluster, with a host for each of its nodes.

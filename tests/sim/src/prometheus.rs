@@ -32,29 +32,43 @@ pub struct Prometheus {
 impl Prometheus {
     /// `None`, and a loud line on stderr, if there is no Prometheus here.
     pub fn start() -> Option<Prometheus> {
-        Prometheus::start_with(|_| String::new(), None)
+        Prometheus::start_with("{}\n", |_| String::new(), None)
+    }
+
+    /// One that asks this exporter, several times a second.
+    pub fn start_scraping(exporter: &NodeExporter) -> Option<Prometheus> {
+        let config = format!(
+            "global:\n  scrape_interval: 200ms\n  scrape_timeout: 200ms\nscrape_configs:\n- job_name: node\n  static_configs:\n  \
+             - targets: [\"127.0.0.1:{}\"]\n",
+            exporter.process.port
+        );
+        Prometheus::start_with(&config, |_| String::new(), None)
     }
 
     /// One that lets in only the user `ecobox` with [`PASSWORD`].
     pub fn start_with_password() -> Option<Prometheus> {
-        Prometheus::start_with(|_| format!("basic_auth_users:\n  ecobox: {PASSWORD_BCRYPT}\n"), Some(BASIC))
+        Prometheus::start_with("{}\n", |_| format!("basic_auth_users:\n  ecobox: {PASSWORD_BCRYPT}\n"), Some(BASIC))
     }
 
     /// One that answers over TLS only, with this certificate and key (PEM).
     pub fn start_with_tls(certificate: &str, key: &str) -> Option<Prometheus> {
-        let config = |folder: &Path| {
+        let web_config = |folder: &Path| {
             fs::write(folder.join("tls.pem"), certificate).expect("a file in our folder");
             fs::write(folder.join("tls.key"), key).expect("a file in our folder");
             "tls_server_config:\n  cert_file: tls.pem\n  key_file: tls.key\n".to_owned()
         };
-        Prometheus::start_with(config, None)
+        Prometheus::start_with("{}\n", web_config, None)
     }
 
-    fn start_with(web_config: impl FnOnce(&Path) -> String, authorization: Option<&'static str>) -> Option<Prometheus> {
+    fn start_with(
+        config: &str,
+        web_config: impl FnOnce(&Path) -> String,
+        authorization: Option<&'static str>,
+    ) -> Option<Prometheus> {
         let program = installed("prometheus", "prometheus")?;
         let folder = tempfile::Builder::new().prefix("ecobox-prometheus-").tempdir().expect("a temporary folder");
         let path = |name: &str| folder.path().join(name);
-        fs::write(path("config.yml"), "{}\n").expect("a file in our folder");
+        fs::write(path("config.yml"), config).expect("a file in our folder");
         let web_config = web_config(folder.path());
         let tls = web_config.contains("tls_server_config");
         fs::write(path("web.yml"), web_config).expect("a file in our folder");

@@ -20,6 +20,8 @@ pub struct RealSshd {
     child: Child,
     front: Front,
     host_key: PublicKey,
+    /// What runs the commands of whoever logs in.
+    login: String,
     /// Keys and configuration.
     _folder: tempfile::TempDir,
 }
@@ -32,11 +34,23 @@ impl RealSshd {
 
     /// The same as another login of the host.
     pub async fn start_as(host: &Host, authorized: &[PublicKey], login: &str) -> Option<RealSshd> {
+        let login = format!("exec {} {login}", host.login_program().display());
+        RealSshd::start_with(host, authorized, login).await
+    }
+
+    /// Serves this machine itself, as the user who runs the tests; the programs of a folder hide those of the system.
+    pub async fn start_on_this_machine(authorized: &[PublicKey], programs: &Path) -> Option<RealSshd> {
+        let login = format!("PATH={}:$PATH exec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\"", programs.display());
+        // Only what breaks connections is of this one.
+        RealSshd::start_with(&Host::debian("this-machine").build(), authorized, login).await
+    }
+
+    async fn start_with(host: &Host, authorized: &[PublicKey], login: String) -> Option<RealSshd> {
         let sshd = installed()?;
         let folder = tempfile::Builder::new().prefix("ecobox-sshd-").tempdir().expect("a temporary folder");
         let host_key = KeyType::Ed25519.generate();
         let port = free_port();
-        let config = write_files(folder.path(), host, authorized, login, &host_key, port);
+        let config = write_files(folder.path(), authorized, &login, &host_key, port);
         // Only root's sshd wants it, and only root can make it; a machine that never ran sshd lacks it.
         let _ = fs::create_dir("/run/sshd");
         let mut child = Command::new(sshd)
@@ -62,7 +76,7 @@ impl RealSshd {
             }
         };
         let front = Front::start(ANY_PORT, host.control(), Arc::new(Counts::default()), || None, serve).await;
-        Some(RealSshd { child, front, host_key: host_key.public_key().clone(), _folder: folder })
+        Some(RealSshd { child, front, host_key: host_key.public_key().clone(), login, _folder: folder })
     }
 
     /// Where to connect: sshd behind the same listener as the simulated server, so that a host can break connections.
@@ -78,6 +92,13 @@ impl RealSshd {
     /// The name to log in with: the user that runs the tests.
     pub fn user(&self) -> String {
         user()
+    }
+
+    /// Runs a command as sshd has it run, without sshd.
+    pub fn run(&self, command: &str) -> std::process::Output {
+        let mut login = Command::new("/bin/sh");
+        login.args(["-c", &self.login]).env("SSH_ORIGINAL_COMMAND", command).stdin(Stdio::null());
+        login.output().expect("a shell runs")
     }
 
     /// The host key.
@@ -136,7 +157,6 @@ fn free_port() -> u16 {
 
 fn write_files(
     folder: &Path,
-    host: &Host,
     authorized: &[PublicKey],
     login: &str,
     key: &russh::keys::PrivateKey,
@@ -153,10 +173,9 @@ fn write_files(
     let config = format!(
         "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
          PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nAllowTcpForwarding yes\n\
-         PrintMotd no\nUseDNS no\nMaxStartups 200\nMaxSessions 100\nLoginGraceTime 30\nForceCommand exec {} {login}\n",
+         PrintMotd no\nUseDNS no\nMaxStartups 200\nMaxSessions 100\nLoginGraceTime 30\nForceCommand {login}\n",
         key_file.display(),
         keys_file.display(),
-        host.login_program().display(),
     );
     let path = folder.join("sshd_config");
     fs::write(&path, config).expect("a file in our folder");
