@@ -24,6 +24,7 @@ pub(crate) enum ActionOutcome {
 
 impl ActionOutcome {
     /// Each once.
+    #[cfg(test)]
     pub(crate) const ALL: [ActionOutcome; 6] = [
         ActionOutcome::Done,
         ActionOutcome::Already,
@@ -46,6 +47,7 @@ impl ActionOutcome {
     }
 
     /// The outcome named `text`; `None` for another word, as other kinds of actions have.
+    #[cfg(test)]
     pub(crate) fn parse(text: &str) -> Option<ActionOutcome> {
         ActionOutcome::ALL.into_iter().find(|outcome| outcome.as_str() == text)
     }

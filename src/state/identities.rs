@@ -33,6 +33,7 @@ impl State {
 
     /// Forgets who had the number: a person said that the one who has it now is meant. A listing without the guest does
     /// the same.
+    #[cfg(test)]
     pub(crate) fn forget_identity(&self, cluster: &ClusterId, vmid: VmId) -> Result<()> {
         self.write(|conn| forget(conn, cluster_row(conn, cluster)?, vmid))
     }

@@ -14,7 +14,7 @@ use crate::model::inventory::{FailureKind, Server};
 use crate::model::power::{CheckId, Finding, Goal, GuestView, PowerAction, PowerState, Verdict, allow, judge};
 use crate::state::StateError;
 use crate::transport::Error;
-use crate::transport::pve::{Client, Posted, is_not_here};
+use crate::transport::pve::{Client, Posted, is_not_here, is_passing};
 use crate::ui::Confirmed;
 
 /// The lines of a failed task's log that are shown.
@@ -234,6 +234,7 @@ impl Fleet<'_> {
                 Ended { hint: Some(look_hint(sending.named.server)), ..Ended::because(How::Unconfirmed, detail) }
                     .seen(state)
             }
+            Seen::Failed(error) => unheard(sending.named.server, &error),
             Seen::Not(None) => {
                 let detail = format!("its answer was lost ({error}), and nobody answers since");
                 Ended { hint: Some(look_hint(sending.named.server)), ..Ended::because(How::Unconfirmed, detail) }
@@ -255,10 +256,11 @@ impl Fleet<'_> {
         (acting.tell)(*number, &format!("{} runs", call_name(*call)));
         if let Some(upid) = task {
             match self.await_task(acting, named.cluster, upid, looks).await {
-                Some(TaskEnd::Failed(words)) => return self.task_failed(acting, sending, upid, words).await,
+                Ok(Some(TaskEnd::Failed(words))) => return self.task_failed(acting, sending, upid, words).await,
                 // Where the task says nothing, the state decides; where it went well, the state has to show it.
-                Some(TaskEnd::Ok | TaskEnd::Warnings(_) | TaskEnd::Unclear(_) | TaskEnd::Gone) => {}
-                None => {
+                Ok(Some(TaskEnd::Ok | TaskEnd::Warnings(_) | TaskEnd::Unclear(_) | TaskEnd::Gone)) => {}
+                Err(error) => return unheard(named.server, &error),
+                Ok(None) => {
                     let detail = format!("its task still runs: {upid}");
                     return Ended { hint: Some(look_hint(named.server)), ..Ended::because(How::Unconfirmed, detail) };
                 }
@@ -266,6 +268,7 @@ impl Fleet<'_> {
         }
         match self.await_goal(acting, sending, Goal::of(call), looks).await {
             Seen::Reached(state) => self.ready_if_wanted(sending, looks, Ended::new(How::Done).seen(state)).await,
+            Seen::Failed(error) => unheard(named.server, &error),
             Seen::Not(state) => {
                 let is = state.map_or("nobody answers".to_owned(), |state| format!("it is {state}"));
                 let ended = Ended::because(How::Unconfirmed, format!("accepted, but {is} at the deadline"));
@@ -296,26 +299,27 @@ impl Fleet<'_> {
         Ended { hint, log, ..Ended::because(How::TaskFailed, words) }
     }
 
-    /// The end of a task; `None`: it still ran at the deadline. What fails on the way is asked again.
+    /// The end of a task; `None`: it still ran at the deadline. What fails on the way and may pass is asked again.
     async fn await_task(
         &self,
         acting: &Acting<'_>,
         cluster: &ClusterId,
         upid: &Upid,
         looks: &mut Looks,
-    ) -> Option<TaskEnd> {
+    ) -> Result<Option<TaskEnd>, Error> {
         loop {
             let answer = match self.client_of(acting.links, cluster).await {
                 Ok(client) => client.task(upid).await,
                 Err(error) => Err(error),
             };
             match answer {
-                Ok(TaskState::Ended(end)) => return Some(end),
+                Ok(TaskState::Ended(end)) => return Ok(Some(end)),
                 Ok(TaskState::Running) => {}
-                Err(error) => acting.links.lose(cluster, &error),
+                Err(error) if is_passing(&error) => acting.links.lose(cluster, &error),
+                Err(error) => return Err(error),
             }
             if !looks.next().await {
-                return None;
+                return Ok(None);
             }
         }
     }
@@ -343,7 +347,8 @@ impl Fleet<'_> {
                 Err(error) if is_not_here(&error) => {
                     node = self.node_now(acting, *named).await.unwrap_or(node);
                 }
-                Err(error) => acting.links.lose(named.cluster, &error),
+                Err(error) if is_passing(&error) => acting.links.lose(named.cluster, &error),
+                Err(error) => return Seen::Failed(error),
             }
             if !looks.next().await {
                 return Seen::Not(last);
@@ -399,6 +404,8 @@ enum Seen {
     Reached(PowerState),
     /// The last state, if anybody answered.
     Not(Option<PowerState>),
+    /// Nobody will tell: a token that was removed, say.
+    Failed(Error),
 }
 
 /// Says how an action ended, in the state file, too.
@@ -426,6 +433,12 @@ fn refusal(server: &Server, error: &Error) -> Ended {
         return refused(vec![finding.fix("bring the other nodes back first")]);
     }
     Ended::because(How::Failed(FailureKind::Failed), format!("Proxmox VE refused: {reason}"))
+}
+
+/// It was sent, and nobody will say what came of it.
+fn unheard(server: &Server, error: &Error) -> Ended {
+    let detail = format!("it was sent, and then: {error}");
+    Ended { hint: Some(look_hint(server)), ..Ended::because(How::Unconfirmed, detail) }
 }
 
 fn look_hint(server: &Server) -> String {
