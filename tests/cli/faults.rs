@@ -126,8 +126,8 @@ fn one_of_twenty_that_hangs_hides_nobody() {
     for fault in [Fault::HangAtConnect, Fault::HangAtTls, Fault::HangAtRequest, Fault::HangInBody] {
         sims[7].node("pve").fail(fault.clone());
         let begun = std::time::Instant::now();
-        let run = env.run(&["status", "-o", "json", "--timeout", "3s"]).exits(8);
-        assert!(begun.elapsed() < Duration::from_secs(20), "{fault:?}: {:?}", begun.elapsed());
+        let run = env.run(&["status", "-o", "json", "--timeout", "6s"]).exits(8);
+        assert!(begun.elapsed() < Duration::from_secs(40), "{fault:?}: {:?}", begun.elapsed());
         sims[7].node("pve").heal();
         assert_eq!(run.failures(), ["h07 unreachable"], "{fault:?}");
         let running = run.states().iter().filter(|line| line.ends_with(" running")).count();

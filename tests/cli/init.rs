@@ -154,8 +154,9 @@ fn hosts_that_fail_do_not_keep_the_others_from_being_seen() {
     entries += "[[servers]]\nid = \"api\"\ntype = \"proxmox\"\nhostname = \"127.0.0.1\"\n";
     world.configure(&entries);
     let begun = std::time::Instant::now();
-    let run = world.run(&["init", "--timeout", "3s", "-o", "wide"]).exits(8);
-    assert!(begun.elapsed().as_secs_f32() < 5.0, "{:?}", begun.elapsed());
+    let run = world.run(&["init", "--timeout", "8s", "-o", "wide"]).exits(8);
+    // Those that hang are waited for side by side.
+    assert!(begun.elapsed().as_secs_f32() < 15.0, "{:?}", begun.elapsed());
     assert_transcript!("init_failures", run);
     assert_eq!(world.column("facts", "server"), ["good"]);
 }

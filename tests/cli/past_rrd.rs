@@ -145,7 +145,7 @@ fn failures_leave_the_rest_standing() {
     node.heal();
     // One hangs: the deadline ends it, and only it.
     node.fail_on(None, Some("/qemu/102/rrddata"), None, Fault::HangAtRequest);
-    let run = env.run(&[&["--timeout", "4s"], &args[..]].concat()).exits(8).says("pve1-vm-102");
+    let run = env.run(&[&["--timeout", "10s"], &args[..]].concat()).exits(8).says("pve1-vm-102");
     assert_eq!(run.failures(), ["pve1 unreachable"]);
     let report = run.json();
     assert_eq!(series(&report, "pve1-vm-102", "memory")["source"], "cache");

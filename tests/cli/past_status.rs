@@ -5,11 +5,16 @@ use serde_json::{Value, json};
 
 use super::env::{Env, Run};
 use super::fleets::{CLOSED, Open, api, cluster, full_token, plain, variable};
-use super::past::{HOUR, MINUTE, this_hour};
+use super::past::{HOUR, MINUTE, now};
 use super::stats::fields;
 use super::world::assert_transcript;
 
 const DAY: i64 = 24 * HOUR;
+
+/// When the present hour began.
+fn this_hour() -> i64 {
+    now() / HOUR * HOUR
+}
 
 /// Times counted back from the end of the history.
 type Ago = (i64, i64);
@@ -19,7 +24,7 @@ const HOLIDAY: Ago = (10 * DAY, 9 * DAY);
 const NAS_DOWN: [Ago; 2] = [(20 * DAY, 20 * DAY - 6 * HOUR), (3 * DAY, 3 * DAY - 30 * MINUTE)];
 /// In the first outage of its server, in the second one, and once alone.
 const WEB_DOWN: [Ago; 3] = [NAS_DOWN[0], (12 * DAY, 12 * DAY - 2 * HOUR), NAS_DOWN[1]];
-const BACKUP_OFF: [Ago; 2] = [(40 * DAY, 15 * DAY), (15 * DAY - 2 * HOUR, 0)];
+const BACKUP_OFF: [Ago; 2] = [(40 * DAY, 15 * DAY), (15 * DAY - 2 * HOUR, -HOUR)];
 const GUEST_OFF: [Ago; 1] = [(8 * DAY, 8 * DAY - 3 * HOUR)];
 
 fn within(at: &str, base: i64, times: &[Ago]) -> String {
@@ -27,12 +32,12 @@ fn within(at: &str, base: i64, times: &[Ago]) -> String {
     all.collect::<Vec<_>>().join(" OR ")
 }
 
-/// A look each half hour of 31 days until `base`. Every tenth answer took 200 ms, the others 20 ms.
+/// A look each half hour of 31 days, the last at `base`: it speaks for all of the present hour. Every tenth answer took 200 ms, the others 20 ms.
 fn looks(env: &Env, base: i64, server: &str, service: &str, down: &[Ago]) {
     let fails = if down.is_empty() { "0".to_owned() } else { within("at", base, down) };
     env.execute(&format!(
         "WITH RECURSIVE looks (i, at) AS (
-             SELECT 0, {begin} UNION ALL SELECT i + 1, at + {step} FROM looks WHERE at + {step} < {base}
+             SELECT 0, {begin} UNION ALL SELECT i + 1, at + {step} FROM looks WHERE at + {step} <= {base}
          )
          INSERT INTO checks (series, at, ok, millis)
              SELECT id, at, NOT ({fails}), iif({fails}, NULL, iif(i % 10 = 9, 200.0, 20.0)) FROM series, looks
@@ -147,10 +152,10 @@ fn thirty_days_of_looks() {
         let percent = record["available_percent"].as_f64().unwrap();
         assert!((percent - on / (on + off) * 100.0).abs() < 1e-9, "{record:#}");
     }
-    // Of 30 days a look each half hour, but for a day, and the look of the run that began it all; the hour in which the
-    // window begins is not whole.
+    // Of 30 days a look each half hour, but for a day; the first look of this hour, and that of the run that began it all.
+    // The hour in which the window begins is not whole.
     let web = record(&json, "nas", Some("web"));
-    assert_eq!(fields(&web, ["checks", "checks_ok"]), [json!(2 * (719 - 24) + 1), json!(2 * (719 - 24) + 1 - 17)]);
+    assert_eq!(fields(&web, ["checks", "checks_ok"]), [json!(2 * (719 - 24) + 2), json!(2 * (719 - 24) + 2 - 17)]);
     let nobody = record(&json, "attic", None);
     assert_eq!(fields(&nobody, parts), [Value::Null, Value::Null, Value::Null, Value::Null, seconds(720.0)]);
     insta::assert_snapshot!(table, @"

@@ -178,7 +178,7 @@ fn a_token_command_that_fails_is_said_without_its_output() {
         ("[\"printf\", \"\\\\377\"]".to_owned(), "token_command printed no text"),
     ] {
         env.config(&format!("{entry}token_command = {command}\n"));
-        let run = env.run(&["discover", "--timeout", "5s"]).says(words);
+        let run = env.run(&["discover", "--timeout", "20s"]).says(words);
         assert!(matches!(run.code, 1 | 4), "{run}");
     }
     assert_eq!(sim.requests().len(), 0);

@@ -49,25 +49,32 @@ impl RealSshd {
         let sshd = installed()?;
         let folder = tempfile::Builder::new().prefix("ecobox-sshd-").tempdir().expect("a temporary folder");
         let host_key = KeyType::Ed25519.generate();
-        let port = free_port();
-        let config = write_files(folder.path(), authorized, &login, &host_key, port);
         // Only root's sshd wants it, and only root can make it; a machine that never ran sshd lacks it.
         let _ = fs::create_dir("/run/sshd");
-        let mut child = Command::new(sshd)
-            .args(["-D", "-e", "-f"])
-            .arg(config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(folder.path().join("log")).expect("a file in our folder"))
-            .spawn()
-            .expect("sshd starts");
-        if !answers(port, &mut child).await {
-            let log = fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+        let mut running = None;
+        // Another port, where somebody else was faster.
+        for port in std::iter::repeat_with(free_port).take(3) {
+            let config = write_files(folder.path(), authorized, &login, &host_key, port);
+            let mut child = Command::new(&sshd)
+                .args(["-D", "-e", "-f"])
+                .arg(config)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(fs::File::create(folder.path().join("log")).expect("a file in our folder"))
+                .spawn()
+                .expect("sshd starts");
+            if answers(port, &mut child).await {
+                running = Some((port, child));
+                break;
+            }
             let _ = child.kill();
             let _ = child.wait();
+        }
+        let Some((port, child)) = running else {
+            let log = fs::read_to_string(folder.path().join("log")).unwrap_or_default();
             skipped(&format!("sshd does not start here: {}", log.trim()));
             return None;
-        }
+        };
         let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let serve = move |mut near| async move {
             if let Ok(mut stream) = tokio::net::TcpStream::connect(target).await {
@@ -182,10 +189,10 @@ fn write_files(
     path
 }
 
-/// Waits until the port answers; false: sshd ended, or five seconds passed.
+/// Waits until the port answers; false: sshd ended, or does not come to it.
 async fn answers(port: u16, child: &mut Child) -> bool {
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(5) && matches!(child.try_wait(), Ok(None)) {
+    while begun.elapsed() < Duration::from_secs(30) && matches!(child.try_wait(), Ok(None)) {
         if tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok() {
             return true;
         }

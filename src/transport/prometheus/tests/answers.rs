@@ -4,7 +4,11 @@ use super::*;
 use crate::model::inventory::FailureKind;
 
 async fn sent_to(told: &Told) -> Result<(), Error> {
-    Writer::with_limits(&told.url("/api/v1/write?x=y"), open(), quick()).unwrap().send(b"body").await
+    sent_within(Limits::default(), told).await
+}
+
+async fn sent_within(limits: Limits, told: &Told) -> Result<(), Error> {
+    Writer::with_limits(&told.url("/api/v1/write?x=y"), open(), limits).unwrap().send(b"body").await
 }
 
 #[tokio::test]
@@ -93,8 +97,9 @@ async fn who_does_not_answer_is_asked_again_later() {
         (Some(String::new()), "Prometheus sent an unusable answer: the connection was closed", FailureKind::Failed),
         (Some("SSH-2.0-x\r\n".to_owned()), "Prometheus sent an unusable answer", FailureKind::Failed),
     ] {
+        let limits = if answer.is_none() { quick() } else { Limits::default() };
         let told = Told::start(answer).await;
-        let error = sent_to(&told).await.unwrap_err();
+        let error = sent_within(limits, &told).await.unwrap_err();
         assert!(error.to_string().starts_with(says), "{error}");
         assert_eq!((error.kind(), error.is_final()), (kind, false), "{error}");
     }
@@ -116,7 +121,7 @@ fn what_cannot_be_used_is_said_without_the_secret() {
 
 async fn found(body: &str) -> Result<Vec<(std::collections::BTreeMap<String, String>, Vec<(Timestamp, f64)>)>, Error> {
     let told = Told::http("200 OK", "application/json", body).await;
-    let reader = Reader::with_limits(&told.url("/prefix/"), open(), quick()).unwrap();
+    let reader = Reader::with_limits(&told.url("/prefix/"), open(), Limits::default()).unwrap();
     let found = reader.range("up", at(5000), at(9001)).await;
     let asked = told.asked();
     assert!(asked.starts_with("POST /prefix/api/v1/query HTTP/1.1\r\n"), "{asked}");
@@ -165,7 +170,7 @@ async fn unusable_answers_are_no_numbers() {
 #[tokio::test]
 async fn more_than_one_answer_may_be_is_asked_for_in_pieces_and_then_given_up() {
     let told = Told::http("200 OK", "application/json", &" ".repeat(5000)).await;
-    let limits = Limits { body: 4999, ..quick() };
+    let limits = Limits { body: 4999, ..Limits::default() };
     let reader = Reader::with_limits(&told.url(""), open(), limits).unwrap();
     let error = reader.range("up", at(0), at(10 * 24 * 3_600_000)).await.unwrap_err();
     assert_eq!(error.to_string(), "Prometheus sent an unusable answer: more than 4999 bytes");

@@ -108,6 +108,7 @@ async fn request(stream: &mut TcpStream) -> String {
     }
 }
 
+/// For servers that say nothing: what others say may take longer on a busy machine.
 fn quick() -> Limits {
     Limits { patience: Duration::from_millis(300), ..Limits::default() }
 }

@@ -440,7 +440,7 @@ async fn too_much_output_and_hanging_scripts_end() {
     let begun = Instant::now();
     let error = session.run_script("sleep 20", Duration::from_millis(300)).await.unwrap_err();
     assert!(matches!(error, Error::Timeout { .. }), "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_secs(15), "the script had gone on to its end");
     // A background job that keeps the pipes open does not keep us.
     let output = session.run_script("sleep 1000 & echo $!", SOON).await.unwrap();
     let kill = format!("kill {}", output.stdout.trim());

@@ -9,12 +9,13 @@ use crate::common::{connect, exchange};
 use crate::{TOKEN, data, get, lab, post, request};
 
 /// What a GET of the version at `pve1` comes to: its status line, or the kind of error.
-fn outcome(sim: &Sim) -> String {
+/// Who hangs is waited for but a moment: the others may take longer on a busy machine.
+fn outcome(sim: &Sim, hangs: bool) -> String {
     let mut connection = match connect(sim, "pve1") {
         Ok(connection) => connection,
         Err(error) => return error.kind().to_string(),
     };
-    connection.sock.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    connection.sock.set_read_timeout(Some(Duration::from_millis(if hangs { 300 } else { 20_000 }))).unwrap();
     match exchange(&mut connection, request("GET", "/version", TOKEN, "").as_bytes()) {
         Ok(reply) => format!("{} {} {}", reply.status, reply.reason, reply.header("content-type").unwrap_or("-")),
         Err(error) if error.kind() == ErrorKind::WouldBlock => "nothing comes".to_owned(),
@@ -45,10 +46,10 @@ fn fails_in_every_way() {
     ];
     for (fault, expected) in cases {
         sim.node("pve1").fail(fault.clone());
-        assert_eq!(outcome(&sim), expected, "{fault:?}");
+        assert_eq!(outcome(&sim, expected == "nothing comes"), expected, "{fault:?}");
         sim.node("pve1").heal();
     }
-    assert_eq!(outcome(&sim), "200 OK application/json;charset=UTF-8");
+    assert_eq!(outcome(&sim, false), "200 OK application/json;charset=UTF-8");
 }
 
 #[test]
@@ -108,10 +109,10 @@ fn certificates_change() {
     assert_eq!(get(&sim, "pve1", "/version").status, 200, "the CA is the same");
 
     sim.cluster().expire_certificate("pve1");
-    assert!(outcome(&sim).contains("expired"), "{}", outcome(&sim));
+    assert!(outcome(&sim, false).contains("expired"), "{}", outcome(&sim, false));
     let other = sim.cluster().identity("pve2");
     sim.cluster().serve_certificate("pve1", other);
-    assert!(outcome(&sim).contains("not valid for name"), "{}", outcome(&sim));
+    assert!(outcome(&sim, false).contains("not valid for name"), "{}", outcome(&sim, false));
 
     let old_ca = sim.ca_pem();
     sim.cluster().replace_ca();
@@ -121,7 +122,7 @@ fn certificates_change() {
     for stranger in [Identity::self_signed(&["pve1"]), Ca::foreign("Example").issue_for(&["pve1"])] {
         sim.clear_requests();
         sim.cluster().serve_certificate("pve1", stranger);
-        assert!(outcome(&sim).contains("certificate"), "{}", outcome(&sim));
+        assert!(outcome(&sim, false).contains("certificate"), "{}", outcome(&sim, false));
         assert!(sim.node("pve1").authorizations().is_empty(), "no token reached it");
     }
 }
