@@ -12,7 +12,7 @@
 //! - `servers`: facts, last states and wishes of configured servers
 //! - `guests`, `listing`: what is known of guests, and how a new listing changes it
 //! - `history`: power changes, service checks, runs
-//! - `samples`: how hard each server worked, look by look
+//! - `samples`, `blocks`: how hard each server worked, look by look, and how that stands in the file
 //! - `rollup`, `check_hours`: what is left of an hour of samples and of checks
 //! - `retention`: what is summed up and deleted in each run, in small bites
 //! - `readings`: the last readings of each host's counters
@@ -21,6 +21,7 @@
 //! - `cache`: answers of other programs that are slow to ask again
 
 mod actions;
+mod blocks;
 mod cache;
 mod check_hours;
 mod clusters;

@@ -148,17 +148,12 @@ CREATE TABLE subjects (
     id INTEGER PRIMARY KEY,
     server TEXT NOT NULL UNIQUE
 ) STRICT;
--- In the order in which runs add them.
+-- In the order in which runs add them, many servers in one row: see blocks.rs.
 CREATE TABLE samples (
     at INTEGER NOT NULL,
-    subject INTEGER NOT NULL,
-    source TEXT NOT NULL,
-    cpu REAL, cpus REAL, load REAL,
-    memory INTEGER, memory_max INTEGER, disk INTEGER, disk_max INTEGER,
-    receive INTEGER, transmit INTEGER, read INTEGER, write INTEGER,
-    uptime INTEGER,
-    pressure_cpu REAL, pressure_memory REAL, pressure_io REAL,
-    PRIMARY KEY (at, subject)
+    block INTEGER NOT NULL,
+    servers BLOB NOT NULL,
+    PRIMARY KEY (at, block)
 ) STRICT, WITHOUT ROWID;
 -- Bytes and bytes a second are whole, all else is in ten-thousandths.
 CREATE TABLE sample_hours (
