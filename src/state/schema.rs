@@ -284,7 +284,7 @@ pub(super) fn write_ahead(conn: &Connection) {
 pub(super) fn configure(conn: &Connection) -> rusqlite::Result<()> {
     write_ahead(conn);
     conn.execute_batch(
-        "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;
+        "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY;
          PRAGMA wal_autocheckpoint = 64; PRAGMA journal_size_limit = 4194304;",
     )
 }
