@@ -26,6 +26,7 @@ mod cli {
     mod init_facts;
     mod init_terminal;
     mod jump;
+    mod packed;
     pub(crate) mod past;
     mod past_prometheus;
     mod past_rrd;

@@ -18,7 +18,7 @@ use crate::model::id::NodeName;
 use crate::model::inventory::{Failed, Server, ServiceCheck};
 use crate::model::power::PowerState;
 use crate::model::usage::Source;
-use crate::render::value::{Value, rfc3339};
+use crate::render::value::{Stamp, Value};
 use crate::render::{Column, Report};
 
 /// Show the state of every host, guest and plain server
@@ -248,9 +248,9 @@ impl Serialize for Row {
         map.serialize_entry("expected", &server.expected)?;
         map.serialize_entry("origin", server.origin.as_str())?;
         map.serialize_entry("source", seen.source.as_str())?;
-        map.serialize_entry("observed_at", &seen.at.map(rfc3339))?;
+        map.serialize_entry("observed_at", &seen.at.map(Stamp))?;
         map.serialize_entry("age_seconds", &seen.age_seconds)?;
-        map.serialize_entry("last_seen", &seen.last_seen.map(rfc3339))?;
+        map.serialize_entry("last_seen", &seen.last_seen.map(Stamp))?;
         map.serialize_entry("reason", &seen.reason)?;
         map.serialize_entry("action", &seen.action.as_ref().map(Doing::from))?;
         map.end()

@@ -13,6 +13,7 @@ use crate::fleet::scope::Scope;
 use crate::model::action::InFlight;
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::inventory::{Failed, FailureKind, Inventory, Observation, Server};
+use crate::model::pieces::in_pieces;
 use crate::model::power::PowerState;
 use crate::model::server::{Address, Expected, Guest, ServerKey, ServerKind};
 use crate::model::usage::{Source, Usage};
@@ -239,7 +240,7 @@ impl Fleet<'_> {
             let why = "its node is not online";
             inventory.servers.extend(lost.map(|guest| self.unseen(group, guest, why)));
         }
-        for guest in listing.guests.into_iter().filter(|guest| templates || !guest.template) {
+        for guest in in_pieces(listing.guests).filter(|guest| templates || !guest.template) {
             let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id);
             let memory = remembered.get(&guest.vmid).filter(|memory| memory.kind == guest.kind).copied();
             let addresses = addresses.remove(&guest.vmid).unwrap_or_default();

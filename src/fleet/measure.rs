@@ -32,6 +32,9 @@ const SURELY_ANOTHER: SignedDuration = SignedDuration::from_secs(15);
 /// Of a run that was not even so long ago it is surely the same.
 const SURELY_THE_SAME: SignedDuration = SignedDuration::from_secs(5);
 
+/// How many earlier runs a guest is compared with at most.
+const MOST_RUNS: usize = 2;
+
 /// How load is measured.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LoadOptions {
@@ -190,19 +193,21 @@ impl Earlier {
         let (Some(cluster), Some(vmid)) = (&server.cluster, server.vmid) else { return Rates::default() };
         let runs = self.0.get(cluster).map_or(&[][..], Vec::as_slice);
         let now = server.seen.usage.totals();
-        let before = |(then, guests): &(Timestamp, Vec<(VmId, Totals)>)| {
+        let before = |(then, guests): &Counted| {
             let place = guests.binary_search_by_key(&vmid, |(vmid, _)| *vmid).ok()?;
             Some((*then, guests[place].1))
         };
+        // Looked up once for all four.
+        let runs: [_; MOST_RUNS] = std::array::from_fn(|i| runs.get(i).and_then(before));
         let of = |total: fn(&Totals) -> Option<Count>| {
             let total_at = |at: Timestamp, totals: &Totals| {
                 let uptime = totals.uptime_seconds.map(Count::as_f64);
                 Some(Total { at, bytes: total(totals)?.as_f64(), uptime })
             };
             let now = total_at(at, &now)?;
-            for run in runs {
+            for (then, totals) in runs.iter().flatten() {
                 // The guest may not have run then.
-                let Some(earlier) = before(run).and_then(|(then, totals)| total_at(then, &totals)) else { continue };
+                let Some(earlier) = total_at(*then, totals) else { continue };
                 match rate(earlier, now) {
                     Grown::By(rate) => return Some(rate),
                     Grown::SameReading => {}

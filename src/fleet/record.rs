@@ -103,19 +103,22 @@ fn listed(usage: Usage) -> Sample {
 /// How hard everything that was seen works.
 fn samples(observed: &Observed) -> Samples<'_> {
     let mut samples = Samples { guests: Vec::new(), servers: Vec::new() };
+    let most = observed.inventory.servers.len();
     for server in observed.inventory.servers.iter().filter(|server| !server.template) {
         match (&server.cluster, server.vmid) {
-            (Some(cluster), Some(vmid)) => guests_of(&mut samples, cluster).push((vmid, listed(server.seen.usage))),
+            (Some(cluster), Some(vmid)) => {
+                guests_of(&mut samples, cluster, most).push((vmid, listed(server.seen.usage)));
+            }
             _ => samples.servers.push((&server.id, sample_of_host(observed, server))),
         }
     }
     samples
 }
 
-fn guests_of<'s, 'l>(samples: &'s mut Samples<'l>, cluster: &'l ClusterId) -> &'s mut Vec<(VmId, Sample)> {
+fn guests_of<'s, 'l>(samples: &'s mut Samples<'l>, cluster: &'l ClusterId, most: usize) -> &'s mut Vec<(VmId, Sample)> {
     let known = samples.guests.iter().position(|(known, _)| *known == cluster);
     let at = known.unwrap_or_else(|| {
-        samples.guests.push((cluster, Vec::new()));
+        samples.guests.push((cluster, Vec::with_capacity(most)));
         samples.guests.len() - 1
     });
     &mut samples.guests[at].1

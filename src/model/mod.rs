@@ -13,6 +13,7 @@ pub(crate) mod id;
 pub(crate) mod inventory;
 pub(crate) mod metrics;
 pub(crate) mod percentile;
+pub(crate) mod pieces;
 pub(crate) mod power;
 pub(crate) mod reading;
 pub(crate) mod scope;

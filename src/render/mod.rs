@@ -8,7 +8,9 @@ pub(crate) mod spark;
 pub(crate) mod table;
 pub(crate) mod value;
 
+use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -140,8 +142,9 @@ fn is_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
 /// # Errors
 /// The system's, when stdout cannot be written; a closed pipe is `BrokenPipe`.
 pub(crate) fn print<R: Report>(report: &R, output: &Output) -> io::Result<()> {
-    // Stdout's own buffer ends at each line; the formats write through one of 64 KiB.
-    let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+    // Past stdout's own buffer, which looks for the ends of lines in all that goes through it.
+    let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let mut out = BufWriter::with_capacity(64 * 1024, stdout);
     write(&mut out, report, output)?;
     out.flush()
 }

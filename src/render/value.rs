@@ -1,6 +1,9 @@
 //! The values of cells, and how people and programs read them.
 
+use std::cell::RefCell;
+
 use jiff::{SignedDuration, Timestamp};
+use serde::{Serialize, Serializer};
 
 use crate::model::power::PowerState;
 use crate::model::text;
@@ -164,6 +167,21 @@ impl Value {
 pub(crate) fn rfc3339(at: Timestamp) -> String {
     // Whole seconds: the fraction would be noise. A stamp that was read is always in range.
     Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
+}
+
+/// The same in JSON. Nearly all rows of a report have one time: its text is made once.
+pub(crate) struct Stamp(pub(crate) Timestamp);
+
+impl Serialize for Stamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        thread_local! {
+            static LAST: RefCell<Option<(Timestamp, String)>> = const { RefCell::new(None) };
+        }
+        LAST.with_borrow_mut(|last| match last {
+            Some((at, text)) if *at == self.0 => serializer.serialize_str(text),
+            _ => serializer.serialize_str(&last.insert((self.0, rfc3339(self.0))).1),
+        })
+    }
 }
 
 /// Three significant places at most, binary units as PVE's own interface: `512M`, `3.9G`.

@@ -13,7 +13,7 @@
 //! - `guests`, `listing`: what is known of guests, and how a new listing changes it
 //! - `identities`: by what a guest is told from another one with its number
 //! - `history`: power changes, service checks, runs
-//! - `samples`: how hard each server worked, look by look
+//! - `samples`, `blocks`: how hard each server worked, look by look, and how that stands in the file
 //! - `rollup`, `check_hours`: what is left of an hour of samples and of checks
 //! - `retention`: what is summed up and deleted in each run, in small bites
 //! - `readings`: the last readings of each host's counters
@@ -22,6 +22,7 @@
 //! - `cache`: answers of other programs that are slow to ask again
 
 mod actions;
+mod blocks;
 mod cache;
 mod check_hours;
 mod clusters;

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::samples::{self, Kept};
+use super::blocks::{PLACE_BITS, block_of};
+use super::samples::{self, Each, Kept};
 use super::{Result, State, counted, time};
 use crate::model::series::{Measured, Metric, Unit, values};
 use crate::model::server::ServerKey;
@@ -62,9 +63,9 @@ impl Hour {
     }
 }
 
-impl Kept {
+impl Kept<Hour> {
     /// What is left of each hour.
-    pub(super) fn hours() -> Kept {
+    pub(super) fn hours() -> Kept<Hour> {
         let columns = columns();
         Kept {
             stamps: "WITH RECURSIVE stamps (hour) AS (
@@ -77,6 +78,8 @@ impl Kept {
                 "SELECT hour, subject{columns} FROM sample_hours
                  WHERE hour = ?1 AND subject >= ?2 AND subject <= ?3 ORDER BY subject"
             ),
+            place_bits: 0,
+            read: read_hour,
         }
     }
 }
@@ -93,7 +96,7 @@ impl State {
         self.read(|conn| {
             let until = until.as_millisecond().min(border(conn)? - 1);
             let stamps = Kept::hours().stamps(conn, hour_of(since.as_millisecond()), until)?;
-            let found = samples::collect(conn, &Kept::hours(), &stamps, servers, read_hour)?;
+            let found = samples::collect(conn, &Kept::hours(), &stamps, servers)?;
             let hours = |rows: Vec<(Timestamp, Hour)>| rows.into_iter().map(|(_, hour)| hour).collect();
             Ok(found.into_iter().map(|(server, rows)| (server, hours(rows))).collect())
         })
@@ -196,29 +199,31 @@ impl Bite {
         // Each run of the next hour works off a part of this one: half as much again as it brings itself, and more
         // where that was not enough, because each cluster has its own runs.
         let work = (most.saturating_mul(3) / 2).max(LEAST_WORK).saturating_mul(behind.clamp(1, 4));
-        let most = i64::try_from((work / stamps.len()).max(1)).unwrap_or(i64::MAX);
+        let blocks = i64::try_from((work / stamps.len()) >> PLACE_BITS).unwrap_or(i64::MAX).max(1);
+        let first = block_of(next + 1);
         let mut place = conn.prepare_cached(
-            "SELECT subject FROM samples WHERE at = ?1 AND subject > ?2 ORDER BY subject LIMIT 1 OFFSET ?3",
+            "SELECT block FROM samples WHERE at = ?1 AND block >= ?2 ORDER BY block LIMIT 1 OFFSET ?3",
         )?;
+        let mut last: Option<i64> = None;
         for at in &stamps {
-            let last: Option<i64> = place.query_row([*at, next, most - 1], |row| row.get(0)).optional()?;
-            bite.next = bite.next.into_iter().chain(last).min();
+            let block: Option<i64> = place.query_row([*at, first, blocks - 1], |row| row.get(0)).optional()?;
+            last = last.into_iter().chain(block).min();
         }
-        let last = bite.next.unwrap_or(i64::MAX);
-        let mut rows = conn.prepare_cached(&kept.rows)?;
+        bite.next = last.map(|last| ((last + 1) << PLACE_BITS) - 1);
+        let range = (first, last.unwrap_or(i64::MAX));
         for at in &stamps {
-            let mut rows = rows.query([*at, next + 1, last])?;
-            while let Some(row) = rows.next()? {
-                bite.subjects.entry(row.get(1)?).or_default().push((time(*at), samples::read_sample(row)?));
+            kept.range(conn, *at, range, &mut |subject, sample| {
+                bite.subjects.entry(subject).or_default().push((time(*at), sample));
                 bite.read += 1;
-            }
+                Ok(())
+            })?;
         }
         bite.look_back(conn, &kept)?;
         Ok(bite)
     }
 
     /// Puts the last totals before the hour before each subject's, so that its first rates are known.
-    fn look_back(&mut self, conn: &Connection, kept: &Kept) -> rusqlite::Result<()> {
+    fn look_back(&mut self, conn: &Connection, kept: &Kept<Sample>) -> rusqlite::Result<()> {
         let stamps = kept.stamps(conn, self.hour.saturating_sub(LOOK_BACK_MILLIS), self.hour.saturating_sub(1))?;
         let wanted = |samples: &Vec<(Timestamp, Sample)>| {
             samples.iter().fold([false; 4], |wanted, (_, sample)| either(wanted, totals(sample)))
@@ -228,11 +233,11 @@ impl Bite {
         // More would cost more than the first rates of some guests are worth.
         for at in stamps.iter().rev().take(12) {
             wanted.retain(|_, wanted| wanted.contains(&true));
-            let subjects: Vec<(i64, usize)> = wanted.keys().map(|subject| (*subject, 0)).collect();
+            let subjects: Vec<(i64, usize)> = wanted.keys().enumerate().map(|(i, subject)| (*subject, i)).collect();
             // The first look before the hour has nearly all of them; later ones are asked for what it lacks.
-            let size = self.subjects.len();
-            kept.visit(conn, *at, &subjects, size, |_, row| {
-                let (subject, sample) = (row.get(1)?, samples::read_sample(row)?);
+            let size = self.subjects.len() >> PLACE_BITS;
+            kept.visit(conn, *at, &subjects, size, |index, sample| {
+                let subject = subjects[index].0;
                 if let (Some(wanted), Some(samples)) = (wanted.get_mut(&subject), self.subjects.get_mut(&subject)) {
                     samples.insert(0, (time(*at), sample));
                     let found = totals(&sample);
@@ -313,8 +318,8 @@ fn stored(metric: Metric, number: f64) -> Option<i64> {
     (number.abs() < 9e18).then_some(number as i64)
 }
 
-/// An hour of a row of `hour`, `subject` and the columns.
-pub(super) fn read_hour(row: &Row<'_>) -> rusqlite::Result<Hour> {
+/// Gives the hour of a row of `hour`, `subject` and the columns.
+fn read_hour(row: &Row<'_>, each: Each<'_, Hour>) -> rusqlite::Result<()> {
     let at = time(row.get(0)?);
     let mut metrics = Vec::new();
     for (i, (metric, _)) in COLUMNS.into_iter().enumerate() {
@@ -327,5 +332,5 @@ pub(super) fn read_hour(row: &Row<'_>) -> rusqlite::Result<Hour> {
             metrics.push((metric, Measured { at, count, avg, min, max }));
         }
     }
-    Ok(Hour { at, metrics })
+    each(row.get(1)?, Hour { at, metrics })
 }

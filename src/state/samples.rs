@@ -1,17 +1,18 @@
-//! How hard each server worked, look by look. A run adds a row for each server it knows something of, and thousands of
-//! guests must cost it little: rows stand in the order in which runs add them, servers are numbers, and a guest's
-//! number needs no look-up.
+//! How hard each server worked, look by look. A run keeps a sample of each server it knows something of, and thousands
+//! of guests must cost it little: samples stand in the order in which runs add them, many in one row (`blocks`), servers
+//! are numbers, and a guest's number needs no look-up.
 
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::blocks::{self, PLACE_BITS, block_of};
 use super::clusters::cluster_row;
-use super::{OUT_OF_ORDER_MILLIS, Result, State, counted, history, outbox, rollup, time};
+use super::{OUT_OF_ORDER_MILLIS, Result, State, counted, outbox, rollup, time};
 use crate::model::id::{ClusterId, ServerId, VmId};
 use crate::model::server::ServerKey;
-use crate::model::usage::{Count, Pressure, Sample, Totals, Usage};
+use crate::model::usage::{Sample, Totals};
 
 /// What one run learned of all servers.
 #[derive(Debug, Clone, Default)]
@@ -27,34 +28,29 @@ pub(crate) type Counted = (Timestamp, Vec<(VmId, Totals)>);
 /// Makes what is to be sent of a run, of that time.
 pub(crate) type Bodies<'b> = &'b dyn Fn(Timestamp) -> Vec<Vec<u8>>;
 
-/// What a row says after `at` and `subject`.
-macro_rules! columns {
-    () => {
-        "source, cpu, cpus, load, memory, memory_max, disk, disk_max, receive, transmit, read, write, uptime,
-         pressure_cpu, pressure_memory, pressure_io"
-    };
-}
+const INSERT: &str = "INSERT OR REPLACE INTO samples (at, block, servers) VALUES (?1, ?2, ?3)";
 
-const INSERT: &str = concat!(
-    "INSERT OR REPLACE INTO samples (at, subject, ",
-    columns!(),
-    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
-);
+/// Takes what a row says of each of its subjects, in their order.
+pub(super) type Each<'e, T> = &'e mut dyn FnMut(i64, T) -> rusqlite::Result<()>;
 
-/// A table whose rows stand in the order of a time and a subject, and the ways to look things up in it.
+/// A table whose rows stand in the order of a time and a number of subjects, and the ways to look things up in it.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct Kept<T> {
     /// The times between ?1 and ?2, the oldest first.
     pub(super) stamps: &'static str,
     /// How many rows one time has.
     pub(super) count: &'static str,
-    /// The rows of the time ?1 and of the subjects from ?2 to ?3.
+    /// The rows of the time ?1 and with the numbers from ?2 to ?3.
     pub(super) rows: String,
+    /// How many of a subject's bits are not in the number of its row.
+    pub(super) place_bits: u32,
+    /// Gives what a row says.
+    pub(super) read: fn(&Row<'_>, Each<'_, T>) -> rusqlite::Result<()>,
 }
 
-impl Kept {
+impl Kept<Sample> {
     /// Every sample.
-    pub(super) fn samples() -> Kept {
+    pub(super) fn samples() -> Kept<Sample> {
         Kept {
             // A step to the next time is one look into the tree: there is no list of them.
             stamps: "WITH RECURSIVE stamps (at) AS (
@@ -62,15 +58,15 @@ impl Kept {
                     UNION ALL SELECT (SELECT min(at) FROM samples WHERE at > stamps.at) FROM stamps WHERE at < ?2
                  ) SELECT at FROM stamps WHERE at <= ?2",
             count: "SELECT count(*) FROM samples WHERE at = ?1",
-            rows: concat!(
-                "SELECT at, subject, ",
-                columns!(),
-                " FROM samples WHERE at = ?1 AND subject >= ?2 AND subject <= ?3 ORDER BY subject"
-            )
-            .to_owned(),
+            rows: "SELECT at, block, servers FROM samples WHERE at = ?1 AND block >= ?2 AND block <= ?3 ORDER BY block"
+                .to_owned(),
+            place_bits: PLACE_BITS,
+            read: blocks::read,
         }
     }
+}
 
+impl<T> Kept<T> {
     /// The times between these two, both included, the oldest first.
     pub(super) fn stamps(&self, conn: &Connection, since: i64, until: i64) -> rusqlite::Result<Vec<i64>> {
         conn.prepare_cached(self.stamps)?.query_map([since, until], |row| row.get(0))?.collect()
@@ -81,32 +77,44 @@ impl Kept {
         conn.prepare_cached(self.count)?.query_row([at], |row| counted(row, 0))
     }
 
-    /// Gives the rows of one time and of these subjects, in their order, each with its index in `subjects`, to `each`.
-    /// `size` is how many rows such a time has about: many subjects are found by reading all of them.
+    /// Gives what rows of one time say, those with the numbers from `first` to `last`, to `each`.
+    pub(super) fn range(
+        &self,
+        conn: &Connection,
+        at: i64,
+        (first, last): (i64, i64),
+        each: Each<'_, T>,
+    ) -> rusqlite::Result<()> {
+        let mut statement = conn.prepare_cached(&self.rows)?;
+        let mut rows = statement.query([at, first, last])?;
+        while let Some(row) = rows.next()? {
+            (self.read)(row, each)?;
+        }
+        Ok(())
+    }
+
+    /// Gives what one time has of these subjects, in their order, each with its index in `subjects`, to `each`. `size`
+    /// is how many rows such a time has about: many subjects are found by reading all of them.
     pub(super) fn visit(
         &self,
         conn: &Connection,
         at: i64,
         subjects: &[(i64, usize)],
         size: usize,
-        mut each: impl FnMut(usize, &Row<'_>) -> rusqlite::Result<()>,
+        mut each: impl FnMut(usize, T) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
         let (Some((first, _)), Some((last, _))) = (subjects.first(), subjects.last()) else { return Ok(()) };
-        let mut statement = conn.prepare_cached(&self.rows)?;
-        if subjects.len() * 4 <= size {
-            for (subject, index) in subjects {
-                let mut rows = statement.query([at, *subject, *subject])?;
-                while let Some(row) = rows.next()? {
-                    each(*index, row)?;
-                }
-            }
-            return Ok(());
+        let row_of = |subject: i64| subject >> self.place_bits;
+        let mut wanted = |subject, said| match subjects.binary_search_by_key(&subject, |(subject, _)| *subject) {
+            Ok(place) => each(subjects[place].1, said),
+            Err(_) => Ok(()),
+        };
+        let rows = subjects.chunk_by(|(a, _), (b, _)| row_of(*a) == row_of(*b)).map(|chunk| row_of(chunk[0].0));
+        if rows.clone().count() * 4 > size {
+            return self.range(conn, at, (row_of(*first), row_of(*last)), &mut wanted);
         }
-        let mut rows = statement.query([at, *first, *last])?;
-        while let Some(row) = rows.next()? {
-            if let Ok(place) = subjects.binary_search_by_key(&row.get(1)?, |(subject, _)| *subject) {
-                each(subjects[place].1, row)?;
-            }
+        for row in rows {
+            self.range(conn, at, (row, row), &mut wanted)?;
         }
         Ok(())
     }
@@ -129,21 +137,28 @@ impl State {
                 Some(_) => next_in_order(conn, at.as_millisecond())?,
                 None => at.as_millisecond(),
             };
-            let mut writer = Writer { statement: conn.prepare_cached(INSERT)?, at, rows: 0 };
+            let mut all = Vec::new();
             for (server, sample) in samples.servers.iter().filter(|(_, sample)| says_something(sample)) {
-                writer.add(server_subject(conn, server)?, sample)?;
+                all.push((server_subject(conn, server)?, sample));
             }
             for (cluster, guests) in samples.guests.iter().filter(|(_, guests)| !guests.is_empty()) {
                 let first = cluster_row(conn, cluster)? << 32;
-                let mut guests: Vec<_> = guests.iter().filter(|(_, sample)| says_something(sample)).collect();
-                // In the order of the table, where rows are added at the end.
-                guests.sort_by_key(|(vmid, _)| *vmid);
-                for (vmid, sample) in guests {
-                    writer.add(first | i64::from(vmid.get()), sample)?;
-                }
+                let guests = guests.iter().filter(|(_, sample)| says_something(sample));
+                all.extend(guests.map(|(vmid, sample)| (first | i64::from(vmid.get()), sample)));
             }
-            if writer.rows > 0 {
-                rollup::reopen(conn, rollup::SAMPLES, at, writer.rows)?;
+            // In the order of the table, where rows are added at the end.
+            all.sort_by_key(|(subject, _)| *subject);
+            // Of two of one server the later counts.
+            all.dedup_by(|later, kept| {
+                let same = later.0 == kept.0;
+                if same {
+                    kept.1 = later.1;
+                }
+                same
+            });
+            store(conn, at, &all)?;
+            if !all.is_empty() {
+                rollup::reopen(conn, rollup::SAMPLES, at, all.len())?;
             }
             let bodies = bodies.map(|bodies| bodies(time(at))).unwrap_or_default();
             bodies.iter().try_for_each(|body| outbox::add(conn, body, at))
@@ -154,19 +169,17 @@ impl State {
     pub(crate) fn totals(&self, cluster: &ClusterId, since: Timestamp, until: Timestamp) -> Result<Option<Counted>> {
         self.read(|conn| {
             let Some(cluster) = known_cluster(conn, cluster.as_str())? else { return Ok(None) };
-            let mut rows = conn.prepare_cached(
-                "SELECT subject, receive, transmit, read, write, uptime FROM samples
-                 WHERE at = ?1 AND subject >= ?2 AND subject <= ?3 ORDER BY subject",
-            )?;
             let mut newest = conn.prepare_cached("SELECT max(at) FROM samples WHERE at >= ?1 AND at <= ?2")?;
             let mut before = until.as_millisecond();
             loop {
                 let at: Option<i64> = newest.query_row([since.as_millisecond(), before], |row| row.get(0))?;
                 let Some(at) = at else { return Ok(None) };
-                let read = |row: &Row<'_>| Ok((vmid(row.get(0)?), read_totals(row)?));
-                let guests = rows.query_map([at, cluster << 32, (cluster + 1) << 32], read)?;
-                let guests = guests.filter_map(|row| row.map(|(vmid, totals)| Some((vmid?, totals))).transpose());
-                let guests = guests.collect::<rusqlite::Result<Vec<_>>>()?;
+                let mut guests = Vec::new();
+                let range = (block_of(cluster << 32), block_of((cluster + 1) << 32) - 1);
+                Kept::samples().range(conn, at, range, &mut |subject, sample| {
+                    guests.extend(vmid(subject).map(|vmid| (vmid, sample.usage.totals())));
+                    Ok(())
+                })?;
                 // Other clusters are asked in other runs, too.
                 if !guests.is_empty() {
                     return Ok(Some((time(at), guests)));
@@ -187,7 +200,7 @@ impl State {
         self.read(|conn| {
             let since = since.as_millisecond().max(rollup::border(conn)?);
             let stamps = Kept::samples().stamps(conn, since, until.as_millisecond())?;
-            collect(conn, &Kept::samples(), &stamps, servers, read_sample)
+            collect(conn, &Kept::samples(), &stamps, servers)
         })
     }
 
@@ -198,23 +211,8 @@ impl State {
             let border = rollup::border(conn)?;
             let mut missing = subjects(conn, servers)?;
             let mut found = BTreeMap::new();
-            for (kept, since, until) in [(Kept::hours(), i64::MIN, border - 1), (Kept::samples(), border, i64::MAX)] {
-                let stamps = kept.stamps(conn, since, until)?;
-                for at in stamps {
-                    if missing.is_empty() {
-                        break;
-                    }
-                    let size = kept.count(conn, at)?;
-                    let before = found.len();
-                    kept.visit(conn, at, &missing, size, |index, _| {
-                        found.insert(servers[index].clone(), time(at));
-                        Ok(())
-                    })?;
-                    if found.len() > before {
-                        missing.retain(|(_, index)| !found.contains_key(&servers[*index]));
-                    }
-                }
-            }
+            Kept::hours().first(conn, (i64::MIN, border - 1), servers, &mut missing, &mut found)?;
+            Kept::samples().first(conn, (border, i64::MAX), servers, &mut missing, &mut found)?;
             Ok(found)
         })
     }
@@ -222,19 +220,8 @@ impl State {
     /// Whether every sample and every hour makes sense.
     pub(super) fn read_samples(&self) -> Result<()> {
         self.read(|conn| {
-            let (samples, hours) = (Kept::samples(), Kept::hours());
-            let all = |kept: &Kept, read: &dyn Fn(&Row<'_>) -> rusqlite::Result<()>| {
-                for at in kept.stamps(conn, i64::MIN, i64::MAX)? {
-                    let mut statement = conn.prepare_cached(&kept.rows)?;
-                    let mut rows = statement.query([at, i64::MIN, i64::MAX])?;
-                    while let Some(row) = rows.next()? {
-                        row.get::<_, i64>(1).and_then(|_| read(row))?;
-                    }
-                }
-                Ok::<_, rusqlite::Error>(())
-            };
-            all(&samples, &|row| read_sample(row).map(drop))?;
-            all(&hours, &|row| rollup::read_hour(row).map(drop))?;
+            Kept::samples().read_all(conn)?;
+            Kept::hours().read_all(conn)?;
             rollup::border(conn).map(drop)
         })
     }
@@ -248,25 +235,60 @@ fn next_in_order(conn: &Connection, at: i64) -> rusqlite::Result<i64> {
     Ok(overtaken.map_or(at, |newest| newest + 1))
 }
 
-/// The rows of these times and servers as `read` understands them, by server.
+/// What these times have of these servers, by server.
 pub(super) fn collect<T>(
     conn: &Connection,
-    kept: &Kept,
+    kept: &Kept<T>,
     stamps: &[i64],
     servers: &[ServerKey],
-    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<BTreeMap<ServerKey, Vec<(Timestamp, T)>>> {
     let Some(last) = stamps.last() else { return Ok(BTreeMap::new()) };
     let size = kept.count(conn, *last)?;
     let subjects = subjects(conn, servers)?;
     let mut found: Vec<Vec<(Timestamp, T)>> = servers.iter().map(|_| Vec::new()).collect();
     for at in stamps {
-        kept.visit(conn, *at, &subjects, size, |index, row| {
-            found[index].push((time(*at), read(row)?));
+        kept.visit(conn, *at, &subjects, size, |index, said| {
+            found[index].push((time(*at), said));
             Ok(())
         })?;
     }
     Ok(servers.iter().cloned().zip(found).filter(|(_, rows)| !rows.is_empty()).collect())
+}
+
+impl<T> Kept<T> {
+    /// Finds the first time, between these two, of each of the subjects that are missing.
+    fn first(
+        &self,
+        conn: &Connection,
+        (since, until): (i64, i64),
+        servers: &[ServerKey],
+        missing: &mut Vec<(i64, usize)>,
+        found: &mut BTreeMap<ServerKey, Timestamp>,
+    ) -> rusqlite::Result<()> {
+        for at in self.stamps(conn, since, until)? {
+            if missing.is_empty() {
+                break;
+            }
+            let size = self.count(conn, at)?;
+            let before = found.len();
+            self.visit(conn, at, missing, size, |index, _| {
+                found.insert(servers[index].clone(), time(at));
+                Ok(())
+            })?;
+            if found.len() > before {
+                missing.retain(|(_, index)| !found.contains_key(&servers[*index]));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads everything.
+    fn read_all(&self, conn: &Connection) -> rusqlite::Result<()> {
+        for at in self.stamps(conn, i64::MIN, i64::MAX)? {
+            self.range(conn, at, (i64::MIN, i64::MAX), &mut |_, _| Ok(()))?;
+        }
+        Ok(())
+    }
 }
 
 /// The subjects of those servers that ever had one, each with the server's index, in the order of the tables.
@@ -320,94 +342,85 @@ fn says_something(sample: &Sample) -> bool {
     u.uptime_seconds.is_some() || numbers.iter().any(Option::is_some) || counts.iter().any(Option::is_some)
 }
 
-/// Writes the rows of one run.
-struct Writer<'a> {
-    statement: CachedStatement<'a>,
-    at: i64,
-    rows: usize,
-}
-
-impl Writer<'_> {
-    fn add(&mut self, subject: i64, sample: &Sample) -> rusqlite::Result<()> {
-        let Sample { source, usage: u, pressure: p } = sample;
-        // What no number of the file can say is unknown.
-        let count = |count: Option<Count>| count.and_then(|count| i64::try_from(count.get()).ok());
-        let number = |number: Option<f32>| number.filter(|number| number.is_finite()).map(f64::from);
-        self.rows += 1;
-        let values = params![
-            self.at,
-            subject,
-            source.as_str(),
-            number(u.cpu_percent),
-            number(u.cpus),
-            number(u.load),
-            count(u.memory_bytes),
-            count(u.memory_max_bytes),
-            count(u.disk_bytes),
-            count(u.disk_max_bytes),
-            count(u.receive_bytes),
-            count(u.transmit_bytes),
-            count(u.read_bytes),
-            count(u.write_bytes),
-            count(u.uptime_seconds),
-            number(p.cpu_percent),
-            number(p.memory_percent),
-            number(p.io_percent),
-        ];
-        self.statement.execute(values).map(drop)
+/// Adds samples, in the order of their subjects, to those of the time.
+fn store(conn: &Connection, at: i64, samples: &[(i64, &Sample)]) -> rusqlite::Result<()> {
+    let some = conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM samples WHERE at = ?1)")?
+        .query_row([at], |row| row.get(0))?;
+    let mut insert = conn.prepare_cached(INSERT)?;
+    let mut body = Vec::new();
+    for block in samples.chunk_by(|(a, _), (b, _)| block_of(*a) == block_of(*b)) {
+        let number = block_of(block[0].0);
+        body.clear();
+        // Two looks in one millisecond are rare.
+        if some {
+            let mut all = block_at(conn, at, number)?;
+            all.extend(block.iter().map(|(subject, sample)| (*subject, **sample)));
+            for (subject, sample) in &all {
+                blocks::write(&mut body, *subject, sample);
+            }
+        } else {
+            for (subject, sample) in block {
+                blocks::write(&mut body, *subject, sample);
+            }
+        }
+        insert.execute(params![at, number, body])?;
     }
+    Ok(())
 }
 
-fn read_count(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Count>> {
-    Ok(row.get::<_, Option<i64>>(column)?.and_then(|number| u64::try_from(number).ok()).map(Count::new))
-}
-
-/// After the subject.
-fn read_totals(row: &Row<'_>) -> rusqlite::Result<Totals> {
-    let count = |i| read_count(row, i);
-    Ok(Totals { receive: count(1)?, transmit: count(2)?, read: count(3)?, write: count(4)?, uptime_seconds: count(5)? })
-}
-
-/// A sample of a row of `at`, `subject` and the columns.
-pub(super) fn read_sample(row: &Row<'_>) -> rusqlite::Result<Sample> {
-    let count = |i| read_count(row, i);
-    #[expect(clippy::cast_possible_truncation, reason = "it was an f32 when it was stored")]
-    let number = |i| Ok::<_, rusqlite::Error>(row.get::<_, Option<f64>>(i)?.map(|number| number as f32));
-    Ok(Sample {
-        source: history::source(row.get_ref(2)?.as_str()?),
-        usage: Usage {
-            cpu_percent: number(3)?,
-            cpus: number(4)?,
-            load: number(5)?,
-            memory_bytes: count(6)?,
-            memory_max_bytes: count(7)?,
-            disk_bytes: count(8)?,
-            disk_max_bytes: count(9)?,
-            receive_bytes: count(10)?,
-            transmit_bytes: count(11)?,
-            read_bytes: count(12)?,
-            write_bytes: count(13)?,
-            uptime_seconds: count(14)?,
-        },
-        pressure: Pressure { cpu_percent: number(15)?, memory_percent: number(16)?, io_percent: number(17)? },
-    })
+/// The samples of one block at one time.
+fn block_at(conn: &Connection, at: i64, block: i64) -> rusqlite::Result<BTreeMap<i64, Sample>> {
+    let mut all = BTreeMap::new();
+    Kept::samples().range(conn, at, (block, block), &mut |subject, sample| {
+        all.insert(subject, sample);
+        Ok(())
+    })?;
+    Ok(all)
 }
 
 /// Gives the samples and hours of the cluster in row `from` to the one in row `to`; what that one has stays.
 pub(super) fn move_subjects(conn: &Connection, from: i64, to: i64) -> rusqlite::Result<()> {
-    let tables = [("samples", "at"), ("sample_hours", "hour")];
-    for (table, time) in tables {
-        let of_cluster = format!(
-            "{time} IN (WITH RECURSIVE stamps (at) AS (SELECT min({time}) FROM {table}
-                UNION ALL SELECT (SELECT min({time}) FROM {table} WHERE {time} > stamps.at) FROM stamps
-                    WHERE at IS NOT NULL)
-                SELECT at FROM stamps WHERE at IS NOT NULL)
-             AND subject >= ?1 AND subject < ?2"
-        );
-        let range = params![from << 32, (from + 1) << 32, (to - from) << 32];
-        conn.execute(&format!("UPDATE OR IGNORE {table} SET subject = subject + ?3 WHERE {of_cluster}"), range)?;
-        conn.execute(&format!("DELETE FROM {table} WHERE {of_cluster}"), &range[..2])?;
+    let bits = 32 - PLACE_BITS;
+    let (first, last, by) = (from << bits, ((from + 1) << bits) - 1, (to - from) << bits);
+    let kept = Kept::samples();
+    for at in kept.stamps(conn, i64::MIN, i64::MAX)? {
+        // Places are the same in both.
+        let sql = "UPDATE OR IGNORE samples SET block = block + ?4 WHERE at = ?1 AND block >= ?2 AND block <= ?3";
+        conn.prepare_cached(sql)?.execute([at, first, last, by])?;
+        let mut both = BTreeMap::new();
+        kept.range(conn, at, (first, last), &mut |subject, sample| {
+            both.insert(subject + (by << PLACE_BITS), sample);
+            Ok(())
+        })?;
+        store_under(conn, at, &both)?;
+        let sql = "DELETE FROM samples WHERE at = ?1 AND block >= ?2 AND block <= ?3";
+        conn.prepare_cached(sql)?.execute([at, first, last])?;
+    }
+    for hour in Kept::hours().stamps(conn, i64::MIN, i64::MAX)? {
+        let range = params![hour, from << 32, (from + 1) << 32, (to - from) << 32];
+        let sql = "UPDATE OR IGNORE sample_hours SET subject = subject + ?4
+            WHERE hour = ?1 AND subject >= ?2 AND subject < ?3";
+        conn.prepare_cached(sql)?.execute(range)?;
+        let sql = "DELETE FROM sample_hours WHERE hour = ?1 AND subject >= ?2 AND subject < ?3";
+        conn.prepare_cached(sql)?.execute(&range[..3])?;
     }
     // An hour that is half summed up may have got subjects in the other half.
     conn.execute("UPDATE unrolled SET next = 0 WHERE kind = ?1", [rollup::SAMPLES]).map(drop)
+}
+
+/// Adds samples to those of the time; what it has stays.
+fn store_under(conn: &Connection, at: i64, samples: &BTreeMap<i64, Sample>) -> rusqlite::Result<()> {
+    let mut all = Vec::new();
+    let mut known = (None, BTreeMap::new());
+    for (subject, sample) in samples {
+        let block = block_of(*subject);
+        if known.0 != Some(block) {
+            known = (Some(block), block_at(conn, at, block)?);
+        }
+        if !known.1.contains_key(subject) {
+            all.push((*subject, sample));
+        }
+    }
+    store(conn, at, &all)
 }

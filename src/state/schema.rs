@@ -148,17 +148,12 @@ CREATE TABLE subjects (
     id INTEGER PRIMARY KEY,
     server TEXT NOT NULL UNIQUE
 ) STRICT;
--- In the order in which runs add them.
+-- In the order in which runs add them, many servers in one row: see blocks.rs.
 CREATE TABLE samples (
     at INTEGER NOT NULL,
-    subject INTEGER NOT NULL,
-    source TEXT NOT NULL,
-    cpu REAL, cpus REAL, load REAL,
-    memory INTEGER, memory_max INTEGER, disk INTEGER, disk_max INTEGER,
-    receive INTEGER, transmit INTEGER, read INTEGER, write INTEGER,
-    uptime INTEGER,
-    pressure_cpu REAL, pressure_memory REAL, pressure_io REAL,
-    PRIMARY KEY (at, subject)
+    block INTEGER NOT NULL,
+    servers BLOB NOT NULL,
+    PRIMARY KEY (at, block)
 ) STRICT, WITHOUT ROWID;
 -- Bytes and bytes a second are whole, all else is in ten-thousandths.
 CREATE TABLE sample_hours (
@@ -299,7 +294,7 @@ pub(super) fn write_ahead(conn: &Connection) {
 pub(super) fn configure(conn: &Connection) -> rusqlite::Result<()> {
     write_ahead(conn);
     conn.execute_batch(
-        "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;
+        "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY;
          PRAGMA wal_autocheckpoint = 64; PRAGMA journal_size_limit = 4194304;",
     )
 }

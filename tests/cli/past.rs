@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::env::{Env, ended};
 use super::fleets::{CLOSED, Open, env_for, homelab, plain};
+use super::packed;
 
 pub(crate) const MINUTE: i64 = 60_000;
 pub(crate) const HOUR: i64 = 60 * MINUTE;
@@ -62,11 +63,8 @@ fn nas() -> Env {
 }
 
 /// One sample of `nas`.
-fn sample(env: &Env, at: i64, columns: &str, values: &str) {
-    env.execute(&format!(
-        "INSERT INTO samples (at, subject, source, {columns})
-         SELECT {at}, id, 'ssh', {values} FROM subjects WHERE server = 'nas'"
-    ));
+fn sample(env: &Env, at: i64, numbers: &[(&str, f64)]) {
+    packed::add(env, at, "nas", numbers);
 }
 
 /// A day: each ten minutes 10, 20 and 30 percent in turn and a gigabyte more or less, but four hours when nobody looked.
@@ -76,9 +74,11 @@ fn a_day() -> (Env, i64) {
     for i in 0..138 {
         let at = base - 23 * HOUR + i * 10 * MINUTE;
         if !(60..84).contains(&i) {
-            let (cpu, received, uptime) = (10 * (i % 3 + 1), i * 600_000, 1000 + i * 600);
-            let values = format!("{cpu}.0, {}, {received}, {uptime}", 1_i64 << 30);
-            sample(&env, at, "cpu, memory, receive, uptime", &values);
+            let n = f64::from(i32::try_from(i).unwrap());
+            let cpu = f64::from(10 * (i32::try_from(i).unwrap() % 3 + 1));
+            let memory = f64::from(1_u32 << 30);
+            let counted = [("memory", memory), ("receive", n * 600_000.0), ("uptime", 1000.0 + n * 600.0)];
+            sample(&env, at, &[&[("cpu", cpu)][..], &counted].concat());
         }
     }
     (env, base)
@@ -161,9 +161,9 @@ fn hours_stand_for_samples_that_are_gone() {
             base - back * HOUR
         ));
     }
-    sample(&env, base - 2 * HOUR + MINUTE, "cpu", "40.0");
-    sample(&env, base - HOUR, "cpu", "50.0");
-    sample(&env, base - HOUR + 30 * MINUTE, "cpu", "60.0");
+    sample(&env, base - 2 * HOUR + MINUTE, &[("cpu", 40.0)]);
+    sample(&env, base - HOUR, &[("cpu", 50.0)]);
+    sample(&env, base - HOUR + 30 * MINUTE, &[("cpu", 60.0)]);
     let since = rfc3339(base - 6 * HOUR);
     let report = document(&env, &["stats", "--since", &since, "--step", "5m", "--metric", "cpu", "-o", "json"], 0);
     let cpu = series(&report, "nas", "cpu");

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::env::CANARY;
 use super::fleets::{OPERATOR, TOKEN, env_for};
+use super::packed;
 use super::past::{HOUR, document, known, on_terminal, rfc3339, series, this_hour};
 
 /// One node with two machines and a container.
@@ -88,7 +89,7 @@ fn nobody_is_asked_where_the_state_file_reaches_back() {
     assert_eq!(series(&report, "pve1-ct-201", "memory")["source"], "cache");
     assert_eq!(sim.requests().len(), 0, "{:?}", sim.requests());
     // One that is new has only Proxmox VE's: the others are not asked for again.
-    env.execute("DELETE FROM samples WHERE subject & 0xffffffff = 102");
+    packed::forget(&env, 102);
     let report = document(&env, &["stats", "--since", "24h", "-o", "json"], 0);
     assert_eq!(series(&report, "pve1-vm-102", "memory")["source"], "rrd");
     assert_eq!(series(&report, "pve1-vm-101", "memory")["source"], "cache");

@@ -16,15 +16,13 @@ use crate::fleet::observe::{Asking, Observed};
 use crate::model::id::NodeName;
 use crate::model::inventory::{Failed, Server};
 use crate::model::metrics::{self, Families};
+use crate::model::pieces::in_pieces;
 use crate::model::power::PowerState;
 use crate::model::reading::{Filesystem, HostLoad};
 use crate::model::server::ServerKind;
 use crate::model::usage::{Count, Rates, Source, Usage};
-use crate::render::value::{Value, rfc3339};
+use crate::render::value::{Stamp, Value};
 use crate::render::{Column, Report};
-
-/// How many rows are made before memory is given back.
-const PIECE: usize = 512;
 
 /// The load of all servers that were asked for.
 #[derive(Debug, Serialize)]
@@ -58,8 +56,8 @@ struct Detail {
     reasons: Reasons<'static>,
 }
 
-/// Why numbers are unknown, by their names.
-type Reasons<'r> = BTreeMap<&'static str, Cow<'r, str>>;
+/// Why numbers are unknown, in the order of their names, each once.
+type Reasons<'r> = Vec<(&'static str, Cow<'r, str>)>;
 
 /// Measures the fleet, selects, and reports.
 ///
@@ -90,22 +88,14 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
     let answered =
         inventory.servers.iter().filter(|server| !failed(server) && server.seen.state != PowerState::Unknown);
     let exit = Exit::of_many(answered.count(), inventory.failures.iter().map(|failed| failed.kind.into()));
-    let mut row = |server: Server| {
+    let row = |server: Server| {
         let (rates, load) = (earlier.rates(&server, at), loads.remove(&server.id));
         let agent = agents.remove(&server.id);
         Row::new(server, rates, load, agent)
     };
     let failures = inventory.failures;
-    let mut left = inventory.servers;
-    let mut servers = Vec::with_capacity(left.len());
-    // Piece by piece: what has become a row gives its memory back.
-    left.reverse();
-    while let Some(server) = left.pop() {
-        servers.push(row(server));
-        if left.len() % PIECE == 0 {
-            left.shrink_to_fit();
-        }
-    }
+    let mut servers = Vec::with_capacity(inventory.servers.len());
+    servers.extend(in_pieces(inventory.servers).map(row));
     Ok(Outcome { report: StatsReport { generated_at: at, servers, failures }, exit })
 }
 
@@ -120,7 +110,7 @@ impl Row {
             }
             (None, Some(Ok(filesystems))) => row.take_filesystems(filesystems),
             (None, Some(Err(error))) => {
-                let reasons = [("disk", error.into())].into();
+                let reasons = vec![("disk", error.into())];
                 row.detail = Some(Box::new(Detail { reasons, ..Detail::default() }));
             }
             (None, None) => {}
@@ -131,7 +121,7 @@ impl Row {
     fn take_load(&mut self, mut load: HostLoad) {
         self.rates = load.rates;
         let reasons = std::mem::take(&mut load.reasons).into_iter().map(|(name, reason)| (name, reason.into()));
-        let (reasons, sources) = (reasons.collect(), std::mem::take(&mut load.sources));
+        let (reasons, sources) = (sorted(reasons), std::mem::take(&mut load.sources));
         self.detail = Some(Box::new(Detail { load: Some(load), reasons, sources, ..Detail::default() }));
     }
 
@@ -151,7 +141,7 @@ impl Row {
         ];
         let why = seen.reason.clone().filter(|_| !seen.state.is_up()).map_or(why, Cow::Owned);
         let unknown = unknown.into_iter().filter(|(_, unknown)| *unknown);
-        let reasons = unknown.map(|(name, _)| (name, why.clone())).collect();
+        let reasons = sorted(unknown.map(|(name, _)| (name, why.clone())));
         self.detail = Some(Box::new(Detail { reasons, ..Detail::default() }));
     }
 
@@ -166,14 +156,17 @@ impl Row {
 
     /// Why numbers are unknown, and what is to be known of others.
     fn reasons(&self) -> Reasons<'_> {
-        let told = self.detail.iter().flat_map(|detail| &detail.reasons);
-        let told = told.map(|(name, reason)| (*name, Cow::Borrowed(reason.as_ref())));
+        let told = self.detail.as_ref().map_or(&[][..], |detail| &detail.reasons);
+        let told = told.iter().map(|(name, reason)| (*name, Cow::Borrowed(reason.as_ref())));
         if self.server.vmid.is_none() {
             return told.collect();
         }
-        let mut reasons = self.reasons_of_guest();
-        reasons.extend(told);
-        reasons
+        let plain = self.reasons_of_guest();
+        if told.len() == 0 {
+            return plain;
+        }
+        // What was told counts.
+        sorted(told.chain(plain))
     }
 
     fn reasons_of_guest(&self) -> Reasons<'_> {
@@ -194,11 +187,11 @@ impl Row {
         };
         let reasons = [
             ("cpu", usage.cpu_percent.is_none().then(missing)),
-            ("memory", usage.memory_bytes.is_none().then(missing)),
-            ("uptime", usage.uptime_seconds.is_none().then(missing)),
-            ("network", self.rates.receive.is_none().then(|| of_rate(usage.receive_bytes))),
-            ("io", self.rates.read.is_none().then(|| of_rate(usage.read_bytes))),
             ("disk", usage.disk_bytes.is_none().then(of_disk)),
+            ("io", self.rates.read.is_none().then(|| of_rate(usage.read_bytes))),
+            ("memory", usage.memory_bytes.is_none().then(missing)),
+            ("network", self.rates.receive.is_none().then(|| of_rate(usage.receive_bytes))),
+            ("uptime", usage.uptime_seconds.is_none().then(missing)),
         ];
         reasons.into_iter().filter_map(|(name, reason)| Some((name, reason?))).collect()
     }
@@ -374,6 +367,14 @@ impl Report for StatsReport {
     }
 }
 
+/// Reasons in their order; of two with one name the first stays.
+fn sorted<'r>(reasons: impl Iterator<Item = (&'static str, Cow<'r, str>)>) -> Reasons<'r> {
+    let mut reasons: Reasons<'r> = reasons.collect();
+    reasons.sort_by_key(|(name, _)| *name);
+    reasons.dedup_by_key(|(name, _)| *name);
+    reasons
+}
+
 /// `/ 27%, /srv 91%`, where there is more than the root.
 fn disks(filesystems: &[Filesystem]) -> String {
     if filesystems.len() < 2 {
@@ -387,8 +388,17 @@ fn disks(filesystems: &[Filesystem]) -> String {
 }
 
 /// `disk: its guest agent does not answer; network: …`
-fn reasons(reasons: &Reasons<'_>) -> String {
+fn reasons(reasons: &[(&str, Cow<'_, str>)]) -> String {
     reasons.iter().map(|(name, reason)| format!("{name}: {reason}")).collect::<Vec<_>>().join("; ")
+}
+
+/// An object of them.
+struct ByName<'r>(&'r [(&'static str, Cow<'r, str>)]);
+
+impl Serialize for ByName<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, reason)| (name, reason)))
+    }
 }
 
 impl Serialize for Row {
@@ -437,8 +447,8 @@ impl Serialize for Row {
         map.serialize_entry("source", &self.source())?;
         let none = BTreeMap::new();
         map.serialize_entry("sources", self.detail.as_ref().map_or(&none, |detail| &detail.sources))?;
-        map.serialize_entry("observed_at", &server.seen.at.map(rfc3339))?;
-        map.serialize_entry("reasons", &self.reasons())?;
+        map.serialize_entry("observed_at", &server.seen.at.map(Stamp))?;
+        map.serialize_entry("reasons", &ByName(&self.reasons()))?;
         map.end()
     }
 }

@@ -105,6 +105,12 @@ fn samples_come_back_as_they_were() {
     // Of two in one millisecond the later stored one stays.
     record(&state, &home, &[(100, busy(1.0, 1, 1))], at(5));
     assert_eq!(all_of(&state, &servers)[&key("ca:1/100")], [(at(5), busy(1.0, 1, 1))]);
+    // What its neighbours had stays.
+    record(&state, &home, &[(102, busy(2.0, 2, 2))], at(5));
+    let neighbours = ["ca:1/100", "ca:1/102"].map(key);
+    let want = [(&neighbours[0], busy(1.0, 1, 1)), (&neighbours[1], busy(2.0, 2, 2))];
+    let want: BTreeMap<_, _> = want.map(|(server, sample)| (server.clone(), vec![(at(5), sample)])).into();
+    assert_eq!(all_of(&state, &neighbours), want);
 }
 
 #[test]
