@@ -185,7 +185,6 @@ fn a_file_of_schema_2_loses_nothing() {
     conn.execute_batch(
         "INSERT INTO actions VALUES (1, 1767225600000, 'pve1', 'setup-token', 'root', 'created', NULL, 'root@pam!box');
          INSERT INTO actions VALUES (7, 1767225660000, NULL, 'setup-token', 'root (cron)', 'failed', 2.5, NULL);
-         INSERT INTO leases VALUES ('send', 'a', 1767225600000, 1767225660000);
          INSERT INTO outbox (at, body) VALUES (1767225600000, x'00ff');
          INSERT INTO subjects (server) VALUES ('nas');",
     )
