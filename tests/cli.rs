@@ -21,6 +21,7 @@ mod cli {
     mod fleets;
     mod formats;
     mod hostile;
+    mod identities;
     mod in_flight;
     mod init;
     mod init_facts;

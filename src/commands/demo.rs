@@ -17,6 +17,9 @@ use crate::error::Exit;
 /// The table of a service in the configuration.
 const SERVICES: &str = "[[servers.services]]";
 
+/// The table of how a server is woken.
+const WAKE: &str = "[servers.wol]";
+
 /// Walk through the commands on a simulated fleet
 ///
 /// A cluster of three nodes and some plain servers run inside this process, on loopback addresses; nothing else is
@@ -142,11 +145,24 @@ impl<'a> World<'a> {
         self.ecobox(&["stats", "pve2"])?;
         say("And how hard they worked, as Proxmox VE remembers it:")?;
         self.ecobox(&["stats", "db-01", "--since", "24h"])?;
+        self.walk_power()?;
         if keep {
             self.keep()
         } else {
             say("That was the demo. `ecobox demo --keep` leaves the fleet running for you to try.")
         }
+    }
+
+    /// Down with reasons, down with a plan, and up again.
+    fn walk_power(&mut self) -> Result<()> {
+        say("pve2 is busy. Every reason not to put it to sleep comes with the line that mends it:")?;
+        self.ecobox(&["power", "suspend", "pve2"])?;
+        say("On pve3 only the archive runs: it is shut down first, and then its host sleeps:")?;
+        self.ecobox(&["power", "suspend", "pve3", "--guests", "shutdown", "--yes"])?;
+        self.ecobox(&["status", "pve3", "archive"])?;
+        say("At eight in the evening somebody wants the archive. The plan, and then the deed:")?;
+        self.ecobox(&["power", "start", "archive", "--dry-run"])?;
+        self.ecobox(&["power", "start", "archive"])
     }
 
     fn on(&self) -> impl Iterator<Item = &DemoHost> {
@@ -203,10 +219,21 @@ impl<'a> World<'a> {
             let names: Vec<&str> = self.fleet.services().iter().map(|service| service.name).collect();
             say(&format!("Into the configuration, by hand: what nas offers ({}).", names.join(", ")))?;
         }
+        if let Some((host, port)) = self.fleet.sleeper()
+            && !text.contains(WAKE)
+        {
+            // The entry that `init` added last is the host's.
+            let table = format!("\n{WAKE}\nbroadcast = \"127.0.0.1\"\nport = {port}\n");
+            text.push_str(&table);
+            say(&format!(
+                "Into the configuration, by hand: where magic packets for {host} go, as loopback has no broadcast."
+            ))?;
+        }
         Ok(std::fs::write(self.config_path(), text)?)
     }
 
-    /// Shows a command as typed, and runs it. It may end with 8, as not all hosts are on.
+    /// Shows a command as typed, and runs it. It may end with 8, as not all hosts are on, and with 11, as some things are
+    /// refused.
     fn ecobox(&mut self, args: &[&str]) -> Result<()> {
         let typed = wrapped(args);
         let style = if self.color { anstyle::Style::new().bold() } else { anstyle::Style::new() };
@@ -227,7 +254,7 @@ impl<'a> World<'a> {
             }
         })?;
         match status.code() {
-            Some(0 | 8) => Ok(()),
+            Some(0 | 8 | 11) => Ok(()),
             _ => anyhow::bail!("`ecobox {}` ended with {status}", args.join(" ")),
         }
     }

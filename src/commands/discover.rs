@@ -113,12 +113,15 @@ fn note(discovery: &Discovery) -> String {
     if discovery.answered == 0 && !discovery.failures.is_empty() {
         return "no guests could be read".to_owned();
     }
-    let told = |change: &Change| matches!(change.what, What::New | What::Returned | What::Moved { .. } | What::Gone);
+    let told = |change: &Change| {
+        matches!(change.what, What::New | What::Returned | What::Replaced { .. } | What::Moved { .. } | What::Gone)
+    };
     let only_otherwise = |found: &&Found| !found.changes.is_empty() && !found.changes.iter().any(told);
     let others = discovery.guests.iter().filter(only_otherwise).count();
     let mut parts = vec![counted(discovery.guests.iter().filter(|found| !gone(found)).count(), "guest")];
     for (number, word) in [
         (count(|what| matches!(what, What::New | What::Returned)), "new"),
+        (count(|what| matches!(what, What::Replaced { .. })), "replaced"),
         (count(|what| matches!(what, What::Moved { .. })), "moved"),
         (count(|what| matches!(what, What::Gone)), "gone"),
         (others, "changed otherwise"),
@@ -169,7 +172,8 @@ fn words(what: &What) -> String {
         What::New => "new".to_owned(),
         What::Gone => "gone".to_owned(),
         What::Returned => "returned".to_owned(),
-        What::Replaced { from } => format!("replaced a {}", from.as_str()),
+        What::Replaced { name: Some(name), .. } => format!("another guest than {name}"),
+        What::Replaced { from, .. } => format!("replaced a {}", from.as_str()),
         What::Moved { from, to } => format!("moved {from} -> {to}"),
         What::Renamed { from, to } => format!("renamed {from} -> {to}"),
         What::Power { from, to } => format!("{from} -> {to}"),

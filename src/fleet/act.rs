@@ -127,12 +127,31 @@ impl Ended {
     /// A failure of a transport: nothing was sent, or it was refused.
     fn failed(server: &ServerId, error: &Error) -> Ended {
         let failed = crate::fleet::observe::failed(server, error);
-        Ended { hint: failed.advice.map(str::to_owned), ..Ended::because(How::Failed(failed.kind), failed.message) }
+        let hint = beyond_operator(error).or(failed.advice).map(str::to_owned);
+        // Whoever shows it names the server.
+        let message = failed.message.strip_prefix(&format!("{server}: ")).unwrap_or(&failed.message);
+        Ended { hint, ..Ended::because(How::Failed(failed.kind), message) }
     }
 
     fn seen(self, state: PowerState) -> Ended {
         Ended { state: Some(state), ..self }
     }
+}
+
+/// What a token lacks that no scope but `full` would give it: Proxmox VE names the privilege (`Permission check failed
+/// (/vms/105, VM.Config.Disk)`).
+fn beyond_operator(error: &Error) -> Option<&'static str> {
+    let Error::Denied { detail, .. } = error else { return None };
+    if detail.contains("VM.Config.Disk") || detail.contains("Datastore.AllocateSpace") {
+        return Some(
+            "to hibernate a virtual machine a token needs VM.Config.Disk and Datastore.AllocateSpace, which `operator` \
+             lacks: see \"Power\" in README",
+        );
+    }
+    detail.contains("Sys.PowerMgmt").then_some(
+        "to have a node send magic packets a token needs Sys.PowerMgmt, which `operator` lacks: see \"Power\" in README, \
+         or put `mac` under [servers.wol]",
+    )
 }
 
 /// What was sent and is not known to have ended: said to whoever interrupts.

@@ -1,6 +1,6 @@
 //! Guests of each host or cluster: what is new, changed, moved, gone; and their addresses.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use futures::future::join_all;
 use jiff::SignedDuration;
@@ -11,6 +11,7 @@ use crate::fleet::api::{Group, Listed};
 use crate::fleet::assemble::failures;
 use crate::fleet::per_node::per_node;
 use crate::model::address::{Network, ranked};
+use crate::model::guest::GuestIdentity;
 use crate::model::id::{GuestKind, ServerId, VmId};
 use crate::model::inventory::Failed;
 use crate::model::power::PowerState;
@@ -18,6 +19,21 @@ use crate::model::server::{Address, Guest, Listing};
 use crate::state::{Change, KnownGuest, StateError, What, is_fresh};
 use crate::transport::Error;
 use crate::transport::pve::{AgentAnswer, Client};
+
+/// A question to a node, in the order in which they are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Question {
+    Addresses,
+    Identity,
+    AddressesOfSilent,
+}
+
+/// One answer of a node.
+enum Answer {
+    Addresses(VmId, Asked),
+    /// `None`: it was not told.
+    Identity(VmId, Option<GuestIdentity>),
+}
 
 /// What came of asking one guest for its addresses.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,7 +113,9 @@ impl<'a> Fleet<'a> {
         let silent = self.silent_agents(group)?;
         let now = self.state.record_listing(&group.cluster, &listing, &via, at)?.changes;
         self.record_listed(group, &listing, at)?;
-        let asked = self.addresses(group, &client, &listing, &silent).await;
+        let strangers = self.strangers(group)?;
+        let (asked, identities) = self.ask(group, &client, &listing, &silent, &strangers).await;
+        let replaced = self.learn_identities(group, identities)?;
         let found: Vec<_> = asked
             .iter()
             .filter_map(|(vmid, asked)| match asked {
@@ -108,6 +126,7 @@ impl<'a> Fleet<'a> {
         // What `status` saw since the last discovery was not told yet; power changes are told when they are seen.
         let mut changes = self.state.take_changes(&group.cluster)?;
         changes.extend(now.into_iter().filter(|change| matches!(change.what, What::Power { .. })));
+        tell_replaced(&mut changes, &replaced);
         self.state.put_discovered(&group.cluster, at)?;
         self.state.record_addresses(&group.cluster, &found, at)?;
         tracing::info!(
@@ -177,22 +196,96 @@ impl<'a> Fleet<'a> {
         Ok(guests.filter(|guest| guest.addresses_at.is_none_or(|at| at < asked_at)).map(|guest| guest.vmid).collect())
     }
 
-    /// Asks each running guest for its addresses, node by node. Those that were silent the last time come last, so
-    /// that they hold no place that another could use.
-    async fn addresses(
+    /// The guests whose identity is to be read: of those that it is not known of, and of those that another name stands
+    /// under now, since they may be other guests. All others are asked nothing.
+    fn strangers(&self, group: &Group<'a>) -> Result<BTreeSet<VmId>, StateError> {
+        let mut strangers = self.state.guests_without_identity(&group.cluster)?;
+        let told = self.state.untold_changes(&group.cluster)?;
+        strangers
+            .extend(told.iter().filter(|change| matches!(change.what, What::Renamed { .. })).map(|change| change.vmid));
+        Ok(strangers)
+    }
+
+    /// Asks each running guest for its addresses, and the configurations of `strangers` for who they are, node by node.
+    /// Guests that were silent the last time come last, so that they hold no place that another could use.
+    async fn ask(
         &self,
         group: &Group<'a>,
         client: &Client,
         listing: &Listing,
         silent: &HashSet<VmId>,
-    ) -> HashMap<VmId, Asked> {
-        let running = listing.guests.iter().filter(|guest| !guest.template && guest.state == PowerState::Running);
-        let mut running: Vec<&Guest> = running.collect();
-        running.sort_by_key(|guest| (silent.contains(&guest.vmid), guest.vmid));
+        strangers: &BTreeSet<VmId>,
+    ) -> (HashMap<VmId, Asked>, Vec<(VmId, GuestIdentity)>) {
+        let offline =
+            |guest: &Guest| listing.nodes.iter().any(|node| node.name == guest.node && node.online == Some(false));
+        let mut questions: Vec<(Question, &Guest)> = Vec::new();
+        for guest in listing.guests.iter().filter(|guest| !guest.template) {
+            if guest.state == PowerState::Running {
+                let question =
+                    if silent.contains(&guest.vmid) { Question::AddressesOfSilent } else { Question::Addresses };
+                questions.push((question, guest));
+            }
+            if strangers.contains(&guest.vmid) && !offline(guest) {
+                questions.push((Question::Identity, guest));
+            }
+        }
+        questions.sort_by_key(|(question, guest)| (*question, guest.vmid));
         let networks = self.networks(group);
-        let ask = |guest| self.addresses_of(client, guest, &networks);
-        let answers = per_node(running.into_iter().map(|guest| (guest.node.clone(), guest)), ask).await;
-        answers.into_iter().collect()
+        let ask = async |(question, guest): (Question, &Guest)| match question {
+            Question::Identity => Answer::Identity(guest.vmid, self.identity_of(client, guest).await),
+            Question::Addresses | Question::AddressesOfSilent => {
+                let (vmid, asked) = self.addresses_of(client, guest, &networks).await;
+                Answer::Addresses(vmid, asked)
+            }
+        };
+        let questions = questions.into_iter().map(|(question, guest)| (guest.node.clone(), (question, guest)));
+        let (mut addresses, mut identities) = (HashMap::new(), Vec::new());
+        for answer in per_node(questions, ask).await {
+            match answer {
+                Answer::Addresses(vmid, asked) => drop(addresses.insert(vmid, asked)),
+                Answer::Identity(vmid, identity) => identities.extend(identity.map(|identity| (vmid, identity))),
+            }
+        }
+        (addresses, identities)
+    }
+
+    /// Who a guest is, by its configuration. That nobody says so costs only this guest, until the next discovery.
+    async fn identity_of(&self, client: &Client, guest: &Guest) -> Option<GuestIdentity> {
+        let patience = self.limits.left(self.limits.agent);
+        if patience.is_zero() {
+            return None;
+        }
+        let asked = client.guest_config(&guest.node, guest.kind, guest.vmid);
+        match tokio::time::timeout(patience, asked).await {
+            Ok(Ok(config)) => config.identity,
+            Ok(Err(error)) => {
+                tracing::debug!(vmid = guest.vmid.get(), %error, "its identity was not read");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Keeps who the guests are. Gives those that are others than before: whoever looks is told, and from then on they
+    /// are known.
+    fn learn_identities(
+        &self,
+        group: &Group<'a>,
+        read: Vec<(VmId, GuestIdentity)>,
+    ) -> Result<BTreeSet<VmId>, StateError> {
+        let mut replaced = BTreeSet::new();
+        let mut news = Vec::new();
+        for (vmid, identity) in read {
+            let known = self.state.identity(&group.cluster, vmid)?;
+            if known.as_ref().is_some_and(|(known, _)| !identity.is_same(&GuestIdentity::new(known))) {
+                replaced.insert(vmid);
+            }
+            if known.is_none_or(|(known, _)| known != identity.as_str()) {
+                news.push((vmid, identity.as_str().to_owned()));
+            }
+        }
+        self.state.put_identities(&group.cluster, &news, &replaced, self.now())?;
+        Ok(replaced)
     }
 
     async fn addresses_of(&self, client: &Client, guest: &Guest, networks: &[Network]) -> (VmId, Asked) {
@@ -224,4 +317,22 @@ impl<'a> Fleet<'a> {
         let facts = group.members.iter().filter_map(|server| known.facts.get(&server.id));
         facts.flat_map(|facts| &facts.addresses).map(|a| Network { ip: a.ip, prefix: a.prefix }).collect()
     }
+}
+
+/// A guest whose name differs because it is another one was not renamed, nor were its settings changed.
+fn tell_replaced(changes: &mut Vec<Change>, replaced: &BTreeSet<VmId>) {
+    let mut told = BTreeSet::new();
+    changes.retain_mut(|change| {
+        if !replaced.contains(&change.vmid) {
+            return true;
+        }
+        match &change.what {
+            What::Renamed { from, .. } => {
+                change.what = What::Replaced { from: change.kind, name: Some(from.clone()) };
+                told.insert(change.vmid)
+            }
+            What::Edited { .. } => false,
+            _ => true,
+        }
+    });
 }

@@ -127,6 +127,10 @@ impl Value {
             Value::Availability(percent) if *percent >= 100.0 => "100%".to_owned(),
             Value::Availability(percent) => format!("{:.2}%", (percent * 100.0).floor() / 100.0),
             Value::Milliseconds(millis) if *millis < 1.0 => "<1ms".to_owned(),
+            Value::Milliseconds(millis) if *millis >= 9_999.5 => {
+                let took = std::time::Duration::try_from_secs_f64(millis / 1000.0).unwrap_or(std::time::Duration::MAX);
+                human_seconds(took.as_secs())
+            }
             Value::Milliseconds(millis) => format!("{millis:.0}ms"),
             Value::Bytes(bytes) => human_bytes(*bytes),
             Value::BytesPerSecond(rate) => human_rate(*rate),
@@ -254,6 +258,9 @@ mod tests {
             [(0, "0s"), (59, "59s"), (61, "1m01s"), (7800, "2h10m"), (273_600, "3d04h"), (10_000_000, "115d")]
         {
             assert_eq!(human_seconds(seconds), want);
+        }
+        for (millis, want) in [(0.4, "<1ms"), (9_999.0, "9999ms"), (11_782.0, "11s"), (125_000.0, "2m05s")] {
+            assert_eq!(Value::Milliseconds(millis).human(&output(false, true)), want);
         }
     }
 

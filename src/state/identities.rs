@@ -10,6 +10,8 @@ use super::clusters::cluster_row;
 use super::{Result, State, time};
 use crate::model::id::{ClusterId, VmId};
 
+const PUT: &str = "INSERT OR REPLACE INTO identities (cluster, vmid, identity, at) VALUES (?1, ?2, ?3, ?4)";
+
 impl State {
     /// The identity of a guest as it was learned, and when; `None`: never, or the guest is gone since.
     pub(crate) fn identity(&self, cluster: &ClusterId, vmid: VmId) -> Result<Option<(String, Timestamp)>> {
@@ -25,9 +27,34 @@ impl State {
     /// Keeps the identity of a guest, in place of what was known.
     pub(crate) fn put_identity(&self, cluster: &ClusterId, vmid: VmId, identity: &str, at: Timestamp) -> Result<()> {
         self.write(|conn| {
-            let sql = "INSERT OR REPLACE INTO identities (cluster, vmid, identity, at) VALUES (?1, ?2, ?3, ?4)";
             let values = params![cluster_row(conn, cluster)?, vmid.get(), identity, at.as_millisecond()];
-            conn.prepare_cached(sql)?.execute(values).map(drop)
+            conn.prepare_cached(PUT)?.execute(values).map(drop)
+        })
+    }
+
+    /// Keeps the identities of guests. What else was learned of a guest that was `replaced` was of another one.
+    pub(crate) fn put_identities(
+        &self,
+        cluster: &ClusterId,
+        identities: &[(VmId, String)],
+        replaced: &BTreeSet<VmId>,
+        at: Timestamp,
+    ) -> Result<()> {
+        if identities.is_empty() {
+            return Ok(());
+        }
+        self.write(|conn| {
+            let cluster = cluster_row(conn, cluster)?;
+            let mut put = conn.prepare_cached(PUT)?;
+            for (vmid, identity) in identities {
+                put.execute(params![cluster, vmid.get(), identity, at.as_millisecond()])?;
+            }
+            let sql = "UPDATE guests SET addresses = NULL, addresses_at = NULL WHERE cluster = ?1 AND vmid = ?2";
+            let mut forget = conn.prepare_cached(sql)?;
+            for vmid in replaced {
+                forget.execute(params![cluster, vmid.get()])?;
+            }
+            Ok(())
         })
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{CachedStatement, Connection, Params, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::clusters::{cluster_row, kind};
@@ -36,9 +36,12 @@ pub(crate) enum What {
     Gone,
     /// It was gone and is there again.
     Returned,
-    /// Another kind of guest took the number.
+    /// Another guest took the number: one of another kind, or one that is told from the last by its configuration.
     Replaced {
         from: GuestKind,
+        /// The name of the last one, if it is of the same kind.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
     },
     Moved {
         from: NodeName,
@@ -144,20 +147,35 @@ impl State {
 }
 
 impl State {
-    /// The changes that were recorded since this was asked last, oldest first. They are forgotten.
+    /// The changes that were recorded since they were told last, oldest first.
+    pub(crate) fn untold_changes(&self, cluster: &ClusterId) -> Result<Vec<Change>> {
+        self.read(|conn| {
+            let sql =
+                "SELECT change FROM changes WHERE cluster = (SELECT id FROM clusters WHERE name = ?1) ORDER BY id";
+            read_changes(conn.prepare_cached(sql)?, [cluster.as_str()])
+        })
+    }
+
+    /// The same, to be told now: they are forgotten.
     pub(crate) fn take_changes(&self, cluster: &ClusterId) -> Result<Vec<Change>> {
         self.write(|conn| {
             let id = cluster_row(conn, cluster)?;
-            let mut select = conn.prepare_cached("SELECT change FROM changes WHERE cluster = ?1 ORDER BY id")?;
-            let mut rows = select.query([id])?;
-            let mut changes = Vec::new();
-            while let Some(row) = rows.next()? {
-                changes.extend(serde_json::from_str(row.get_ref(0)?.as_str()?).ok());
-            }
+            let sql = "SELECT change FROM changes WHERE cluster = ?1 ORDER BY id";
+            let changes = read_changes(conn.prepare_cached(sql)?, [id])?;
             conn.prepare_cached("DELETE FROM changes WHERE cluster = ?1")?.execute([id])?;
             Ok(changes)
         })
     }
+}
+
+/// What cannot be read is left out.
+fn read_changes(mut select: CachedStatement<'_>, cluster: impl Params) -> rusqlite::Result<Vec<Change>> {
+    let mut rows = select.query(cluster)?;
+    let mut changes = Vec::new();
+    while let Some(row) = rows.next()? {
+        changes.extend(serde_json::from_str(row.get_ref(0)?.as_str()?).ok());
+    }
+    Ok(changes)
 }
 
 /// A number that differs where two listings say different things of guests or nodes, their load apart.
@@ -284,7 +302,7 @@ impl Writer<'_> {
         if known.kind != guest.kind {
             self.insert(guest)?;
             self.changes.pop();
-            let what = What::Replaced { from: known.kind };
+            let what = What::Replaced { from: known.kind, name: None };
             self.say(guest.vmid, guest.kind, guest.name.as_deref(), &guest.node, what);
             return Ok(());
         }

@@ -397,7 +397,7 @@ def job_discover(tools, work, args):
                     "one call more a running guest, 3 at once on each of 3 nodes, wall 1.3 x", sim,
                 ),
             ]
-            # The first run also learns which servers are one cluster.
+            # The first run also learns which servers are one cluster, and who each guest is.
             first = contestants[1]
             subprocess.run(first.argv, env=first.environment(), stdout=subprocess.DEVNULL, check=True)
             measure(f"discover: 3 nodes, 300 guests, 20 ms a request{words}", contestants, args, 300)

@@ -25,6 +25,18 @@ fn the_walk_shows_all_commands() {
     let commands: Vec<&str> = typed.iter().filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(commands[..4], ["init", "setup-token", "discover", "status"], "\n{run}");
     assert!(commands.contains(&"stats"), "\n{run}");
+    let (before, power) = run.stdout.split_once("$ ecobox power").expect("power is shown");
+    assert!(!before.contains("error: "), "\n{run}");
+    for word in [
+        "--guests shutdown",
+        "--allow logged-in-users",
+        "--arm-wol",
+        "asleep",
+        "SSH answers with its known key",
+        "round of magic packets",
+    ] {
+        assert!(power.contains(word), "no `{word}`\n{run}");
+    }
     for word in [
         "Proxmox VE 9.2.11",
         "created",
@@ -41,7 +53,9 @@ fn the_walk_shows_all_commands() {
     ] {
         assert!(run.stdout.contains(word), "no `{word}`\n{run}");
     }
-    assert!(!run.stdout.contains("error: "), "\n{run}");
+    let refused = power.lines().filter(|line| line.starts_with("error: suspend pve2: ")).count();
+    assert_eq!(refused, run.stdout.matches("error: ").count(), "\n{run}");
+    assert_eq!(refused, 3, "\n{run}");
     assert!(!holds_a_secret(&run.stdout), "a secret was printed\n{run}");
     let lines = run.stdout.lines().filter(|line| line.starts_with(['#', '$', ' ']) && line.contains("--host"));
     assert!(lines.map(str::len).all(|width| width <= 80), "\n{run}");

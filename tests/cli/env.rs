@@ -113,7 +113,7 @@ impl Env {
         let redact = |text: &str| {
             let mut text = same_time(&text.replace(&*self.home().to_string_lossy(), "~"));
             for (from, to) in &self.replaced {
-                text = text.replace(from, to);
+                text = swapped(&text, from, to);
             }
             text
         };
@@ -266,4 +266,20 @@ impl fmt::Display for Run {
         }
         Ok(())
     }
+}
+
+/// `to` in place of `from`; where `from` is a number, not inside of another number.
+fn swapped(text: &str, from: &str, to: &str) -> String {
+    let is_number = from.bytes().all(|byte| byte.is_ascii_digit());
+    let (mut out, mut done) = (String::new(), 0);
+    for (at, _) in text.match_indices(from) {
+        let touches_digit = text[..at].ends_with(|c: char| c.is_ascii_digit())
+            || text[at + from.len()..].starts_with(|c: char| c.is_ascii_digit());
+        if !(is_number && touches_digit) {
+            out.push_str(&text[done..at]);
+            out.push_str(to);
+            done = at + from.len();
+        }
+    }
+    out + &text[done..]
 }

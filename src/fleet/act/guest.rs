@@ -155,7 +155,7 @@ impl Fleet<'_> {
         let day = at.to_string();
         let day = day.split('T').next().unwrap_or(&day);
         let message = format!("another guest has its number now: on {day} it was {known}, now it is {now}");
-        let fix = "look at `ecobox discover`; allow it if the guest that is there now is meant";
+        let fix = format!("see which guest that is (`ecobox status {}`)", named.server.id);
         Ok(Some(Finding::new(CheckId::IdentityChanged, &named.server.id, message).fix(fix)))
     }
 

@@ -11,7 +11,7 @@ use crate::fleet::Fleet;
 use crate::fleet::host_power::arm::ArmedWol;
 use crate::fleet::host_power::trigger::{HostOrder, Triggered};
 use crate::fleet::host_power::wait::Waited;
-use crate::fleet::wake::{NoWakePath, NotWoken, WakeEvent, WakePath};
+use crate::fleet::wake::{NoWakePath, NotWoken, SendError, WakeEvent, WakePath};
 use crate::model::host_power::{HostCall, HostPreflight, NoWay};
 use crate::model::id::VmId;
 use crate::model::inventory::{FailureKind, Server};
@@ -113,6 +113,7 @@ impl Fleet<'_> {
             Err(NotWoken::NoPath(error)) => {
                 Ended { hint: error.advice(), ..Ended::because(How::Refused, error.to_string()) }
             }
+            Err(NotWoken::NotSent(SendError::Node { error, .. })) => Ended::failed(&server.id, &error),
             Err(error @ NotWoken::NotSent(_)) => {
                 Ended::because(How::Failed(FailureKind::Unreachable), error.to_string())
             }

@@ -134,4 +134,15 @@ mod tests {
             assert_eq!(serde_json::to_string(&id).unwrap(), format!("\"{id}\""));
         }
     }
+
+    #[test]
+    fn each_check_stands_in_the_readme_once() {
+        let readme = include_str!("../../../README.md");
+        let table = readme.split_once("| check | found | what mends it |").expect("README has the table of checks").1;
+        let table = table.split_once("\n\n").expect("the table ends").0;
+        for id in CheckId::ALL {
+            assert_eq!(table.matches(&format!("\n| `{id}` | ")).count(), 1, "{id}");
+        }
+        assert_eq!(table.matches("\n| `").count(), CheckId::ALL.len());
+    }
 }

@@ -8,7 +8,7 @@ use super::{at, cluster, dump, folder, guest, key, listing, server, vmid, wake};
 use crate::model::action::{ActionOutcome, InFlight};
 use crate::model::id::{GuestKind, VmId};
 use crate::model::power::PowerState;
-use crate::model::server::ServerKey;
+use crate::model::server::{Address, ServerKey};
 use crate::state::{Action, State, schema};
 
 fn state() -> State {
@@ -132,6 +132,25 @@ fn a_guest_keeps_its_identity_until_it_is_gone() {
 }
 
 #[test]
+fn another_guest_does_not_inherit_addresses() {
+    let state = state();
+    let home = cluster("host:pve1");
+    let guests = [101, 102].map(|number| guest(number, "pve1", PowerState::Running)).into();
+    state.record_listing(&home, &listing(&[("pve1", true)], guests), &server("pve1"), at(0)).unwrap();
+    let address =
+        Address { ip: "10.99.0.1".parse().unwrap(), prefix: Some(24), interface: "eth0".to_owned(), mac: None };
+    let addresses = [101, 102].map(|number| (vmid(number), vec![address.clone()]));
+    state.record_addresses(&home, &addresses, at(1)).unwrap();
+    let learned = [101, 102].map(|number| (vmid(number), format!("uuid:{number}")));
+    state.put_identities(&home, &learned, &[vmid(102)].into(), at(2)).unwrap();
+    for number in [101, 102] {
+        assert_eq!(state.identity(&home, vmid(number)).unwrap(), Some((format!("uuid:{number}"), at(2))));
+    }
+    let known = state.guests(&home).unwrap().into_iter().map(|guest| guest.addresses.len()).collect::<Vec<_>>();
+    assert_eq!(known, [1, 0]);
+}
+
+#[test]
 fn identities_move_with_their_cluster() {
     let (old, new) = (cluster("host:pve1"), cluster("ca:99"));
     for is_known in [false, true] {
@@ -166,7 +185,6 @@ fn a_file_of_schema_2_loses_nothing() {
     conn.execute_batch(
         "INSERT INTO actions VALUES (1, 1767225600000, 'pve1', 'setup-token', 'root', 'created', NULL, 'root@pam!box');
          INSERT INTO actions VALUES (7, 1767225660000, NULL, 'setup-token', 'root (cron)', 'failed', 2.5, NULL);
-         INSERT INTO leases VALUES ('send', 'a', 1767225600000, 1767225660000);
          INSERT INTO outbox (at, body) VALUES (1767225600000, x'00ff');
          INSERT INTO subjects (server) VALUES ('nas');",
     )

@@ -40,7 +40,7 @@ fn what_a_second_listing_says() {
     let renamed = What::Renamed { from: "guest101".into(), to: "web".into() };
     let power = What::Power { from: Running, to: Stopped };
     let edited = |field: &str| What::Edited { fields: vec![field.to_owned()] };
-    let replaced = What::Replaced { from: GuestKind::Qemu };
+    let replaced = What::Replaced { from: GuestKind::Qemu, name: None };
     let only_1 = [("pve1", true)];
     let (dead_1, dead_2) = ([("pve1", false), ("pve2", true)], [("pve1", true), ("pve2", false)]);
     // First listing: guest 101 runs on pve1, both nodes are online.

@@ -7,7 +7,7 @@ use russh::keys::PublicKey;
 
 use crate::cluster::Cluster;
 use crate::guest::Agent;
-use crate::host::Host;
+use crate::host::{Host, Nic};
 use crate::keys::KeyType;
 use crate::node::Node;
 use crate::sim::Sim;
@@ -26,6 +26,9 @@ const HOSTS: [(&str, u8, bool, bool); 6] = [
     ("router", 12, false, true),
     ("nas", 13, false, true),
 ];
+/// The host with many reasons not to sleep, and the one that may.
+const BUSY: &str = "pve2";
+const SLEEPER: &str = "pve3";
 /// What the last host offers: name, type, port, whether it answers.
 const SERVICES: [(&str, &str, u16, bool); 3] =
     [("web", "https", 8443, true), ("nfs", "nfs", 2049, true), ("media", "http", 8096, false)];
@@ -57,6 +60,8 @@ pub struct Demo {
     hosts: Vec<DemoHost>,
     services: Vec<DemoService>,
     servers: Vec<SshServer>,
+    /// The UDP port at which [`SLEEPER`]'s network card listens.
+    wake_port: Option<u16>,
     authorized: PublicKey,
     shared_address: Option<String>,
     _claim: Option<TcpListener>,
@@ -99,7 +104,16 @@ impl Demo {
         }
         let authorized = authorized.clone();
         let claim = block.map(|(_, claim)| claim);
-        let mut demo = Demo { sim, hosts, services, servers: Vec::new(), authorized, shared_address, _claim: claim };
+        let mut demo = Demo {
+            sim,
+            hosts,
+            services,
+            servers: Vec::new(),
+            wake_port: None,
+            authorized,
+            shared_address,
+            _claim: claim,
+        };
         for host in demo.hosts.clone().iter().filter(|host| host.is_on) {
             demo.serve(host);
         }
@@ -119,6 +133,11 @@ impl Demo {
     /// Why all hosts share 127.0.0.1, if they do; then ports tell them apart, and the API's is not the usual one.
     pub fn shared_address(&self) -> Option<&str> {
         self.shared_address.as_deref()
+    }
+
+    /// The host that can be put to sleep, and the UDP port of 127.0.0.1 at which magic packets wake it; `None`: it is off.
+    pub fn sleeper(&self) -> Option<(&'static str, u16)> {
+        self.wake_port.map(|port| (SLEEPER, port))
     }
 
     /// The evening of the first day: a server that is not always on goes off. What happened, in words.
@@ -155,12 +174,22 @@ impl Demo {
             };
             let others: Vec<&str> = others.iter().map(String::as_str).filter(|name| *name != host.name).collect();
             let certificate = self.sim.node(host.name).certificate_pem();
-            Host::pve(host.name).access(access).other_nodes(&others).certificates(&ca, &certificate).ip(ip, 24).build()
+            let pve = Host::pve(host.name).access(access).other_nodes(&others).certificates(&ca, &certificate);
+            let pve = if host.name == BUSY { pve.logged_in("anna", "pts/0", "10.99.0.7") } else { pve };
+            pve.ip(ip, 24).build()
         } else if host.name == "router" {
             Host::alpine(host.name).ip(ip, 24).build()
         } else {
             Host::debian(host.name).ip(ip, 24).build()
         };
+        if host.name == BUSY {
+            let port = Nic::physical("enp3s0", &simulated.wol_mac()).wol("pumbg", "d").in_master("vmbr0");
+            simulated.set_nics(&[port, Nic::bridge("vmbr0", &simulated.wol_mac()).address(ip, 24)]);
+        }
+        if host.name == SLEEPER {
+            self.sim.handle().follow(host.name, simulated.asleep());
+            self.wake_port = Some(simulated.wol_port());
+        }
         if let Some(api) = host.api {
             simulated.map_port_to(API_PORT, api);
             simulated.map_port_to(api.port(), api);
