@@ -162,7 +162,7 @@ fn what_goes_down_is_confirmed_first() {
 fn a_dry_run_does_nothing() {
     let lab = lab();
     let run = lab.power("shutdown vm-101 ct-201 vm-102 --dry-run -o json").exits(0);
-    assert_eq!(Lab::results(&run), ["planned -", "planned -", "already stopped"]);
+    assert_eq!(Lab::results(&run), ["planned -", "already stopped", "planned -"]);
     let report = run.json();
     assert_eq!(report["dry_run"], json!(true));
     let calls: Vec<_> = report["steps"].as_array().unwrap().iter().map(|step| step["call"].clone()).collect();

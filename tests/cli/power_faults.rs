@@ -273,3 +273,16 @@ fn nobody_reads_what_it_prints() {
     assert_eq!(lab.sim.posts(), [call(102, "start")]);
     assert_eq!(lab.history(), ["start|done|1|1"]);
 }
+
+#[test]
+fn it_runs_again_although_nobody_said_so() {
+    // The uptime tells of a reboot; a reset leaves no trace.
+    for (verb, exit, words) in [("reboot", 0, ""), ("reset", 10, "no task was found, and it is running")] {
+        let mut cluster = guests();
+        cluster.list_no_tasks(true);
+        let lab = lab_of(cluster);
+        lab.sim.node("pve1").fail_on(Some("POST"), None, None, Fault::DropAfterAction);
+        let run = lab.power(&format!("{verb} vm-101 --yes --timeout 3s")).exits(exit).says(words);
+        assert_eq!(lab.sim.posts(), [call(101, verb)], "{run}");
+    }
+}
