@@ -33,7 +33,11 @@ mod cli {
     mod past_rrd;
     mod past_status;
     mod plain;
-    mod power;
+    pub(crate) mod power;
+    mod power_bulk;
+    mod power_faults;
+    mod power_races;
+    mod power_words;
     mod real_sshd;
     mod real_stats;
     mod saga;

@@ -115,7 +115,7 @@ fn row(
         action: step.action.as_str(),
         result,
         why: match &step.why {
-            Why::Asked => "asked for".to_owned(),
+            Why::Asked => ASKED.to_owned(),
             Why::NeededBy(other) => format!("{other} needs it"),
             Why::RunsOn(host) => format!("it runs on {host}"),
         },
@@ -195,6 +195,9 @@ fn until(number: usize, step: &Step, server: &Server, servers: &[Server], plan: 
     }
 }
 
+/// Why a step is there that the command names.
+const ASKED: &str = "asked for";
+
 const COLUMNS: &[Column] = &[
     Column::new("STEP", 3),
     Column::new("SERVER", 0).cut_to(16),
@@ -203,7 +206,7 @@ const COLUMNS: &[Column] = &[
     Column::new("STATE", 4),
     Column::new("TIME", 5),
     Column::new("WHY", 2).cut_to(12),
-    Column::new("DETAIL", 1).cut_to(16),
+    Column::new("DETAIL", 1).cut_to(28),
     Column::wide("NAME"),
     Column::wide("AFTER"),
     Column::wide("CALL"),
@@ -232,7 +235,8 @@ impl Report for PowerReport {
             Value::text(row.result),
             Value::maybe(row.state),
             Value::of(row.seconds, |seconds| Value::Milliseconds(seconds * 1000.0)),
-            Value::text(row.why.as_str()),
+            // That it was asked for needs no words.
+            Value::maybe(Some(row.why.as_str()).filter(|why| *why != ASKED)),
             Value::maybe(row.detail.as_deref().or(until.as_deref())),
             Value::text(row.name.as_str()),
             Value::maybe(Some(after.join(",").as_str())),

@@ -1,9 +1,9 @@
 //! One step on a guest: look again, make sure that it is the same guest, send one call, and wait until it is seen.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use jiff::SignedDuration;
+use tokio::time::timeout;
 
 use super::wait::Looks;
 use super::{Acting, Begun, Ended, How};
@@ -21,8 +21,6 @@ use crate::ui::Confirmed;
 const LOG_LINES: usize = 5;
 /// How long a task is looked for whose POST had no answer.
 const LOOK_UP: Duration = Duration::from_secs(10);
-/// How far the clocks of this machine and the node may be apart when a task is looked up.
-const SKEW: SignedDuration = SignedDuration::from_secs(5);
 
 /// A guest, found where it runs now.
 struct Found {
@@ -56,6 +54,8 @@ struct Sending<'a> {
     number: usize,
     patience: Duration,
     services: bool,
+    /// When it is sent.
+    at: Instant,
 }
 
 impl Fleet<'_> {
@@ -115,7 +115,7 @@ impl Fleet<'_> {
             return Ok(self.ready(named, &mut Looks::during(patience), ended).await);
         };
         let begun = self.begin(acting, step, patience + LOOK_UP)?;
-        let sending = Sending { named, found: &found, call, number, patience, services };
+        let sending = Sending { named, found: &found, call, number, patience, services, at: Instant::now() };
         let ended = self.send(acting, &sending, confirmed).await;
         finish(begun, ended)
     }
@@ -160,7 +160,7 @@ impl Fleet<'_> {
     }
 
     /// Keeps who has the number now: nobody was known, or a person said that this one is meant.
-    fn keep_identity(&self, named: Named<'_>, config: &GuestConfig) -> Result<(), StateError> {
+    pub(super) fn keep_identity(&self, named: Named<'_>, config: &GuestConfig) -> Result<(), StateError> {
         let Some(now) = &config.identity else { return Ok(()) };
         match self.state.identity(named.cluster, named.vmid)? {
             Some((known, _)) if known == now.as_str() => Ok(()),
@@ -176,14 +176,20 @@ impl Fleet<'_> {
         acting.ledger.note(*number, format!("{name} of {id} was sent, the answer is not there yet"));
         let sent_at = self.now();
         let mut looks = Looks::during(*patience);
-        let upid = match found.client.guest_power(&found.node, named.kind, named.vmid, call).await {
+        // Past its deadline an answer is lost, too.
+        let posting = found.client.guest_power(&found.node, named.kind, named.vmid, call);
+        let posted = timeout(*patience, posting).await.unwrap_or_else(|_| {
+            let peer = found.node.as_str().to_owned();
+            Posted::Lost(Error::Timeout { peer, doing: "waiting for the answer", after: *patience })
+        });
+        let upid = match posted {
             Posted::Task(upid) => Some(upid),
             Posted::Done => None,
             Posted::Refused(error) => return refusal(named.server, &error),
             Posted::Lost(error) => {
                 acting.ledger.note(*number, format!("{name} of {id} was sent, its answer was lost: {error}"));
                 (acting.tell)(*number, "the answer was lost, looking for the task");
-                let since = sent_at.saturating_sub(SKEW).unwrap_or(sent_at);
+                let since = found.client.by_its_clock(sent_at);
                 match self.look_up(acting, sending, since).await {
                     Some(upid) => Some(upid),
                     None => return self.by_state(acting, sending, &mut looks, &error).await,
@@ -224,8 +230,8 @@ impl Fleet<'_> {
         let goal = Goal::of(&sending.call);
         let before = sending.found.status.state;
         match self.await_goal(acting, sending, goal, looks).await {
-            // A reset leaves no trace in the state.
-            Seen::Reached(state) if !goal.is_met_by(before) => {
+            // A reset leaves no trace in the state; a reboot was seen by how long the guest runs.
+            Seen::Reached(state) if goal == Goal::Rebooted || !goal.is_met_by(before) => {
                 let ended = Ended::because(How::Done, "its answer was lost; the state shows it").seen(state);
                 self.ready_if_wanted(sending, looks, ended).await
             }
@@ -327,7 +333,6 @@ impl Fleet<'_> {
     /// Waits until the guest's state shows the goal.
     async fn await_goal(&self, acting: &Acting<'_>, sending: &Sending<'_>, goal: Goal, looks: &mut Looks) -> Seen {
         let Sending { named, found, .. } = sending;
-        let before = found.status.uptime_seconds;
         let mut node = found.node.clone();
         let mut last = None;
         loop {
@@ -338,7 +343,9 @@ impl Fleet<'_> {
             match answer {
                 Ok(status) => {
                     last = Some(status.state);
-                    let young = goal != Goal::Rebooted || status.uptime_seconds < before || before.is_none();
+                    // It has run for no longer than since it was told to begin anew.
+                    let most = sending.at.elapsed().as_secs() + 1;
+                    let young = goal != Goal::Rebooted || status.uptime_seconds.is_none_or(|uptime| uptime <= most);
                     if goal.is_met_by(status.state) && young {
                         return Seen::Reached(status.state);
                     }
@@ -427,7 +434,12 @@ fn other_kind(server: &Server) -> Finding {
 
 /// What Proxmox VE's refusal of a call means. Nothing was carried out.
 fn refusal(server: &Server, error: &Error) -> Ended {
-    let Error::Api { reason, .. } = error else { return Ended::failed(&server.id, error) };
+    let Error::Api { reason, status, .. } = error else { return Ended::failed(&server.id, error) };
+    // The node that was asked could not connect to the guest's.
+    if *status == 595 {
+        let detail = format!("its node cannot be reached: {reason}; nothing was done");
+        return Ended::because(How::Failed(FailureKind::Unreachable), detail);
+    }
     if reason.contains("no quorum") {
         let finding = Finding::new(CheckId::QuorumLost, &server.id, format!("Proxmox VE refused: {reason}"));
         return refused(vec![finding.fix("bring the other nodes back first")]);

@@ -149,7 +149,11 @@ impl Fleet<'_> {
         for (action, named) in &guests {
             let id = &named.server.id;
             let Some(config) = configs.0.get(id) else { continue };
-            findings.extend(self.compare_identity(*named, config)?);
+            match self.compare_identity(*named, config)? {
+                Some(finding) => findings.push(finding),
+                // Whoever gets the number between now and the call is another one.
+                None => self.keep_identity(*named, config)?,
+            }
             if !action.only_wakes()
                 && let Some(here) = here.get(self).await
                 && here.is_guest(uuid_of(config), &config.macs)

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use reqwest::Response;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use rustls::ClientConfig;
@@ -17,6 +18,7 @@ use crate::model::trust::Trust;
 use crate::transport::Error;
 use crate::transport::http::{self, Failure, Pace, Peer};
 
+use super::clock::Ahead;
 use super::failure;
 use super::repair;
 use super::tls::{Verifier, client_config};
@@ -103,6 +105,7 @@ pub(crate) struct Client {
     pub(super) tls: ClientConfig,
     verifier: Arc<Verifier>,
     pub(super) limits: Limits,
+    pub(super) ahead: Ahead,
 }
 
 impl Client {
@@ -133,12 +136,28 @@ impl Client {
         if ServerName::try_from(host.as_str()).is_err() || reqwest::Url::parse(&base).is_err() {
             return Err(unusable(format!("`{host}` is no host name")));
         }
-        Ok(Client { label, peer, base, authorization, token: token.id, http, tls, verifier, limits })
+        Ok(Client {
+            label,
+            peer,
+            base,
+            authorization,
+            token: token.id,
+            http,
+            tls,
+            verifier,
+            limits,
+            ahead: Ahead::default(),
+        })
     }
 
     /// What the peer presented in the last full handshake of this client.
     pub(crate) fn presented(&self) -> Option<Presented> {
         self.verifier.presented()
+    }
+
+    /// What the clock over there surely showed already when this machine's showed this, as the answers so far told.
+    pub(crate) fn by_its_clock(&self, at: Timestamp) -> Timestamp {
+        self.ahead.not_before(at)
     }
 
     /// The `data` of a GET.
@@ -187,6 +206,7 @@ impl Client {
             }
             Err(_) => return Err(http::too_slow(&self.label, patience)),
         };
+        self.ahead.note(response.headers(), Timestamp::now());
         let status = response.status();
         let answer = if status.is_success() {
             self.read(response, cap, patience).await

@@ -1,7 +1,7 @@
 //! The REST API of Proxmox VE.
 //!
 //! - `calls` and `power` are what others use; `client` is how a GET is made, `post` a call that changes something,
-//!   `failure` what the API's errors mean.
+//!   `failure` what the API's errors mean, `clock` what time it is there.
 //! - `trust` is what a certificate must satisfy, `tls` the handshake.
 //! - `wire`, `rrd`, `filesystems`, `guest` and `answers` read what comes, `lenient` value by value, `repair` where
 //!   it is no valid JSON.
@@ -9,6 +9,7 @@
 mod answers;
 mod calls;
 mod client;
+mod clock;
 mod failure;
 pub(crate) mod filesystems;
 mod guest;

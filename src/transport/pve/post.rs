@@ -81,6 +81,7 @@ impl Client {
             }
             Err(_) => return Posted::Lost(http::too_slow(&self.label, patience).error),
         };
+        self.ahead.note(response.headers(), jiff::Timestamp::now());
         let status = response.status();
         if !status.is_success() {
             let refused = self.refused(response, "POST", path, patience).await.error;

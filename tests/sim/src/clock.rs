@@ -7,12 +7,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub struct Clock {
     frozen: Option<Instant>,
     ahead: Duration,
+    /// Seconds by which it is wrong.
+    off: i64,
     pace: Duration,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Clock { frozen: None, ahead: Duration::ZERO, pace: Duration::from_millis(10) }
+        Clock { frozen: None, ahead: Duration::ZERO, off: 0, pace: Duration::from_millis(10) }
     }
 }
 
@@ -27,7 +29,7 @@ impl Clock {
         let now = self.now();
         let real = SystemTime::now() + self.ahead;
         let real = if at > now { real + (at - now) } else { real - (now - at) };
-        real.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+        real.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().saturating_add_signed(self.off))
     }
 
     /// Stops the clock: from now on only [`Clock::advance`] moves it.
@@ -38,6 +40,16 @@ impl Clock {
     /// Moves the clock forward.
     pub fn advance(&mut self, by: Duration) {
         self.ahead += by;
+    }
+
+    /// Shows a time that is wrong by this many seconds.
+    pub fn set_wrong(&mut self, seconds: i64) {
+        self.off = seconds;
+    }
+
+    /// Now, as the `Date` of answers says it.
+    pub(crate) fn date(&self) -> String {
+        httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(self.epoch(self.now())))
     }
 
     /// Sets how long one second of PVE's waiting (task lengths, timeouts, the delay of a 401) lasts here.

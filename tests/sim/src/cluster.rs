@@ -90,6 +90,8 @@ pub struct Cluster {
     pub(crate) held: BTreeSet<u32>,
     /// Whether lists of active tasks still show those that ended.
     pub(crate) lingering: bool,
+    /// Whether lists of tasks show none.
+    pub(crate) unlisted: bool,
     pub(crate) hooks: Vec<Hook>,
     pub(crate) quorate: bool,
     /// Whether histories go up and down.
@@ -118,6 +120,7 @@ impl Cluster {
             events: Vec::new(),
             held: BTreeSet::new(),
             lingering: false,
+            unlisted: false,
             hooks: Vec::new(),
             quorate: true,
             lively: false,
@@ -463,6 +466,11 @@ impl Cluster {
     pub fn task_history(&mut self) -> Vec<(String, String, Option<String>)> {
         self.settle();
         self.tasks.iter().map(|task| (task.kind.clone(), task.id.clone(), task.exit.clone())).collect()
+    }
+
+    /// The most tasks that a node had to work on at one time.
+    pub fn most_tasks(&self, node: &str) -> usize {
+        self.node_ref(node).map_or(0, |node| node.most_tasks)
     }
 
     /// Tells the access control which guests are in which pool.

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
 use hyper::ext::ReasonPhrase;
-use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, DATE, HOST};
+use hyper::header::{HeaderMap, HeaderValue};
 use hyper::header::{LOCATION, TRANSFER_ENCODING};
 use hyper::{Request, Response, StatusCode};
 
@@ -69,6 +70,8 @@ pub(crate) async fn handle(
     } else {
         response.headers_mut().entry(CONNECTION).or_insert(HeaderValue::from_static("Keep-Alive"));
     }
+    let date = peer.shared.lock().clock.date();
+    response.headers_mut().insert(DATE, HeaderValue::from_str(&date).unwrap());
     if let Some(recorded) = peer.shared.traffic().requests.get_mut(entry) {
         recorded.status = Some(response.status().as_u16());
     }

@@ -53,6 +53,8 @@ pub struct Node {
     pub(crate) wakeonlan: Option<String>,
     pub(crate) identity: Identity,
     pub(crate) rules: Vec<Rule>,
+    /// The most tasks that ran at one time.
+    pub(crate) most_tasks: usize,
     pub(crate) address: SocketAddr,
 }
 
@@ -79,6 +81,7 @@ impl Node {
             wakeonlan: None,
             identity,
             rules: Vec::new(),
+            most_tasks: 0,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         }
     }

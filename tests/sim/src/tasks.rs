@@ -95,6 +95,9 @@ impl Cluster {
             state,
         };
         self.tasks.push(task);
+        let running = self.tasks.iter().filter(|task| task.node == node && task.exit.is_none()).count();
+        let most = &mut self.node_mut(node).most_tasks;
+        *most = running.max(*most);
         let index = self.tasks.len() - 1;
         if self.is_locked(id) {
             let until = now + self.clock.seconds(self.timing.lock_wait);
@@ -133,6 +136,11 @@ impl Cluster {
     pub fn lose_task_logs(&mut self, vmid: u32) {
         let id = vmid.to_string();
         self.tasks.iter_mut().filter(|task| task.id == id).for_each(|task| task.gone = true);
+    }
+
+    /// Lists show no tasks, as where the disk of the node is full: only who has their ids finds them.
+    pub fn list_no_tasks(&mut self, unlisted: bool) {
+        self.unlisted = unlisted;
     }
 
     /// Something else than a task holds a guest's lock file, or gives it back: PVE's clean-up after a stop does.

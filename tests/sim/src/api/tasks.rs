@@ -30,7 +30,8 @@ pub(crate) fn list(context: &mut Context<'_>) -> Reply {
         let ended = task.exit.is_some();
         let failed = task.exit.as_deref().is_some_and(|exit| exit != "OK");
         let parameter = |name: &str| call.parameters.get(name);
-        task.node == context.node
+        !context.cluster.unlisted
+            && task.node == context.node
             && (all || task.belongs_to(context.caller))
             && (source == "all" || ended == (source == "archive") || (ended && lingering))
             && (!call.flag("errors") || failed)

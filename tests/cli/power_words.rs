@@ -1,0 +1,47 @@
+//! What `ecobox power` prints: at 80 columns, and what others wrote.
+
+use std::time::Duration;
+
+use expectrl::{Eof, Expect, Session};
+
+use super::power::{Lab, guests, lab_of};
+use super::world::assert_transcript;
+
+/// Runs it on a terminal of 80 columns.
+fn on_a_terminal(lab: &Lab, args: &[&str]) -> String {
+    let template = lab.env.command(args);
+    let mut command = std::process::Command::new(template.get_program());
+    command.args(template.get_args()).env_clear().env("TERM", "dumb");
+    command.envs(template.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    let mut session = Session::spawn(command).unwrap();
+    session.get_process_mut().set_window_size(80, 24).unwrap();
+    session.set_expect_timeout(Some(Duration::from_secs(30)));
+    let output = session.expect(Eof).unwrap();
+    String::from_utf8_lossy(output.as_bytes()).replace('\r', "")
+}
+
+#[test]
+fn a_plan_fits_eighty_columns() {
+    let mut cluster = guests();
+    cluster.rename_guest(106, "a-guest-with-a-rather-long-name.example.org");
+    let lab = lab_of(cluster);
+    let args = ["power", "start", "vm-101", "vm-102", "vm-103", "vm-107", "ct-202", "--dry-run"];
+    let plan = on_a_terminal(&lab, &args);
+    assert!(plan.lines().all(|line| line.chars().count() <= 80), "{plan}");
+    assert_transcript!("power_plan_80", plan);
+    let done = on_a_terminal(&lab, &args[..7]);
+    assert_transcript!("power_done_80", done.split("STEP").nth(1).map(|rest| format!("STEP{rest}")).unwrap());
+}
+
+#[test]
+fn the_words_of_others_are_cleaned() {
+    let mut cluster = guests();
+    cluster.timing.task = 1e4;
+    cluster.rename_guest(102, "evil\u{1b}]0;owned\u{7}");
+    cluster.after("GET", "/tasks/", |c| c.end_tasks(102, "bad \u{1b}[31mred\u{202e}"));
+    let lab = lab_of(cluster);
+    let run = lab.power("start vm-102 -o wide").exits(9).says("bad ");
+    for text in [&run.stdout, &run.stderr] {
+        assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{text:?}");
+    }
+}
