@@ -11,13 +11,11 @@ use self::report::PowerReport;
 use crate::commands::{Context, Outcome, asked_by, complete, counted, warn};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
-use crate::fleet::act::{Acting, Ended, How, Links, Options};
+use crate::fleet::act::{Acting, Ended, How, Links, Options, PrepareError, Prepared};
 use crate::fleet::observe::{Asking, Observed};
 use crate::model::action::ActionOutcome;
 use crate::model::inventory::Server;
-use crate::model::power::{
-    CheckId, Finding, Manner, Means, Move, Plan, Policy, PowerAction, PowerState, Why, allow, plan,
-};
+use crate::model::power::{CheckId, Finding, Manner, Move, Plan, Policy, PowerAction, Why};
 use crate::render::value::human_seconds;
 use crate::state::Action as Done;
 use crate::ui::{Confirmed, Ui};
@@ -141,22 +139,20 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
     };
     let chosen = inventory.chosen(&args.targets)?;
     let servers = &inventory.servers;
-    let links = Links::new(clients);
-    let (mut plan, calls) = {
+    let Prepared { plan, calls, is_clear, links } = {
         let _progress = ctx.ui.progress("looking what speaks against it");
-        let configs = fleet.configs(&links, concerned(servers, &chosen, action, options.guests)).await;
-        let means = Means { manner: options.manner, guests: options.guests, startups: configs.startups() };
-        let mut plan = plan(servers, &chosen, action, &means)
-            .map_err(|error| Failure::new(Exit::Config, error.to_string()).hint("mend `parent_server_id`"))?;
-        let calls = fleet.look_before(&mut plan, servers, &configs, &links, &options).await?;
-        (plan, calls)
+        fleet.prepare(servers, &chosen, action, &options, clients).await.map_err(|error| match error {
+            PrepareError::State(error) => anyhow::Error::from(error),
+            error @ PrepareError::Plan(_) => {
+                Failure::new(Exit::Config, error.to_string()).hint("mend `parent_server_id`").into()
+            }
+        })?
     };
-    let clear = allow(&mut plan.findings, &args.allow);
     let report = |plan, ends| PowerReport::new(action, args.dry_run, servers, plan, &calls, ends);
-    let outcome = if args.dry_run || !clear {
+    let outcome = if args.dry_run || !is_clear {
         say_findings(&ctx.ui, action, &plan.findings, args.dry_run);
-        let exit = if clear { Exit::Done } else { refusal(&plan.findings) };
-        if !clear && !args.dry_run {
+        let exit = if is_clear { Exit::Done } else { refusal(&plan.findings) };
+        if !is_clear && !args.dry_run {
             record_refusal(ctx, &fleet, servers, &plan)?;
         }
         // Steps that nothing could do are part of what the plan says.
@@ -195,27 +191,6 @@ fn options(ctx: &Context, args: &PowerArgs) -> Options {
         allowed: args.allow.clone(),
         by: asked_by(&ctx.ui),
     }
-}
-
-/// The guests whose configurations the plan depends on.
-fn concerned<'s>(
-    servers: &'s [Server],
-    chosen: &[usize],
-    action: PowerAction,
-    guests: Option<Policy>,
-) -> Vec<&'s Server> {
-    let hosts: Vec<&Server> =
-        chosen.iter().map(|place| &servers[*place]).filter(|server| server.vmid.is_none()).collect();
-    let goes_down = |server: &Server| {
-        let runs = matches!(server.seen.state, PowerState::Running | PowerState::Paused);
-        let on_one = hosts.iter().any(|host| server.parent.as_ref() == Some(&host.id));
-        action.goes_down() && guests.is_some_and(|policy| policy != Policy::Leave) && runs && on_one
-    };
-    let meant = servers
-        .iter()
-        .enumerate()
-        .filter(|(place, server)| server.vmid.is_some() && (chosen.contains(place) || goes_down(server)));
-    meant.map(|(_, server)| server).collect()
 }
 
 /// Asks whether the plan shall be carried out. Nobody is asked about what only wakes, or where nothing is to be done.

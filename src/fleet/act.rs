@@ -4,6 +4,7 @@
 mod guest;
 mod host;
 mod preflight;
+mod prepare;
 mod wait;
 
 use std::cell::RefCell;
@@ -27,6 +28,8 @@ use crate::state::{ActionId, NewAction, State, StateError};
 use crate::transport::Error;
 use crate::transport::pve::Client;
 use crate::ui::Confirmed;
+
+pub(crate) use self::prepare::{PrepareError, Prepared};
 
 /// How a plan shall be carried out.
 #[derive(Debug, Clone)]

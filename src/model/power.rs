@@ -10,7 +10,7 @@ pub(crate) use self::action::{Goal, PowerAction};
 pub(crate) use self::check::{CheckId, Finding, allow};
 pub(crate) use self::guest::{GuestView, Manner, Verdict, judge};
 pub(crate) use self::host::{HostVerdict, judge_host};
-pub(crate) use self::plan::{Means, Move, Plan, Policy, Step, Why, plan};
+pub(crate) use self::plan::{Means, Move, Plan, PlanError, Policy, Step, Why, plan};
 
 use serde::{Deserialize, Serialize};
 

@@ -27,7 +27,7 @@ const NAMED: usize = 5;
 
 /// What guests' configurations say, by their ids.
 #[derive(Debug, Default)]
-pub(crate) struct Configs(HashMap<ServerId, GuestConfig>);
+pub(super) struct Configs(HashMap<ServerId, GuestConfig>);
 
 impl Configs {
     /// The order among the guests.
@@ -51,7 +51,7 @@ struct Here(OnceCell<Option<Identity>>);
 impl Fleet<'_> {
     /// The configurations of guests, asked of their nodes side by side. A guest of which none is told is left out: its
     /// step says why.
-    pub(crate) async fn configs(&self, links: &Links, guests: Vec<&Server>) -> Configs {
+    pub(super) async fn configs(&self, links: &Links, guests: Vec<&Server>) -> Configs {
         let named = guests.into_iter().filter_map(|server| Some((server.node.clone()?, Named::of(server)?)));
         let ask = |named: Named<'_>| {
             let (cluster, id, kind, vmid) = (named.cluster.clone(), named.server.id.clone(), named.kind, named.vmid);
@@ -73,7 +73,7 @@ impl Fleet<'_> {
     ///
     /// # Errors
     /// The state file's.
-    pub(crate) async fn look_before(
+    pub(super) async fn look_before(
         &self,
         plan: &mut Plan,
         servers: &[Server],

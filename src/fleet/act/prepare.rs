@@ -1,0 +1,76 @@
+//! From what was seen to a plan that was looked at from all sides: nothing is changed.
+
+use std::collections::HashMap;
+
+use super::{Links, Options};
+use crate::fleet::Fleet;
+use crate::model::id::ClusterId;
+use crate::model::inventory::Server;
+use crate::model::power::{Means, Plan, PlanError, Policy, PowerAction, PowerState, allow, plan};
+use crate::state::StateError;
+use crate::transport::pve::Client;
+
+/// A plan, ready to be agreed to.
+pub(crate) struct Prepared {
+    pub(crate) plan: Plan,
+    /// By what some steps are done, by their places.
+    pub(crate) calls: HashMap<usize, String>,
+    /// Nothing stands against it that was not allowed.
+    pub(crate) is_clear: bool,
+    /// The connections that stand, to carry it out by.
+    pub(crate) links: Links,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PrepareError {
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl Fleet<'_> {
+    /// Plans an action on the chosen servers (places in `servers`) and looks what speaks against it. `clients` are the
+    /// connections that the observation left.
+    ///
+    /// # Errors
+    /// Parents in a circle, and the state file's.
+    pub(crate) async fn prepare(
+        &self,
+        servers: &[Server],
+        chosen: &[usize],
+        action: PowerAction,
+        options: &Options,
+        clients: HashMap<ClusterId, Client>,
+    ) -> Result<Prepared, PrepareError> {
+        let links = Links::new(clients);
+        let configs = self.configs(&links, concerned(servers, chosen, action, options.guests)).await;
+        let means = Means { manner: options.manner, guests: options.guests, startups: configs.startups() };
+        let mut plan = plan(servers, chosen, action, &means)?;
+        let calls = self.look_before(&mut plan, servers, &configs, &links, options).await?;
+        let is_clear = allow(&mut plan.findings, &options.allowed);
+        Ok(Prepared { plan, calls, is_clear, links })
+    }
+}
+
+/// The guests whose configurations the plan depends on.
+fn concerned<'s>(
+    servers: &'s [Server],
+    chosen: &[usize],
+    action: PowerAction,
+    guests: Option<Policy>,
+) -> Vec<&'s Server> {
+    let hosts: Vec<&Server> =
+        chosen.iter().map(|place| &servers[*place]).filter(|server| server.vmid.is_none()).collect();
+    let goes_down = |server: &Server| {
+        let runs = matches!(server.seen.state, PowerState::Running | PowerState::Paused);
+        let on_one = hosts.iter().any(|host| server.parent.as_ref() == Some(&host.id));
+        action.goes_down() && guests.is_some_and(|policy| policy != Policy::Leave) && runs && on_one
+    };
+    let meant = servers
+        .iter()
+        .enumerate()
+        .filter(|(place, server)| server.vmid.is_some() && (chosen.contains(place) || goes_down(server)));
+    meant.map(|(_, server)| server).collect()
+}
