@@ -279,9 +279,9 @@ fn say_findings(ui: &Ui, action: PowerAction, findings: &[Finding], only_warn: b
         }
         let what = format!("{action} {server}: {message}");
         if only_warn {
-            ui.warning(&what)
+            ui.warning(&what);
         } else {
-            ui.error(&what)
+            ui.error(&what);
         }
         let fix = fix.as_ref().map(|fix| format!("{fix}; or ")).unwrap_or_default();
         ui.hint(&format!("{fix}add `--allow {id}`"));
