@@ -312,3 +312,50 @@ fn another_guest_under_a_known_number() {
         assert_eq!(lab.sim.posts(), [call(102, "start"), call(102, "stop")]);
     }
 }
+
+#[test]
+fn what_others_do_with_it_is_waited_for() {
+    for (task, id, words) in [
+        ("vzdump", "backup-running", "a backup of it runs since "),
+        ("qmsnapshot", "tasks-running", "qmsnapshot of it runs"),
+    ] {
+        let mut cluster = guests();
+        cluster.run_task(task, 101, "root@pam", 1e6);
+        let lab = lab_of(cluster);
+        let run = lab.power("stop vm-101 --yes").exits(11).says(words).says(&format!("--allow {id}"));
+        assert_eq!(lab.sim.posts(), [""; 0], "{run}");
+        let _ = lab.power(&format!("stop vm-101 --yes --allow {id}")).exits(0).says(words);
+        assert_eq!(lab.sim.posts().len(), 1);
+    }
+    // Somebody's open console is no work.
+    let mut cluster = guests();
+    cluster.run_task("vncproxy", 202, "root@pam", 1e6);
+    let lab = lab_of(cluster);
+    let _ = lab.power("start ct-202 --dry-run").exits(0);
+}
+
+/// A hardware address of this machine, if it has one.
+fn own_mac() -> Option<String> {
+    let macs = std::fs::read_dir("/sys/class/net").ok()?.filter_map(Result::ok).filter_map(|entry| {
+        let mac = std::fs::read_to_string(entry.path().join("address")).ok()?.trim().to_owned();
+        // Bridges and pairs of namespaces are left out by ecobox.
+        (entry.path().join("device").exists() && mac.len() == 17 && mac != "00:00:00:00:00:00").then_some(mac)
+    });
+    macs.min()
+}
+
+#[test]
+fn the_guest_that_ecobox_runs_in() {
+    let Some(mac) = own_mac() else {
+        println!("SKIPPED: this machine has no network card");
+        return;
+    };
+    let mut cluster = guests();
+    cluster.change_guest(101, |vm| vm.mac(&mac));
+    let lab = lab_of(cluster);
+    let run = lab.power("stop vm-101 --yes").exits(11).says("ecobox itself runs in it").says("--allow self");
+    assert_eq!(lab.sim.posts(), [""; 0], "{run}");
+    let _ = lab.power("start vm-101").exits(0);
+    let _ = lab.power("stop vm-101 --yes --allow self").exits(0);
+    assert_eq!(lab.sim.posts(), [call(101, "stop")]);
+}

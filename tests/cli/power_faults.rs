@@ -64,7 +64,7 @@ fn tasks_that_fail_say_so_in_their_own_words() {
 #[test]
 fn the_last_lines_of_a_failed_task_are_shown() {
     let mut cluster = guests();
-    cluster.change_guest(110, |vm| vm.ignores_shutdown());
+    cluster.change_guest(110, ecobox_sim::Guest::ignores_shutdown);
     let lab = lab_of(cluster);
     let run = lab.power("shutdown vm-110 --yes --allow no-agent").exits(9);
     assert_transcript!("power_task_failed", run);

@@ -78,6 +78,11 @@ impl Plan {
         Plan { takes: Duration::ZERO, exit: text.into(), effect: Effect::Nothing, log: Vec::new() }
     }
 
+    /// A task that only takes its time.
+    pub(crate) fn nothing() -> Plan {
+        Plan::does(Effect::Nothing, Duration::ZERO)
+    }
+
     fn does(effect: Effect, takes: Duration) -> Plan {
         Plan { takes, exit: "OK".to_owned(), effect, log: Vec::new() }
     }

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use crate::cluster::Cluster;
-use crate::guest::Power;
-use crate::power::{Plan, Work, plan};
+use crate::guest::{Kind, Power};
+use crate::power::{Action, Plan, Work, plan};
 
 /// One worker task.
 #[derive(Debug)]
@@ -143,6 +143,29 @@ impl Cluster {
         self.unlisted = unlisted;
     }
 
+    /// Somebody's task works on a guest for so many seconds, without a deed of its own: `vzdump`, say.
+    pub fn run_task(&mut self, kind: &str, vmid: u32, user: &str, seconds: f64) {
+        let node = self.guest_mut(vmid).node.clone();
+        let work = Work {
+            node: node.clone(),
+            guest: Kind::Qemu,
+            // It does not hold the guest's lock file.
+            vmid: 0,
+            action: Action::Reset,
+            timeout: None,
+            force_stop: false,
+            overrules_shutdown: false,
+            through_ha: false,
+        };
+        self.spawn(&node, kind, &vmid.to_string(), user, work);
+        let until = self.clock.now() + self.clock.seconds(seconds);
+        if let Some(task) = self.tasks.last_mut() {
+            task.exit = None;
+            task.log.clear();
+            task.state = State::Running { until, plan: Plan::nothing() };
+        }
+    }
+
     /// Something else than a task holds a guest's lock file, or gives it back: PVE's clean-up after a stop does.
     pub fn hold_lock(&mut self, vmid: u32, held: bool) {
         self.settle();
@@ -222,7 +245,10 @@ impl Cluster {
 
     fn is_locked(&self, id: &str) -> bool {
         self.held.iter().any(|vmid| vmid.to_string() == id)
-            || self.tasks.iter().any(|task| task.id == id && matches!(task.state, State::Running { .. }))
+            || self
+                .tasks
+                .iter()
+                .any(|task| task.id == id && task.work.vmid != 0 && matches!(task.state, State::Running { .. }))
     }
 
     fn abort_shutdowns(&mut self, id: &str) -> Vec<String> {
