@@ -32,6 +32,10 @@ mod cli {
     mod past_status;
     mod plain;
     mod power;
+    mod power_checks;
+    mod power_down;
+    mod power_hosts;
+    mod power_wake;
     mod real_sshd;
     mod real_stats;
     mod saga;
