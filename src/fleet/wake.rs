@@ -93,7 +93,7 @@ impl SendError {
 
     /// Whether the cluster, too, does not know the address.
     pub(crate) fn is_for_want_of_address(&self) -> bool {
-        matches!(self, SendError::Node { error: Error::Api { detail, .. }, .. } if detail.contains("No wake on LAN MAC address"))
+        matches!(self, SendError::Node { error: Error::Api { reason, .. }, .. } if reason.contains("No wake on LAN MAC address"))
     }
 }
 

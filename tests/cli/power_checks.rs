@@ -175,6 +175,7 @@ fn each_reason_of_a_cluster_stands_alone() {
         "ha-managed",
         "its watchdog would reset it when it wakes: pve3-vm-103",
     );
+    pve.sim.cluster().timing.lock_wait = 1e6;
     pve.sim.cluster().hold_lock(104, true);
     let _ = world.run(&["power", "start", "vm-104", "--no-wait"]).exits(0);
     refused_for(&world, pve.node("pve1"), "suspend", "tasks-running", "tasks run on it: qmstart of 104 by ecobox@pve!");
@@ -182,7 +183,7 @@ fn each_reason_of_a_cluster_stands_alone() {
     pve.sim.cluster().change_guest(102, |vm| vm.running());
     let run = world.run(&["power", "shutdown", "pve2", "--yes", "--allow", "backup-running", "-o", "json"]).exits(11);
     assert_eq!(found(&run), ["running-guests", "backup-running"], "{run}");
-    let _ = run.says("1 guest runs on it: pve2-vm-102").says("add `--guests shutdown` (or `hibernate`, `leave`)");
+    let _ = run.says("1 guest runs on it: vm-102 (db-01)").says("add `--guests shutdown` (or `hibernate`, `leave`)");
 }
 
 #[test]
@@ -196,4 +197,17 @@ fn votes_are_counted_as_they_are_left() {
         "quorum-lost",
         "its cluster would lose quorum: 1 of 2 nodes would be left",
     );
+}
+
+#[test]
+fn eighty_columns_are_enough() {
+    let world = World::new();
+    let cluster = Cluster::new("homelab").node("pve1").vm(102, "database-of-the-shop", |vm| vm.on("pve1").running());
+    let pve = ready(&world, cluster, |host| host);
+    let args = ["power", "suspend", "pve1", "--guests", "shutdown", "--dry-run"];
+    let text = super::past::on_terminal(&world.env, &args, 80, "C.UTF-8", "/dev/null");
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    assert!(lines.iter().all(|line| line.chars().count() <= 80), "{text}");
+    assert_transcript!("power_80_columns", lines.join("\n"));
+    assert_eq!(pve.node("pve1").host.timers().len(), 0);
 }

@@ -5,7 +5,7 @@ use ecobox_sim::host::Host;
 
 use super::env::Run;
 use super::power_hosts::history;
-use super::world::{FAST, Pve, Served, World, assert_transcript};
+use super::world::{FAST, Pve, World, assert_transcript};
 
 /// A node with guests that start in an order, a token, and its card.
 fn house(world: &World) -> Pve {
@@ -106,7 +106,7 @@ fn what_happens_meanwhile_is_seen_at_the_last_look() {
     let world = World::new();
     let pve = house(&world);
     pve.sim.cluster().after("POST", "lxc/201/status/shutdown", |cluster| cluster.change_guest(103, |vm| vm.running()));
-    let run = world.run(&["power", "suspend", "pve1", "--guests", "shutdown", "--yes"]).exits(8);
+    let run = world.run(&["power", "suspend", "pve1", "--guests", "shutdown", "--yes"]).exits(11);
     let _ = run.says("error: suspend pve1: guests run on it: 103").says("--allow running-guests");
     assert_eq!((pve.node("pve1").host.timers().len(), calls(&pve).len()), (0, 3));
     // And somebody logs in.
@@ -114,7 +114,7 @@ fn what_happens_meanwhile_is_seen_at_the_last_look() {
     let pve = house(&world);
     let host = pve.node("pve1").host.clone();
     pve.sim.cluster().after("POST", "lxc/201/status/shutdown", move |_| host.log_in("anna", "pts/0", "10.0.0.5"));
-    let run = world.run(&["power", "suspend", "pve1", "--guests", "shutdown", "--yes"]).exits(8);
+    let run = world.run(&["power", "suspend", "pve1", "--guests", "shutdown", "--yes"]).exits(11);
     let _ = run.says("error: suspend pve1: logged in: anna on pts/0 from 10.0.0.5");
     assert_eq!(pve.node("pve1").host.timers().len(), 0);
 }
@@ -138,11 +138,23 @@ fn what_hangs_on_a_host_goes_first() {
     let child = format!("{}\nparent_server_id = \"shelf\"\n{}", nas.entry().trim_end(), nas.wol(""));
     world.configure(&format!("{FAST}{}{child}", shelf.wakeable()));
     let run = world.run(&["power", "suspend", "shelf", "--yes"]).exits(11);
-    let _ = run.says("what hangs on it is online: nas").says("name it in the same command").says("--allow running-guests");
+    let _ =
+        run.says("what hangs on it is online: nas").says("name it in the same command").says("--allow running-guests");
     let run = world.run(&["power", "suspend", "shelf", "nas", "--yes", "-o", "json"]).exits(0);
     assert_eq!(steps(&run), ["nas suspend done", "shelf suspend done"]);
     assert_eq!((shelf.host.events(), nas.host.events()), (vec!["suspend".to_owned()], vec!["suspend".to_owned()]));
     // And up again, the other way round.
     let run = world.run(&["power", "wake", "nas", "-o", "json"]).exits(0);
     assert_eq!(steps(&run), ["shelf wake done", "nas wake done"]);
+}
+
+#[test]
+fn a_host_that_is_gone_in_the_middle_is_not_put_to_sleep() {
+    let world = World::new();
+    let pve = house(&world);
+    let host = pve.node("pve1").host.clone();
+    pve.sim.cluster().after("POST", "lxc/201/status/shutdown", move |_| host.suspend());
+    let run = world.run(&["power", "suspend", "pve1", "--guests", "shutdown", "--yes"]).exits(5);
+    let run = run.says("error: suspend pve1: failed: ");
+    assert_eq!((pve.node("pve1").host.timers().len(), calls(&pve).len()), (0, 3), "{run}");
 }

@@ -63,9 +63,7 @@ fn a_host_sleeps_and_is_known_to_sleep() {
 
 #[test]
 fn other_ends_have_their_own_trigger() {
-    for (action, event, state) in
-        [("hibernate", "hibernate", "asleep"), ("shutdown", "poweroff", "offline")]
-    {
+    for (action, event, state) in [("hibernate", "hibernate", "asleep"), ("shutdown", "poweroff", "offline")] {
         let world = World::new();
         let nas = nas(&world, "admin");
         let run = world.run(&["power", action, "nas", "--yes", "-o", "json"]).exits(0);
