@@ -279,9 +279,9 @@ fn say_findings(ui: &Ui, action: PowerAction, findings: &[Finding], only_warn: b
         }
         let what = format!("{action} {server}: {message}");
         if only_warn {
-            ui.warning(&what)
+            ui.warning(&what);
         } else {
-            ui.error(&what)
+            ui.error(&what);
         }
         match fix {
             // To allow it does not help: there is nobody who could be asked to wake it.

@@ -180,7 +180,7 @@ fn each_reason_of_a_cluster_stands_alone() {
     let _ = world.run(&["power", "start", "vm-104", "--no-wait"]).exits(0);
     refused_for(&world, pve.node("pve1"), "suspend", "tasks-running", "tasks run on it: qmstart of 104 by ecobox@pve!");
     pve.sim.cluster().hold_lock(104, false);
-    pve.sim.cluster().change_guest(102, |vm| vm.running());
+    pve.sim.cluster().change_guest(102, ecobox_sim::Guest::running);
     let run = world.run(&["power", "shutdown", "pve2", "--yes", "--allow", "backup-running", "-o", "json"]).exits(11);
     assert_eq!(found(&run), ["running-guests", "backup-running"], "{run}");
     let _ = run.says("1 guest runs on it: vm-102 (db-01)").says("add `--guests shutdown` (or `hibernate`, `leave`)");

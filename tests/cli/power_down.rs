@@ -72,7 +72,7 @@ fn memory_goes_to_disk_and_containers_are_shut_down() {
         let rights = ["VM.Audit", "VM.PowerMgmt", "VM.Config.Disk", "Datastore.AllocateSpace", "Sys.Audit"];
         pve.sim.cluster().access().grant("/", who, &rights, true);
     }
-    pve.sim.cluster().change_guest(201, |ct| ct.running());
+    pve.sim.cluster().change_guest(201, ecobox_sim::Guest::running);
     pve.sim.clear_requests();
     let run = world.run(&["power", "shutdown", "pve1", "--guests", "hibernate", "--yes", "-o", "json"]).exits(0);
     assert_eq!(calls(&pve), ["qemu/101/status/suspend", "qemu/102/status/suspend", "lxc/201/status/shutdown"], "{run}");
@@ -105,7 +105,9 @@ fn a_guest_that_stays_keeps_its_host_up() {
 fn what_happens_meanwhile_is_seen_at_the_last_look() {
     let world = World::new();
     let pve = house(&world);
-    pve.sim.cluster().after("POST", "lxc/201/status/shutdown", |cluster| cluster.change_guest(103, |vm| vm.running()));
+    pve.sim
+        .cluster()
+        .after("POST", "lxc/201/status/shutdown", |cluster| cluster.change_guest(103, ecobox_sim::Guest::running));
     let run = world.run(&["power", "suspend", "pve1", "--guests", "shutdown", "--yes"]).exits(11);
     let _ = run.says("error: suspend pve1: guests run on it: 103").says("--allow running-guests");
     assert_eq!((pve.node("pve1").host.timers().len(), calls(&pve).len()), (0, 3));
