@@ -35,8 +35,12 @@ mod cli {
     mod plain;
     pub(crate) mod power;
     mod power_bulk;
+    mod power_checks;
+    mod power_down;
     mod power_faults;
+    mod power_hosts;
     mod power_races;
+    mod power_wake;
     mod power_words;
     mod real_sshd;
     mod real_stats;

@@ -258,8 +258,12 @@ fn say_findings(ui: &Ui, action: PowerAction, findings: &[Finding], only_warn: b
         } else {
             ui.error(&what);
         }
-        let fix = fix.as_ref().map(|fix| format!("{fix}; or ")).unwrap_or_default();
-        ui.hint(&format!("{fix}add `--allow {id}`"));
+        match fix {
+            // To allow it does not help: there is nobody who could be asked to wake it.
+            Some(fix) if *id == CheckId::NoWakePath && action.only_wakes() => ui.hint(&format!("{fix} ({id})")),
+            Some(fix) => ui.hint(&format!("{fix}; or add `--allow {id}`")),
+            None => ui.hint(&format!("add `--allow {id}`")),
+        }
     }
 }
 

@@ -82,6 +82,21 @@ pub(crate) enum SendError {
     Node { via: ServerId, node: NodeName, error: Error },
 }
 
+impl SendError {
+    /// What went wrong between this machine and whoever should send; `None`: that one could not.
+    pub(crate) fn cause(&self) -> Option<&Error> {
+        match self {
+            SendError::Here(error) | SendError::Relay { error, .. } | SendError::Node { error, .. } => Some(error),
+            SendError::NoMeans { .. } => None,
+        }
+    }
+
+    /// Whether the cluster, too, does not know the address.
+    pub(crate) fn is_for_want_of_address(&self) -> bool {
+        matches!(self, SendError::Node { error: Error::Api { reason, .. }, .. } if reason.contains("No wake on LAN MAC address"))
+    }
+}
+
 /// Why a server was not seen awake.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotWoken {
@@ -128,6 +143,19 @@ struct Parcel<'a> {
     mac: Mac,
     secure_on: Option<SecureOn>,
     last_address: Option<IpAddr>,
+}
+
+/// What sends the rounds of one run.
+enum Sender<'a> {
+    /// Packets, from this machine or from a relay.
+    Packets {
+        parcel: Parcel<'a>,
+        relay: Option<&'a ServerId>,
+    },
+    Node {
+        via: &'a ServerId,
+        node: &'a NodeName,
+    },
 }
 
 impl Parcel<'_> {
@@ -178,12 +206,12 @@ impl Fleet<'_> {
         let of = if matches!(path, WakePath::Node { .. }) { 1 } else { settings.wol_max_retries.max(1) };
         let rounds = Cell::new(0);
         let mut sending = Box::pin(async {
-            let parcel = self.parcel(server, path).await?;
+            let sender = self.sender(server, path).await?;
             let mut turns = tokio::time::interval(settings.wol_retry_interval);
             turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
             for round in 1..=of {
                 turns.tick().await;
-                match self.send_round(&parcel, path).await {
+                match self.send_round(&sender).await {
                     Ok(sent) => {
                         rounds.set(rounds.get() + 1);
                         events(WakeEvent::Sent { round, of, sent: &sent });
@@ -211,22 +239,28 @@ impl Fleet<'_> {
         }
     }
 
-    async fn parcel<'a>(&self, server: &'a ServerConfig, path: &WakePath) -> Result<Parcel<'a>, NotWoken> {
+    async fn sender<'a>(&self, server: &'a ServerConfig, path: &'a WakePath) -> Result<Sender<'a>, NotWoken> {
+        let relay = match path {
+            WakePath::Here => None,
+            WakePath::Relay(relay) => Some(relay),
+            // The cluster knows the address, and this machine may not.
+            WakePath::Node { via, node } => return Ok(Sender::Node { via, node }),
+        };
         let mac = self.wake_mac(server)?;
         let secure_on = self.secure_on(server).await.map_err(SendError::Here)?;
-        let last_address = match path {
-            WakePath::Here => match self.dialled_address(server).await {
+        let last_address = match relay {
+            None => match self.dialled_address(server).await {
                 Some(address) => Some(address),
                 None => self.learned_address(server),
             },
             // What this machine dials may be a way in from elsewhere; the relay is in the server's own network.
-            WakePath::Relay(_) => match self.learned_address(server) {
+            Some(_) => match self.learned_address(server) {
                 Some(address) => Some(address),
                 None => self.dialled_address(server).await,
             },
-            WakePath::Node { .. } => None,
         };
-        Ok(Parcel { server, mac, secure_on, last_address })
+        let parcel = Parcel { server, mac, secure_on, last_address };
+        Ok(Sender::Packets { parcel, relay })
     }
 
     async fn secure_on(&self, server: &ServerConfig) -> Result<Option<SecureOn>, Error> {
@@ -262,17 +296,18 @@ impl Fleet<'_> {
         addresses.map(|address| address.ip).min_by_key(IpAddr::is_ipv6)
     }
 
-    async fn send_round(&self, parcel: &Parcel<'_>, path: &WakePath) -> Result<Sent, SendError> {
+    async fn send_round(&self, sender: &Sender<'_>) -> Result<Sent, SendError> {
+        let (parcel, relay) = match sender {
+            Sender::Packets { parcel, relay } => (parcel, relay),
+            Sender::Node { via, node } => return self.wake_by_node(via, node).await,
+        };
         let packet = magic_packet(parcel.mac, parcel.secure_on.as_ref());
-        match path {
-            WakePath::Here => {
-                let round = wol::send(&parcel.order(&packet))?;
-                let sent = round.sent.iter().map(ToString::to_string).collect();
-                Ok(Sent { sent, failed: round.failures() })
-            }
-            WakePath::Relay(relay) => self.send_from(relay, parcel, &packet).await,
-            WakePath::Node { via, node } => self.wake_by_node(via, node).await,
+        if let Some(relay) = relay {
+            return self.send_from(relay, parcel, &packet).await;
         }
+        let round = wol::send(&parcel.order(&packet))?;
+        let sent = round.sent.iter().map(ToString::to_string).collect();
+        Ok(Sent { sent, failed: round.failures() })
     }
 
     /// Asks a node of the cluster to send the packet: `POST /nodes/{node}/wakeonlan`. One whose answer was lost may have

@@ -1,6 +1,7 @@
 //! The values of cells, and how people and programs read them.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
@@ -127,11 +128,9 @@ impl Value {
             Value::Availability(percent) if *percent >= 100.0 => "100%".to_owned(),
             Value::Availability(percent) => format!("{:.2}%", (percent * 100.0).floor() / 100.0),
             Value::Milliseconds(millis) if *millis < 1.0 => "<1ms".to_owned(),
-            Value::Milliseconds(millis) if *millis >= 9_999.5 => {
-                let took = std::time::Duration::try_from_secs_f64(millis / 1000.0).unwrap_or(std::time::Duration::MAX);
-                human_seconds(took.as_secs())
-            }
-            Value::Milliseconds(millis) => format!("{millis:.0}ms"),
+            Value::Milliseconds(millis) if *millis < 10_000.0 => format!("{millis:.0}ms"),
+            // The fraction of so long a time says nothing.
+            Value::Milliseconds(millis) => human_seconds(Duration::from_secs_f64((millis / 1000.0).min(1e9)).as_secs()),
             Value::Bytes(bytes) => human_bytes(*bytes),
             Value::BytesPerSecond(rate) => human_rate(*rate),
             Value::Number(number) if number.abs() >= 1e9 => format!("{number:.0e}"),

@@ -211,6 +211,24 @@ impl Served {
     }
 }
 
+impl Served {
+    /// The same with the way by which its network card hears magic packets.
+    pub(crate) fn wakeable(&self) -> String {
+        format!("{}{}", self.entry().trim_end(), self.wol(""))
+    }
+
+    /// The table of it, with further keys.
+    pub(crate) fn wol(&self, more: &str) -> String {
+        let (mac, port) = (self.host.wol_mac(), self.host.wol_port());
+        format!("\n[servers.wol]\nmac = \"{mac}\"\nbroadcast = \"127.0.0.1\"\nport = {port}\n{more}\n")
+    }
+
+    /// How many correct magic packets came.
+    pub(crate) fn packets(&self) -> usize {
+        self.host.wol_packets().iter().filter(|packet| packet.correct).count()
+    }
+}
+
 /// A host on loopback, for a configuration.
 pub(crate) fn entry(id: &str, user: &str, ssh_port: u16, api_port: Option<u16>) -> String {
     let mut text =
@@ -221,7 +239,17 @@ pub(crate) fn entry(id: &str, user: &str, ssh_port: u16, api_port: Option<u16>) 
     text + "\n"
 }
 
+/// Rounds of magic packets follow each other fast.
+pub(crate) const FAST: &str = "[dashboard]\nwol_retry_interval = \"0.2s\"\n\n";
+
 impl Pve {
+    /// The API of each node sleeps with its host.
+    pub(crate) fn sleeps_with_hosts(&self) {
+        for node in &self.nodes {
+            self.sim.handle().follow(&node.name, node.host.asleep());
+        }
+    }
+
     pub(crate) fn entries(&self) -> String {
         self.nodes.iter().map(Served::entry).collect()
     }

@@ -117,7 +117,7 @@ fn row(
         why: match &step.why {
             Why::Asked => ASKED.to_owned(),
             Why::NeededBy(other) => format!("{other} needs it"),
-            Why::RunsOn(host) => format!("it runs on {host}"),
+            Why::RunsOn(host) => format!("runs on {host}"),
         },
         call: calls.get(&number).cloned().or_else(|| call(step, server)),
         until: until(number, step, server, servers, plan),
@@ -189,7 +189,7 @@ fn until(number: usize, step: &Step, server: &Server, servers: &[Server], plan: 
         Move::GuestLater => Some(format!("its host is ready, then what it does decides{}", services())),
         Move::Host(call) => Some(match call.as_str() {
             "reboot" => "it answers again, in another boot".to_owned(),
-            _ => "it is gone from the network".to_owned(),
+            _ => "it is gone".to_owned(),
         }),
         Move::Already(_) | Move::Cannot { .. } => None,
     }

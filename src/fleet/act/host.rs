@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::wait::Looks;
@@ -11,11 +12,13 @@ use crate::fleet::Fleet;
 use crate::fleet::host_power::arm::ArmedWol;
 use crate::fleet::host_power::trigger::{HostOrder, Triggered};
 use crate::fleet::host_power::wait::Waited;
-use crate::fleet::wake::{NoWakePath, NotWoken, SendError, WakeEvent, WakePath};
+use crate::fleet::observe::failed;
+use crate::fleet::wake::{NoWakePath, NotWoken, WakeEvent, WakePath};
 use crate::model::host_power::{HostCall, HostPreflight, NoWay};
 use crate::model::id::VmId;
 use crate::model::inventory::{FailureKind, Server};
 use crate::model::power::{CheckId, Finding, PowerState, allow};
+use crate::model::usage::Source;
 use crate::state::StateError;
 use crate::transport::Error;
 use crate::ui::Confirmed;
@@ -47,9 +50,12 @@ impl Fleet<'_> {
             let other = server.vmid.is_none() && server.cluster.as_ref() == Some(&cluster) && server.id != host.id;
             other && server.seen.state == PowerState::Online
         };
+        let sleeps = servers.iter().any(|server| server.id == host.id && server.seen.state != PowerState::Online);
         let (Some(client), Some(via)) = (client, servers.iter().find(online)) else { return Err(error) };
         match client.node_config_mac(&node).await {
             Ok(Some(_)) => Ok(WakePath::Node { via: via.id.clone(), node }),
+            // Only the node itself tells its settings. While it sleeps whoever sends the packet looks, and says so.
+            Err(_) if sleeps => Ok(WakePath::Node { via: via.id.clone(), node }),
             _ => Err(error),
         }
     }
@@ -82,8 +88,10 @@ impl Fleet<'_> {
             });
             seen.await.ok()
         };
+        let first = Notify::new();
         let events = |event: WakeEvent<'_>| match event {
             WakeEvent::Sent { round, of, sent } => {
+                first.notify_one();
                 acting.ledger.note(number, format!("magic packets for {} were sent", server.id));
                 (acting.tell)(number, &format!("magic packet {round} of {of} sent to {}", sent.sent.join(", ")));
             }
@@ -95,10 +103,17 @@ impl Fleet<'_> {
             Box::pin(self.wake(host, &path, until_awake, events, confirmed)).await
         } else {
             // One round, and nobody looks.
-            Box::pin(self.wake(host, &path, std::future::ready(None::<Result<(), Error>>), events, confirmed)).await
+            let until_sent = async {
+                first.notified().await;
+                None::<Result<(), Error>>
+            };
+            Box::pin(self.wake(host, &path, until_sent, events, confirmed)).await
         };
         let ended = match woken {
             Ok(woken) => match woken.seen {
+                Ok(()) if woken.rounds == 0 => {
+                    Ended::because(How::Done, "it was awake before a magic packet was sent").seen(PowerState::Online)
+                }
                 Ok(()) => Ended::because(How::Done, rounds(woken.rounds)).seen(PowerState::Online),
                 Err(error) => Ended::failed(&server.id, &error),
             },
@@ -113,14 +128,21 @@ impl Fleet<'_> {
             Err(NotWoken::NoPath(error)) => {
                 Ended { hint: error.advice(), ..Ended::because(How::Refused, error.to_string()) }
             }
-            Err(NotWoken::NotSent(SendError::Node { error, .. })) => Ended::failed(&server.id, &error),
-            Err(error @ NotWoken::NotSent(_)) => {
-                Ended::because(How::Failed(FailureKind::Unreachable), error.to_string())
+            Err(NotWoken::NotSent(error)) if error.is_for_want_of_address() => {
+                let advice = NoWakePath::UnknownMac { server: server.id.clone() }.advice();
+                Ended { hint: advice, ..Ended::because(How::Refused, error.to_string()) }
+            }
+            Err(NotWoken::NotSent(error)) => {
+                let failed = error.cause().map(|cause| failed(&server.id, cause));
+                let kind = failed.as_ref().map_or(FailureKind::Failed, |failed| failed.kind);
+                let hint = failed.and_then(|failed| failed.advice).map(str::to_owned);
+                Ended { hint, ..Ended::because(How::Failed(kind), error.to_string()) }
             }
         };
         if ended.how.is_good() {
             self.state.put_wish(&server.id, false, self.now())?;
         }
+        self.record_seen(server, &ended)?;
         begun.end(&ended)?;
         Ok(ended)
     }
@@ -212,8 +234,21 @@ impl Fleet<'_> {
             Ok(Triggered::Armed { .. }) => self.await_host(host, call, &seen, None, patience).await,
             Ok(Triggered::Lost { detail }) => self.await_host(host, call, &seen, Some(detail), patience).await,
         };
+        if call.sleeps() && ended.how == How::Done {
+            // Whoever looked while it still answered took the wish away again.
+            self.state.put_wish(&server.id, true, self.now())?;
+        }
+        self.record_seen(server, &ended)?;
         begun.end(&ended)?;
         Ok(ended)
+    }
+
+    /// Keeps the state that a step saw, before the step ends: nobody shall look in between and miss both.
+    fn record_seen(&self, server: &Server, ended: &Ended) -> Result<(), StateError> {
+        if let (How::Done, Some(state)) = (ended.how, ended.state) {
+            self.state.record_states(&[(server.key(), state, Source::Tcp)], self.now())?;
+        }
+        Ok(())
     }
 
     /// Waits until what was triggered is seen.
@@ -317,7 +352,7 @@ impl Fleet<'_> {
 
 fn rounds(number: u32) -> String {
     match number {
-        0 => "it was awake before a magic packet was sent".to_owned(),
+        0 => "no magic packet was sent".to_owned(),
         1 => "1 round of magic packets was sent".to_owned(),
         number => format!("{number} rounds of magic packets were sent"),
     }

@@ -267,6 +267,12 @@ impl Fleet<'_> {
             look.blocked = Some((format!("{} is not configured", host.id), None, None));
             return Ok(look);
         };
+        if config.access == Access::Api {
+            let why = format!("{} goes over SSH, and it is configured without SSH (type = \"proxmox\")", call.as_str());
+            let fix = format!("give `{}` another `type`, or none, and let ecobox log in there", host.id);
+            look.blocked = Some((why, Some(fix), None));
+            return Ok(look);
+        }
         let node = host.cluster.as_ref().zip(host.node.as_ref());
         let members = async { self.members(links, node?.0).await };
         let tasks = async { self.tasks(links, node?.0, node?.1).await };

@@ -156,7 +156,7 @@ impl Fleet<'_> {
     /// not known it must have been gone in between, as `gone` says.
     ///
     /// # Errors
-    /// `Untrusted`, `UnknownHostKey` and `Denied`: then it is not the host that it was, or lets us no longer in.
+    /// `Untrusted` and `UnknownHostKey`: then it is not the host that it was.
     pub(crate) async fn wait_back(
         &self,
         server: &ServerConfig,
@@ -183,9 +183,9 @@ impl Fleet<'_> {
                         _ => "it answers, and was not seen to be gone".to_owned(),
                     }
                 }
-                Ok(Err(error @ (Error::Untrusted { .. } | Error::UnknownHostKey { .. } | Error::Denied { .. }))) => {
-                    return Err(error);
-                }
+                // A login that is refused is none of them: sshd goes down in the middle of one, and `pam_nologin` keeps
+                // everybody but root out while a system stops and starts.
+                Ok(Err(error @ (Error::Untrusted { .. } | Error::UnknownHostKey { .. }))) => return Err(error),
                 Ok(Err(error)) => {
                     gone |= matches!(error, Error::Connect { .. });
                     error.to_string()

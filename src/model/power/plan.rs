@@ -113,7 +113,9 @@ pub(crate) fn plan(
         Planner { servers, places, action, means, plan: Plan::default(), steps: HashMap::new(), way: Vec::new() };
     // Guests before their hosts: who names both means the guests to go first.
     let is_guest = |place: &&usize| servers[**place].vmid.is_some();
-    let (guests, hosts): (Vec<usize>, Vec<usize>) = chosen.iter().partition(is_guest);
+    let (guests, mut hosts): (Vec<usize>, Vec<usize>) = chosen.iter().partition(is_guest);
+    // And who hangs on another host before that one.
+    hosts.sort_by_key(|place| std::cmp::Reverse(planner.depth(*place)));
     let order: Vec<usize> =
         if action.goes_down() { guests.into_iter().chain(hosts).collect() } else { chosen.to_vec() };
     for place in order {
@@ -208,6 +210,12 @@ impl Planner<'_> {
         Ok(())
     }
 
+    /// How many hosts a host hangs on, one by the other.
+    fn depth(&self, place: usize) -> usize {
+        let parent = |place: &usize| self.places.get(self.servers[*place].parent.as_ref()?).copied();
+        std::iter::successors(parent(&place), parent).take(self.servers.len()).count()
+    }
+
     /// The step that wakes a host, after those that wake what it hangs on; `None`: it is awake.
     fn wake(&mut self, place: usize, needed_by: &ServerId) -> Result<Option<usize>, PlanError> {
         if self.servers[place].seen.state == PowerState::Online {
@@ -274,7 +282,7 @@ impl Planner<'_> {
         }
         if !others.is_empty() {
             let message = format!("what hangs on it is online: {}", self.list(&others));
-            against.push((message, format!("name it in the same command, after `{id}`")));
+            against.push((message, "name it in the same command: it goes first".to_owned()));
         }
         let findings =
             against.into_iter().map(|(message, fix)| Finding::new(CheckId::RunningGuests, id, message).fix(fix));

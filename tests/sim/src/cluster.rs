@@ -310,7 +310,7 @@ impl Cluster {
     /// Takes a node away at once: nothing listens, the others know it is offline, its guests' last numbers stay.
     pub fn stop_node(&mut self, name: &str) {
         let node = self.node_mut(name);
-        (node.online, node.listening, node.stats) = (false, false, Stats::Stale);
+        (node.online, node.listening, node.silent, node.stats) = (false, false, false, Stats::Stale);
     }
 
     /// Five minutes after [`Cluster::stop_node`]: its guests become `unknown`, without names and numbers.
@@ -335,9 +335,11 @@ impl Cluster {
         (node.uptime, node.since) = (Duration::ZERO, now);
     }
 
-    /// Suspends a node: as [`Cluster::stop_node`], but its guests go on when it wakes.
+    /// Suspends a node: as [`Cluster::stop_node`], but nothing answers at its port, not even to refuse, and its guests go
+    /// on when it wakes.
     pub fn suspend_node(&mut self, name: &str) {
         self.stop_node(name);
+        self.node_mut(name).silent = true;
     }
 
     /// Wakes a suspended node.

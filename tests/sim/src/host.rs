@@ -187,6 +187,13 @@ impl Host {
         self.inner.tree.remove(path);
     }
 
+    /// Somebody logs in, besides those who are there; terminal `-`: none.
+    pub fn log_in(&self, user: &str, terminal: &str, from: &str) {
+        let before = self.read_file(".sim/sessions").unwrap_or_default();
+        let id = before.lines().count() + 1;
+        self.inner.tree.write(".sim/sessions", &format!("{before}{id} {user} {terminal} {from}\n"));
+    }
+
     /// Replaces the network interfaces.
     pub fn set_nics(&self, nics: &[Nic]) {
         for path in ["sys/class/net", "sys/devices", ".sim/ethtool"] {

@@ -36,6 +36,8 @@ pub struct Node {
     pub(crate) ip: IpAddr,
     pub(crate) online: bool,
     pub(crate) listening: bool,
+    /// While it does not listen nothing refuses a connection either.
+    pub(crate) silent: bool,
     pub(crate) stats: Stats,
     pub(crate) service: Service,
     pub(crate) cpus: u32,
@@ -65,6 +67,7 @@ impl Node {
             ip,
             online: true,
             listening: true,
+            silent: false,
             stats: Stats::Fresh,
             service: Service::Up,
             cpus: 8,

@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::fault::{Fault, pick};
 use crate::http::{self, Peer};
 use crate::sim::Shared;
+use crate::ssh::Silence;
 
 /// First byte of a TLS record with a handshake message.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -57,9 +58,13 @@ pub(crate) async fn run(shared: Arc<Shared>, node: String, reserved: TcpSocket, 
                 }
             }
         }
+        // Nobody refuses a connection for a machine that sleeps.
+        let _silence = if shared.is_silent(&node) { Some(Silence::at(address).await) } else { None };
         shared.port_is(&node, false);
-        if wake.changed().await.is_err() {
-            return;
+        while !shared.wants_port(&node) {
+            if wake.changed().await.is_err() {
+                return;
+            }
         }
     }
 }

@@ -57,6 +57,10 @@ impl Shared {
         self.lock().node_ref(node).is_some_and(|node| node.listening)
     }
 
+    pub(crate) fn is_silent(&self, node: &str) -> bool {
+        self.lock().node_ref(node).is_some_and(|node| node.silent)
+    }
+
     pub(crate) fn port_is(&self, node: &str, open: bool) {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner).insert(node.to_owned(), open);
         self.port_changed.notify_all();

@@ -15,7 +15,7 @@ use russh::server::Config;
 use russh::{MethodKind, MethodSet, SshId};
 use tokio::io::DuplexStream;
 
-pub(crate) use front::Front;
+pub(crate) use front::{Front, Silence};
 
 use crate::host::Host;
 use crate::keys::{KeyType, known_hosts_line};

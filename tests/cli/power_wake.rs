@@ -1,0 +1,242 @@
+//! `ecobox power` up: hosts that are woken, and what waits for them.
+
+use ecobox_sim::host::Host;
+use ecobox_sim::{Cluster, Node};
+
+use super::fleets::Open;
+use super::power_hosts::{begin, end, history, interrupt};
+use super::world::{FAST, Pve, Served, World, assert_transcript, until};
+
+/// A node whose stopped guest has a service, with a token and its host known.
+fn evening(world: &World, service: u16) -> Pve {
+    let pve =
+        world.cluster(Cluster::new("homelab").node("pve1").vm(101, "web-01", |vm| vm.on("pve1").agent_ip("127.0.0.1")));
+    let guest = format!(
+        "[[servers]]\nid = \"pve1-vm-101\"\nparent_server_id = \"pve1\"\nhostname = \"127.0.0.1\"\n\
+         [[servers.services]]\nname = \"http\"\nport = {service}\n"
+    );
+    world.configure(&format!("{FAST}{}{guest}", pve.node("pve1").wakeable()));
+    world.know_all(&pve.nodes);
+    let _ = world.run(&["setup-token"]).exits(0);
+    let _ = world.run(&["discover"]).exits(0);
+    pve
+}
+
+/// The guest's host is put to sleep by ecobox.
+fn put_to_sleep(world: &World, pve: &Pve) {
+    pve.sleeps_with_hosts();
+    let _ = world.run(&["power", "suspend", "pve1", "--yes"]).exits(0);
+    assert_eq!(pve.node("pve1").host.events(), ["suspend"]);
+    pve.sim.clear_requests();
+}
+
+/// Compares a transcript without the times of its steps.
+macro_rules! assert_timeless {
+    ($name:expr, $run:expr) => {{
+        let mut settings = insta::Settings::clone_current();
+        settings.add_filter(r"\b\d+ms +", "TIME  ");
+        settings.add_filter(r"[0-9]+ rounds? of magic packets (were|was)", "N rounds of magic packets were");
+        settings.bind(|| assert_transcript!($name, $run));
+    }};
+}
+
+#[test]
+fn at_eight_in_the_evening() {
+    let world = World::new();
+    let mut service = Some(Open::new());
+    let pve = evening(&world, service.as_ref().unwrap().port());
+    put_to_sleep(&world, &pve);
+    let run = world.run(&["power", "start", "vm-101", "--dry-run"]).exits(0);
+    assert_transcript!("power_start_asleep_plan", run);
+    let plan = world.run(&["power", "start", "vm-101", "--dry-run", "-o", "json"]).exits(0).json();
+    assert_eq!((pve.node("pve1").packets(), pve.sim.posts().len()), (0, 0));
+    let run = world.run(&["power", "start", "vm-101"]).exits(0);
+    assert_timeless!("power_start_asleep", run);
+    assert_eq!(pve.node("pve1").host.events(), ["suspend", "wake"]);
+    assert!(pve.node("pve1").packets() > 0);
+    assert_eq!(pve.sim.posts(), ["/nodes/pve1/qemu/101/status/start"]);
+    assert_eq!(plan["steps"].as_array().unwrap().len(), 2);
+    assert_eq!(world.run(&["status", "--cached", "-o", "json"]).exits(0).states()[0], "pve1 online");
+
+    // Its service does not come: that is said, and the guest runs all the same.
+    pve.sim.cluster().crash_guest(101);
+    service.take();
+    let run = world.run(&["power", "start", "vm-101", "--timeout", "2"]).exits(10);
+    let _ = run.says("start pve1-vm-101: unconfirmed").says("http");
+    assert_eq!(pve.sim.posts().len(), 2);
+}
+
+#[test]
+fn no_guest_is_started_before_its_host_is_ready() {
+    let world = World::new();
+    let service = Open::new();
+    let pve = evening(&world, service.port());
+    let node = pve.node("pve1");
+    node.host.wake_after(3);
+    node.host.suspend();
+    pve.sim.cluster().suspend_node("pve1");
+    pve.sim.clear_requests();
+    let before = node.ssh.logins();
+    let child = begin(&world, &["power", "start", "vm-101"]);
+    // The third packet wakes it, SSH answers, and its API is late.
+    until(|| node.ssh.logins() > before);
+    assert!(node.packets() >= 3, "{}", node.packets());
+    assert_eq!(pve.sim.requests().len(), 0);
+    pve.sim.cluster().resume_node("pve1");
+    let run = end(&world, child).exits(0);
+    assert_eq!(pve.sim.posts(), ["/nodes/pve1/qemu/101/status/start"], "{run}");
+}
+
+#[test]
+fn a_host_that_never_wakes_starts_no_guest() {
+    let world = World::new();
+    let service = Open::new();
+    let pve = evening(&world, service.port());
+    pve.node("pve1").host.wake_after(usize::MAX);
+    put_to_sleep(&world, &pve);
+    let run = world.run(&["power", "start", "vm-101", "--timeout", "2"]).exits(10);
+    assert_timeless!("power_never_wakes", run);
+    assert!(pve.node("pve1").packets() > 0);
+    assert_eq!(pve.sim.requests().len(), 0);
+    assert_eq!(history(&world).last().unwrap(), "pve1|wake|unconfirmed");
+    assert_eq!(world.run(&["status", "--cached", "-o", "json"]).exits(0).states()[0], "pve1 asleep");
+}
+
+#[test]
+fn another_host_that_answers_is_not_the_one_that_was_woken() {
+    let world = World::new();
+    let service = Open::new();
+    let pve = evening(&world, service.port());
+    put_to_sleep(&world, &pve);
+    pve.node("pve1").ssh.change_host_key();
+    let run = world.run(&["power", "start", "vm-101"]).exits(6);
+    assert!(run.stderr.contains("wake pve1: failed"), "{run}");
+    assert_eq!(pve.sim.posts().len(), 0);
+}
+
+/// Plain hosts that sleep, and a relay that may.
+fn relayed(world: &World) -> (Served, Served) {
+    let (gate, nas) = (world.serve(Host::debian("gate").build()), world.serve(Host::debian("nas").build()));
+    for program in ["perl", "python3"] {
+        gate.host.link_program(program);
+    }
+    world.know(&gate);
+    world.know(&nas);
+    let nas_entry = format!("{}{}", nas.entry().trim_end(), nas.wol("relay = \"gate\""));
+    world.configure(&format!("{FAST}{}{nas_entry}", gate.wakeable()));
+    (gate, nas)
+}
+
+#[test]
+fn another_server_sends_the_packets() {
+    let world = World::new();
+    let (gate, nas) = relayed(&world);
+    let run = world.run(&["power", "wake", "nas"]).exits(0);
+    assert!(run.stdout.contains("already"), "{run}");
+    assert_eq!((nas.packets(), gate.ssh.execs()), (0, 0));
+    nas.host.suspend();
+    let run = world.run(&["power", "wake", "nas", "--dry-run", "-o", "json"]).exits(0);
+    assert_eq!(run.json()["steps"][0]["call"], "magic packet from gate", "{run}");
+    let _ = world.run(&["power", "start", "nas"]).exits(0);
+    assert!(nas.packets() > 0 && gate.ssh.execs() > 0);
+    // The relay sleeps.
+    let _ = world.run(&["power", "suspend", "gate", "--yes"]).exits(0);
+    nas.host.suspend();
+    let before = nas.packets();
+    let run = world.run(&["power", "wake", "nas"]).exits(5);
+    let _ = run.says("wake nas: failed: the relay gate (asleep) sent nothing: ");
+    assert_eq!(nas.packets(), before);
+}
+
+#[test]
+fn what_is_sent_is_not_woken() {
+    let world = World::new();
+    let nas = world.serve(Host::debian("nas").build());
+    world.know(&nas);
+    world.configure(&format!("{FAST}{}", nas.wakeable()));
+    nas.host.wake_after(usize::MAX);
+    let _ = world.run(&["power", "suspend", "nas", "--yes"]).exits(0);
+    let run = world.run(&["power", "wake", "nas", "--no-wait"]).exits(0);
+    assert!(
+        run.stdout.contains("sent") && !run.to_string().contains("woken") && !run.stdout.contains("online"),
+        "{run}"
+    );
+    assert!(nas.packets() > 0);
+    let child = begin(&world, &["power", "wake", "nas"]);
+    let before = nas.packets();
+    until(|| nas.packets() > before);
+    assert!(world.run(&["status"]).exits(0).stdout.contains("waking"));
+    interrupt(&child);
+    let run = end(&world, child).exits(130).says("magic packets for nas were sent; nothing was cancelled");
+    assert_eq!(history(&world)[1..], ["nas|wake|done", "nas|wake|interrupted"], "{run}");
+}
+
+#[test]
+fn nobody_knows_its_address() {
+    let world = World::new();
+    let nas = world.serve(Host::debian("nas").build());
+    world.know(&nas);
+    world.configure(&nas.entry());
+    nas.host.suspend();
+    let run = world.run(&["power", "wake", "nas"]).exits(11);
+    assert_transcript!("power_no_wake_path", run);
+    let _ = world.run(&["power", "wake", "nas", "--dry-run"]).exits(11).says("(no-wake-path)");
+    // A typo in it has a place.
+    world.configure(&format!("{}\n[servers.wol]\nmac = \"aa:bb:cc:dd:ee:fg\"\n", nas.entry().trim_end()));
+    let run = world.run(&["power", "wake", "nas"]).exits(3).says("config.toml:10:7: ");
+    let _ = run.says("`aa:bb:cc:dd:ee:fg` is no MAC address: 6 bytes as aa:bb:cc:dd:ee:ff");
+    // Parents in a circle, too.
+    let entry = |id: &str, parent: &str| {
+        format!("[[servers]]\nid = \"{id}\"\nhostname = \"{id}\"\nparent_server_id = \"{parent}\"\n")
+    };
+    world.configure(&format!("{}{}", entry("a", "b"), entry("b", "a")));
+    let _ = world.run(&["power", "wake", "a"]).exits(3).says("config.toml:7:20: ").says("a -> b -> a");
+}
+
+/// Two nodes; at most the cluster knows the address of the second, which sleeps.
+fn cluster_knows(world: &World, describe: impl FnOnce(Node) -> Node) -> Pve {
+    let cluster = Cluster::new("pair").node("pve1").node_with("pve2", describe);
+    let pve = world.cluster(cluster);
+    world.configure(&pve.entries());
+    world.know_all(&pve.nodes);
+    let _ = world.run(&["setup-token"]).exits(0);
+    pve.sleeps_with_hosts();
+    pve.node("pve2").host.suspend();
+    until(|| !pve.sim.cluster().is_online("pve2"));
+    pve.sim.clear_requests();
+    pve
+}
+
+#[test]
+fn another_node_wakes_it() {
+    let world = World::new();
+    let pve = cluster_knows(&world, |node| node.wakeonlan("bc:24:11:00:00:02"));
+    let run = world.run(&["power", "wake", "pve2"]).exits(4);
+    let _ = run.says("pve1 sent nothing to node pve2: ").says("Sys.PowerMgmt");
+    assert_eq!(pve.sim.posts(), ["/nodes/pve2/wakeonlan"]);
+    pve.sim.clear_requests();
+    may_wake(&pve);
+    let host = pve.node("pve2").host.clone();
+    pve.sim.cluster().after("POST", "/wakeonlan", move |_| host.wake());
+    let run = world.run(&["power", "wake", "pve2", "-o", "json"]).exits(0);
+    assert_eq!(run.json()["steps"][0]["call"], "POST /nodes/pve2/wakeonlan by pve1", "{run}");
+    assert_eq!(pve.sim.posts(), ["/nodes/pve2/wakeonlan"]);
+}
+
+/// Gives the token what an operator's has not.
+fn may_wake(pve: &Pve) {
+    let token = pve.tokens().remove(0);
+    for who in ["ecobox@pve", &token] {
+        pve.sim.cluster().access().grant("/", who, &["Sys.Audit", "Sys.PowerMgmt", "VM.Audit"], true);
+    }
+}
+
+#[test]
+fn the_cluster_does_not_know_its_address_either() {
+    let world = World::new();
+    let pve = cluster_knows(&world, |node| node);
+    may_wake(&pve);
+    let run = world.run(&["power", "wake", "pve2"]).exits(11);
+    let _ = run.says("No wake on LAN MAC address defined for").says("under [servers.wol] of `pve2`");
+    assert_eq!(pve.sim.posts(), ["/nodes/pve2/wakeonlan"]);
+}
