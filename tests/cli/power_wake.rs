@@ -178,6 +178,8 @@ fn nobody_knows_its_address() {
     world.know(&nas);
     world.configure(&nas.entry());
     nas.host.suspend();
+    // The simulated port closes before it falls silent.
+    until(|| world.run(&["status", "-o", "json"]).stdout.contains("no answer"));
     let run = world.run(&["power", "wake", "nas"]).exits(11);
     assert_transcript!("power_no_wake_path", run);
     let _ = world.run(&["power", "wake", "nas", "--dry-run"]).exits(11).says("(no-wake-path)");

@@ -1,5 +1,7 @@
 //! How much of the time everything was there.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -12,7 +14,7 @@ use crate::fleet::availability::Record;
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::power::PowerState;
-use crate::model::server::ServerKind;
+use crate::model::server::{ServerKey, ServerKind};
 use crate::render::value::{Value, rfc3339};
 use crate::render::{Column, Report};
 use crate::state::Action;
@@ -72,9 +74,10 @@ pub(crate) fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outcome<Av
     for (server, records) in servers.iter().zip(records) {
         rows.extend(records.into_iter().map(|record| Row::new(server, record)));
     }
-    let keys: Vec<String> = servers.iter().map(|server| server.key().0).collect();
-    let concerns = |action: &Action| action.server.as_ref().is_none_or(|server| keys.contains(&server.0));
-    let actions = ctx.state.actions(since, now)?.into_iter().filter(concerns).map(Done::from).collect();
+    let ids: HashMap<ServerKey, &ServerId> = servers.iter().map(|server| (server.key(), &server.id)).collect();
+    let concerns = |action: &Action| action.server.as_ref().is_none_or(|server| ids.contains_key(server));
+    let actions = ctx.state.actions(since, now)?.into_iter().filter(concerns);
+    let actions = actions.map(|action| Done::new(action, &ids)).collect();
     let report = AvailabilityReport { generated_at: now, since, until: now, servers: rows, actions };
     Ok(Outcome { report, exit: Exit::Done })
 }
@@ -97,10 +100,12 @@ impl Row {
     }
 }
 
-impl From<Action> for Done {
-    fn from(action: Action) -> Done {
+impl Done {
+    /// A guest's actions are kept under its cluster and number; it is shown by the id that it has now.
+    fn new(action: Action, ids: &HashMap<ServerKey, &ServerId>) -> Done {
         let Action { at, server, action, by, outcome, seconds, detail } = action;
-        Done { at: rfc3339(at), server: server.map(|server| server.0), action, by, outcome, seconds, detail }
+        let server = server.map(|key| ids.get(&key).map_or(key.0, ToString::to_string));
+        Done { at: rfc3339(at), server, action, by, outcome, seconds, detail }
     }
 }
 
