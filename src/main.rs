@@ -23,6 +23,8 @@ mod model;
 mod render;
 mod state;
 mod transport;
+#[cfg_attr(not(test), expect(dead_code, reason = "watch uses it"))]
+mod tui;
 mod ui;
 
 use std::io;

@@ -1,0 +1,395 @@
+//! What the screen of `watch` shows, and how each event changes it. Pure: no I/O, and no clock but the one of `Tick`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crossterm::event::{KeyEvent, KeyEventKind};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::model::id::ServerId;
+use crate::model::inventory::{Inventory, Server};
+use crate::model::power::{Finding, PowerAction};
+use crate::model::server::ServerKey;
+use crate::tui::keys;
+use crate::tui::layout::Areas;
+use crate::tui::problems::{Problem, problems};
+use crate::tui::rows::{self, Order};
+use crate::tui::samples::{Point, Ring};
+
+/// What is decided before the screen opens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setup {
+    /// There are no actions, and nobody hears of any.
+    pub(crate) read_only: bool,
+    /// Whether colours may be used; without them symbols and modifiers say the same.
+    pub(crate) color: bool,
+    /// Whether the locale's characters are UTF-8; else only ASCII is drawn.
+    pub(crate) utf8: bool,
+    /// How often servers are looked at: an answer older than twice this is stale.
+    pub(crate) interval: SignedDuration,
+}
+
+/// What happens to the screen.
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    Key(KeyEvent),
+    /// Text put in at once: it types a filter, and never is a key.
+    Paste(String),
+    /// Columns and lines of the terminal.
+    Resize(u16, u16),
+    /// The time: one a second is enough.
+    Tick(Timestamp),
+    /// All servers as seen last, sorted.
+    Fleet(Box<Inventory>),
+    /// Measurements of one server, in any order: those that are kept at first, then each new one.
+    Samples {
+        server: ServerKey,
+        points: Vec<Point>,
+    },
+    /// What is told of the chosen server, an answer to [`Effect::Detail`].
+    Log {
+        server: ServerKey,
+        /// The newest first.
+        events: Vec<Entry>,
+        tasks: Vec<Entry>,
+    },
+    /// The answer to [`Effect::Prepare`].
+    Plan(Plan),
+    /// The other answer to it: why there is no plan.
+    NoPlan {
+        number: u64,
+        why: String,
+    },
+    /// How far an action on a server is.
+    Progress {
+        server: ServerId,
+        text: String,
+    },
+    /// How an action on a server ended.
+    Ended {
+        server: ServerId,
+        good: bool,
+        text: String,
+    },
+    Message(String),
+}
+
+/// What the screen wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Quit,
+    /// Look at everybody now.
+    Refresh,
+    /// Tell log, tasks and samples of this server.
+    Detail(ServerKey),
+    /// Make a plan, and look what speaks against it. The answer has the same number.
+    Prepare {
+        number: u64,
+        action: PowerAction,
+        servers: Vec<ServerId>,
+    },
+    /// A person has seen the plan with this number, and agreed.
+    Carry {
+        number: u64,
+    },
+    /// Nobody agreed: the plan is not wanted any more.
+    Abandon {
+        number: u64,
+    },
+}
+
+/// A line of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) at: Option<Timestamp>,
+    pub(crate) text: String,
+}
+
+/// A plan to be agreed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// The number of the wish that it answers.
+    pub(crate) number: u64,
+    pub(crate) action: PowerAction,
+    /// How many servers it changes: more than one has to be typed.
+    pub(crate) changes: usize,
+    /// What would be done, in order.
+    pub(crate) steps: Vec<String>,
+    pub(crate) findings: Vec<Finding>,
+}
+
+impl Plan {
+    /// Whether something stands against it: there is no way past that on the screen.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.findings.iter().any(|finding| !finding.allowed)
+    }
+}
+
+/// What was asked for and is not answered yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wish {
+    pub(crate) number: u64,
+    pub(crate) action: PowerAction,
+    pub(crate) servers: Vec<ServerId>,
+}
+
+/// What keys mean at the moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Browse,
+    /// The filter is being typed; what was there before is what Esc brings back.
+    Filter {
+        before: String,
+    },
+    Help {
+        top: usize,
+    },
+    Dialogue {
+        wish: Wish,
+        plan: Plan,
+        /// What was typed of the number.
+        typed: String,
+        top: usize,
+    },
+}
+
+/// The words that select what is shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Filter {
+    /// As typed.
+    pub(crate) text: String,
+    /// Why it is not what selects.
+    pub(crate) error: Option<String>,
+    /// The last that selected something; empty: all.
+    pub(crate) words: Vec<String>,
+    /// Whom it selects; `None`: all.
+    pub(crate) chosen: Option<HashSet<ServerKey>>,
+}
+
+/// What is told of the chosen server.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Log {
+    pub(crate) server: Option<ServerKey>,
+    pub(crate) events: Vec<Entry>,
+    pub(crate) tasks: Vec<Entry>,
+}
+
+/// All that the screen shows.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    pub(crate) setup: Setup,
+    pub(crate) size: (u16, u16),
+    pub(crate) now: Timestamp,
+    /// Whether anybody has looked yet.
+    pub(crate) looked: bool,
+    pub(crate) fleet: Inventory,
+    /// The lasting identities, in the order of the servers.
+    pub(crate) keys: Vec<ServerKey>,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) samples: HashMap<ServerKey, Ring>,
+    pub(crate) log: Log,
+    pub(crate) rows: Vec<rows::Row>,
+    /// The chosen row, and the first one on the screen.
+    pub(crate) at: usize,
+    pub(crate) top: usize,
+    /// Whom the chosen row is: it stays chosen where rows move.
+    pub(crate) chosen: Option<ServerKey>,
+    pub(crate) marked: BTreeSet<ServerKey>,
+    pub(crate) folded: HashSet<ServerKey>,
+    pub(crate) order: Order,
+    pub(crate) reversed: bool,
+    /// Servers one by one, not under their hosts.
+    pub(crate) flat: bool,
+    pub(crate) filter: Filter,
+    pub(crate) mode: Mode,
+    /// Whether the chosen server is shown in detail, and the first line of that.
+    pub(crate) pane: bool,
+    pub(crate) pane_top: usize,
+    pub(crate) wish: Option<Wish>,
+    /// Wishes so far: an answer to an older one is not taken for that to a newer one.
+    pub(crate) wishes: u64,
+    /// Whom something is being done to, and how far it is.
+    pub(crate) progress: BTreeMap<ServerId, String>,
+    pub(crate) message: Option<String>,
+    /// Whether the screen does not show all this yet.
+    pub(crate) dirty: bool,
+}
+
+impl State {
+    /// An empty screen.
+    pub(crate) fn new(setup: Setup, now: Timestamp) -> State {
+        State {
+            setup,
+            size: (80, 24),
+            now,
+            looked: false,
+            fleet: Inventory::default(),
+            keys: Vec::new(),
+            problems: Vec::new(),
+            samples: HashMap::new(),
+            log: Log::default(),
+            rows: Vec::new(),
+            at: 0,
+            top: 0,
+            chosen: None,
+            marked: BTreeSet::new(),
+            folded: HashSet::new(),
+            order: Order::Own,
+            reversed: false,
+            flat: false,
+            filter: Filter::default(),
+            mode: Mode::Browse,
+            pane: true,
+            pane_top: 0,
+            wish: None,
+            wishes: 0,
+            progress: BTreeMap::new(),
+            message: None,
+            dirty: true,
+        }
+    }
+
+    /// The server of the chosen row.
+    pub(crate) fn current(&self) -> Option<&Server> {
+        self.fleet.servers.get(self.rows.get(self.at)?.place)
+    }
+
+    /// How long ago a server answered; `None`: never, or at a time that has not come.
+    pub(crate) fn age(&self, server: &Server) -> Option<SignedDuration> {
+        let age = self.now.duration_since(server.seen.at?);
+        // Two clocks of one machine may differ by the length of a look.
+        (age > SignedDuration::from_secs(-5)).then(|| age.max(SignedDuration::ZERO))
+    }
+
+    /// Whether what is known of the server is too old to be relied on.
+    pub(crate) fn is_stale(&self, server: &Server) -> bool {
+        let limit = self.setup.interval.saturating_mul(2);
+        server.seen.at.is_some() && self.age(server).is_none_or(|age| age > limit)
+    }
+
+    /// Makes the rows anew, and keeps the chosen server chosen.
+    pub(crate) fn arrange(&mut self) {
+        self.rows = rows::rows(self);
+        let place = |row: &rows::Row| self.chosen.as_ref() == Some(&self.keys[row.place]);
+        if let Some(at) = self.rows.iter().position(place) {
+            self.at = at;
+        }
+        self.settle();
+    }
+
+    /// Keeps the chosen row in the list and on the screen.
+    pub(crate) fn settle(&mut self) {
+        self.at = self.at.min(self.rows.len().saturating_sub(1));
+        let height = usize::from(Areas::of(self).rows.height).max(1);
+        self.top = self.top.min(self.at).max((self.at + 1).saturating_sub(height));
+        self.top = self.top.min(self.rows.len().saturating_sub(height));
+    }
+
+    /// Takes what is typed as the filter, or keeps the one before and says why.
+    pub(crate) fn apply_filter(&mut self) {
+        let words: Vec<String> = self.filter.text.split_whitespace().map(str::to_owned).collect();
+        if words.is_empty() {
+            self.filter = Filter { text: std::mem::take(&mut self.filter.text), ..Filter::default() };
+        } else {
+            match self.fleet.chosen(&words) {
+                Ok(places) => {
+                    self.filter.chosen = Some(places.into_iter().map(|place| self.keys[place].clone()).collect());
+                    (self.filter.words, self.filter.error) = (words, None);
+                }
+                Err(error) => self.filter.error = Some(error.to_string()),
+            }
+        }
+        self.arrange();
+    }
+
+    /// Whom an action would be done to: the marked ones, else the chosen one.
+    pub(crate) fn targets(&self) -> Vec<ServerId> {
+        let marked = self.fleet.servers.iter().zip(&self.keys).filter(|(_, key)| self.marked.contains(*key));
+        let marked: Vec<ServerId> = marked.map(|(server, _)| server.id.clone()).collect();
+        if marked.is_empty() { self.current().map(|server| server.id.clone()).into_iter().collect() } else { marked }
+    }
+
+    fn take_fleet(&mut self, fleet: Inventory) {
+        self.keys = fleet.servers.iter().map(Server::key).collect();
+        self.fleet = fleet;
+        self.looked = true;
+        let known: HashSet<&ServerKey> = self.keys.iter().collect();
+        self.samples.retain(|key, _| known.contains(key));
+        self.marked.retain(|key| known.contains(key));
+        self.folded.retain(|key| known.contains(key));
+        // Whom the words select may have changed; words that select nobody any more keep whom they did.
+        if let Ok(places) = self.fleet.chosen(&self.filter.words)
+            && !self.filter.words.is_empty()
+        {
+            self.filter.chosen = Some(places.into_iter().map(|place| self.keys[place].clone()).collect());
+        }
+        self.problems = problems(self);
+        self.arrange();
+    }
+
+    fn take_plan(&mut self, plan: Plan) -> Vec<Effect> {
+        match self.wish.take_if(|wish| wish.number == plan.number) {
+            // A filter that is being typed must not swallow the answer to a question that nobody saw: the
+            // dialogue opens over it, and what is typed next abandons it.
+            Some(wish) => {
+                self.mode = Mode::Dialogue { wish, plan, typed: String::new(), top: 0 };
+                self.message = None;
+                Vec::new()
+            }
+            None => vec![Effect::Abandon { number: plan.number }],
+        }
+    }
+}
+
+/// What an event changes, and what is to be done then. Nothing else changes the state.
+pub(crate) fn update(state: &mut State, event: Event) -> Vec<Effect> {
+    let before = state.chosen.clone();
+    let mut effects = Vec::new();
+    state.dirty = true;
+    match event {
+        Event::Key(key) if key.kind == KeyEventKind::Release => {}
+        Event::Key(key) => effects = keys::press(state, key),
+        Event::Paste(text) => keys::paste(state, &text),
+        Event::Resize(columns, lines) => {
+            state.size = (columns, lines);
+            state.settle();
+        }
+        Event::Tick(now) => {
+            state.now = now;
+            state.problems = problems(state);
+            state.settle();
+        }
+        Event::Fleet(fleet) => state.take_fleet(*fleet),
+        Event::Samples { server, points } => {
+            // Those of a server that left would be kept for ever.
+            if !state.looked || state.keys.contains(&server) {
+                state.samples.entry(server).or_default().extend(points);
+            }
+        }
+        Event::Log { server, events, tasks } => {
+            if state.chosen.as_ref() == Some(&server) {
+                state.log = Log { server: Some(server), events, tasks };
+            }
+        }
+        Event::Plan(plan) => effects = state.take_plan(plan),
+        Event::NoPlan { number, why } => {
+            if state.wish.take_if(|wish| wish.number == number).is_some() {
+                state.message = Some(why);
+            }
+        }
+        Event::Progress { server, text } => {
+            state.progress.insert(server, text);
+        }
+        Event::Ended { server, good, text } => {
+            state.progress.remove(&server);
+            state.message = Some(format!("{}{server}: {text}", if good { "" } else { "failed: " }));
+        }
+        Event::Message(text) => state.message = Some(text),
+    }
+    state.chosen = state.rows.get(state.at).map(|row| state.keys[row.place].clone());
+    if state.chosen != before {
+        state.pane_top = 0;
+        state.log = Log::default();
+        effects.extend(state.chosen.clone().map(Effect::Detail));
+    }
+    effects
+}
