@@ -18,6 +18,18 @@ use crate::tui::look::{self, Look, after, put, put_all, put_right};
 use crate::tui::problems::Weight;
 use crate::tui::rows::Order;
 
+/// States in the order of the title: what wants to be looked at is not what a narrow screen cuts off.
+const WORST_FIRST: [PowerState; 8] = [
+    PowerState::Unknown,
+    PowerState::Offline,
+    PowerState::Paused,
+    PowerState::Online,
+    PowerState::Running,
+    PowerState::Stopped,
+    PowerState::Asleep,
+    PowerState::Hibernated,
+];
+
 /// Draws all of it.
 pub(crate) fn draw(frame: &mut Frame<'_>, state: &State) {
     let area = frame.area();
@@ -47,10 +59,10 @@ fn title(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
     let servers = &state.fleet.servers;
     let mut pieces = vec![("ecobox watch  ".to_owned(), look.head())];
     pieces.push((counted(servers.len(), "server"), look.head()));
-    for power in PowerState::ALL {
+    for power in WORST_FIRST {
         let number = servers.iter().filter(|server| server.seen.state == power).count();
         if number > 0 {
-            pieces.push((format!("  {} {number} {power}", look::symbol(power)), look.state(power)));
+            pieces.push((format!("  {}{number} {power}", look::symbol(power)), look.state(power)));
         }
     }
     let mut also = String::new();
@@ -151,10 +163,10 @@ fn status(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
 
 fn hints(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
     let text = match &state.mode {
-        Mode::Filter { .. } => "Enter keeps the filter, Esc takes it back: name, glob*, tag= node= kind= pool=, !not",
+        Mode::Filter { .. } => "Enter keeps it, Esc takes it back: name glob* tag= node= kind= pool= !not",
         Mode::Help { .. } | Mode::Dialogue { .. } => "",
         Mode::Browse if state.setup.read_only => "? help  / filter  Enter detail  f fold  N S C M A sort  q quit",
-        Mode::Browse => "? help  / filter  Enter detail  s start h shutdown r reboot z suspend w wake  q quit",
+        Mode::Browse => "? help  / filter  s start  h shutdown  r reboot  z suspend  w wake  q quit",
     };
     put(buffer, area, text, look.quiet());
 }

@@ -6,6 +6,7 @@ use ratatui::style::Style;
 
 use crate::model::human::{human_bytes, human_seconds};
 use crate::model::inventory::Server;
+use crate::model::text::clean;
 use crate::model::usage::Count;
 use crate::tui::app::{Entry, State};
 use crate::tui::layout::Areas;
@@ -19,7 +20,7 @@ type Pieces = Vec<(String, Style)>;
 pub(crate) fn last_line_of_pane(state: &State) -> usize {
     let Some(server) = state.current() else { return 0 };
     let (text, _) = parts(Areas::of(state).pane);
-    lines(state, server, Look { color: false }).len().saturating_sub(text.height.into())
+    lines(state, server, text.width, Look { color: false }).len().saturating_sub(text.height.into())
 }
 
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
@@ -37,7 +38,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
     let title = format!(" {} ", server.name);
     put(buffer, after(head, 1), &title, look.head());
     let (text, pictures) = parts(area);
-    let lines = lines(state, server, look);
+    let lines = lines(state, server, text.width, look);
     let top = state.pane_top.min(lines.len().saturating_sub(text.height.into()));
     for (line, pieces) in (0..text.height).zip(lines.iter().skip(top)) {
         put_all(buffer, Rect { y: text.y + line, height: 1, ..text }, pieces);
@@ -67,11 +68,16 @@ fn parts(area: Rect) -> (Rect, Rect) {
 }
 
 /// All that is known, the most wanted first.
-fn lines(state: &State, server: &Server, look: Look) -> Vec<Pieces> {
+fn lines(state: &State, server: &Server, width: u16, look: Look) -> Vec<Pieces> {
     let mut lines: Vec<Pieces> = Vec::new();
     let mut add = |name: &str, value: String| {
-        if !value.is_empty() {
-            lines.push(vec![(format!("{name:9}"), look.quiet()), (value, Style::new())]);
+        if value.is_empty() {
+            return;
+        }
+        let parts = look::wrap(&clean(&value), usize::from(width).saturating_sub(9));
+        for (i, part) in parts.into_iter().enumerate() {
+            let name = if i == 0 { name } else { "" };
+            lines.push(vec![(format!("{name:9}"), look.quiet()), (part, Style::new())]);
         }
     };
     let seen = &server.seen;
@@ -90,6 +96,11 @@ fn lines(state: &State, server: &Server, look: Look) -> Vec<Pieces> {
     add("state", format!("{state_word}; by {}, age {age}{stale}", seen.source.as_str()));
     add("doing", state.progress.get(&server.id).cloned().unwrap_or_default());
     add("because", seen.reason.clone().unwrap_or_default());
+    let own = state.fleet.failures.iter().filter(|failed| failed.server == server.id);
+    for failed in own {
+        add("failed", failed.message.clone());
+        add("hint", failed.advice.unwrap_or_default().to_owned());
+    }
     let cpus = usage.cpus.map(|cpus| format!(" of {cpus} CPUs")).unwrap_or_default();
     let load = usage.load.map(|load| format!(", load {load:.2}")).unwrap_or_default();
     add("cpu", usage.cpu_percent.map_or("-".to_owned(), |cpu| format!("{cpu:.0}%{cpus}{load}")));

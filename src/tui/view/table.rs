@@ -28,7 +28,7 @@ struct Columns {
 impl Columns {
     fn of(width: u16) -> Columns {
         let uptime = if width >= 100 { 7 } else { 0 };
-        let columns = Columns { name: 18, state: 13, load: 10, spark: 8, uptime, services: 0, age: 6 };
+        let columns = Columns { name: 18, state: 13, load: 9, spark: 8, uptime, services: 0, age: 7 };
         // Two for marks, and a blank before each column but the first.
         let blanks = 6 + u16::from(uptime > 0);
         let fixed = 2 + columns.name + columns.state + 2 * columns.load + columns.spark + uptime + columns.age + blanks;
@@ -77,7 +77,7 @@ fn names(buffer: &mut Buffer, area: Rect, columns: Columns, look: Look) {
     put(buffer, line.take(columns.state), "STATE", look.head());
     put_right(buffer, line.take(columns.load), "CPU", look.head());
     put_right(buffer, line.take(columns.load), "MEM", look.head());
-    put(buffer, line.take(columns.spark), "CPU", look.head());
+    put(buffer, line.take(columns.spark), "LAST CPU", look.head());
     if columns.uptime > 0 {
         put_right(buffer, line.take(columns.uptime), "UPTIME", look.head());
     }
