@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("main", &["cli", "commands", "config", "error", "fleet", "model", "render", "state", "transport", "ui"]),
     ("cli", &["commands", "render", "ui"]),
-    ("commands", &["cli", "commands", "config", "error", "fleet", "model", "render", "state", "transport", "tui", "ui"]),
+    (
+        "commands",
+        &["cli", "commands", "config", "error", "fleet", "model", "render", "state", "transport", "tui", "ui"],
+    ),
     ("error", &["config", "model", "state", "transport"]),
     ("ui", &["error", "model", "transport"]),
     ("render", &["file", "model"]),

@@ -175,6 +175,7 @@ pub(crate) struct Log {
 
 /// All that the screen shows.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct State {
     pub(crate) setup: Setup,
     pub(crate) size: (u16, u16),

@@ -39,10 +39,12 @@ impl Look {
         self.colored(Color::Cyan)
     }
 
+    #[expect(clippy::unused_self, reason = "it stands with the others")]
     pub(crate) fn quiet(self) -> Style {
         Style::new().add_modifier(Modifier::DIM)
     }
 
+    #[expect(clippy::unused_self, reason = "it stands with the others")]
     pub(crate) fn head(self) -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
@@ -183,24 +185,19 @@ pub(crate) fn to_ascii(buffer: &mut Buffer) {
 
 fn ascii(c: char) -> char {
     match c {
-        '●' => '*',
         '○' => 'o',
         '◌' => '~',
         '✖' => 'x',
-        '✓' => '+',
-        '▾' => 'v',
+        '▾' | '↓' => 'v',
         '▸' => '>',
-        '…' => '.',
-        '─' | '━' => '-',
-        '│' | '┃' => '|',
-        '█' | '▉' | '▊' | '▋' | '▌' => '#',
-        '▍' | '▎' | '▏' => ' ',
-        '•' => '.',
         '↑' => '^',
-        '↓' => 'v',
-        '\u{2500}'..='\u{257f}' => '+',
-        '\u{2800}' => ' ',
-        '\u{2801}'..='\u{28ff}' => '*',
+        '…' | '•' => '.',
+        '─' => '-',
+        '│' => '|',
+        '█' | '▉' | '▊' | '▋' | '▌' => '#',
+        '▍' | '▎' | '▏' | '\u{2800}' => ' ',
+        '✓' | '\u{2500}'..='\u{257f}' => '+',
+        '●' | '\u{2801}'..='\u{28ff}' => '*',
         _ => '?',
     }
 }
@@ -237,7 +234,8 @@ mod tests {
 
     #[test]
     fn bars_are_as_long_as_their_share() {
-        for (percent, want) in [(0.0, ""), (100.0, "████"), (50.0, "██"), (3.2, "▏"), (250.0, "████"), (-1.0, "")] {
+        for (percent, want) in [(0.0, ""), (100.0, "████"), (50.0, "██"), (3.2, "▏"), (250.0, "████"), (-1.0, "")]
+        {
             assert_eq!(bar(percent, 4), want);
         }
         assert_eq!(bar(f64::NAN, 4), "");

@@ -26,11 +26,15 @@ use crossterm::{cursor, execute, terminal};
 use futures::{Stream, StreamExt as _};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
 use rustix::process::{Signal, kill_current_process_group};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
-pub(crate) use self::app::{Effect, Entry, Event, Plan, Setup, State, update};
+use self::app::update;
+#[cfg_attr(not(test), expect(unused_imports, reason = "watch uses them"))]
+pub(crate) use self::app::{Effect, Entry, Event, Plan, Setup, State};
+#[cfg_attr(not(test), expect(unused_imports, reason = "watch uses it"))]
 pub(crate) use self::samples::Point;
 
 /// How long a frame stands at least.
@@ -121,8 +125,10 @@ fn is_held(key: event::KeyEvent, letter: char) -> bool {
     key.code == KeyCode::Char(letter) && key.modifiers.contains(KeyModifiers::CONTROL)
 }
 
+/// Has everything drawn anew. Not by `clear`: that asks the terminal where the cursor is, and waits for the answer.
 fn redraw(screen: &mut Terminal<CrosstermBackend<BufWriter<Stdout>>>, state: &mut State) -> io::Result<()> {
-    screen.clear()?;
+    let size = screen.size()?;
+    screen.resize(Rect::new(0, 0, size.width, size.height))?;
     state.dirty = true;
     Ok(())
 }

@@ -39,8 +39,8 @@ pub(crate) fn problems(state: &State) -> Vec<Problem> {
         };
         add(Weight::Failure, format!("{kind}: {}", failed.message));
     }
-    let stale = servers.iter().filter(|server| state.is_stale(server));
-    if let Some(text) = listed(stale, "with old answers", |server| server.name.clone()) {
+    let old = servers.iter().filter(|server| state.is_stale(server));
+    if let Some(text) = listed(old, "with old answers", |server| server.name.clone()) {
         add(Weight::Stale, text);
     }
     found
@@ -62,7 +62,6 @@ fn listed<'s>(
         }
     }
     let more = if number > NAMED { ", …" } else { "" };
-    (number > 0).then(|| {
-        format!("{number} server{} {what}: {}{more}", if number == 1 { "" } else { "s" }, names.join(", "))
-    })
+    (number > 0)
+        .then(|| format!("{number} server{} {what}: {}{more}", if number == 1 { "" } else { "s" }, names.join(", ")))
 }

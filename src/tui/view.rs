@@ -5,6 +5,8 @@ mod overlay;
 mod pane;
 mod table;
 
+use std::collections::HashSet;
+
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -65,28 +67,31 @@ fn title(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
             pieces.push((format!("  {}{number} {power}", look::symbol(power)), look.state(power)));
         }
     }
-    let mut also = String::new();
-    if state.filter.chosen.is_some() {
-        let shown = state.filter.chosen.as_ref().map_or(0, std::collections::HashSet::len);
-        also += &format!("  {shown} shown");
-    }
-    if !state.marked.is_empty() {
-        also += &format!("  {} marked", state.marked.len());
-        let hidden = state.marked.iter().filter(|key| !state.rows.iter().any(|row| state.keys[row.place] == **key));
-        let hidden = hidden.count();
-        if hidden > 0 {
-            also += &format!(" ({hidden} not in sight)");
-        }
-    }
-    if state.order != Order::Own || state.reversed {
-        also += &format!("  by {}{}", state.order.as_str(), if state.reversed { " reversed" } else { "" });
-    }
-    if state.setup.read_only {
-        also += "  read-only";
-    }
+    let also = also(state);
     let room = u16::try_from(look::width(&also)).unwrap_or(u16::MAX).min(area.width);
     put_all(buffer, Rect { width: area.width - room, ..area }, &pieces);
     put_right(buffer, area, &also, look.accent());
+}
+
+/// What is not as it is at the start: who is shown, who is marked, in which order.
+fn also(state: &State) -> String {
+    let mut parts = Vec::new();
+    if let Some(chosen) = &state.filter.chosen {
+        parts.push(format!("{} shown", chosen.len()));
+    }
+    if !state.marked.is_empty() {
+        let in_sight: HashSet<_> = state.rows.iter().map(|row| &state.keys[row.place]).collect();
+        let hidden = state.marked.iter().filter(|key| !in_sight.contains(key)).count();
+        let hidden = if hidden > 0 { format!(" ({hidden} not in sight)") } else { String::new() };
+        parts.push(format!("{} marked{hidden}", state.marked.len()));
+    }
+    if state.order != Order::Own || state.reversed {
+        parts.push(format!("by {}{}", state.order.as_str(), if state.reversed { ", reversed" } else { "" }));
+    }
+    if state.setup.read_only {
+        parts.push("read-only".to_owned());
+    }
+    parts.iter().map(|part| format!("  {part}")).collect::<Vec<_>>().concat()
 }
 
 /// What is wrong, the worst first, in as many lines as there are.

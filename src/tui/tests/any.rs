@@ -6,7 +6,8 @@ use super::*;
 use crate::model::text::is_unsafe;
 
 fn key() -> impl Strategy<Value = Event> {
-    let letters = prop::sample::select("jkgGfFtd[]/?q sbhrzwONSCMA0123456789y=*!,xé数\u{202e}".chars().collect::<Vec<_>>());
+    let letters =
+        prop::sample::select("jkgGfFtd[]/?q sbhrzwONSCMA0123456789y=*!,xé数\u{202e}".chars().collect::<Vec<_>>());
     let others = prop::sample::select(vec![
         KeyCode::Up,
         KeyCode::Down,

@@ -71,11 +71,12 @@ fn it_is_drawn_and_keys_work() {
     let mut session = start("keys");
     session.expect("\u{1b}[?1049h").unwrap();
     session.expect("not as expected").unwrap();
-    session.send("?").unwrap();
-    session.expect("shut down cleanly").unwrap();
-    // A paste that looks like keys.
+    // ^L: all is drawn anew. Blanks in plain text are not written, so that only words come in one piece.
+    session.send("?\u{c}").unwrap();
+    session.expect("cleanly").unwrap();
+    // A paste that looks like a key.
     session.send("\u{1b}[200~q\u{1b}[201~").unwrap();
-    session.send("x/kind=host\r").unwrap();
+    session.send("x/kind=host\r\u{c}").unwrap();
     session.expect("3 shown").unwrap();
     session.get_process_mut().set_window_size(60, 20).unwrap();
     session.expect("too small").unwrap();

@@ -189,7 +189,8 @@ fn question(plan: &Plan, typed: &str, look: Look) -> (String, Style) {
         0 => ("any key goes back".to_owned(), look.quiet()),
         1 => (format!("{}? y agrees, any other key abandons", plan.action), look.head()),
         many => {
-            let text = format!("{} {many} servers? type {many} and Enter; any other key abandons: {typed}_", plan.action);
+            let text =
+                format!("{} {many} servers? type {many} and Enter; any other key abandons: {typed}_", plan.action);
             (text, look.head())
         }
     }

@@ -90,10 +90,10 @@ fn lines(state: &State, server: &Server, width: u16, look: Look) -> Vec<Pieces> 
     let uptime = usage.uptime_seconds.filter(|_| seen.state.is_up()).map(Count::get);
     let uptime = uptime.map(|seconds| format!(" for {}", human_seconds(seconds))).unwrap_or_default();
     let age = state.age(server).map_or("-".to_owned(), look::age);
-    let stale = if state.is_stale(server) { ", old" } else { "" };
+    let old = if state.is_stale(server) { ", old" } else { "" };
     let raw = seen.raw_status.as_ref().map(|raw| format!(" ({raw})")).unwrap_or_default();
     let state_word = format!("{} {}{raw}{uptime}", look::symbol(seen.state), seen.state);
-    add("state", format!("{state_word}; by {}, age {age}{stale}", seen.source.as_str()));
+    add("state", format!("{state_word}; by {}, age {age}{old}", seen.source.as_str()));
     add("doing", state.progress.get(&server.id).cloned().unwrap_or_default());
     add("because", seen.reason.clone().unwrap_or_default());
     let own = state.fleet.failures.iter().filter(|failed| failed.server == server.id);

@@ -94,20 +94,23 @@ fn draw_row(buffer: &mut Buffer, area: Rect, columns: Columns, state: &State, ro
     put(buffer, after(area, 1), if alarms { "!" } else { " " }, look.bad());
     let mut line = Line { rest: after(area, 2) };
     name(buffer, line.take(columns.name), row, server, look);
-    match server.doing() {
-        Some(word) => put(buffer, line.take(columns.state), &format!("… {word}"), look.accent()),
-        None => {
-            let text = format!("{} {}", look::symbol(seen.state), seen.state);
-            put(buffer, line.take(columns.state), &text, look.state(seen.state))
-        }
+    let (text, style) = match server.doing() {
+        Some(word) => (format!("… {word}"), look.accent()),
+        None => (format!("{} {}", look::symbol(seen.state), seen.state), look.state(seen.state)),
     };
+    put(buffer, line.take(columns.state), &text, style);
     percent(buffer, line.take(columns.load), seen.usage.cpu_percent.map(f64::from), look);
     percent(buffer, line.take(columns.load), seen.usage.memory_percent(), look);
     let spark = line.take(columns.spark);
     if let Some(ring) = state.samples.get(key) {
         let points: Vec<Option<f64>> =
             ring.last(spark.width.into()).map(|point| point.cpu_percent.map(f64::from)).collect();
-        put_right(buffer, spark, &sparkline(&points, spark.width.into(), Scale::Percent, state.setup.utf8), Style::new());
+        put_right(
+            buffer,
+            spark,
+            &sparkline(&points, spark.width.into(), Scale::Percent, state.setup.utf8),
+            Style::new(),
+        );
     }
     if columns.uptime > 0 {
         let uptime = seen.usage.uptime_seconds.filter(|_| seen.state.is_up()).map(Count::get);
@@ -120,12 +123,12 @@ fn draw_row(buffer: &mut Buffer, area: Rect, columns: Columns, state: &State, ro
         }
         None => services(buffer, cell, server, look),
     }
-    let stale = state.is_stale(server);
+    let is_old = state.is_stale(server);
     let age = state.age(server).map_or("-".to_owned(), look::age);
     // A stamp from the future is as good as none.
-    let age = if stale { format!("~{age}") } else { age };
+    let age = if is_old { format!("~{age}") } else { age };
     put_right(buffer, line.take(columns.age), &age, Style::new());
-    if stale {
+    if is_old {
         buffer.set_style(area, look.quiet());
     }
 }
