@@ -1,6 +1,6 @@
 //! What the screen of `watch` shows, and how each event changes it. Pure: no I/O, and no clock but the one of `Tick`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use crossterm::event::{KeyEvent, KeyEventKind};
 use jiff::{SignedDuration, Timestamp};
@@ -14,6 +14,9 @@ use crate::tui::layout::Areas;
 use crate::tui::problems::{Problem, problems};
 use crate::tui::rows::{self, Order};
 use crate::tui::samples::{Point, Ring};
+
+/// How many failed actions are remembered: nobody reads more.
+const MOST_FAILED: usize = 20;
 
 /// What is decided before the screen opens.
 #[derive(Debug, Clone, Copy)]
@@ -206,10 +209,14 @@ pub(crate) struct State {
     pub(crate) pane: bool,
     pub(crate) pane_top: usize,
     pub(crate) wish: Option<Wish>,
+    /// The answer to it, where it came while something else had the keys: it opens when they are free.
+    pub(crate) ready: Option<(Wish, Plan)>,
     /// Wishes so far: an answer to an older one is not taken for that to a newer one.
     pub(crate) wishes: u64,
     /// Whom something is being done to, and how far it is.
     pub(crate) progress: BTreeMap<ServerId, String>,
+    /// Which actions failed, until the next one is asked for.
+    pub(crate) failed: VecDeque<String>,
     pub(crate) message: Option<String>,
     /// Whether the screen does not show all this yet.
     pub(crate) dirty: bool,
@@ -242,8 +249,10 @@ impl State {
             pane: true,
             pane_top: 0,
             wish: None,
+            ready: None,
             wishes: 0,
             progress: BTreeMap::new(),
+            failed: VecDeque::new(),
             message: None,
             dirty: true,
         }
@@ -329,14 +338,21 @@ impl State {
 
     fn take_plan(&mut self, plan: Plan) -> Vec<Effect> {
         match self.wish.take_if(|wish| wish.number == plan.number) {
-            // A filter that is being typed must not swallow the answer to a question that nobody saw: the
-            // dialogue opens over it, and what is typed next abandons it.
             Some(wish) => {
-                self.mode = Mode::Dialogue { wish, plan, typed: String::new(), top: 0 };
-                self.message = None;
+                self.ready = Some((wish, plan));
                 Vec::new()
             }
             None => vec![Effect::Abandon { number: plan.number }],
+        }
+    }
+
+    /// Asks what waits to be asked. Not over a filter: a letter that is meant for it must not be the answer.
+    fn open_dialogue(&mut self) {
+        if self.mode == Mode::Browse
+            && let Some((wish, plan)) = self.ready.take()
+        {
+            self.mode = Mode::Dialogue { wish, plan, typed: String::new(), top: 0 };
+            self.message = None;
         }
     }
 }
@@ -382,10 +398,19 @@ pub(crate) fn update(state: &mut State, event: Event) -> Vec<Effect> {
         }
         Event::Ended { server, good, text } => {
             state.progress.remove(&server);
-            state.message = Some(format!("{}{server}: {text}", if good { "" } else { "failed: " }));
+            let text = format!("{server}: {text}");
+            if good {
+                state.message = Some(text);
+            } else {
+                state.failed.truncate(MOST_FAILED - 1);
+                state.failed.push_front(text);
+                state.problems = problems(state);
+                state.settle();
+            }
         }
         Event::Message(text) => state.message = Some(text),
     }
+    state.open_dialogue();
     state.chosen = state.rows.get(state.at).map(|row| state.keys[row.place].clone());
     if state.chosen != before {
         state.pane_top = 0;

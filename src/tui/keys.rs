@@ -5,6 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use crate::model::power::PowerAction;
 use crate::tui::app::{Effect, Mode, State, Wish};
 use crate::tui::layout::Areas;
+use crate::tui::problems::problems;
 use crate::tui::rows::Order;
 use crate::tui::view;
 
@@ -49,7 +50,7 @@ fn abandon(state: &mut State) -> Vec<Effect> {
     let mode = std::mem::replace(&mut state.mode, Mode::Browse);
     let asked = match mode {
         Mode::Dialogue { wish, .. } => Some(wish),
-        _ => state.wish.take(),
+        _ => state.wish.take().or_else(|| state.ready.take().map(|(wish, _)| wish)),
     };
     asked.map(|wish| Effect::Abandon { number: wish.number }).into_iter().collect()
 }
@@ -114,7 +115,9 @@ fn back(state: &mut State) -> Vec<Effect> {
     if state.wish.is_some() {
         return abandon(state);
     }
-    if !state.marked.is_empty() {
+    if !state.failed.is_empty() {
+        forget_failed(state);
+    } else if !state.marked.is_empty() {
         state.marked.clear();
     } else if !state.filter.text.is_empty() {
         state.filter.text.clear();
@@ -123,6 +126,13 @@ fn back(state: &mut State) -> Vec<Effect> {
         return vec![Effect::Quit];
     }
     Vec::new()
+}
+
+/// Which actions failed was read.
+fn forget_failed(state: &mut State) {
+    state.failed.clear();
+    state.problems = problems(state);
+    state.settle();
 }
 
 fn letter_of_browse(state: &mut State, letter: char) -> Vec<Effect> {
@@ -171,6 +181,7 @@ fn letter_of_browse(state: &mut State, letter: char) -> Vec<Effect> {
     }
     state.wishes += 1;
     state.message = None;
+    forget_failed(state);
     let wish = Wish { number: state.wishes, action, servers };
     state.wish = Some(wish.clone());
     let Wish { number, action, servers } = wish;

@@ -25,6 +25,9 @@ pub(crate) struct Problem {
 pub(crate) fn problems(state: &State) -> Vec<Problem> {
     let mut found = Vec::new();
     let mut add = |weight, text| found.push(Problem { weight, text });
+    for text in &state.failed {
+        add(Weight::Failure, format!("{text} (Esc: read)"));
+    }
     let servers = &state.fleet.servers;
     let said = |server: &Server| format!("{} {}", server.name, server.seen.state);
     if let Some(text) = listed(servers.iter().filter(|server| server.is_alarming()), "not as expected", said) {

@@ -284,6 +284,25 @@ fn an_answer_to_another_question_is_not_taken() {
 }
 
 #[test]
+fn a_letter_for_the_filter_is_no_answer() {
+    let mut state = screen(SETUP, (80, 24), fleet());
+    press(&mut state, "jh/m");
+    let one = plan(&state, 1, vec![]);
+    update(&mut state, Event::Plan(one.clone()));
+    assert_eq!(press(&mut state, "y"), []);
+    assert_eq!(state.filter.text, "my");
+    assert!(text(&state).contains("a plan is ready"));
+    // When the keys are free it is asked.
+    update(&mut state, code(KeyCode::Esc));
+    assert!(matches!(state.mode, Mode::Dialogue { .. }));
+    assert_eq!(press(&mut state, "y"), [Effect::Carry { number: 1 }]);
+    // Who leaves in between has not agreed.
+    press(&mut state, "h/");
+    update(&mut state, Event::Plan(Plan { number: 2, ..one }));
+    assert_eq!(update(&mut state, control('c')), [Effect::Abandon { number: 2 }, Effect::Quit]);
+}
+
+#[test]
 fn marks_say_whom_it_is_for() {
     let mut state = screen(SETUP, (80, 24), fleet());
     press(&mut state, "j  k");
@@ -320,9 +339,17 @@ fn progress_is_seen_and_ends() {
     assert!(text(&state).contains("> wait"));
     update(&mut state, Event::Ended { server: server.clone(), good: false, text: "no answer".to_owned() });
     assert!(state.progress.is_empty());
-    assert!(text(&state).contains("failed: pve1-vm-101: no answer"));
-    update(&mut state, Event::Ended { server, good: true, text: "shutdown done".to_owned() });
+    assert!(text(&state).contains("✖ pve1-vm-101: no answer (Esc: read)"));
+    update(&mut state, Event::Ended { server: server.clone(), good: true, text: "shutdown done".to_owned() });
+    // What goes well afterwards does not hide it.
     assert!(text(&state).contains("pve1-vm-101: shutdown done"));
+    assert!(text(&state).contains("✖ pve1-vm-101: no answer"));
+    assert_eq!(update(&mut state, code(KeyCode::Esc)), []);
+    assert!(!text(&state).contains("no answer (Esc"));
+    for _ in 0..100 {
+        update(&mut state, Event::Ended { server: server.clone(), good: false, text: String::new() });
+    }
+    assert_eq!(state.failed.len(), 20);
     update(&mut state, Event::Message("the fleet sleeps".to_owned()));
     assert!(text(&state).contains("the fleet sleeps"));
 }
