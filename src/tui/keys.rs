@@ -3,7 +3,8 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::model::power::PowerAction;
-use crate::tui::app::{Effect, Mode, State, Wish};
+use crate::tui::app::{Mode, State};
+use crate::tui::event::{Effect, Wish};
 use crate::tui::layout::Areas;
 use crate::tui::problems::problems;
 use crate::tui::rows::Order;

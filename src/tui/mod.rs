@@ -1,9 +1,10 @@
 //! The screen of `watch` on a terminal.
 //!
-//! `app` has the state and the pure `update`, `keys` what each key means, `rows` who is shown in which order, `view`
-//! the drawing, which only reads. This file has all that touches the terminal.
+//! `event` has what comes in and goes out, `app` the state and the pure `update`, `keys` what each key means, `rows` who
+//! is shown in which order, `view` the drawing, which only reads. This file has all that touches the terminal.
 
 mod app;
+mod event;
 mod keys;
 mod layout;
 mod look;
@@ -21,7 +22,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossterm::event::{self, EventStream, KeyCode, KeyModifiers};
+use crossterm::event::{
+    DisableBracketedPaste, EnableBracketedPaste, Event as Typed, EventStream, KeyCode, KeyEvent, KeyModifiers,
+};
 use crossterm::{cursor, execute, terminal};
 use futures::{Stream, StreamExt as _};
 use ratatui::Terminal;
@@ -31,9 +34,13 @@ use rustix::process::{Signal, kill_current_process_group};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
+#[cfg_attr(not(test), expect(unused_imports, reason = "watch uses it"))]
+pub(crate) use self::app::Setup;
+pub(crate) use self::app::State;
 use self::app::update;
+pub(crate) use self::event::{Effect, Event};
 #[cfg_attr(not(test), expect(unused_imports, reason = "watch uses them"))]
-pub(crate) use self::app::{Effect, Entry, Event, Plan, Setup, State};
+pub(crate) use self::event::{Entry, Plan};
 #[cfg_attr(not(test), expect(unused_imports, reason = "watch uses it"))]
 pub(crate) use self::samples::Point;
 
@@ -72,21 +79,21 @@ pub(crate) async fn run(
         }
         let next = tokio::select! {
             event = input.next() => match event {
-                Some(Ok(event::Event::Key(key))) if is_held(key, 'z') => {
+                Some(Ok(Typed::Key(key))) if is_held(key, 'z') => {
                     guard.stop()?;
                     redraw(&mut screen, &mut state)?;
                     continue;
                 }
-                Some(Ok(event::Event::Key(key))) if is_held(key, 'l') => {
+                Some(Ok(Typed::Key(key))) if is_held(key, 'l') => {
                     redraw(&mut screen, &mut state)?;
                     continue;
                 }
-                Some(Ok(event::Event::Key(key))) => {
+                Some(Ok(Typed::Key(key))) => {
                     pause = AFTER_KEY;
                     Event::Key(key)
                 }
-                Some(Ok(event::Event::Paste(text))) => Event::Paste(text),
-                Some(Ok(event::Event::Resize(columns, lines))) => Event::Resize(columns, lines),
+                Some(Ok(Typed::Paste(text))) => Event::Paste(text),
+                Some(Ok(Typed::Resize(columns, lines))) => Event::Resize(columns, lines),
                 Some(Ok(_)) => continue,
                 Some(Err(error)) => return Err(error),
                 // Nobody types any more: the terminal is gone.
@@ -121,7 +128,7 @@ fn tell(state: &mut State, event: Event, effects: &mut impl FnMut(Effect)) -> bo
     over
 }
 
-fn is_held(key: event::KeyEvent, letter: char) -> bool {
+fn is_held(key: KeyEvent, letter: char) -> bool {
     key.code == KeyCode::Char(letter) && key.modifiers.contains(KeyModifiers::CONTROL)
 }
 
@@ -181,13 +188,13 @@ impl Drop for Guard {
 
 fn enter() -> io::Result<()> {
     terminal::enable_raw_mode()?;
-    execute!(io::stdout(), terminal::EnterAlternateScreen, event::EnableBracketedPaste, cursor::Hide)
+    execute!(io::stdout(), terminal::EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)
 }
 
 /// Nothing can be done about a terminal that does not take it.
 fn leave() {
     let mut stdout = io::stdout();
-    let _ = execute!(stdout, event::DisableBracketedPaste, cursor::Show, terminal::LeaveAlternateScreen);
+    let _ = execute!(stdout, DisableBracketedPaste, cursor::Show, terminal::LeaveAlternateScreen);
     let _ = stdout.flush();
     let _ = terminal::disable_raw_mode();
 }

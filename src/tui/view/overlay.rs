@@ -6,7 +6,8 @@ use ratatui::style::Style;
 use ratatui::widgets::{Block, Clear, Widget as _};
 
 use crate::model::text::clean;
-use crate::tui::app::{Mode, Plan, State, Wish};
+use crate::tui::app::{Mode, State};
+use crate::tui::event::{Plan, Wish};
 use crate::tui::look::{self, Look, put, put_right};
 
 /// Keys and what they do; the actions apart, which not everybody has.
