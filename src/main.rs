@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! main        parse, logging, run, exit             cli    the options and the list of commands
-//!   commands  one file each: Args, run, columns     ui     stderr     render  stdout
+//!   commands  one file each: Args, run, columns     ui     stderr     render  stdout     tui  the screen of `watch`
 //!     fleet   the use cases: whom to ask for what, in parallel, with deadlines
 //!       transport  one protocol per file: ssh, pve (the API), probe (TCP), local
 //!         model    facts and rules: no I/O, no async, no clock
@@ -23,6 +23,8 @@ mod model;
 mod render;
 mod state;
 mod transport;
+#[cfg_attr(not(test), expect(dead_code, reason = "watch uses it"))]
+mod tui;
 mod ui;
 
 use std::io;

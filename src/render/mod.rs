@@ -4,7 +4,6 @@ pub(crate) mod chart;
 mod csv;
 mod json;
 mod openmetrics;
-pub(crate) mod spark;
 pub(crate) mod table;
 pub(crate) mod value;
 

@@ -13,8 +13,8 @@ use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Server};
 use crate::model::series::{Metric, Point, Series, Summary, Unit, Window};
 use crate::model::server::ServerKind;
+use crate::model::spark::Scale;
 use crate::render::chart::{ChartOptions, Line, chart};
-use crate::render::spark::Scale;
 use crate::render::value::{Value, rfc3339};
 use crate::render::{Column, Output, Records, Report};
 

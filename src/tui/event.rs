@@ -1,0 +1,114 @@
+//! What comes in and what goes out: all that the rest of the program and the screen say to each other.
+
+use crossterm::event::KeyEvent;
+use jiff::Timestamp;
+
+use crate::model::id::ServerId;
+use crate::model::inventory::Inventory;
+use crate::model::power::{Finding, PowerAction};
+use crate::model::server::ServerKey;
+use crate::tui::samples::Point;
+
+/// What happens to the screen.
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    Key(KeyEvent),
+    /// Text put in at once: it types a filter, and never is a key.
+    Paste(String),
+    /// Columns and lines of the terminal.
+    Resize(u16, u16),
+    /// The time: one a second is enough.
+    Tick(Timestamp),
+    /// All servers as seen last, sorted.
+    Fleet(Box<Inventory>),
+    /// Measurements of one server, in any order: those that are kept at first, then each new one.
+    Samples {
+        server: ServerKey,
+        points: Vec<Point>,
+    },
+    /// What is told of the chosen server, an answer to [`Effect::Detail`].
+    Log {
+        server: ServerKey,
+        /// The newest first.
+        events: Vec<Entry>,
+        tasks: Vec<Entry>,
+    },
+    /// The answer to [`Effect::Prepare`].
+    Plan(Plan),
+    /// The other answer to it: why there is no plan.
+    NoPlan {
+        number: u64,
+        why: String,
+    },
+    /// How far an action on a server is.
+    Progress {
+        server: ServerId,
+        text: String,
+    },
+    /// How an action on a server ended.
+    Ended {
+        server: ServerId,
+        good: bool,
+        text: String,
+    },
+    Message(String),
+}
+
+/// What the screen wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Quit,
+    /// Look at everybody now.
+    Refresh,
+    /// Tell log, tasks and samples of this server.
+    Detail(ServerKey),
+    /// Make a plan, and look what speaks against it. The answer has the same number.
+    Prepare {
+        number: u64,
+        action: PowerAction,
+        servers: Vec<ServerId>,
+    },
+    /// A person has seen the plan with this number, and agreed.
+    Carry {
+        number: u64,
+    },
+    /// Nobody agreed: the plan is not wanted any more.
+    Abandon {
+        number: u64,
+    },
+}
+
+/// A line of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) at: Option<Timestamp>,
+    pub(crate) text: String,
+}
+
+/// A plan to be agreed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// The number of the wish that it answers.
+    pub(crate) number: u64,
+    pub(crate) action: PowerAction,
+    /// How many servers it changes: more than one has to be typed.
+    pub(crate) changes: usize,
+    /// What would be done, in order.
+    pub(crate) steps: Vec<String>,
+    pub(crate) findings: Vec<Finding>,
+}
+
+impl Plan {
+    /// Whether something stands against it: there is no way past that on the screen.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.findings.iter().any(|finding| !finding.allowed)
+    }
+}
+
+/// What was asked for and is not answered yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wish {
+    pub(crate) number: u64,
+    pub(crate) action: PowerAction,
+    pub(crate) servers: Vec<ServerId>,
+}

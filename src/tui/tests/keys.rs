@@ -1,0 +1,431 @@
+//! What keys and events change.
+
+use super::*;
+use crate::tui::app::Mode;
+use crate::tui::rows::Order;
+
+fn id(text: &str) -> crate::model::id::ServerId {
+    text.parse().unwrap()
+}
+
+#[test]
+fn the_cursor_moves_and_the_chosen_one_is_asked_about() {
+    let mut state = screen(SETUP, (80, 24), fleet());
+    assert_eq!(names(&state)[..3], ["pve1", "web", "db"]);
+    let cases: &[(Event, &str)] = &[
+        (code(KeyCode::Char('j')), "web"),
+        (code(KeyCode::Down), "db"),
+        (code(KeyCode::Char('k')), "web"),
+        (code(KeyCode::Up), "pve1"),
+        (code(KeyCode::Up), "pve1"),
+        (code(KeyCode::Char('G')), "nas"),
+        (code(KeyCode::Char('g')), "pve1"),
+        (code(KeyCode::End), "nas"),
+        (code(KeyCode::Down), "nas"),
+        (code(KeyCode::Home), "pve1"),
+        (code(KeyCode::PageDown), "nas"),
+        (code(KeyCode::PageUp), "pve1"),
+        (control('f'), "nas"),
+        (control('b'), "pve1"),
+        (control('n'), "web"),
+        (control('p'), "pve1"),
+    ];
+    for (event, want) in cases {
+        let before = state.chosen.clone();
+        let effects = update(&mut state, event.clone());
+        assert_eq!(chosen(&state), *want, "{event:?}");
+        let asked = state.chosen.clone().filter(|_| state.chosen != before).map(Effect::Detail);
+        assert_eq!(effects, Vec::from_iter(asked), "{event:?}");
+    }
+}
+
+#[test]
+fn ways_out() {
+    for (event, want) in [
+        (code(KeyCode::Char('q')), vec![Effect::Quit]),
+        (code(KeyCode::Esc), vec![Effect::Quit]),
+        (control('c'), vec![Effect::Quit]),
+        (control('q'), vec![]),
+        (code(KeyCode::F(5)), vec![Effect::Refresh]),
+        (control('r'), vec![Effect::Refresh]),
+    ] {
+        let mut state = screen(SETUP, (80, 24), fleet());
+        assert_eq!(update(&mut state, event.clone()), want, "{event:?}");
+    }
+    // ^C goes from everywhere.
+    for letters in ["/", "?", "s"] {
+        let mut state = screen(SETUP, (80, 24), fleet());
+        press(&mut state, letters);
+        assert_eq!(update(&mut state, control('c')).last(), Some(&Effect::Quit), "{letters}");
+    }
+    // Esc first takes back what there is.
+    let mut state = screen(SETUP, (80, 24), fleet());
+    press(&mut state, "/kind=guest");
+    update(&mut state, code(KeyCode::Enter));
+    press(&mut state, " ");
+    assert_eq!((state.marked.len(), state.rows.len()), (1, 5));
+    assert_eq!(update(&mut state, code(KeyCode::Esc)), []);
+    assert_eq!((state.marked.len(), state.rows.len()), (0, 5));
+    update(&mut state, code(KeyCode::Esc));
+    assert_eq!(state.rows.len(), 8);
+    assert_eq!(update(&mut state, code(KeyCode::Esc)), [Effect::Quit]);
+}
+
+#[test]
+fn hosts_fold() {
+    let mut state = screen(SETUP, (80, 24), fleet());
+    update(&mut state, code(KeyCode::Left));
+    assert_eq!(names(&state), ["pve1", "pve2", "lost", "nas"]);
+    assert!(text(&state).contains("▸ pve1 +4"), "{}", text(&state));
+    update(&mut state, code(KeyCode::Right));
+    assert_eq!(state.rows.len(), 8);
+    // From a guest to its host, and then that folds.
+    press(&mut state, "jj");
+    update(&mut state, code(KeyCode::Left));
+    assert_eq!((chosen(&state), state.rows.len()), ("pve1", 8));
+    press(&mut state, "f");
+    assert_eq!(state.rows.len(), 4);
+    press(&mut state, "f");
+    assert_eq!(state.rows.len(), 8);
+    press(&mut state, "jF");
+    assert_eq!((names(&state), chosen(&state)), (vec!["pve1", "pve2", "nas"], "pve1"));
+    // What is folded away and alarms is not hidden.
+    assert!(text(&state).contains("▸ pve2 +1 1!"), "{}", text(&state));
+    press(&mut state, "F");
+    assert_eq!(state.rows.len(), 8);
+    press(&mut state, "t");
+    assert!(state.rows.iter().all(|row| row.depth == 0 && row.below == 0));
+}
+
+#[test]
+fn rows_are_sorted_under_their_hosts() {
+    let mut many = fleet();
+    many.servers[1].seen.usage.cpu_percent = Some(40.0);
+    many.servers[2].seen.usage.cpu_percent = Some(70.0);
+    for (letters, want) in [
+        ("N", "nas pve1 104 db web 103 pve2 lost"),
+        ("NN", "pve2 lost pve1 103 web db 104 nas"),
+        ("S", "nas pve1 db 103 104 web pve2 lost"),
+        ("C", "pve1 db web 103 104 pve2 lost nas"),
+        ("CC", "pve2 lost pve1 web db 103 104 nas"),
+        ("M", "pve1 web db 103 104 pve2 lost nas"),
+        ("A", "pve2 lost pve1 web db 103 104 nas"),
+        ("AO", "pve1 web db 103 104 pve2 lost nas"),
+        ("O", "nas pve2 lost pve1 104 103 db web"),
+    ] {
+        let mut state = screen(SETUP, (80, 24), many.clone());
+        press(&mut state, letters);
+        let short = |name: &str| match name {
+            name if name.contains("evil") => "104".to_owned(),
+            name if name.starts_with('数') => "103".to_owned(),
+            name => name.to_owned(),
+        };
+        let got: Vec<String> = names(&state).into_iter().map(short).collect();
+        assert_eq!(got.join(" "), want, "{letters}");
+        assert_eq!(chosen(&state), "pve1", "{letters}");
+    }
+    let mut state = screen(SETUP, (80, 24), many);
+    press(&mut state, "tC");
+    assert_eq!(names(&state)[..3], ["pve1", "db", "web"]);
+    assert_eq!((state.order, state.reversed), (Order::Cpu, false));
+}
+
+#[test]
+fn the_filter_is_live_and_keeps_the_last_good_one() {
+    let mut state = screen(SETUP, (80, 24), fleet());
+    press(&mut state, "/");
+    for (letter, rows, wrong) in [
+        ("w", 8, true),
+        ("e", 8, true),
+        ("b", 1, false),
+        (" ", 1, false),
+        ("d", 1, true),
+        ("b", 2, false),
+        (" ", 2, false),
+        ("t", 2, true),
+        ("a", 2, true),
+        ("g", 2, true),
+        ("=", 2, true),
+        ("x", 2, true),
+    ] {
+        press(&mut state, letter);
+        assert_eq!((state.rows.len(), state.filter.error.is_some()), (rows, wrong), "{}", state.filter.text);
+    }
+    assert!(text(&state).contains("? no server matches `tag=x`"), "{}", text(&state));
+    // Letters are letters: none of them is an action.
+    assert_eq!(state.wish, None);
+    // Enter keeps what is shown.
+    update(&mut state, code(KeyCode::Enter));
+    assert_eq!((state.filter.text.as_str(), state.filter.error.as_deref()), ("web db", None));
+    assert_eq!((state.mode.clone(), names(&state)), (Mode::Browse, vec!["web", "db"]));
+    // Esc takes back what was typed since.
+    press(&mut state, "/");
+    update(&mut state, control('w'));
+    update(&mut state, control('w'));
+    assert_eq!((state.filter.text.as_str(), state.rows.len()), ("", 8));
+    press(&mut state, "kind=host");
+    assert_eq!(names(&state), ["pve1", "pve2", "nas"]);
+    update(&mut state, code(KeyCode::Esc));
+    assert_eq!(names(&state), ["web", "db"]);
+    // Whom the words select may change; who leaves is not shown, and nobody else comes.
+    let mut fewer = fleet();
+    fewer.servers.retain(|server| server.name != "db");
+    fewer.sort();
+    update(&mut state, Event::Fleet(Box::new(fewer)));
+    assert_eq!(names(&state), ["web"]);
+    update(&mut state, Event::Fleet(Box::new(fleet())));
+    assert_eq!(names(&state), ["web", "db"]);
+}
+
+#[test]
+fn what_is_pasted_is_never_a_key() {
+    let mut state = screen(SETUP, (80, 24), fleet());
+    assert_eq!(update(&mut state, Event::Paste("hyq".to_owned())), []);
+    assert_eq!((state.wish.clone(), state.mode.clone()), (None, Mode::Browse));
+    press(&mut state, "/");
+    update(&mut state, Event::Paste("web\n\u{1b}".to_owned()));
+    assert_eq!((state.filter.text.as_str(), names(&state)), ("web  ", vec!["web"]));
+    update(&mut state, Event::Paste("x".repeat(10_000)));
+    assert_eq!(state.filter.text.chars().count(), 200);
+}
+
+#[test]
+fn actions_are_asked_for_and_need_a_plan() {
+    for (letter, action) in [
+        ("s", PowerAction::Start),
+        ("h", PowerAction::Shutdown),
+        ("r", PowerAction::Reboot),
+        ("z", PowerAction::Suspend),
+        ("w", PowerAction::Wake),
+    ] {
+        let mut state = screen(SETUP, (80, 24), fleet());
+        press(&mut state, "j");
+        let want = Effect::Prepare { number: 1, action, servers: vec![id("pve1-vm-101")] };
+        assert_eq!(press(&mut state, letter), [want], "{letter}");
+        assert!(text(&state).contains("looking what speaks against it"));
+        // One at a time; `y` before there is a question is nothing.
+        assert_eq!(press(&mut state, "sy"), []);
+        let plan = plan(&state, 1, vec![]);
+        assert_eq!(update(&mut state, Event::Plan(plan)), []);
+        assert_eq!(press(&mut state, "y"), [Effect::Carry { number: 1 }], "{letter}");
+        assert_eq!((state.mode.clone(), state.wish.clone()), (Mode::Browse, None));
+    }
+}
+
+#[test]
+fn everything_but_the_answer_abandons() {
+    let asked = |changes, findings| {
+        let mut state = screen(SETUP, (80, 24), fleet());
+        press(&mut state, "jh");
+        let plan = plan(&state, changes, findings);
+        update(&mut state, Event::Plan(plan));
+        state
+    };
+    let abandoned = vec![Effect::Abandon { number: 1 }];
+    let wrong = [KeyCode::Char('n'), KeyCode::Char('q'), KeyCode::Char('Y'), KeyCode::Esc, KeyCode::Enter];
+    for key in wrong.into_iter().chain([KeyCode::Char(' '), KeyCode::Char('1'), KeyCode::Tab]) {
+        let mut state = asked(1, vec![]);
+        assert_eq!(update(&mut state, code(key)), abandoned, "{key:?}");
+        assert_eq!(state.message.as_deref(), Some("shutdown: not confirmed, nothing was sent"));
+    }
+    // Held keys are no answer.
+    assert_eq!(update(&mut asked(1, vec![]), control('y')), abandoned);
+    // The number of servers must be typed.
+    for (letters, effects) in [
+        ("y", abandoned.clone()),
+        ("3\n", vec![Effect::Carry { number: 1 }]),
+        ("33\n", abandoned.clone()),
+        ("2\n", abandoned.clone()),
+        ("33\u{8}\n", vec![Effect::Carry { number: 1 }]),
+        ("\n", abandoned.clone()),
+        ("3x", abandoned.clone()),
+    ] {
+        let mut state = asked(3, vec![]);
+        let key = |letter| match letter {
+            '\n' => KeyCode::Enter,
+            '\u{8}' => KeyCode::Backspace,
+            letter => KeyCode::Char(letter),
+        };
+        let got: Vec<_> = letters.chars().flat_map(|letter| update(&mut state, code(key(letter)))).collect();
+        assert_eq!(got, effects, "{letters:?}");
+    }
+    // What is found against it is final here, and says what to type instead.
+    let mut state = asked(1, vec![finding()]);
+    let shown = text(&state);
+    for want in [
+        "a backup of it runs since 12 minutes",
+        "wait for its end; or add `--allow backup-running`",
+        "ecobox power shutdown pve1-vm-101 --allow backup-running",
+    ] {
+        assert!(shown.contains(want), "{want}\n{shown}");
+    }
+    assert_eq!(press(&mut state, "y"), abandoned);
+    // What is allowed does not refuse.
+    let mut allowed = finding();
+    allowed.allowed = true;
+    assert_eq!(press(&mut asked(1, vec![allowed]), "y"), [Effect::Carry { number: 1 }]);
+    // Nothing to do is nothing to agree to.
+    assert_eq!(press(&mut asked(0, vec![]), "y"), abandoned);
+}
+
+#[test]
+fn an_answer_to_another_question_is_not_taken() {
+    let mut state = screen(SETUP, (80, 24), fleet());
+    press(&mut state, "jh");
+    let late = plan(&state, 1, vec![]);
+    assert_eq!(update(&mut state, code(KeyCode::Esc)), [Effect::Abandon { number: 1 }]);
+    press(&mut state, "jr");
+    assert_eq!(update(&mut state, Event::Plan(late)), [Effect::Abandon { number: 1 }]);
+    assert_eq!(state.mode, Mode::Browse);
+    update(&mut state, Event::NoPlan { number: 1, why: "late".to_owned() });
+    assert!(state.wish.is_some());
+    update(&mut state, Event::NoPlan { number: 2, why: "the servers need each other".to_owned() });
+    assert_eq!((state.wish.clone(), state.message.as_deref()), (None, Some("the servers need each other")));
+}
+
+#[test]
+fn a_letter_for_the_filter_is_no_answer() {
+    let mut state = screen(SETUP, (80, 24), fleet());
+    press(&mut state, "jh/m");
+    let one = plan(&state, 1, vec![]);
+    update(&mut state, Event::Plan(one.clone()));
+    assert_eq!(press(&mut state, "y"), []);
+    assert_eq!(state.filter.text, "my");
+    assert!(text(&state).contains("a plan is ready"));
+    // When the keys are free it is asked.
+    update(&mut state, code(KeyCode::Esc));
+    assert!(matches!(state.mode, Mode::Dialogue { .. }));
+    assert_eq!(press(&mut state, "y"), [Effect::Carry { number: 1 }]);
+    // Who leaves in between has not agreed.
+    press(&mut state, "h/");
+    update(&mut state, Event::Plan(Plan { number: 2, ..one }));
+    assert_eq!(update(&mut state, control('c')), [Effect::Abandon { number: 2 }, Effect::Quit]);
+}
+
+#[test]
+fn marks_say_whom_it_is_for() {
+    let mut state = screen(SETUP, (80, 24), fleet());
+    press(&mut state, "j  k");
+    update(&mut state, code(KeyCode::Home));
+    let servers = vec![id("pve1-vm-101"), id("pve1-vm-102")];
+    let want = [Effect::Prepare { number: 1, action: PowerAction::Start, servers }];
+    assert_eq!(press(&mut state, "s"), want);
+    // Those that are out of sight are said to be there.
+    update(&mut state, code(KeyCode::Esc));
+    press(&mut state, "/kind=host");
+    assert!(text(&state).contains("2 marked (2 not in sight)"), "{}", text(&state));
+}
+
+#[test]
+fn read_only_has_no_actions() {
+    let mut state = screen(Setup { read_only: true, ..SETUP }, (120, 40), fleet());
+    assert_eq!(press(&mut state, "shrzw sss"), []);
+    assert!(state.marked.is_empty() && state.message.is_none());
+    assert!(!text(&state).contains("shutdown"));
+    press(&mut state, "?");
+    let shown = text(&state);
+    for word in ["start:", "shut down", "reboot", "suspend", "wake", "mark"] {
+        assert!(!shown.contains(word), "{word}\n{shown}");
+    }
+    assert!(shown.contains("filter"));
+}
+
+#[test]
+fn progress_is_seen_and_ends() {
+    let mut state = screen(SETUP, (80, 24), fleet());
+    let server = id("pve1-vm-101");
+    update(&mut state, Event::Progress { server: server.clone(), text: "waits for its end".to_owned() });
+    assert!(text(&state).contains("pve1-vm-101: waits for its end"));
+    assert!(text(&state).contains("> wait"));
+    update(&mut state, Event::Ended { server: server.clone(), good: false, text: "no answer".to_owned() });
+    assert!(state.progress.is_empty());
+    assert!(text(&state).contains("✖ pve1-vm-101: no answer (Esc: read)"));
+    update(&mut state, Event::Ended { server: server.clone(), good: true, text: "shutdown done".to_owned() });
+    // What goes well afterwards does not hide it.
+    assert!(text(&state).contains("pve1-vm-101: shutdown done"));
+    assert!(text(&state).contains("✖ pve1-vm-101: no answer"));
+    assert_eq!(update(&mut state, code(KeyCode::Esc)), []);
+    assert!(!text(&state).contains("no answer (Esc"));
+    for _ in 0..100 {
+        update(&mut state, Event::Ended { server: server.clone(), good: false, text: String::new() });
+    }
+    assert_eq!(state.failed.len(), 20);
+    update(&mut state, Event::Message("the fleet sleeps".to_owned()));
+    assert!(text(&state).contains("the fleet sleeps"));
+}
+
+#[test]
+fn the_chosen_one_stays_chosen_and_logs_are_of_it() {
+    let mut state = screen(SETUP, (80, 24), fleet());
+    press(&mut state, "jj");
+    let mut other = fleet();
+    other.servers.retain(|server| server.name != "web");
+    other.servers.insert(0, seen("aaa", None, None, "aaa", PowerState::Online));
+    other.sort();
+    assert_eq!(update(&mut state, Event::Fleet(Box::new(other))), []);
+    assert_eq!(chosen(&state), "db");
+    update(&mut state, log("pve1-vm-101"));
+    assert!(state.log.events.is_empty());
+    update(&mut state, log("pve1-vm-102"));
+    assert_eq!(state.log.events.len(), 2);
+    press(&mut state, "j");
+    assert!(state.log.events.is_empty());
+    // All leave.
+    assert_eq!(update(&mut state, Event::Fleet(Box::default())), []);
+    assert_eq!((state.chosen.clone(), state.rows.len(), state.samples.len()), (None, 0, 0));
+    press(&mut state, "jkGgs fFtd[]");
+}
+
+#[test]
+fn memory_stays_flat() {
+    let mut state = screen(SETUP, (80, 24), fleet());
+    for _ in 0..5 {
+        update(&mut state, wave("nas"));
+    }
+    update(&mut state, wave("a stranger"));
+    assert_eq!(state.samples.len(), 1);
+    assert_eq!(state.samples.values().next().unwrap().last(usize::MAX).count(), 121);
+}
+
+#[test]
+fn old_answers_are_said_to_be_old() {
+    let mut state = screen(SETUP, (80, 24), fleet());
+    assert!(text(&state).contains("~ 1 server with old answers: pve2"), "{}", text(&state));
+    assert!(text(&state).contains("~12m08s"));
+    update(&mut state, Event::Tick(at(11)));
+    assert!(text(&state).contains("~ 7 servers with old answers"), "{}", text(&state));
+    // A stamp from the future is not fresh for ever.
+    update(&mut state, Event::Tick(at(-3600)));
+    assert!(text(&state).contains("servers with old answers"));
+    assert!(text(&state).contains("~-"));
+}
+
+#[test]
+fn help_and_details_scroll() {
+    let mut state = screen(SETUP, (80, 24), fleet());
+    press(&mut state, "?");
+    assert_eq!(state.mode, Mode::Help { top: 0 });
+    update(&mut state, code(KeyCode::End));
+    assert!(text(&state).contains("nobody knows"), "{}", text(&state));
+    press(&mut state, "x");
+    assert_eq!(state.mode, Mode::Browse);
+    press(&mut state, "j");
+    update(&mut state, log("pve1-vm-101"));
+    press(&mut state, "]]]]]]]]]]]]]]]]]]]]]]]]]]");
+    assert!(text(&state).contains("shutdown: done (anna"), "{}", text(&state));
+    press(&mut state, "[");
+    press(&mut state, "d");
+    assert!(!text(&state).contains("address"));
+    update(&mut state, code(KeyCode::Enter));
+    assert!(state.pane);
+}
+
+#[test]
+fn something_is_drawn_after_each_event() {
+    let mut state = screen(SETUP, (80, 24), fleet());
+    for event in [Event::Tick(at(4)), code(KeyCode::Down), Event::Resize(90, 30), wave("nas")] {
+        state.dirty = false;
+        update(&mut state, event);
+        assert!(state.dirty);
+    }
+}

@@ -1,0 +1,183 @@
+//! The screen, drawn from the state: this only reads.
+
+mod charts;
+mod overlay;
+mod pane;
+mod table;
+
+use std::collections::HashSet;
+
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+pub(crate) use self::overlay::{last_line_of_dialogue, last_line_of_help};
+pub(crate) use self::pane::last_line_of_pane;
+use crate::model::power::PowerState;
+use crate::tui::app::{Mode, State};
+use crate::tui::layout::{Areas, LEAST};
+use crate::tui::look::{self, Look, after, put, put_all, put_right};
+use crate::tui::problems::Weight;
+use crate::tui::rows::Order;
+
+/// States in the order of the title: what wants to be looked at is not what a narrow screen cuts off.
+const WORST_FIRST: [PowerState; 8] = [
+    PowerState::Unknown,
+    PowerState::Offline,
+    PowerState::Paused,
+    PowerState::Online,
+    PowerState::Running,
+    PowerState::Stopped,
+    PowerState::Asleep,
+    PowerState::Hibernated,
+];
+
+/// Draws all of it.
+pub(crate) fn draw(frame: &mut Frame<'_>, state: &State) {
+    let area = frame.area();
+    let buffer = frame.buffer_mut();
+    let look = Look { color: state.setup.color };
+    if area.width < LEAST.0 || area.height < LEAST.1 {
+        let text = format!("{}x{}: too small, {}x{} are needed; q quits", area.width, area.height, LEAST.0, LEAST.1);
+        for (line, text) in (0..area.height).zip(look::wrap(&text, area.width.into())) {
+            put(buffer, Rect { y: area.y + line, height: 1, ..area }, &text, look.head());
+        }
+    } else {
+        let areas = Areas::within(state, area);
+        title(buffer, areas.title, state, look);
+        problems(buffer, areas.problems, state, look);
+        table::draw(buffer, &areas, state, look);
+        pane::draw(buffer, areas.pane, state, look);
+        status(buffer, areas.status, state, look);
+        hints(buffer, areas.hints, state, look);
+        overlay::draw(buffer, area, state, look);
+    }
+    if !state.setup.utf8 {
+        look::to_ascii(buffer);
+    }
+}
+
+fn title(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
+    let servers = &state.fleet.servers;
+    let mut pieces = vec![("ecobox watch  ".to_owned(), look.head())];
+    pieces.push((counted(servers.len(), "server"), look.head()));
+    for power in WORST_FIRST {
+        let number = servers.iter().filter(|server| server.seen.state == power).count();
+        if number > 0 {
+            pieces.push((format!("  {}{number} {power}", look::symbol(power)), look.state(power)));
+        }
+    }
+    let also = also(state);
+    let room = u16::try_from(look::width(&also)).unwrap_or(u16::MAX).min(area.width);
+    put_all(buffer, Rect { width: area.width - room, ..area }, &pieces);
+    put_right(buffer, area, &also, look.accent());
+}
+
+/// What is not as it is at the start: who is shown, who is marked, in which order.
+fn also(state: &State) -> String {
+    let mut parts = Vec::new();
+    if let Some(chosen) = &state.filter.chosen {
+        parts.push(format!("{} shown", chosen.len()));
+    }
+    if !state.marked.is_empty() {
+        let in_sight: HashSet<_> = state.rows.iter().map(|row| &state.keys[row.place]).collect();
+        let hidden = state.marked.iter().filter(|key| !in_sight.contains(key)).count();
+        let hidden = if hidden > 0 { format!(" ({hidden} not in sight)") } else { String::new() };
+        parts.push(format!("{} marked{hidden}", state.marked.len()));
+    }
+    if state.order != Order::Own || state.reversed {
+        parts.push(format!("by {}{}", state.order.as_str(), if state.reversed { ", reversed" } else { "" }));
+    }
+    if state.setup.read_only {
+        parts.push("read-only".to_owned());
+    }
+    parts.iter().map(|part| format!("  {part}")).collect::<Vec<_>>().concat()
+}
+
+/// What is wrong, the worst first, in as many lines as there are.
+fn problems(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
+    let line = |i: u16| Rect { y: area.y + i, height: 1, ..area };
+    if state.problems.is_empty() {
+        let text = if !state.looked {
+            "looking ..."
+        } else if state.fleet.servers.is_empty() {
+            "no servers are configured; run `ecobox init --host user@host`"
+        } else {
+            "✓ nothing is wrong"
+        };
+        put(buffer, line(0), text, look.good());
+        return;
+    }
+    for (i, problem) in (0..area.height).zip(&state.problems) {
+        let (sign, style) = match problem.weight {
+            Weight::Alarm => ("! ", look.bad()),
+            Weight::Failure => ("✖ ", look.warn()),
+            Weight::Stale => ("~ ", look.quiet()),
+        };
+        let more = state.problems.len() - usize::from(i) - 1;
+        let last = i + 1 == area.height && more > 0;
+        let more = if last { format!("  (and {more} more)") } else { String::new() };
+        let room = u16::try_from(more.len()).unwrap_or(u16::MAX).min(area.width);
+        let shown = Rect { width: area.width - room, ..line(i) };
+        let rest = after(shown, put(buffer, shown, sign, style));
+        put(buffer, rest, &problem.text, style);
+        put_right(buffer, line(i), &more, style);
+    }
+}
+
+/// What is being typed, asked for, or done; else the last message.
+fn status(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
+    if let Mode::Filter { .. } = &state.mode {
+        let typed = Rect { width: area.width / 2, ..area };
+        let taken = put(buffer, typed, "/", look.head());
+        // The end of a long text is where one types.
+        let room = usize::from(typed.width.saturating_sub(taken + 2));
+        let text = &state.filter.text;
+        let skip = text.chars().count().saturating_sub(room);
+        let tail: String = text.chars().skip(skip).collect();
+        let rest = after(typed, taken);
+        let rest = after(rest, put(buffer, rest, &tail, look.head()));
+        put(buffer, rest, "_", look.accent());
+        let said = after(area, typed.width);
+        match &state.filter.error {
+            Some(error) => put(buffer, said, &format!("? {error}"), look.warn()),
+            None => put(buffer, said, &counted(state.rows.len(), "row"), look.quiet()),
+        };
+        return;
+    }
+    let mut area = area;
+    if let Some(wish) = &state.wish {
+        let whom = match wish.servers.as_slice() {
+            [one] => one.to_string(),
+            many => counted(many.len(), "server"),
+        };
+        let text = format!("{} {whom}: looking what speaks against it ...  ", wish.action);
+        area = after(area, put(buffer, area, &text, look.accent()));
+    }
+    if let Some((server, text)) = state.progress.iter().next() {
+        let more = state.progress.len() - 1;
+        let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+        area = after(area, put(buffer, area, &format!("{server}: {text}{more}  "), look.accent()));
+    }
+    if let Some(message) = &state.message {
+        put(buffer, area, message, look.head());
+    } else if !state.filter.text.is_empty() {
+        put(buffer, area, &format!("filter: {}", state.filter.text), look.quiet());
+    }
+}
+
+fn hints(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
+    let text = match &state.mode {
+        Mode::Filter { .. } if state.ready.is_some() => "a plan is ready: Enter or Esc shows it",
+        Mode::Filter { .. } => "Enter keeps it, Esc takes it back: name glob* tag= node= kind= pool= !not",
+        Mode::Help { .. } | Mode::Dialogue { .. } => "",
+        Mode::Browse if state.setup.read_only => "? help  / filter  Enter detail  f fold  N S C M A sort  q quit",
+        Mode::Browse => "? help  / filter  s start  h shutdown  r reboot  z suspend  w wake  q quit",
+    };
+    put(buffer, area, text, look.quiet());
+}
+
+/// `1 server`, `2 servers`
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}

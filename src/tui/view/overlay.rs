@@ -1,0 +1,198 @@
+//! What stands over the list: the help, and the plan that wants an answer.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Margin, Rect};
+use ratatui::style::Style;
+use ratatui::widgets::{Block, Clear, Widget as _};
+
+use crate::model::text::clean;
+use crate::tui::app::{Mode, State};
+use crate::tui::event::{Plan, Wish};
+use crate::tui::look::{self, Look, put, put_right};
+
+/// Keys and what they do; the actions apart, which not everybody has.
+const KEYS: [(&str, &str); 17] = [
+    ("j k, arrows", "one row down, up"),
+    ("PgDn PgUp, ^F ^B", "one page"),
+    ("^D ^U", "half a page"),
+    ("g G, Home End", "the first row, the last"),
+    ("Enter, d", "detail of the chosen server, or none"),
+    ("[ ]", "scroll the detail"),
+    ("Left Right, f", "fold and unfold a host"),
+    ("F", "fold and unfold all hosts"),
+    ("t", "servers under their hosts, or one by one"),
+    ("/", "filter: name glob* host/101 tag= node= kind= pool= !not"),
+    ("O N S", "sort: own order, name, state; once more: reversed"),
+    ("C M A", "sort: CPU, memory, age of the answer"),
+    ("^R, F5", "look at everybody now"),
+    ("^L", "draw the screen anew"),
+    ("^Z", "to the shell; `fg` comes back"),
+    ("Esc", "one step back, and at last out"),
+    ("q, ^C", "quit"),
+];
+
+/// The actions, which `--read-only` does not have.
+const ACTIONS: [(&str, &str); 6] = [
+    ("Space", "mark: actions are for the marked, else the chosen one"),
+    ("s", "start: a guest is started or resumed, a host woken"),
+    ("h", "shut down cleanly"),
+    ("r", "reboot cleanly"),
+    ("z", "suspend: pause a guest, put a host to sleep"),
+    ("w", "wake a host by Wake-on-LAN"),
+];
+
+/// Lines of text, each in its style.
+type Lines = Vec<(String, Style)>;
+
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
+    match &state.mode {
+        Mode::Help { top } => {
+            let lines = help(state, look);
+            let area = place(area, lines.len());
+            shown(buffer, area, "help", &lines, *top, look);
+            let text = "any other key goes back";
+            put(buffer, bottom(area), text, look.quiet());
+        }
+        Mode::Dialogue { wish, plan, typed, top } => {
+            let lines = plan_lines(wish, plan, area, look);
+            let area = place(area, lines.len());
+            shown(buffer, area, &format!("{} {}", plan.action, whom(wish)), &lines, *top, look);
+            let (text, style) = question(plan, typed, look);
+            put(buffer, bottom(area), &text, style);
+        }
+        Mode::Browse | Mode::Filter { .. } => {}
+    }
+}
+
+/// How far the help can be scrolled.
+pub(crate) fn last_line_of_help(state: &State) -> usize {
+    last_line(state, help(state, Look { color: false }).len())
+}
+
+/// How far the plan can be scrolled.
+pub(crate) fn last_line_of_dialogue(state: &State) -> usize {
+    let Mode::Dialogue { wish, plan, .. } = &state.mode else { return 0 };
+    last_line(state, plan_lines(wish, plan, screen(state), Look { color: false }).len())
+}
+
+fn screen(state: &State) -> Rect {
+    Rect::new(0, 0, state.size.0, state.size.1)
+}
+
+fn last_line(state: &State, lines: usize) -> usize {
+    let area = place(screen(state), lines);
+    lines.saturating_sub(area.height.saturating_sub(4).into())
+}
+
+/// A window in the middle with room for so many lines, or for as many as there can be.
+fn place(area: Rect, lines: usize) -> Rect {
+    let width = area.width.saturating_sub(4).min(100);
+    let height = u16::try_from(lines + 4).unwrap_or(u16::MAX).min(area.height.saturating_sub(2));
+    Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
+}
+
+/// The last line within the frame, which is not scrolled.
+fn bottom(area: Rect) -> Rect {
+    let inside = area.inner(Margin::new(2, 1));
+    Rect { y: inside.bottom().saturating_sub(1), height: inside.height.min(1), ..inside }
+}
+
+fn shown(buffer: &mut Buffer, area: Rect, title: &str, lines: &Lines, top: usize, look: Look) {
+    let area = area.intersection(buffer.area);
+    Clear.render(area, buffer);
+    Block::bordered().render(area, buffer);
+    let title = format!(" {title} ");
+    let edge = Rect { x: area.x + 2, height: area.height.min(1), width: area.width.saturating_sub(4), ..area };
+    put(buffer, edge, &title, look.head());
+    let inside = area.inner(Margin::new(2, 1));
+    let inside = Rect { height: inside.height.saturating_sub(2), ..inside };
+    let top = top.min(lines.len().saturating_sub(inside.height.into()));
+    for (line, (text, style)) in (0..inside.height).zip(lines.iter().skip(top)) {
+        put(buffer, Rect { y: inside.y + line, height: 1, ..inside }, text, *style);
+    }
+    let below = lines.len().saturating_sub(top + usize::from(inside.height));
+    if below > 0 || top > 0 {
+        let more = format!("{below} more below, arrows scroll");
+        put_right(buffer, Rect { y: inside.bottom(), height: 1, ..inside }, &more, look.accent());
+    }
+}
+
+fn help(state: &State, look: Look) -> Lines {
+    let line = |(keys, what): &(&str, &str)| (format!("{keys:18}{what}"), Style::new());
+    let mut lines: Lines = Vec::new();
+    if !state.setup.read_only {
+        lines.extend(ACTIONS.iter().map(line));
+        lines.push((String::new(), Style::new()));
+    }
+    lines.extend(KEYS.iter().map(line));
+    lines.push((String::new(), Style::new()));
+    let signs = "● up  ○ stopped  = paused  ◌ hibernated  z asleep  ✖ offline  ? unknown";
+    lines.push((signs.to_owned(), look.quiet()));
+    lines.push(("! not as expected   ~ the answer is old   - nobody knows".to_owned(), look.quiet()));
+    lines
+}
+
+fn whom(wish: &Wish) -> String {
+    match wish.servers.as_slice() {
+        [one] => one.to_string(),
+        many => format!("{} servers", many.len()),
+    }
+}
+
+/// What would be done, and what stands against it, with what mends it and the line that overrides it.
+fn plan_lines(wish: &Wish, plan: &Plan, area: Rect, look: Look) -> Lines {
+    let columns = usize::from(place(area, 0).width.saturating_sub(4));
+    let mut lines: Lines = Vec::new();
+    let mut add = |sign: &str, text: &str, style: Style| {
+        let text = clean(text);
+        for (i, part) in look::wrap(&text, columns.saturating_sub(look::width(sign))).into_iter().enumerate() {
+            let sign = if i == 0 { sign.to_owned() } else { " ".repeat(look::width(sign)) };
+            lines.push((sign + &part, style));
+        }
+    };
+    for (i, step) in plan.steps.iter().enumerate() {
+        add(&format!("{:2}. ", i + 1), step, Style::new());
+    }
+    if plan.steps.is_empty() {
+        add("", "there is nothing to do", Style::new());
+    }
+    for finding in &plan.findings {
+        let allowed = if finding.allowed { format!(" (allowed: {})", finding.id) } else { String::new() };
+        add(" !  ", &format!("{}: {}{allowed}", finding.server, finding.message), look.bad());
+        if !finding.allowed {
+            let fix = finding.fix.as_ref().map(|fix| format!("{fix}; or ")).unwrap_or_default();
+            add("    ", &format!("{fix}add `--allow {}`", finding.id), look.accent());
+        }
+    }
+    if plan.is_refused() {
+        add("", "", Style::new());
+        add("", "There is no way past this here. The command line has one:", look.head());
+        add("  ", &command(wish, plan), look.accent());
+    }
+    lines
+}
+
+/// What does the same on the command line, against all that was found.
+fn command(wish: &Wish, plan: &Plan) -> String {
+    let servers: Vec<&str> = wish.servers.iter().map(crate::model::id::ServerId::as_str).collect();
+    let mut reasons: Vec<&str> =
+        plan.findings.iter().filter(|finding| !finding.allowed).map(|finding| finding.id.as_str()).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    format!("ecobox power {} {} --allow {}", plan.action, servers.join(" "), reasons.join(","))
+}
+
+fn question(plan: &Plan, typed: &str, look: Look) -> (String, Style) {
+    if plan.is_refused() {
+        return ("refused; any key goes back".to_owned(), look.bad());
+    }
+    match plan.changes {
+        0 => ("any key goes back".to_owned(), look.quiet()),
+        1 => (format!("{}? y agrees, any other key abandons", plan.action), look.head()),
+        many => {
+            let text =
+                format!("{} {many} servers? type {many} and Enter; any other key abandons: {typed}_", plan.action);
+            (text, look.head())
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The chosen server in detail.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::model::human::{human_bytes, human_seconds};
+use crate::model::inventory::Server;
+use crate::model::text::clean;
+use crate::model::usage::Count;
+use crate::tui::app::State;
+use crate::tui::event::Entry;
+use crate::tui::layout::Areas;
+use crate::tui::look::{self, Look, after, put, put_all};
+use crate::tui::view::{charts, table};
+
+/// One line: pieces in their styles.
+type Pieces = Vec<(String, Style)>;
+
+/// How far the detail can be scrolled.
+pub(crate) fn last_line_of_pane(state: &State) -> usize {
+    let Some(server) = state.current() else { return 0 };
+    let (text, _) = parts(Areas::of(state).pane);
+    lines(state, server, text.width, Look { color: false }).len().saturating_sub(text.height.into())
+}
+
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
+    if area.is_empty() {
+        return;
+    }
+    let rule = if area.width < buffer.area.width { "│" } else { "" };
+    let edge = u16::from(!rule.is_empty());
+    for line in 0..area.height {
+        put(buffer, Rect { y: area.y + line, height: 1, ..area }, rule, look.quiet());
+    }
+    let head = Rect { height: 1, ..after(area, edge) };
+    put(buffer, head, &"─".repeat(head.width.into()), look.quiet());
+    let Some(server) = state.current() else { return };
+    let title = format!(" {} ", server.name);
+    put(buffer, after(head, 1), &title, look.head());
+    let (text, pictures) = parts(area);
+    let lines = lines(state, server, text.width, look);
+    let top = state.pane_top.min(lines.len().saturating_sub(text.height.into()));
+    for (line, pieces) in (0..text.height).zip(lines.iter().skip(top)) {
+        put_all(buffer, Rect { y: text.y + line, height: 1, ..text }, pieces);
+    }
+    if lines.len() > top + usize::from(text.height) {
+        let more = format!(" ] {} more ", lines.len() - top - usize::from(text.height));
+        let below = Rect { y: text.bottom().saturating_sub(1), height: 1, ..text };
+        look::put_right(buffer, below, &more, look.accent());
+    }
+    if let Some(ring) = state.samples.get(&state.keys[state.rows[state.at].place]) {
+        charts::draw(buffer, pictures, ring, look);
+    }
+}
+
+/// Where the text stands, and where the charts: side by side where the pane is flat.
+fn parts(area: Rect) -> (Rect, Rect) {
+    let mut inside = Rect { y: area.y + area.height.min(1), height: area.height.saturating_sub(1), ..area };
+    if area.height > area.width / 2 {
+        inside = after(inside, 2);
+        let charts = inside.height / 2;
+        let text = Rect { height: inside.height - charts, ..inside };
+        (text, Rect { y: text.bottom(), height: charts, ..inside })
+    } else {
+        let text = Rect { width: inside.width * 11 / 20, ..inside };
+        (Rect { width: text.width.saturating_sub(1), ..after(text, u16::from(area.x > 0)) }, after(inside, text.width))
+    }
+}
+
+/// All that is known, the most wanted first.
+fn lines(state: &State, server: &Server, width: u16, look: Look) -> Vec<Pieces> {
+    let mut lines: Vec<Pieces> = Vec::new();
+    let mut add = |name: &str, value: String| {
+        if value.is_empty() {
+            return;
+        }
+        let parts = look::wrap(&clean(&value), usize::from(width).saturating_sub(9));
+        for (i, part) in parts.into_iter().enumerate() {
+            let name = if i == 0 { name } else { "" };
+            lines.push(vec![(format!("{name:9}"), look.quiet()), (part, Style::new())]);
+        }
+    };
+    let seen = &server.seen;
+    let usage = &seen.usage;
+    let place = match (&server.node, server.vmid) {
+        (Some(node), Some(_)) => format!(", {} on {}", server.kind.as_str(), node.as_str()),
+        _ => format!(", {}", server.kind.as_str()),
+    };
+    add("id", format!("{}{place}", server.id));
+    let uptime = usage.uptime_seconds.filter(|_| seen.state.is_up()).map(Count::get);
+    let uptime = uptime.map(|seconds| format!(" for {}", human_seconds(seconds))).unwrap_or_default();
+    let age = state.age(server).map_or("-".to_owned(), look::age);
+    let old = if state.is_stale(server) { ", old" } else { "" };
+    let raw = seen.raw_status.as_ref().map(|raw| format!(" ({raw})")).unwrap_or_default();
+    let state_word = format!("{} {}{raw}{uptime}", look::symbol(seen.state), seen.state);
+    add("state", format!("{state_word}; by {}, age {age}{old}", seen.source.as_str()));
+    add("doing", state.progress.get(&server.id).cloned().unwrap_or_default());
+    add("because", seen.reason.clone().unwrap_or_default());
+    let own = state.fleet.failures.iter().filter(|failed| failed.server == server.id);
+    for failed in own {
+        add("failed", failed.message.clone());
+        add("hint", failed.advice.unwrap_or_default().to_owned());
+    }
+    let cpus = usage.cpus.map(|cpus| format!(" of {cpus} CPUs")).unwrap_or_default();
+    let load = usage.load.map(|load| format!(", load {load:.2}")).unwrap_or_default();
+    add("cpu", usage.cpu_percent.map_or("-".to_owned(), |cpu| format!("{cpu:.0}%{cpus}{load}")));
+    add("memory", share(usage.memory_bytes, usage.memory_max_bytes));
+    add("disk", share(usage.disk_bytes, usage.disk_max_bytes));
+    let address = |address: &crate::model::server::Address| match address.prefix {
+        Some(prefix) => format!("{}/{prefix}", address.ip),
+        None => address.ip.to_string(),
+    };
+    let mut addresses: Vec<String> = server.hostname.iter().cloned().collect();
+    addresses.extend(server.addresses.iter().map(address));
+    addresses.dedup();
+    add("address", addresses.join(", "));
+    add("tags", server.tags.join(", "));
+    add("pool", server.pool.clone().unwrap_or_default());
+    add("lock", server.lock.clone().unwrap_or_default());
+    add("HA", server.ha_state.clone().unwrap_or_default());
+    for check in &seen.checks {
+        let time = check.response_seconds.map_or("-".to_owned(), |seconds| match seconds * 1000.0 {
+            millis if millis < 1.0 => "<1ms".to_owned(),
+            millis => format!("{millis:.0}ms"),
+        });
+        let said = match (check.open, &check.error) {
+            (Some(true), _) => time,
+            (Some(false), Some(error)) => error.clone(),
+            (Some(false), None) => "closed".to_owned(),
+            (None, _) => "not asked".to_owned(),
+        };
+        let style = match check.open {
+            Some(true) => look.good(),
+            Some(false) => look.bad(),
+            None => look.quiet(),
+        };
+        let what = format!("{} {}:{}", table::sign(check), check.name, check.port);
+        lines.push(vec![("service  ".to_owned(), look.quiet()), (what, style), (format!("  {said}"), Style::new())]);
+    }
+    let told = state.log.server == state.chosen;
+    for (what, entries) in [("task", &state.log.tasks), ("event", &state.log.events)] {
+        for Entry { at, text } in entries.iter().filter(|_| told) {
+            let age = at.map(|at| look::age(state.now.duration_since(at))).unwrap_or_default();
+            lines.push(vec![(format!("{what:9}{age:>7} "), look.quiet()), (text.clone(), Style::new())]);
+        }
+    }
+    lines
+}
+
+/// `3.9G of 16G (24%)`
+fn share(used: Option<Count>, of: Option<Count>) -> String {
+    let percent = used.zip(of).and_then(|(used, of)| crate::model::usage::percent(used, of));
+    match (used, of, percent) {
+        (Some(used), Some(of), Some(percent)) => {
+            format!("{} of {} ({percent:.0}%)", human_bytes(used.get()), human_bytes(of.get()))
+        }
+        (Some(used), ..) => human_bytes(used.get()),
+        (None, Some(of), _) => format!("- of {}", human_bytes(of.get())),
+        _ => "-".to_owned(),
+    }
+}

@@ -1,0 +1,209 @@
+//! The list of servers: only what is on the screen is made.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+use crate::model::human::human_seconds;
+use crate::model::inventory::{Server, ServiceCheck};
+use crate::model::spark::{Scale, sparkline};
+use crate::model::usage::Count;
+use crate::tui::app::State;
+use crate::tui::layout::Areas;
+use crate::tui::look::{self, Look, after, put, put_right};
+use crate::tui::rows::Row;
+
+/// How wide each column is; 0: it is not there.
+#[derive(Debug, Clone, Copy)]
+struct Columns {
+    name: u16,
+    state: u16,
+    load: u16,
+    spark: u16,
+    uptime: u16,
+    services: u16,
+    age: u16,
+}
+
+impl Columns {
+    fn of(width: u16) -> Columns {
+        let uptime = if width >= 100 { 7 } else { 0 };
+        let columns = Columns { name: 18, state: 13, load: 9, spark: 8, uptime, services: 0, age: 7 };
+        // Two for marks, and a blank before each column but the first.
+        let blanks = 6 + u16::from(uptime > 0);
+        let fixed = 2 + columns.name + columns.state + 2 * columns.load + columns.spark + uptime + columns.age + blanks;
+        let rest = width.saturating_sub(fixed + 8);
+        let (name, spark) = ((rest / 3).min(26), (rest / 3).min(40));
+        let services = width.saturating_sub(fixed + name + spark);
+        Columns { name: columns.name + name, spark: columns.spark + spark, services, ..columns }
+    }
+}
+
+/// Takes columns from the left of a line.
+struct Line {
+    rest: Rect,
+}
+
+impl Line {
+    fn take(&mut self, columns: u16) -> Rect {
+        let columns = columns.min(self.rest.width);
+        let taken = Rect { width: columns, ..self.rest };
+        // With the blank behind it.
+        self.rest = after(self.rest, columns + 1);
+        taken
+    }
+}
+
+pub(super) fn draw(buffer: &mut Buffer, areas: &Areas, state: &State, look: Look) {
+    let columns = Columns::of(areas.rows.width);
+    names(buffer, areas.names, columns, look);
+    let shown = state.rows.iter().enumerate().skip(state.top).take(areas.rows.height.into());
+    for (line, (i, row)) in (0..areas.rows.height).zip(shown) {
+        let Some(server) = state.fleet.servers.get(row.place) else { continue };
+        let area = Rect { y: areas.rows.y + line, height: 1, ..areas.rows };
+        draw_row(buffer, area, columns, state, *row, server, look);
+        if i == state.at {
+            buffer.set_style(area, Style::new().add_modifier(Modifier::REVERSED));
+        }
+    }
+    if state.rows.is_empty() && state.looked && !state.fleet.servers.is_empty() {
+        put(buffer, areas.rows, "  nobody is left that the filter selects", look.quiet());
+    }
+}
+
+fn names(buffer: &mut Buffer, area: Rect, columns: Columns, look: Look) {
+    let mut line = Line { rest: after(area, 2) };
+    put(buffer, line.take(columns.name), "  NAME", look.head());
+    put(buffer, line.take(columns.state), "STATE", look.head());
+    put_right(buffer, line.take(columns.load), "CPU", look.head());
+    put_right(buffer, line.take(columns.load), "MEM", look.head());
+    put(buffer, line.take(columns.spark), "LAST CPU", look.head());
+    if columns.uptime > 0 {
+        put_right(buffer, line.take(columns.uptime), "UPTIME", look.head());
+    }
+    put(buffer, line.take(columns.services), "SERVICES", look.head());
+    put_right(buffer, line.take(columns.age), "AGE", look.head());
+}
+
+fn draw_row(buffer: &mut Buffer, area: Rect, columns: Columns, state: &State, row: Row, server: &Server, look: Look) {
+    let key = &state.keys[row.place];
+    let seen = &server.seen;
+    let mark = if state.marked.contains(key) { "✓" } else { " " };
+    put(buffer, area, mark, look.accent());
+    let alarms = server.is_alarming() || row.alarms > 0;
+    put(buffer, after(area, 1), if alarms { "!" } else { " " }, look.bad());
+    let mut line = Line { rest: after(area, 2) };
+    name(buffer, line.take(columns.name), row, server, look);
+    let (text, style) = match server.doing() {
+        Some(word) => (format!("… {word}"), look.accent()),
+        None => (format!("{} {}", look::symbol(seen.state), seen.state), look.state(seen.state)),
+    };
+    put(buffer, line.take(columns.state), &text, style);
+    percent(buffer, line.take(columns.load), seen.usage.cpu_percent.map(f64::from), look);
+    percent(buffer, line.take(columns.load), seen.usage.memory_percent(), look);
+    let spark = line.take(columns.spark);
+    if let Some(ring) = state.samples.get(key) {
+        let points: Vec<Option<f64>> =
+            ring.last(spark.width.into()).map(|point| point.cpu_percent.map(f64::from)).collect();
+        put_right(
+            buffer,
+            spark,
+            &sparkline(&points, spark.width.into(), Scale::Percent, state.setup.utf8),
+            Style::new(),
+        );
+    }
+    if columns.uptime > 0 {
+        let uptime = seen.usage.uptime_seconds.filter(|_| seen.state.is_up()).map(Count::get);
+        put_right(buffer, line.take(columns.uptime), &uptime.map_or("-".to_owned(), human_seconds), Style::new());
+    }
+    let cell = line.take(columns.services);
+    match state.progress.get(&server.id) {
+        Some(text) => {
+            put(buffer, cell, &format!("> {text}"), look.accent());
+        }
+        None => services(buffer, cell, server, look),
+    }
+    let is_old = state.is_stale(server);
+    let age = state.age(server).map_or("-".to_owned(), look::age);
+    // A stamp from the future is as good as none.
+    let age = if is_old { format!("~{age}") } else { age };
+    put_right(buffer, line.take(columns.age), &age, Style::new());
+    if is_old {
+        buffer.set_style(area, look.quiet());
+    }
+}
+
+fn name(buffer: &mut Buffer, area: Rect, row: Row, server: &Server, look: Look) {
+    let indent = u16::try_from(row.depth * 2).unwrap_or(u16::MAX).min(area.width / 2);
+    let area = after(area, indent);
+    let sign = match (row.below, row.folded) {
+        (0, _) => "  ",
+        (_, true) => "▸ ",
+        (_, false) => "▾ ",
+    };
+    let folded = match (row.folded, row.alarms) {
+        (false, _) => String::new(),
+        (true, 0) => format!(" +{}", row.below),
+        (true, alarms) => format!(" +{} {alarms}!", row.below),
+    };
+    let area = after(area, put(buffer, area, sign, Style::new()));
+    let room = u16::try_from(folded.len()).unwrap_or(u16::MAX).min(area.width);
+    let style = if server.vmid.is_none() { look.head() } else { Style::new() };
+    let taken = put(buffer, Rect { width: area.width - room, ..area }, &server.name, style);
+    put(buffer, after(area, taken), &folded, look.quiet());
+}
+
+/// A bar and the number; `-` for what nobody knows.
+fn percent(buffer: &mut Buffer, area: Rect, percent: Option<f64>, look: Look) {
+    let Some(percent) = percent.filter(|percent| percent.is_finite()) else {
+        put_right(buffer, area, "-", look.quiet());
+        return;
+    };
+    let style = look.load(percent);
+    let bar = Rect { width: area.width.saturating_sub(5), ..area };
+    put(buffer, bar, &look::bar(percent, bar.width.into()), style);
+    put_right(buffer, after(area, bar.width), &format!("{percent:.0}%"), style);
+}
+
+/// The sign of a service.
+pub(super) fn sign(check: &ServiceCheck) -> &'static str {
+    match check.open {
+        Some(true) => "✓",
+        Some(false) => "✖",
+        None => "?",
+    }
+}
+
+/// Each by its name where there is room, the closed ones first; else how many of them are open.
+fn services(buffer: &mut Buffer, area: Rect, server: &Server, look: Look) {
+    let checks = &server.seen.checks;
+    if checks.is_empty() {
+        let text = if server.services.is_empty() { "" } else { "-" };
+        put(buffer, area, text, look.quiet());
+        return;
+    }
+    let rank = |check: &&ServiceCheck| match check.open {
+        Some(false) => 0,
+        None => 1,
+        Some(true) => 2,
+    };
+    let mut sorted: Vec<&ServiceCheck> = checks.iter().collect();
+    sorted.sort_by_key(rank);
+    let style = |check: &ServiceCheck| match check.open {
+        Some(true) => look.good(),
+        Some(false) => look.bad(),
+        None => look.quiet(),
+    };
+    let words: Vec<String> = sorted.iter().map(|check| format!("{}{} ", sign(check), check.name)).collect();
+    if words.iter().map(|word| look::width(word)).sum::<usize>() <= usize::from(area.width) + 1 {
+        let pieces: Vec<(String, Style)> = words.into_iter().zip(sorted).map(|(word, c)| (word, style(c))).collect();
+        look::put_all(buffer, area, &pieces);
+        return;
+    }
+    let open = checks.iter().filter(|check| check.open == Some(true)).count();
+    let worst = sorted[0];
+    let rest = after(area, put(buffer, area, &format!("{}{open}/{} ", sign(worst), checks.len()), style(worst)));
+    if worst.open == Some(false) {
+        put(buffer, rest, &worst.name, style(worst));
+    }
+}
