@@ -31,6 +31,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("indicatif", &["src/ui.rs"]),
     ("dialoguer", &["src/ui.rs"]),
     ("unicode_width", &["src/render"]),
+    ("maud", &["src/render/html"]),
     ("toml", &["src/config"]),
     ("toml_edit", &["src/config"]),
     ("clap", &["src/cli.rs", "src/commands", "src/main.rs", "src/render/mod.rs", "src/ui.rs"]),

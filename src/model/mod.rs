@@ -20,6 +20,7 @@ pub(crate) mod select;
 pub(crate) mod series;
 pub(crate) mod server;
 pub(crate) mod text;
+pub(crate) mod trouble;
 pub(crate) mod trust;
 pub(crate) mod usage;
 pub(crate) mod wol;
