@@ -150,7 +150,9 @@ async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::R
         Command::Status(args) if args.looks_back() => {
             show(global, Box::pin(std::future::ready(commands::status::since(ctx, &args)))).await
         }
-        Command::Status(args) => show(global, Box::pin(commands::status::run(ctx, &args, global.output == Format::Html))).await,
+        Command::Status(args) => {
+            show(global, Box::pin(commands::status::run(ctx, &args, global.output == Format::Html))).await
+        }
         Command::Stats(args) if args.looks_back() => show(global, Box::pin(commands::stats::since(ctx, &args))).await,
         Command::Stats(args) => show(global, Box::pin(commands::stats::now(ctx, &args))).await,
         Command::Power(args) => show(global, Box::pin(commands::power::run(ctx, &args))).await,

@@ -7,6 +7,7 @@
 
 mod cli {
     mod addresses;
+    mod browser;
     mod cached;
     mod concurrency;
     #[cfg(feature = "demo")]
@@ -21,6 +22,7 @@ mod cli {
     mod fleets;
     mod formats;
     mod hostile;
+    mod html;
     mod in_flight;
     mod init;
     mod init_facts;

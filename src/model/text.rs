@@ -49,7 +49,8 @@ pub(crate) fn without_token_ids(text: &str) -> Cow<'_, str> {
     while let Some(at) = rest.find('@') {
         let realm = &rest[at + 1..];
         let end = realm.find(|c| !is_id(c)).unwrap_or(realm.len());
-        let name = realm[end..].strip_prefix('!').map_or("", |name| &name[..name.find(|c| !is_id(c)).unwrap_or(name.len())]);
+        let name =
+            realm[end..].strip_prefix('!').map_or("", |name| &name[..name.find(|c| !is_id(c)).unwrap_or(name.len())]);
         if end == 0 || name.is_empty() {
             out.push_str(&rest[..=at]);
             rest = realm;
@@ -156,7 +157,10 @@ mod tests {
     #[test]
     fn ids_of_tokens_are_left_out() {
         for (text, want) in [
-            ("pve1 refused: token ecobox@pve!test: Authentication failed!", "pve1 refused: token …: Authentication failed!"),
+            (
+                "pve1 refused: token ecobox@pve!test: Authentication failed!",
+                "pve1 refused: token …: Authentication failed!",
+            ),
             ("`root@pam!a-b.c`, x@y!z", "`…`, …"),
             ("user=ü@pam!n", "user=…"),
             ("a@b", "a@b"),

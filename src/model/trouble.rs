@@ -29,8 +29,8 @@ pub(crate) fn troubles<'a>(servers: &[&'a Server], failures: &'a [Failed]) -> Ve
         Trouble { server: &server.id, text }
     });
     let halted = servers.iter().filter_map(|server| {
-        let status = server.seen.raw_status.as_deref().filter(|status| HALTED.contains(status))?;
-        Some(Trouble { server: &server.id, text: format!("{} was halted by QEMU: {status}", server.name) })
+        let word = server.seen.raw_status.as_deref().filter(|word| HALTED.contains(word))?;
+        Some(Trouble { server: &server.id, text: format!("{} was halted by QEMU: {word}", server.name) })
     });
     let on = servers.iter().filter(|server| server.seen.state.is_up());
     let closed = on.flat_map(|server| {
@@ -66,8 +66,8 @@ mod tests {
     #[test]
     fn what_is_worst_is_said_first_and_nothing_twice() {
         let (mut nas, mut backup, mut web) =
-            (server("nas", None, None), server("backup", None, None), server("web", None, Some(1)));
-        let (mut broken, mut idle) = (server("broken", None, Some(2)), server("idle", None, Some(3)));
+            (server("nas", None, None), server("backup", None, None), server("web", None, Some(101)));
+        let (mut broken, mut idle) = (server("broken", None, Some(102)), server("idle", None, Some(103)));
         nas.seen.state = PowerState::Online;
         nas.seen.checks = vec![closed("media")];
         // Its port is closed because it is off: one of the two is enough.

@@ -68,7 +68,12 @@ impl Render for Message<'_> {
 
 /// Writes the page.
 pub(super) fn write(out: &mut dyn Write, page: &Page<'_>) -> io::Result<()> {
-    out.write_all(page.markup().into_string().as_bytes())
+    let mut text = page.markup().into_string();
+    // HTML needs none of these where they stand, and there are thousands. No text has them: it is escaped.
+    for end in ["</td>", "</tr>", "</tbody>", "</dt>", "</dd>", "</li>"] {
+        text = text.replace(end, "");
+    }
+    out.write_all(text.as_bytes())
 }
 
 impl Page<'_> {
@@ -118,6 +123,9 @@ impl Page<'_> {
                     }
                     footer {
                         "ecobox " (env!("CARGO_PKG_VERSION")) ". A number that nobody knows is -. "
+                        @if let Some(series) = self.past.iter().flatten().next() {
+                            "Lines are averages of " (in_words(series.window.step)) " each. "
+                        }
                         span.js-only {
                             kbd { "/" } " filters, " kbd { "\u{2191}" } " " kbd { "\u{2193}" } " go from name to name, "
                             kbd { "Enter" } " shows more of one."
@@ -149,7 +157,7 @@ impl Page<'_> {
     }
 
     fn tools(&self, troubles: &[Trouble<'_>]) -> Markup {
-        let mut states: BTreeMap<(Look, &str), usize> = BTreeMap::new();
+        let mut states: BTreeMap<(Look, &'static str), usize> = BTreeMap::new();
         for server in &self.servers {
             *states.entry((Look::of(server), server.doing().unwrap_or(server.seen.state.as_str()))).or_default() += 1;
         }
@@ -161,17 +169,17 @@ impl Page<'_> {
                 output #count for="q" {}
                 div.states role="group" aria-label="states" {
                     @if !troubles.is_empty() {
-                        button.chip.bad type="button" data-q="state=wrong" aria-pressed="false" {
+                        button.chip.bad data-q="state=wrong" aria-pressed="false" {
                             (icon("offline")) (wrong_servers(troubles, &self.servers).len()) " wrong"
                         }
                     }
                     @for ((look, word), number) in states {
-                        button.chip.(look.class()) type="button" data-q={ "state=" (word) } aria-pressed="false" {
+                        button.chip.(look.class()) data-q={ "state=" (word) } aria-pressed="false" {
                             (icon(look.symbol(word))) (number) " " (word)
                         }
                     }
                 }
-                button #fold-all.chip type="button" { "Fold all" }
+                button #fold-all.chip { "Fold all" }
             }
         }
     }
@@ -189,7 +197,7 @@ impl Page<'_> {
                     @for column in row::COLUMNS {
                         th.{ "w-" (column.key) } scope="col" data-c=(column.key)
                             data-first=[column.largest_first.then_some("down")] {
-                            button type="button" { (column.title) }
+                            button { (column.title) }
                         }
                     }
                 } }
@@ -197,7 +205,6 @@ impl Page<'_> {
                     (row::Row {
                         page: self,
                         server,
-                        place: i,
                         past: self.past.get(i).map_or(&[], Vec::as_slice),
                         kids: kids.get(&server.id).copied().unwrap_or(0),
                         wrong: wrong.contains(&server.id),
@@ -221,7 +228,7 @@ fn wrong(troubles: &[Trouble<'_>], servers: &[&Server]) -> Markup {
         html! {
             li {
                 @if shown.contains(trouble.server) {
-                    button type="button" data-show=(Said(trouble.server.as_str())) { (Message(&trouble.text)) }
+                    button data-show=(Said(trouble.server.as_str())) { (Message(&trouble.text)) }
                 } @else {
                     (Message(&trouble.text))
                 }
@@ -273,7 +280,7 @@ fn symbols() -> Markup {
             @for (name, view, shape) in &shapes {
                 symbol id={ "i-" (name) } viewBox=(view) { (PreEscaped(shape.replace('\'', "\""))) }
             }
-            (chart::time_axis())
+            (chart::axes())
         }
     }
 }
@@ -281,7 +288,8 @@ fn symbols() -> Markup {
 /// `10 minutes`, `90 seconds`
 fn in_words(span: SignedDuration) -> String {
     let seconds = span.as_secs();
-    let (number, unit) = if seconds >= 60 && seconds % 60 == 0 { (seconds / 60, "minute") } else { (seconds, "second") };
+    let (number, unit) =
+        if seconds >= 60 && seconds % 60 == 0 { (seconds / 60, "minute") } else { (seconds, "second") };
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 
@@ -304,7 +312,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 /// Words for a `data-` attribute, one a line: cleaned text has no line breaks of its own.
-fn lines<'a>(words: impl IntoIterator<Item = Cow<'a, str>>) -> Option<String> {
-    let words: Vec<String> = words.into_iter().map(|word| clean(&word).into_owned()).collect();
+fn lines<'a>(words: impl IntoIterator<Item = Option<&'a str>>) -> Option<String> {
+    let words: Vec<Cow<'_, str>> = words.into_iter().flatten().map(clean).collect();
     (!words.is_empty()).then(|| words.join("\n"))
 }

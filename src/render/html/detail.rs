@@ -4,8 +4,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::row::answer;
-use super::{Message, chart, in_words};
-use crate::model::id::VmId;
+use super::{Message, chart};
 use crate::model::inventory::Server;
 use crate::model::power::PowerState;
 use crate::model::series::{Metric, Series};
@@ -27,9 +26,6 @@ pub(super) fn markup(server: &Server, past: &[Series]) -> Markup {
                 @if let Some(memory) = memory { (chart::figure("Memory", memory, memory_top)) }
                 @if receive.is_some() || transmit.is_some() { (chart::network(receive, transmit)) }
             }
-            @if let Some(series) = past.first() {
-                p.q { "The lines are averages of " (in_words(series.window.step)) " each." }
-            }
         }
         dl {
             @for (term, text) in facts(server) {
@@ -50,35 +46,36 @@ fn facts(server: &Server) -> Vec<(&'static str, String)> {
     let mut facts: Vec<(&'static str, String)> = Vec::new();
     let mut add = |term: &'static str, text: Option<String>| facts.extend(text.map(|text| (term, text)));
     add("id", Some(server.id.to_string()));
-    add("kind", Some(kind(server.kind.as_str(), server.vmid)));
     add("node", server.node.as_ref().map(ToString::to_string));
     add("state", (seen.raw_status.is_some()).then(|| state(seen.state, seen.raw_status.as_deref())));
     add("reason", seen.reason.clone());
     let action = seen.action.as_ref();
     add("asked for", action.map(|a| format!("{} since {} by {}", a.action, time(a.since), a.by)));
-    add("host name", server.hostname.clone());
+    let is_listed = |name: &String| server.addresses.iter().any(|address| address.ip.to_string() == *name);
+    add("host name", server.hostname.clone().filter(|name| !is_listed(name)));
     add("addresses", joined(server.addresses.iter().map(address)));
-    add("services", joined(seen.checks.iter().map(|check| {
-        let error = check.error.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
-        format!("{} {}, port {}: {}{error}", check.kind.as_str(), check.name, check.port, answer(check))
-    })));
+    add(
+        "services",
+        joined(seen.checks.iter().map(|check| {
+            let error = check.error.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
+            format!("{} {}, port {}: {}{error}", check.kind.as_str(), check.name, check.port, answer(check))
+        })),
+    );
     add("CPUs", usage.cpus.map(|cpus| cpus.to_string()));
     add("load", usage.load.map(|load| format!("{load:.2}")));
-    add("memory", share(usage.memory_bytes, usage.memory_max_bytes));
     add("root disk", share(usage.disk_bytes, usage.disk_max_bytes));
     add("uptime", usage.uptime_seconds.map(|uptime| crate::render::value::human_seconds(uptime.get())));
-    add("tags", joined(server.tags.iter().cloned()));
     add("pool", server.pool.clone());
     add("lock", server.lock.clone());
     add("HA", server.ha_state.clone());
-    add("expected", (server.expected != Expected::Any).then(|| if server.expected == Expected::On { "on" } else { "asleep" }.to_owned()));
+    add(
+        "expected",
+        (server.expected != Expected::Any)
+            .then(|| if server.expected == Expected::On { "on" } else { "asleep" }.to_owned()),
+    );
     add("seen", seen.at.map(|at| format!("{} by {}", time(at), seen.source.as_str())));
     add("last seen", seen.last_seen.filter(|last| Some(*last) != seen.at).map(time));
     facts
-}
-
-fn kind(kind: &str, vmid: Option<VmId>) -> String {
-    vmid.map_or_else(|| kind.to_owned(), |vmid| format!("{kind} {vmid}"))
 }
 
 fn state(state: PowerState, raw: Option<&str>) -> String {

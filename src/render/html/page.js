@@ -51,7 +51,10 @@
     const title = document.title;
 
     /* How old everything is. */
-    const times = [...document.querySelectorAll("time[data-t]")];
+    const times = [...document.querySelectorAll("#fleet time")].map((node) => {
+      node.title = new Date(node.dateTime).toLocaleString();
+      return { node, at: Date.parse(node.dateTime) / 1000 };
+    });
     const stamp = find("made");
     stamp.textContent = new Date(made * 1000).toLocaleString(undefined,
       { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
@@ -65,9 +68,9 @@
         root.classList.toggle("old", stale);
         document.title = stale ? "stale: " + title : title;
       }
-      for (const time of times) {
-        const text = ago(now - Number(time.dataset.t));
-        if (time.textContent !== text) time.textContent = text;
+      for (const { node, at } of times) {
+        const text = ago(now - at);
+        if (node.textContent !== text) node.textContent = text;
       }
     };
     tick();
@@ -75,19 +78,32 @@
     document.addEventListener("visibilitychange", tick);
     if (!table) return;
 
-    const list = (text) => (text || "").toLowerCase().split("\n").filter(Boolean);
+    /* What words can name a server by: its attributes, and what stands in its row. */
+    const column = Object.fromEntries([...table.tHead.rows[0].cells].map((head, i) => [head.dataset.c, i]));
+    const lower = (text) => (text || "").trim().toLowerCase();
+    const list = (text) => lower(text).split("\n").filter(Boolean);
+    const texts = (nodes) => [...nodes].map((node) => lower(node.textContent));
+    const SHORT = { qemu: "vm", lxc: "ct" };
     const servers = [...table.tBodies].map((part, place) => {
-      const { id, name, up, tags, node, pool, kind, state, vmid, host } = part.dataset;
-      const row = part.rows[0], lower = (text) => (text || "").toLowerCase();
+      const { id, up, pool, state, vmid, host } = part.dataset, row = part.rows[0];
+      const cell = (key) => row.cells[column[key]];
+      const word = lower(cell("kind").textContent), short = SHORT[word];
       const server = {
         part, row, place, id, up, detail: part.rows[1], fold: row.querySelector(".fold"), open: row.querySelector(".name"),
-        name: lower(name), tag: list(tags), node: list(node), pool: list(pool), kind: list(kind), state: list(state),
-        called: [lower(id), lower(name), ...list(vmid), ...list(host)],
+        name: lower(row.querySelector(".name").textContent),
+        tag: texts(cell("tags").querySelectorAll(".tag")), node: texts(row.querySelectorAll(".on span")), pool: list(pool),
+        kind: short ? [word, short, "guest"] : [word, "host"],
+        state: [lower(cell("state").dataset.s), ...list(state)],
       };
+      const address = lower(cell("address").textContent);
+      server.called = [lower(id), server.name, ...(vmid ? [vmid, short + "-" + vmid] : []), ...list(host), address];
       server.words = [...server.called, ...server.tag, ...server.node, ...server.pool, ...server.kind, ...server.state];
       return server;
     });
     const byId = new Map(servers.map((server) => [server.id, server]));
+
+    /* Pictures without a name say nothing that words do not say, too. */
+    for (const picture of document.querySelectorAll("svg:not([role])")) picture.setAttribute("aria-hidden", "true");
 
     /* Narrow screens lay rows out as cards: say what they are all the same. */
     table.setAttribute("role", "table");
@@ -169,6 +185,8 @@
       const cell = server.row.cells[sorted.column];
       if (sorted.column === 0) return server.name;
       if (cell.dataset.v !== undefined) return Number(cell.dataset.v);
+      const time = cell.querySelector("time");
+      if (time) return -Date.parse(time.dateTime);
       const text = cell.textContent.trim();
       return text === "-" ? undefined : text;
     };

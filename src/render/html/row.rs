@@ -1,9 +1,7 @@
 //! A server's row, and what the script needs to filter and sort it.
 
-use std::borrow::Cow;
-
 use jiff::Timestamp;
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
 use super::{Message, Page, Said, chart, detail, lines};
 use crate::model::inventory::{Server, ServiceCheck};
@@ -75,22 +73,21 @@ impl Look {
     }
 
     /// The shape for a state's word.
-    pub(super) fn symbol(self, word: &str) -> &str {
+    pub(super) fn symbol(self, word: &'static str) -> &'static str {
         if self == Look::Busy { "doing" } else { word }
     }
 }
 
 /// The shape of a state.
-pub(super) fn icon(name: &str) -> Markup {
-    html! { svg.i aria-hidden="true" { use href={ "#i-" (name) } {} } }
+pub(super) fn icon(name: &'static str) -> PreEscaped<String> {
+    // Our own words only: written as it is, and short.
+    PreEscaped(format!(r##"<svg class="i"><use href="#i-{name}"/></svg>"##))
 }
 
 /// One server, and what is said of it on the page.
 pub(super) struct Row<'a> {
     pub(super) page: &'a Page<'a>,
     pub(super) server: &'a Server,
-    /// Where it stands, for ids.
-    pub(super) place: usize,
     pub(super) past: &'a [Series],
     /// How many stand under it.
     pub(super) kids: usize,
@@ -102,16 +99,10 @@ impl Row<'_> {
         let server = self.server;
         let is_host = server.vmid.is_none();
         let up = server.parent.as_ref().filter(|_| server.depth > 0);
-        let guest = server.kind.guest();
-        let kinds = [server.kind.as_str(), guest.map_or("host", |_| "guest"), guest.map_or("", |kind| kind.short())];
-        let kinds = kinds.into_iter().filter(|kind| !kind.is_empty()).map(Cow::Borrowed);
-        let mut states = vec![Cow::Borrowed(server.seen.state.as_str())];
-        states.extend(server.doing().map(Cow::Borrowed));
-        states.extend(self.wrong.then_some(Cow::Borrowed("wrong")));
-        let numbers = server.vmid.zip(guest).map(|(vmid, kind)| format!("{vmid}\n{}-{vmid}", kind.short()));
-        let addresses = server.addresses.iter().map(|address| Cow::Owned(address.ip.to_string()));
-        let hosts = lines(server.hostname.iter().map(|name| Cow::Borrowed(name.as_str())).chain(addresses));
-        let node = server.node.as_ref().filter(|_| guest.is_some());
+        let states = lines([self.wrong.then_some("wrong"), server.doing().map(|_| server.seen.state.as_str())]);
+        let addresses: Vec<String> = server.addresses.iter().map(|address| address.ip.to_string()).collect();
+        let is_shown = |ip: &&str| server.hostname.as_deref() == Some(*ip);
+        let hosts = lines(addresses.iter().map(String::as_str).filter(|ip| !is_shown(ip)).map(Some));
         let class = match server.depth {
             0 => is_host.then_some("h"),
             1 => Some(if is_host { "h l1" } else { "l1" }),
@@ -119,11 +110,9 @@ impl Row<'_> {
         };
         html! {
             tbody class=[class]
-                data-id=(Said(server.id.as_str())) data-name=(Said(&server.name))
-                data-up=[up.map(|up| Said(up.as_str()))] data-kind=[lines(kinds)] data-state=[lines(states)]
-                data-tags=[lines(server.tags.iter().map(|tag| Cow::Borrowed(tag.as_str())))]
-                data-node=[node.map(|node| Said(node.as_str()))] data-pool=[server.pool.as_deref().map(Said)]
-                data-vmid=[numbers] data-host=[hosts] {
+                data-id=(Said(server.id.as_str())) data-up=[up.map(|up| Said(up.as_str()))]
+                data-vmid=[server.vmid] data-pool=[server.pool.as_deref().map(Said)]
+                data-host=[hosts] data-state=[states] {
                 tr {
                     (self.name())
                     (state(server, self.wrong))
@@ -137,7 +126,7 @@ impl Row<'_> {
                     (self.tags())
                     (seen(server, self.page.made_at))
                 }
-                tr.d id={ "d" (self.place) } {
+                tr.d {
                     td colspan=(COLUMNS.len()) { (detail::markup(server, self.past)) }
                 }
             }
@@ -150,16 +139,16 @@ impl Row<'_> {
         html! {
             td {
                 @if self.kids > 0 {
-                    button.fold.js-only type="button" aria-expanded="true"
+                    button.fold.js-only aria-expanded="true"
                         aria-label={ "what stands under " (Said(&server.name)) } {
-                        svg aria-hidden="true" { use href="#i-fold" {} }
+                        svg { use href="#i-fold" {} }
                     }
                 } @else if server.vmid.is_none() {
                     span.nofold {}
                 }
-                button.name type="button" aria-controls={ "d" (self.place) } { (Said(&server.name)) }
+                button.name { (Said(&server.name)) }
                 @if let Some(node) = on {
-                    span.on { " on " (Said(node.as_str())) }
+                    span.on { " on " span { (Said(node.as_str())) } }
                 }
                 @if self.kids > 0 {
                     span.kids { " " (self.kids) @if self.kids == 1 { " guest" } @else { " guests" } }
@@ -171,26 +160,27 @@ impl Row<'_> {
     fn cpu(&self) -> Markup {
         match self.server.seen.usage.cpu_percent {
             Some(percent) if percent.is_finite() => html! {
-                td.n.w-cpu data-v=(format!("{percent:.2}")) { (bar(percent.into())) (format!("{percent:.0}%")) }
+                td.w-cpu data-v=(format!("{percent:.2}")) { (bar(percent.into())) (format!("{percent:.0}%")) }
             },
-            _ => nil("n w-cpu", &why_not(self.server)),
+            _ => nil("w-cpu", &why_not(self.server)),
         }
     }
 
     fn sparkline(&self) -> Markup {
         let cpu = self.past.iter().find(|series| series.metric == Metric::Cpu && !series.is_empty());
-        let Some(cpu) = cpu else { return nil("n w-past", "nothing was measured in these 24 hours") };
-        html! { td.n.w-past data-v=[cpu.summary().avg.map(|avg| format!("{avg:.2}"))] { (chart::sparkline(cpu)) } }
+        let Some(cpu) = cpu else { return nil("w-past", "nothing was measured in these 24 hours") };
+        html! { td.w-past data-v=[cpu.summary().avg.map(|avg| format!("{avg:.2}"))] { (chart::sparkline(cpu)) } }
     }
 
     fn memory(&self) -> Markup {
         let usage = &self.server.seen.usage;
-        let (Some(used), Some(of), Some(percent)) = (usage.memory_bytes, usage.memory_max_bytes, usage.memory_percent())
+        let (Some(used), Some(of), Some(percent)) =
+            (usage.memory_bytes, usage.memory_max_bytes, usage.memory_percent())
         else {
-            return nil("n w-memory", &why_not(self.server));
+            return nil("w-memory", &why_not(self.server));
         };
         html! {
-            td.n.w-memory data-v=(percent) {
+            td.w-memory data-v=(percent) {
                 (bar(percent)) (human_bytes(used.get())) span.q { "/" (human_bytes(of.get())) }
             }
         }
@@ -198,8 +188,8 @@ impl Row<'_> {
 
     fn uptime(&self) -> Markup {
         match self.server.seen.usage.uptime_seconds {
-            Some(uptime) => html! { td.n.w-uptime data-v=(uptime.get()) { (human_seconds(uptime.get())) } },
-            None => nil("n w-uptime", &why_not(self.server)),
+            Some(uptime) => html! { td.w-uptime data-v=(uptime.get()) { (human_seconds(uptime.get())) } },
+            None => nil("w-uptime", &why_not(self.server)),
         }
     }
 
@@ -207,7 +197,7 @@ impl Row<'_> {
         let checks = &self.server.seen.checks;
         if checks.is_empty() {
             let asked = !self.server.services.is_empty();
-            return nil("w-services", if asked { "not asked" } else { "the configuration names no service of it" });
+            return nil("w-services", if asked { "not asked" } else { "none is configured" });
         }
         // What does not answer comes first, here and where the column is sorted; then who takes longest.
         let weight = |check: &ServiceCheck| match check.open {
@@ -218,7 +208,7 @@ impl Row<'_> {
         let mut sorted: Vec<&ServiceCheck> = checks.iter().collect();
         sorted.sort_by_key(|check| check.open != Some(false));
         html! {
-            td.services.w-services data-v=(format!("{:.4}", checks.iter().map(weight).sum::<f64>())) {
+            td.w-services data-v=(format!("{:.4}", checks.iter().map(weight).sum::<f64>())) {
                 @for check in sorted {
                     span class=[(check.open == Some(false)).then_some("bad")] title=[check.error.as_deref().map(Message)] {
                         (Said(&check.name)) " " (answer(check))
@@ -257,7 +247,7 @@ fn why_not(server: &Server) -> String {
         (state, None, _) if !state.is_up() => format!("it is {state}"),
         (.., ServerKind::Linux) => "only `ecobox stats` logs in and measures it".to_owned(),
         (_, Some(reason), _) => reason.clone(),
-        _ => format!("{} did not say", server.seen.usage_source.as_str()),
+        _ => format!("the answer ({}) has no such number", server.seen.usage_source.as_str()),
     }
 }
 
@@ -268,7 +258,7 @@ fn state(server: &Server, wrong: bool) -> Markup {
     // Sorted by what needs somebody first.
     let rank = if wrong { 0 } else { 1 + look as usize };
     html! {
-        td.state.w-state.(look.class()) data-v=(rank) title=[reason.map(Message)] {
+        td.w-state.(look.class()) data-s=(word) data-v=(rank) title=[reason.map(Message)] {
             (icon(look.symbol(word))) (word)
             @if server.is_alarming() { strong { " !" } span.vh { " this is not as it should be" } }
         }
@@ -276,9 +266,10 @@ fn state(server: &Server, wrong: bool) -> Markup {
 }
 
 /// Percent as a small bar; the number stands beside it.
-fn bar(percent: f64) -> Markup {
+fn bar(percent: f64) -> PreEscaped<String> {
     let percent = percent.clamp(0.0, 100.0);
-    html! { svg.b aria-hidden="true" { rect class=[(percent >= 90.0).then_some("hi")] width=(format!("{percent:.0}%")) {} } }
+    let class = if percent >= 90.0 { r#" class="hi""# } else { "" };
+    PreEscaped(format!(r#"<svg class="b"><rect width="{percent:.0}%"{class}/></svg>"#))
 }
 
 /// `3 ms`, `closed`
@@ -293,12 +284,12 @@ pub(super) fn answer(check: &ServiceCheck) -> String {
 }
 
 fn seen(server: &Server, now: Timestamp) -> Markup {
-    let Some(at) = server.seen.at else { return nil("n w-seen", "nobody saw it yet") };
-    html! { td.n.w-seen data-v=(-at.as_second()) { (age(at, now)) span.q { " by " (server.seen.source.as_str()) } } }
+    let Some(at) = server.seen.at else { return nil("w-seen", "nobody saw it yet") };
+    html! { td.w-seen { (age(at, now)) span.q { " by " (server.seen.source.as_str()) } } }
 }
 
 /// How long ago, kept true by the script; without one it is the age when the page was made.
 pub(super) fn age(at: Timestamp, now: Timestamp) -> Markup {
     let seconds = u64::try_from(now.duration_since(at).as_secs()).unwrap_or(0);
-    html! { time data-t=(at.as_second()) datetime=(rfc3339(at)) title=(rfc3339(at)) { (human_seconds(seconds)) } }
+    html! { time datetime=(rfc3339(at)) { (human_seconds(seconds)) } }
 }
