@@ -23,13 +23,18 @@ const MOST_LINES: usize = 6;
 pub(super) fn axes() -> Markup {
     let (left, top, width, height) = AREA;
     let below = top + height + 12.0;
-    let times: String =
-        [("", 0.0, "24 h ago"), ("mid", 0.25, "18 h"), ("mid", 0.5, "12 h"), ("mid", 0.75, "6 h"), ("end", 1.0, "now")]
-            .into_iter()
-            .fold(String::new(), |mut text, (class, part, label)| {
-                let _ = write!(text, r#"<text class="{class}" x="{}" y="{below}">{label}</text>"#, left + width * part);
-                text
-            });
+    let times: String = [
+        ("", 0.0, "24 h ago"),
+        (" mid", 0.25, "18 h"),
+        (" mid", 0.5, "12 h"),
+        (" mid", 0.75, "6 h"),
+        (" end", 1.0, "now"),
+    ]
+    .into_iter()
+    .fold(String::new(), |mut text, (class, part, label)| {
+        let _ = write!(text, r#"<text class="t{class}" x="{}" y="{below}">{label}</text>"#, left + width * part);
+        text
+    });
     html! {
         @for lines in 2..=MOST_LINES {
             symbol id={ "i-g" (lines) } viewBox="0 0 320 110" {
@@ -95,7 +100,9 @@ pub(super) fn network(receive: Option<&Series>, transmit: Option<&Series>) -> Ma
             figcaption {
                 b { "Network" }
                 @for (name, class, series) in &both {
-                    " " i class={ "line" (if class.is_empty() { "" } else { " " }) (class) } {} (name) ": " (summary(series))
+                    " " span {
+                        i class={ "line" (if class.is_empty() { "" } else { " " }) (class) } {} (name) ": " (summary(series))
+                    }
                 }
             }
             (drawn(&axis, &both.iter().map(|(_, class, series)| (*class, *series)).collect::<Vec<_>>()))
