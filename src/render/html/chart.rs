@@ -99,10 +99,8 @@ pub(super) fn network(receive: Option<&Series>, transmit: Option<&Series>) -> Ma
         figure {
             figcaption {
                 b { "Network" }
-                @for (name, class, series) in &both {
-                    " " span {
-                        i class={ "line" (if class.is_empty() { "" } else { " " }) (class) } {} (name) ": " (summary(series))
-                    }
+                @for (name, _, series) in &both {
+                    " " span.(name) { (name) ": " (summary(series)) }
                 }
             }
             (drawn(&axis, &both.iter().map(|(_, class, series)| (*class, *series)).collect::<Vec<_>>()))

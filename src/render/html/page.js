@@ -91,7 +91,7 @@
       const server = {
         part, row, place, id, up, detail: part.rows[1], fold: row.querySelector(".fold"), open: row.querySelector(".name"),
         name: lower(row.querySelector(".name").textContent),
-        tag: texts(cell("tags").querySelectorAll(".tag")), node: texts(row.querySelectorAll(".on span")), pool: list(pool),
+        tag: texts(cell("tags").querySelectorAll(".tag")), node: texts(row.querySelectorAll(".on")), pool: list(pool),
         kind: short ? [word, short, "guest"] : [word, "host"],
         state: [lower(cell("state").dataset.s), ...list(state)],
       };

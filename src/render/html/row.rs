@@ -148,7 +148,7 @@ impl Row<'_> {
                 }
                 button.name { (Said(&server.name)) }
                 @if let Some(node) = on {
-                    span.on { " on " span { (Said(node.as_str())) } }
+                    span.on { (Said(node.as_str())) }
                 }
                 @if self.kids > 0 {
                     span.kids { " " (self.kids) @if self.kids == 1 { " guest" } @else { " guests" } }
@@ -285,7 +285,7 @@ pub(super) fn answer(check: &ServiceCheck) -> String {
 
 fn seen(server: &Server, now: Timestamp) -> Markup {
     let Some(at) = server.seen.at else { return nil("w-seen", "nobody saw it yet") };
-    html! { td.w-seen { (age(at, now)) span.q { " by " (server.seen.source.as_str()) } } }
+    html! { td.w-seen { (age(at, now)) " by " (server.seen.source.as_str()) } }
 }
 
 /// How long ago, kept true by the script; without one it is the age when the page was made.
