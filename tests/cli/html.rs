@@ -261,12 +261,22 @@ fn it_fits_every_screen_and_can_be_read_on_it() {
     let (_sim, env) = fleet();
     let path = env.home().join("page.html");
     let _ = env.run(&["status", "-o", "html", "--out", path.to_str().unwrap()]).exits(8);
-    for width in [360, 768, 1024, 1920] {
+    // The longest of everything, each guest with its node.
+    let long = "document.querySelector('th[data-c=memory] button').click();
+        for (const time of document.querySelectorAll('#fleet time')) time.textContent = '119 min';
+        const set = (all, text) => document.querySelectorAll(all).forEach(e => { e.textContent = text; });
+        set('#fleet td.w-cpu:not(.nil)', '100%'); set('.tag', 'a-tag-that-is-quite-long');
+        set('#fleet td.w-uptime:not(.nil)', '99d23h'); set('#fleet td.w-address', '255.255.255.255');
+        document.querySelectorAll('#fleet td.w-state').forEach(e => { e.lastChild.textContent = 'hibernating'; });
+        document.querySelectorAll('#fleet td.w-memory:not(.nil)').forEach(e => { e.lastChild.textContent = '/1023M'; });
+        document.querySelector('.name').textContent = 'a-very-long-name-of-a-host.in-some-domain.example.com';";
+    for width in [360, 768, 901, 1024, 1101, 1280, 1920] {
         for scheme in ["light", "dark"] {
             browser.look(width, 900, scheme);
             browser.open(&path);
             // With all that can be seen.
             browser.eval("document.querySelectorAll('.name').forEach(name => name.click())");
+            browser.eval(long);
             let fits = "innerWidth === WIDTH && document.scrollingElement.scrollWidth <= innerWidth";
             assert_eq!(browser.eval(&fits.replace("WIDTH", &width.to_string())), true, "{width} {scheme}");
             let over = "[...document.querySelectorAll('main *')].filter(e => e.checkVisibility()
