@@ -152,7 +152,9 @@ async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::R
         Command::Status(args) if args.looks_back() => {
             show(global, Box::pin(std::future::ready(commands::status::since(ctx, &args)))).await
         }
-        Command::Status(args) => show(global, Box::pin(commands::status::run(ctx, &args))).await,
+        Command::Status(args) => {
+            show(global, Box::pin(commands::status::run(ctx, &args, global.output == Format::Html))).await
+        }
         Command::Stats(args) if args.looks_back() => show(global, Box::pin(commands::stats::since(ctx, &args))).await,
         Command::Stats(args) => show(global, Box::pin(commands::stats::now(ctx, &args))).await,
         Command::Power(args) => show(global, Box::pin(commands::power::run(ctx, &args))).await,
@@ -170,6 +172,10 @@ async fn show<R: Report>(
     if global.output == Format::Openmetrics && R::METRICS.is_none() {
         let failure = Failure::new(Exit::Usage, "`-o openmetrics`: this command has no metrics");
         return Err(failure.hint("run `ecobox stats -o openmetrics`").into());
+    }
+    if global.output == Format::Html && R::PAGE.is_none() {
+        let failure = Failure::new(Exit::Usage, "`-o html`: this command has no page");
+        return Err(failure.hint("run `ecobox status -o html`").into());
     }
     let outcome = work.await?;
     let color = global.color.decide(&io::stdout());

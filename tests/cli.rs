@@ -7,6 +7,7 @@
 
 mod cli {
     mod addresses;
+    mod browser;
     mod cached;
     mod concurrency;
     #[cfg(feature = "demo")]
@@ -21,6 +22,7 @@ mod cli {
     mod fleets;
     mod formats;
     mod hostile;
+    mod html;
     mod identities;
     mod in_flight;
     mod init;

@@ -37,6 +37,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("unicode_width", &["src/render", "src/tui"]),
     ("ratatui", &["src/tui"]),
     ("crossterm", &["src/tui"]),
+    ("maud", &["src/render/html"]),
     ("toml", &["src/config"]),
     ("toml_edit", &["src/config"]),
     ("clap", &["src/cli.rs", "src/commands", "src/main.rs", "src/render/mod.rs", "src/ui.rs"]),

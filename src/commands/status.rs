@@ -5,7 +5,7 @@ mod since;
 use std::collections::{BTreeMap, HashSet};
 
 use clap_complete::engine::ArgValueCompleter;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -17,7 +17,9 @@ use crate::model::action::InFlight;
 use crate::model::id::NodeName;
 use crate::model::inventory::{Failed, Server, ServiceCheck};
 use crate::model::power::PowerState;
+use crate::model::series::{Metric, Series, Window};
 use crate::model::usage::Source;
+use crate::render::html::Page;
 use crate::render::value::{Stamp, Value};
 use crate::render::{Column, Report};
 
@@ -55,6 +57,9 @@ pub(crate) struct StatusReport {
     servers: Vec<Row>,
     /// Whom we could not ask, and why.
     failures: Vec<Failed>,
+    /// The last day of each server, for a page only.
+    #[serde(skip)]
+    past: Vec<Vec<Series>>,
 }
 
 /// One server.
@@ -76,11 +81,16 @@ impl<'a> From<&'a InFlight> for Doing<'a> {
     }
 }
 
-/// Observes the fleet, selects, and reports.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// What a page draws.
+const DRAWN: [Metric; 4] = [Metric::Cpu, Metric::Memory, Metric::Receive, Metric::Transmit];
+
+/// Observes the fleet, selects, and reports; `with_past` as the last day was, too.
 ///
 /// # Errors
 /// No such target; an unusable state file.
-pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outcome<StatusReport>> {
+pub(crate) async fn run(ctx: &Context, args: &StatusArgs, with_past: bool) -> anyhow::Result<Outcome<StatusReport>> {
     let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
     let inventory = if args.cached {
         fleet.remembered()?
@@ -99,8 +109,14 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outc
     warn(&ctx.ui, &inventory.failures);
     let answered = inventory.servers.iter().filter(|server| has_answered(server, &inventory.failures)).count();
     let exit = Exit::of_many(answered, inventory.failures.iter().map(|failed| failed.kind.into()));
+    let past = if with_past {
+        let window = Window::new(fleet.now().saturating_sub(DAY)?, fleet.now(), None);
+        fleet.kept_past(&inventory.servers, &DRAWN, window)?
+    } else {
+        Vec::new()
+    };
     let servers = inventory.servers.into_iter().map(Row).collect();
-    let report = StatusReport { generated_at: fleet.now(), servers, failures: inventory.failures };
+    let report = StatusReport { generated_at: fleet.now(), servers, failures: inventory.failures, past };
     Ok(Outcome { report, exit })
 }
 
@@ -136,6 +152,13 @@ const COLUMNS: &[Column] = &[
 
 impl Report for StatusReport {
     const SCHEMA: &'static str = "ecobox.status/1";
+    const PAGE: Option<for<'r> fn(&'r Self) -> Page<'r>> = Some(|report| Page {
+        made_at: report.generated_at,
+        every: None,
+        servers: report.servers.iter().map(|row| &row.0).collect(),
+        past: &report.past,
+        failures: &report.failures,
+    });
     type Item = Row;
 
     fn columns(&self) -> &'static [Column] {

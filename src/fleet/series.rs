@@ -77,6 +77,29 @@ impl Fleet<'_> {
         Ok(past)
     }
 
+    /// The same from the state file alone: nobody is asked. Series without any number are left out.
+    ///
+    /// # Errors
+    /// The state file's.
+    pub(crate) fn kept_past<'s>(
+        &self,
+        servers: impl IntoIterator<Item = &'s Server>,
+        metrics: &[Metric],
+        window: Window,
+    ) -> Result<Vec<Vec<Series>>, StateError> {
+        let keys: Vec<ServerKey> = servers.into_iter().map(Server::key).collect();
+        let mut past = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(AT_ONCE) {
+            let mut kept = self.kept(keys, window)?;
+            past.extend(keys.iter().map(|key| -> Vec<Series> {
+                let Some(kept) = kept.remove(key) else { return Vec::new() };
+                let series = metrics.iter().map(|metric| own_series(*metric, &kept, window));
+                series.filter(|series| !series.is_empty()).collect()
+            }));
+        }
+        Ok(past)
+    }
+
     fn kept(&self, keys: &[ServerKey], window: Window) -> Result<BTreeMap<ServerKey, Kept>, StateError> {
         let mut kept: BTreeMap<ServerKey, Kept> = BTreeMap::new();
         // A rate needs the sample before the window, too.

@@ -23,6 +23,7 @@ pub(crate) mod series;
 pub(crate) mod server;
 pub(crate) mod spark;
 pub(crate) mod text;
+pub(crate) mod trouble;
 pub(crate) mod trust;
 pub(crate) mod usage;
 pub(crate) mod wol;

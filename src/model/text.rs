@@ -40,6 +40,35 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
+/// The text without ids of tokens (`user@realm!name`): an ellipsis stands for each. For what others may read than
+/// the person who runs ecobox.
+pub(crate) fn without_token_ids(text: &str) -> Cow<'_, str> {
+    let is_id = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('@') {
+        let realm = &rest[at + 1..];
+        let end = realm.find(|c| !is_id(c)).unwrap_or(realm.len());
+        let name =
+            realm[end..].strip_prefix('!').map_or("", |name| &name[..name.find(|c| !is_id(c)).unwrap_or(name.len())]);
+        if end == 0 || name.is_empty() {
+            out.push_str(&rest[..=at]);
+            rest = realm;
+            continue;
+        }
+        let begin = rest[..at].rfind(|c: char| c.is_whitespace() || "`'\"(,;=:/".contains(c));
+        let begin = begin.map_or(0, |i| i + rest[i..].chars().next().map_or(1, char::len_utf8));
+        out.push_str(&rest[..begin]);
+        out.push('…');
+        rest = &realm[end + 1 + name.len()..];
+    }
+    if out.is_empty() {
+        return text.into();
+    }
+    out.push_str(rest);
+    out.into()
+}
+
 /// How many single-character edits lead from `a` to `b`: insert, delete, replace, or swap of two neighbours.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
@@ -123,6 +152,24 @@ mod tests {
         }
         assert_eq!(quoted("a\nb"), "`a\\u{a}b`");
         assert_eq!(quoted(&"ü".repeat(65)), format!("`{}…`", "ü".repeat(64)));
+    }
+
+    #[test]
+    fn ids_of_tokens_are_left_out() {
+        for (text, want) in [
+            (
+                "pve1 refused: token ecobox@pve!test: Authentication failed!",
+                "pve1 refused: token …: Authentication failed!",
+            ),
+            ("`root@pam!a-b.c`, x@y!z", "`…`, …"),
+            ("user=ü@pam!n", "user=…"),
+            ("a@b", "a@b"),
+            ("a@b! c", "a@b! c"),
+            ("@!x a@@b!c", "@!x a@…"),
+            ("nothing", "nothing"),
+        ] {
+            assert_eq!(without_token_ids(text), want, "{text}");
+        }
     }
 
     #[test]

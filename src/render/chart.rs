@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use unicode_width::UnicodeWidthStr;
 
-use self::axis::{TimeTick, ValueAxis};
+use self::axis::TimeTick;
+pub(super) use self::axis::ValueAxis;
 use self::canvas::Canvas;
 use crate::model::series::Unit;
 use crate::model::text::clean;

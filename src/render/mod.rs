@@ -2,6 +2,7 @@
 
 pub(crate) mod chart;
 mod csv;
+pub(crate) mod html;
 mod json;
 mod openmetrics;
 pub(crate) mod table;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use crate::file::{self, Manner};
 use crate::model::metrics::Families;
 use crate::model::text::clean;
+use crate::render::html::Page;
 use crate::render::value::Value;
 
 /// What stdout carries.
@@ -35,6 +37,8 @@ pub(crate) enum Format {
     Csv,
     /// Metrics for Prometheus, as text; of commands that have some
     Openmetrics,
+    /// One page for a browser that needs nothing else; of `status`
+    Html,
 }
 
 /// A column of a report's table.
@@ -72,6 +76,8 @@ pub(crate) trait Report: Serialize {
     const SCHEMA: &'static str;
     /// How the report becomes metrics. `None`: it has none, and `-o openmetrics` is refused before the command runs.
     const METRICS: Option<fn(&Self) -> Families> = None;
+    /// How the report becomes a page. `None`: it has none, and `-o html` is refused before the command runs.
+    const PAGE: Option<for<'r> fn(&'r Self) -> Page<'r>> = None;
     /// One row of the table, one line of JSONL.
     type Item: Serialize;
     fn columns(&self) -> &'static [Column];
@@ -177,6 +183,10 @@ fn write<R: Report, W: Write>(out: &mut W, report: &R, output: &Output) -> io::R
         Format::Openmetrics => match R::METRICS {
             Some(metrics) => openmetrics::write(out, &metrics(report).finish()),
             None => Err(io::Error::new(io::ErrorKind::Unsupported, "this report has no metrics")),
+        },
+        Format::Html => match R::PAGE {
+            Some(page) => html::write(out, &page(report)),
+            None => Err(io::Error::new(io::ErrorKind::Unsupported, "this report has no page")),
         },
     }
 }

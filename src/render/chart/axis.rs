@@ -9,16 +9,16 @@ use crate::model::series::Unit;
 use crate::model::text::clean;
 
 /// The axis on the left: it begins at zero.
-pub(super) struct ValueAxis {
+pub(in crate::render) struct ValueAxis {
     /// The number at its upper end.
-    pub(super) top: f64,
+    pub(in crate::render) top: f64,
     /// The numbers that are written beside it, with their texts.
-    pub(super) ticks: Vec<(f64, String)>,
+    pub(in crate::render) ticks: Vec<(f64, String)>,
 }
 
 impl ValueAxis {
     /// For numbers up to `largest`, over so many rows: four to six round numbers, fewer where there are not the rows.
-    pub(super) fn new(largest: Option<f64>, unit: Unit, rows: usize) -> ValueAxis {
+    pub(in crate::render) fn new(largest: Option<f64>, unit: Unit, rows: usize) -> ValueAxis {
         let least = match unit {
             Unit::Percent => 1.0,
             Unit::Bytes | Unit::BytesPerSecond => 4.0,
