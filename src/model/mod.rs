@@ -5,6 +5,7 @@
 pub(crate) mod action;
 pub(crate) mod address;
 pub(crate) mod availability;
+pub(crate) mod condition;
 pub(crate) mod facts;
 mod glob;
 pub(crate) mod guest;
@@ -23,4 +24,5 @@ pub(crate) mod server;
 pub(crate) mod text;
 pub(crate) mod trust;
 pub(crate) mod usage;
+pub(crate) mod watch;
 pub(crate) mod wol;

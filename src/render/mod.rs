@@ -3,7 +3,9 @@
 pub(crate) mod chart;
 mod csv;
 mod json;
+pub(crate) mod lines;
 mod openmetrics;
+pub(crate) mod server;
 pub(crate) mod spark;
 pub(crate) mod table;
 pub(crate) mod value;
