@@ -224,12 +224,23 @@ fn a_node_that_hangs_delays_no_other() {
     // It did not answer, and nobody says more than that.
     let zbox = snapshot["servers"].as_array().unwrap().iter().find(|server| server["id"] == "zbox").unwrap();
     assert_eq!(zbox["source"], "cache", "{zbox}");
+    let begun = std::time::Instant::now();
+    let mut of_one = || {
+        loop {
+            let line = watching.short();
+            if !line.contains(" zbox") {
+                return line;
+            }
+        }
+    };
     for _ in 0..3 {
         one.cluster().change_guest(103, ecobox_sim::Guest::running);
-        assert_eq!(watching.short(), "state pve1-vm-103 stopped running");
+        assert_eq!(of_one(), "state pve1-vm-103 stopped running");
         one.cluster().crash_guest(103);
-        assert_eq!(watching.short(), "state pve1-vm-103 running stopped");
+        assert_eq!(of_one(), "state pve1-vm-103 running stopped");
     }
+    // Each of them would have had to wait for it: that is a minute and more.
+    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -27,7 +27,7 @@ use crate::render::value::Stamp;
 const WAITING: usize = 16;
 
 /// So long the snapshot waits for a part that has not answered: then it shows what is remembered.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What one word of a service's check is in a line.
 fn word(open: bool) -> &'static str {
