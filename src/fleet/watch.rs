@@ -12,14 +12,14 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
-use self::beat::Beat;
+use self::beat::{Beat, Ended};
 use crate::config::{Access, ServerConfig, Settings};
 use crate::fleet::Fleet;
 use crate::fleet::measure::{LoadOptions, measured_by};
 use crate::fleet::observe::{Asking, Observed, failed};
 use crate::fleet::scope::Scope;
 use crate::model::id::{ClusterId, Secret};
-use crate::model::inventory::Failed;
+use crate::model::inventory::{Failed, FailureKind};
 use crate::model::watch::{Heard, Load, Look, Part};
 use crate::state::{StateError, is_fresh};
 use crate::transport::ssh::Ask;
@@ -76,7 +76,7 @@ struct Watch<'w> {
     heard: &'w Sender<Heard>,
 }
 
-impl<'w> Watch<'w> {
+impl Watch<'_> {
     /// Waits for the next look, or until somebody wants one now.
     async fn next(&self, beat: &Beat) {
         tokio::select! {
@@ -173,10 +173,13 @@ impl<'a> Fleet<'a> {
         loop {
             watch.next(&beat).await;
             let Observed { inventory, clients, at, .. } = self.observe_known(&asking).await?;
+            // Where one member refuses and another one answers nobody has to wait.
+            let refused = clients.is_empty() && inventory.failures.iter().any(is_refusal);
+            let failed = !inventory.failures.is_empty();
+            beat.ended(Instant::now(), if refused { Ended::Refused } else { how(!failed) });
             for client in clients.into_values() {
                 self.keep_client(client);
             }
-            beat.ended(Instant::now(), inventory.failures.is_empty());
             let (servers, failures) = (inventory.servers, inventory.failures);
             watch.say(Heard::Look(Look { part: part.clone(), servers, failures, at })).await;
             self.pass_notices(watch).await;
@@ -199,7 +202,8 @@ impl<'a> Fleet<'a> {
                 }
                 Err(error) => Err(failed(&server.id, &error)),
             };
-            beat.ended(Instant::now(), usage.is_ok());
+            let refused = usage.as_ref().is_err_and(is_refusal);
+            beat.ended(Instant::now(), if refused { Ended::Refused } else { how(usage.is_ok()) });
             watch.say(Heard::Load(Load { server: server.id.clone(), source: measured_by(server), usage, at })).await;
         }
     }
@@ -212,7 +216,7 @@ impl<'a> Fleet<'a> {
             tokio::time::sleep_until(beat.next()).await;
             let known = self.state.discovered_at(cluster)?;
             let done = known.is_some_and(|at| is_fresh(at, self.now(), lately)) || self.rediscover(cluster).await?;
-            beat.ended(Instant::now(), done);
+            beat.ended(Instant::now(), if done { Ended::Well } else { Ended::Refused });
             self.pass_notices(watch).await;
         }
     }
@@ -222,7 +226,7 @@ impl<'a> Fleet<'a> {
         loop {
             tokio::time::sleep_until(beat.next()).await;
             self.send_history().await;
-            beat.ended(Instant::now(), true);
+            beat.ended(Instant::now(), Ended::Well);
             self.pass_notices(watch).await;
         }
     }
@@ -233,7 +237,7 @@ impl<'a> Fleet<'a> {
         loop {
             tokio::time::sleep_until(beat.next()).await;
             self.tell_clusters_apart().await?;
-            beat.ended(Instant::now(), true);
+            beat.ended(Instant::now(), Ended::Well);
             if self.parts(scope) != parts {
                 return Ok(());
             }
@@ -245,4 +249,12 @@ impl<'a> Fleet<'a> {
             watch.say(Heard::Notice(notice)).await;
         }
     }
+}
+
+fn how(well: bool) -> Ended {
+    if well { Ended::Well } else { Ended::Failed }
+}
+
+fn is_refusal(failed: &Failed) -> bool {
+    matches!(failed.kind, FailureKind::Denied | FailureKind::Identity)
 }

@@ -42,21 +42,18 @@ impl Condition {
             "closed" => Some(false),
             _ => None,
         };
-        let (target, wanted) = match open {
-            Some(open) => {
-                let split = left.rsplit_once('.').filter(|(target, name)| !target.is_empty() && !name.is_empty());
-                let (target, name) = split.ok_or_else(|| format!("of which service? {}", shape()))?;
-                (target, Wanted::Service { name: name.to_owned(), open })
-            }
-            None => {
-                let state = PowerState::ALL.into_iter().find(|state| state.as_str() == right).ok_or_else(|| {
-                    let words = PowerState::ALL.map(PowerState::as_str);
-                    let hint = did_you_mean(right, words)
-                        .unwrap_or_else(|| format!("; there are {}, open, closed", words.join(", ")));
-                    format!("{} is no state{hint}", quoted(right))
-                })?;
-                (left, Wanted::State(state))
-            }
+        let (target, wanted) = if let Some(open) = open {
+            let split = left.rsplit_once('.').filter(|(target, name)| !target.is_empty() && !name.is_empty());
+            let (target, name) = split.ok_or_else(|| format!("of which service? {}", shape()))?;
+            (target, Wanted::Service { name: name.to_owned(), open })
+        } else {
+            let state = PowerState::ALL.into_iter().find(|state| state.as_str() == right).ok_or_else(|| {
+                let words = PowerState::ALL.map(PowerState::as_str);
+                let hint = did_you_mean(right, words);
+                let hint = hint.unwrap_or_else(|| format!("; there are {}, open, closed", words.join(", ")));
+                format!("{} is no state{hint}", quoted(right))
+            })?;
+            (left, Wanted::State(state))
         };
         if target.is_empty() {
             return Err(shape());

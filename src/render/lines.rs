@@ -56,7 +56,7 @@ impl Lines {
                 ready.clear_ready();
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

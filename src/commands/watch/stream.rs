@@ -1,6 +1,6 @@
 //! The stream: a snapshot, then a line for each change; and the end, when enough was seen.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use std::time::Duration;
 
@@ -28,6 +28,9 @@ const WAITING: usize = 16;
 
 /// So long the snapshot waits for a part that has not answered: then it shows what is remembered.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long something that goes on is not said again.
+const SAID_AGAIN: Duration = Duration::from_secs(3600);
 
 /// What one word of a service's check is in a line.
 fn word(open: bool) -> &'static str {
@@ -185,8 +188,8 @@ pub(super) struct Stream<'s> {
     begun: bool,
     /// Whom the targets meant when something was told last.
     meant: Meant,
-    /// What was said on stderr last.
-    said: HashSet<String>,
+    /// When what was said on stderr last, without its numbers.
+    said: HashMap<String, Instant>,
 }
 
 impl<'s> Stream<'s> {
@@ -198,7 +201,7 @@ impl<'s> Stream<'s> {
         lines: Option<Lines>,
     ) -> anyhow::Result<Stream<'s>> {
         let watched = Watched::new(fleet.remembered()?);
-        Ok(Stream { ctx, fleet, args, lines, watched, begun: false, meant: Meant::default(), said: HashSet::new() })
+        Ok(Stream { ctx, fleet, args, lines, watched, begun: false, meant: Meant::default(), said: HashMap::new() })
     }
 
     /// Looks and tells until enough was seen, or nobody reads any more.
@@ -263,10 +266,13 @@ impl<'s> Stream<'s> {
                 (self.watched.load(load), at)
             }
             Heard::Notice(notice) => {
-                // What goes on is said once.
-                if self.said.insert(notice.clone()) {
+                // What goes on is said once an hour: `waiting for the next run: 17 batches`.
+                self.said.retain(|_, at| at.elapsed() < SAID_AGAIN);
+                let key = notice.chars().filter(|c| !c.is_ascii_digit()).collect();
+                self.said.entry(key).or_insert_with(|| {
                     self.ctx.ui.status(&notice);
-                }
+                    Instant::now()
+                });
                 (Vec::new(), self.fleet.now())
             }
         }

@@ -52,7 +52,7 @@ fn moving(guest: Guest, i: u32) -> Guest {
 
 fn flip(sim: &Sim, vmid: u32) {
     let mut cluster = sim.cluster();
-    if cluster.guest(vmid).is_some_and(|(_, _, state, _)| state == "running") {
+    if cluster.guest(vmid).is_some_and(|(_, _, _, state)| state == "running") {
         cluster.crash_guest(vmid);
     } else {
         cluster.change_guest(vmid, Guest::running);
