@@ -12,6 +12,7 @@
 //! ```
 //!
 //! A command is `run(ctx, args) -> Outcome<Report>`: everything is fetched, then decided, then rendered, once.
+//! `watch` alone goes on: it writes line by line, and says itself how it ends.
 
 mod cli;
 mod commands;

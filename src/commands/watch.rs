@@ -1,5 +1,6 @@
 //! `ecobox watch`: the fleet as it is, again and again: on one screen, or as a stream of changes.
 
+mod line;
 mod stream;
 
 use std::io::IsTerminal as _;
@@ -20,7 +21,7 @@ use crate::render::lines::Lines;
 ///
 /// With `-o jsonl` one JSON object a line: first a snapshot of every server, then each change when it is seen. With
 /// `--until` nothing but the exit status: 0 when all conditions hold, 10 when `--timeout` passes before. Each host is
-/// asked on its own, on the intervals of [dashboard] in the configuration.
+/// asked on its own, on the intervals of [dashboard] in the configuration. Without `--timeout` it has no end of its own.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WatchArgs {
     /// Only these: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `!` excludes
@@ -49,10 +50,10 @@ enum Mode {
 }
 
 impl Mode {
-    fn of(format: Format, on_terminal: bool, ends: bool) -> Result<Mode, Failure> {
+    fn of(format: Format, on_terminal: bool, waits: bool) -> Result<Mode, Failure> {
         match format {
             Format::Jsonl => Ok(Mode::Lines),
-            Format::Table | Format::Wide if ends => Ok(Mode::Silent),
+            Format::Table | Format::Wide if waits => Ok(Mode::Silent),
             Format::Table | Format::Wide if on_terminal => Ok(Mode::Screen),
             _ => Err(Failure::new(Exit::Usage, "`watch` writes a stream here, one JSON object a line: add `-o jsonl`")
                 .hint("run `ecobox watch -o jsonl`, or `ecobox status` for one look")),
@@ -68,7 +69,7 @@ pub(crate) async fn run(ctx: &Context, args: &WatchArgs, format: Format, to_a_fi
     if to_a_file {
         return Err(Failure::new(Exit::Usage, "`--out`: `watch` has no report that ends; redirect stdout").into());
     }
-    let mode = Mode::of(format, std::io::stdout().is_terminal(), !args.until.is_empty() || args.count.is_some())?;
+    let mode = Mode::of(format, std::io::stdout().is_terminal(), !args.until.is_empty())?;
     if ctx.config.servers.is_empty() {
         let failure = Failure::new(Exit::NoTarget, "no servers are configured: there is nothing to watch");
         return Err(failure.hint("run `ecobox init --host user@host`").into());
@@ -96,7 +97,7 @@ mod tests {
     #[test]
     fn what_is_shown_depends_on_the_format_and_the_terminal() {
         use Format::{Csv, Json, Jsonl, Openmetrics, Table, Wide};
-        for (format, on_terminal, ends, want) in [
+        for (format, on_terminal, waits, want) in [
             (Jsonl, false, false, Some(Mode::Lines)),
             (Jsonl, true, false, Some(Mode::Lines)),
             (Jsonl, true, true, Some(Mode::Lines)),
@@ -110,7 +111,7 @@ mod tests {
             (Csv, false, true, None),
             (Openmetrics, true, false, None),
         ] {
-            assert_eq!(Mode::of(format, on_terminal, ends).ok(), want, "{format:?} {on_terminal} {ends}");
+            assert_eq!(Mode::of(format, on_terminal, waits).ok(), want, "{format:?} {on_terminal} {waits}");
         }
     }
 }

@@ -316,7 +316,12 @@ fn it_ends_after_so_many_looks() {
 fn other_forms_are_refused_with_the_one_to_use() {
     let sim = three();
     let env = fast(&sim, &["pve1"]);
-    for args in [&["watch"][..], &["watch", "-o", "json"], &["watch", "-o", "csv", "--count", "1"]] {
+    for args in [
+        &["watch"][..],
+        &["watch", "-o", "json"],
+        &["watch", "--count", "1"],
+        &["watch", "-o", "csv", "--until", "vm-101=running"],
+    ] {
         let _ = env.run(args).exits(2).says("hint: run `ecobox watch -o jsonl`");
     }
     let _ = env.run(&["watch", "-o", "jsonl", "--out", "x"]).exits(2).says("redirect stdout");

@@ -6,22 +6,19 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::WatchArgs;
+use super::line::{Line, Snapshot};
 use crate::commands::{Context, warn};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::watch::Pace;
 use crate::model::condition::{Condition, Undecidable};
 use crate::model::id::ServerId;
-use crate::model::inventory::{Failed, Server};
 use crate::model::watch::{Change, Heard, Watched};
 use crate::render::lines::Lines;
-use crate::render::server::ServerJson;
-use crate::render::value::Stamp;
 
 /// How many looks may wait to be told of.
 const WAITING: usize = 16;
@@ -31,119 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long something that goes on is not said again.
 const SAID_AGAIN: Duration = Duration::from_secs(3600);
-
-/// What one word of a service's check is in a line.
-fn word(open: bool) -> &'static str {
-    if open { "open" } else { "closed" }
-}
-
-/// The first line.
-#[derive(Serialize)]
-struct Snapshot<'a> {
-    schema: &'static str,
-    event: &'static str,
-    at: Stamp,
-    servers: Vec<ServerJson<'a>>,
-    failures: Vec<&'a Failed>,
-}
-
-/// Each further line.
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(flatten)]
-    event: Event<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    server: Option<ServerJson<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "event", rename_all = "lowercase")]
-enum Event<'a> {
-    Added {
-        at: Stamp,
-        id: &'a ServerId,
-    },
-    Gone {
-        at: Stamp,
-        id: &'a ServerId,
-    },
-    Moved {
-        at: Stamp,
-        id: &'a ServerId,
-        from: &'a ServerId,
-    },
-    State {
-        at: Stamp,
-        id: &'a ServerId,
-        from: &'static str,
-        to: &'static str,
-    },
-    Service {
-        at: Stamp,
-        id: &'a ServerId,
-        service: &'a str,
-        from: Option<&'static str>,
-        to: &'static str,
-    },
-    Action {
-        at: Stamp,
-        id: &'a ServerId,
-        from: Option<&'a str>,
-        to: Option<&'a str>,
-    },
-    Failure {
-        at: Stamp,
-        id: &'a ServerId,
-        #[serde(flatten)]
-        why: Why<'a>,
-    },
-    Recovered {
-        at: Stamp,
-        id: &'a ServerId,
-    },
-}
-
-/// Whom nobody could ask, and why.
-struct Why<'a>(&'a Failed);
-
-impl Serialize for Why<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeMap as _;
-        let mut map = serializer.serialize_map(Some(2))?;
-        map.serialize_entry("kind", &self.0.kind)?;
-        map.serialize_entry("message", &self.0.message)?;
-        map.end()
-    }
-}
-
-impl<'a> Line<'a> {
-    fn of(change: &'a Change, at: Timestamp, servers: &'a [Server]) -> Line<'a> {
-        let at = Stamp(at);
-        let server = |id: &ServerId| servers.iter().find(|server| server.id == *id).map(ServerJson);
-        let (event, server) = match change {
-            Change::Added { id } => (Event::Added { at, id }, server(id)),
-            Change::Gone { server } => (Event::Gone { at, id: &server.id }, Some(ServerJson(server))),
-            Change::Moved { id, from } => (Event::Moved { at, id, from }, server(id)),
-            Change::State { id, from, to } => {
-                (Event::State { at, id, from: from.as_str(), to: to.as_str() }, server(id))
-            }
-            Change::Service { id, service, from, to } => {
-                (Event::Service { at, id, service, from: from.map(word), to: word(*to) }, server(id))
-            }
-            Change::Action { id, from, to } => {
-                let word = |action: &'a Option<_>| action.as_ref().map(action_of);
-                (Event::Action { at, id, from: word(from), to: word(to) }, server(id))
-            }
-            Change::Failure(failed) => (Event::Failure { at, id: &failed.server, why: Why(failed) }, None),
-            Change::Recovered { id } => (Event::Recovered { at, id }, None),
-        };
-        Line { event, server }
-    }
-}
-
-fn action_of(in_flight: &crate::model::action::InFlight) -> &str {
-    &in_flight.action
-}
 
 /// Whom a change is about.
 fn about(change: &Change) -> &ServerId {
@@ -315,13 +199,7 @@ impl<'s> Stream<'s> {
             return Ok(());
         };
         let servers = inventory.servers.iter().filter(|server| meant.servers.contains(&server.id));
-        let snapshot = Snapshot {
-            schema: "ecobox.watch/1",
-            event: "snapshot",
-            at: Stamp(self.fleet.now()),
-            servers: servers.map(ServerJson).collect(),
-            failures: failures.collect(),
-        };
+        let snapshot = Snapshot::of(servers, failures, self.fleet.now());
         lines.write(&snapshot).await.context("writing the snapshot")
     }
 
