@@ -7,7 +7,7 @@ use clap::builder::{Styles, styling::AnsiColor};
 use clap::{Parser, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::commands::{discover, generate, init, power, setup_token, stats, status};
+use crate::commands::{discover, generate, init, power, setup_token, stats, status, watch};
 use crate::render::Format;
 use crate::ui::ColorWhen;
 
@@ -84,6 +84,7 @@ pub(crate) enum Command {
     Status(status::StatusArgs),
     Stats(stats::StatsArgs),
     Power(power::PowerArgs),
+    Watch(watch::WatchArgs),
     #[command(hide = true)]
     Generate(generate::GenerateArgs),
     #[cfg(feature = "demo")]

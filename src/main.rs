@@ -12,6 +12,7 @@
 //! ```
 //!
 //! A command is `run(ctx, args) -> Outcome<Report>`: everything is fetched, then decided, then rendered, once.
+//! `watch` alone goes on: it writes line by line, and says itself how it ends.
 
 mod cli;
 mod commands;
@@ -158,6 +159,7 @@ async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::R
         Command::Stats(args) if args.looks_back() => show(global, Box::pin(commands::stats::since(ctx, &args))).await,
         Command::Stats(args) => show(global, Box::pin(commands::stats::now(ctx, &args))).await,
         Command::Power(args) => show(global, Box::pin(commands::power::run(ctx, &args))).await,
+        Command::Watch(args) => Box::pin(commands::watch::run(ctx, &args, global.output, global.out.is_some())).await,
         Command::Generate(_) => Ok(Exit::Done),
         #[cfg(feature = "demo")]
         Command::Demo(_) => Ok(Exit::Done),

@@ -59,6 +59,7 @@ mod cli {
     mod status;
     mod tokens;
     mod trust;
+    mod watch;
     mod world;
 }
 mod generated;

@@ -11,6 +11,7 @@ pub(crate) mod power;
 pub(crate) mod setup_token;
 pub(crate) mod stats;
 pub(crate) mod status;
+pub(crate) mod watch;
 
 use crate::config::Config;
 use crate::error::Exit;

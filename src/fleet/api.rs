@@ -134,6 +134,13 @@ impl<'a> Fleet<'a> {
         Ok(stored.map_or(Trust::PublicCa, |stored| stored.trust))
     }
 
+    /// Keeps a connection that stands, for the next listing by this server.
+    pub(super) fn keep_client(&self, client: Client) {
+        if let Ok(server) = client.label().parse() {
+            self.kept.borrow_mut().insert(server, client);
+        }
+    }
+
     /// A client for the API of one server. Nothing is sent yet.
     pub(crate) async fn client(&self, server: &ServerConfig) -> Result<Client, Error> {
         self.client_trusting(server, self.trust(server)?).await
@@ -233,6 +240,15 @@ impl<'a> Fleet<'a> {
     }
 
     async fn try_listing(&self, server: &'a ServerConfig) -> Result<(Client, Listing), Error> {
+        let kept = self.kept.borrow_mut().remove(&server.id);
+        if let Some(client) = kept {
+            match client.listing().await {
+                Ok(listing) if !listing.guests.is_empty() => return Ok((client, listing)),
+                // There may be another token by now, or another certificate: it is asked anew, from the beginning.
+                Ok(_) | Err(Error::Denied { .. } | Error::Untrusted { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
         let client = self.client(server).await?;
         let (client, listing) = match client.listing().await {
             Err(error @ Error::Untrusted { .. }) => {

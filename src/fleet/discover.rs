@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use futures::future::join_all;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
@@ -12,7 +12,7 @@ use crate::fleet::assemble::failures;
 use crate::fleet::per_node::per_node;
 use crate::model::address::{Network, ranked};
 use crate::model::guest::GuestIdentity;
-use crate::model::id::{GuestKind, ServerId, VmId};
+use crate::model::id::{ClusterId, GuestKind, ServerId, VmId};
 use crate::model::inventory::Failed;
 use crate::model::power::PowerState;
 use crate::model::server::{Address, Guest, Listing};
@@ -67,6 +67,15 @@ pub(crate) struct Discovery {
     pub(crate) fresh: usize,
 }
 
+/// What came of asking the guests of a listing.
+struct AskedGuests {
+    asked: HashMap<VmId, Asked>,
+    /// What the listing changed.
+    now: Vec<Change>,
+    /// Numbers that another guest has than before.
+    replaced: BTreeSet<VmId>,
+}
+
 impl<'a> Fleet<'a> {
     /// Reads the guests of the clusters that `wanted` hosts belong to (all, if it is empty) and keeps them.
     ///
@@ -104,17 +113,51 @@ impl<'a> Fleet<'a> {
         let at = self.now();
         self.state.record_runs(&answer.runs().collect::<Vec<_>>(), at)?;
         let failures = failures(&answer);
-        let Some(Listed { via, listing, client, .. }) = answer.listed else {
+        let Some(listed) = answer.listed else {
             return Ok(Discovery { failures, ..Discovery::default() });
         };
-        if let Some(server) = group.members.iter().find(|member| member.id == via) {
-            self.learn_own_node(group, server, &listing).await?;
+        let AskedGuests { asked, now, replaced } = self.ask_guests(group, &listed, at, true).await?;
+        // What `status` saw since the last discovery was not told yet; power changes are told when they are seen.
+        let mut changes = self.state.take_changes(&group.cluster)?;
+        changes.extend(now.into_iter().filter(|change| matches!(change.what, What::Power { .. })));
+        tell_replaced(&mut changes, &replaced);
+        tracing::info!(
+            proxmox_host = listed.via.as_str(),
+            vm_count = listed.listing.guests.iter().filter(|guest| !guest.template).count(),
+            changes = changes.len(),
+            "discovered"
+        );
+        Ok(Discovery { guests: self.found(group, asked, changes)?, failures, answered: 1, fresh: 0 })
+    }
+
+    /// Looks at one cluster as `discover` does, and leaves what changed to be told by it. Says whether anybody answered.
+    pub(super) async fn rediscover(&self, cluster: &ClusterId) -> Result<bool, StateError> {
+        let groups = self.groups();
+        let Some(group) = groups.iter().find(|group| group.cluster == *cluster) else { return Ok(false) };
+        let Some(listed) = self.listing(group).await.listed else { return Ok(false) };
+        // That another guest has a number is news that `discover` has to tell.
+        self.ask_guests(group, &listed, self.now(), false).await?;
+        self.keep_client(listed.client);
+        Ok(true)
+    }
+
+    /// Keeps a listing, and asks its guests for their addresses; with `learns` also who those are that nobody knows yet.
+    async fn ask_guests(
+        &self,
+        group: &Group<'a>,
+        listed: &Listed,
+        at: Timestamp,
+        learns: bool,
+    ) -> Result<AskedGuests, StateError> {
+        let Listed { via, listing, client, .. } = listed;
+        if let Some(server) = group.members.iter().find(|member| member.id == *via) {
+            self.learn_own_node(group, server, listing).await?;
         }
         let silent = self.silent_agents(group)?;
-        let now = self.state.record_listing(&group.cluster, &listing, &via, at)?.changes;
-        self.record_listed(group, &listing, at)?;
-        let strangers = self.strangers(group)?;
-        let (asked, identities) = self.ask(group, &client, &listing, &silent, &strangers).await;
+        let now = self.state.record_listing(&group.cluster, listing, via, at)?.changes;
+        self.record_listed(group, listing, at)?;
+        let strangers = if learns { self.strangers(group)? } else { BTreeSet::new() };
+        let (asked, identities) = self.ask(group, client, listing, &silent, &strangers).await;
         let replaced = self.learn_identities(group, identities)?;
         let found: Vec<_> = asked
             .iter()
@@ -123,19 +166,9 @@ impl<'a> Fleet<'a> {
                 _ => None,
             })
             .collect();
-        // What `status` saw since the last discovery was not told yet; power changes are told when they are seen.
-        let mut changes = self.state.take_changes(&group.cluster)?;
-        changes.extend(now.into_iter().filter(|change| matches!(change.what, What::Power { .. })));
-        tell_replaced(&mut changes, &replaced);
         self.state.put_discovered(&group.cluster, at)?;
         self.state.record_addresses(&group.cluster, &found, at)?;
-        tracing::info!(
-            proxmox_host = via.as_str(),
-            vm_count = listing.guests.iter().filter(|guest| !guest.template).count(),
-            changes = changes.len(),
-            "discovered"
-        );
-        Ok(Discovery { guests: self.found(group, asked, changes)?, failures, answered: 1, fresh: 0 })
+        Ok(AskedGuests { asked, now, replaced })
     }
 
     /// Which node a server is that no visit told: once, from its certificate.

@@ -24,6 +24,7 @@ pub(crate) mod setup;
 pub(crate) mod trust;
 pub(crate) mod visit;
 pub(crate) mod wake;
+pub(crate) mod watch;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -35,6 +36,7 @@ use crate::config::{Access, Config, ServerConfig};
 use crate::model::facts::HostFacts;
 use crate::model::id::{ClusterId, NodeName, ServerId};
 use crate::state::{State, StateError};
+use crate::transport::pve::Client;
 use crate::transport::ssh::Ask;
 
 /// Deadlines of one run.
@@ -103,6 +105,8 @@ pub(crate) struct Fleet<'a> {
     pub(crate) notices: RefCell<Vec<String>>,
     /// Keys and `ssh_config` answers, read once for all hosts.
     pub(crate) ssh: session::Shared,
+    /// Connections to APIs that stand between two looks.
+    kept: RefCell<HashMap<ServerId, Client>>,
 }
 
 impl<'a> Fleet<'a> {
@@ -127,6 +131,7 @@ impl<'a> Fleet<'a> {
             known: RefCell::new(Known { facts, members }),
             notices: RefCell::default(),
             ssh,
+            kept: RefCell::default(),
         })
     }
 

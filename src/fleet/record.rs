@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::api::{Answer, Group};
 use crate::fleet::history::outgoing;
+use crate::fleet::measure::{Measured, measured_by};
 use crate::fleet::observe::Observed;
 use crate::model::id::{ClusterId, ServerId, VmId};
 use crate::model::inventory::Server;
 use crate::model::power::PowerState;
-use crate::model::reading::Reading;
+use crate::model::reading::{HostLoad, Reading};
 use crate::model::server::{Listing, ServerKey};
 use crate::model::usage::{Pressure, Sample, Source, Usage};
 use crate::state::{Check, Retention, Run, Samples, StateError};
@@ -82,6 +84,22 @@ impl Fleet<'_> {
         let span = |kept| SignedDuration::try_from(kept).unwrap_or(SignedDuration::MAX);
         let retention = Retention { raw: span(history.raw), hourly: span(history.hourly) };
         self.state.tidy(at, &retention).map(drop)
+    }
+
+    /// Keeps what a script read on one server, for a run that looks at nothing else.
+    pub(super) fn record_load(
+        &self,
+        server: &ServerConfig,
+        measured: &Measured,
+        at: Timestamp,
+    ) -> Result<(), StateError> {
+        let HostLoad { usage, pressure, .. } = measured.load;
+        let sample = Sample { source: measured_by(server), usage, pressure };
+        let samples = Samples { guests: Vec::new(), servers: vec![(&server.id, sample)] };
+        self.state.together(|| {
+            self.state.put_readings(&[(server.id.clone(), measured.reading.clone())], at)?;
+            self.keep(&samples, None, at)
+        })
     }
 
     /// Keeps what a listing says of the load of guests and nodes, for a run that looks at nothing else.

@@ -28,7 +28,15 @@ pub(crate) struct Shared {
     keys: ssh::Keys,
     home: PathBuf,
     sessions: RefCell<HashMap<ServerId, Rc<OnceCell<Rc<Session>>>>>,
-    tunnels: RefCell<Vec<JoinHandle<()>>>,
+    /// By the server and its port.
+    tunnels: RefCell<HashMap<(ServerId, u16), Tunnel>>,
+}
+
+/// A port of this machine that stands for one of a host, while its session does.
+struct Tunnel {
+    local: u16,
+    session: Rc<Session>,
+    task: JoinHandle<()>,
 }
 
 impl Shared {
@@ -193,38 +201,51 @@ impl Fleet<'_> {
         tokio::time::timeout(after, run).await.map_err(late)?
     }
 
-    /// A port of this machine whose connections end at `port` of the host itself, through its SSH session. It ends
-    /// with the process. Whoever connects still has to pass the host's own checks.
+    /// A port of this machine whose connections end at `port` of the host itself, through its SSH session. There is
+    /// one for each port, until the session breaks. Whoever connects still has to pass the host's own checks.
     pub(crate) async fn tunnel(&self, server: &ServerConfig, port: u16) -> Result<u16, Error> {
         let session = self.session(server, HostKeyPolicy::Refuse).await?;
         let unusable = |error: std::io::Error| Error::Protocol {
             peer: server.id.to_string(),
             detail: format!("no local end for an SSH tunnel: {error}"),
         };
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.map_err(unusable)?;
+        let key = (server.id.clone(), port);
+        let mut tunnels = self.ssh.tunnels.borrow_mut();
+        if let Some(tunnel) = tunnels.get(&key).filter(|tunnel| Rc::ptr_eq(&tunnel.session, &session)) {
+            return Ok(tunnel.local);
+        }
+        // Nothing is waited for from here on: two that ask at once get one and the same.
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(unusable)?;
+        listener.set_nonblocking(true).map_err(unusable)?;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(unusable)?;
         let local = listener.local_addr().map_err(unusable)?.port();
+        let through = session.clone();
         // One task with all its connections: when it is aborted, they end with it, while the runtime still stands.
-        self.ssh.tunnels.borrow_mut().push(tokio::task::spawn_local(async move {
+        let task = tokio::task::spawn_local(async move {
             let mut open = FuturesUnordered::new();
             loop {
                 tokio::select! {
                     accepted = listener.accept() => match accepted {
-                        Ok((stream, _)) => open.push(carry(stream, &session, port)),
+                        Ok((stream, _)) => open.push(carry(stream, &through, port)),
                         Err(_) => return,
                     },
                     Some(()) = open.next() => {}
                 }
             }
-        }));
+        });
+        if let Some(broken) = tunnels.insert(key, Tunnel { local, session, task }) {
+            broken.task.abort();
+        }
         Ok(local)
     }
 
     /// Says goodbye to all hosts at once.
     pub(crate) async fn close(&self) {
-        let tunnels: Vec<_> = self.ssh.tunnels.borrow_mut().drain(..).collect();
-        for tunnel in tunnels {
-            tunnel.abort();
-            let _ = tunnel.await;
+        let tunnels: Vec<_> = self.ssh.tunnels.borrow_mut().drain().map(|(_, tunnel)| tunnel).collect();
+        for Tunnel { task, session, .. } in tunnels {
+            task.abort();
+            let _ = task.await;
+            drop(session);
         }
         let sessions: Vec<_> = self.ssh.sessions.borrow_mut().drain().map(|(_, cell)| cell).collect();
         let open = sessions.into_iter().filter_map(|cell| Rc::into_inner(cell)?.into_inner());

@@ -140,7 +140,7 @@ pub(crate) struct ServiceCheck {
 }
 
 /// The class of a failure; each has an exit status of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum FailureKind {
     /// Not reached, or no answer in time.

@@ -5,6 +5,7 @@
 pub(crate) mod action;
 pub(crate) mod address;
 pub(crate) mod availability;
+pub(crate) mod condition;
 pub(crate) mod facts;
 mod glob;
 pub(crate) mod guest;
@@ -26,4 +27,5 @@ pub(crate) mod text;
 pub(crate) mod trouble;
 pub(crate) mod trust;
 pub(crate) mod usage;
+pub(crate) mod watch;
 pub(crate) mod wol;

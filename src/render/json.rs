@@ -73,6 +73,17 @@ pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R) -> io::Result<
     out.flush()
 }
 
+/// One line of its own.
+pub(super) fn line<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    let mut out = Guard::new(&mut line);
+    serde_json::to_writer(&mut out, value)?;
+    out.write_all(b"\n")?;
+    out.flush()?;
+    drop(out);
+    Ok(line)
+}
+
 /// One object a line, each with the schema's name.
 pub(super) fn write_lines<R: Report, W: Write>(out: &mut W, report: &R) -> io::Result<()> {
     let mut out = Guard::new(out);

@@ -4,7 +4,9 @@ pub(crate) mod chart;
 mod csv;
 pub(crate) mod html;
 mod json;
+pub(crate) mod lines;
 mod openmetrics;
+pub(crate) mod server;
 pub(crate) mod table;
 pub(crate) mod value;
 

@@ -62,6 +62,25 @@ fn proxy_jump_leads_ssh_and_the_api() {
 }
 
 #[test]
+fn watching_keeps_one_connection_to_each() {
+    let behind = behind();
+    let entry = super::world::entry("pve1", "root", behind.inner_ssh, Some(behind.inner_api));
+    let jump = format!("proxy_jump = \"admin@127.0.0.1:{}\"\n", behind.jump.ssh.port());
+    let pace = "[dashboard]\nupdate_interval = \"100ms\"\nsystem_check_interval = \"100ms\"\n\n";
+    behind.world.configure(&(pace.to_owned() + entry.trim_end() + "\n" + &jump));
+    behind.world.run(&["setup-token"]).exits(0);
+    let (jump, node) = (&behind.jump.ssh, &behind.pve.nodes[0].ssh);
+    let before = (jump.connections(), node.connections());
+    let forwards = node.forwards();
+    let run = behind.world.run(&["watch", "-o", "jsonl", "--count", "8"]).exits(0);
+    assert_eq!(run.stdout.lines().count(), 1, "{run}");
+    assert_eq!((jump.connections(), node.connections()), (before.0 + 1, before.1 + 1));
+    // The API's connection stands, too. Discovery has one of its own, and its guest's agent.
+    let forwards = node.forwards() - forwards;
+    assert!((1..=3).contains(&forwards), "{forwards}");
+}
+
+#[test]
 fn ssh_config_leads_by_jump_hosts_and_by_commands() {
     for command in [false, true] {
         let behind = behind();

@@ -109,6 +109,11 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// The id of the server whose API it is.
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+
     /// Connects to nothing yet. Fails where the recorded CA or the host's name cannot be used.
     pub(crate) fn new(endpoint: Endpoint) -> Result<Client, Error> {
         Client::with_limits(endpoint, Limits::default())

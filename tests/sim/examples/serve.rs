@@ -1,8 +1,8 @@
 //! A simulated cluster of any size, for the benchmark (`tests/bench/run.py`) and to try things on by hand.
 //!
 //! Prints one line of JSON with what a client needs, then obeys lines on stdin: `stats` prints one line of JSON about the
-//! requests since the last `reset`, `hang NODE` makes a node accept connections and say nothing. At the end of stdin it
-//! stops.
+//! requests since the last `reset`, `hang NODE` makes a node accept connections and say nothing, `flip VMID` starts a guest
+//! that is off and stops one that runs (seen only with `--live`). At the end of stdin it stops.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -50,6 +50,15 @@ fn moving(guest: Guest, i: u32) -> Guest {
     guest.traffic(i << 20, i << 18).disk_io(i << 24, i << 22).rates(i * 100, i * 50, i * 10, i * 20)
 }
 
+fn flip(sim: &Sim, vmid: u32) {
+    let mut cluster = sim.cluster();
+    if cluster.guest(vmid).is_some_and(|(_, _, _, state)| state == "running") {
+        cluster.crash_guest(vmid);
+    } else {
+        cluster.change_guest(vmid, Guest::running);
+    }
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let value = |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1));
@@ -84,6 +93,7 @@ fn main() {
                 let calls = sim.requests().len();
                 println!("{}", json!({ "calls": calls, "connections": connections, "at_once": at_once }));
             }
+            order if order.starts_with("flip ") => flip(&sim, order[5..].trim().parse().unwrap()),
             order if order.starts_with("hang ") => sim.node(&order[5..]).fail(Fault::HangAtTls),
             other => eprintln!("serve: unknown order {other:?}"),
         }

@@ -1,0 +1,117 @@
+//! `ecobox watch`: the fleet as it is, again and again: on one screen, or as a stream of changes.
+
+mod line;
+mod stream;
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use clap_complete::engine::ArgValueCompleter;
+
+use self::stream::Stream;
+use crate::commands::{Context, complete};
+use crate::error::{Exit, Failure};
+use crate::fleet::Fleet;
+use crate::fleet::watch::{Pace, Unattended};
+use crate::model::condition::Condition;
+use crate::render::Format;
+use crate::render::lines::Lines;
+
+/// Watch the fleet, or wait until something is so
+///
+/// With `-o jsonl` one JSON object a line: first a snapshot of every server, then each change when it is seen. With
+/// `--until` nothing but the exit status: 0 when all conditions hold, 10 when `--timeout` passes before. Each host is
+/// asked on its own, on the intervals of [dashboard] in the configuration. Without `--timeout` it has no end of its own.
+#[derive(Debug, clap::Args)]
+pub(crate) struct WatchArgs {
+    /// Only these: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `!` excludes
+    #[arg(value_name = "TARGET", add = ArgValueCompleter::new(complete::target))]
+    targets: Vec<String>,
+    /// Look this often, e.g. `5s` [default: `update_interval` of the configuration]
+    #[arg(long, value_name = "DURATION", value_parser = crate::cli::duration)]
+    interval: Option<Duration>,
+    /// End when this holds: `TARGET=STATE`, `TARGET.SERVICE=open` or `=closed` (can be repeated: when all hold)
+    #[arg(long, value_name = "CONDITION", value_parser = Condition::parse)]
+    until: Vec<Condition>,
+    /// End after so many looks at everything
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+}
+
+/// What is shown where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// One screen on the terminal.
+    Screen,
+    /// One JSON object a line.
+    Lines,
+    /// Nothing: the exit status says it.
+    Silent,
+}
+
+impl Mode {
+    fn of(format: Format, on_terminal: bool, waits: bool) -> Result<Mode, Failure> {
+        match format {
+            Format::Jsonl => Ok(Mode::Lines),
+            Format::Table | Format::Wide if waits => Ok(Mode::Silent),
+            Format::Table | Format::Wide if on_terminal => Ok(Mode::Screen),
+            _ => Err(Failure::new(Exit::Usage, "`watch` writes a stream here, one JSON object a line: add `-o jsonl`")
+                .hint("run `ecobox watch -o jsonl`, or `ecobox status` for one look")),
+        }
+    }
+}
+
+/// Watches until somebody has seen enough. `to_a_file`: the report was to go elsewhere than to stdout.
+///
+/// # Errors
+/// Wrong usage; no such target; an unusable state file; stdout cannot be written.
+pub(crate) async fn run(ctx: &Context, args: &WatchArgs, format: Format, to_a_file: bool) -> anyhow::Result<Exit> {
+    if to_a_file {
+        return Err(Failure::new(Exit::Usage, "`--out`: `watch` has no report that ends; redirect stdout").into());
+    }
+    let mode = Mode::of(format, std::io::stdout().is_terminal(), !args.until.is_empty())?;
+    if ctx.config.servers.is_empty() {
+        let failure = Failure::new(Exit::NoTarget, "no servers are configured: there is nothing to watch");
+        return Err(failure.hint("run `ecobox init --host user@host`").into());
+    }
+    let fleet = Fleet::open(&ctx.config, &ctx.state, &Unattended, ctx.limits.open_ended())?;
+    let pace = Pace::of(&ctx.config.settings, args.interval);
+    let lines = match mode {
+        Mode::Silent => None,
+        Mode::Lines => Some(Lines::stdout()?),
+        Mode::Screen => {
+            ctx.ui.warning("this version has no screen: changes follow, one JSON object a line");
+            Some(Lines::stdout()?)
+        }
+    };
+    let stream = Stream::new(ctx, &fleet, args, lines)?;
+    let exit = stream.run(pace).await;
+    fleet.close().await;
+    exit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_depends_on_the_format_and_the_terminal() {
+        use Format::{Csv, Json, Jsonl, Openmetrics, Table, Wide};
+        for (format, on_terminal, waits, want) in [
+            (Jsonl, false, false, Some(Mode::Lines)),
+            (Jsonl, true, false, Some(Mode::Lines)),
+            (Jsonl, true, true, Some(Mode::Lines)),
+            (Table, true, false, Some(Mode::Screen)),
+            (Wide, true, false, Some(Mode::Screen)),
+            (Table, true, true, Some(Mode::Silent)),
+            (Table, false, true, Some(Mode::Silent)),
+            (Table, false, false, None),
+            (Json, false, false, None),
+            (Json, true, true, None),
+            (Csv, false, true, None),
+            (Openmetrics, true, false, None),
+        ] {
+            assert_eq!(Mode::of(format, on_terminal, waits).ok(), want, "{format:?} {on_terminal} {waits}");
+        }
+    }
+}

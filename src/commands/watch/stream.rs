@@ -1,0 +1,273 @@
+//! The stream: a snapshot, then a line for each change; and the end, when enough was seen.
+
+use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+use super::WatchArgs;
+use super::line::{Line, Snapshot};
+use crate::commands::{Context, warn};
+use crate::error::{Exit, Failure};
+use crate::fleet::Fleet;
+use crate::fleet::watch::Pace;
+use crate::model::condition::{Condition, Undecidable};
+use crate::model::id::ServerId;
+use crate::model::watch::{Change, Heard, Watched};
+use crate::render::lines::Lines;
+
+/// How many looks may wait to be told of.
+const WAITING: usize = 16;
+
+/// So long the snapshot waits for a part that has not answered: then it shows what is remembered.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long something that goes on is not said again.
+const SAID_AGAIN: Duration = Duration::from_secs(3600);
+
+/// Whom a change is about.
+fn about(change: &Change) -> &ServerId {
+    match change {
+        Change::Added { id }
+        | Change::Moved { id, .. }
+        | Change::State { id, .. }
+        | Change::Service { id, .. }
+        | Change::Action { id, .. }
+        | Change::Recovered { id } => id,
+        Change::Gone { server } => &server.id,
+        Change::Failure(failed) => &failed.server,
+    }
+}
+
+/// Whom the targets mean, and whose failures concern them.
+#[derive(Debug, Default)]
+struct Meant {
+    servers: HashSet<ServerId>,
+    concerned: HashSet<ServerId>,
+}
+
+impl Meant {
+    fn has(&self, change: &Change) -> bool {
+        match change {
+            Change::Failure(_) | Change::Recovered { .. } => self.concerned.contains(about(change)),
+            // By its old id it was meant.
+            Change::Moved { id, from } => self.servers.contains(id) || self.servers.contains(from),
+            _ => self.servers.contains(about(change)),
+        }
+    }
+}
+
+/// One run of `watch` that tells what it sees.
+pub(super) struct Stream<'s> {
+    ctx: &'s Context,
+    fleet: &'s Fleet<'s>,
+    args: &'s WatchArgs,
+    lines: Option<Lines>,
+    watched: Watched,
+    /// Whether the snapshot was told.
+    begun: bool,
+    /// Whom the targets meant when something was told last.
+    meant: Meant,
+    /// When what was said on stderr last, without its numbers.
+    said: HashMap<String, Instant>,
+}
+
+impl<'s> Stream<'s> {
+    /// Begins with what is remembered.
+    pub(super) fn new(
+        ctx: &'s Context,
+        fleet: &'s Fleet<'s>,
+        args: &'s WatchArgs,
+        lines: Option<Lines>,
+    ) -> anyhow::Result<Stream<'s>> {
+        let watched = Watched::new(fleet.remembered()?);
+        Ok(Stream { ctx, fleet, args, lines, watched, begun: false, meant: Meant::default(), said: HashMap::new() })
+    }
+
+    /// Looks and tells until enough was seen, or nobody reads any more.
+    pub(super) async fn run(mut self, pace: Pace) -> anyhow::Result<Exit> {
+        // Everything is shown, or only what the words mean.
+        let mut words = self.args.targets.clone();
+        if !words.is_empty() {
+            words.extend(self.args.until.iter().flat_map(Condition::target).cloned());
+        }
+        let scope = self.fleet.scope(&words)?;
+        let (sender, mut heard) = mpsc::channel(WAITING);
+        let again = Notify::new();
+        let looking = self.fleet.watch(&scope, pace, &again, &sender);
+        let _progress = self.lines.is_none().then(|| self.ctx.ui.progress(&waiting_for(self.args)));
+        tokio::select! {
+            ended = looking => ended.map(|()| Exit::Done).map_err(Into::into),
+            exit = self.tell(&mut heard) => exit,
+        }
+    }
+
+    async fn tell(&mut self, heard: &mut mpsc::Receiver<Heard>) -> anyhow::Result<Exit> {
+        let begun = Instant::now();
+        let patience = begun + PATIENCE.min(self.fleet.limits.host);
+        let deadline = self.fleet.limits.given.map(|given| begun + given);
+        loop {
+            let nobody_reads = async {
+                match &self.lines {
+                    Some(lines) => lines.closed().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let (changes, at) = tokio::select! {
+                heard = heard.recv() => match heard {
+                    Some(heard) => self.hear(heard),
+                    None => return Ok(Exit::Done),
+                },
+                () = tokio::time::sleep_until(patience), if !self.begun => (Vec::new(), self.fleet.now()),
+                () = passes(deadline) => return Ok(self.given_up()),
+                () = nobody_reads => return Ok(Exit::Done),
+            };
+            let told = self.tell_changes(&changes, at, Instant::now() >= patience).await;
+            match told {
+                Err(error) if is_broken_pipe(&error) => return Ok(Exit::Done),
+                told => told?,
+            }
+            if let Some(exit) = self.ended()? {
+                return Ok(exit);
+            }
+        }
+    }
+
+    /// Takes what was heard, and gives what changed by it.
+    fn hear(&mut self, heard: Heard) -> (Vec<Change>, Timestamp) {
+        match heard {
+            Heard::Parts(parts) => (self.watched.parts(parts), self.fleet.now()),
+            Heard::Look(look) => {
+                let at = look.at;
+                (self.watched.look(look), at)
+            }
+            Heard::Load(load) => {
+                let at = load.at;
+                (self.watched.load(load), at)
+            }
+            Heard::Notice(notice) => {
+                // What goes on is said once an hour: `waiting for the next run: 17 batches`.
+                self.said.retain(|_, at| at.elapsed() < SAID_AGAIN);
+                let key = notice.chars().filter(|c| !c.is_ascii_digit()).collect();
+                self.said.entry(key).or_insert_with(|| {
+                    self.ctx.ui.status(&notice);
+                    Instant::now()
+                });
+                (Vec::new(), self.fleet.now())
+            }
+        }
+    }
+
+    /// The snapshot when everybody has answered or had time enough, then what changes.
+    async fn tell_changes(&mut self, changes: &[Change], at: Timestamp, late: bool) -> anyhow::Result<()> {
+        let complete = self.watched.rounds() > 0;
+        if self.begun && changes.is_empty() || !self.begun && !complete && !late {
+            return Ok(());
+        }
+        let meant = match self.meant() {
+            Ok(meant) => meant,
+            Err(_) if self.begun => Meant::default(),
+            // Whoever did not answer yet may have it.
+            Err(_) if !complete => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        if !self.begun {
+            self.begun = true;
+            self.watched.age(self.fleet.now());
+            self.tell_snapshot(&meant).await?;
+            self.meant = meant;
+            return Ok(());
+        }
+        // Who is gone is meant by nothing any more.
+        let before = std::mem::replace(&mut self.meant, meant);
+        let Some(lines) = &self.lines else { return Ok(()) };
+        for change in changes.iter().filter(|change| before.has(change) || self.meant.has(change)) {
+            lines.write(&Line::of(change, at, &self.watched.inventory().servers)).await.context("writing a change")?;
+        }
+        Ok(())
+    }
+
+    async fn tell_snapshot(&self, meant: &Meant) -> anyhow::Result<()> {
+        let inventory = self.watched.inventory();
+        let failures = inventory.failures.iter().filter(|failed| meant.concerned.contains(&failed.server));
+        let Some(lines) = &self.lines else {
+            warn(&self.ctx.ui, &failures.cloned().collect::<Vec<_>>());
+            return Ok(());
+        };
+        let servers = inventory.servers.iter().filter(|server| meant.servers.contains(&server.id));
+        let snapshot = Snapshot::of(servers, failures, self.fleet.now());
+        lines.write(&snapshot).await.context("writing the snapshot")
+    }
+
+    /// Whom the targets mean now: a new guest may have the tag.
+    fn meant(&self) -> Result<Meant, crate::model::select::SelectError> {
+        let inventory = self.watched.inventory();
+        let mut meant = Meant::default();
+        for place in inventory.chosen(&self.args.targets)? {
+            let server = &inventory.servers[place];
+            // A guest's own failure is its host's.
+            meant.concerned.extend(server.parent.iter().chain([&server.id]).cloned());
+            meant.servers.insert(server.id.clone());
+        }
+        Ok(meant)
+    }
+
+    /// How it ends, if it does.
+    fn ended(&self) -> anyhow::Result<Option<Exit>> {
+        if !self.begun {
+            return Ok(None);
+        }
+        let complete = self.watched.rounds() > 0;
+        let mut all = !self.args.until.is_empty();
+        for condition in &self.args.until {
+            match condition.holds(self.watched.inventory()) {
+                Ok(holds) => all &= holds,
+                Err(_) if !complete => all = false,
+                Err(Undecidable::Target(error)) => return Err(error.into()),
+                Err(error @ Undecidable::NoService { .. }) => {
+                    return Err(Failure::new(Exit::NoTarget, error.to_string()).into());
+                }
+            }
+        }
+        let counted = self.args.count.is_some_and(|count| self.watched.rounds() >= count);
+        Ok(match (all, counted) {
+            (true, _) => Some(Exit::Done),
+            (false, true) => Some(self.given_up()),
+            (false, false) => None,
+        })
+    }
+
+    /// The end without what was waited for.
+    fn given_up(&self) -> Exit {
+        if self.args.until.is_empty() {
+            return Exit::Done;
+        }
+        for condition in &self.args.until {
+            match condition.holds(self.watched.inventory()) {
+                Ok(true) => {}
+                _ => self.ctx.ui.warning(&format!("{} does not hold", condition.as_str())),
+            }
+        }
+        Exit::Unconfirmed
+    }
+}
+
+fn waiting_for(args: &WatchArgs) -> String {
+    let conditions: Vec<&str> = args.until.iter().map(Condition::as_str).collect();
+    if conditions.is_empty() { "looking".to_owned() } else { format!("waiting for {}", conditions.join(" and ")) }
+}
+
+async fn passes(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe))
+}
