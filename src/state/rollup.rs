@@ -27,6 +27,9 @@ pub(super) const LOOK_BACK_MILLIS: i64 = 2 * HOUR_MILLIS;
 /// The least that a run reads to sum it up, in rows: a small file is always up to date.
 pub(super) const LEAST_WORK: usize = 2000;
 
+/// About how much room a sample takes in its block.
+const SAMPLE_BYTES: usize = 32;
+
 /// What each metric's columns begin with.
 const COLUMNS: [(Metric, &str); 11] = [
     (Metric::Cpu, "cpu"),
@@ -177,6 +180,23 @@ pub(super) fn roll_up(conn: &Connection, now: i64) -> rusqlite::Result<usize> {
     Ok(written)
 }
 
+/// The block of a time at which this many samples are reached, from `first` on; `None`: there are not so many. The size
+/// of a row says well enough how many stand in it: each cluster has blocks of its own, with few in them or many.
+fn block_after(conn: &Connection, at: i64, first: i64, samples: usize) -> rusqlite::Result<Option<i64>> {
+    let sql = "SELECT block, length(servers) FROM samples WHERE at = ?1 AND block >= ?2 ORDER BY block";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query([at, first])?;
+    let mut left = samples;
+    while let Some(row) = rows.next()? {
+        let held = (counted(row, 1)? / SAMPLE_BYTES).max(1);
+        if held >= left {
+            return row.get(0).map(Some);
+        }
+        left -= held;
+    }
+    Ok(None)
+}
+
 /// Some subjects of one hour.
 struct Bite {
     hour: i64,
@@ -199,15 +219,11 @@ impl Bite {
         // Each run of the next hour works off a part of this one: half as much again as it brings itself, and more
         // where that was not enough, because each cluster has its own runs.
         let work = (most.saturating_mul(3) / 2).max(LEAST_WORK).saturating_mul(behind.clamp(1, 4));
-        let blocks = i64::try_from((work / stamps.len()) >> PLACE_BITS).unwrap_or(i64::MAX).max(1);
+        let most = (work / stamps.len()).max(1);
         let first = block_of(next + 1);
-        let mut place = conn.prepare_cached(
-            "SELECT block FROM samples WHERE at = ?1 AND block >= ?2 ORDER BY block LIMIT 1 OFFSET ?3",
-        )?;
         let mut last: Option<i64> = None;
         for at in &stamps {
-            let block: Option<i64> = place.query_row([*at, first, blocks - 1], |row| row.get(0)).optional()?;
-            last = last.into_iter().chain(block).min();
+            last = last.into_iter().chain(block_after(conn, *at, first, most)?).min();
         }
         bite.next = last.map(|last| ((last + 1) << PLACE_BITS) - 1);
         let range = (first, last.unwrap_or(i64::MAX));

@@ -277,6 +277,8 @@ pub(super) fn prepare(conn: &Connection) -> rusqlite::Result<()> {
     // `wal_autocheckpoint` does that instead, once in many runs.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
+    // A plan that depends on the values would be made anew for each of them: most of the time of a short query.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }
 
