@@ -10,6 +10,7 @@ use serde_json::json;
 use super::browser::Browser;
 use super::env::{CANARY, Env};
 use super::fleets::{CLOSED, TOKEN, cluster, env_for, homelab, plain};
+use super::packed;
 use super::past::{HOUR, MINUTE, now};
 
 const SCRIPT: &str = "<script>alert(1)</script>";
@@ -33,15 +34,20 @@ fn fleet() -> (Sim, Env) {
     let _ = env.run(&["discover"]).exits(0);
     let _ = env.run(&["status"]).exits(8);
     // A day of numbers, with a hole.
-    let subjects = "SELECT DISTINCT subject FROM samples";
+    let mut subjects: Vec<i64> = packed::samples(&env).iter().map(|sample| sample.subject).collect();
+    subjects.sort_unstable();
+    subjects.dedup();
     for i in (0..288).filter(|i| !(100..150).contains(i)) {
         let at = now() - 24 * HOUR + i * 5 * MINUTE;
-        let cpu = 20 + 15 * (i / 12 % 3);
-        let values = format!("{cpu}, {}, {}, {}, {}", (1_i64 << 29) + i, i * 900_000, i * 300_000, 1000 + i * 300);
-        env.execute(&format!(
-            "INSERT INTO samples (at, subject, source, cpu, memory, receive, transmit, uptime)
-             SELECT {at}, subject, 'api', {values} FROM ({subjects})"
-        ));
+        let step = i as f64;
+        let numbers = [
+            ("cpu", (20 + 15 * (i / 12 % 3)) as f64),
+            ("memory", (1_i64 << 29) as f64 + step),
+            ("receive", step * 900_000.0),
+            ("transmit", step * 300_000.0),
+            ("uptime", 1000.0 + step * 300.0),
+        ];
+        packed::add_all(&env, at, &subjects, &numbers);
     }
     (sim, env)
 }

@@ -57,6 +57,18 @@ pub(crate) fn samples(env: &Env) -> Vec<Packed> {
 /// Puts one sample of a configured server into the state file.
 pub(crate) fn add(env: &Env, at: i64, server: &str, numbers: &[(&str, f64)]) {
     let subject: i64 = env.rows(&format!("SELECT id FROM subjects WHERE server = '{server}'"))[0].parse().unwrap();
+    add_all(env, at, &[subject], numbers);
+}
+
+/// Puts the same sample of each of these subjects into the state file, in place of what their blocks have at that time.
+pub(crate) fn add_all(env: &Env, at: i64, subjects: &[i64], numbers: &[(&str, f64)]) {
+    for block in subjects.chunk_by(|one, other| one >> 4 == other >> 4) {
+        let body: Vec<u8> = block.iter().flat_map(|subject| body_of(*subject, numbers)).collect();
+        put(env, at, block[0] >> 4, &body);
+    }
+}
+
+fn body_of(subject: i64, numbers: &[(&str, f64)]) -> Vec<u8> {
     let of = |name: &str| numbers.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
     let (mut bits, mut body) = (0_u16, Vec::new());
     for (bit, number) in NUMBERS.iter().enumerate().filter_map(|(bit, name)| Some((bit, of(name)?))) {
@@ -76,7 +88,7 @@ pub(crate) fn add(env: &Env, at: i64, server: &str, numbers: &[(&str, f64)]) {
     }
     let [low, high] = bits.to_le_bytes();
     body.splice(0..0, [SSH << 4 | u8::try_from(subject & 15).unwrap(), low, high]);
-    put(env, at, subject >> 4, &body);
+    body
 }
 
 /// Takes all samples of a guest out of the state file.
