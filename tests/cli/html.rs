@@ -37,12 +37,12 @@ fn fleet() -> (Sim, Env) {
     let mut subjects: Vec<i64> = packed::samples(&env).iter().map(|sample| sample.subject).collect();
     subjects.sort_unstable();
     subjects.dedup();
-    for i in (0..288).filter(|i| !(100..150).contains(i)) {
-        let at = now() - 24 * HOUR + i * 5 * MINUTE;
-        let step = i as f64;
+    for i in (0..288_i32).filter(|i| !(100..150).contains(i)) {
+        let at = now() - 24 * HOUR + i64::from(i) * 5 * MINUTE;
+        let step = f64::from(i);
         let numbers = [
-            ("cpu", (20 + 15 * (i / 12 % 3)) as f64),
-            ("memory", (1_i64 << 29) as f64 + step),
+            ("cpu", f64::from(20 + 15 * (i / 12 % 3))),
+            ("memory", f64::from(1 << 29) + step),
             ("receive", step * 900_000.0),
             ("transmit", step * 300_000.0),
             ("uptime", 1000.0 + step * 300.0),
