@@ -24,7 +24,6 @@ mod model;
 mod render;
 mod state;
 mod transport;
-#[cfg_attr(not(test), expect(dead_code, reason = "watch uses it"))]
 mod tui;
 mod ui;
 
@@ -159,7 +158,10 @@ async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::R
         Command::Stats(args) if args.looks_back() => show(global, Box::pin(commands::stats::since(ctx, &args))).await,
         Command::Stats(args) => show(global, Box::pin(commands::stats::now(ctx, &args))).await,
         Command::Power(args) => show(global, Box::pin(commands::power::run(ctx, &args))).await,
-        Command::Watch(args) => Box::pin(commands::watch::run(ctx, &args, global.output, global.out.is_some())).await,
+        Command::Watch(args) => {
+            let color = global.color.decide(&io::stdout());
+            Box::pin(commands::watch::run(ctx, &args, global.output, global.out.is_some(), color)).await
+        }
         Command::Generate(_) => Ok(Exit::Done),
         #[cfg(feature = "demo")]
         Command::Demo(_) => Ok(Exit::Done),
@@ -225,7 +227,7 @@ fn start_log(global: &Global, configured: Option<&str>) {
     let filter = ours(level.or_else(environment).or_else(file).unwrap_or(LevelFilter::WARN));
     let registry = tracing_subscriber::registry().with(filter);
     let ansi = global.color.decide(&io::stderr());
-    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let layer = tracing_subscriber::fmt::layer().with_writer(ui::log);
     match global.log_format {
         LogFormat::Text => registry.with(layer.with_ansi(ansi).with_target(false)).init(),
         LogFormat::Json => registry.with(layer.json()).init(),

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::error::{Exit, Failure};
@@ -18,6 +19,29 @@ impl Confirmed {
     pub(crate) fn by_command() -> Confirmed {
         Confirmed(())
     }
+
+    /// The person at the screen of `watch` has seen this plan, and has typed what agrees to it.
+    pub(crate) fn on_screen() -> Confirmed {
+        Confirmed(())
+    }
+}
+
+/// Whether a screen has the terminal.
+static HUSHED: AtomicBool = AtomicBool::new(false);
+
+/// While it lives the log goes nowhere: a screen has the terminal.
+#[derive(Debug)]
+pub(crate) struct Hushed(());
+
+impl Drop for Hushed {
+    fn drop(&mut self) {
+        HUSHED.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Where a line of the log goes: stderr, or nowhere while a screen has the terminal.
+pub(crate) fn log() -> Box<dyn Write> {
+    if HUSHED.load(Ordering::Relaxed) { Box::new(std::io::sink()) } else { Box::new(std::io::stderr()) }
 }
 
 /// When to use colour.
@@ -65,6 +89,13 @@ impl Ui {
     /// Whether questions can be asked.
     pub(crate) fn is_interactive(&self) -> bool {
         self.interactive
+    }
+
+    /// Silences the log for as long as a screen has the terminal.
+    #[expect(clippy::unused_self, reason = "who may write to stderr may also silence it")]
+    pub(crate) fn hush(&self) -> Hushed {
+        HUSHED.store(true, Ordering::Relaxed);
+        Hushed(())
     }
 
     /// What was done or found besides the report. Silent with `-q`.

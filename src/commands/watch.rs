@@ -1,13 +1,17 @@
 //! `ecobox watch`: the fleet as it is, again and again: on one screen, or as a stream of changes.
 
 mod line;
+mod page;
+mod screen;
 mod stream;
 
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap_complete::engine::ArgValueCompleter;
 
+use self::page::Pages;
 use self::stream::Stream;
 use crate::commands::{Context, complete};
 use crate::error::{Exit, Failure};
@@ -19,7 +23,7 @@ use crate::render::lines::Lines;
 
 /// Watch the fleet, or wait until something is so
 ///
-/// With `-o jsonl` one JSON object a line: first a snapshot of every server, then each change when it is seen. With
+/// On a terminal one screen, with charts and actions; `?` there says what the keys do. With `-o jsonl` one JSON object a line: first a snapshot of every server, then each change when it is seen. With
 /// `--until` nothing but the exit status: 0 when all conditions hold, 10 when `--timeout` passes before. Each host is
 /// asked on its own, on the intervals of [dashboard] in the configuration. Without `--timeout` it has no end of its own.
 #[derive(Debug, clap::Args)]
@@ -36,6 +40,12 @@ pub(crate) struct WatchArgs {
     /// End after so many looks at everything
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
+    /// On the screen: no actions
+    #[arg(long)]
+    read_only: bool,
+    /// Keep a page for a browser in this file, beside whatever else is shown
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    html: Option<PathBuf>,
 }
 
 /// What is shown where.
@@ -50,11 +60,12 @@ enum Mode {
 }
 
 impl Mode {
-    fn of(format: Format, on_terminal: bool, waits: bool) -> Result<Mode, Failure> {
+    fn of(format: Format, on_terminal: bool, waits: bool, has_page: bool) -> Result<Mode, Failure> {
         match format {
             Format::Jsonl => Ok(Mode::Lines),
             Format::Table | Format::Wide if waits => Ok(Mode::Silent),
             Format::Table | Format::Wide if on_terminal => Ok(Mode::Screen),
+            Format::Table | Format::Wide if has_page => Ok(Mode::Silent),
             _ => Err(Failure::new(Exit::Usage, "`watch` writes a stream here, one JSON object a line: add `-o jsonl`")
                 .hint("run `ecobox watch -o jsonl`, or `ecobox status` for one look")),
         }
@@ -65,27 +76,29 @@ impl Mode {
 ///
 /// # Errors
 /// Wrong usage; no such target; an unusable state file; stdout cannot be written.
-pub(crate) async fn run(ctx: &Context, args: &WatchArgs, format: Format, to_a_file: bool) -> anyhow::Result<Exit> {
+pub(crate) async fn run(
+    ctx: &Context,
+    args: &WatchArgs,
+    format: Format,
+    to_a_file: bool,
+    color: bool,
+) -> anyhow::Result<Exit> {
     if to_a_file {
         return Err(Failure::new(Exit::Usage, "`--out`: `watch` has no report that ends; redirect stdout").into());
     }
-    let mode = Mode::of(format, std::io::stdout().is_terminal(), !args.until.is_empty())?;
+    let mode = Mode::of(format, std::io::stdout().is_terminal(), !args.until.is_empty(), args.html.is_some())?;
     if ctx.config.servers.is_empty() {
         let failure = Failure::new(Exit::NoTarget, "no servers are configured: there is nothing to watch");
         return Err(failure.hint("run `ecobox init --host user@host`").into());
     }
     let fleet = Fleet::open(&ctx.config, &ctx.state, &Unattended, ctx.limits.open_ended())?;
     let pace = Pace::of(&ctx.config.settings, args.interval);
-    let lines = match mode {
-        Mode::Silent => None,
-        Mode::Lines => Some(Lines::stdout()?),
-        Mode::Screen => {
-            ctx.ui.warning("this version has no screen: changes follow, one JSON object a line");
-            Some(Lines::stdout()?)
-        }
+    let pages = args.html.as_deref().map(|path| Pages::new(path, pace.update));
+    let exit = match mode {
+        Mode::Silent => Stream::new(ctx, &fleet, args, None, pages)?.run(pace).await,
+        Mode::Lines => Stream::new(ctx, &fleet, args, Some(Lines::stdout()?), pages)?.run(pace).await,
+        Mode::Screen => screen::run(ctx, &fleet, args, pace, pages, color).await,
     };
-    let stream = Stream::new(ctx, &fleet, args, lines)?;
-    let exit = stream.run(pace).await;
     fleet.close().await;
     exit
 }
@@ -97,21 +110,25 @@ mod tests {
     #[test]
     fn what_is_shown_depends_on_the_format_and_the_terminal() {
         use Format::{Csv, Json, Jsonl, Openmetrics, Table, Wide};
-        for (format, on_terminal, waits, want) in [
-            (Jsonl, false, false, Some(Mode::Lines)),
-            (Jsonl, true, false, Some(Mode::Lines)),
-            (Jsonl, true, true, Some(Mode::Lines)),
-            (Table, true, false, Some(Mode::Screen)),
-            (Wide, true, false, Some(Mode::Screen)),
-            (Table, true, true, Some(Mode::Silent)),
-            (Table, false, true, Some(Mode::Silent)),
-            (Table, false, false, None),
-            (Json, false, false, None),
-            (Json, true, true, None),
-            (Csv, false, true, None),
-            (Openmetrics, true, false, None),
+        for (format, on_terminal, waits, has_page, want) in [
+            (Jsonl, false, false, false, Some(Mode::Lines)),
+            (Jsonl, true, false, false, Some(Mode::Lines)),
+            (Jsonl, true, true, false, Some(Mode::Lines)),
+            (Table, true, false, false, Some(Mode::Screen)),
+            (Wide, true, false, false, Some(Mode::Screen)),
+            (Table, true, true, false, Some(Mode::Silent)),
+            (Table, false, true, false, Some(Mode::Silent)),
+            (Table, false, false, false, None),
+            (Json, false, false, false, None),
+            (Json, true, true, false, None),
+            (Csv, false, true, false, None),
+            (Table, false, false, true, Some(Mode::Silent)),
+            (Table, true, false, true, Some(Mode::Screen)),
+            (Jsonl, false, false, true, Some(Mode::Lines)),
+            (Json, false, false, true, None),
+            (Openmetrics, true, false, false, None),
         ] {
-            assert_eq!(Mode::of(format, on_terminal, waits).ok(), want, "{format:?} {on_terminal} {waits}");
+            assert_eq!(Mode::of(format, on_terminal, waits, has_page).ok(), want, "{format:?} {on_terminal} {waits} {has_page}");
         }
     }
 }

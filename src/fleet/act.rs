@@ -159,22 +159,31 @@ fn beyond_operator(error: &Error) -> Option<&'static str> {
 
 /// What was sent and is not known to have ended: said to whoever interrupts.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ledger(Rc<RefCell<Vec<(usize, String)>>>);
+pub(crate) struct Ledger {
+    lines: Rc<RefCell<Vec<((u64, usize), String)>>>,
+    /// Which plan it is: two that are carried out at one time have steps of the same numbers.
+    plan: u64,
+}
 
 impl Ledger {
+    /// The same ledger for another plan.
+    pub(crate) fn of_plan(&self, plan: u64) -> Ledger {
+        Ledger { lines: Rc::clone(&self.lines), plan }
+    }
+
     /// A line for each, in the order in which they were sent.
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.0.borrow().iter().map(|(_, line)| line.clone()).collect()
+        self.lines.borrow().iter().map(|(_, line)| line.clone()).collect()
     }
 
     fn note(&self, step: usize, line: String) {
-        let mut lines = self.0.borrow_mut();
-        lines.retain(|(other, _)| *other != step);
-        lines.push((step, line));
+        let mut lines = self.lines.borrow_mut();
+        lines.retain(|(other, _)| *other != (self.plan, step));
+        lines.push(((self.plan, step), line));
     }
 
     fn clear(&self, step: usize) {
-        self.0.borrow_mut().retain(|(other, _)| *other != step);
+        self.lines.borrow_mut().retain(|(other, _)| *other != (self.plan, step));
     }
 }
 

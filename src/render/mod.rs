@@ -124,7 +124,7 @@ impl Output {
     /// The output for this process: `color` was decided from the flag and the environment.
     pub(crate) fn new(format: Format, color: bool, now: jiff::Timestamp) -> Output {
         let width = io::stdout().is_terminal().then(|| terminal_size::terminal_size().map_or(80, |(w, _)| w.0.into()));
-        Output { format, color, width, utf8: is_utf8(|name| std::env::var(name).ok()), now }
+        Output { format, color, width, utf8: has_utf8(), now }
     }
 }
 
@@ -133,6 +133,11 @@ impl Output {
     pub(crate) fn for_a_file(self) -> Output {
         Output { color: false, width: None, ..self }
     }
+}
+
+/// Whether this process's locale has UTF-8: blocks and dots are drawn only then.
+pub(crate) fn has_utf8() -> bool {
+    is_utf8(|name| std::env::var(name).ok())
 }
 
 /// What the locale says of its characters: the first of its variables that is not empty decides (POSIX).
@@ -172,6 +177,15 @@ pub(crate) struct WriteError {
 /// The file and why: no right, no room, a symbolic link, no regular file, a folder that is not there.
 pub(crate) fn write_file<R: Report>(path: &Path, report: &R, output: &Output) -> Result<(), WriteError> {
     file::replace(path, Manner::Published, |mut out| write(&mut out, report, output))
+        .map_err(|source| WriteError { path: path.to_owned(), source })
+}
+
+/// The same for a page that is no command's report: `watch` writes one again and again.
+///
+/// # Errors
+/// As `write_file`.
+pub(crate) fn write_page(path: &Path, page: &Page<'_>) -> Result<(), WriteError> {
+    file::replace(path, Manner::Published, |out| html::write(out, page))
         .map_err(|source| WriteError { path: path.to_owned(), source })
 }
 

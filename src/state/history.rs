@@ -123,6 +123,16 @@ impl State {
         })
     }
 
+    /// The last changes of power of one server since then, the newest first.
+    pub(crate) fn last_events_of(&self, server: &ServerKey, since: Timestamp, number: u32) -> Result<Vec<Event>> {
+        self.read(|conn| {
+            let sql = "SELECT at, server, before, after, source FROM events WHERE at >= ?1 AND server = ?2
+                ORDER BY at DESC, id DESC LIMIT ?3";
+            let mut statement = conn.prepare_cached(sql)?;
+            statement.query_map(params![since.as_millisecond(), server.0, number], read_event)?.collect()
+        })
+    }
+
     /// The last change of power of each server before `since`: it says how a window begins.
     pub(crate) fn last_events_before(&self, since: Timestamp) -> Result<BTreeMap<ServerKey, Event>> {
         self.read(|conn| {

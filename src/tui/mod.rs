@@ -34,14 +34,11 @@ use rustix::process::{Signal, kill_current_process_group};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "watch uses it"))]
 pub(crate) use self::app::Setup;
 pub(crate) use self::app::State;
 use self::app::update;
 pub(crate) use self::event::{Effect, Event};
-#[cfg_attr(not(test), expect(unused_imports, reason = "watch uses them"))]
 pub(crate) use self::event::{Entry, Plan};
-#[cfg_attr(not(test), expect(unused_imports, reason = "watch uses it"))]
 pub(crate) use self::samples::Point;
 
 /// How long a frame stands at least.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::WatchArgs;
 use super::line::{Line, Snapshot};
+use super::page::{Pages, due};
 use crate::commands::{Context, warn};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
@@ -21,13 +22,13 @@ use crate::model::watch::{Change, Heard, Watched};
 use crate::render::lines::Lines;
 
 /// How many looks may wait to be told of.
-const WAITING: usize = 16;
+pub(super) const WAITING: usize = 16;
 
 /// So long the snapshot waits for a part that has not answered: then it shows what is remembered.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long something that goes on is not said again.
-const SAID_AGAIN: Duration = Duration::from_secs(3600);
+pub(super) const SAID_AGAIN: Duration = Duration::from_secs(3600);
 
 /// Whom a change is about.
 fn about(change: &Change) -> &ServerId {
@@ -67,6 +68,7 @@ pub(super) struct Stream<'s> {
     fleet: &'s Fleet<'s>,
     args: &'s WatchArgs,
     lines: Option<Lines>,
+    pages: Option<Pages<'s>>,
     watched: Watched,
     /// Whether the snapshot was told.
     begun: bool,
@@ -83,9 +85,10 @@ impl<'s> Stream<'s> {
         fleet: &'s Fleet<'s>,
         args: &'s WatchArgs,
         lines: Option<Lines>,
+        pages: Option<Pages<'s>>,
     ) -> anyhow::Result<Stream<'s>> {
         let watched = Watched::new(fleet.remembered()?);
-        Ok(Stream { ctx, fleet, args, lines, watched, begun: false, meant: Meant::default(), said: HashMap::new() })
+        Ok(Stream { ctx, fleet, args, lines, pages, watched, begun: false, meant: Meant::default(), said: HashMap::new() })
     }
 
     /// Looks and tells until enough was seen, or nobody reads any more.
@@ -124,16 +127,32 @@ impl<'s> Stream<'s> {
                 },
                 () = tokio::time::sleep_until(patience), if !self.begun => (Vec::new(), self.fleet.now()),
                 () = passes(deadline) => return Ok(self.given_up()),
+                () = due(self.pages.as_ref()), if self.begun => {
+                    self.write_page();
+                    continue;
+                }
                 () = nobody_reads => return Ok(Exit::Done),
             };
+            if let Some(pages) = &mut self.pages {
+                pages.note(&changes);
+            }
             let told = self.tell_changes(&changes, at, Instant::now() >= patience).await;
             match told {
                 Err(error) if is_broken_pipe(&error) => return Ok(Exit::Done),
                 told => told?,
             }
             if let Some(exit) = self.ended()? {
+                self.write_page();
                 return Ok(exit);
             }
+        }
+    }
+
+    fn write_page(&mut self) {
+        self.watched.age(self.fleet.now());
+        let Some(pages) = &mut self.pages else { return };
+        if let Some(error) = pages.write(self.fleet, &self.watched, &self.args.targets) {
+            self.ctx.ui.warning(&error);
         }
     }
 
@@ -261,7 +280,7 @@ fn waiting_for(args: &WatchArgs) -> String {
     if conditions.is_empty() { "looking".to_owned() } else { format!("waiting for {}", conditions.join(" and ")) }
 }
 
-async fn passes(deadline: Option<Instant>) {
+pub(super) async fn passes(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,

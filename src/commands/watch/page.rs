@@ -1,0 +1,92 @@
+//! The page that `watch` keeps in a file: written anew soon after a change, and often enough that its age is true.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tokio::time::Instant;
+
+use crate::fleet::Fleet;
+use crate::model::series::{Metric, Series, Window};
+use crate::model::watch::{Change, Watched};
+use crate::render;
+use crate::render::html::Page;
+
+/// At most one page in this time: whatever changes, a browser shows no more of them.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// So long what the charts show is kept: they cover a day.
+const PAST_FOR: Duration = Duration::from_secs(60);
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// What a page draws.
+const DRAWN: [Metric; 4] = [Metric::Cpu, Metric::Memory, Metric::Receive, Metric::Transmit];
+
+/// The file, and when it is written next.
+pub(super) struct Pages<'p> {
+    path: &'p Path,
+    /// How often a page is due where nothing changes.
+    every: Duration,
+    written: Option<Instant>,
+    /// Whether something is not as the page says.
+    changed: bool,
+    /// The last day by server, for the charts, and when it was read.
+    past: Option<(Instant, Vec<String>, Vec<Vec<Series>>)>,
+    /// The last error, which is said once.
+    said: Option<String>,
+}
+
+impl<'p> Pages<'p> {
+    /// A page in `path` for a fleet that is looked at this often.
+    pub(super) fn new(path: &'p Path, interval: Duration) -> Pages<'p> {
+        Pages { path, every: interval.max(LEAST), written: None, changed: false, past: None, said: None }
+    }
+
+    /// Takes what changed.
+    pub(super) fn note(&mut self, changes: &[Change]) {
+        self.changed |= !changes.is_empty();
+    }
+
+    /// Writes the page; gives why that failed, where that was not said yet.
+    pub(super) fn write(&mut self, fleet: &Fleet<'_>, watched: &Watched, targets: &[String]) -> Option<String> {
+        (self.written, self.changed) = (Some(Instant::now()), false);
+        let error = self.try_write(fleet, watched, targets).err().map(|error| format!("{error:#}"));
+        if error == self.said {
+            return None;
+        }
+        self.said.clone_from(&error);
+        error
+    }
+
+    fn try_write(&mut self, fleet: &Fleet<'_>, watched: &Watched, targets: &[String]) -> anyhow::Result<()> {
+        // Who is gone is selected by nothing any more: then the page is empty.
+        let shown = watched.inventory().clone().selected(targets).unwrap_or_default();
+        let keys: Vec<String> = shown.servers.iter().map(|server| server.key().0).collect();
+        let known = self.past.take().filter(|(at, of, _)| at.elapsed() < PAST_FOR && *of == keys);
+        let past = match known {
+            Some(known) => known,
+            None => {
+                let window = Window::new(fleet.now().saturating_sub(DAY)?, fleet.now(), None);
+                (Instant::now(), keys, fleet.kept_past(&shown.servers, &DRAWN, window)?)
+            }
+        };
+        let (_, _, series) = self.past.insert(past);
+        let page = Page {
+            made_at: fleet.now(),
+            every: Some(SignedDuration::try_from(self.every).unwrap_or(SignedDuration::MAX)),
+            servers: shown.servers.iter().collect(),
+            past: series,
+            failures: &shown.failures,
+        };
+        Ok(render::write_page(self.path, &page)?)
+    }
+}
+
+/// Ends when a page is due; without pages never.
+pub(super) async fn due(pages: Option<&Pages<'_>>) {
+    let Some(pages) = pages else { return std::future::pending().await };
+    if let Some(written) = pages.written {
+        tokio::time::sleep_until(written + if pages.changed { LEAST } else { pages.every }).await;
+    }
+}

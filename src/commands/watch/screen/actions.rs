@@ -1,0 +1,173 @@
+//! What the keys of the screen do to servers: the same plan, checks and agreement as of `power`.
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::commands::{Context, asked_by};
+use crate::fleet::Fleet;
+use crate::fleet::act::{Acting, Ended, How, Options, Prepared};
+use crate::fleet::observe::{Asking, Observed};
+use crate::model::id::ServerId;
+use crate::model::inventory::Server;
+use crate::model::power::{Goal, Manner, Move, PowerAction, Step, Why};
+use crate::tui::{Event, Plan};
+use crate::ui::Confirmed;
+
+/// Guests at a time on each node, as of `power`.
+const PARALLEL: usize = 4;
+
+/// A plan that waits for an answer.
+pub(super) struct Ready {
+    servers: Vec<Server>,
+    prepared: Prepared,
+    options: Options,
+}
+
+/// What came of the work for a key.
+pub(super) enum Answer {
+    Plan(Box<Ready>, Plan),
+    NoPlan {
+        number: u64,
+        why: String,
+    },
+    /// A plan was carried out; the screen knows how it ended.
+    Carried,
+}
+
+/// Looks at these servers afresh, plans, and looks what speaks against it.
+pub(super) async fn prepare(
+    ctx: &Context,
+    fleet: &Fleet<'_>,
+    number: u64,
+    action: PowerAction,
+    servers: Vec<ServerId>,
+) -> Answer {
+    match try_prepare(ctx, fleet, action, &servers).await {
+        Ok(ready) => {
+            let plan = shown(number, action, &ready);
+            Answer::Plan(Box::new(ready), plan)
+        }
+        Err(error) => Answer::NoPlan { number, why: format!("{action}: {error:#}") },
+    }
+}
+
+async fn try_prepare(
+    ctx: &Context,
+    fleet: &Fleet<'_>,
+    action: PowerAction,
+    servers: &[ServerId],
+) -> anyhow::Result<Ready> {
+    let options = Options {
+        manner: Manner::default(),
+        guests: None,
+        arm_wol: false,
+        parallel: PARALLEL,
+        wait: true,
+        timeout: None,
+        allowed: Vec::new(),
+        by: asked_by(&ctx.ui),
+    };
+    let words: Vec<String> = servers.iter().map(ToString::to_string).collect();
+    let asking = Asking { scope: fleet.scope_around(&words, action.goes_down())?, load: None, templates: true };
+    let Observed { inventory, clients, .. } = fleet.observe(&asking).await?;
+    let chosen = inventory.chosen(&words)?;
+    let servers = inventory.servers;
+    let prepared = fleet.prepare(&servers, &chosen, action, &options, clients).await?;
+    Ok(Ready { servers, prepared, options })
+}
+
+/// The plan as it is shown.
+fn shown(number: u64, action: PowerAction, ready: &Ready) -> Plan {
+    let plan = &ready.prepared.plan;
+    Plan {
+        number,
+        action,
+        changes: plan.steps.iter().filter(|step| changes(step)).count(),
+        steps: plan.steps.iter().map(|step| line(step, &ready.servers)).collect(),
+        findings: plan.findings.clone(),
+    }
+}
+
+fn changes(step: &Step) -> bool {
+    !matches!(step.does, Move::Already(_) | Move::Cannot { .. })
+}
+
+/// `start pve1-vm-101 (web), qemu on pve1, stopped; until it is running`
+fn line(step: &Step, servers: &[Server]) -> String {
+    let Server { id, name, kind, node, vmid, seen, ha_state, .. } = &servers[step.server];
+    let node = node.as_ref().filter(|_| vmid.is_some()).map(|node| format!(" on {}", node.as_str()));
+    let node = node.unwrap_or_default();
+    let ha = if ha_state.is_some() { ", managed by HA" } else { "" };
+    let whom = format!("{} {id} ({name}), {}{node}, {}{ha}", step.action, kind.as_str(), seen.state);
+    let why = match &step.why {
+        Why::Asked => String::new(),
+        Why::NeededBy(other) => format!("; {other} needs it"),
+        Why::RunsOn(host) => format!("; it runs on {host}"),
+    };
+    let does = match &step.does {
+        Move::Already(state) => format!("; it is {state} already"),
+        Move::Cannot { why, fix, .. } => {
+            let fix = fix.as_ref().map(|fix| format!("; {fix}")).unwrap_or_default();
+            format!("; cannot be done: {why}{fix}")
+        }
+        Move::Guest(call) => format!("; until it is {}", Goal::of(call).as_str()),
+        Move::Wake => "; until it is online".to_owned(),
+        Move::GuestLater | Move::Host(_) => String::new(),
+    };
+    format!("{whom}{why}{does}")
+}
+
+/// Carries a plan out that the person at the screen has agreed to.
+pub(super) async fn carry(
+    ctx: &Context,
+    fleet: &Fleet<'_>,
+    number: u64,
+    ready: Ready,
+    say: UnboundedSender<Event>,
+) -> Answer {
+    let Ready { servers, prepared: Prepared { plan, links, is_clear, .. }, options } = &ready;
+    let id = |number: usize| servers[plan.steps[number].server].id.clone();
+    // The screen may have ended: then all of this is dropped with it.
+    let tell = |event| drop(say.send(event));
+    // The screen does not ask for it; what stands against a plan is not left to it alone.
+    if !is_clear {
+        tell(Event::Message("refused: nothing was sent".to_owned()));
+        return Answer::Carried;
+    }
+    let progress = |number: usize, what: &str| {
+        tell(Event::Progress { server: id(number), text: format!("{}: {what}", plan.steps[number].action) });
+    };
+    let ledger = ctx.ledger.of_plan(number);
+    let acting = Acting { plan, servers, options, ledger, tell: &progress, links };
+    match fleet.carry_out(&acting, &Confirmed::on_screen()).await {
+        Ok(ends) => {
+            for (number, (step, end)) in plan.steps.iter().zip(&ends).enumerate() {
+                let text = format!("{}: {}", step.action, ended(end));
+                tell(Event::Ended { server: id(number), good: end.how.is_good(), text });
+            }
+        }
+        Err(error) => {
+            for (number, step) in plan.steps.iter().enumerate().filter(|(_, step)| changes(step)) {
+                let text = format!("{}: not known how it ended: {error}", step.action);
+                tell(Event::Ended { server: id(number), good: false, text });
+            }
+        }
+    }
+    Answer::Carried
+}
+
+/// How a step ended, and why.
+fn ended(end: &Ended) -> String {
+    let word = match end.how {
+        How::Done => "done",
+        How::Already => "already so",
+        How::Sent => "sent",
+        How::TaskFailed => "task failed",
+        How::Unconfirmed => "unconfirmed",
+        How::Refused => "refused",
+        How::Failed(_) => "failed",
+        How::NotTried => "not tried",
+    };
+    let found = end.findings.iter().filter(|finding| !finding.allowed).map(|finding| finding.message.clone());
+    let more: Vec<String> = end.detail.clone().into_iter().chain(found).chain(end.hint.clone()).collect();
+    if more.is_empty() { word.to_owned() } else { format!("{word}: {}", more.join("; ")) }
+}
