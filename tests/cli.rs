@@ -60,6 +60,8 @@ mod cli {
     mod tokens;
     mod trust;
     mod watch;
+    mod watch_page;
+    mod watch_screen;
     mod world;
 }
 mod generated;

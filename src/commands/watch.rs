@@ -23,9 +23,11 @@ use crate::render::lines::Lines;
 
 /// Watch the fleet, or wait until something is so
 ///
-/// On a terminal one screen, with charts and actions; `?` there says what the keys do. With `-o jsonl` one JSON object a line: first a snapshot of every server, then each change when it is seen. With
-/// `--until` nothing but the exit status: 0 when all conditions hold, 10 when `--timeout` passes before. Each host is
-/// asked on its own, on the intervals of [dashboard] in the configuration. Without `--timeout` it has no end of its own.
+/// On a terminal one screen, with charts and actions: `?` there says what the keys do. With `-o jsonl` one JSON object a
+/// line: first a snapshot of every server, then each change when it is seen. With `--html` a page for a browser in a
+/// file. With `--until` nothing but the exit status: 0 when all conditions hold, 10 when `--timeout` passes before. Each
+/// host is asked on its own, on the intervals of [dashboard] in the configuration. Without `--timeout` it has no end of
+/// its own.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WatchArgs {
     /// Only these: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `!` excludes
@@ -128,7 +130,11 @@ mod tests {
             (Json, false, false, true, None),
             (Openmetrics, true, false, false, None),
         ] {
-            assert_eq!(Mode::of(format, on_terminal, waits, has_page).ok(), want, "{format:?} {on_terminal} {waits} {has_page}");
+            assert_eq!(
+                Mode::of(format, on_terminal, waits, has_page).ok(),
+                want,
+                "{format:?} {on_terminal} {waits} {has_page}"
+            );
         }
     }
 }

@@ -157,10 +157,13 @@ fn beyond_operator(error: &Error) -> Option<&'static str> {
     )
 }
 
+/// The plan, and the number of the step in it.
+type Sent = (u64, usize);
+
 /// What was sent and is not known to have ended: said to whoever interrupts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ledger {
-    lines: Rc<RefCell<Vec<((u64, usize), String)>>>,
+    lines: Rc<RefCell<Vec<(Sent, String)>>>,
     /// Which plan it is: two that are carried out at one time have steps of the same numbers.
     plan: u64,
 }

@@ -111,7 +111,7 @@ fn browse(state: &mut State, key: KeyEvent, held: bool) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Esc: one step back, and at last out.
+/// Esc: one step back. Never out: who leaves a dialogue that has just gone by itself means that, not the screen.
 fn back(state: &mut State) -> Vec<Effect> {
     if state.wish.is_some() {
         return abandon(state);
@@ -123,8 +123,6 @@ fn back(state: &mut State) -> Vec<Effect> {
     } else if !state.filter.text.is_empty() {
         state.filter.text.clear();
         state.apply_filter();
-    } else {
-        return vec![Effect::Quit];
     }
     Vec::new()
 }

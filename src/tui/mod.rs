@@ -34,11 +34,9 @@ use rustix::process::{Signal, kill_current_process_group};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
-pub(crate) use self::app::Setup;
-pub(crate) use self::app::State;
 use self::app::update;
-pub(crate) use self::event::{Effect, Event};
-pub(crate) use self::event::{Entry, Plan};
+pub(crate) use self::app::{Setup, State};
+pub(crate) use self::event::{Effect, Entry, Event, Plan};
 pub(crate) use self::samples::Point;
 
 /// How long a frame stands at least.

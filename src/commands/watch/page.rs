@@ -64,12 +64,11 @@ impl<'p> Pages<'p> {
         let shown = watched.inventory().clone().selected(targets).unwrap_or_default();
         let keys: Vec<String> = shown.servers.iter().map(|server| server.key().0).collect();
         let known = self.past.take().filter(|(at, of, _)| at.elapsed() < PAST_FOR && *of == keys);
-        let past = match known {
-            Some(known) => known,
-            None => {
-                let window = Window::new(fleet.now().saturating_sub(DAY)?, fleet.now(), None);
-                (Instant::now(), keys, fleet.kept_past(&shown.servers, &DRAWN, window)?)
-            }
+        let past = if let Some(known) = known {
+            known
+        } else {
+            let window = Window::new(fleet.now().saturating_sub(DAY)?, fleet.now(), None);
+            (Instant::now(), keys, fleet.kept_past(&shown.servers, &DRAWN, window)?)
         };
         let (_, _, series) = self.past.insert(past);
         let page = Page {

@@ -11,8 +11,8 @@ use futures::StreamExt as _;
 use futures::future::LocalBoxFuture;
 use futures::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::mpsc::{self, Receiver, UnboundedReceiver, UnboundedSender};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::{self, Receiver, UnboundedReceiver, UnboundedSender};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use self::actions::{Answer, Ready};
@@ -24,7 +24,7 @@ use crate::error::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::watch::Pace;
 use crate::model::id::ServerId;
-use crate::model::inventory::Inventory;
+use crate::model::inventory::Server;
 use crate::model::server::ServerKey;
 use crate::model::usage::{Pressure, Sample, Source};
 use crate::model::watch::{Heard, Watched};
@@ -125,12 +125,8 @@ struct Conductor<'s, 'f> {
     said: HashMap<String, Instant>,
 }
 
-impl<'s, 'f> Conductor<'s, 'f> {
-    async fn run(
-        mut self,
-        mut heard: Receiver<Heard>,
-        mut wanted: UnboundedReceiver<Effect>,
-    ) -> anyhow::Result<Exit> {
+impl<'s> Conductor<'s, '_> {
+    async fn run(mut self, mut heard: Receiver<Heard>, mut wanted: UnboundedReceiver<Effect>) -> anyhow::Result<Exit> {
         let begun = Instant::now();
         let deadline = self.fleet.limits.given.map(|given| begun + given);
         let mut working: FuturesUnordered<Work<'s>> = FuturesUnordered::new();
@@ -172,7 +168,7 @@ impl<'s, 'f> Conductor<'s, 'f> {
 
     /// What earlier runs measured.
     fn tell_past(&mut self) -> anyhow::Result<()> {
-        let keys: Vec<ServerKey> = self.watched.inventory().servers.iter().map(|server| server.key()).collect();
+        let keys: Vec<ServerKey> = self.watched.inventory().servers.iter().map(Server::key).collect();
         let now = self.fleet.now();
         for (server, samples) in self.ctx.state.samples(&keys, now.saturating_sub(PAST)?, now)? {
             self.samples.extend(samples.last().map(|last| (server.clone(), *last)));
@@ -250,7 +246,7 @@ impl<'s, 'f> Conductor<'s, 'f> {
                     self.tell(Event::Fleet(Box::new(shown)));
                 }
                 // Who was selected is gone.
-                Err(_) if self.begun => self.tell(Event::Fleet(Box::new(Inventory::default()))),
+                Err(_) if self.begun => self.tell(Event::Fleet(Box::default())),
                 // Whoever did not answer yet may have it.
                 Err(_) if !complete => {}
                 Err(error) => return Err(error.into()),

@@ -88,7 +88,17 @@ impl<'s> Stream<'s> {
         pages: Option<Pages<'s>>,
     ) -> anyhow::Result<Stream<'s>> {
         let watched = Watched::new(fleet.remembered()?);
-        Ok(Stream { ctx, fleet, args, lines, pages, watched, begun: false, meant: Meant::default(), said: HashMap::new() })
+        Ok(Stream {
+            ctx,
+            fleet,
+            args,
+            lines,
+            pages,
+            watched,
+            begun: false,
+            meant: Meant::default(),
+            said: HashMap::new(),
+        })
     }
 
     /// Looks and tells until enough was seen, or nobody reads any more.

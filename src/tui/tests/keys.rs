@@ -43,7 +43,7 @@ fn the_cursor_moves_and_the_chosen_one_is_asked_about() {
 fn ways_out() {
     for (event, want) in [
         (code(KeyCode::Char('q')), vec![Effect::Quit]),
-        (code(KeyCode::Esc), vec![Effect::Quit]),
+        (code(KeyCode::Esc), vec![]),
         (control('c'), vec![Effect::Quit]),
         (control('q'), vec![]),
         (code(KeyCode::F(5)), vec![Effect::Refresh]),
@@ -68,7 +68,7 @@ fn ways_out() {
     assert_eq!((state.marked.len(), state.rows.len()), (0, 5));
     update(&mut state, code(KeyCode::Esc));
     assert_eq!(state.rows.len(), 8);
-    assert_eq!(update(&mut state, code(KeyCode::Esc)), [Effect::Quit]);
+    assert_eq!(update(&mut state, code(KeyCode::Esc)), []);
 }
 
 #[test]

@@ -1,0 +1,190 @@
+//! `ecobox watch` on a terminal: the real program, keys in, screen out, as a terminal would show it.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use expectrl::Session;
+use expectrl::process::unix::WaitStatus;
+use expectrl::session::OsSession;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::env::{CANARY, Env};
+use super::fleets::{env_for, three};
+
+const FAST: &str = "[dashboard]\nupdate_interval = \"200ms\"\nsystem_check_interval = \"400ms\"\n\n";
+
+/// The program on a terminal, and what that shows.
+struct Screen {
+    session: OsSession,
+    terminal: vt100::Parser,
+}
+
+impl Screen {
+    fn start(env: &Env, args: &[&str], (lines, columns): (u16, u16)) -> Screen {
+        let template = env.command(&[&["watch"], args].concat());
+        let mut command = Command::new(template.get_program());
+        command.args(template.get_args()).env_clear().env("TERM", "xterm-256color");
+        command.envs(template.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        let mut session = Session::spawn(command).unwrap();
+        session.get_process_mut().set_window_size(columns, lines).unwrap();
+        Screen { session, terminal: vt100::Parser::new(lines.try_into().unwrap(), columns.try_into().unwrap(), 0) }
+    }
+
+    /// Takes what was written since; gives whether it ended.
+    fn read(&mut self) -> bool {
+        let mut bytes = [0; 8192];
+        loop {
+            match self.session.try_read(&mut bytes) {
+                Ok(0) => return true,
+                Ok(read) => self.terminal.process(&bytes[..read]),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return false,
+                // The other end of a terminal is closed.
+                Err(_) => return true,
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        self.terminal.screen().contents()
+    }
+
+    #[track_caller]
+    fn until(&mut self, what: &str, is_so: impl Fn(&str) -> bool) {
+        let begun = Instant::now();
+        loop {
+            let ended = self.read();
+            if is_so(&self.text()) {
+                return;
+            }
+            assert!(!ended && begun.elapsed() < Duration::from_secs(30), "not seen: {what}\n{}", self.text());
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+    }
+
+    #[track_caller]
+    fn shows(&mut self, text: &str) {
+        self.until(text, |screen| screen.contains(text));
+    }
+
+    /// A line with all of these words.
+    #[track_caller]
+    fn line(&mut self, words: &[&str]) {
+        let has = |line: &str| words.iter().all(|word| line.contains(word));
+        self.until(&words.join(" .. "), |screen| screen.lines().any(has));
+    }
+
+    fn keys(&mut self, keys: &str) {
+        expectrl::Expect::send(&mut self.session, keys).unwrap();
+    }
+
+    /// The end: the terminal is as it was, and what is left on it.
+    #[track_caller]
+    fn ends(mut self, code: i32) -> String {
+        let begun = Instant::now();
+        while !self.read() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "it does not end\n{}", self.text());
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+        let status = self.session.get_process().wait().unwrap();
+        let text = self.text();
+        assert!(matches!(status, WaitStatus::Exited(_, is) if is == code), "{status:?}\n{text}");
+        let screen = self.terminal.screen();
+        assert!(!screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste(), "{text}");
+        assert!(!text.contains(CANARY) && !text.contains("panicked"), "{text}");
+        text
+    }
+}
+
+#[test]
+fn the_fleet_is_seen_filtered_and_left() {
+    let sim = three();
+    let env = env_for(&sim, &["pve1", "pve2", "pve3"]);
+    env.add_config(FAST);
+    let mut screen = Screen::start(&env, &[], (24, 80));
+    screen.line(&["web-01", "running"]);
+    screen.line(&["web-03", "stopped"]);
+    screen.line(&["pve3", "online"]);
+    screen.keys("/tag=prod\r");
+    screen.shows("1 shown");
+    screen.until("web-01 is hidden", |text| text.contains("web-02") && !text.contains("web-01"));
+    screen.keys("\u{1b}");
+    screen.line(&["web-01", "running"]);
+    // What changes elsewhere is seen.
+    sim.cluster().crash_guest(101);
+    screen.line(&["web-01", "stopped"]);
+    screen.keys("?");
+    screen.shows("any other key goes back");
+    screen.keys("xq");
+    assert_eq!(screen.ends(0).trim(), "");
+    assert_eq!(sim.posts(), [""; 0]);
+}
+
+#[test]
+fn a_guest_is_started_by_key_and_once() {
+    let sim = three();
+    let env = env_for(&sim, &["pve1", "pve2", "pve3"]);
+    env.add_config(FAST);
+    let mut screen = Screen::start(&env, &["vm-103"], (30, 100));
+    screen.line(&["web-03", "stopped"]);
+    // Who does not agree has sent nothing.
+    screen.keys("s");
+    screen.shows("y agrees");
+    screen.keys("n");
+    screen.until("the dialogue is gone", |text| !text.contains("y agrees"));
+    assert_eq!(sim.posts(), [""; 0]);
+    screen.keys("s");
+    screen.shows("y agrees");
+    screen.keys("y");
+    screen.line(&["web-03", "running"]);
+    screen.shows("start: done");
+    screen.keys("q");
+    assert_eq!(screen.ends(0).trim(), "");
+    assert_eq!(sim.posts(), ["/nodes/pve3/qemu/103/status/start"]);
+}
+
+#[test]
+fn what_speaks_against_it_is_said_and_there_is_no_way_past() {
+    let sim = three();
+    let env = env_for(&sim, &["pve1", "pve2", "pve3"]);
+    env.add_config(FAST);
+    let mut screen = Screen::start(&env, &["vm-103"], (30, 100));
+    screen.line(&["web-03", "stopped"]);
+    sim.cluster().change_guest(103, |vm| vm.locked("backup"));
+    screen.keys("s");
+    screen.shows("There is no way past this here");
+    screen.shows("--allow");
+    screen.keys("y");
+    screen.until("the dialogue is gone", |text| !text.contains("no way past"));
+    screen.keys("q");
+    screen.ends(0);
+    assert_eq!(sim.posts(), [""; 0]);
+}
+
+#[test]
+fn who_only_looks_has_no_actions() {
+    let sim = three();
+    let env = env_for(&sim, &["pve1", "pve2", "pve3"]);
+    env.add_config(FAST);
+    let mut screen = Screen::start(&env, &["--read-only", "vm-103"], (24, 80));
+    screen.line(&["web-03", "stopped"]);
+    screen.until("no action is offered", |text| !text.contains("s start"));
+    screen.keys("sy");
+    screen.keys("?");
+    screen.shows("any other key goes back");
+    screen.until("no action is explained", |text| !text.contains("Wake-on-LAN"));
+    screen.keys("xq");
+    screen.ends(0);
+    assert_eq!(sim.posts(), [""; 0]);
+}
+
+#[test]
+fn a_signal_gives_the_terminal_back() {
+    let sim = three();
+    let env = env_for(&sim, &["pve1", "pve2", "pve3"]);
+    env.add_config(FAST);
+    let mut screen = Screen::start(&env, &[], (24, 80));
+    screen.line(&["web-01", "running"]);
+    let pid = Pid::from_raw(screen.session.get_process().pid().as_raw()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    screen.ends(143);
+}
