@@ -27,7 +27,7 @@ const KEYS: [(&str, &str); 17] = [
     ("^R, F5", "look at everybody now"),
     ("^L", "draw the screen anew"),
     ("^Z", "to the shell; `fg` comes back"),
-    ("Esc", "one step back: failures, marks, filter"),
+    ("Esc", "one step back, never out"),
     ("q, ^C", "quit"),
 ];
 
