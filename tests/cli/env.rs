@@ -86,6 +86,15 @@ impl Env {
         command
     }
 
+    /// The same for a terminal to run: that gives it its own three streams.
+    pub(crate) fn command_of_terminal(&self, args: &[&str], terminal: &str) -> Command {
+        let template = self.command(args);
+        let mut command = Command::new(template.get_program());
+        command.args(template.get_args()).env_clear().env("TERM", terminal);
+        command.envs(template.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
+    }
+
     /// Runs `ecobox` with these arguments.
     #[must_use = "look at the transcript, or at the exit status"]
     pub(crate) fn run(&self, args: &[&str]) -> Run {

@@ -1,6 +1,5 @@
 //! `ecobox init` with a person at a terminal: hosts are asked for, and keys are shown.
 
-use std::process::Command;
 use std::time::Duration;
 
 use ecobox_sim::host::Host;
@@ -12,11 +11,7 @@ use super::world::{World, until};
 
 /// ecobox on a terminal of its own.
 fn terminal(world: &World, args: &[&str]) -> OsSession {
-    let template = world.env.command(args);
-    let mut command = Command::new(template.get_program());
-    command.args(template.get_args()).env_clear().env("TERM", "dumb");
-    command.envs(template.get_envs().filter_map(|(key, value)| Some((key, value?))));
-    let mut session = Session::spawn(command).unwrap();
+    let mut session = Session::spawn(world.env.command_of_terminal(args, "dumb")).unwrap();
     // As on a real terminal; expectrl turns it off.
     session.get_process_mut().set_echo(true, None).unwrap();
     session.set_expect_timeout(Some(Duration::from_secs(20)));

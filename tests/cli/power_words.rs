@@ -9,11 +9,7 @@ use super::world::assert_transcript;
 
 /// Runs it on a terminal of 80 columns, where this is typed.
 fn on_a_terminal(lab: &Lab, args: &[&str], typed: Option<&str>) -> String {
-    let template = lab.env.command(args);
-    let mut command = std::process::Command::new(template.get_program());
-    command.args(template.get_args()).env_clear().env("TERM", "dumb");
-    command.envs(template.get_envs().filter_map(|(key, value)| Some((key, value?))));
-    let mut session = Session::spawn(command).unwrap();
+    let mut session = Session::spawn(lab.env.command_of_terminal(args, "dumb")).unwrap();
     session.get_process_mut().set_window_size(80, 24).unwrap();
     session.set_expect_timeout(Some(Duration::from_secs(30)));
     let mut question = String::new();

@@ -124,7 +124,7 @@ fn states(snapshot: &Value) -> Vec<String> {
 }
 
 /// A fast world of three nodes.
-fn fast(sim: &Sim, nodes: &[&str]) -> Env {
+pub(crate) fn fast(sim: &Sim, nodes: &[&str]) -> Env {
     let env = env_for(sim, nodes);
     env.add_config(FAST);
     env

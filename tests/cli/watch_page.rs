@@ -6,14 +6,14 @@ use std::process::Stdio;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::env::CANARY;
-use super::fleets::{env_for, three};
+use super::fleets::three;
+use super::watch::fast;
 use super::world::until;
 
 #[test]
 fn the_page_follows_the_fleet() {
     let sim = three();
-    let env = env_for(&sim, &["pve1", "pve2", "pve3"]);
-    env.add_config("[dashboard]\nupdate_interval = \"200ms\"\n\n");
+    let env = fast(&sim, &["pve1", "pve2", "pve3"]);
     let path = env.home().join("fleet.html");
     let child = env
         .command(&["watch", "--html", path.to_str().unwrap()])
@@ -41,8 +41,7 @@ fn the_page_follows_the_fleet() {
 #[test]
 fn a_page_that_cannot_be_written_is_said_once() {
     let sim = three();
-    let env = env_for(&sim, &["pve1"]);
-    env.add_config("[dashboard]\nupdate_interval = \"50ms\"\n\n");
+    let env = fast(&sim, &["pve1"]);
     let run = env.run(&["watch", "--html", "/proc/none/fleet.html", "--count", "8"]).exits(0);
     assert_eq!(run.stderr.matches("/proc/none/fleet.html").count(), 1, "{run}");
 }

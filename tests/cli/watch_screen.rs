@@ -1,6 +1,5 @@
 //! `ecobox watch` on a terminal: the real program, keys in, screen out, as a terminal would show it.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use expectrl::Session;
@@ -9,9 +8,10 @@ use expectrl::session::OsSession;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::env::{CANARY, Env};
-use super::fleets::{env_for, three};
+use super::fleets::three;
+use super::watch::fast;
 
-const FAST: &str = "[dashboard]\nupdate_interval = \"200ms\"\nsystem_check_interval = \"400ms\"\n\n";
+const NODES: [&str; 3] = ["pve1", "pve2", "pve3"];
 
 /// The program on a terminal, and what that shows.
 struct Screen {
@@ -21,10 +21,7 @@ struct Screen {
 
 impl Screen {
     fn start(env: &Env, args: &[&str], (lines, columns): (u16, u16)) -> Screen {
-        let template = env.command(&[&["watch"], args].concat());
-        let mut command = Command::new(template.get_program());
-        command.args(template.get_args()).env_clear().env("TERM", "xterm-256color");
-        command.envs(template.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        let command = env.command_of_terminal(&[&["watch"], args].concat(), "xterm-256color");
         let mut session = Session::spawn(command).unwrap();
         session.get_process_mut().set_window_size(columns, lines).unwrap();
         Screen { session, terminal: vt100::Parser::new(lines.try_into().unwrap(), columns.try_into().unwrap(), 0) }
@@ -98,8 +95,7 @@ impl Screen {
 #[test]
 fn the_fleet_is_seen_filtered_and_left() {
     let sim = three();
-    let env = env_for(&sim, &["pve1", "pve2", "pve3"]);
-    env.add_config(FAST);
+    let env = fast(&sim, &NODES);
     let mut screen = Screen::start(&env, &[], (24, 80));
     screen.line(&["web-01", "running"]);
     screen.line(&["web-03", "stopped"]);
@@ -122,8 +118,7 @@ fn the_fleet_is_seen_filtered_and_left() {
 #[test]
 fn a_guest_is_started_by_key_and_once() {
     let sim = three();
-    let env = env_for(&sim, &["pve1", "pve2", "pve3"]);
-    env.add_config(FAST);
+    let env = fast(&sim, &NODES);
     let mut screen = Screen::start(&env, &["vm-103"], (30, 100));
     screen.line(&["web-03", "stopped"]);
     // Who does not agree has sent nothing.
@@ -145,8 +140,7 @@ fn a_guest_is_started_by_key_and_once() {
 #[test]
 fn what_speaks_against_it_is_said_and_there_is_no_way_past() {
     let sim = three();
-    let env = env_for(&sim, &["pve1", "pve2", "pve3"]);
-    env.add_config(FAST);
+    let env = fast(&sim, &NODES);
     let mut screen = Screen::start(&env, &["vm-103"], (30, 100));
     screen.line(&["web-03", "stopped"]);
     sim.cluster().change_guest(103, |vm| vm.locked("backup"));
@@ -163,13 +157,11 @@ fn what_speaks_against_it_is_said_and_there_is_no_way_past() {
 #[test]
 fn who_only_looks_has_no_actions() {
     let sim = three();
-    let env = env_for(&sim, &["pve1", "pve2", "pve3"]);
-    env.add_config(FAST);
+    let env = fast(&sim, &NODES);
     let mut screen = Screen::start(&env, &["--read-only", "vm-103"], (24, 80));
     screen.line(&["web-03", "stopped"]);
     screen.until("no action is offered", |text| !text.contains("s start"));
-    screen.keys("sy");
-    screen.keys("?");
+    screen.keys("sy?");
     screen.shows("any other key goes back");
     screen.until("no action is explained", |text| !text.contains("Wake-on-LAN"));
     screen.keys("xq");
@@ -180,8 +172,7 @@ fn who_only_looks_has_no_actions() {
 #[test]
 fn a_signal_gives_the_terminal_back() {
     let sim = three();
-    let env = env_for(&sim, &["pve1", "pve2", "pve3"]);
-    env.add_config(FAST);
+    let env = fast(&sim, &NODES);
     let mut screen = Screen::start(&env, &[], (24, 80));
     screen.line(&["web-01", "running"]);
     let pid = Pid::from_raw(screen.session.get_process().pid().as_raw()).unwrap();
