@@ -11,12 +11,11 @@ use self::report::PowerReport;
 use crate::commands::{Context, Outcome, asked_by, complete, counted, warn};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
-use crate::fleet::act::{Acting, Ended, How, Links, Options, PrepareError, Prepared};
+use crate::fleet::act::{Acting, Ended, How, Links, Options, PARALLEL, PrepareError, Prepared};
 use crate::fleet::observe::{Asking, Observed};
 use crate::model::action::ActionOutcome;
 use crate::model::inventory::Server;
 use crate::model::power::{CheckId, Finding, Manner, Move, Plan, Policy, PowerAction, Why};
-use crate::render::value::human_seconds;
 use crate::state::Action as Done;
 use crate::ui::{Confirmed, Ui};
 
@@ -55,7 +54,7 @@ pub(crate) struct PowerArgs {
     #[arg(long)]
     no_wait: bool,
     /// How many guests at a time on each node
-    #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=100))]
+    #[arg(long, value_name = "NUMBER", default_value_t = PARALLEL, value_parser = clap::value_parser!(u16).range(1..=100))]
     parallel: u16,
 }
 
@@ -195,31 +194,19 @@ fn options(ctx: &Context, args: &PowerArgs) -> Options {
 
 /// Asks whether the plan shall be carried out. Nobody is asked about what only wakes, or where nothing is to be done.
 fn confirm(ui: &Ui, action: PowerAction, servers: &[Server], plan: &Plan, yes: bool) -> Result<Confirmed, Failure> {
-    let acting: Vec<_> =
-        plan.steps.iter().filter(|step| !matches!(step.does, Move::Already(_) | Move::Cannot { .. })).collect();
+    let acting: Vec<_> = plan.steps.iter().filter(|step| step.acts()).collect();
     if action.only_wakes() || acting.is_empty() {
         return Ok(Confirmed::by_command());
     }
     if !yes && ui.is_interactive() {
         for step in &acting {
-            ui.status(&format!("  {:9} {}", step.action.as_str(), summary(&servers[step.server])));
+            ui.status(&format!("  {:9} {}", step.action.as_str(), servers[step.server].summary()));
         }
     }
     match acting.as_slice() {
         [only] => ui.confirm(&format!("{action} {}?", servers[only.server].id), yes),
         many => ui.confirm_many(&format!("{action} {}?", counted(many.len(), "server")), many.len(), yes),
     }
-}
-
-/// `pve1-vm-101 (web), qemu on pve1, running for 3d 4h, managed by HA`
-fn summary(server: &Server) -> String {
-    let node = server.node.as_ref().filter(|_| server.vmid.is_some());
-    let node = node.map(|node| format!(" on {}", node.as_str())).unwrap_or_default();
-    let uptime = server.seen.usage.uptime_seconds.filter(|_| server.seen.state.is_up());
-    let uptime = uptime.map(|uptime| format!(" for {}", human_seconds(uptime.get()))).unwrap_or_default();
-    let ha = if server.ha_state.is_some() { ", managed by HA" } else { "" };
-    let Server { id, name, kind, seen, .. } = server;
-    format!("{id} ({name}), {}{node}, {}{uptime}{ha}", kind.as_str(), seen.state)
 }
 
 async fn carry_out(
@@ -276,7 +263,7 @@ fn say_ends(ui: &Ui, servers: &[Server], plan: &Plan, ends: &[Ended]) {
         }
         if end.findings.is_empty() {
             let detail = end.detail.as_deref().unwrap_or_default();
-            ui.error(&format!("{} {id}: {}: {detail}", step.action, report::word(end.how)));
+            ui.error(&format!("{} {id}: {}: {detail}", step.action, end.how.as_str()));
             for line in &end.log {
                 ui.status(&format!("  {line}"));
             }

@@ -2,6 +2,7 @@
 
 mod line;
 mod page;
+mod said;
 mod screen;
 mod stream;
 

@@ -31,6 +31,9 @@ use crate::ui::Confirmed;
 
 pub(crate) use self::prepare::{PrepareError, Prepared};
 
+/// Steps at a time on each node, where nobody says how many.
+pub(crate) const PARALLEL: u16 = 4;
+
 /// How a plan shall be carried out.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -76,6 +79,20 @@ impl How {
     /// Whether what needs the step may go on.
     pub(crate) fn is_good(self) -> bool {
         matches!(self, How::Done | How::Already | How::Sent)
+    }
+
+    /// The word for it where people read it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            How::Done => "done",
+            How::Already => "already",
+            How::Sent => "sent",
+            How::TaskFailed => "task failed",
+            How::Unconfirmed => "unconfirmed",
+            How::Refused => "refused",
+            How::Failed(_) => "failed",
+            How::NotTried => "not tried",
+        }
     }
 
     /// The word for it in the state file; `None`: nothing was begun.

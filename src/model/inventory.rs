@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::model::action::InFlight;
+use crate::model::human::human_seconds;
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::power::PowerState;
 use crate::model::select::{Candidate, SelectError, select};
@@ -69,6 +70,17 @@ impl Server {
     /// What it is doing, where an action is in flight whose wanted state is not seen yet: `waking`.
     pub(crate) fn doing(&self) -> Option<&'static str> {
         self.seen.action.as_ref()?.word(self.kind, self.seen.state)
+    }
+
+    /// What a person has to know who is to say yes: `pve1-vm-101 (web), qemu on pve1, running for 3d04h, managed by HA`.
+    pub(crate) fn summary(&self) -> String {
+        let node = self.node.as_ref().filter(|_| self.vmid.is_some());
+        let node = node.map(|node| format!(" on {}", node.as_str())).unwrap_or_default();
+        let uptime = self.seen.usage.uptime_seconds.filter(|_| self.seen.state.is_up());
+        let uptime = uptime.map(|uptime| format!(" for {}", human_seconds(uptime.get()))).unwrap_or_default();
+        let ha = if self.ha_state.is_some() { ", managed by HA" } else { "" };
+        let Server { id, name, kind, seen, .. } = self;
+        format!("{id} ({name}), {}{node}, {}{uptime}{ha}", kind.as_str(), seen.state)
     }
 
     /// Whether its state is worth an alarm: it should be on (or asleep), is not, and nothing is being done about it.

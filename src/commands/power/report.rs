@@ -35,7 +35,7 @@ pub(crate) struct Row {
     /// `planned`, `done`, `already`, `sent`, `failed`, `task failed`, `unconfirmed`, `refused`, `not tried`.
     result: &'static str,
     /// Why the step is there.
-    why: String,
+    why: Why,
     /// The request or command, as far as it is known before.
     call: Option<String>,
     /// What is waited for.
@@ -91,10 +91,10 @@ fn row(
 ) -> Row {
     let server = &servers[step.server];
     let result = match (&end, &step.does) {
-        (Some(end), _) => word(end.how),
-        (None, Move::Already(_)) => word(How::Already),
-        (None, Move::Cannot { .. }) => word(How::Refused),
-        (None, _) if refused => word(How::NotTried),
+        (Some(end), _) => end.how.as_str(),
+        (None, Move::Already(_)) => How::Already.as_str(),
+        (None, Move::Cannot { .. }) => How::Refused.as_str(),
+        (None, _) if refused => How::NotTried.as_str(),
         (None, _) => "planned",
     };
     let planned_state = match &step.does {
@@ -114,11 +114,7 @@ fn row(
         kind: server.kind.as_str(),
         action: step.action.as_str(),
         result,
-        why: match &step.why {
-            Why::Asked => ASKED.to_owned(),
-            Why::NeededBy(other) => format!("{other} needs it"),
-            Why::RunsOn(host) => format!("runs on {host}"),
-        },
+        why: step.why.clone(),
         call: calls.get(&number).cloned().or_else(|| call(step, server)),
         until: until(number, step, server, servers, plan),
         after,
@@ -128,20 +124,6 @@ fn row(
         seconds: end.as_ref().map(|end| (end.took.as_secs_f64() * 1000.0).round() / 1000.0),
         log: end.as_ref().map(|end| end.log.clone()).unwrap_or_default(),
         checks: end.map(|end| end.findings).unwrap_or_default(),
-    }
-}
-
-/// How a step ended, as a word.
-pub(super) fn word(how: How) -> &'static str {
-    match how {
-        How::Done => "done",
-        How::Already => "already",
-        How::Sent => "sent",
-        How::TaskFailed => "task failed",
-        How::Unconfirmed => "unconfirmed",
-        How::Refused => "refused",
-        How::Failed(_) => "failed",
-        How::NotTried => "not tried",
     }
 }
 
@@ -195,9 +177,6 @@ fn until(number: usize, step: &Step, server: &Server, servers: &[Server], plan: 
     }
 }
 
-/// Why a step is there that the command names.
-const ASKED: &str = "asked for";
-
 const COLUMNS: &[Column] = &[
     Column::new("STEP", 3),
     Column::new("SERVER", 0).cut_to(16),
@@ -236,7 +215,7 @@ impl Report for PowerReport {
             Value::maybe(row.state),
             Value::of(row.seconds, |seconds| Value::Milliseconds(seconds * 1000.0)),
             // That it was asked for needs no words.
-            Value::maybe(Some(row.why.as_str()).filter(|why| *why != ASKED)),
+            Value::maybe((row.why != Why::Asked).then(|| row.why.to_string()).as_deref()),
             Value::maybe(row.detail.as_deref().or(until.as_deref())),
             Value::text(row.name.as_str()),
             Value::maybe(Some(after.join(",").as_str())),

@@ -18,7 +18,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use self::actions::{Answer, Ready};
 use super::WatchArgs;
 use super::page::{Pages, due};
-use super::stream::{SAID_AGAIN, WAITING, passes};
+use super::said::Said;
+use super::stream::{WAITING, passes};
 use crate::commands::Context;
 use crate::error::Exit;
 use crate::fleet::Fleet;
@@ -78,7 +79,7 @@ pub(super) async fn run(
         detail: None,
         samples: HashMap::new(),
         plans: HashMap::new(),
-        said: HashMap::new(),
+        said: Said::default(),
     };
     let screen = async {
         let _hushed = ctx.ui.hush();
@@ -121,8 +122,7 @@ struct Conductor<'s, 'f> {
     samples: HashMap<ServerKey, (Timestamp, Sample)>,
     /// Plans that nobody has answered yet.
     plans: HashMap<u64, Ready>,
-    /// When what was said last, without its numbers.
-    said: HashMap<String, Instant>,
+    said: Said,
 }
 
 impl<'s> Conductor<'s, '_> {
@@ -200,10 +200,7 @@ impl<'s> Conductor<'s, '_> {
                 changes
             }
             Heard::Notice(notice) => {
-                // What goes on is said once an hour, as on stderr.
-                self.said.retain(|_, at| at.elapsed() < SAID_AGAIN);
-                let key: String = notice.chars().filter(|c| !c.is_ascii_digit()).collect();
-                if self.said.insert(key, Instant::now()).is_none() {
+                if self.said.is_new(&notice) {
                     self.tell(Event::Message(notice));
                 }
                 Vec::new()

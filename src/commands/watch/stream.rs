@@ -1,6 +1,6 @@
 //! The stream: a snapshot, then a line for each change; and the end, when enough was seen.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::WatchArgs;
 use super::line::{Line, Snapshot};
 use super::page::{Pages, due};
+use super::said::Said;
 use crate::commands::{Context, warn};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
@@ -26,9 +27,6 @@ pub(super) const WAITING: usize = 16;
 
 /// So long the snapshot waits for a part that has not answered: then it shows what is remembered.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long something that goes on is not said again.
-pub(super) const SAID_AGAIN: Duration = Duration::from_secs(3600);
 
 /// Whom a change is about.
 fn about(change: &Change) -> &ServerId {
@@ -74,8 +72,7 @@ pub(super) struct Stream<'s> {
     begun: bool,
     /// Whom the targets meant when something was told last.
     meant: Meant,
-    /// When what was said on stderr last, without its numbers.
-    said: HashMap<String, Instant>,
+    said: Said,
 }
 
 impl<'s> Stream<'s> {
@@ -97,7 +94,7 @@ impl<'s> Stream<'s> {
             watched,
             begun: false,
             meant: Meant::default(),
-            said: HashMap::new(),
+            said: Said::default(),
         })
     }
 
@@ -179,13 +176,9 @@ impl<'s> Stream<'s> {
                 (self.watched.load(load), at)
             }
             Heard::Notice(notice) => {
-                // What goes on is said once an hour: `waiting for the next run: 17 batches`.
-                self.said.retain(|_, at| at.elapsed() < SAID_AGAIN);
-                let key = notice.chars().filter(|c| !c.is_ascii_digit()).collect();
-                self.said.entry(key).or_insert_with(|| {
+                if self.said.is_new(&notice) {
                     self.ctx.ui.status(&notice);
-                    Instant::now()
-                });
+                }
                 (Vec::new(), self.fleet.now())
             }
         }

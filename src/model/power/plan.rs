@@ -4,6 +4,9 @@
 //! host in reverse startup order, then the host. Nothing is done here, and nothing is asked.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use serde::{Serialize, Serializer};
 
 use crate::model::guest::{GuestCall, Startup};
 use crate::model::host_power::HostCall;
@@ -64,6 +67,22 @@ pub(crate) enum Why {
     RunsOn(ServerId),
 }
 
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Asked => f.write_str("asked for"),
+            Why::NeededBy(other) => write!(f, "{other} needs it"),
+            Why::RunsOn(host) => write!(f, "runs on {host}"),
+        }
+    }
+}
+
+impl Serialize for Why {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Step {
@@ -77,6 +96,13 @@ pub(crate) struct Step {
     pub(crate) needs: Vec<usize>,
     /// Steps that must have ended before, whatever came of them.
     pub(crate) follows: Vec<usize>,
+}
+
+impl Step {
+    /// Whether it changes anything.
+    pub(crate) fn acts(&self) -> bool {
+        !matches!(self.does, Move::Already(_) | Move::Cannot { .. })
+    }
 }
 
 /// Steps in an order in which they may be done, and what was found against them.

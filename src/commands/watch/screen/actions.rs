@@ -4,16 +4,13 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::commands::{Context, asked_by};
 use crate::fleet::Fleet;
-use crate::fleet::act::{Acting, Ended, How, Options, Prepared};
+use crate::fleet::act::{Acting, Ended, Options, PARALLEL, Prepared};
 use crate::fleet::observe::{Asking, Observed};
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::power::{Goal, Manner, Move, PowerAction, Step, Why};
 use crate::tui::{Event, Plan};
 use crate::ui::Confirmed;
-
-/// Guests at a time on each node, as of `power`.
-const PARALLEL: usize = 4;
 
 /// A plan that waits for an answer.
 pub(super) struct Ready {
@@ -60,7 +57,7 @@ async fn try_prepare(
         manner: Manner::default(),
         guests: None,
         arm_wol: false,
-        parallel: PARALLEL,
+        parallel: PARALLEL.into(),
         wait: true,
         timeout: None,
         allowed: Vec::new(),
@@ -81,28 +78,16 @@ fn shown(number: u64, action: PowerAction, ready: &Ready) -> Plan {
     Plan {
         number,
         action,
-        changes: plan.steps.iter().filter(|step| changes(step)).count(),
+        changes: plan.steps.iter().filter(|step| step.acts()).count(),
         steps: plan.steps.iter().map(|step| line(step, &ready.servers)).collect(),
         findings: plan.findings.clone(),
     }
 }
 
-fn changes(step: &Step) -> bool {
-    !matches!(step.does, Move::Already(_) | Move::Cannot { .. })
-}
-
 /// `start pve1-vm-101 (web), qemu on pve1, stopped; until it is running`
 fn line(step: &Step, servers: &[Server]) -> String {
-    let Server { id, name, kind, node, vmid, seen, ha_state, .. } = &servers[step.server];
-    let node = node.as_ref().filter(|_| vmid.is_some()).map(|node| format!(" on {}", node.as_str()));
-    let node = node.unwrap_or_default();
-    let ha = if ha_state.is_some() { ", managed by HA" } else { "" };
-    let whom = format!("{} {id} ({name}), {}{node}, {}{ha}", step.action, kind.as_str(), seen.state);
-    let why = match &step.why {
-        Why::Asked => String::new(),
-        Why::NeededBy(other) => format!("; {other} needs it"),
-        Why::RunsOn(host) => format!("; it runs on {host}"),
-    };
+    let whom = format!("{} {}", step.action, servers[step.server].summary());
+    let why = if step.why == Why::Asked { String::new() } else { format!("; {}", step.why) };
     let does = match &step.does {
         Move::Already(state) => format!("; it is {state} already"),
         Move::Cannot { why, fix, .. } => {
@@ -146,7 +131,7 @@ pub(super) async fn carry(
             }
         }
         Err(error) => {
-            for (number, step) in plan.steps.iter().enumerate().filter(|(_, step)| changes(step)) {
+            for (number, step) in plan.steps.iter().enumerate().filter(|(_, step)| step.acts()) {
                 let text = format!("{}: not known how it ended: {error}", step.action);
                 tell(Event::Ended { server: id(number), good: false, text });
             }
@@ -157,16 +142,7 @@ pub(super) async fn carry(
 
 /// How a step ended, and why.
 fn ended(end: &Ended) -> String {
-    let word = match end.how {
-        How::Done => "done",
-        How::Already => "already so",
-        How::Sent => "sent",
-        How::TaskFailed => "task failed",
-        How::Unconfirmed => "unconfirmed",
-        How::Refused => "refused",
-        How::Failed(_) => "failed",
-        How::NotTried => "not tried",
-    };
+    let word = end.how.as_str();
     let found = end.findings.iter().filter(|finding| !finding.allowed).map(|finding| finding.message.clone());
     let more: Vec<String> = end.detail.clone().into_iter().chain(found).chain(end.hint.clone()).collect();
     if more.is_empty() { word.to_owned() } else { format!("{word}: {}", more.join("; ")) }
