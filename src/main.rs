@@ -97,10 +97,9 @@ fn start(cli: Cli, ui: Ui) -> Ended {
             };
             // A look-up of a name that hangs must not keep the process.
             runtime.shutdown_background();
-            if let Ok(Exit::Interrupted | Exit::Terminated) = result {
-                for line in ctx.ledger.lines() {
-                    ctx.ui.warning(&format!("{line}; nothing was cancelled"));
-                }
+            // Whoever interrupted, left the screen, or lost the state file reads what was sent.
+            for line in ctx.ledger.lines() {
+                ctx.ui.warning(&format!("{line}; nothing was cancelled"));
             }
             result.map_err(|error| (ctx.ui, error))
         }

@@ -7,13 +7,15 @@ use std::collections::HashMap;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap_complete::engine::ArgValueCompleter;
 
-use self::report::PowerReport;
+use self::report::{PowerReport, Ready};
 use crate::commands::{Context, Outcome, asked_by, complete, counted, warn};
+use crate::config::Access;
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::act::{Acting, Ended, How, Links, Options, PARALLEL, PrepareError, Prepared};
 use crate::fleet::observe::{Asking, Observed};
 use crate::model::action::ActionOutcome;
+use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::power::{CheckId, Finding, Manner, Move, Plan, Policy, PowerAction, Why};
 use crate::state::Action as Done;
@@ -140,14 +142,17 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
     let servers = &inventory.servers;
     let Prepared { plan, calls, is_clear, links } = {
         let _progress = ctx.ui.progress("looking what speaks against it");
-        fleet.prepare(servers, &chosen, action, &options, clients).await.map_err(|error| match error {
+        fleet.prepare(&inventory, &chosen, action, &options, clients).await.map_err(|error| match error {
             PrepareError::State(error) => anyhow::Error::from(error),
             error @ PrepareError::Plan(_) => {
                 Failure::new(Exit::Config, error.to_string()).hint("mend `parent_server_id`").into()
             }
         })?
     };
-    let report = |plan, ends| PowerReport::new(action, args.dry_run, servers, plan, &calls, ends);
+    let over_ssh =
+        |id: &ServerId| !ctx.config.servers.iter().any(|server| server.id == *id && server.access == Access::Api);
+    let ready = Ready { calls: &calls, over_ssh: &over_ssh };
+    let report = |plan, ends| PowerReport::new(action, args.dry_run, servers, plan, &ready, ends);
     let outcome = if args.dry_run || !is_clear {
         say_findings(&ctx.ui, action, &plan.findings, args.dry_run);
         let exit = if is_clear { Exit::Done } else { refusal(&plan.findings) };
@@ -162,6 +167,7 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
         let confirmed = confirm(&ctx.ui, action, servers, &plan, args.yes)?;
         let ends = carry_out(ctx, &fleet, servers, &plan, &options, &links, &confirmed).await?;
         say_ends(&ctx.ui, servers, &plan, &ends);
+        ctx.ledger.forget();
         let exit = exit_of(&plan, &ends);
         Outcome { report: report(plan, Some(ends)), exit }
     };

@@ -177,7 +177,7 @@ fn beyond_operator(error: &Error) -> Option<&'static str> {
 /// The plan, and the number of the step in it.
 type Sent = (u64, usize);
 
-/// What was sent and is not known to have ended: said to whoever interrupts.
+/// What was sent and is not known to have ended: said where a run ends before it has told.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ledger {
     lines: Rc<RefCell<Vec<(Sent, String)>>>,
@@ -200,6 +200,11 @@ impl Ledger {
         let mut lines = self.lines.borrow_mut();
         lines.retain(|(other, _)| *other != (self.plan, step));
         lines.push(((self.plan, step), line));
+    }
+
+    /// What came of all that was sent has been told.
+    pub(crate) fn forget(&self) {
+        self.lines.borrow_mut().clear();
     }
 
     fn clear(&self, step: usize) {

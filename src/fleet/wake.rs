@@ -213,7 +213,8 @@ impl Fleet<'_> {
                 turns.tick().await;
                 match self.send_round(&sender).await {
                     Ok(sent) => {
-                        rounds.set(rounds.get() + 1);
+                        // What nobody knows to have left is no round.
+                        rounds.set(rounds.get() + u32::from(!sent.sent.is_empty()));
                         events(WakeEvent::Sent { round, of, sent: &sent });
                     }
                     Err(error) if rounds.get() == 0 => return Err(NotWoken::NotSent(error)),

@@ -38,6 +38,37 @@ pub(crate) enum GuestCall {
 }
 
 impl GuestCall {
+    /// The verb of `ecobox power`.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            GuestCall::Start => "start",
+            GuestCall::Shutdown { .. } => "shutdown",
+            GuestCall::Stop { .. } => "stop",
+            GuestCall::Reboot { .. } => "reboot",
+            GuestCall::Reset => "reset",
+            GuestCall::Suspend => "suspend",
+            GuestCall::Hibernate => "hibernate",
+            GuestCall::Resume => "resume",
+        }
+    }
+
+    /// The word in the path `/status/…` of the API, and the parameters.
+    pub(crate) fn request(self) -> (&'static str, Vec<(&'static str, String)>) {
+        let yes = |name: &'static str, wanted: bool| wanted.then(|| (name, "1".to_owned()));
+        let seconds = |timeout: Option<u32>| timeout.map(|seconds| ("timeout", seconds.to_string()));
+        match self {
+            GuestCall::Shutdown { timeout, force_stop } => {
+                ("shutdown", seconds(timeout).into_iter().chain(yes("forceStop", force_stop)).collect())
+            }
+            GuestCall::Stop { overrule_shutdown } => {
+                ("stop", yes("overrule-shutdown", overrule_shutdown).into_iter().collect())
+            }
+            GuestCall::Reboot { timeout } => ("reboot", seconds(timeout).into_iter().collect()),
+            GuestCall::Hibernate => ("suspend", yes("todisk", true).into_iter().collect()),
+            GuestCall::Start | GuestCall::Reset | GuestCall::Suspend | GuestCall::Resume => (self.as_str(), vec![]),
+        }
+    }
+
     /// The types of the tasks that it may start. For a guest that HA manages a request is queued instead.
     pub(crate) fn task_types(self, kind: GuestKind) -> &'static [&'static str] {
         match (kind, self) {
@@ -146,7 +177,8 @@ pub(crate) struct GuestStatus {
 
 /// What makes a guest the one it is, whatever its number and name: a vmid is given to another guest once it is free.
 ///
-/// `uuid:…` of a virtual machine's `smbios1`; `net0:… rootfs:…`, address and volume, of a container.
+/// `uuid:…` of a virtual machine's `smbios1`, or of one without it `net0:…`, its address; `net0:… rootfs:…`, address and
+/// volume, of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct GuestIdentity(String);
 
@@ -156,14 +188,15 @@ impl GuestIdentity {
         GuestIdentity(text.to_owned())
     }
 
-    /// `uuid` is `smbios1`'s.
-    pub(crate) fn of_vm(uuid: &str) -> GuestIdentity {
-        GuestIdentity(format!("uuid:{}", uuid.to_ascii_lowercase()))
+    /// `uuid` is `smbios1`'s. `None` where there is neither.
+    pub(crate) fn of_vm(uuid: Option<&str>, hwaddr: Option<&str>) -> Option<GuestIdentity> {
+        let uuid = uuid.map(|uuid| format!("uuid:{}", uuid.to_ascii_lowercase()));
+        uuid.or_else(|| hwaddr.map(net0)).map(GuestIdentity)
     }
 
     /// `None` where there is neither; one alone is better than nothing.
     pub(crate) fn of_container(hwaddr: Option<&str>, rootfs: Option<&str>) -> Option<GuestIdentity> {
-        let net0 = hwaddr.map(|hwaddr| format!("net0:{}", hwaddr.to_ascii_lowercase()));
+        let net0 = hwaddr.map(net0);
         let rootfs = rootfs.map(|volume| format!("rootfs:{volume}"));
         let parts: Vec<String> = net0.into_iter().chain(rootfs).collect();
         (!parts.is_empty()).then(|| GuestIdentity(parts.join(" ")))
@@ -185,6 +218,10 @@ impl GuestIdentity {
     }
 }
 
+fn net0(hwaddr: &str) -> String {
+    format!("net0:{}", hwaddr.to_ascii_lowercase())
+}
+
 impl fmt::Display for GuestIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
@@ -196,8 +233,6 @@ impl fmt::Display for GuestIdentity {
 pub(crate) struct Startup {
     /// Lower ones start first; none: after all others.
     pub(crate) order: Option<u32>,
-    /// How long the next one waits after its start.
-    pub(crate) up_seconds: Option<u32>,
     /// How long a clean shutdown may take.
     pub(crate) down_seconds: Option<u32>,
 }
@@ -211,7 +246,7 @@ impl Startup {
             let value = value.trim().parse().ok();
             match key.trim() {
                 "order" => startup.order = value,
-                "up" => startup.up_seconds = value,
+                // `up`, a fixed time after the start of one before the next, is for boots: a step is waited for.
                 "down" => startup.down_seconds = value,
                 _ => {}
             }
@@ -296,15 +331,35 @@ mod tests {
     }
 
     #[test]
+    fn calls_as_the_api_wants_them() {
+        for (call, want) in [
+            (GuestCall::Start, "start"),
+            (GuestCall::Shutdown { timeout: None, force_stop: false }, "shutdown"),
+            (GuestCall::Shutdown { timeout: Some(90), force_stop: true }, "shutdown timeout=90 forceStop=1"),
+            (GuestCall::Stop { overrule_shutdown: false }, "stop"),
+            (GuestCall::Stop { overrule_shutdown: true }, "stop overrule-shutdown=1"),
+            (GuestCall::Reboot { timeout: Some(5) }, "reboot timeout=5"),
+            (GuestCall::Reset, "reset"),
+            (GuestCall::Suspend, "suspend"),
+            (GuestCall::Hibernate, "suspend todisk=1"),
+            (GuestCall::Resume, "resume"),
+        ] {
+            let (word, parameters) = call.request();
+            let parameters = parameters.iter().map(|(name, value)| format!(" {name}={value}"));
+            assert_eq!(word.to_owned() + &parameters.collect::<String>(), want);
+        }
+    }
+
+    #[test]
     fn when_a_guest_starts_among_others() {
-        let startup = |order, up_seconds, down_seconds| Startup { order, up_seconds, down_seconds };
+        let startup = |order, down_seconds| Startup { order, down_seconds };
         for (text, want) in [
-            ("order=2,up=30,down=60", startup(Some(2), Some(30), Some(60))),
-            ("2", startup(Some(2), None, None)),
-            ("3,down=5", startup(Some(3), None, Some(5))),
-            ("down=180", startup(None, None, Some(180))),
-            ("order=-1,up=x,left=1,", startup(None, None, None)),
-            ("", startup(None, None, None)),
+            ("order=2,up=30,down=60", startup(Some(2), Some(60))),
+            ("2", startup(Some(2), None)),
+            ("3,down=5", startup(Some(3), Some(5))),
+            ("down=180", startup(None, Some(180))),
+            ("order=-1,up=x,left=1,", startup(None, None)),
+            ("", startup(None, None)),
         ] {
             assert_eq!(Startup::parse(text), want, "{text}");
         }
@@ -312,7 +367,13 @@ mod tests {
 
     #[test]
     fn identities() {
-        assert_eq!(GuestIdentity::of_vm("3562338D-CDFB").as_str(), "uuid:3562338d-cdfb");
+        for (uuid, hwaddr, want) in [
+            (Some("3562338D-CDFB"), Some("BC:24:11:00:02:01"), Some("uuid:3562338d-cdfb")),
+            (None, Some("BC:24:11:00:02:01"), Some("net0:bc:24:11:00:02:01")),
+            (None, None, None),
+        ] {
+            assert_eq!(GuestIdentity::of_vm(uuid, hwaddr).as_ref().map(GuestIdentity::as_str), want);
+        }
         for (hwaddr, rootfs, want) in [
             (Some("BC:24:11:00:02:01"), Some("local:201/a.raw"), Some("net0:bc:24:11:00:02:01 rootfs:local:201/a.raw")),
             (None, Some("local:201/a.raw"), Some("rootfs:local:201/a.raw")),

@@ -1,6 +1,6 @@
 //! Power of hosts and plain servers: the calls, what a look before a call finds, and whose machine ecobox runs on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -54,6 +54,8 @@ pub(crate) struct HostPreflight {
     pub(crate) inhibitors: Option<Vec<Inhibitor>>,
     /// The numbers of guests that run, as far as the host itself shows them.
     pub(crate) guests: BTreeSet<VmId>,
+    /// By what virtual machines that run there know themselves, as far as the host shows it.
+    pub(crate) carries: BTreeMap<VmId, Carried>,
     /// UPIDs of Proxmox VE tasks that run; `None`: no Proxmox VE.
     pub(crate) tasks: Option<BTreeSet<String>>,
     /// What each call would be made by, or why nothing can make it.
@@ -98,6 +100,15 @@ impl HostPreflight {
             ssh_client: self.ssh_client,
         }
     }
+}
+
+/// By what a virtual machine knows itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Carried {
+    /// The firmware's, as QEMU was told.
+    pub(crate) uuid: Option<String>,
+    /// Of its network cards, as QEMU was told.
+    pub(crate) macs: Vec<String>,
 }
 
 /// Somebody's login session, or an open terminal.

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::fleet::act::{Ended, How};
-use crate::model::guest::GuestCall;
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::power::{Finding, Goal, Move, Plan, PowerAction, PowerState, Step, Why};
@@ -21,6 +20,14 @@ pub(crate) struct PowerReport {
     steps: Vec<Row>,
     /// What was found against the plan.
     checks: Vec<Finding>,
+}
+
+/// What is known of steps besides the plan.
+pub(super) struct Ready<'r> {
+    /// By what some are done, by their places.
+    pub(super) calls: &'r HashMap<usize, String>,
+    /// Whether somebody logs in to a host.
+    pub(super) over_ssh: &'r dyn Fn(&ServerId) -> bool,
 }
 
 /// One step.
@@ -55,20 +62,20 @@ pub(crate) struct Row {
 }
 
 impl PowerReport {
-    /// `calls` says of some steps by what they are done, by their places; `ends` what came of them.
+    /// `ends`: what came of the steps.
     pub(super) fn new(
         action: PowerAction,
         dry_run: bool,
         servers: &[Server],
         plan: Plan,
-        calls: &HashMap<usize, String>,
+        ready: &Ready<'_>,
         ends: Option<Vec<Ended>>,
     ) -> PowerReport {
         let refused = plan.findings.iter().any(|finding| !finding.allowed) && !dry_run;
         let mut ends = ends.map(Vec::into_iter);
         let rows = plan.steps.iter().enumerate().map(|(number, step)| {
             let end = ends.as_mut().and_then(Iterator::next);
-            row(number, step, servers, &plan, calls, end, refused)
+            row(number, step, servers, &plan, ready, end, refused)
         });
         let steps = rows.collect();
         PowerReport { action: action.as_str(), dry_run, steps, checks: plan.findings }
@@ -85,7 +92,7 @@ fn row(
     step: &Step,
     servers: &[Server],
     plan: &Plan,
-    calls: &HashMap<usize, String>,
+    ready: &Ready<'_>,
     end: Option<Ended>,
     refused: bool,
 ) -> Row {
@@ -93,7 +100,7 @@ fn row(
     let result = match (&end, &step.does) {
         (Some(end), _) => end.how.as_str(),
         (None, Move::Already(_)) => How::Already.as_str(),
-        (None, Move::Cannot { .. }) => How::Refused.as_str(),
+        (None, Move::Cannot { kind, .. }) => kind.map_or(How::Refused, How::Failed).as_str(),
         (None, _) if refused => How::NotTried.as_str(),
         (None, _) => "planned",
     };
@@ -115,8 +122,8 @@ fn row(
         action: step.action.as_str(),
         result,
         why: step.why.clone(),
-        call: calls.get(&number).cloned().or_else(|| call(step, server)),
-        until: until(number, step, server, servers, plan),
+        call: ready.calls.get(&number).cloned().or_else(|| call(step, server)),
+        until: until(number, step, servers, plan, ready),
         after,
         detail: end.as_ref().map_or(cannot, |end| end.detail.clone()),
         state: end.as_ref().map_or(planned_state, |end| end.state).map(PowerState::as_str),
@@ -130,24 +137,15 @@ fn row(
 /// The request that a guest's step makes.
 fn call(step: &Step, server: &Server) -> Option<String> {
     let Move::Guest(call) = &step.does else { return None };
-    let (word, parameter) = match call {
-        GuestCall::Start => ("start", ""),
-        GuestCall::Shutdown { force_stop: true, .. } => ("shutdown", " forceStop=1"),
-        GuestCall::Shutdown { .. } => ("shutdown", ""),
-        GuestCall::Stop { overrule_shutdown: true } => ("stop", " overrule-shutdown=1"),
-        GuestCall::Stop { .. } => ("stop", ""),
-        GuestCall::Reboot { .. } => ("reboot", ""),
-        GuestCall::Reset => ("reset", ""),
-        GuestCall::Suspend => ("suspend", ""),
-        GuestCall::Hibernate => ("suspend", " todisk=1"),
-        GuestCall::Resume => ("resume", ""),
-    };
+    let (word, parameters) = call.request();
+    let parameters: String = parameters.iter().map(|(name, value)| format!(" {name}={value}")).collect();
     let (node, kind, vmid) = (server.node.as_ref()?, server.kind.guest()?, server.vmid?);
-    Some(format!("POST /nodes/{}/{}/{vmid}/status/{word}{parameter}", node.as_str(), kind.as_str()))
+    Some(format!("POST /nodes/{}/{}/{vmid}/status/{word}{parameters}", node.as_str(), kind.as_str()))
 }
 
 /// What a step waits for.
-fn until(number: usize, step: &Step, server: &Server, servers: &[Server], plan: &Plan) -> Option<String> {
+fn until(number: usize, step: &Step, servers: &[Server], plan: &Plan, ready: &Ready<'_>) -> Option<String> {
+    let server = &servers[step.server];
     let services = || {
         let names: Vec<&str> = server.services.iter().map(|service| service.name.as_str()).collect();
         let up = matches!(step.action, PowerAction::Start | PowerAction::Resume | PowerAction::Reboot);
@@ -161,11 +159,14 @@ fn until(number: usize, step: &Step, server: &Server, servers: &[Server], plan: 
                 .filter(|server| server.vmid.is_some())
                 .map(|server| server.id.as_str())
                 .collect();
-            let ready = match guests.as_slice() {
+            let over_ssh = (ready.over_ssh)(&server.id);
+            let listed = match guests.as_slice() {
                 [] => String::new(),
                 guests => format!(", its API answers with quorum, and lists {}", guests.join(", ")),
             };
-            Some(format!("SSH answers with its known key{ready}"))
+            let awake =
+                if over_ssh { "SSH answers with its known key" } else { "its API answers with its certificate" };
+            Some(format!("{awake}{listed}"))
         }
         Move::Guest(call) => Some(format!("it is {}{}", Goal::of(call).as_str(), services())),
         Move::GuestLater => Some(format!("its host is ready, then what it does decides{}", services())),

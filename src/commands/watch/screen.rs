@@ -87,16 +87,11 @@ pub(super) async fn run(
         // It can only fail when nobody is there to do it any more.
         tui::run(State::new(setup, fleet.now()), events, |effect| drop(want.send(effect))).await
     };
-    let ended = tokio::select! {
+    tokio::select! {
         ended = screen => ended.map(|()| Exit::Done).context("the screen"),
         ended = fleet.watch(&scope, pace, &again, &tell) => ended.map(|()| Exit::Done).map_err(Into::into),
         ended = conductor.run(heard, wanted) => ended,
-    };
-    // The terminal is as it was: whoever left while something was being done reads what was sent.
-    for line in ctx.ledger.lines() {
-        ctx.ui.warning(&format!("{line}; nothing was cancelled"));
     }
-    ended
 }
 
 /// What is done for the screen beside the looking.

@@ -1,26 +1,24 @@
 //! One step on a guest: look again, make sure that it is the same guest, send one call, and wait until it is seen.
 
+mod follow;
+
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
+use self::follow::LOOK_UP;
 use super::wait::Looks;
-use super::{Acting, Begun, Ended, How};
+use super::{Acting, Ended, How};
 use crate::fleet::Fleet;
-use crate::model::guest::{GuestCall, GuestConfig, GuestIdentity, GuestStatus, Startup, TaskEnd, TaskState};
-use crate::model::id::{ClusterId, GuestKind, NodeName, Upid, VmId};
+use crate::model::guest::{GuestCall, GuestConfig, GuestIdentity, GuestStatus, Startup};
+use crate::model::id::{ClusterId, GuestKind, NodeName, VmId};
 use crate::model::inventory::{FailureKind, Server};
-use crate::model::power::{CheckId, Finding, Goal, GuestView, PowerAction, PowerState, Verdict, allow, judge};
+use crate::model::power::{CheckId, Finding, GuestView, PowerAction, PowerState, Verdict, allow, judge};
 use crate::state::StateError;
 use crate::transport::Error;
-use crate::transport::pve::{Client, Posted, is_not_here, is_passing};
+use crate::transport::pve::{Client, Posted, is_not_here};
 use crate::ui::Confirmed;
-
-/// The lines of a failed task's log that are shown.
-const LOG_LINES: usize = 5;
-/// How long a task is looked for whose POST had no answer.
-const LOOK_UP: Duration = Duration::from_secs(10);
 
 /// A guest, found where it runs now.
 struct Found {
@@ -56,6 +54,19 @@ struct Sending<'a> {
     services: bool,
     /// When it is sent.
     at: Instant,
+}
+
+impl Sending<'_> {
+    /// Whether this is of another run of the guest than before the call; `None`: its uptime does not tell. One that goes
+    /// on counts on from what it was.
+    fn is_anew(&self, status: &GuestStatus) -> Option<bool> {
+        let (passed, now) = (self.at.elapsed().as_secs(), status.uptime_seconds?);
+        let is_shorter = match self.found.status.uptime_seconds {
+            Some(before) => now + 1 < before + passed,
+            None => now <= passed,
+        };
+        if now > passed + 1 { Some(false) } else { is_shorter.then_some(true) }
+    }
 }
 
 impl Fleet<'_> {
@@ -117,7 +128,12 @@ impl Fleet<'_> {
         let begun = self.begin(acting, step, patience + LOOK_UP)?;
         let sending = Sending { named, found: &found, call, number, patience, services, at: Instant::now() };
         let ended = self.send(acting, &sending, confirmed).await;
-        finish(begun, ended)
+        // Where this cannot be kept, the run ends before it has told.
+        begun.end(&ended).inspect_err(|_| {
+            let (name, how) = (call.as_str(), ended.how.as_str());
+            acting.ledger.note(number, format!("{name} of {} was sent: {how}", server.id));
+        })?;
+        Ok(ended)
     }
 
     /// Where the guest runs now, and what it does there: asked of its node, not of a cache.
@@ -151,7 +167,12 @@ impl Fleet<'_> {
     ) -> Result<Option<Finding>, StateError> {
         let Some((known, at)) = self.state.identity(named.cluster, named.vmid)? else { return Ok(None) };
         let known = GuestIdentity::new(&known);
-        let Some(now) = config.identity.as_ref().filter(|now| !now.is_same(&known)) else { return Ok(None) };
+        // Who has lost all that it was told by may be anybody.
+        let now = match &config.identity {
+            Some(now) if now.is_same(&known) => return Ok(None),
+            Some(now) => now.as_str(),
+            None => "without SMBIOS UUID and address",
+        };
         let day = at.to_string();
         let day = day.split('T').next().unwrap_or(&day);
         let message = format!("another guest has its number now: on {day} it was {known}, now it is {now}");
@@ -171,7 +192,7 @@ impl Fleet<'_> {
     /// Sends the call, once, and follows what comes of it.
     async fn send(&self, acting: &Acting<'_>, sending: &Sending<'_>, _: &Confirmed) -> Ended {
         let Sending { named, found, call, number, patience, .. } = sending;
-        let (id, name) = (&named.server.id, call_name(*call));
+        let (id, name) = (&named.server.id, call.as_str());
         (acting.tell)(*number, &format!("{name} sent"));
         acting.ledger.note(*number, format!("{name} of {id} was sent, the answer is not there yet"));
         let sent_at = self.now();
@@ -185,7 +206,13 @@ impl Fleet<'_> {
         let upid = match posted {
             Posted::Task(upid) => Some(upid),
             Posted::Done => None,
-            Posted::Refused(error) => return refusal(named.server, &error),
+            Posted::Refused(error) => {
+                let faster = match &error {
+                    Error::Api { reason, .. } => self.was_faster(acting, sending, reason).await,
+                    _ => None,
+                };
+                return faster.unwrap_or_else(|| refusal(named.server, &error));
+            }
             Posted::Lost(error) => {
                 acting.ledger.note(*number, format!("{name} of {id} was sent, its answer was lost: {error}"));
                 (acting.tell)(*number, "the answer was lost, looking for the task");
@@ -205,191 +232,6 @@ impl Fleet<'_> {
         let ended = self.follow(acting, sending, upid.as_ref(), &mut looks).await;
         Ended { upid, ..ended }
     }
-
-    /// The task of a POST whose answer was lost. A full disk of the node may keep the task out of its list.
-    async fn look_up(&self, acting: &Acting<'_>, sending: &Sending<'_>, since: jiff::Timestamp) -> Option<Upid> {
-        let Sending { named, found, call, patience, .. } = sending;
-        let types = call.task_types(named.kind);
-        let mut looks = Looks::during(LOOK_UP.min(*patience));
-        loop {
-            let client = self.client_of(acting.links, named.cluster).await;
-            if let Ok(Some(upid)) = match &client {
-                Ok(client) => client.find_task(&found.node, named.vmid, types, since).await,
-                Err(_) => Ok(None),
-            } {
-                return Some(upid);
-            }
-            if !looks.next().await {
-                return None;
-            }
-        }
-    }
-
-    /// Nothing was heard of a call; only the state can tell.
-    async fn by_state(&self, acting: &Acting<'_>, sending: &Sending<'_>, looks: &mut Looks, error: &Error) -> Ended {
-        let goal = Goal::of(&sending.call);
-        let before = sending.found.status.state;
-        match self.await_goal(acting, sending, goal, looks).await {
-            // A reset leaves no trace in the state; a reboot was seen by how long the guest runs.
-            Seen::Reached(state) if goal == Goal::Rebooted || !goal.is_met_by(before) => {
-                let ended = Ended::because(How::Done, "its answer was lost; the state shows it").seen(state);
-                self.ready_if_wanted(sending, looks, ended).await
-            }
-            Seen::Reached(state) | Seen::Not(Some(state)) => {
-                let detail = format!("its answer was lost ({error}), no task was found, and it is {state}");
-                Ended { hint: Some(look_hint(sending.named.server)), ..Ended::because(How::Unconfirmed, detail) }
-                    .seen(state)
-            }
-            Seen::Failed(error) => unheard(sending.named.server, &error),
-            Seen::Not(None) => {
-                let detail = format!("its answer was lost ({error}), and nobody answers since");
-                Ended { hint: Some(look_hint(sending.named.server)), ..Ended::because(How::Unconfirmed, detail) }
-            }
-        }
-    }
-
-    /// Follows a task to its end, and then the state.
-    async fn follow(
-        &self,
-        acting: &Acting<'_>,
-        sending: &Sending<'_>,
-        upid: Option<&Upid>,
-        looks: &mut Looks,
-    ) -> Ended {
-        let Sending { named, call, number, .. } = sending;
-        // The task of a guest that HA manages ends when HA was asked: only the state tells.
-        let task = upid.filter(|upid| !upid.kind().starts_with("ha"));
-        (acting.tell)(*number, &format!("{} runs", call_name(*call)));
-        if let Some(upid) = task {
-            match self.await_task(acting, named.cluster, upid, looks).await {
-                Ok(Some(TaskEnd::Failed(words))) => return self.task_failed(acting, sending, upid, words).await,
-                // Where the task says nothing, the state decides; where it went well, the state has to show it.
-                Ok(Some(TaskEnd::Ok | TaskEnd::Warnings(_) | TaskEnd::Unclear(_) | TaskEnd::Gone)) => {}
-                Err(error) => return unheard(named.server, &error),
-                Ok(None) => {
-                    let detail = format!("its task still runs: {upid}");
-                    return Ended { hint: Some(look_hint(named.server)), ..Ended::because(How::Unconfirmed, detail) };
-                }
-            }
-        }
-        match self.await_goal(acting, sending, Goal::of(call), looks).await {
-            Seen::Reached(state) => self.ready_if_wanted(sending, looks, Ended::new(How::Done).seen(state)).await,
-            Seen::Failed(error) => unheard(named.server, &error),
-            Seen::Not(state) => {
-                let is = state.map_or("nobody answers".to_owned(), |state| format!("it is {state}"));
-                let ended = Ended::because(How::Unconfirmed, format!("accepted, but {is} at the deadline"));
-                Ended { state, hint: Some(look_hint(named.server)), ..ended }
-            }
-        }
-    }
-
-    /// What a failed task means: its own words, and the last lines of its log.
-    async fn task_failed(&self, acting: &Acting<'_>, sending: &Sending<'_>, upid: &Upid, words: String) -> Ended {
-        let Sending { named, found, call, .. } = sending;
-        let client = self.client_of(acting.links, named.cluster).await;
-        // Somebody else may have been faster.
-        if words.ends_with("already running")
-            && let Ok(client) = &client
-            && let Ok(status) = client.guest_status(&found.node, named.kind, named.vmid).await
-            && Goal::of(call).is_met_by(status.state)
-        {
-            return Ended::because(How::Already, words).seen(status.state);
-        }
-        let log = match &client {
-            Ok(client) => client.task_log(upid, LOG_LINES).await.unwrap_or_default(),
-            Err(_) => Vec::new(),
-        };
-        let hint = words.starts_with("can't lock file").then(|| {
-            "something else works on the guest: see the tasks of its node, and run the command again".to_owned()
-        });
-        Ended { hint, log, ..Ended::because(How::TaskFailed, words) }
-    }
-
-    /// The end of a task; `None`: it still ran at the deadline. What fails on the way and may pass is asked again.
-    async fn await_task(
-        &self,
-        acting: &Acting<'_>,
-        cluster: &ClusterId,
-        upid: &Upid,
-        looks: &mut Looks,
-    ) -> Result<Option<TaskEnd>, Error> {
-        loop {
-            let answer = match self.client_of(acting.links, cluster).await {
-                Ok(client) => client.task(upid).await,
-                Err(error) => Err(error),
-            };
-            match answer {
-                Ok(TaskState::Ended(end)) => return Ok(Some(end)),
-                Ok(TaskState::Running) => {}
-                Err(error) if is_passing(&error) => acting.links.lose(cluster, &error),
-                Err(error) => return Err(error),
-            }
-            if !looks.next().await {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// Waits until the guest's state shows the goal.
-    async fn await_goal(&self, acting: &Acting<'_>, sending: &Sending<'_>, goal: Goal, looks: &mut Looks) -> Seen {
-        let Sending { named, found, .. } = sending;
-        let mut node = found.node.clone();
-        let mut last = None;
-        loop {
-            let answer = match self.client_of(acting.links, named.cluster).await {
-                Ok(client) => client.guest_status(&node, named.kind, named.vmid).await,
-                Err(error) => Err(error),
-            };
-            match answer {
-                Ok(status) => {
-                    last = Some(status.state);
-                    // It has run for no longer than since it was told to begin anew.
-                    let most = sending.at.elapsed().as_secs() + 1;
-                    let young = goal != Goal::Rebooted || status.uptime_seconds.is_none_or(|uptime| uptime <= most);
-                    if goal.is_met_by(status.state) && young {
-                        return Seen::Reached(status.state);
-                    }
-                }
-                // HA may have started it elsewhere.
-                Err(error) if is_not_here(&error) => {
-                    node = self.node_now(acting, *named).await.unwrap_or(node);
-                }
-                Err(error) if is_passing(&error) => acting.links.lose(named.cluster, &error),
-                Err(error) => return Seen::Failed(error),
-            }
-            if !looks.next().await {
-                return Seen::Not(last);
-            }
-        }
-    }
-
-    async fn node_now(&self, acting: &Acting<'_>, named: Named<'_>) -> Option<NodeName> {
-        let client = self.client_of(acting.links, named.cluster).await.ok()?;
-        let listing = client.listing().await.ok()?;
-        listing.guests.into_iter().find(|guest| guest.vmid == named.vmid).map(|guest| guest.node)
-    }
-
-    async fn ready_if_wanted(&self, sending: &Sending<'_>, looks: &mut Looks, ended: Ended) -> Ended {
-        if sending.services { self.ready(sending.named, looks, ended).await } else { ended }
-    }
-
-    /// A guest is ready when its configured services answer, too.
-    async fn ready(&self, named: Named<'_>, looks: &mut Looks, ended: Ended) -> Ended {
-        let server = named.server;
-        if server.services.is_empty() {
-            return ended;
-        }
-        let Some(host) = &server.hostname else {
-            let detail = "it runs; its address is not known, so that nobody asked its services";
-            return Ended { detail: Some(detail.to_owned()), ..ended };
-        };
-        let missing = self.await_services(host, &server.services, looks).await;
-        if missing.is_empty() {
-            return ended;
-        }
-        let detail = format!("it runs, but does not answer at {} ({host})", missing.join(", "));
-        Ended { detail: Some(detail), how: How::Unconfirmed, hint: Some(look_hint(server)), ..ended }
-    }
 }
 
 /// Why a guest was not found.
@@ -404,21 +246,6 @@ impl From<Error> for Missing {
     fn from(error: Error) -> Missing {
         Missing::Error(error)
     }
-}
-
-/// What waiting for a goal saw.
-enum Seen {
-    Reached(PowerState),
-    /// The last state, if anybody answered.
-    Not(Option<PowerState>),
-    /// Nobody will tell: a token that was removed, say.
-    Failed(Error),
-}
-
-/// Says how an action ended, in the state file, too.
-fn finish(begun: Begun<'_>, ended: Ended) -> Result<Ended, StateError> {
-    begun.end(&ended)?;
-    Ok(ended)
 }
 
 /// A refusal by what was found.
@@ -447,16 +274,6 @@ fn refusal(server: &Server, error: &Error) -> Ended {
     Ended::because(How::Failed(FailureKind::Failed), format!("Proxmox VE refused: {reason}"))
 }
 
-/// It was sent, and nobody will say what came of it.
-fn unheard(server: &Server, error: &Error) -> Ended {
-    let detail = format!("it was sent, and then: {error}");
-    Ended { hint: Some(look_hint(server)), ..Ended::because(How::Unconfirmed, detail) }
-}
-
-fn look_hint(server: &Server) -> String {
-    format!("it may still come: look with `ecobox status {}`", server.id)
-}
-
 /// How long Proxmox VE itself may take, and a while more to see it.
 fn usual_patience(call: Option<GuestCall>, startup: Startup, status: &GuestStatus) -> Duration {
     const SLACK: u64 = 30;
@@ -474,20 +291,6 @@ fn usual_patience(call: Option<GuestCall>, startup: Startup, status: &GuestStatu
     // HA acts in rounds of its own.
     let ha = if status.ha_managed { 90 } else { 0 };
     Duration::from_secs(seconds + ha + SLACK)
-}
-
-/// The call as a word.
-fn call_name(call: GuestCall) -> &'static str {
-    match call {
-        GuestCall::Start => "start",
-        GuestCall::Shutdown { .. } => "shutdown",
-        GuestCall::Stop { .. } => "stop",
-        GuestCall::Reboot { .. } => "reboot",
-        GuestCall::Reset => "reset",
-        GuestCall::Suspend => "suspend",
-        GuestCall::Hibernate => "hibernate",
-        GuestCall::Resume => "resume",
-    }
 }
 
 fn view(kind: GuestKind, status: &GuestStatus) -> GuestView<'_> {

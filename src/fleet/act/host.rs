@@ -1,10 +1,12 @@
 //! One step on a host: waking it until it is really ready, or one trigger over SSH until it is seen to be gone.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::preflight::When;
 use super::wait::Looks;
 use super::{Acting, Ended, How, Links};
 use crate::config::ServerConfig;
@@ -81,15 +83,36 @@ impl Fleet<'_> {
         let begun = self.begin(acting, step, patience)?;
         let guests = acting.guests_of(number);
         let is_needed = acting.is_needed(number);
+        // What is still waited for, once it is awake.
+        let missing = RefCell::new(None);
         let until_awake = async {
             let seen = tokio::time::timeout(patience, async {
                 self.awake(host, |_| {}).await?;
-                if is_needed && self.is_pve(host) { self.await_pve(acting, server, &guests).await } else { Ok(()) }
+                if is_needed && self.is_pve(host) {
+                    *missing.borrow_mut() = Some("its API does not answer".to_owned());
+                    (acting.tell)(number, "it is awake, waiting for its API");
+                    self.await_pve(acting, server, &guests, &missing).await
+                } else {
+                    Ok(())
+                }
             });
             seen.await.ok()
         };
         let first = Notify::new();
+        // Nobody knows whether a packet was sent.
+        let lost = RefCell::new(None);
+        let packets = |sent: u32| match lost.take() {
+            Some(why) if sent == 0 => format!("whether a magic packet was sent is not known ({why})"),
+            _ => rounds(sent),
+        };
         let events = |event: WakeEvent<'_>| match event {
+            WakeEvent::Sent { sent, .. } if sent.sent.is_empty() => {
+                first.notify_one();
+                let why = sent.failed.join(", ");
+                acting.ledger.note(number, format!("a magic packet for {} may have been sent: {why}", server.id));
+                (acting.tell)(number, &why);
+                *lost.borrow_mut() = Some(why);
+            }
             WakeEvent::Sent { round, of, sent } => {
                 first.notify_one();
                 acting.ledger.note(number, format!("magic packets for {} were sent", server.id));
@@ -111,20 +134,27 @@ impl Fleet<'_> {
         };
         let ended = match woken {
             Ok(woken) => match woken.seen {
-                Ok(()) if woken.rounds == 0 => {
+                Ok(()) if woken.rounds == 0 && lost.borrow().is_none() => {
                     Ended::because(How::Done, "it was awake before a magic packet was sent").seen(PowerState::Online)
                 }
-                Ok(()) => Ended::because(How::Done, rounds(woken.rounds)).seen(PowerState::Online),
+                Ok(()) => Ended::because(How::Done, packets(woken.rounds)).seen(PowerState::Online),
                 Err(error) => Ended::failed(&server.id, &error),
             },
             Err(NotWoken::Silent { rounds: sent, .. }) if sent > 0 && !acting.options.wait && !is_needed => {
                 Ended::because(How::Sent, format!("{}, not waited for", rounds(sent)))
             }
-            Err(NotWoken::Silent { rounds: sent, .. }) => {
-                let detail = format!("{}, and it does not answer yet", rounds(sent));
-                let hint = format!("look whether Wake-on-LAN is armed there, and at `ecobox status {}`", server.id);
-                Ended { hint: Some(hint), ..Ended::because(How::Unconfirmed, detail) }
-            }
+            Err(NotWoken::Silent { rounds: sent, .. }) => match missing.take() {
+                Some(missing) => {
+                    let detail = format!("it is awake, and cannot start guests yet: {missing}");
+                    let hint = format!("look at `ecobox status {}`, and run the command again", server.id);
+                    Ended { hint: Some(hint), ..Ended::because(How::Unconfirmed, detail) }.seen(PowerState::Online)
+                }
+                None => {
+                    let detail = format!("{}, and it does not answer yet", packets(sent));
+                    let hint = format!("look whether Wake-on-LAN is armed there, and at `ecobox status {}`", server.id);
+                    Ended { hint: Some(hint), ..Ended::because(How::Unconfirmed, detail) }
+                }
+            },
             Err(NotWoken::NoPath(error)) => {
                 Ended { hint: error.advice(), ..Ended::because(How::Refused, error.to_string()) }
             }
@@ -139,7 +169,7 @@ impl Fleet<'_> {
                 Ended { hint, ..Ended::because(How::Failed(kind), error.to_string()) }
             }
         };
-        if ended.how.is_good() {
+        if ended.how.is_good() || ended.state == Some(PowerState::Online) {
             self.state.put_wish(&server.id, false, self.now())?;
         }
         self.record_seen(server, &ended)?;
@@ -148,27 +178,38 @@ impl Fleet<'_> {
     }
 
     /// Waits until a Proxmox VE host that is awake can start guests: its API answers, its cluster has quorum, and the
-    /// guests are listed on it. It never ends by itself where that does not come.
-    async fn await_pve(&self, acting: &Acting<'_>, server: &Server, guests: &[VmId]) -> Result<(), Error> {
+    /// guests are listed on it. It never ends by itself where that does not come; `missing` is what it waits for.
+    async fn await_pve(
+        &self,
+        acting: &Acting<'_>,
+        server: &Server,
+        guests: &[VmId],
+        missing: &RefCell<Option<String>>,
+    ) -> Result<(), Error> {
         let Some(cluster) = &server.cluster else { return Ok(()) };
         let mut looks = Looks::during(Duration::from_secs(24 * 3600));
         loop {
-            match self.connect(acting.links, cluster).await {
+            let lacks = match self.connect(acting.links, cluster).await {
                 Ok((client, listing)) => {
                     let online = server.node.as_ref().is_none_or(|node| {
                         listing.nodes.iter().any(|row| row.name == *node && row.online == Some(true))
                     });
-                    let there = |vmid: &VmId| listing.guests.iter().any(|guest| guest.vmid == *vmid);
+                    let unlisted = guests.iter().find(|vmid| !listing.guests.iter().any(|guest| guest.vmid == **vmid));
                     // Whoever may not ask for the quorum is told by Proxmox VE when it starts the guest.
                     let quorate = client.cluster_status().await.map_or(true, |status| status.quorate != Some(false));
-                    if online && quorate && guests.iter().all(there) {
-                        return Ok(());
+                    match unlisted {
+                        _ if !online => "its cluster does not list it as online".to_owned(),
+                        _ if !quorate => "its cluster has no quorum".to_owned(),
+                        Some(vmid) => format!("guest {vmid} is not listed"),
+                        None => return Ok(()),
                     }
                 }
                 // A certificate or a token is not mended by waiting.
                 Err(error) if matches!(error.kind(), FailureKind::Identity | FailureKind::Denied) => return Err(error),
-                Err(error) => tracing::debug!(%error, "its API does not answer yet"),
-            }
+                Err(error) => format!("its API does not answer ({error})"),
+            };
+            tracing::debug!(server = server.id.as_str(), lacks, "not ready yet");
+            *missing.borrow_mut() = Some(lacks);
             looks.next().await;
         }
     }
@@ -187,7 +228,8 @@ impl Fleet<'_> {
         };
         (acting.tell)(number, "looking once more");
         // Since the plan was made guests were ended, and perhaps somebody has logged in.
-        let look = Box::pin(self.look_at_host(server, call, acting.servers, acting.links, acting.options)).await?;
+        let look = self.look_at_host(server, call, When::Acting, acting.servers, acting.links, acting.options);
+        let look = Box::pin(look).await?;
         if let Some((why, fix, kind)) = look.blocked {
             return Ok(Ended { hint: fix, ..Ended::because(kind.map_or(How::Refused, How::Failed), why) });
         }
@@ -245,7 +287,7 @@ impl Fleet<'_> {
 
     /// Keeps the state that a step saw, before the step ends: nobody shall look in between and miss both.
     fn record_seen(&self, server: &Server, ended: &Ended) -> Result<(), StateError> {
-        if let (How::Done, Some(state)) = (ended.how, ended.state) {
+        if let (How::Done | How::Unconfirmed, Some(state)) = (ended.how, ended.state) {
             self.state.record_states(&[(server.key(), state, Source::Tcp)], self.now())?;
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Links, Options};
 use crate::fleet::Fleet;
 use crate::model::id::ClusterId;
-use crate::model::inventory::Server;
+use crate::model::inventory::{Failed, Inventory, Server};
 use crate::model::power::{Means, Plan, PlanError, Policy, PowerAction, PowerState, allow, plan};
 use crate::state::StateError;
 use crate::transport::pve::Client;
@@ -31,22 +31,25 @@ pub(crate) enum PrepareError {
 }
 
 impl Fleet<'_> {
-    /// Plans an action on the chosen servers (places in `servers`) and looks what speaks against it. `clients` are the
-    /// connections that the observation left.
+    /// Plans an action on the chosen servers (places in the inventory's) and looks what speaks against it. `clients` are
+    /// the connections that the observation left.
     ///
     /// # Errors
     /// Parents in a circle, and the state file's.
     pub(crate) async fn prepare(
         &self,
-        servers: &[Server],
+        inventory: &Inventory,
         chosen: &[usize],
         action: PowerAction,
         options: &Options,
         clients: HashMap<ClusterId, Client>,
     ) -> Result<Prepared, PrepareError> {
+        let Inventory { servers, failures } = inventory;
         let links = Links::new(clients);
         let configs = self.configs(&links, concerned(servers, chosen, action, options.guests)).await;
-        let means = Means { manner: options.manner, guests: options.guests, startups: configs.startups() };
+        // Of several failures of one host the first: the API's, before its ports were tried.
+        let failures = failures.iter().rev().map(|Failed { server, kind, .. }| (server.clone(), *kind)).collect();
+        let means = Means { manner: options.manner, guests: options.guests, startups: configs.startups(), failures };
         let mut plan = plan(servers, chosen, action, &means)?;
         let calls = self.look_before(&mut plan, servers, &configs, &links, options).await?;
         let is_clear = allow(&mut plan.findings, &options.allowed);

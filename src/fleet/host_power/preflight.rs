@@ -75,6 +75,7 @@ impl Seen {
             }
             "inhibit" => self.take_inhibitor(value),
             "vm" | "ct" => self.found.guests.extend(value.parse::<VmId>()),
+            "carries" => self.take_carried(value),
             "tasks" => {
                 self.found.tasks.get_or_insert_default();
             }
@@ -119,6 +120,25 @@ impl Seen {
                     _ => None,
                 }
             }
+            _ => {}
+        }
+    }
+
+    /// `101 uuid 9e0d…`, `101 mac BC:24:…`
+    fn take_carried(&mut self, value: &str) {
+        let mut words = value.split(' ');
+        let (Some(Ok(vmid)), Some(what), Some(text)) =
+            (words.next().map(str::parse::<VmId>), words.next(), words.next().and_then(word))
+        else {
+            return;
+        };
+        if self.found.carries.len() >= MOST {
+            return;
+        }
+        let carried = self.found.carries.entry(vmid).or_default();
+        match what {
+            "uuid" => carried.uuid = Some(text),
+            "mac" if carried.macs.len() < MOST && !carried.macs.contains(&text) => carried.macs.push(text),
             _ => {}
         }
     }

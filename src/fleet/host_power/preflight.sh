@@ -59,16 +59,27 @@ fi
 # Without logind nobody can ask.
 [ -z "$inhibit" ] && ! [ -d /run/systemd/system ] && ! [ -e /run/elogind.pid ] && p inhibitlist none
 
+# By what whoever runs in a virtual machine knows the machine it is in: QEMU was told, for everybody to read.
+carries() {
+	[ -r /proc/"$2"/cmdline ] && tr '\0' '\n' < /proc/"$2"/cmdline | while IFS= read -r v; do
+		case $v in
+		type=1,*uuid=*) v=${v#*uuid=} && p carries "$1 uuid ${v%%,*}" ;;
+		*,mac=*) v=${v#*,mac=} && p carries "$1 mac ${v%%,*}" ;;
+		esac
+	done
+}
+
 # Guests that run, as far as the host shows it without its API. The pid files are root's, the control groups are
 # everybody's to see.
 for o in /run/qemu-server/*.pid /var/run/qemu-server/*.pid; do
 	[ -r "$o" ] && read -r v < "$o" || continue
 	case $v in '' | *[!0-9]*) continue ;; esac
 	a=${o##*/}
-	for d in /proc/"$v"; do [ -d "$d" ] && p vm "${a%.pid}"; done
+	for d in /proc/"$v"; do [ -d "$d" ] && p vm "${a%.pid}" && carries "${a%.pid}" "$v"; done
 done 2>/dev/null
 for o in /sys/fs/cgroup/qemu.slice/*.scope /sys/fs/cgroup/systemd/qemu.slice/*.scope; do
-	[ -d "$o" ] && a=${o##*/} && p vm "${a%.scope}"
+	[ -d "$o" ] && a=${o##*/} && p vm "${a%.scope}" || continue
+	[ -r "$o/cgroup.procs" ] && read -r v < "$o/cgroup.procs" && carries "${a%.scope}" "$v"
 done
 for o in /sys/fs/cgroup/lxc/[0-9]* /sys/fs/cgroup/systemd/lxc/[0-9]*; do
 	[ -d "$o" ] || continue

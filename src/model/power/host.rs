@@ -1,6 +1,7 @@
 //! What an action on a host or plain server comes down to.
 
 use crate::model::host_power::HostCall;
+use crate::model::inventory::FailureKind;
 use crate::model::power::{PowerAction, PowerState};
 
 /// What an action on a host comes down to.
@@ -9,13 +10,24 @@ pub(crate) enum HostVerdict {
     Already(PowerState),
     Wake,
     Call(HostCall),
-    Cannot { why: String, fix: Option<String> },
+    /// `kind` where nobody is there who could be told.
+    Cannot {
+        why: String,
+        fix: Option<String>,
+        kind: Option<FailureKind>,
+    },
 }
 
 /// What the action comes down to for a host or plain server in this state.
 pub(crate) fn judge_host(action: PowerAction, state: PowerState) -> HostVerdict {
     use PowerState::{Asleep, Offline, Online};
-    let cannot = |why: &str, fix: &str| HostVerdict::Cannot { why: why.to_owned(), fix: Some(fix.to_owned()) };
+    let cannot =
+        |why: &str, fix: &str| HostVerdict::Cannot { why: why.to_owned(), fix: Some(fix.to_owned()), kind: None };
+    let silent = |why: &str, fix: &str| HostVerdict::Cannot {
+        why: why.to_owned(),
+        fix: Some(fix.to_owned()),
+        kind: Some(FailureKind::Unreachable),
+    };
     let call = match action {
         PowerAction::Start | PowerAction::Wake if state == Online => return HostVerdict::Already(state),
         PowerAction::Start | PowerAction::Wake => return HostVerdict::Wake,
@@ -33,10 +45,10 @@ pub(crate) fn judge_host(action: PowerAction, state: PowerState) -> HostVerdict 
             HostVerdict::Already(state)
         }
         (HostCall::Suspend | HostCall::Hibernate, Offline) => {
-            cannot("it does not answer, so that nobody knows whether it sleeps", "run `wake` first")
+            silent("it does not answer, so that nobody knows whether it sleeps", "run `wake` first")
         }
         (_, Asleep) => cannot("it is asleep", "run `wake` first"),
-        (_, _) => cannot("it does not answer", "look at `ecobox status`"),
+        (_, _) => silent("it does not answer", "look at `ecobox status`"),
     }
 }
 
@@ -67,19 +79,22 @@ mod tests {
         for (action, state, want) in cases {
             assert_eq!(judge_host(action, state), want, "{action} {state}");
         }
-        for (action, state) in [
-            (Stop, Online),
-            (Reset, Online),
-            (Resume, Asleep),
-            (Suspend, Offline),
-            (Shutdown, Asleep),
-            (Reboot, Offline),
-            (Reboot, Asleep),
-            (Suspend, Unknown),
-            (Shutdown, Unknown),
+        for (action, state, want) in [
+            (Stop, Online, None),
+            (Reset, Online, None),
+            (Resume, Asleep, None),
+            (Suspend, Offline, Some(FailureKind::Unreachable)),
+            (Shutdown, Asleep, None),
+            (Reboot, Offline, Some(FailureKind::Unreachable)),
+            (Reboot, Asleep, None),
+            (Suspend, Unknown, Some(FailureKind::Unreachable)),
+            (Shutdown, Unknown, Some(FailureKind::Unreachable)),
         ] {
             let verdict = judge_host(action, state);
-            assert!(matches!(verdict, HostVerdict::Cannot { .. }), "{action} {state}: {verdict:?}");
+            assert!(
+                matches!(verdict, HostVerdict::Cannot { kind, .. } if kind == want),
+                "{action} {state}: {verdict:?}"
+            );
         }
     }
 }

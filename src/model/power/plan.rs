@@ -35,6 +35,8 @@ pub(crate) struct Means {
     pub(crate) guests: Option<Policy>,
     /// What the guests' configurations say of the order among them, where they were asked.
     pub(crate) startups: HashMap<ServerId, Startup>,
+    /// How asking hosts failed, of those whom nobody could ask.
+    pub(crate) failures: HashMap<ServerId, FailureKind>,
 }
 
 /// What a step does.
@@ -193,12 +195,14 @@ impl Planner<'_> {
             (_, Some(host)) if later => {
                 let host = &self.servers[host];
                 let why = format!("its host {} is {}", host.id, host.seen.state);
-                Move::Cannot { why, fix: Some(format!("run `ecobox power wake {}` first", host.id)), kind: None }
+                let kind = (host.seen.state != PowerState::Asleep).then(|| self.failure(&host.id));
+                Move::Cannot { why, fix: Some(format!("run `ecobox power wake {}` first", host.id)), kind }
             }
             (Verdict::Cannot { .. }, None) if later && host.is_some() => Move::GuestLater,
             (Verdict::Cannot { why, fix }, _) => {
                 let why = server.seen.reason.clone().filter(|_| later).unwrap_or(why);
-                Move::Cannot { why, fix, kind: None }
+                let kind = server.parent.as_ref().filter(|_| later).map(|host| self.failure(host));
+                Move::Cannot { why, fix, kind }
             }
             (Verdict::Already(state), _) => Move::Already(state),
             (Verdict::Call { call, against }, _) => {
@@ -228,12 +232,18 @@ impl Planner<'_> {
             HostVerdict::Already(state) => {
                 self.push(place, self.action, Move::Already(state), Why::Asked, Vec::new());
             }
-            HostVerdict::Cannot { why, fix } => {
+            HostVerdict::Cannot { why, fix, kind } => {
                 let why = server.seen.reason.as_ref().map_or(why.clone(), |reason| format!("{why} ({reason})"));
-                self.push(place, self.action, Move::Cannot { why, fix, kind: None }, Why::Asked, Vec::new());
+                let kind = kind.map(|_| self.failure(&server.id));
+                self.push(place, self.action, Move::Cannot { why, fix, kind }, Why::Asked, Vec::new());
             }
         }
         Ok(())
+    }
+
+    /// Why nobody of a host could be asked: most often nobody answered.
+    fn failure(&self, host: &ServerId) -> FailureKind {
+        self.means.failures.get(host).copied().unwrap_or(FailureKind::Unreachable)
     }
 
     /// How many hosts a host hangs on, one by the other.

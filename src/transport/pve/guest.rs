@@ -232,7 +232,8 @@ impl ConfigAnswer {
     pub(super) fn config(self, kind: GuestKind) -> GuestConfig {
         let identity = match kind {
             GuestKind::Qemu => {
-                self.smbios1.as_deref().and_then(|text| property(text, "uuid")).map(GuestIdentity::of_vm)
+                let uuid = self.smbios1.as_deref().and_then(|text| property(text, "uuid"));
+                GuestIdentity::of_vm(uuid, self.interfaces.get(&0).and_then(|text| mac_of(text)).as_deref())
             }
             GuestKind::Lxc => {
                 let net0 = self.interfaces.get(&0).and_then(|text| property(text, "hwaddr"));

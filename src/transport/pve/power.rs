@@ -21,7 +21,7 @@ impl Client {
     /// A power call. Needs `VM.PowerMgmt` on the guest; to hibernate also `VM.Config.Disk`, and
     /// `Datastore.AllocateSpace` on the storage that takes the memory.
     pub(crate) async fn guest_power(&self, node: &NodeName, kind: GuestKind, vmid: VmId, call: &GuestCall) -> Posted {
-        let (word, parameters) = written(*call);
+        let (word, parameters) = call.request();
         let path = guest_path(node, kind, vmid, &format!("status/{word}"));
         self.post(&path, &parameters, Due::Task).await
     }
@@ -147,26 +147,6 @@ impl Client {
     }
 }
 
-/// The call's word in the path, and its parameters.
-fn written(call: GuestCall) -> (&'static str, Vec<(&'static str, String)>) {
-    let yes = |name: &'static str, wanted: bool| wanted.then(|| (name, "1".to_owned()));
-    let seconds = |timeout: Option<u32>| timeout.map(|seconds| ("timeout", seconds.to_string()));
-    match call {
-        GuestCall::Start => ("start", vec![]),
-        GuestCall::Shutdown { timeout, force_stop } => {
-            ("shutdown", seconds(timeout).into_iter().chain(yes("forceStop", force_stop)).collect())
-        }
-        GuestCall::Stop { overrule_shutdown } => {
-            ("stop", yes("overrule-shutdown", overrule_shutdown).into_iter().collect())
-        }
-        GuestCall::Reboot { timeout } => ("reboot", seconds(timeout).into_iter().collect()),
-        GuestCall::Reset => ("reset", vec![]),
-        GuestCall::Suspend => ("suspend", vec![]),
-        GuestCall::Hibernate => ("suspend", yes("todisk", true).into_iter().collect()),
-        GuestCall::Resume => ("resume", vec![]),
-    }
-}
-
 /// Ids of tasks hold `:`, `@` and `!`, and whatever a type or a user's name may hold.
 fn task_path(upid: &Upid, call: &str) -> String {
     let hex = |half: u8| char::from(b"0123456789ABCDEF"[usize::from(half)]);
@@ -201,26 +181,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn calls_as_the_api_wants_them() {
-        for (call, want) in [
-            (GuestCall::Start, "start"),
-            (GuestCall::Shutdown { timeout: None, force_stop: false }, "shutdown"),
-            (GuestCall::Shutdown { timeout: Some(90), force_stop: true }, "shutdown timeout=90 forceStop=1"),
-            (GuestCall::Stop { overrule_shutdown: false }, "stop"),
-            (GuestCall::Stop { overrule_shutdown: true }, "stop overrule-shutdown=1"),
-            (GuestCall::Reboot { timeout: Some(5) }, "reboot timeout=5"),
-            (GuestCall::Reset, "reset"),
-            (GuestCall::Suspend, "suspend"),
-            (GuestCall::Hibernate, "suspend todisk=1"),
-            (GuestCall::Resume, "resume"),
-        ] {
-            let (word, parameters) = written(call);
-            let parameters = parameters.iter().map(|(name, value)| format!(" {name}={value}"));
-            assert_eq!(word.to_owned() + &parameters.collect::<String>(), want);
-        }
-    }
 
     #[test]
     fn a_tasks_path_is_encoded() {

@@ -67,9 +67,8 @@ async fn try_prepare(
     let asking = Asking { scope: fleet.scope_around(&words, action.goes_down())?, load: None, templates: true };
     let Observed { inventory, clients, .. } = fleet.observe(&asking).await?;
     let chosen = inventory.chosen(&words)?;
-    let servers = inventory.servers;
-    let prepared = fleet.prepare(&servers, &chosen, action, &options, clients).await?;
-    Ok(Ready { servers, prepared, options })
+    let prepared = fleet.prepare(&inventory, &chosen, action, &options, clients).await?;
+    Ok(Ready { servers: inventory.servers, prepared, options })
 }
 
 /// The plan as it is shown.

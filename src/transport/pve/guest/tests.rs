@@ -58,7 +58,7 @@ fn configurations() {
     let want = GuestConfig {
         identity: Some(GuestIdentity::new("uuid:3562338d-cdfb-4be1-969b-4ad98e351cf5")),
         name: Some("web-01".to_owned()),
-        startup: Startup { order: Some(2), up_seconds: Some(30), down_seconds: Some(60) },
+        startup: Startup { order: Some(2), down_seconds: Some(60) },
         agent: true,
         onboot: true,
         protection: true,

@@ -297,7 +297,7 @@ fn what_a_guest_does_and_is() {
         let want = GuestConfig {
             identity: Some(GuestIdentity::new("uuid:00000000-0000-4000-8000-000000000101")),
             name: Some("web".to_owned()),
-            startup: Startup { order: Some(2), up_seconds: Some(30), down_seconds: None },
+            startup: Startup { order: Some(2), down_seconds: None },
             agent: true,
             ..GuestConfig::default()
         };

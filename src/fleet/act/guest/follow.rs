@@ -1,0 +1,253 @@
+//! After a call was sent to a guest: its task, then its state, then its services.
+
+use std::time::Duration;
+
+use super::super::wait::Looks;
+use super::super::{Acting, Ended, How};
+use super::{Named, Sending};
+use crate::fleet::Fleet;
+use crate::model::guest::{GuestStatus, TaskEnd, TaskState};
+use crate::model::id::{ClusterId, NodeName, Upid};
+use crate::model::inventory::Server;
+use crate::model::power::{Goal, PowerState};
+use crate::transport::Error;
+use crate::transport::pve::{is_not_here, is_passing};
+
+/// The lines of a failed task's log that are shown.
+const LOG_LINES: usize = 5;
+/// How long a task is looked for whose POST had no answer.
+pub(super) const LOOK_UP: Duration = Duration::from_secs(10);
+
+impl Fleet<'_> {
+    /// The task of a POST whose answer was lost. A full disk of the node may keep the task out of its list.
+    pub(super) async fn look_up(
+        &self,
+        acting: &Acting<'_>,
+        sending: &Sending<'_>,
+        since: jiff::Timestamp,
+    ) -> Option<Upid> {
+        let Sending { named, found, call, patience, .. } = sending;
+        let types = call.task_types(named.kind);
+        let mut looks = Looks::during(LOOK_UP.min(*patience));
+        loop {
+            let client = self.client_of(acting.links, named.cluster).await;
+            if let Ok(Some(upid)) = match &client {
+                Ok(client) => client.find_task(&found.node, named.vmid, types, since).await,
+                Err(_) => Ok(None),
+            } {
+                return Some(upid);
+            }
+            if !looks.next().await {
+                return None;
+            }
+        }
+    }
+
+    /// Nothing was heard of a call; only the state can tell.
+    pub(super) async fn by_state(
+        &self,
+        acting: &Acting<'_>,
+        sending: &Sending<'_>,
+        looks: &mut Looks,
+        error: &Error,
+    ) -> Ended {
+        let goal = Goal::of(&sending.call);
+        // A reset leaves no trace in the state; of a reboot the uptime tells.
+        let is_seen = |status: &GuestStatus| match goal {
+            Goal::Rebooted => sending.is_anew(status) == Some(true),
+            _ => !goal.is_met_by(sending.found.status.state),
+        };
+        match self.await_goal(acting, sending, goal, looks).await {
+            Seen::Reached(status) if is_seen(&status) => {
+                let ended = Ended::because(How::Done, "its answer was lost; the state shows it").seen(status.state);
+                self.ready_if_wanted(sending, looks, ended).await
+            }
+            Seen::Reached(GuestStatus { state, .. }) | Seen::Not(Some(state)) => {
+                let detail = format!("its answer was lost ({error}), no task was found, and it is {state}");
+                Ended { hint: Some(look_hint(sending.named.server)), ..Ended::because(How::Unconfirmed, detail) }
+                    .seen(state)
+            }
+            Seen::Failed(error) => unheard(sending.named.server, &error),
+            Seen::Not(None) => {
+                let detail = format!("its answer was lost ({error}), and nobody answers since");
+                Ended { hint: Some(look_hint(sending.named.server)), ..Ended::because(How::Unconfirmed, detail) }
+            }
+        }
+    }
+
+    /// Follows a task to its end, and then the state.
+    pub(super) async fn follow(
+        &self,
+        acting: &Acting<'_>,
+        sending: &Sending<'_>,
+        upid: Option<&Upid>,
+        looks: &mut Looks,
+    ) -> Ended {
+        let Sending { named, call, number, .. } = sending;
+        (acting.tell)(*number, &format!("{} runs", call.as_str()));
+        // The task of a guest that HA manages ends when HA was asked, or could not be: then only the state tells.
+        if let Some(upid) = upid {
+            match self.await_task(acting, named.cluster, upid, looks).await {
+                Ok(Some(TaskEnd::Failed(words))) => return self.task_failed(acting, sending, upid, words).await,
+                // Where the task says nothing, the state decides; where it went well, the state has to show it.
+                Ok(Some(TaskEnd::Ok | TaskEnd::Warnings(_) | TaskEnd::Unclear(_) | TaskEnd::Gone)) => {}
+                Err(error) => return unheard(named.server, &error),
+                Ok(None) => {
+                    let detail = format!("its task still runs: {upid}");
+                    return Ended { hint: Some(look_hint(named.server)), ..Ended::because(How::Unconfirmed, detail) };
+                }
+            }
+        }
+        match self.await_goal(acting, sending, Goal::of(call), looks).await {
+            Seen::Reached(status) => {
+                self.ready_if_wanted(sending, looks, Ended::new(How::Done).seen(status.state)).await
+            }
+            Seen::Failed(error) => unheard(named.server, &error),
+            Seen::Not(state) => {
+                let is = state.map_or("nobody answers".to_owned(), |state| format!("it is {state}"));
+                let ended = Ended::because(How::Unconfirmed, format!("accepted, but {is} at the deadline"));
+                Ended { state, hint: Some(look_hint(named.server)), ..ended }
+            }
+        }
+    }
+
+    /// What a failed task means: its own words, and the last lines of its log.
+    async fn task_failed(&self, acting: &Acting<'_>, sending: &Sending<'_>, upid: &Upid, words: String) -> Ended {
+        let named = &sending.named;
+        let client = self.client_of(acting.links, named.cluster).await;
+        if let Some(ended) = self.was_faster(acting, sending, &words).await {
+            return ended;
+        }
+        let log = match &client {
+            Ok(client) => client.task_log(upid, LOG_LINES).await.unwrap_or_default(),
+            Err(_) => Vec::new(),
+        };
+        let hint = words.starts_with("can't lock file").then(|| {
+            "something else works on the guest: see the tasks of its node, and run the command again".to_owned()
+        });
+        Ended { hint, log, ..Ended::because(How::TaskFailed, words) }
+    }
+
+    /// Where Proxmox VE's words say that the guest runs already, or does not run: somebody else has done what was wanted,
+    /// if its state shows it.
+    pub(super) async fn was_faster(&self, acting: &Acting<'_>, sending: &Sending<'_>, words: &str) -> Option<Ended> {
+        let Sending { named, found, call, .. } = sending;
+        let words = words.trim();
+        let goal = Goal::of(call);
+        let tells = match goal {
+            Goal::Running => words.ends_with(" already running"),
+            Goal::Stopped => words.ends_with(" not running"),
+            _ => false,
+        };
+        if !tells {
+            return None;
+        }
+        let client = self.client_of(acting.links, named.cluster).await.ok()?;
+        let status = client.guest_status(&found.node, named.kind, named.vmid).await.ok()?;
+        goal.is_met_by(status.state).then(|| Ended::because(How::Already, words).seen(status.state))
+    }
+
+    /// The end of a task; `None`: it still ran at the deadline. What fails on the way and may pass is asked again.
+    async fn await_task(
+        &self,
+        acting: &Acting<'_>,
+        cluster: &ClusterId,
+        upid: &Upid,
+        looks: &mut Looks,
+    ) -> Result<Option<TaskEnd>, Error> {
+        loop {
+            let answer = match self.client_of(acting.links, cluster).await {
+                Ok(client) => client.task(upid).await,
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(TaskState::Ended(end)) => return Ok(Some(end)),
+                Ok(TaskState::Running) => {}
+                Err(error) if is_passing(&error) => acting.links.lose(cluster, &error),
+                Err(error) => return Err(error),
+            }
+            if !looks.next().await {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Waits until the guest's state shows the goal.
+    async fn await_goal(&self, acting: &Acting<'_>, sending: &Sending<'_>, goal: Goal, looks: &mut Looks) -> Seen {
+        let Sending { named, found, .. } = sending;
+        let mut node = found.node.clone();
+        let mut last = None;
+        loop {
+            let answer = match self.client_of(acting.links, named.cluster).await {
+                Ok(client) => client.guest_status(&node, named.kind, named.vmid).await,
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(status) => {
+                    last = Some(status.state);
+                    if goal.is_met_by(status.state)
+                        && (goal != Goal::Rebooted || sending.is_anew(&status) != Some(false))
+                    {
+                        return Seen::Reached(status);
+                    }
+                }
+                // HA may have started it elsewhere.
+                Err(error) if is_not_here(&error) => {
+                    node = self.node_now(acting, *named).await.unwrap_or(node);
+                }
+                Err(error) if is_passing(&error) => acting.links.lose(named.cluster, &error),
+                Err(error) => return Seen::Failed(error),
+            }
+            if !looks.next().await {
+                return Seen::Not(last);
+            }
+        }
+    }
+
+    async fn node_now(&self, acting: &Acting<'_>, named: Named<'_>) -> Option<NodeName> {
+        let client = self.client_of(acting.links, named.cluster).await.ok()?;
+        let listing = client.listing().await.ok()?;
+        listing.guests.into_iter().find(|guest| guest.vmid == named.vmid).map(|guest| guest.node)
+    }
+
+    async fn ready_if_wanted(&self, sending: &Sending<'_>, looks: &mut Looks, ended: Ended) -> Ended {
+        if sending.services { self.ready(sending.named, looks, ended).await } else { ended }
+    }
+
+    /// A guest is ready when its configured services answer, too.
+    pub(super) async fn ready(&self, named: Named<'_>, looks: &mut Looks, ended: Ended) -> Ended {
+        let server = named.server;
+        if server.services.is_empty() {
+            return ended;
+        }
+        let Some(host) = &server.hostname else {
+            let detail = "it runs; its address is not known, so that nobody asked its services";
+            return Ended { detail: Some(detail.to_owned()), ..ended };
+        };
+        let missing = self.await_services(host, &server.services, looks).await;
+        if missing.is_empty() {
+            return ended;
+        }
+        let detail = format!("it runs, but does not answer at {} ({host})", missing.join(", "));
+        Ended { detail: Some(detail), how: How::Unconfirmed, hint: Some(look_hint(server)), ..ended }
+    }
+}
+
+/// What waiting for a goal saw.
+enum Seen {
+    Reached(GuestStatus),
+    /// The last state, if anybody answered.
+    Not(Option<PowerState>),
+    /// Nobody will tell: a token that was removed, say.
+    Failed(Error),
+}
+
+/// It was sent, and nobody will say what came of it.
+fn unheard(server: &Server, error: &Error) -> Ended {
+    let detail = format!("it was sent, and then: {error}");
+    Ended { hint: Some(look_hint(server)), ..Ended::because(How::Unconfirmed, detail) }
+}
+
+fn look_hint(server: &Server) -> String {
+    format!("it may still come: look with `ecobox status {}`", server.id)
+}
