@@ -234,6 +234,13 @@ fn ha_acts_later_and_the_state_tells() {
     let lab = lab_of(cluster);
     let _ = lab.power("stop vm-109 --yes --timeout 2s").exits(10).says("accepted, but it is running at the deadline");
     assert_eq!(lab.sim.posts(), [call(109, "stop")]);
+    // HA could not be asked.
+    let mut cluster = guests();
+    cluster.timing.task = 1e4;
+    cluster.after("POST", "/status/", |c| c.end_tasks(109, "command 'ha-manager set vm:109' failed: exit code 255"));
+    let lab = lab_of(cluster);
+    let run = lab.power("stop vm-109 --yes").exits(9).says("ha-manager set vm:109' failed: exit code 255");
+    assert_eq!(lab.sim.posts(), [call(109, "stop")], "{run}");
     // HA gave up.
     let lab = lab_of(guests());
     lab.sim.cluster().change_guest(109, |vm| vm.ha("error"));
@@ -314,6 +321,28 @@ fn another_guest_under_a_known_number() {
 }
 
 #[test]
+fn a_guest_without_an_smbios_uuid_is_known_by_its_address() {
+    let without = |guest: Guest, mac: &str| guest.config("smbios1", "manufacturer=x").mac(mac);
+    let (one, two) = ("bc:24:11:00:00:01", "bc:24:11:00:00:02");
+    let first: [fn(Guest) -> Guest; 2] =
+        [|guest| guest, |guest| guest.config("smbios1", "manufacturer=x").mac("bc:24:11:00:00:01")];
+    for describe in first {
+        let mut cluster = guests();
+        cluster.change_guest(102, describe);
+        let lab = lab_of(cluster);
+        let _ = lab.power("start vm-102").exits(0);
+        let _ = lab.power("stop vm-102 --yes").exits(0);
+        lab.sim.clear_requests();
+        lab.sim.cluster().replace_guest(102, Kind::Qemu, "off", |guest| without(guest, two));
+        let run = lab.power("start vm-102").exits(6).says("another guest has its number now: on 20").says(two);
+        lab.sim.cluster().replace_guest(102, Kind::Qemu, "off", |guest| without(guest, one).config("net0", "bridge=x"));
+        let again = lab.power("start vm-102").exits(6).says("now it is without SMBIOS UUID and address");
+        assert_eq!(lab.sim.posts(), [""; 0], "{run}{again}");
+        let _ = lab.power("start vm-102 --allow identity-changed").exits(0);
+    }
+}
+
+#[test]
 fn what_others_do_with_it_is_waited_for() {
     for (task, id, words) in [
         ("vzdump", "backup-running", "a backup of it runs since "),
@@ -335,7 +364,7 @@ fn what_others_do_with_it_is_waited_for() {
 }
 
 /// A hardware address of this machine, if it has one.
-fn own_mac() -> Option<String> {
+pub(crate) fn own_mac() -> Option<String> {
     let macs = std::fs::read_dir("/sys/class/net").ok()?.filter_map(Result::ok).filter_map(|entry| {
         let mac = std::fs::read_to_string(entry.path().join("address")).ok()?.trim().to_owned();
         // Bridges and pairs of namespaces are left out by ecobox.

@@ -4,6 +4,7 @@ use ecobox_sim::Cluster;
 use ecobox_sim::host::Host;
 
 use super::env::Run;
+use super::power::own_mac;
 use super::power_hosts::history;
 use super::world::{FAST, Pve, World, assert_transcript};
 
@@ -99,6 +100,48 @@ fn a_guest_that_stays_keeps_its_host_up() {
     assert_eq!(pve.node("pve1").host.timers().len(), 0);
     assert_eq!(calls(&pve)[0], "qemu/101/status/shutdown");
     let _ = run.says("shutdown pve1-vm-101: ");
+}
+
+/// Has a host show that a virtual machine runs there, with a network card of this address.
+fn shows(host: &Host, vmid: u32, mac: &str) {
+    host.write_file(&format!("sys/fs/cgroup/qemu.slice/{vmid}.scope/cgroup.procs"), "4999\n");
+    let command = format!("/usr/bin/kvm\0-id\0{vmid}\0-device\0virtio-net-pci,mac={mac},netdev=net0\0");
+    host.write_file("proc/4999/cmdline", &command);
+}
+
+#[test]
+fn a_guest_that_only_its_host_shows_keeps_it_up() {
+    let other = "BC:24:11:99:99:99";
+    // Before anything is sent.
+    let world = World::new();
+    let pve = house(&world);
+    shows(&pve.node("pve1").host, 103, other);
+    let args = ["power", "suspend", "pve1", "--guests", "shutdown", "--yes"];
+    let run = world.run(&args).exits(11).says("guests run on it that its API does not list as running: 103");
+    assert_eq!((pve.node("pve1").host.timers().len(), calls(&pve).len()), (0, 0), "{run}");
+    // While its guests go down.
+    let world = World::new();
+    let pve = house(&world);
+    let host = pve.node("pve1").host.clone();
+    pve.sim.cluster().after("POST", "lxc/201/status/shutdown", move |_| shows(&host, 103, other));
+    let run = world.run(&args).exits(11).says("error: suspend pve1: guests run on it: 103");
+    assert_eq!((pve.node("pve1").host.timers().len(), calls(&pve).len()), (0, 3), "{run}");
+}
+
+#[test]
+fn the_host_of_the_guest_that_ecobox_runs_in() {
+    let Some(mac) = own_mac() else {
+        println!("SKIPPED: this machine has no network card");
+        return;
+    };
+    for way in [["--guests", "leave"], ["--allow", "running-guests"], ["--guests", "shutdown"]] {
+        let world = World::new();
+        let pve = house(&world);
+        shows(&pve.node("pve1").host, 101, &mac.to_uppercase());
+        let run = world.run(&[&["power", "suspend", "pve1", "--yes"][..], &way].concat()).exits(11);
+        let run = run.says("ecobox runs in its guest pve1-vm-101").says("--allow self");
+        assert_eq!((pve.node("pve1").host.timers().len(), calls(&pve).len()), (0, 0), "{run}");
+    }
 }
 
 #[test]

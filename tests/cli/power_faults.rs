@@ -275,6 +275,43 @@ fn nobody_reads_what_it_prints() {
 }
 
 #[test]
+fn a_guest_that_has_just_begun_is_no_proof_of_a_reboot() {
+    let lab = lab();
+    let _ = lab.power("start vm-102").exits(0);
+    lab.sim.clear_requests();
+    lab.sim.node("pve1").fail_on(Some("POST"), None, None, Fault::DropBeforeAnswer);
+    let run = lab.power("reboot vm-102 --yes --timeout 3s").exits(10).says("no task was found, and it is running");
+    assert_eq!(lab.sim.posts(), [call(102, "reboot")], "{run}");
+}
+
+#[test]
+fn it_came_about_before_the_call_arrived() {
+    for (verb, vmid, deed) in [
+        ("shutdown", 201, (|c| c.crash_guest(201)) as Deed),
+        ("stop", 101, |c| c.crash_guest(101)),
+        ("start", 202, |c| c.change_guest(202, ecobox_sim::Guest::running)),
+    ] {
+        let mut cluster = guests();
+        cluster.before("POST", "/status/", deed);
+        let lab = lab_of(cluster);
+        let run = lab.power(&format!("{verb} {vmid} --yes -o json")).exits(0);
+        assert!(Lab::results(&run)[0].starts_with("already ") || verb == "stop", "{run}");
+        assert_eq!(lab.sim.posts(), [call(vmid, verb)], "{run}");
+    }
+}
+
+#[test]
+fn what_was_sent_is_said_when_the_state_file_fails() {
+    let lab = lab();
+    let path = lab.env.state_path();
+    lab.sim.cluster().after("POST", "/status/", move |_| {
+        rusqlite::Connection::open(&path).unwrap().execute_batch("DROP TABLE in_flight").unwrap();
+    });
+    let run = lab.power("start vm-102").exits(3).says("start of pve1-vm-102 was sent: done; nothing was cancelled");
+    assert_eq!(lab.sim.posts(), [call(102, "start")], "{run}");
+}
+
+#[test]
 fn it_runs_again_although_nobody_said_so() {
     // The uptime tells of a reboot; a reset leaves no trace.
     for (verb, exit, words) in [("reboot", 0, ""), ("reset", 10, "no task was found, and it is running")] {

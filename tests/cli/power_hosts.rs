@@ -75,6 +75,20 @@ fn other_ends_have_their_own_trigger() {
 }
 
 #[test]
+fn who_does_not_answer_is_unreachable() {
+    let world = World::new();
+    let nas = nas(&world, "root");
+    let _ = world.run(&["status"]);
+    nas.host.suspend();
+    for action in ["suspend", "hibernate", "reboot"] {
+        let run = world.run(&["power", action, "nas", "--yes"]).exits(5).says("failed: it does not answer");
+        assert_eq!(nas.host.timers().len(), 0, "{run}");
+    }
+    // What a host does not have is no matter of reaching it.
+    let _ = world.run(&["power", "reset", "nas", "--yes"]).exits(11);
+}
+
+#[test]
 fn a_reboot_is_another_boot() {
     let world = World::new();
     let nas = nas(&world, "root");

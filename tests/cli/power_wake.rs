@@ -88,6 +88,21 @@ fn no_guest_is_started_before_its_host_is_ready() {
 }
 
 #[test]
+fn awake_is_not_ready() {
+    let world = World::new();
+    let service = Open::new();
+    let pve = evening(&world, service.port());
+    // It wakes, and its Proxmox VE does not come.
+    pve.node("pve1").host.suspend();
+    pve.sim.cluster().suspend_node("pve1");
+    pve.sim.clear_requests();
+    let run = world.run(&["power", "start", "vm-101", "--timeout", "4"]).exits(10);
+    let _ = run.says("wake pve1: unconfirmed: it is awake, and cannot start guests yet: its API does not answer (");
+    assert_eq!(pve.sim.posts(), [""; 0]);
+    assert_eq!(world.run(&["status", "--cached", "-o", "json"]).exits(0).states()[0], "pve1 online");
+}
+
+#[test]
 fn a_host_that_never_wakes_starts_no_guest() {
     let world = World::new();
     let service = Open::new();
@@ -231,6 +246,17 @@ fn may_wake(pve: &Pve) {
     for who in ["ecobox@pve", &token] {
         pve.sim.cluster().access().grant("/", who, &["Sys.Audit", "Sys.PowerMgmt", "VM.Audit"], true);
     }
+}
+
+#[test]
+fn a_lost_answer_of_another_node_is_no_packet() {
+    let world = World::new();
+    let pve = cluster_knows(&world, |node| node.wakeonlan("bc:24:11:00:00:02"));
+    may_wake(&pve);
+    pve.sim.node("pve1").fail_on(Some("POST"), None, None, ecobox_sim::Fault::DropBeforeAnswer);
+    let run = world.run(&["power", "wake", "pve2", "--timeout", "2"]).exits(10);
+    let _ = run.says("whether a magic packet was sent is not known (the answer of pve1 was lost: ");
+    assert_eq!(pve.sim.posts(), ["/nodes/pve2/wakeonlan"]);
 }
 
 #[test]

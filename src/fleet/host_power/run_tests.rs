@@ -120,8 +120,14 @@ fn people_locks_guests_and_tasks() {
     host.program("usr/bin/busctl", "echo 'a(ssssuu) 1 \"sleep\" \"tape\" \"$(touch x)\" \"block\" 0 5'");
     host.file("run/qemu-server/101.pid", "4000\n");
     host.file("run/qemu-server/102.pid", "4001\n");
-    host.file("proc/4000/cmdline", "/usr/bin/kvm\0-id\0");
-    host.file("sys/fs/cgroup/qemu.slice/103.scope/x", "");
+    host.file(
+        "proc/4000/cmdline",
+        "/usr/bin/kvm\0-id\0101\0-smbios\0type=1,uuid=3562338d-cdfb,manufacturer=x\0-device\0\
+         virtio-net-pci,mac=BC:24:11:00:01:01,netdev=net0\0-device\0e1000,mac=BC:24:11:00:01:02,netdev=net1\0",
+    );
+    host.file("sys/fs/cgroup/qemu.slice/103.scope/cgroup.procs", "4005\n");
+    host.file("proc/4005/cmdline", "/usr/bin/kvm\0-device\0virtio-net-pci,mac=BC:24:11:00:01:03,netdev=net0\0");
+    host.file("sys/fs/cgroup/qemu.slice/104.scope/cgroup.procs", "");
     host.file("sys/fs/cgroup/lxc/201/cgroup.events", "populated 1\nfrozen 0\n");
     host.file("sys/fs/cgroup/lxc/202/cgroup.events", "populated 0\nfrozen 0\n");
     host.file("etc/pve/x", "");
@@ -136,7 +142,12 @@ fn people_locks_guests_and_tasks() {
     let inhibitors = found.inhibitors.unwrap();
     assert_eq!((inhibitors[0].who.as_str(), inhibitors[0].why.as_str()), ("tape", "$(touch x)"));
     let guests: Vec<_> = found.guests.iter().map(ToString::to_string).collect();
-    assert_eq!(guests, ["101", "103", "201"]);
+    assert_eq!(guests, ["101", "103", "104", "201"]);
+    let carries = found.carries.iter().map(|(vmid, carried)| {
+        let macs: Vec<_> = carried.macs.iter().map(|mac| mac.rsplit(':').next().unwrap_or_default()).collect();
+        format!("{vmid} {} {}", carried.uuid.as_deref().unwrap_or("-"), macs.join(","))
+    });
+    assert_eq!(carries.collect::<Vec<_>>(), ["101 3562338d-cdfb 01,02", "103 - 03"]);
     let tasks: Vec<_> = found.tasks.unwrap().into_iter().collect();
     assert_eq!(tasks, ["UPID:pve1:00000FA2:0000B1B1:6743A1F0:vzdump::root@pam:"]);
 }
