@@ -95,7 +95,7 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs, with_past: bool) -> an
     let exit = Exit::of_many(answered, inventory.failures.iter().map(|failed| failed.kind.into()));
     let past = if with_past {
         let window = Window::new(fleet.now().saturating_sub(DAY)?, fleet.now(), None);
-        fleet.kept_past(&inventory.servers, &DRAWN, window)?
+        fleet.kept_past(&inventory.servers, &DRAWN, window).await?
     } else {
         Vec::new()
     };

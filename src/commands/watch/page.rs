@@ -28,7 +28,9 @@ pub(super) struct Pages<'p> {
     path: &'p Path,
     /// How often a page is due where nothing changes.
     every: Duration,
-    written: Option<Instant>,
+    tried: Option<Instant>,
+    /// Whether a page was ever written: from then on what is in the way may pass.
+    begun: bool,
     /// Whether something is not as the page says.
     changed: bool,
     /// The last day by server, for the charts, and when it was read.
@@ -40,7 +42,7 @@ pub(super) struct Pages<'p> {
 impl<'p> Pages<'p> {
     /// A page in `path` for a fleet that is looked at this often.
     pub(super) fn new(path: &'p Path, interval: Duration) -> Pages<'p> {
-        Pages { path, every: interval.max(LEAST), written: None, changed: false, past: None, said: None }
+        Pages { path, every: interval.max(LEAST), tried: None, begun: false, changed: false, past: None, said: None }
     }
 
     /// Takes what changed.
@@ -49,17 +51,32 @@ impl<'p> Pages<'p> {
     }
 
     /// Writes the page; gives why that failed, where that was not said yet.
-    pub(super) fn write(&mut self, fleet: &Fleet<'_>, watched: &Watched, targets: &[String]) -> Option<String> {
-        (self.written, self.changed) = (Some(Instant::now()), false);
-        let error = self.try_write(fleet, watched, targets).err().map(|error| format!("{error:#}"));
+    ///
+    /// # Errors
+    /// Where there was never a page: a folder that does not exist will not come.
+    pub(super) async fn write(
+        &mut self,
+        fleet: &Fleet<'_>,
+        watched: &Watched,
+        targets: &[String],
+    ) -> anyhow::Result<Option<String>> {
+        (self.tried, self.changed) = (Some(Instant::now()), false);
+        let error = match self.try_write(fleet, watched, targets).await {
+            Ok(()) => {
+                self.begun = true;
+                None
+            }
+            Err(error) if !self.begun => return Err(error),
+            Err(error) => Some(format!("{error:#}")),
+        };
         if error == self.said {
-            return None;
+            return Ok(None);
         }
         self.said.clone_from(&error);
-        error
+        Ok(error)
     }
 
-    fn try_write(&mut self, fleet: &Fleet<'_>, watched: &Watched, targets: &[String]) -> anyhow::Result<()> {
+    async fn try_write(&mut self, fleet: &Fleet<'_>, watched: &Watched, targets: &[String]) -> anyhow::Result<()> {
         // Who is gone is selected by nothing any more: then the page is empty.
         let shown = watched.inventory().clone().selected(targets).unwrap_or_default();
         let keys: Vec<String> = shown.servers.iter().map(|server| server.key().0).collect();
@@ -68,7 +85,7 @@ impl<'p> Pages<'p> {
             known
         } else {
             let window = Window::new(fleet.now().saturating_sub(DAY)?, fleet.now(), None);
-            (Instant::now(), keys, fleet.kept_past(&shown.servers, &DRAWN, window)?)
+            (Instant::now(), keys, fleet.kept_past(&shown.servers, &DRAWN, window).await?)
         };
         let (_, _, series) = self.past.insert(past);
         let page = Page {
@@ -85,7 +102,7 @@ impl<'p> Pages<'p> {
 /// Ends when a page is due; without pages never.
 pub(super) async fn due(pages: Option<&Pages<'_>>) {
     let Some(pages) = pages else { return std::future::pending().await };
-    if let Some(written) = pages.written {
-        tokio::time::sleep_until(written + if pages.changed { LEAST } else { pages.every }).await;
+    if let Some(tried) = pages.tried {
+        tokio::time::sleep_until(tried + if pages.changed { LEAST } else { pages.every }).await;
     }
 }

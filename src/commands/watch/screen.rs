@@ -146,11 +146,11 @@ impl<'s> Conductor<'s, '_> {
                     shown = Instant::now();
                 }
                 () = sleep_until(begun + PATIENCE), if !self.begun && !self.unshown => self.unshown = true,
-                () = due(self.pages.as_ref()), if self.begun => self.write_page(),
+                () = due(self.pages.as_ref()), if self.begun => self.write_page().await?,
                 () = passes(deadline) => return Ok(Exit::Done),
             }
             if self.args.count.is_some_and(|count| self.watched.rounds() >= count) {
-                self.write_page();
+                self.write_page().await?;
                 return Ok(Exit::Done);
             }
         }
@@ -252,12 +252,13 @@ impl<'s> Conductor<'s, '_> {
         Ok(())
     }
 
-    fn write_page(&mut self) {
+    async fn write_page(&mut self) -> anyhow::Result<()> {
         self.watched.age(self.fleet.now());
-        let Some(pages) = &mut self.pages else { return };
-        if let Some(error) = pages.write(self.fleet, &self.watched, &self.args.targets) {
+        let Some(pages) = &mut self.pages else { return Ok(()) };
+        if let Some(error) = pages.write(self.fleet, &self.watched, &self.args.targets).await? {
             self.tell(Event::Message(error));
         }
+        Ok(())
     }
 
     /// Does what the screen wants; gives what takes time.

@@ -135,7 +135,7 @@ impl<'s> Stream<'s> {
                 () = tokio::time::sleep_until(patience), if !self.begun => (Vec::new(), self.fleet.now()),
                 () = passes(deadline) => return Ok(self.given_up()),
                 () = due(self.pages.as_ref()), if self.begun => {
-                    self.write_page();
+                    self.write_page().await?;
                     continue;
                 }
                 () = nobody_reads => return Ok(Exit::Done),
@@ -149,18 +149,19 @@ impl<'s> Stream<'s> {
                 told => told?,
             }
             if let Some(exit) = self.ended()? {
-                self.write_page();
+                self.write_page().await?;
                 return Ok(exit);
             }
         }
     }
 
-    fn write_page(&mut self) {
+    async fn write_page(&mut self) -> anyhow::Result<()> {
         self.watched.age(self.fleet.now());
-        let Some(pages) = &mut self.pages else { return };
-        if let Some(error) = pages.write(self.fleet, &self.watched, &self.args.targets) {
+        let Some(pages) = &mut self.pages else { return Ok(()) };
+        if let Some(error) = pages.write(self.fleet, &self.watched, &self.args.targets).await? {
             self.ctx.ui.warning(&error);
         }
+        Ok(())
     }
 
     /// Takes what was heard, and gives what changed by it.
