@@ -23,7 +23,7 @@ use crate::model::usage::Source;
 use crate::state::StateError;
 use crate::transport::probe::{self, Probe};
 use crate::transport::pve::Client;
-use crate::transport::ssh::HostKeyPolicy;
+use crate::transport::ssh::{HostKeyPolicy, Route};
 use crate::transport::{ConnectFailure, Error};
 
 /// How many ports are asked at a time.
@@ -223,7 +223,7 @@ impl<'a> Fleet<'a> {
                 return Seen { state: PowerState::Unknown, source: Source::Tcp, reason, checks: Vec::new() };
             }
         };
-        let Some(hop) = route.direct() else { return self.behind_jump(server).await };
+        let Some(hop) = route.direct() else { return self.behind_jump(server, &route).await };
         let mut services = server.services.clone();
         if !services.iter().any(|service| service.port == hop.port) {
             services.insert(0, Service { name: "ssh".to_owned(), port: hop.port, kind: ServiceType::Ssh });
@@ -238,7 +238,7 @@ impl<'a> Fleet<'a> {
         Seen { state, source: Source::Tcp, reason, checks }
     }
 
-    async fn behind_jump(&self, server: &ServerConfig) -> Seen {
+    async fn behind_jump(&self, server: &ServerConfig, route: &Route) -> Seen {
         let port = server.ssh_port.unwrap_or(22);
         let started = Instant::now();
         match self.session(server, HostKeyPolicy::Refuse).await {
@@ -255,11 +255,8 @@ impl<'a> Fleet<'a> {
                 Seen { state: PowerState::Online, source: Source::Ssh, reason: None, checks }
             }
             Err(error) => {
-                let state = match &error {
-                    Error::Connect { failure, .. } if *failure != ConnectFailure::Resolve => PowerState::Offline,
-                    _ => PowerState::Unknown,
-                };
-                Seen { state, source: Source::Ssh, reason: Some(error.to_string()), checks: Vec::new() }
+                let (state, reason) = state_behind(&error, route);
+                Seen { state, source: Source::Ssh, reason: Some(reason), checks: Vec::new() }
             }
         }
     }
@@ -343,15 +340,28 @@ async fn bounded<T>(work: impl IntoIterator<Item = impl Future<Output = T>>) -> 
     done
 }
 
+/// What it means that there is no session through others: offline only where the last of them asked the server itself.
+fn state_behind(error: &Error, route: &Route) -> (PowerState, String) {
+    match error {
+        Error::Connect { failure: ConnectFailure::OnTheWay(_), .. } => {
+            (PowerState::Unknown, format!("its jump host does not answer: {error}"))
+        }
+        // A command that leads through a jump host fails alike for both.
+        Error::Connect { failure, .. } if failure.is_of_host() && !route.by_command() => {
+            (PowerState::Offline, error.to_string())
+        }
+        error => (PowerState::Unknown, error.to_string()),
+    }
+}
+
 /// What it means that no port accepted: offline, unless nothing could be asked.
 fn state_of_silence(failures: impl Iterator<Item = ConnectFailure>) -> (PowerState, Option<String>) {
     let failures: Vec<_> = failures.collect();
     let reason = failures.first().map(|failure| failure.as_str().to_owned());
-    let unasked = |failure: &ConnectFailure| matches!(failure, ConnectFailure::Resolve | ConnectFailure::Other);
-    if failures.is_empty() || failures.iter().all(unasked) {
-        (PowerState::Unknown, reason)
-    } else {
+    if failures.iter().any(|failure| failure.is_of_host()) {
         (PowerState::Offline, reason)
+    } else {
+        (PowerState::Unknown, reason)
     }
 }
 
@@ -379,11 +389,14 @@ mod tests {
     #[test]
     fn silence_is_offline_only_where_somebody_was_asked() {
         use ConnectFailure::*;
-        let cases: [(&[ConnectFailure], PowerState); 5] = [
+        let cases: [(&[ConnectFailure], PowerState); 8] = [
             (&[Timeout], PowerState::Offline),
             (&[Refused, Unreachable], PowerState::Offline),
             (&[Resolve], PowerState::Unknown),
             (&[Resolve, Timeout], PowerState::Offline),
+            (&[NoNetwork], PowerState::Unknown),
+            (&[NoNetwork, OnTheWay("no answer")], PowerState::Unknown),
+            (&[Unreachable], PowerState::Offline),
             (&[], PowerState::Unknown),
         ];
         for (failures, want) in cases {
