@@ -249,7 +249,10 @@ impl<'a> Fleet<'a> {
                     let started = Instant::now();
                     checks.push(match session.forward("127.0.0.1", service.port).await {
                         Ok(_) => answered(service, started.elapsed()),
-                        Err(error) => silent(service, error.to_string()),
+                        Err(error) => {
+                            let asked = matches!(error, Error::Connect { failure, .. } if failure.is_of_host());
+                            silent(service, asked, error.to_string())
+                        }
                     });
                 }
                 Seen { state: PowerState::Online, source: Source::Ssh, reason: None, checks }
@@ -366,10 +369,11 @@ fn state_of_silence(failures: impl Iterator<Item = ConnectFailure>) -> (PowerSta
 }
 
 fn check_of(service: &Service, probe: &Probe) -> ServiceCheck {
-    match (probe.open, probe.millis) {
-        (true, Some(millis)) => answered(service, Duration::from_secs_f64(millis / 1000.0)),
-        _ => silent(service, probe.failure.map_or("no answer", ConnectFailure::as_str).to_owned()),
+    if let (true, Some(millis)) = (probe.open, probe.millis) {
+        return answered(service, Duration::from_secs_f64(millis / 1000.0));
     }
+    let failure = probe.failure.unwrap_or(ConnectFailure::Timeout);
+    silent(service, failure.is_of_host(), failure.as_str().to_owned())
 }
 
 fn answered(service: &Service, took: Duration) -> ServiceCheck {
@@ -377,9 +381,10 @@ fn answered(service: &Service, took: Duration) -> ServiceCheck {
     ServiceCheck { name, port, kind, open: Some(true), response_seconds: Some(took.as_secs_f64()), error: None }
 }
 
-fn silent(service: &Service, error: String) -> ServiceCheck {
+/// A service that did not answer, or that nobody could ask.
+fn silent(service: &Service, asked: bool, error: String) -> ServiceCheck {
     let Service { name, port, kind } = service.clone();
-    ServiceCheck { name, port, kind, open: Some(false), response_seconds: None, error: Some(error) }
+    ServiceCheck { name, port, kind, open: asked.then_some(false), response_seconds: None, error: Some(error) }
 }
 
 #[cfg(test)]

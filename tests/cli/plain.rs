@@ -69,6 +69,9 @@ fn without_a_network_everybody_is_unknown_not_offline() {
         assert_eq!(run.server(id)["reason"], "this machine has no way to its network", "{run}");
     }
     let _ = env.run(&["status", "nas"]).exits(5).says("nas is unknown: this machine has no way to its network");
+    // Nor is a service closed that nobody asked, and no outage is remembered of it.
+    assert_eq!(run.server("nas")["services"][0]["open"], serde_json::Value::Null, "{run}");
+    assert_eq!(env.rows("SELECT ok FROM checks"), [] as [String; 0]);
 }
 
 #[test]
