@@ -104,11 +104,10 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs, with_past: bool) -> an
     Ok(Outcome { report, exit })
 }
 
-/// Whether something true can be said of the server: it did not fail, and is not in a state that alarms or unknown
-/// because its host failed.
+/// Whether something true can be said of the server: it did not fail, and is in a state that is known and does not alarm.
 fn has_answered(server: &Server, failures: &[Failed]) -> bool {
     let failed = failures.iter().any(|failed| failed.server == server.id);
-    !failed && !server.is_alarming() && (server.vmid.is_none() || server.seen.state != PowerState::Unknown)
+    !failed && !server.is_alarming() && server.seen.state != PowerState::Unknown
 }
 
 const COLUMNS: &[Column] = &[

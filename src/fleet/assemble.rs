@@ -80,9 +80,10 @@ impl Fleet<'_> {
         }
         self.overlay(&mut inventory, scope);
         memory.note_actions(&mut inventory);
-        let expected: Vec<bool> = inventory.failures.iter().map(|failed| is_expected(failed, &inventory)).collect();
-        let mut expected = expected.into_iter();
-        inventory.failures.retain(|_| expected.next() != Some(true));
+        let vain = |failed| is_expected(failed, &inventory) || is_off_besides(failed, &inventory);
+        let vain: Vec<bool> = inventory.failures.iter().map(vain).collect();
+        let mut vain = vain.into_iter();
+        inventory.failures.retain(|_| vain.next() != Some(true));
         inventory.failures.extend(silent_hosts(&inventory));
         Ok(Observed { inventory, loads: known_loads, clients, earlier: Earlier::default(), at })
     }
@@ -398,6 +399,14 @@ fn is_expected(failed: &Failed, inventory: &Inventory) -> bool {
             // A host that wakes may answer to SSH and not yet to its API.
             server.id == failed.server && (server.seen.action.is_some() || off && !server.is_alarming())
         })
+}
+
+/// Whether a failure says that there is no token to show to a host that is off: whoever refuses one is on. That it is off
+/// is said instead.
+fn is_off_besides(failed: &Failed, inventory: &Inventory) -> bool {
+    let off = |server: &Server| matches!(server.seen.state, PowerState::Offline | PowerState::Asleep);
+    failed.kind == FailureKind::Denied
+        && inventory.servers.iter().any(|server| server.id == failed.server && off(server))
 }
 
 /// Hosts that should be on and are not, where nothing else was said of them.

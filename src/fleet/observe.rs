@@ -23,7 +23,7 @@ use crate::model::usage::Source;
 use crate::state::StateError;
 use crate::transport::probe::{self, Probe};
 use crate::transport::pve::Client;
-use crate::transport::ssh::HostKeyPolicy;
+use crate::transport::ssh::{HostKeyPolicy, Route};
 use crate::transport::{ConnectFailure, Error};
 
 /// How many ports are asked at a time.
@@ -223,7 +223,7 @@ impl<'a> Fleet<'a> {
                 return Seen { state: PowerState::Unknown, source: Source::Tcp, reason, checks: Vec::new() };
             }
         };
-        let Some(hop) = route.direct() else { return self.behind_jump(server).await };
+        let Some(hop) = route.direct() else { return self.behind_jump(server, &route).await };
         let mut services = server.services.clone();
         if !services.iter().any(|service| service.port == hop.port) {
             services.insert(0, Service { name: "ssh".to_owned(), port: hop.port, kind: ServiceType::Ssh });
@@ -238,7 +238,7 @@ impl<'a> Fleet<'a> {
         Seen { state, source: Source::Tcp, reason, checks }
     }
 
-    async fn behind_jump(&self, server: &ServerConfig) -> Seen {
+    async fn behind_jump(&self, server: &ServerConfig, route: &Route) -> Seen {
         let port = server.ssh_port.unwrap_or(22);
         let started = Instant::now();
         match self.session(server, HostKeyPolicy::Refuse).await {
@@ -249,17 +249,17 @@ impl<'a> Fleet<'a> {
                     let started = Instant::now();
                     checks.push(match session.forward("127.0.0.1", service.port).await {
                         Ok(_) => answered(service, started.elapsed()),
-                        Err(error) => silent(service, error.to_string()),
+                        Err(error) => {
+                            let asked = matches!(error, Error::Connect { failure, .. } if failure.is_of_host());
+                            silent(service, asked, error.to_string())
+                        }
                     });
                 }
                 Seen { state: PowerState::Online, source: Source::Ssh, reason: None, checks }
             }
             Err(error) => {
-                let state = match &error {
-                    Error::Connect { failure, .. } if *failure != ConnectFailure::Resolve => PowerState::Offline,
-                    _ => PowerState::Unknown,
-                };
-                Seen { state, source: Source::Ssh, reason: Some(error.to_string()), checks: Vec::new() }
+                let (state, reason) = state_behind(&error, route);
+                Seen { state, source: Source::Ssh, reason: Some(reason), checks: Vec::new() }
             }
         }
     }
@@ -343,23 +343,37 @@ async fn bounded<T>(work: impl IntoIterator<Item = impl Future<Output = T>>) -> 
     done
 }
 
+/// What it means that there is no session through others: offline only where the last of them asked the server itself.
+fn state_behind(error: &Error, route: &Route) -> (PowerState, String) {
+    match error {
+        Error::Connect { failure: ConnectFailure::OnTheWay(_), .. } => {
+            (PowerState::Unknown, format!("its jump host does not answer: {error}"))
+        }
+        // A command that leads through a jump host fails alike for both.
+        Error::Connect { failure, .. } if failure.is_of_host() && !route.by_command() => {
+            (PowerState::Offline, error.to_string())
+        }
+        error => (PowerState::Unknown, error.to_string()),
+    }
+}
+
 /// What it means that no port accepted: offline, unless nothing could be asked.
 fn state_of_silence(failures: impl Iterator<Item = ConnectFailure>) -> (PowerState, Option<String>) {
     let failures: Vec<_> = failures.collect();
     let reason = failures.first().map(|failure| failure.as_str().to_owned());
-    let unasked = |failure: &ConnectFailure| matches!(failure, ConnectFailure::Resolve | ConnectFailure::Other);
-    if failures.is_empty() || failures.iter().all(unasked) {
-        (PowerState::Unknown, reason)
-    } else {
+    if failures.iter().any(|failure| failure.is_of_host()) {
         (PowerState::Offline, reason)
+    } else {
+        (PowerState::Unknown, reason)
     }
 }
 
 fn check_of(service: &Service, probe: &Probe) -> ServiceCheck {
-    match (probe.open, probe.millis) {
-        (true, Some(millis)) => answered(service, Duration::from_secs_f64(millis / 1000.0)),
-        _ => silent(service, probe.failure.map_or("no answer", ConnectFailure::as_str).to_owned()),
+    if let (true, Some(millis)) = (probe.open, probe.millis) {
+        return answered(service, Duration::from_secs_f64(millis / 1000.0));
     }
+    let failure = probe.failure.unwrap_or(ConnectFailure::Timeout);
+    silent(service, failure.is_of_host(), failure.as_str().to_owned())
 }
 
 fn answered(service: &Service, took: Duration) -> ServiceCheck {
@@ -367,9 +381,10 @@ fn answered(service: &Service, took: Duration) -> ServiceCheck {
     ServiceCheck { name, port, kind, open: Some(true), response_seconds: Some(took.as_secs_f64()), error: None }
 }
 
-fn silent(service: &Service, error: String) -> ServiceCheck {
+/// A service that did not answer, or that nobody could ask.
+fn silent(service: &Service, asked: bool, error: String) -> ServiceCheck {
     let Service { name, port, kind } = service.clone();
-    ServiceCheck { name, port, kind, open: Some(false), response_seconds: None, error: Some(error) }
+    ServiceCheck { name, port, kind, open: asked.then_some(false), response_seconds: None, error: Some(error) }
 }
 
 #[cfg(test)]
@@ -379,11 +394,14 @@ mod tests {
     #[test]
     fn silence_is_offline_only_where_somebody_was_asked() {
         use ConnectFailure::*;
-        let cases: [(&[ConnectFailure], PowerState); 5] = [
+        let cases: [(&[ConnectFailure], PowerState); 8] = [
             (&[Timeout], PowerState::Offline),
             (&[Refused, Unreachable], PowerState::Offline),
             (&[Resolve], PowerState::Unknown),
             (&[Resolve, Timeout], PowerState::Offline),
+            (&[NoNetwork], PowerState::Unknown),
+            (&[NoNetwork, OnTheWay("no answer")], PowerState::Unknown),
+            (&[Unreachable], PowerState::Offline),
             (&[], PowerState::Unknown),
         ];
         for (failures, want) in cases {

@@ -17,6 +17,7 @@ use crate::model::reading::{HostLoad, Reading};
 use crate::model::server::{Listing, ServerKey};
 use crate::model::usage::{Pressure, Sample, Source, Usage};
 use crate::state::{Check, Retention, Run, Samples, StateError};
+use crate::transport::Error;
 
 /// What one look is to leave behind.
 pub(super) struct Records<'l> {
@@ -152,9 +153,11 @@ fn sample_of_host(observed: &Observed, server: &Server) -> Sample {
 }
 
 impl Answer {
-    /// The looks at the cluster's members that it stands for.
+    /// The looks at the cluster's members that it stands for. Where nobody got as far as the host nobody looked.
     pub(super) fn runs(&self) -> impl Iterator<Item = Run> {
-        let failed = self.failures.iter().map(|(server, error)| run(server, None, Some(error.to_string())));
+        let looked = |error: &Error| !matches!(error, Error::Connect { failure, .. } if !failure.is_of_host());
+        let failed = self.failures.iter().filter(move |(_, error)| looked(error));
+        let failed = failed.map(|(server, error)| run(server, None, Some(error.to_string())));
         failed.chain(self.listed.iter().map(|listed| run(&listed.via, Some(listed.took), None)))
     }
 }

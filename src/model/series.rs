@@ -16,6 +16,9 @@ const LONGEST_RATE: SignedDuration = SignedDuration::from_hours(2);
 /// Uptimes are whole seconds: readings that are nearer to each other say nothing of a rate, and count as one.
 const LEAST_APART: f64 = 5.0;
 
+/// Proxmox VE reads its guests every ten seconds: an uptime is as old as that, and a little more, when it is listed.
+const STALE: f64 = 15.0;
+
 /// The most steps of a window: more than any screen or file wants.
 const MOST_STEPS: i64 = 100_000;
 
@@ -234,10 +237,22 @@ pub(crate) fn rate(before: Total, now: Total) -> Grown {
     if seconds < 0.0 || now.bytes < before.bytes || apart > LONGEST_RATE || apart.is_negative() {
         return Grown::Unknown;
     }
+    if (now.bytes, now.uptime) != (before.bytes, before.uptime) && restarted(before.uptime, now.uptime, apart) {
+        return Grown::Unknown;
+    }
     if seconds < LEAST_APART {
         return Grown::SameReading;
     }
     Grown::By(four_places((now.bytes - before.bytes) / seconds))
+}
+
+/// Whether the total began anew between two readings. A later uptime that is longer than the earlier one does not rule
+/// that out: what ran for a minute and then restarted has run for two some minutes later.
+fn restarted(before: Option<f64>, now: Option<f64>, apart: SignedDuration) -> bool {
+    let (Some(before), Some(now), apart) = (before, now, apart.as_secs_f64()) else { return false };
+    let missing = apart - (now - before);
+    // It is younger than the time between them, or may be, and some of that time is missing.
+    now < apart || now < apart + STALE && missing > STALE
 }
 
 /// The time that is looked at, in steps that begin at multiples of their length since 1970, so that two looks share

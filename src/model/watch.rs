@@ -226,10 +226,15 @@ impl Watched {
     }
 }
 
-/// Completes what a listing says of a host by what the host itself says.
+/// Puts what a host itself says beside what a listing says of it: where both have a number, the newer one counts.
 fn apply(load: &Load, server: &mut Server) {
-    if let (Ok(usage), true) = (&load.usage, server.vmid.is_none() && server.seen.state.is_up()) {
-        server.seen.usage = usage.or(server.seen.usage);
+    let (Ok(own), true) = (&load.usage, server.vmid.is_none() && server.seen.state.is_up()) else { return };
+    let listed = server.seen.usage;
+    let is_newer = server.seen.at.is_some_and(|at| at > load.at);
+    if is_newer && listed != Usage::default() {
+        server.seen.usage = listed.or(*own);
+    } else {
+        server.seen.usage = own.or(listed);
         server.seen.usage_source = load.source;
     }
 }

@@ -68,12 +68,16 @@ impl Render for Message<'_> {
 
 /// Writes the page.
 pub(super) fn write(out: &mut dyn Write, page: &Page<'_>) -> io::Result<()> {
-    let mut text = page.markup().into_string();
-    // HTML needs none of these where they stand, and there are thousands. No text has them: it is escaped.
-    for end in ["</td>", "</tr>", "</tbody>", "</dt>", "</dd>", "</li>"] {
-        text = text.replace(end, "");
-    }
-    out.write_all(text.as_bytes())
+    out.write_all(without_needless_ends(&page.markup().into_string()).as_bytes())
+}
+
+/// HTML needs none of these where they stand, and there are thousands. No text has them: it is escaped. Style and script,
+/// which come first, may have them, and stay to the byte: the policy names their hashes.
+fn without_needless_ends(text: &str) -> String {
+    let (first, rest) = text.split_at(text.find("</script>").unwrap_or(0));
+    let ends = ["</td>", "</tr>", "</tbody>", "</dt>", "</dd>", "</li>"];
+    let rest = ends.iter().fold(rest.to_owned(), |rest, end| rest.replace(end, ""));
+    first.to_owned() + &rest
 }
 
 impl Page<'_> {

@@ -1,6 +1,7 @@
 //! A damaged file is set aside, never deleted. What can be read of it is copied into the fresh one: tokens, intents and
 //! trust cost a person work, and a lost intent is a token left behind on a server; who did what to a server is told
-//! nowhere else. Guests come back by themselves, and history grows again.
+//! nowhere else; and by who a guest was, an action is kept from another one that has its number now. Guests come back by
+//! themselves, and history grows again.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -18,7 +19,7 @@ use super::{Notice, Result, schema};
 pub(super) const SUSPECT: &str = ".suspect";
 
 /// The tables worth it, each with the number of its columns.
-const TABLES: [(&str, &str); 7] = [
+const TABLES: [(&str, &str); 9] = [
     ("machine", "id, suffix"),
     ("tokens", "cluster, token_id, secret, scope, pve_major, via, at"),
     ("intents", "server, token_id, cluster, at"),
@@ -26,6 +27,9 @@ const TABLES: [(&str, &str); 7] = [
     ("members", "server, cluster, node, at"),
     ("wishes", "server, asleep, at"),
     ("actions", "id, at, server, action, asked_by, outcome, seconds, detail"),
+    // Without what the last listing said: the next one is new.
+    ("clusters", "id, name"),
+    ("identities", "cluster, vmid, identity, at"),
 ];
 
 /// Remembers that a query met damage. Failing is no loss: the query after the next opening meets it again.

@@ -79,6 +79,14 @@ impl State {
     }
 }
 
+/// Forgets identities of guests that the cluster does not have: they were saved out of a damaged file, and the guests went
+/// while nobody could note it.
+pub(super) fn forget_others(conn: &Connection, cluster: i64) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM identities WHERE cluster = ?1 AND NOT EXISTS
+        (SELECT 1 FROM guests WHERE guests.cluster = ?1 AND guests.vmid = identities.vmid)";
+    conn.prepare_cached(sql)?.execute([cluster]).map(drop)
+}
+
 /// Whoever has this number from now on is not who had it.
 pub(super) fn forget(conn: &Connection, cluster: i64, vmid: VmId) -> rusqlite::Result<()> {
     let mut delete = conn.prepare_cached("DELETE FROM identities WHERE cluster = ?1 AND vmid = ?2")?;

@@ -134,6 +134,9 @@ impl State {
                 }
             }
             let unlisted = writer.miss(missing, listing)?;
+            if listed_at.is_none() && listing.nodes.iter().all(|node| node.online == Some(true)) {
+                identities::forget_others(conn, id)?;
+            }
             conn.prepare_cached(update)?.execute(params![id, at, via.as_str(), digest, unlisted])?;
             writer.changes.sort_by_key(|change| change.vmid);
             let mut keep = conn.prepare_cached("INSERT INTO changes (cluster, change) VALUES (?1, ?2)")?;
@@ -274,8 +277,6 @@ impl Writer<'_> {
     }
 
     fn insert(&mut self, guest: &Guest) -> rusqlite::Result<()> {
-        // Whoever had this number before is another guest.
-        identities::forget(self.conn, self.id, guest.vmid)?;
         self.say(guest.vmid, guest.kind, guest.name.as_deref(), &guest.node, What::New);
         let sql = "INSERT OR REPLACE INTO guests (cluster, vmid, kind, name, node, state, known_state, raw, template,
                 lock, tags, pool, ha_state, first_seen, changed_at)
@@ -300,6 +301,8 @@ impl Writer<'_> {
 
     fn update(&mut self, known: &Known, guest: &Guest) -> rusqlite::Result<()> {
         if known.kind != guest.kind {
+            // Whoever had this number before is another guest.
+            identities::forget(self.conn, self.id, guest.vmid)?;
             self.insert(guest)?;
             self.changes.pop();
             let what = What::Replaced { from: known.kind, name: None };

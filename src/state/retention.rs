@@ -13,7 +13,7 @@ use super::{Result, State, check_hours, rollup};
 pub(crate) struct Retention {
     /// Each sample, check and look.
     pub(crate) raw: SignedDuration,
-    /// What is left of each hour of them, and the changes of outcomes.
+    /// What is left of each hour of them, and the changes of outcomes and of power.
     pub(crate) hourly: SignedDuration,
 }
 
@@ -64,8 +64,10 @@ impl State {
                 let most = i64::try_from((new * 2).max(BITE)).unwrap_or(i64::MAX);
                 deleted += conn.prepare_cached(sql)?.execute([hourly, most])?;
             }
+            // To find them costs more than to delete them: once in an hour, or in some runs of it.
             if checks > 0 {
-                deleted += delete_switches(conn, hourly)?;
+                deleted +=
+                    delete_switches(conn, hourly)? + conn.prepare_cached(OLD_EVENTS)?.execute([hourly, EVENTS])?;
             }
             Ok(Tidied { rolled: samples + checks, deleted })
         })
@@ -77,6 +79,15 @@ const OLD_SAMPLE_HOURS: &str = "DELETE FROM sample_hours WHERE (hour, subject) I
 
 const OLD_CHECK_HOURS: &str = "DELETE FROM check_hours WHERE (hour, series) IN
     (SELECT hour, series FROM check_hours WHERE hour < ?1 ORDER BY hour, series LIMIT ?2)";
+
+/// So many changes of power go in one bite: more than a fleet has in an hour.
+const EVENTS: i64 = 2000;
+
+/// Of each server the last one stays: it says how things were after it.
+const OLD_EVENTS: &str = "WITH last AS (SELECT server, max(at) AS at FROM events WHERE at < ?1 GROUP BY server)
+    DELETE FROM events WHERE id IN
+        (SELECT events.id FROM events JOIN last ON last.server = events.server
+         WHERE events.at < ?1 AND events.at < last.at ORDER BY events.at LIMIT ?2)";
 
 /// Between what times it is now, as far as several runs agree on it.
 #[derive(Debug, Clone, Copy)]

@@ -89,7 +89,8 @@ impl Kept<Hour> {
 
 impl State {
     /// The hours between these two times of those servers that have some, the oldest first; only such whose samples
-    /// are gone, or will be soon. The hour in which `since` lies counts whole. No time is also in `samples`.
+    /// are gone, or will be soon. The hour in which `since` lies is not among them, unless it begins with it: nobody
+    /// can tell which of it was before. No time is also in `samples`.
     pub(crate) fn hours(
         &self,
         servers: &[ServerKey],
@@ -98,7 +99,7 @@ impl State {
     ) -> Result<BTreeMap<ServerKey, Vec<Hour>>> {
         self.read(|conn| {
             let until = until.as_millisecond().min(border(conn)? - 1);
-            let stamps = Kept::hours().stamps(conn, hour_of(since.as_millisecond()), until)?;
+            let stamps = Kept::hours().stamps(conn, whole_from(since.as_millisecond()), until)?;
             let found = samples::collect(conn, &Kept::hours(), &stamps, servers)?;
             let hours = |rows: Vec<(Timestamp, Hour)>| rows.into_iter().map(|(_, hour)| hour).collect();
             Ok(found.into_iter().map(|(server, rows)| (server, hours(rows))).collect())
@@ -119,9 +120,9 @@ pub(super) fn border(conn: &Connection) -> rusqlite::Result<i64> {
     Ok(gone.map_or(i64::MIN + HOUR_MILLIS, whole_from))
 }
 
-/// When the first whole hour begins, where all before `gone` was deleted.
-pub(super) fn whole_from(gone: i64) -> i64 {
-    hour_of(gone.saturating_add(HOUR_MILLIS - 1))
+/// When the first hour begins that has nothing before this time.
+pub(super) fn whole_from(at: i64) -> i64 {
+    hour_of(at.saturating_add(HOUR_MILLIS - 1))
 }
 
 /// A run kept `rows` of this time: its hour is to be summed up, again if it was already.

@@ -20,12 +20,20 @@ pub(crate) enum ConnectFailure {
     Resolve,
     /// The port is closed; the machine itself answered.
     Refused,
-    /// No route, or the network is down.
+    /// Somebody near the host says that it does not answer: this machine for a network that it is attached to itself
+    /// (nobody answered ARP), else the router there. A firewall that rejects can say the same; it says it of this host.
     Unreachable,
+    /// There is no way to the host's network: this machine has none, or a router that was asked has none.
+    NoNetwork,
     /// Nobody answered in time.
     Timeout,
     /// The peer closed before the protocol began: a firewall, or a service that starts.
     Closed,
+    /// The jump host's sshd could not connect to it: it found no address, or nobody answered there. Which of them is
+    /// only in its log.
+    NotForwarded,
+    /// A jump host before it could not be reached, for this reason, or was lost.
+    OnTheWay(&'static str),
     /// Any other error of the system.
     Other,
 }
@@ -36,12 +44,27 @@ impl ConnectFailure {
         use std::io::ErrorKind;
         match error.kind() {
             ErrorKind::ConnectionRefused => ConnectFailure::Refused,
-            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
-                ConnectFailure::Unreachable
-            }
+            ErrorKind::HostUnreachable => ConnectFailure::Unreachable,
+            ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => ConnectFailure::NoNetwork,
             ErrorKind::TimedOut => ConnectFailure::Timeout,
             ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe => ConnectFailure::Closed,
             _ => ConnectFailure::Other,
+        }
+    }
+
+    /// Whether it tells something of the host: it was asked, and did not take the connection. Otherwise nobody got as
+    /// far as that.
+    pub(crate) fn is_of_host(self) -> bool {
+        match self {
+            ConnectFailure::Refused
+            | ConnectFailure::Unreachable
+            | ConnectFailure::Timeout
+            | ConnectFailure::Closed
+            | ConnectFailure::NotForwarded => true,
+            ConnectFailure::Resolve
+            | ConnectFailure::NoNetwork
+            | ConnectFailure::OnTheWay(_)
+            | ConnectFailure::Other => false,
         }
     }
 
@@ -50,8 +73,11 @@ impl ConnectFailure {
             ConnectFailure::Resolve => "the name has no address",
             ConnectFailure::Refused => "connection refused",
             ConnectFailure::Unreachable => "no route to host",
+            ConnectFailure::NoNetwork => "this machine has no way to its network",
             ConnectFailure::Timeout => "no answer",
             ConnectFailure::Closed => "connection closed",
+            ConnectFailure::NotForwarded => "its jump host cannot connect to it",
+            ConnectFailure::OnTheWay(why) => why,
             ConnectFailure::Other => "cannot connect",
         }
     }
@@ -133,7 +159,26 @@ impl Error {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
+
+    #[test]
+    fn what_tells_of_the_host_is_told_apart_from_what_does_not() {
+        for (error, failure, of_host) in [
+            (ErrorKind::ConnectionRefused, ConnectFailure::Refused, true),
+            (ErrorKind::HostUnreachable, ConnectFailure::Unreachable, true),
+            (ErrorKind::NetworkUnreachable, ConnectFailure::NoNetwork, false),
+            (ErrorKind::NetworkDown, ConnectFailure::NoNetwork, false),
+            (ErrorKind::TimedOut, ConnectFailure::Timeout, true),
+            (ErrorKind::ConnectionReset, ConnectFailure::Closed, true),
+            (ErrorKind::AddrNotAvailable, ConnectFailure::Other, false),
+        ] {
+            assert_eq!(ConnectFailure::of(&error.into()), failure);
+            assert_eq!(failure.is_of_host(), of_host, "{failure:?}");
+        }
+        assert!(ConnectFailure::NotForwarded.is_of_host() && !ConnectFailure::OnTheWay("no answer").is_of_host());
+    }
 
     #[test]
     fn each_error_has_its_class_its_words_and_its_advice() {
@@ -142,7 +187,7 @@ mod tests {
         let api =
             Error::Api { peer: peer(), method: "GET", path: "/version".to_owned(), status: 500, reason: detail() };
         let timeout = Error::Timeout { peer: peer(), doing: "waiting", after: Duration::from_millis(1500) };
-        let table: [(Error, FailureKind, &str, Option<&str>); 15] = [
+        let table: [(Error, FailureKind, &str, Option<&str>); 18] = [
             (
                 connect(ConnectFailure::Refused),
                 FailureKind::Unreachable,
@@ -152,6 +197,9 @@ mod tests {
             (connect(ConnectFailure::Timeout), FailureKind::Unreachable, "cannot reach pve1:8006: no answer", None),
             (connect(ConnectFailure::Unreachable), FailureKind::Unreachable, "cannot reach pve1:8006: no route", None),
             (connect(ConnectFailure::Other), FailureKind::Unreachable, "cannot reach pve1:8006: cannot connect", None),
+            (connect(ConnectFailure::NoNetwork), FailureKind::Unreachable, "this machine has no way to its", None),
+            (connect(ConnectFailure::NotForwarded), FailureKind::Unreachable, "its jump host cannot connect", None),
+            (connect(ConnectFailure::OnTheWay("no answer")), FailureKind::Unreachable, "pve1:8006: no answer", None),
             (
                 connect(ConnectFailure::Resolve),
                 FailureKind::Unreachable,

@@ -86,7 +86,11 @@ async fn first_of(addresses: Vec<SocketAddr>, until: tokio::time::Instant) -> Re
         let more = waiting.len() > 0;
         let ended = tokio::select! {
             ended = trying.next() => ended,
-            () = sleep_until(until) => return Err(worst.unwrap_or((ConnectFailure::Timeout, None))),
+            () = sleep_until(until) => {
+                // One address was silent: that another one cannot be had from here says less.
+                let said = worst.filter(|(known, _)| telling(*known) > telling(ConnectFailure::Timeout));
+                return Err(said.unwrap_or((ConnectFailure::Timeout, None)));
+            }
             () = sleep_until(next), if more => continue,
         };
         match ended {
@@ -108,9 +112,9 @@ fn telling(failure: ConnectFailure) -> u8 {
     match failure {
         ConnectFailure::Refused => 4,
         ConnectFailure::Closed => 3,
-        ConnectFailure::Timeout => 2,
+        ConnectFailure::Timeout | ConnectFailure::NotForwarded => 2,
         ConnectFailure::Unreachable => 1,
-        ConnectFailure::Resolve | ConnectFailure::Other => 0,
+        ConnectFailure::Resolve | ConnectFailure::NoNetwork | ConnectFailure::OnTheWay(_) | ConnectFailure::Other => 0,
     }
 }
 
@@ -181,6 +185,23 @@ mod tests {
         let (stream, _) = first_of(vec![bad, good], until).await.ok().unwrap();
         assert_eq!(stream.peer_addr().unwrap(), good);
         assert_eq!(first_of(vec![bad, bad], until).await.err().unwrap().0, ConnectFailure::Refused);
+    }
+
+    /// The system has no way to a TCP connection with a multicast address, on any machine.
+    #[tokio::test]
+    async fn a_network_that_cannot_be_reached_says_less_than_silence() {
+        let nowhere = SocketAddr::from(([224, 0, 0, 1], 1));
+        let probe = tcp("224.0.0.1", 1, SOON).await;
+        assert_eq!(probe.failure, Some(ConnectFailure::NoNetwork));
+        // Its backlog is full: it never answers.
+        let silent = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        silent.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        silent.listen(0).unwrap();
+        let address = silent.local_addr().unwrap().as_socket().unwrap();
+        let _full = std::net::TcpStream::connect(address).unwrap();
+        let until = tokio::time::Instant::now() + Duration::from_millis(700);
+        let (failure, _) = first_of(vec![nowhere, address], until).await.err().unwrap();
+        assert_eq!(failure, ConnectFailure::Timeout);
     }
 
     #[test]

@@ -83,6 +83,18 @@ fn exit_5_unreachable() {
     let _ = env.run(&["discover"]).exits(5).says("connection refused");
 }
 
+/// Whatever else is wrong with those that nobody can reach: there is no token, or no state is an alarm.
+#[test]
+fn exit_5_nobody_was_reached() {
+    let env = Env::new();
+    let unknown = "[[servers]]\nid = \"any\"\nhostname = \"any.invalid\"\nexpected = \"any\"\n\n";
+    env.config(&(untrusted("pve1", CLOSED) + "\n" + &plain("nas", CLOSED) + unknown));
+    for command in ["status", "stats"] {
+        let run = env.run(&[command, "-o", "json"]).exits(5);
+        assert_eq!(run.failures(), ["pve1 unreachable", "nas unreachable"], "{run}");
+    }
+}
+
 #[test]
 fn exit_6_identity_mismatch() {
     let sim = three();

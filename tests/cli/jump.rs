@@ -122,6 +122,47 @@ fn a_plain_server_behind_a_jump_host_is_seen() {
     assert_eq!(run.json()["servers"][0]["state"], "online", "{run}");
 }
 
+/// What a dead jump host hides is not known to be off; what it looked for itself is.
+#[test]
+fn a_server_is_offline_only_where_its_jump_host_says_so() {
+    let world = World::new();
+    let jump = world.serve(Host::debian("jump").build());
+    jump.host.map_port(2, super::fleets::CLOSED);
+    world.know(&jump);
+    let entry = super::world::entry("nas", "admin", 2, None);
+    let seen = |port: u16, code: i32| {
+        world.configure(&format!("{}\nproxy_jump = \"admin@127.0.0.1:{port}\"\n", entry.trim_end()));
+        let row = world.run(&["status", "-o", "json"]).exits(code).json()["servers"][0].clone();
+        (row["state"].as_str().unwrap().to_owned(), row["reason"].as_str().unwrap().to_owned())
+    };
+    let (state, reason) = seen(jump.ssh.port(), 5);
+    assert_eq!(
+        (state.as_str(), reason.as_str()),
+        ("offline", "cannot reach 127.0.0.1:2: its jump host cannot connect to it")
+    );
+    let hidden = "its jump host does not answer: cannot reach 127.0.0.1:1: connection refused";
+    let (state, reason) = seen(1, 5);
+    assert_eq!((state.as_str(), reason.as_str()), ("unknown", hidden));
+    // ecobox put it to sleep: that it still sleeps nobody saw, and it is no alarm.
+    world.env.execute("INSERT INTO wishes VALUES ('nas', 1, 0)");
+    assert_eq!(seen(jump.ssh.port(), 0).0, "asleep");
+    assert_eq!(seen(1, 0), ("unknown".to_owned(), hidden.to_owned()));
+}
+
+/// A command may lead through a jump host, too: why it failed, nobody else can know.
+#[test]
+fn a_server_behind_a_command_that_fails_is_unknown() {
+    let world = World::new();
+    let config = world.env.home().join("ssh_config");
+    std::fs::write(&config, "Host nas\n  ProxyCommand echo bastion is down >&2; exit 1\n").unwrap();
+    world.env.config(&format!(
+        "[ssh]\nconfig = \"{}\"\n\n[[servers]]\nid = \"nas\"\nhostname = \"nas\"\n",
+        config.display()
+    ));
+    let run = world.run(&["status", "-o", "json"]).exits(5);
+    assert_eq!(run.json()["servers"][0]["state"], "unknown", "{run}");
+}
+
 #[test]
 fn a_jump_host_that_fails_is_named() {
     let behind = behind();

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use super::env::Env;
-use super::fleets::{CLOSED, Open, Silent, api, env_for, homelab, plain};
+use super::fleets::{CLOSED, Open, Silent, api, env_for, full_token, homelab, plain, variable};
 
 fn service(name: &str, port: u16) -> String {
     format!("[[servers.services]]\nname = \"{name}\"\nport = {port}\ntype = \"custom\"\n\n")
@@ -51,6 +51,27 @@ fn a_name_without_an_address_is_unknown_not_offline() {
     env.config("[[servers]]\nid = \"nas\"\nhostname = \"nas.invalid\"\n");
     let run = env.run(&["status", "-o", "json", "--timeout", "3s"]).exits(5);
     assert_eq!(run.server("nas")["state"], "unknown", "{run}");
+}
+
+/// The system has no way to a TCP connection with a multicast address, as it has none to anybody without a network.
+#[test]
+fn without_a_network_everybody_is_unknown_not_offline() {
+    let mut env = Env::new();
+    env.set(&variable("pve1"), full_token());
+    let fingerprint = ["AB"; 32].join(":");
+    env.config(&format!(
+        "[[servers]]\nid = \"nas\"\nhostname = \"224.0.0.1\"\n\n[[servers]]\nid = \"pve1\"\nhostname = \"224.0.0.1\"\n\
+         type = \"proxmox\"\nfingerprint = \"{fingerprint}\"\n"
+    ));
+    let run = env.run(&["status", "-o", "json"]).exits(5);
+    assert_eq!(run.states(), ["nas unknown", "pve1 unknown"]);
+    for id in ["nas", "pve1"] {
+        assert_eq!(run.server(id)["reason"], "this machine has no way to its network", "{run}");
+    }
+    let _ = env.run(&["status", "nas"]).exits(5).says("nas is unknown: this machine has no way to its network");
+    // Nor is a service closed that nobody asked, and no outage is remembered of it.
+    assert_eq!(run.server("nas")["services"][0]["open"], serde_json::Value::Null, "{run}");
+    assert_eq!(env.rows("SELECT ok FROM checks"), [] as [String; 0]);
 }
 
 #[test]

@@ -231,24 +231,89 @@ fn gone_and_back_are_seen() {
     });
 }
 
+/// A world whose host is reached through a jump host, which is configured as `gate`.
+async fn behind_a_jump_host() -> (World, Host, SshServer) {
+    let mut world = World::new(Host::debian("nas"), "root").await;
+    let jump = Host::debian("jump").build();
+    let key = ClientKey::create(&world.home.path().join("jump"), None);
+    let gate = SshServer::start(&jump, std::slice::from_ref(&key.public)).await;
+    world.ssh.authorize(&key.public);
+    jump.map_port(2, world.ssh.port());
+    let known = world.ssh.known_hosts_line().replace(&format!(":{} ", world.ssh.port()), ":2 ");
+    std::fs::write(world.home.path().join(".ssh/known_hosts"), known + &gate.known_hosts_line()).unwrap();
+    std::fs::copy(world.home.path().join("jump"), world.home.path().join(".ssh/id_ed25519")).unwrap();
+    let text = format!(
+        "[ssh]\nconfig = false\n[[servers]]\nid = \"h1\"\nhostname = \"127.0.0.1\"\nssh_port = 2\nssh_user = \"root\"\n\
+         proxy_jump = \"admin@127.0.0.1:{port}\"\n[[servers]]\nid = \"gate\"\nhostname = \"127.0.0.1\"\nssh_port = {port}\n",
+        port = gate.port()
+    );
+    world.config = Config::parse(&text, &world.home.path().join("config.toml")).unwrap();
+    (world, jump, gate)
+}
+
+async fn until(seen: impl Fn() -> bool) {
+    let seen = async {
+        while !seen() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, seen).await.unwrap();
+}
+
+#[test]
+fn a_jump_host_that_cut_us_off_is_asked_anew() {
+    run(async {
+        let (world, jump, gate) = behind_a_jump_host().await;
+        let (fleet, server) = (world.fleet(), &world.config.servers[0]);
+        let cut = async {
+            until(|| gate.forwards() > 0).await;
+            jump.cut_connections();
+            until(|| gate.connections() > 1).await;
+            world.host.suspend();
+        };
+        let (waited, ()) = tokio::join!(fleet.wait_gone(server, deadline()), cut);
+        assert_eq!(waited.unwrap(), Waited::Seen);
+    });
+}
+
+/// Its connection looks as if it stood.
+#[test]
+fn a_jump_host_that_falls_silent_says_nothing_of_the_host() {
+    run(async {
+        let (world, jump, gate) = behind_a_jump_host().await;
+        let (fleet, server) = (world.fleet(), &world.config.servers[0]);
+        let freeze = async {
+            until(|| gate.forwards() > 0).await;
+            jump.suspend();
+        };
+        let soon = Instant::now() + Duration::from_secs(4);
+        let (waited, ()) = tokio::join!(fleet.wait_gone(server, soon), freeze);
+        let last = "its jump host does not answer".to_owned();
+        assert_eq!(waited.unwrap(), Waited::NotConfirmed { last });
+    });
+}
+
+#[test]
+fn a_host_is_not_back_because_its_jump_host_is() {
+    run(async {
+        let (world, _, gate) = behind_a_jump_host().await;
+        let (fleet, server) = (world.fleet(), &world.config.servers[0]);
+        gate.set_fault(Some(SshFault::CloseAtOnce));
+        let mend = async {
+            until(|| gate.connections() > 0).await;
+            gate.set_fault(None);
+        };
+        let soon = Instant::now() + Duration::from_secs(4);
+        let (waited, ()) = tokio::join!(fleet.wait_back(server, None, false, soon), mend);
+        let last = "it answers, and was not seen to be gone".to_owned();
+        assert_eq!(waited.unwrap(), Waited::NotConfirmed { last });
+    });
+}
+
 #[test]
 fn behind_a_jump_host_the_jump_host_is_asked() {
     run(async {
-        let mut world = World::new(Host::debian("nas"), "root").await;
-        let jump = Host::debian("jump").build();
-        let key = ClientKey::create(&world.home.path().join("jump"), None);
-        let gate = SshServer::start(&jump, std::slice::from_ref(&key.public)).await;
-        world.ssh.authorize(&key.public);
-        jump.map_port(2, world.ssh.port());
-        let known = world.ssh.known_hosts_line().replace(&format!(":{} ", world.ssh.port()), ":2 ");
-        std::fs::write(world.home.path().join(".ssh/known_hosts"), known + &gate.known_hosts_line()).unwrap();
-        std::fs::copy(world.home.path().join("jump"), world.home.path().join(".ssh/id_ed25519")).unwrap();
-        let text = format!(
-            "[ssh]\nconfig = false\n[[servers]]\nid = \"h1\"\nhostname = \"127.0.0.1\"\nssh_port = 2\nssh_user = \"root\"\n\
-             proxy_jump = \"admin@127.0.0.1:{port}\"\n[[servers]]\nid = \"gate\"\nhostname = \"127.0.0.1\"\nssh_port = {port}\n",
-            port = gate.port()
-        );
-        world.config = Config::parse(&text, &world.home.path().join("config.toml")).unwrap();
+        let (world, _, gate) = behind_a_jump_host().await;
         let fleet = world.fleet();
         let [server, gate_server] = world.config.servers.as_slice() else { panic!("two servers") };
         assert!(fleet.leads_through(gate_server, server).await.unwrap());

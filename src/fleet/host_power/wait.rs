@@ -16,6 +16,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long one look waits: long enough for a second SYN, which Linux sends after one second.
 const PATIENCE: Duration = Duration::from_millis(1500);
+/// So many looks in a row must see nobody: one alone may have lost its packets.
+const SILENT: u32 = 2;
 /// A port that refuses for so long is no service that just ends: something before the host answers for it.
 const REFUSING: Duration = Duration::from_secs(10);
 /// Prints the boot's id.
@@ -47,8 +49,7 @@ enum Look {
 
 impl Look {
     fn of(failures: &[ConnectFailure]) -> Look {
-        let unasked = |failure: &&ConnectFailure| matches!(failure, ConnectFailure::Resolve | ConnectFailure::Other);
-        if let Some(failure) = failures.iter().find(unasked) {
+        if let Some(failure) = failures.iter().find(|failure| !failure.is_of_host()) {
             return Look::Unknown(failure.as_str().to_owned());
         }
         let closed = |failure: &ConnectFailure| matches!(failure, ConnectFailure::Refused | ConnectFailure::Closed);
@@ -65,13 +66,31 @@ impl Look {
     }
 }
 
+/// What the looks so far come to.
+#[derive(Debug, Default)]
+struct Looks {
+    /// In a row, up to now.
+    silent: u32,
+    /// Since when it does nothing but refuse.
+    refusing: Option<Instant>,
+}
+
+impl Looks {
+    /// Adds a look that began then, and ended at `now`; gives whether the host is gone.
+    fn add(&mut self, look: &Look, began: Instant, now: Instant) -> bool {
+        self.silent = if *look == Look::Silent { self.silent + 1 } else { 0 };
+        self.refusing = if *look == Look::Refuses { self.refusing.or(Some(began)) } else { None };
+        self.silent >= SILENT || self.refusing.is_some_and(|since| now.duration_since(since) >= REFUSING)
+    }
+}
+
 /// How a host is looked at.
 enum Eye {
     Tcp {
         host: String,
         ports: Vec<u16>,
     },
-    /// From the jump host before it.
+    /// From the jump host before it; the session is opened anew where it was lost.
     Jump(Box<(Session, Hop)>),
     /// Nothing but a whole SSH session reaches it.
     Ssh,
@@ -85,7 +104,7 @@ impl Fleet<'_> {
     /// Those of finding the way to it.
     pub(crate) async fn wait_gone(&self, server: &ServerConfig, deadline: Instant) -> Result<Waited, Error> {
         self.forget_session(&server.id);
-        let eye = match server.access {
+        let mut eye = match server.access {
             Access::Local => return Ok(Waited::Local),
             Access::Api => Eye::Tcp { host: server.hostname.clone(), ports: vec![server.api_port()] },
             Access::Ssh => {
@@ -101,15 +120,11 @@ impl Fleet<'_> {
             }
         };
         let mut pause = FIRST_PAUSE;
-        let mut refusing: Option<Instant> = None;
+        let mut looks = Looks::default();
         loop {
             let begun = Instant::now();
-            let look = self.seen_by(&eye, server).await;
-            let since = if look == Look::Refuses { *refusing.get_or_insert(begun) } else { begun };
-            if look != Look::Refuses {
-                refusing = None;
-            }
-            if look == Look::Silent || since.elapsed() >= REFUSING {
+            let look = self.seen_by(&mut eye, server).await;
+            if looks.add(&look, begun, Instant::now()) {
                 return Ok(Waited::Seen);
             }
             if begun + pause >= deadline {
@@ -120,7 +135,7 @@ impl Fleet<'_> {
         }
     }
 
-    async fn seen_by(&self, eye: &Eye, server: &ServerConfig) -> Look {
+    async fn seen_by(&self, eye: &mut Eye, server: &ServerConfig) -> Look {
         match eye {
             Eye::Tcp { host, ports } => {
                 let probes = join_all(ports.iter().map(|port| probe::tcp(host, *port, PATIENCE))).await;
@@ -130,15 +145,22 @@ impl Fleet<'_> {
                 Look::of(&probes.iter().filter_map(|probe| probe.failure).collect::<Vec<_>>())
             }
             Eye::Jump(jump) => {
+                if jump.0.is_closed() {
+                    match tokio::time::timeout(4 * PATIENCE, self.jump_session(server)).await {
+                        Ok(Ok(Some(anew))) => **jump = anew,
+                        Ok(Ok(None)) | Err(_) => return Look::Unknown("its jump host does not answer".to_owned()),
+                        Ok(Err(error)) => return Look::Unknown(error.to_string()),
+                    }
+                }
                 let (session, target) = jump.as_ref();
                 let forward = session.forward(&target.host, target.port);
                 match tokio::time::timeout(2 * PATIENCE, forward).await {
                     Ok(Ok(_)) => Look::Answers,
-                    // The jump host's sshd could not connect, or waits: it does not say why.
-                    Err(_) if !session.is_closed() => Look::Silent,
-                    Ok(Err(Error::Connect { failure, .. })) if failure != ConnectFailure::Closed => Look::Silent,
+                    Ok(Err(Error::Connect { failure, .. })) if failure.is_of_host() => Look::Silent,
                     Ok(Err(error)) => Look::Unknown(error.to_string()),
-                    Err(_) => Look::Unknown("the connection to its jump host was lost".to_owned()),
+                    // Its sshd waits for the host, unless it is the jump host itself that is gone.
+                    Err(_) if session.answers(PATIENCE).await => Look::Silent,
+                    Err(_) => Look::Unknown("its jump host does not answer".to_owned()),
                 }
             }
             Eye::Ssh => {
@@ -187,7 +209,7 @@ impl Fleet<'_> {
                 // everybody but root out while a system stops and starts.
                 Ok(Err(error @ (Error::Untrusted { .. } | Error::UnknownHostKey { .. }))) => return Err(error),
                 Ok(Err(error)) => {
-                    gone |= matches!(error, Error::Connect { .. });
+                    gone |= matches!(error, Error::Connect { failure, .. } if failure.is_of_host());
                     error.to_string()
                 }
                 Err(_) => "nobody answers".to_owned(),
@@ -216,8 +238,40 @@ mod tests {
             (&[Closed], Look::Refuses),
             (&[Resolve], unknown(Resolve)),
             (&[Timeout, Other], unknown(Other)),
+            (&[NoNetwork, NoNetwork], unknown(NoNetwork)),
+            (&[Unreachable, OnTheWay("no answer")], unknown(OnTheWay("no answer"))),
         ] {
             assert_eq!(Look::of(failures), want, "{failures:?}");
+        }
+    }
+
+    #[test]
+    fn gone_is_seen_twice() {
+        use Look::{Answers, Refuses, Silent};
+        let unknown = || Look::Unknown("no answer".to_owned());
+        // Each look takes six seconds.
+        for (looks, gone) in [
+            (vec![Silent], false),
+            (vec![Silent, Silent], true),
+            (vec![Silent, Answers, Silent], false),
+            (vec![Silent, unknown(), Silent], false),
+            (vec![Silent, Refuses, Silent], false),
+            (vec![unknown(), unknown(), unknown()], false),
+            (vec![Refuses], false),
+            (vec![Refuses, Refuses], true),
+            (vec![Refuses, Silent, Refuses], false),
+        ] {
+            let (mut at, mut all) = (Instant::now(), Looks::default());
+            let seen: Vec<bool> = looks
+                .iter()
+                .map(|look| {
+                    let began = at;
+                    at += Duration::from_secs(6);
+                    all.add(look, began, at)
+                })
+                .collect();
+            assert_eq!(seen.last(), Some(&gone), "{looks:?}");
+            assert!(!seen[..seen.len() - 1].contains(&true), "{looks:?}");
         }
     }
 }

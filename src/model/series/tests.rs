@@ -32,6 +32,32 @@ fn a_rate_needs_two_readings_of_one_life() {
     }
 }
 
+/// What restarted in between may have counted further than before, and may have run for longer.
+#[test]
+fn no_rate_crosses_a_restart_that_the_total_and_the_uptime_outgrew() {
+    for (uptime, seconds, then, want) in [
+        // Restarted 60 seconds before, with 50 seconds of uptime at the first reading.
+        (50.0, 100, 60.0, Grown::Unknown),
+        // Restarted between the first reading and its listing, ten seconds later.
+        (50.0, 100, 110.0, Grown::Unknown),
+        (50.0, 3600, 3599.0, Grown::Unknown),
+        // The same life, whose second reading is as new, or ten seconds old.
+        (50.0, 100, 150.0, Grown::By(80.0)),
+        (50.0, 90, 130.0, Grown::By(100.0)),
+        (0.0, 80, 80.0, Grown::By(100.0)),
+        // Proxmox VE read nothing for a minute: who is older than that did not restart.
+        (9000.0, 140, 9080.0, Grown::By(100.0)),
+        // Nobody says how long it ran.
+        (50.0, 100, f64::NAN, Grown::By(80.0)),
+    ] {
+        let now = total(seconds, 9000.0, Some(then).filter(|uptime| !uptime.is_nan()));
+        assert_eq!(rate(total(0, 1000.0, Some(uptime)), now), want, "{uptime} {seconds} {then}");
+    }
+    // It was read once, and listed twice.
+    let same = total(0, 1000.0, Some(50.0));
+    assert_eq!(rate(same, Total { at: at(60), ..same }), Grown::SameReading);
+}
+
 #[test]
 fn the_same_reading_twice_does_not_hide_the_next() {
     let found = rates([

@@ -249,6 +249,40 @@ fn a_hosts_own_numbers_stand_beside_what_is_listed() {
 }
 
 #[test]
+fn of_two_numbers_the_newer_one_counts() {
+    let later = |seconds| Timestamp::from_second(seconds).unwrap();
+    let usage = |cpu, memory| Usage { cpu_percent: cpu, memory_bytes: memory, ..Usage::default() };
+    let load = |seconds| {
+        let usage = Ok(Usage { load: Some(0.5), ..usage(Some(7.0), None) });
+        Load { server: id("pve1"), source: Source::Ssh, usage, at: later(seconds) }
+    };
+    let look = |watched: &mut Watched, seconds, usage| {
+        let mut one = host("pve1", PowerState::Online);
+        (one.seen.usage, one.seen.usage_source, one.seen.at) = (usage, Source::Api, Some(later(seconds)));
+        look_at_lab(watched, vec![one], Vec::new());
+    };
+    let seen = |watched: &Watched| {
+        let seen = &watched.inventory().servers[0].seen;
+        (seen.usage.cpu_percent, seen.usage.memory_bytes.map(Count::get), seen.usage.load, seen.usage_source)
+    };
+    let mut watched = watched();
+    look(&mut watched, 10, usage(Some(9.0), Some(Count::new(5))));
+    watched.load(load(20));
+    assert_eq!(seen(&watched), (Some(7.0), Some(5), Some(0.5), Source::Ssh));
+    // What only the host itself tells stays.
+    look(&mut watched, 30, usage(Some(99.0), Some(Count::new(6))));
+    assert_eq!(seen(&watched), (Some(99.0), Some(6), Some(0.5), Source::Api));
+    // A script that was overtaken.
+    watched.load(load(25));
+    assert_eq!(seen(&watched), (Some(99.0), Some(6), Some(0.5), Source::Api));
+    watched.load(load(40));
+    assert_eq!(seen(&watched), (Some(7.0), Some(6), Some(0.5), Source::Ssh));
+    // A look that has no numbers takes none away.
+    look(&mut watched, 50, Usage::default());
+    assert_eq!(seen(&watched), (Some(7.0), None, Some(0.5), Source::Ssh));
+}
+
+#[test]
 fn parts_that_are_no_more_take_their_servers_with_them() {
     let mut watched = watched();
     look_at_nas(&mut watched, PowerState::Offline, vec![failed("nas", FailureKind::Unreachable, "silent")]);

@@ -94,6 +94,22 @@ fn a_small_page() {
 }
 
 #[test]
+fn the_policy_names_what_stands_in_the_page() {
+    let (servers, past) = fleet();
+    let text = text(&page(&servers, &past, &[]));
+    for (name, source) in [("style", STYLE), ("script", SCRIPT)] {
+        let (begin, end) = (format!("<{name}>"), format!("</{name}>"));
+        let found = text.split_once(&begin).unwrap().1.split_once(&end).unwrap().0;
+        assert_eq!(found, source);
+        assert!(text.contains(&format!("{name}-src '{}'", hash(found)).replace('\'', "'")), "{name}");
+    }
+    // Whatever they say.
+    let page = "<style>a{content:'</td>'}</style><script>f('<li></li>')</script><table><td>1</td><td>2</td></table>";
+    let want = "<style>a{content:'</td>'}</style><script>f('<li></li>')</script><table><td>1<td>2</table>";
+    assert_eq!(without_needless_ends(page), want);
+}
+
+#[test]
 fn nothing_foreign_is_more_than_text() {
     const HOSTILE: [&str; 6] = [
         "<script>alert(1)</script>",

@@ -246,6 +246,45 @@ fn tokens_and_intents_come_over_where_they_can_be_read() {
 }
 
 #[test]
+fn who_guests_are_is_known_after_damage() {
+    let case = Case::new(None, None);
+    let (home, pve1) = (cluster("host:pve1"), server("pve1"));
+    let list = |state: &State, numbers: &[u32], second| {
+        let guests = numbers.iter().map(|number| guest(*number, "pve1", PowerState::Running)).collect();
+        state.record_listing(&home, &listing(&[("pve1", true)], guests), &pve1, at(second)).unwrap();
+    };
+    let state = State::open(&case.path(), at(0)).unwrap();
+    // So that its row has another number than the first one.
+    state.put_discovered(&cluster("ca:0"), at(0)).unwrap();
+    list(&state, &[101, 102, 103], 0);
+    for number in [101, 102, 103] {
+        state.put_identity(&home, vmid(number), &format!("uuid:{number}"), at(1)).unwrap();
+    }
+    let page: i64 = {
+        let conn = state.lock();
+        conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        conn.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'guests'", [], |row| row.get(0)).unwrap()
+    };
+    drop(state);
+    let mut file = fs::read(case.path()).unwrap();
+    let place = usize::try_from(page - 1).unwrap() * 4096;
+    file[place..place + 4096].fill(0xff);
+    fs::write(case.path(), file).unwrap();
+    let state = State::open(&case.path(), at(2)).unwrap();
+    state.all_guests().unwrap_err();
+    drop(state);
+    let state = State::open(&case.path(), at(3)).unwrap();
+    assert!(state.notice().is_some() && state.all_guests().unwrap().is_empty());
+    let known = |number: u32| state.identity(&home, vmid(number)).unwrap().map(|(identity, _)| identity);
+    assert_eq!(known(101).as_deref(), Some("uuid:101"));
+    // The first listing after it: 103 went meanwhile, and who gets its number is new.
+    list(&state, &[101, 102], 4);
+    list(&state, &[101, 102, 103], 5);
+    let found = [101, 102, 103].map(known);
+    assert_eq!(found, [Some("uuid:101".to_owned()), Some("uuid:102".to_owned()), None]);
+}
+
+#[test]
 fn many_at_once_set_aside_once() {
     let case = Case::new(Some(b"no database at all"), None);
     let path = case.path();

@@ -109,6 +109,41 @@ fn outages_are_known_exactly_when_the_checks_are_gone() {
     assert_eq!(count("SELECT count(*) FROM check_hours"), 24);
 }
 
+#[test]
+fn old_changes_of_power_go_but_the_last_of_each_server() {
+    let state = State::in_memory().unwrap();
+    let (online, offline) = (PowerState::Online, PowerState::Offline);
+    for change in 0..5000 {
+        let to = if change % 2 == 0 { online } else { offline };
+        state.record_state(&key("nas"), to, Source::Tcp, at(change * 60)).unwrap();
+    }
+    state.record_state(&key("zbox"), online, Source::Tcp, at(0)).unwrap();
+    state.record_state(&key("zbox"), offline, Source::Tcp, at(60)).unwrap();
+    let end = 5000 * 60;
+    let kept = || state.events(at(0)).unwrap();
+    assert_eq!(kept().len(), 4999 + 1);
+    // One check an hour, so that something is summed up.
+    let tidy = |hour: i64, hourly: i64| {
+        state.record_checks(&[check("http", true, 1.0)], at(end + (hour - 2) * HOUR)).unwrap();
+        tidy(&state, at(end + hour * HOUR), 1000, hourly);
+    };
+    tidy(1, 1000);
+    assert_eq!(kept().len(), 5000, "they are young");
+    let bites: Vec<usize> = (2..6)
+        .map(|hour| {
+            tidy(hour, 2 + hour - 1);
+            kept().len()
+        })
+        .collect();
+    // What is left is younger than an hour before the end, and what began before that.
+    assert_eq!(bites, [3000, 1000, 62, 62]);
+    let border = at(end - HOUR);
+    let before = state.last_events_before(border).unwrap();
+    assert_eq!((before[&key("zbox")].at, before[&key("zbox")].to), (at(60), offline));
+    assert_eq!((before[&key("nas")].at, before[&key("nas")].to), (at(end - HOUR - 60), offline));
+    assert_eq!(kept().iter().filter(|event| event.at < border).count(), 2);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     /// In whatever order checks are stored, the changes are those of the outcomes in the order of time.

@@ -303,6 +303,27 @@ fn a_late_sample_is_summed_up_too() {
 }
 
 #[test]
+fn an_hour_that_began_before_the_window_is_not_of_it() {
+    let state = State::in_memory().unwrap();
+    let home = cluster("ca:1");
+    for (look, percent) in [(0, 90.0), (1, 90.0), (2, 10.0), (3, 10.0)] {
+        record(&state, &home, &[(100, busy(percent, 0, 0))], at(look * 1800));
+    }
+    for _ in 0..3 {
+        tidy(&state, at(90_000), 1);
+    }
+    let one = [key("ca:1/100")];
+    let hours = |since| {
+        let hours = state.hours(&one, at(since), at(90_000)).unwrap().remove(&one[0]).unwrap_or_default();
+        hours.iter().map(|hour| hour.at).collect::<Vec<_>>()
+    };
+    assert_eq!(hours(0), [at(0), at(3600)]);
+    // What was measured in the first half hour nobody asked for: neither its average nor its maximum.
+    assert_eq!((hours(1), hours(1800), hours(3600)), (vec![at(3600)], vec![at(3600)], vec![at(3600)]));
+    assert_eq!(hours(3601), []);
+}
+
+#[test]
 fn thousands_of_guests_are_kept_up_with_in_bites() {
     let state = State::in_memory().unwrap();
     let home = cluster("ca:1");

@@ -141,11 +141,11 @@ pub(super) async fn direct(
             let detail = format!("it does not forward connections to {target} (AllowTcpForwarding in its sshd_config)");
             Err(Error::Denied { peer: through.to_owned(), detail })
         }
-        // sshd found no address, or nobody answered there; which of them is only in its log.
         Ok(Err(russh::Error::ChannelOpenFailure(_))) => {
-            Err(fail(ConnectFailure::Other, Some(io::Error::other(format!("{through} cannot connect to it")))))
+            Err(fail(ConnectFailure::NotForwarded, Some(io::Error::other(format!("{through} cannot connect to it")))))
         }
-        Ok(Err(_)) => Err(fail(ConnectFailure::Closed, None)),
+        // The server in between is lost: nobody was asked.
+        Ok(Err(_)) => Err(fail(ConnectFailure::OnTheWay(ConnectFailure::Closed.as_str()), None)),
         Err(_) => Err(fail(ConnectFailure::Timeout, None)),
     }
 }

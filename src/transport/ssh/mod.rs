@@ -25,7 +25,7 @@ pub(crate) use route::{Hop, Route};
 pub(crate) use session::Session;
 
 use crate::model::id::Secret;
-use crate::transport::Error;
+use crate::transport::{ConnectFailure, Error};
 use link::{Link, Refusal, describe, learn};
 
 /// How to reach one host, as ecobox's configuration says it. What is None comes from `ssh_config` or OpenSSH's defaults.
@@ -76,10 +76,20 @@ pub(crate) async fn connect(
     };
     let mut links = Vec::<Link>::new();
     for hop in jumps {
-        links.push(open(hop, links.last(), keys, policy, ask).await?);
+        links.push(open(hop, links.last(), keys, policy, ask).await.map_err(on_the_way)?);
     }
     let last = open(target, links.last(), keys, policy, ask).await?;
     Ok(Session::new(links, last, target.label.clone(), target.peer()))
+}
+
+/// A failure of a jump host: whoever asks for the host behind it must not take it for that one's.
+fn on_the_way(error: Error) -> Error {
+    match error {
+        Error::Connect { peer, failure, source } => {
+            Error::Connect { peer, failure: ConnectFailure::OnTheWay(failure.as_str()), source }
+        }
+        error => error,
+    }
 }
 
 async fn open(

@@ -92,6 +92,11 @@ impl Route {
         }
     }
 
+    /// Whether a command is the way: what it does, and why it failed, nobody else can know.
+    pub(crate) fn by_command(&self) -> bool {
+        self.hops.iter().any(|hop| matches!(hop.via, Via::Command(_)))
+    }
+
     /// The way to the last jump host, where the host itself is reached by TCP from there.
     pub(crate) fn to_jump(&self) -> Option<Route> {
         let (last, jumps) = self.hops.split_last()?;

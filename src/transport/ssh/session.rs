@@ -41,6 +41,12 @@ impl Session {
         self.last.handle.is_closed()
     }
 
+    /// Whether the host answers now: an open connection alone looks as if it did, long after the host is gone.
+    pub(crate) async fn answers(&self, deadline: Duration) -> bool {
+        let asked = tokio::time::timeout(deadline, self.last.handle.send_ping()).await;
+        matches!(asked, Ok(Ok(()))) && !self.is_closed()
+    }
+
     /// Runs a POSIX sh script by `sh -s`. At the deadline the shell is sent TERM and left alone.
     ///
     /// Errors: `Connect` if the connection is gone before anything was sent, `Denied` if the server allows no command,
