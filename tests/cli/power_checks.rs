@@ -187,6 +187,14 @@ fn each_reason_of_a_cluster_stands_alone() {
 }
 
 #[test]
+fn a_backup_of_all_guests_is_the_nodes_own_task() {
+    let world = World::new();
+    let pve = ready(&world, Cluster::new("homelab").node("pve1"), |host| host);
+    pve.sim.cluster().run_node_task("vzdump", "pve1", "root@pam", 1e6);
+    refused_for(&world, pve.node("pve1"), "suspend", "backup-running", "a backup runs on it: vzdump by root@pam");
+}
+
+#[test]
 fn votes_are_counted_as_they_are_left() {
     let world = World::new();
     let pve = ready(&world, Cluster::new("pair").node("pve1").node("pve2"), |host| host);

@@ -1,7 +1,7 @@
 //! `ecobox power` up: hosts that are woken, and what waits for them.
 
 use ecobox_sim::host::Host;
-use ecobox_sim::{Cluster, Node};
+use ecobox_sim::{Cluster, Moment, Node};
 
 use super::fleets::Open;
 use super::power_hosts::{begin, end, history, interrupt};
@@ -100,6 +100,33 @@ fn awake_is_not_ready() {
     let _ = run.says("wake pve1: unconfirmed: it is awake, and cannot start guests yet: its API does not answer (");
     assert_eq!(pve.sim.posts(), [""; 0]);
     assert_eq!(world.run(&["status", "--cached", "-o", "json"]).exits(0).states()[0], "pve1 online");
+}
+
+#[test]
+fn no_guest_is_started_before_its_cluster_has_quorum() {
+    let world = World::new();
+    let cluster = Cluster::new("homelab").node("pve1").node("pve2").vm(101, "web-01", |vm| vm.on("pve1"));
+    let pve = world.cluster(cluster);
+    world.configure(&format!("{FAST}{}{}", pve.node("pve1").wakeable(), pve.node("pve2").entry()));
+    world.know_all(&pve.nodes);
+    let _ = world.run(&["setup-token"]).exits(0);
+    pve.sleeps_with_hosts();
+    let to_sleep = || {
+        let _ = world.run(&["power", "suspend", "pve1", "--yes", "--allow", "quorum-lost"]).exits(0);
+        pve.sim.clear_requests();
+    };
+    to_sleep();
+    pve.sim.cluster().set_quorate(false);
+    let run = world.run(&["power", "start", "vm-101", "--timeout", "3"]).exits(10);
+    let _ = run.says("it is awake, and cannot start guests yet: its cluster has no quorum");
+    assert_eq!(pve.sim.posts(), [""; 0]);
+    // It comes a while after the API.
+    to_sleep();
+    pve.sim.cluster().on_request(Moment::After, "GET", "/cluster/status", 2, |c| c.set_quorate(true));
+    let run = world.run(&["power", "start", "vm-101"]).exits(0);
+    let asked = pve.sim.requests().iter().filter(|request| request.path.contains("/cluster/status")).count();
+    assert!(asked >= 2, "{asked}");
+    assert_eq!(pve.sim.posts(), ["/nodes/pve1/qemu/101/status/start"], "{run}");
 }
 
 #[test]

@@ -146,8 +146,17 @@ impl Cluster {
     /// Somebody's task works on a guest for so many seconds, without a deed of its own: `vzdump`, say.
     pub fn run_task(&mut self, kind: &str, vmid: u32, user: &str, seconds: f64) {
         let node = self.guest_mut(vmid).node.clone();
+        self.run_on(&node, kind, &vmid.to_string(), user, seconds);
+    }
+
+    /// The same that works on no guest alone, as a backup of all guests does.
+    pub fn run_node_task(&mut self, kind: &str, node: &str, user: &str, seconds: f64) {
+        self.run_on(node, kind, "", user, seconds);
+    }
+
+    fn run_on(&mut self, node: &str, kind: &str, id: &str, user: &str, seconds: f64) {
         let work = Work {
-            node: node.clone(),
+            node: node.to_owned(),
             guest: Kind::Qemu,
             // It does not hold the guest's lock file.
             vmid: 0,
@@ -157,7 +166,7 @@ impl Cluster {
             overrules_shutdown: false,
             through_ha: false,
         };
-        self.spawn(&node, kind, &vmid.to_string(), user, work);
+        self.spawn(node, kind, id, user, work);
         let until = self.clock.now() + self.clock.seconds(seconds);
         if let Some(task) = self.tasks.last_mut() {
             task.exit = None;
