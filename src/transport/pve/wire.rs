@@ -1,7 +1,6 @@
 //! `/cluster/resources`: one answer with all guests and nodes of a cluster, read in one pass into the model.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -169,24 +168,13 @@ fn tags(text: &str) -> Vec<String> {
 #[derive(Default)]
 struct Resources {
     listing: Listing,
-    by_vmid: HashMap<VmId, usize>,
     unusable: usize,
-    repeated: usize,
 }
 
 impl Resources {
     fn add(&mut self, resource: Resource) {
         match resource {
-            Resource::Guest(guest) => {
-                let guests = &mut self.listing.guests;
-                let at = *self.by_vmid.entry(guest.vmid).or_insert(guests.len());
-                if let Some(earlier) = guests.get_mut(at) {
-                    self.repeated += 1;
-                    *earlier = guest;
-                } else {
-                    guests.push(guest);
-                }
-            }
+            Resource::Guest(guest) => self.listing.guests.push(guest),
             Resource::Node(node) => self.listing.nodes.push(node),
             Resource::Other => {}
             Resource::Unusable => self.unusable += 1,
@@ -210,6 +198,24 @@ impl Resources {
             if guest.state != PowerState::Running {
                 (usage.cpu_percent, usage.memory_bytes) = (None, None);
             }
+    /// Of rows that name a guest again the last one counts, in the place of the first. Gives how many are left out.
+    fn leave_out_repeated(&mut self) -> usize {
+        let guests = &mut self.listing.guests;
+        let mut places: Vec<(VmId, usize)> = guests.iter().enumerate().map(|(i, guest)| (guest.vmid, i)).collect();
+        places.sort_unstable();
+        let mut left_out = Vec::new();
+        for same in places.chunk_by(|(a, _), (b, _)| a == b).filter(|same| same.len() > 1) {
+            guests.swap(same[0].1, same[same.len() - 1].1);
+            left_out.extend(same[1..].iter().map(|(_, place)| *place));
+        }
+        if !left_out.is_empty() {
+            left_out.sort_unstable();
+            let mut places = 0..;
+            guests.retain(|_| places.next().is_none_or(|place| left_out.binary_search(&place).is_err()));
+        }
+        left_out.len()
+    }
+
             // What is off is listed with zeros, which nobody measured.
             if !matches!(guest.state, PowerState::Running | PowerState::Paused) {
                 usage.uptime_seconds = None;
@@ -256,8 +262,8 @@ impl<'de> Deserialize<'de> for Resources {
 
 /// Reads the whole body of an answer to `/cluster/resources`. `server` is for the log.
 pub(super) fn listing(body: &[u8], server: &str) -> Result<Listing, serde_json::Error> {
-    let resources: Resources = repair::parse(body)?;
-    let Resources { unusable, repeated, .. } = resources;
+    let mut resources: Resources = repair::parse(body)?;
+    let (unusable, repeated) = (resources.unusable, resources.leave_out_repeated());
     if unusable + repeated > 0 {
         tracing::warn!(server, unusable, repeated, "entries of the listing are left out");
     }
