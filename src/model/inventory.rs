@@ -11,7 +11,7 @@ use crate::model::human::human_seconds;
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::power::PowerState;
 use crate::model::select::{Candidate, SelectError, select};
-use crate::model::server::{Address, Expected, ServerKey, ServerKind, Service, ServiceType};
+use crate::model::server::{Address, Expected, ServerKey, ServerKind, Service, ServiceType, Tags};
 use crate::model::usage::{Source, Usage};
 
 /// One server, and what was seen of it.
@@ -29,7 +29,7 @@ pub(crate) struct Server {
     pub(crate) hostname: Option<String>,
     pub(crate) addresses: Vec<Address>,
     pub(crate) services: Vec<Service>,
-    pub(crate) tags: Vec<String>,
+    pub(crate) tags: Tags,
     pub(crate) pool: Option<String>,
     pub(crate) lock: Option<String>,
     pub(crate) ha_state: Option<String>,
@@ -113,8 +113,8 @@ pub(crate) struct Observation {
     pub(crate) checks: Vec<ServiceCheck>,
     /// Why the state is what it is, where that is not plain.
     pub(crate) reason: Option<String>,
-    /// What ecobox itself is doing to the server at this moment, in this process or another.
-    pub(crate) action: Option<InFlight>,
+    /// What ecobox itself is doing to the server at this moment, in this process or another. Thousands do without.
+    pub(crate) action: Option<Box<InFlight>>,
 }
 
 impl Observation {
@@ -288,7 +288,7 @@ pub(crate) mod tests {
             hostname: None,
             addresses: Vec::new(),
             services: Vec::new(),
-            tags: Vec::new(),
+            tags: Tags::default(),
             pool: None,
             lock: None,
             ha_state: None,
@@ -347,7 +347,7 @@ pub(crate) mod tests {
             (one.expected, one.seen.state) = (expected, state);
             assert_eq!(one.is_alarming(), alarm, "{expected:?} {state}");
             // While something is being done about it nothing is.
-            one.seen.action = Some(in_flight("wake"));
+            one.seen.action = Some(in_flight("wake").into());
             assert!(!one.is_alarming(), "{expected:?} {state}");
         }
     }
@@ -357,13 +357,13 @@ pub(crate) mod tests {
         use PowerState::{Offline, Online, Unknown};
         let mut one = server("nas", None, None);
         assert_eq!(one.doing(), None);
-        one.seen.action = Some(in_flight("start"));
+        one.seen.action = Some(in_flight("start").into());
         for (state, doing) in [(Unknown, Some("waking")), (Offline, Some("waking")), (Online, None)] {
             one.seen.state = state;
             assert_eq!(one.doing(), doing, "{state}");
         }
         let mut guest = server("pve1-vm-101", Some("pve1"), Some(101));
-        guest.seen.action = Some(in_flight("start"));
+        guest.seen.action = Some(in_flight("start").into());
         assert_eq!(guest.doing(), Some("starting"));
     }
 }

@@ -46,7 +46,7 @@ impl Serialize for ServerJson<'_> {
         object.serialize_field("memory_max_bytes", &seen.usage.memory_max_bytes)?;
         object.serialize_field("uptime_seconds", &seen.usage.uptime_seconds)?;
         object.serialize_field("services", &seen.checks)?;
-        object.serialize_field("tags", &server.tags)?;
+        object.serialize_field("tags", &*server.tags)?;
         object.serialize_field("pool", &server.pool)?;
         object.serialize_field("lock", &server.lock)?;
         object.serialize_field("ha_state", &server.ha_state)?;
@@ -57,7 +57,7 @@ impl Serialize for ServerJson<'_> {
         object.serialize_field("age_seconds", &seen.age_seconds)?;
         object.serialize_field("last_seen", &seen.last_seen.map(Stamp))?;
         object.serialize_field("reason", &seen.reason)?;
-        object.serialize_field("action", &seen.action.as_ref().map(Doing::from))?;
+        object.serialize_field("action", &seen.action.as_deref().map(Doing::from))?;
         object.end()
     }
 }
