@@ -35,7 +35,7 @@ impl Memory {
             return;
         }
         for server in &mut inventory.servers {
-            server.seen.action = self.in_flight.get(&server.key()).cloned();
+            server.seen.action = self.in_flight.get(&server.key()).cloned().map(Box::new);
         }
     }
 
@@ -143,7 +143,7 @@ impl Fleet<'_> {
             hostname: Some(server.hostname.clone()),
             addresses: Vec::new(),
             services: server.services.clone(),
-            tags: server.tags.clone(),
+            tags: server.tags.as_slice().into(),
             pool: None,
             lock: None,
             ha_state: None,
@@ -275,7 +275,7 @@ impl Fleet<'_> {
             hostname: guest.addresses.first().map(|address| address.ip.to_string()),
             addresses: guest.addresses.clone(),
             services: Vec::new(),
-            tags: guest.tags.clone(),
+            tags: guest.tags.as_slice().into(),
             pool: guest.pool.clone(),
             lock: guest.lock.clone(),
             ha_state: guest.ha_state.clone(),
@@ -307,9 +307,8 @@ impl Fleet<'_> {
                 .find(|server| server.vmid == Some(vmid) && server.cluster.as_ref() == Some(&cluster));
             if let Some(server) = found {
                 server.services.clone_from(&entry.services);
-                server
-                    .tags
-                    .extend(entry.tags.iter().filter(|tag| !server.tags.contains(tag)).cloned().collect::<Vec<_>>());
+                let more = entry.tags.iter().filter(|tag| !server.tags.contains(tag));
+                server.tags = server.tags.iter().chain(more).cloned().collect();
                 server.expected = entry.expected.unwrap_or(server.expected);
                 if entry.name != entry.id.as_str() {
                     server.name.clone_from(&entry.name);
@@ -359,7 +358,7 @@ fn listed(
         hostname: addresses.first().map(|address| address.ip.to_string()),
         addresses,
         services: Vec::new(),
-        tags: if unknown { memory.map(|memory| memory.tags.clone()).unwrap_or_default() } else { tags },
+        tags: if unknown { memory.map(|memory| memory.tags.as_slice().into()).unwrap_or_default() } else { tags },
         pool: pool.or_else(|| memory.filter(|_| unknown)?.pool.clone()),
         lock,
         ha_state,

@@ -156,7 +156,7 @@ mod tests {
     fn a_condition_holds_of_all_that_were_seen() {
         let mut web = server("web", None, None);
         (web.seen.state, web.seen.source) = (PowerState::Online, Source::Tcp);
-        web.tags = vec!["a".to_owned()];
+        web.tags = ["a".to_owned()].into();
         let check = |name: &str, open| ServiceCheck {
             name: name.to_owned(),
             port: 80,
@@ -168,7 +168,7 @@ mod tests {
         web.seen.checks = vec![check("http", Some(true)), check("smb", Some(false)), check("dns", None)];
         let mut db = server("db", None, None);
         (db.seen.state, db.seen.source) = (PowerState::Online, Source::Cache);
-        db.tags = vec!["a".to_owned()];
+        db.tags = ["a".to_owned()].into();
         let mut off = server("pve1-vm-101", None, Some(101));
         (off.seen.state, off.seen.source) = (PowerState::Stopped, Source::Api);
         off.services = vec![Service { name: "http".to_owned(), port: 80, kind: ServiceType::Http }];

@@ -37,7 +37,7 @@ impl ServerId {
     /// The id that a guest has under `parent`, e.g. `pve1-vm-101` or `pve1-ct-201`.
     pub(crate) fn of_guest(parent: &ServerId, kind: GuestKind, vmid: VmId) -> ServerId {
         // Made for thousands of guests in each run: in one piece, without the machinery of formats.
-        let number = vmid.to_string();
+        let number = vmid.get().to_string();
         ServerId([parent.as_str(), "-", kind.short(), "-", &number].concat().into())
     }
 

@@ -1,7 +1,7 @@
 //! The inventory: all servers as they were observed, and who failed and why.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use crate::model::human::human_seconds;
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::power::PowerState;
 use crate::model::select::{Candidate, SelectError, select};
-use crate::model::server::{Address, Expected, ServerKey, ServerKind, Service, ServiceType};
+use crate::model::server::{Address, Expected, ServerKey, ServerKind, Service, ServiceType, Tags};
 use crate::model::usage::{Source, Usage};
 
 /// One server, and what was seen of it.
@@ -29,7 +29,7 @@ pub(crate) struct Server {
     pub(crate) hostname: Option<String>,
     pub(crate) addresses: Vec<Address>,
     pub(crate) services: Vec<Service>,
-    pub(crate) tags: Vec<String>,
+    pub(crate) tags: Tags,
     pub(crate) pool: Option<String>,
     pub(crate) lock: Option<String>,
     pub(crate) ha_state: Option<String>,
@@ -113,8 +113,8 @@ pub(crate) struct Observation {
     pub(crate) checks: Vec<ServiceCheck>,
     /// Why the state is what it is, where that is not plain.
     pub(crate) reason: Option<String>,
-    /// What ecobox itself is doing to the server at this moment, in this process or another.
-    pub(crate) action: Option<InFlight>,
+    /// What ecobox itself is doing to the server at this moment, in this process or another. Thousands do without.
+    pub(crate) action: Option<Box<InFlight>>,
 }
 
 impl Observation {
@@ -187,30 +187,33 @@ pub(crate) struct Inventory {
 impl Inventory {
     /// Sorts: the configuration's order for what has no parent, children under their parents, guests by number.
     pub(crate) fn sort(&mut self) {
-        let named: HashSet<&ServerId> = self.servers.iter().filter_map(|server| server.parent.as_ref()).collect();
+        let named: BTreeSet<&ServerId> = self.servers.iter().filter_map(|server| server.parent.as_ref()).collect();
         let places = self.servers.iter().enumerate().filter(|(_, server)| named.contains(&server.id));
-        let places: HashMap<&ServerId, usize> = places.map(|(i, server)| (&server.id, i)).collect();
-        let parents: Vec<Option<usize>> =
-            self.servers.iter().map(|server| places.get(server.parent.as_ref()?).copied()).collect();
-        // Children of one parent stand together, in their order.
-        let mut siblings: Vec<usize> = (0..parents.len()).collect();
-        siblings.sort_by_key(|i| (parents[*i], self.servers[*i].vmid, *i));
-        let children = |parent: Option<usize>| {
-            let begin = siblings.partition_point(|i| parents[*i] < parent);
-            let end = siblings.partition_point(|i| parents[*i] <= parent);
-            siblings[begin..end].iter().rev().copied()
+        let places: BTreeMap<&ServerId, usize> = places.map(|(i, server)| (&server.id, i)).collect();
+        // Few have children, who come in nearly the order that is wanted: each family is sorted for itself.
+        let mut children: BTreeMap<Option<usize>, Vec<usize>> = BTreeMap::new();
+        for (i, server) in self.servers.iter().enumerate() {
+            let parent = server.parent.as_ref().and_then(|parent| places.get(parent).copied());
+            children.entry(parent).or_default().push(i);
+        }
+        for siblings in children.values_mut() {
+            siblings.sort_by_key(|i| self.servers[*i].vmid);
+        }
+        let mut order = Vec::with_capacity(self.servers.len());
+        let mut next = |parent, depth| {
+            let siblings = children.remove(&parent).unwrap_or_default();
+            siblings.into_iter().rev().map(move |i| (i, depth))
         };
-        let mut order = Vec::with_capacity(parents.len());
-        let mut waiting: Vec<(usize, usize)> = children(None).map(|i| (i, 0)).collect();
+        let mut waiting: Vec<(usize, usize)> = next(None, 0).collect();
         while let Some((i, depth)) = waiting.pop() {
             order.push(i);
             self.servers[i].depth = depth;
-            waiting.extend(children(Some(i)).map(|child| (child, depth + 1)));
+            waiting.extend(next(Some(i), depth + 1));
         }
         // A circle of parents hangs on nothing: the configuration refuses one.
-        if order.len() < parents.len() {
+        if order.len() < self.servers.len() {
             let done: HashSet<usize> = order.iter().copied().collect();
-            order.extend((0..parents.len()).filter(|i| !done.contains(i)));
+            order.extend((0..self.servers.len()).filter(|i| !done.contains(i)));
         }
         // Each cycle of the permutation is walked once: nothing large is copied aside.
         for start in 0..order.len() {
@@ -285,7 +288,7 @@ pub(crate) mod tests {
             hostname: None,
             addresses: Vec::new(),
             services: Vec::new(),
-            tags: Vec::new(),
+            tags: Tags::default(),
             pool: None,
             lock: None,
             ha_state: None,
@@ -344,7 +347,7 @@ pub(crate) mod tests {
             (one.expected, one.seen.state) = (expected, state);
             assert_eq!(one.is_alarming(), alarm, "{expected:?} {state}");
             // While something is being done about it nothing is.
-            one.seen.action = Some(in_flight("wake"));
+            one.seen.action = Some(in_flight("wake").into());
             assert!(!one.is_alarming(), "{expected:?} {state}");
         }
     }
@@ -354,13 +357,13 @@ pub(crate) mod tests {
         use PowerState::{Offline, Online, Unknown};
         let mut one = server("nas", None, None);
         assert_eq!(one.doing(), None);
-        one.seen.action = Some(in_flight("start"));
+        one.seen.action = Some(in_flight("start").into());
         for (state, doing) in [(Unknown, Some("waking")), (Offline, Some("waking")), (Online, None)] {
             one.seen.state = state;
             assert_eq!(one.doing(), doing, "{state}");
         }
         let mut guest = server("pve1-vm-101", Some("pve1"), Some(101));
-        guest.seen.action = Some(in_flight("start"));
+        guest.seen.action = Some(in_flight("start").into());
         assert_eq!(guest.doing(), Some("starting"));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -160,6 +161,9 @@ pub(crate) struct Address {
     pub(crate) mac: Option<String>,
 }
 
+/// The tags of a server. Thousands of guests share a few lists of them.
+pub(crate) type Tags = Arc<[String]>;
+
 /// What one listing says of one guest.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Guest {
@@ -173,7 +177,7 @@ pub(crate) struct Guest {
     pub(crate) raw_status: Cow<'static, str>,
     pub(crate) template: bool,
     pub(crate) lock: Option<String>,
-    pub(crate) tags: Vec<String>,
+    pub(crate) tags: Tags,
     pub(crate) pool: Option<String>,
     /// The HA manager's state, e.g. `started`; `None`: not managed.
     pub(crate) ha_state: Option<String>,

@@ -279,7 +279,11 @@ fn compare(before: &Server, now: &Server, changes: &mut Vec<Change>) {
     }
     let (was, is) = (&before.seen, &now.seen);
     if was.action != is.action {
-        changes.push(Change::Action { id: id(), from: was.action.clone(), to: is.action.clone() });
+        changes.push(Change::Action {
+            id: id(),
+            from: was.action.as_deref().cloned(),
+            to: is.action.as_deref().cloned(),
+        });
     }
     if was.state != is.state {
         changes.push(Change::State { id: id(), from: was.state, to: is.state });

@@ -1,6 +1,6 @@
 //! One server as JSON: the same fields in every command.
 
-use serde::ser::SerializeMap;
+use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use crate::model::action::InFlight;
@@ -29,35 +29,35 @@ impl Serialize for ServerJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let server = self.0;
         let seen = &server.seen;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("id", &server.id)?;
-        map.serialize_entry("name", &server.name)?;
-        map.serialize_entry("kind", server.kind.as_str())?;
-        map.serialize_entry("state", seen.state.as_str())?;
-        map.serialize_entry("raw_status", &seen.raw_status)?;
-        map.serialize_entry("parent", &server.parent)?;
-        map.serialize_entry("node", &server.node)?;
-        map.serialize_entry("vmid", &server.vmid)?;
-        map.serialize_entry("address", &server.hostname)?;
-        map.serialize_entry("addresses", &server.addresses)?;
-        map.serialize_entry("cpu_percent", &seen.usage.cpu_percent)?;
-        map.serialize_entry("cpus", &seen.usage.cpus)?;
-        map.serialize_entry("memory_bytes", &seen.usage.memory_bytes)?;
-        map.serialize_entry("memory_max_bytes", &seen.usage.memory_max_bytes)?;
-        map.serialize_entry("uptime_seconds", &seen.usage.uptime_seconds)?;
-        map.serialize_entry("services", &seen.checks)?;
-        map.serialize_entry("tags", &server.tags)?;
-        map.serialize_entry("pool", &server.pool)?;
-        map.serialize_entry("lock", &server.lock)?;
-        map.serialize_entry("ha_state", &server.ha_state)?;
-        map.serialize_entry("expected", &server.expected)?;
-        map.serialize_entry("origin", server.origin.as_str())?;
-        map.serialize_entry("source", seen.source.as_str())?;
-        map.serialize_entry("observed_at", &seen.at.map(Stamp))?;
-        map.serialize_entry("age_seconds", &seen.age_seconds)?;
-        map.serialize_entry("last_seen", &seen.last_seen.map(Stamp))?;
-        map.serialize_entry("reason", &seen.reason)?;
-        map.serialize_entry("action", &seen.action.as_ref().map(Doing::from))?;
-        map.end()
+        let mut object = serializer.serialize_struct("Server", 28)?;
+        object.serialize_field("id", &server.id)?;
+        object.serialize_field("name", &server.name)?;
+        object.serialize_field("kind", server.kind.as_str())?;
+        object.serialize_field("state", seen.state.as_str())?;
+        object.serialize_field("raw_status", &seen.raw_status)?;
+        object.serialize_field("parent", &server.parent)?;
+        object.serialize_field("node", &server.node)?;
+        object.serialize_field("vmid", &server.vmid)?;
+        object.serialize_field("address", &server.hostname)?;
+        object.serialize_field("addresses", &server.addresses)?;
+        object.serialize_field("cpu_percent", &seen.usage.cpu_percent)?;
+        object.serialize_field("cpus", &seen.usage.cpus)?;
+        object.serialize_field("memory_bytes", &seen.usage.memory_bytes)?;
+        object.serialize_field("memory_max_bytes", &seen.usage.memory_max_bytes)?;
+        object.serialize_field("uptime_seconds", &seen.usage.uptime_seconds)?;
+        object.serialize_field("services", &seen.checks)?;
+        object.serialize_field("tags", &*server.tags)?;
+        object.serialize_field("pool", &server.pool)?;
+        object.serialize_field("lock", &server.lock)?;
+        object.serialize_field("ha_state", &server.ha_state)?;
+        object.serialize_field("expected", &server.expected)?;
+        object.serialize_field("origin", server.origin.as_str())?;
+        object.serialize_field("source", seen.source.as_str())?;
+        object.serialize_field("observed_at", &seen.at.map(Stamp))?;
+        object.serialize_field("age_seconds", &seen.age_seconds)?;
+        object.serialize_field("last_seen", &seen.last_seen.map(Stamp))?;
+        object.serialize_field("reason", &seen.reason)?;
+        object.serialize_field("action", &seen.action.as_deref().map(Doing::from))?;
+        object.end()
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use serde::ser::SerializeMap;
+use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::StatsArgs;
@@ -404,51 +404,52 @@ impl Serialize for ByName<'_> {
 impl Serialize for Row {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (server, usage, rates) = (&self.server, &self.server.seen.usage, &self.rates);
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("id", &server.id)?;
-        map.serialize_entry("name", &server.name)?;
-        map.serialize_entry("kind", server.kind.as_str())?;
-        map.serialize_entry("state", server.seen.state.as_str())?;
-        map.serialize_entry("parent", &server.parent)?;
-        map.serialize_entry("node", &server.node)?;
-        map.serialize_entry("vmid", &server.vmid)?;
-        map.serialize_entry("cpu_percent", &usage.cpu_percent)?;
-        map.serialize_entry("cpus", &usage.cpus)?;
-        map.serialize_entry("memory_bytes", &usage.memory_bytes)?;
-        map.serialize_entry("memory_max_bytes", &usage.memory_max_bytes)?;
-        map.serialize_entry("memory_percent", &usage.memory_percent())?;
-        map.serialize_entry("disk_bytes", &usage.disk_bytes)?;
-        map.serialize_entry("disk_max_bytes", &usage.disk_max_bytes)?;
-        map.serialize_entry("disk_percent", &usage.disk_percent())?;
-        map.serialize_entry("network_receive_bytes", &usage.receive_bytes)?;
-        map.serialize_entry("network_transmit_bytes", &usage.transmit_bytes)?;
-        map.serialize_entry("network_total_bytes", &self.network_total())?;
-        map.serialize_entry("network_receive_bytes_per_second", &rates.receive)?;
-        map.serialize_entry("network_transmit_bytes_per_second", &rates.transmit)?;
-        map.serialize_entry("disk_read_bytes", &usage.read_bytes)?;
-        map.serialize_entry("disk_write_bytes", &usage.write_bytes)?;
-        map.serialize_entry("disk_read_bytes_per_second", &rates.read)?;
-        map.serialize_entry("disk_write_bytes_per_second", &rates.write)?;
-        map.serialize_entry("uptime_seconds", &usage.uptime_seconds)?;
+        let only_of_hosts = if server.vmid.is_none() { 8 } else { 0 };
+        let mut object = serializer.serialize_struct("Server", 30 + only_of_hosts)?;
+        object.serialize_field("id", &server.id)?;
+        object.serialize_field("name", &server.name)?;
+        object.serialize_field("kind", server.kind.as_str())?;
+        object.serialize_field("state", server.seen.state.as_str())?;
+        object.serialize_field("parent", &server.parent)?;
+        object.serialize_field("node", &server.node)?;
+        object.serialize_field("vmid", &server.vmid)?;
+        object.serialize_field("cpu_percent", &usage.cpu_percent)?;
+        object.serialize_field("cpus", &usage.cpus)?;
+        object.serialize_field("memory_bytes", &usage.memory_bytes)?;
+        object.serialize_field("memory_max_bytes", &usage.memory_max_bytes)?;
+        object.serialize_field("memory_percent", &usage.memory_percent())?;
+        object.serialize_field("disk_bytes", &usage.disk_bytes)?;
+        object.serialize_field("disk_max_bytes", &usage.disk_max_bytes)?;
+        object.serialize_field("disk_percent", &usage.disk_percent())?;
+        object.serialize_field("network_receive_bytes", &usage.receive_bytes)?;
+        object.serialize_field("network_transmit_bytes", &usage.transmit_bytes)?;
+        object.serialize_field("network_total_bytes", &self.network_total())?;
+        object.serialize_field("network_receive_bytes_per_second", &rates.receive)?;
+        object.serialize_field("network_transmit_bytes_per_second", &rates.transmit)?;
+        object.serialize_field("disk_read_bytes", &usage.read_bytes)?;
+        object.serialize_field("disk_write_bytes", &usage.write_bytes)?;
+        object.serialize_field("disk_read_bytes_per_second", &rates.read)?;
+        object.serialize_field("disk_write_bytes_per_second", &rates.write)?;
+        object.serialize_field("uptime_seconds", &usage.uptime_seconds)?;
         if server.vmid.is_none() {
             // What only a host or plain server can have.
             let load = self.load();
             let pressure = load.map(|load| load.pressure).unwrap_or_default();
-            map.serialize_entry("load_average", &load.and_then(|load| load.load))?;
-            map.serialize_entry("swap_bytes", &load.and_then(|load| load.swap_bytes))?;
-            map.serialize_entry("swap_max_bytes", &load.and_then(|load| load.swap_max_bytes))?;
-            map.serialize_entry("arc_bytes", &load.and_then(|load| load.arc_bytes))?;
-            map.serialize_entry("pressure_cpu_percent", &pressure.cpu_percent)?;
-            map.serialize_entry("pressure_memory_percent", &pressure.memory_percent)?;
-            map.serialize_entry("pressure_io_percent", &pressure.io_percent)?;
-            map.serialize_entry("measured_seconds", &load.and_then(|load| load.measured_seconds))?;
+            object.serialize_field("load_average", &load.and_then(|load| load.load))?;
+            object.serialize_field("swap_bytes", &load.and_then(|load| load.swap_bytes))?;
+            object.serialize_field("swap_max_bytes", &load.and_then(|load| load.swap_max_bytes))?;
+            object.serialize_field("arc_bytes", &load.and_then(|load| load.arc_bytes))?;
+            object.serialize_field("pressure_cpu_percent", &pressure.cpu_percent)?;
+            object.serialize_field("pressure_memory_percent", &pressure.memory_percent)?;
+            object.serialize_field("pressure_io_percent", &pressure.io_percent)?;
+            object.serialize_field("measured_seconds", &load.and_then(|load| load.measured_seconds))?;
         }
-        map.serialize_entry("filesystems", self.filesystems())?;
-        map.serialize_entry("source", &self.source())?;
+        object.serialize_field("filesystems", self.filesystems())?;
+        object.serialize_field("source", &self.source())?;
         let none = BTreeMap::new();
-        map.serialize_entry("sources", self.detail.as_ref().map_or(&none, |detail| &detail.sources))?;
-        map.serialize_entry("observed_at", &server.seen.at.map(Stamp))?;
-        map.serialize_entry("reasons", &ByName(&self.reasons()))?;
-        map.end()
+        object.serialize_field("sources", self.detail.as_ref().map_or(&none, |detail| &detail.sources))?;
+        object.serialize_field("observed_at", &server.seen.at.map(Stamp))?;
+        object.serialize_field("reasons", &ByName(&self.reasons()))?;
+        object.end()
     }
 }

@@ -124,7 +124,7 @@ fn what_changed_between_two_looks_is_said_once() {
         ("new", |s| s.push(guest("pve1", 103, Running, &[("http", Some(true))])), &["added pve1-vm-103"]),
         ("gone", |s| drop(s.remove(1)), &["gone pve1-vm-101"]),
         ("moved", |s| s[1] = guest("pve2", 101, Running, &[("http", Some(true))]), &["moved pve1-vm-101 pve2-vm-101"]),
-        ("in flight", |s| s[2].seen.action = Some(in_flight("start")), &["action pve1-vm-102 - start"]),
+        ("in flight", |s| s[2].seen.action = Some(in_flight("start").into()), &["action pve1-vm-102 - start"]),
     ];
     for (what, change, want) in cases {
         let mut watched = watched();
@@ -141,7 +141,7 @@ fn what_changed_between_two_looks_is_said_once() {
 fn an_action_that_ends_is_said_before_the_state_that_it_made() {
     let mut watched = watched();
     let mut starting = guest("pve1", 101, PowerState::Stopped, &[]);
-    starting.seen.action = Some(in_flight("start"));
+    starting.seen.action = Some(in_flight("start").into());
     look_at_lab(&mut watched, vec![host("pve1", PowerState::Online), starting], Vec::new());
     let running = guest("pve1", 101, PowerState::Running, &[]);
     let changes = look_at_lab(&mut watched, vec![host("pve1", PowerState::Online), running], Vec::new());

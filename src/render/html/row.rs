@@ -231,7 +231,7 @@ impl Row<'_> {
         if self.server.tags.is_empty() {
             return nil("w-tags", "it has none");
         }
-        html! { td.w-tags { @for tag in &self.server.tags { span.tag { (Said(tag)) } } } }
+        html! { td.w-tags { @for tag in &*self.server.tags { span.tag { (Said(tag)) } } } }
     }
 }
 

@@ -64,14 +64,15 @@ fn fleet() -> (Vec<Server>, Vec<Vec<Series>>) {
     host.hostname = Some("192.0.2.1".to_owned());
     let (mut web, mut old) = (guest(101), guest(102));
     web.name = "web-01".to_owned();
-    web.tags = vec!["prod".to_owned(), "web".to_owned()];
+    web.tags = ["prod".to_owned(), "web".to_owned()].into();
     web.seen.checks = vec![check("api", Some(true)), check("shop", Some(false))];
     let (ip, mac) = ("10.99.0.101".parse().unwrap(), Some("bc:24:11:00:00:65".to_owned()));
     web.addresses = vec![Address { ip, prefix: Some(24), interface: "eth0".to_owned(), mac }];
     old.seen.state = PowerState::Stopped;
     old.seen.usage = crate::model::usage::Usage::default();
     let (since, until) = (now(), Timestamp::MAX);
-    old.seen.action = Some(InFlight { action: "start".to_owned(), since, until, by: "root, on a terminal".to_owned() });
+    let in_flight = InFlight { action: "start".to_owned(), since, until, by: "root, on a terminal".to_owned() };
+    old.seen.action = Some(in_flight.into());
     let course = |i: i64| (!(10..14).contains(&i)).then(|| f64::from(i32::try_from(i).unwrap()));
     (vec![host, web, old], vec![vec![], vec![series(Metric::Cpu, course)], vec![]])
 }
@@ -125,7 +126,7 @@ fn nothing_foreign_is_more_than_text() {
             let name = || hostile.to_owned();
             (server.name, server.hostname) = (name(), Some(name()));
             (server.tags, server.pool, server.lock, server.ha_state) =
-                (vec![name(), name()], Some(name()), Some(name()), Some(name()));
+                ([name(), name()].into(), Some(name()), Some(name()), Some(name()));
             server.addresses =
                 vec![Address { ip: "10.0.0.1".parse().unwrap(), prefix: None, interface: name(), mac: Some(name()) }];
             server.seen.reason = Some(name());
@@ -133,7 +134,8 @@ fn nothing_foreign_is_more_than_text() {
             server.seen.checks = [Some(true), Some(false), None]
                 .map(|open| ServiceCheck { error: Some(name()), ..check(hostile, open) })
                 .to_vec();
-            server.seen.action = Some(InFlight { action: name(), since: now(), until: Timestamp::MAX, by: name() });
+            let in_flight = InFlight { action: name(), since: now(), until: Timestamp::MAX, by: name() };
+            server.seen.action = Some(in_flight.into());
         }
         servers[2].seen.state = PowerState::Unknown;
         let failures = [refused(hostile), Failed { server: servers[0].id.clone(), ..refused(hostile) }];
@@ -215,7 +217,7 @@ fn five_hundred_guests_are_a_small_file() {
     servers.extend((101..601).map(|number| {
         let mut guest = guest(number);
         guest.name = format!("customer-web-{number}");
-        guest.tags = vec!["prod".to_owned(), "web".to_owned()];
+        guest.tags = ["prod".to_owned(), "web".to_owned()].into();
         guest.seen.checks = vec![check("https", Some(true)), check("ssh", Some(true))];
         guest.hostname = Some(format!("10.99.{}.{}", number / 200, number % 200));
         guest

@@ -19,7 +19,7 @@ fn known(state: &State, number: u32) -> KnownGuest {
 
 /// As a listing shows a guest of a dead node: without name, settings or state.
 fn blank(number: u32, on: &str) -> Guest {
-    Guest { name: None, tags: vec![], raw_status: "unknown".into(), ..guest(number, on, Unknown) }
+    Guest { name: None, tags: [].into(), raw_status: "unknown".into(), ..guest(number, on, Unknown) }
 }
 
 fn changed(change: impl FnOnce(&mut Guest)) -> Guest {
@@ -52,7 +52,7 @@ fn what_a_second_listing_says() {
         ("moved and stopped", &ALL_ONLINE, vec![guest(101, "pve2", Stopped)], vec![moved.clone(), power], false),
         ("renamed", &ALL_ONLINE, vec![changed(|g| g.name = Some("web".into()))], vec![renamed], false),
         ("locked", &ALL_ONLINE, vec![changed(|g| g.lock = Some("backup".into()))], vec![], false),
-        ("tagged", &ALL_ONLINE, vec![changed(|g| g.tags = vec!["a".into()])], vec![edited("tags")], false),
+        ("tagged", &ALL_ONLINE, vec![changed(|g| g.tags = ["a".into()].into())], vec![edited("tags")], false),
         ("in a pool", &ALL_ONLINE, vec![changed(|g| g.pool = Some("p".into()))], vec![edited("pool")], false),
         ("a template", &ALL_ONLINE, vec![changed(|g| g.template = true)], vec![edited("template")], false),
         (

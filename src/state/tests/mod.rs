@@ -68,7 +68,7 @@ fn guest(number: u32, on: &str, state: PowerState) -> Guest {
         raw_status: state.as_str().into(),
         template: false,
         lock: None,
-        tags: vec!["a".to_owned(), "b".to_owned()],
+        tags: ["a".to_owned(), "b".to_owned()].into(),
         pool: None,
         ha_state: None,
         usage: Usage::default(),

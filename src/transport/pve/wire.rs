@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::model::id::{GuestKind, NodeName, VmId};
 use crate::model::power::PowerState;
-use crate::model::server::{Guest, Listing, Node};
+use crate::model::server::{Guest, Listing, Node, Tags};
 use crate::model::usage::{Count, Usage};
 
 use super::lenient::{Entry, MAX_ENTRIES, Record, Value, skip, too_many};
@@ -90,9 +90,8 @@ enum Resource {
     Unusable,
 }
 
-impl Row<'_> {
-    /// `names` are the nodes' names so far: thousands of guests share a few.
-    fn resource(self, names: &mut Vec<NodeName>) -> Resource {
+impl<'a> Row<'a> {
+    fn resource(self, shared: &mut Shared<'a>) -> Resource {
         let kind = match self.kind.as_deref() {
             Some("qemu") => GuestKind::Qemu,
             Some("lxc") => GuestKind::Lxc,
@@ -101,7 +100,7 @@ impl Row<'_> {
             None => return Resource::Unusable,
         };
         let vmid = self.vmid.and_then(|number| VmId::try_from(number).ok());
-        let node = self.node.as_deref().and_then(|name| shared(name, names));
+        let node = self.node.as_deref().and_then(|name| shared.node(name));
         let (Some(vmid), Some(node)) = (vmid, node) else { return Resource::Unusable };
         Resource::Guest(Guest {
             kind,
@@ -112,7 +111,7 @@ impl Row<'_> {
             raw_status: self.status.map(raw_status).unwrap_or_default(),
             template: self.template,
             lock: self.lock.map(Cow::into_owned),
-            tags: self.tags.as_deref().map(tags).unwrap_or_default(),
+            tags: self.tags.map(|text| shared.tags(text)).unwrap_or_default(),
             pool: self.pool.map(Cow::into_owned),
             ha_state: self.ha_state.map(Cow::into_owned),
             usage: self.usage,
@@ -140,14 +139,32 @@ fn raw_status(text: Cow<'_, str>) -> Cow<'static, str> {
     }
 }
 
-/// The node's name, one of those known where it is one.
-fn shared(name: &str, names: &mut Vec<NodeName>) -> Option<NodeName> {
-    if let Some(known) = names.iter().find(|known| known.as_str() == name) {
-        return Some(known.clone());
+/// What thousands of guests share, as far as it was seen.
+#[derive(Default)]
+struct Shared<'a> {
+    nodes: Vec<NodeName>,
+    tags: HashMap<Cow<'a, str>, Tags>,
+}
+
+impl<'a> Shared<'a> {
+    /// `None`: no node can have this name.
+    fn node(&mut self, name: &str) -> Option<NodeName> {
+        if let Some(known) = self.nodes.iter().find(|known| known.as_str() == name) {
+            return Some(known.clone());
+        }
+        let new: NodeName = name.parse().ok()?;
+        self.nodes.push(new.clone());
+        Some(new)
     }
-    let new: NodeName = name.parse().ok()?;
-    names.push(new.clone());
-    Some(new)
+
+    fn tags(&mut self, text: Cow<'a, str>) -> Tags {
+        if let Some(known) = self.tags.get(&text) {
+            return known.clone();
+        }
+        let new = tags(&text);
+        self.tags.insert(text, new.clone());
+        new
+    }
 }
 
 /// Corosync's membership, from the status of a node's row.
@@ -160,37 +177,44 @@ pub(super) fn online(status: Option<&str>) -> Option<bool> {
 }
 
 /// PVE writes `a;b`, and takes commas and spaces for the same (pve-common, `JSONSchema.pm` `pve-tag-list`).
-fn tags(text: &str) -> Vec<String> {
+fn tags(text: &str) -> Tags {
     let words = text.split(|c: char| matches!(c, ';' | ',') || c.is_whitespace());
     words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-/// The listing, and how many rows could not be used or named a guest again, whose last row counts.
+/// The listing, and how many rows could not be used.
 #[derive(Default)]
 struct Resources {
     listing: Listing,
-    by_vmid: HashMap<VmId, usize>,
     unusable: usize,
-    repeated: usize,
 }
 
 impl Resources {
     fn add(&mut self, resource: Resource) {
         match resource {
-            Resource::Guest(guest) => {
-                let guests = &mut self.listing.guests;
-                let at = *self.by_vmid.entry(guest.vmid).or_insert(guests.len());
-                if let Some(earlier) = guests.get_mut(at) {
-                    self.repeated += 1;
-                    *earlier = guest;
-                } else {
-                    guests.push(guest);
-                }
-            }
+            Resource::Guest(guest) => self.listing.guests.push(guest),
             Resource::Node(node) => self.listing.nodes.push(node),
             Resource::Other => {}
             Resource::Unusable => self.unusable += 1,
         }
+    }
+
+    /// Of rows that name a guest again the last one counts, in the place of the first. Gives how many are left out.
+    fn leave_out_repeated(&mut self) -> usize {
+        let guests = &mut self.listing.guests;
+        let mut places: Vec<(VmId, usize)> = guests.iter().enumerate().map(|(i, guest)| (guest.vmid, i)).collect();
+        places.sort_unstable();
+        let mut left_out = Vec::new();
+        for same in places.chunk_by(|(a, _), (b, _)| a == b).filter(|same| same.len() > 1) {
+            guests.swap(same[0].1, same[same.len() - 1].1);
+            left_out.extend(same[1..].iter().map(|(_, place)| *place));
+        }
+        if !left_out.is_empty() {
+            left_out.sort_unstable();
+            let mut places = 0..;
+            guests.retain(|_| places.next().is_none_or(|place| left_out.binary_search(&place).is_err()));
+        }
+        left_out.len()
     }
 
     /// The guests' states follow from their nodes', which may come after them.
@@ -238,13 +262,13 @@ impl<'de> Deserialize<'de> for Resources {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Resources, A::Error> {
                 let mut resources = Resources::default();
-                let (mut count, mut names) = (0, Vec::new());
+                let (mut count, mut shared) = (0, Shared::default());
                 while let Some(Entry(row)) = seq.next_element::<Entry<Row<'_>>>()? {
                     count += 1;
                     if count > MAX_ENTRIES {
                         return Err(too_many());
                     }
-                    resources.add(row.map_or(Resource::Unusable, |row| row.resource(&mut names)));
+                    resources.add(row.map_or(Resource::Unusable, |row| row.resource(&mut shared)));
                 }
                 Ok(resources)
             }
@@ -256,8 +280,8 @@ impl<'de> Deserialize<'de> for Resources {
 
 /// Reads the whole body of an answer to `/cluster/resources`. `server` is for the log.
 pub(super) fn listing(body: &[u8], server: &str) -> Result<Listing, serde_json::Error> {
-    let resources: Resources = repair::parse(body)?;
-    let Resources { unusable, repeated, .. } = resources;
+    let mut resources: Resources = repair::parse(body)?;
+    let (unusable, repeated) = (resources.unusable, resources.leave_out_repeated());
     if unusable + repeated > 0 {
         tracing::warn!(server, unusable, repeated, "entries of the listing are left out");
     }

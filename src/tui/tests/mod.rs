@@ -68,7 +68,7 @@ pub(super) fn fleet() -> Inventory {
     pve1.seen.checks = vec![check("ssh", 22, Some(true)), check("proxmox", 8006, Some(true))];
     let mut web = seen("pve1-vm-101", Some("pve1"), Some(101), "web", Running);
     web.node = "pve1".parse().ok();
-    web.tags = vec!["prod".to_owned(), "blue".to_owned()];
+    web.tags = ["prod".to_owned(), "blue".to_owned()].into();
     web.hostname = Some("web.lan".to_owned());
     web.seen.checks = vec![check("http", 80, Some(true)), check("https", 443, Some(false)), check("dns", 53, None)];
     let mut db = seen("pve1-vm-102", Some("pve1"), Some(102), "db", Paused);

@@ -30,7 +30,7 @@ fn a_recorded_listing() {
         (web.kind, web.name.as_deref(), web.state, web.node.as_str()),
         (GuestKind::Qemu, Some("web-01"), PowerState::Running, "pve1")
     );
-    assert_eq!(web.tags, ["prod", "web"]);
+    assert_eq!(*web.tags, ["prod", "web"]);
     assert_eq!((web.usage.cpus, web.usage.uptime_seconds), (Some(1.0), Some(Count::new(333))));
     assert_eq!(
         (web.usage.memory_bytes, web.usage.memory_max_bytes),
@@ -204,7 +204,7 @@ fn fields_may_be_anything() {
     );
     let guest = &listing.guests[0];
     assert_eq!((guest.name.as_deref(), guest.pool.as_deref()), (Some("100"), None));
-    assert_eq!(guest.tags, ["b", "a", "c"]);
+    assert_eq!(*guest.tags, ["b", "a", "c"]);
     assert_eq!((guest.ha_state.as_deref(), guest.lock.as_ref(), guest.template), (Some("started"), None, false));
     let usage = Usage { cpus: Some(1.5), uptime_seconds: Some(Count::new(0)), ..Usage::default() };
     assert_eq!(guest.usage, usage);
