@@ -173,8 +173,12 @@ pub(crate) fn ended(command: &mut Command) -> Output {
     if let Ok(output) = receiver.recv_timeout(PATIENCE) {
         return output.unwrap();
     }
+    // It may yet say what it was waiting for.
+    let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+    let said = receiver.recv_timeout(Duration::from_secs(5)).ok().and_then(Result::ok);
     let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
-    panic!("it did not end: {command:?}")
+    let said = said.map(|output| String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned());
+    panic!("it did not end: {command:?}\n{}", said.unwrap_or_default())
 }
 
 fn rows(state: &Connection, sql: &str) -> Vec<String> {
