@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -13,7 +14,7 @@ pub(crate) const CANARY: &str = "c0ffee00-dead-4bee-8fee-5ec4e75ec4e7";
 const SECRET_TABLE: &str = "tokens";
 
 /// More than any command may take.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A home directory, and everything that was printed in it.
 pub(crate) struct Env {
