@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy_bidirectional};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
@@ -38,19 +39,18 @@ impl Front {
         let address = listener.local_addr().expect("a bound socket");
         let control = Arc::clone(control);
         let accept = async move {
-            let mut listener = listener;
             let mut connections = JoinSet::new();
             let mut asleep = control.asleep();
             loop {
                 if *asleep.borrow_and_update() {
-                    drop(listener);
-                    let silence = Silence::at(address).await;
+                    // It keeps its port: one that is free for a moment may be another process's in the next.
+                    let silence = fall_silent(&listener, address).await;
                     let woken = asleep.wait_for(|asleep| !asleep).await.is_ok();
                     drop(silence);
                     if !woken {
                         return;
                     }
-                    listener = listen(address, 128).await;
+                    wake_up(&listener).await;
                 }
                 let stream = tokio::select! {
                     accepted = listener.accept() => match accepted {
@@ -120,12 +120,29 @@ pub(crate) struct Silence {
 impl Silence {
     pub(crate) async fn at(address: SocketAddr) -> Silence {
         let listener = listen(address, 0).await;
-        let mut queue = Vec::new();
-        while let Ok(Ok(stream)) = timeout(Duration::from_millis(50), TcpStream::connect(address)).await {
-            queue.push(stream);
-        }
+        let queue = fill(address).await;
         Silence { _listener: listener, _queue: queue }
     }
+}
+
+/// The same at a port that is listened at: it is silent as long as what is given lives.
+async fn fall_silent(listener: &TcpListener, address: SocketAddr) -> Vec<TcpStream> {
+    SockRef::from(listener).listen(0).expect("a backlog");
+    fill(address).await
+}
+
+/// What came while it slept is gone.
+async fn wake_up(listener: &TcpListener) {
+    while let Ok(Ok(_)) = timeout(Duration::ZERO, listener.accept()).await {}
+    SockRef::from(listener).listen(128).expect("a backlog");
+}
+
+async fn fill(address: SocketAddr) -> Vec<TcpStream> {
+    let mut queue = Vec::new();
+    while let Ok(Ok(stream)) = timeout(Duration::from_millis(50), TcpStream::connect(address)).await {
+        queue.push(stream);
+    }
+    queue
 }
 
 /// Carries bytes both ways until an end closes or the host breaks its connections; while the host sleeps nothing moves.
