@@ -138,9 +138,10 @@ fn row(
 fn call(step: &Step, server: &Server) -> Option<String> {
     let Move::Guest(call) = &step.does else { return None };
     let (word, parameters) = call.request();
-    let parameters: String = parameters.iter().map(|(name, value)| format!(" {name}={value}")).collect();
     let (node, kind, vmid) = (server.node.as_ref()?, server.kind.guest()?, server.vmid?);
-    Some(format!("POST /nodes/{}/{}/{vmid}/status/{word}{parameters}", node.as_str(), kind.as_str()))
+    let path = format!("POST /nodes/{}/{}/{vmid}/status/{word}", node.as_str(), kind.as_str());
+    let parameters = parameters.iter().map(|(name, value)| format!("{name}={value}"));
+    Some(std::iter::once(path).chain(parameters).collect::<Vec<_>>().join(" "))
 }
 
 /// What a step waits for.

@@ -143,18 +143,7 @@ impl Fleet<'_> {
             Err(NotWoken::Silent { rounds: sent, .. }) if sent > 0 && !acting.options.wait && !is_needed => {
                 Ended::because(How::Sent, format!("{}, not waited for", rounds(sent)))
             }
-            Err(NotWoken::Silent { rounds: sent, .. }) => match missing.take() {
-                Some(missing) => {
-                    let detail = format!("it is awake, and cannot start guests yet: {missing}");
-                    let hint = format!("look at `ecobox status {}`, and run the command again", server.id);
-                    Ended { hint: Some(hint), ..Ended::because(How::Unconfirmed, detail) }.seen(PowerState::Online)
-                }
-                None => {
-                    let detail = format!("{}, and it does not answer yet", packets(sent));
-                    let hint = format!("look whether Wake-on-LAN is armed there, and at `ecobox status {}`", server.id);
-                    Ended { hint: Some(hint), ..Ended::because(How::Unconfirmed, detail) }
-                }
-            },
+            Err(NotWoken::Silent { rounds: sent, .. }) => not_ready(server, missing.take(), &packets(sent)),
             Err(NotWoken::NoPath(error)) => {
                 Ended { hint: error.advice(), ..Ended::because(How::Refused, error.to_string()) }
             }
@@ -390,6 +379,18 @@ impl Fleet<'_> {
         let message = format!("guests run on it: {}", running.join(", "));
         vec![Finding::new(CheckId::RunningGuests, &server.id, message).fix("add `--guests shutdown`")]
     }
+}
+
+/// A host that was not ready by the deadline: it did not answer, or it is awake and something is `missing`.
+fn not_ready(server: &Server, missing: Option<String>, packets: &str) -> Ended {
+    if let Some(missing) = missing {
+        let detail = format!("it is awake, and cannot start guests yet: {missing}");
+        let hint = format!("look at `ecobox status {}`, and run the command again", server.id);
+        return Ended { hint: Some(hint), ..Ended::because(How::Unconfirmed, detail) }.seen(PowerState::Online);
+    }
+    let detail = format!("{packets}, and it does not answer yet");
+    let hint = format!("look whether Wake-on-LAN is armed there, and at `ecobox status {}`", server.id);
+    Ended { hint: Some(hint), ..Ended::because(How::Unconfirmed, detail) }
 }
 
 fn rounds(number: u32) -> String {

@@ -122,7 +122,7 @@ fn people_locks_guests_and_tasks() {
     host.file("run/qemu-server/102.pid", "4001\n");
     host.file(
         "proc/4000/cmdline",
-        "/usr/bin/kvm\0-id\0101\0-smbios\0type=1,uuid=3562338d-cdfb,manufacturer=x\0-device\0\
+        "/usr/bin/kvm\0-id\x00101\0-smbios\0type=1,uuid=3562338d-cdfb,manufacturer=x\0-device\0\
          virtio-net-pci,mac=BC:24:11:00:01:01,netdev=net0\0-device\0e1000,mac=BC:24:11:00:01:02,netdev=net1\0",
     );
     host.file("sys/fs/cgroup/qemu.slice/103.scope/cgroup.procs", "4005\n");
