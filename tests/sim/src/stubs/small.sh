@@ -51,7 +51,10 @@ systemd-run)
 	fi
 	echo "$asked" >>"$root/.sim/timers"
 	echo "Running timer as unit: run-r0815.timer" >&2
-	"$root/usr/bin/setsid" @SH@ -c '@SLEEP@ "0.0$1"; shift; exec "$@"' sh "$wait" "$@" </dev/null >/dev/null 2>&1 &
+	# It is the system's from the first moment on: whoever ends with the session's processes is not to end it.
+	"$root/usr/bin/setsid" @SH@ -c ': >"$0"; @SLEEP@ "0.0$1"; shift; exec "$@"' "$root/.sim/armed.$$" "$wait" "$@" \
+		</dev/null >/dev/null 2>&1 &
+	while ! [ -e "$root/.sim/armed.$$" ]; do @SLEEP@ 0.01; done
 	if [ -e "$root/.sim/cut-after-timer" ]; then
 		echo cut >"$root/.sim/requests"
 		while [ -e "$root/.sim/cut-after-timer" ]; do @SLEEP@ 0.01; done
