@@ -126,6 +126,16 @@ fn a_guest_that_only_its_host_shows_keeps_it_up() {
     pve.sim.cluster().after("POST", "lxc/201/status/shutdown", move |_| shows(&host, 103, other));
     let run = world.run(&args).exits(11).says("error: suspend pve1: guests run on it: 103");
     assert_eq!((pve.node("pve1").host.timers().len(), calls(&pve).len()), (0, 3), "{run}");
+    // Where its API lists it, too, it is said once.
+    let world = World::new();
+    let pve = house(&world);
+    let host = pve.node("pve1").host.clone();
+    pve.sim.cluster().after("POST", "lxc/201/status/shutdown", move |cluster| {
+        shows(&host, 103, other);
+        cluster.change_guest(103, ecobox_sim::Guest::running);
+    });
+    let run = world.run(&args).exits(11);
+    assert_eq!(run.stderr.matches("guests run on it: 103").count(), 1, "{run}");
 }
 
 #[test]

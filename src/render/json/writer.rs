@@ -79,6 +79,13 @@ impl<W: Write> Writer<W> {
         self.push(begin);
         Open { writer: self, is_empty: true, end }
     }
+
+    /// Begins what stands under the name of an enum's variant.
+    fn open_variant(&mut self, variant: &str, begin: &str, end: &'static str) -> Open<'_, W> {
+        self.push("{");
+        self.string(variant);
+        self.open(begin, end)
+    }
 }
 
 /// A value could not be written.
@@ -203,9 +210,7 @@ impl<'w, W: Write> Serializer for &'w mut Writer<W> {
         variant: &'static str,
         _length: usize,
     ) -> Result<Open<'w, W>, Failed> {
-        self.push("{");
-        self.string(variant);
-        Ok(self.open(":[", "]}"))
+        Ok(self.open_variant(variant, ":[", "]}"))
     }
 
     fn serialize_map(self, _length: Option<usize>) -> Result<Open<'w, W>, Failed> {
@@ -223,9 +228,7 @@ impl<'w, W: Write> Serializer for &'w mut Writer<W> {
         variant: &'static str,
         _length: usize,
     ) -> Result<Open<'w, W>, Failed> {
-        self.push("{");
-        self.string(variant);
-        Ok(self.open(":{", "}}"))
+        Ok(self.open_variant(variant, ":{", "}}"))
     }
 }
 

@@ -113,12 +113,10 @@ impl Fleet<'_> {
 
     /// What a failed task means: its own words, and the last lines of its log.
     async fn task_failed(&self, acting: &Acting<'_>, sending: &Sending<'_>, upid: &Upid, words: String) -> Ended {
-        let named = &sending.named;
-        let client = self.client_of(acting.links, named.cluster).await;
         if let Some(ended) = self.was_faster(acting, sending, &words).await {
             return ended;
         }
-        let log = match &client {
+        let log = match self.client_of(acting.links, sending.named.cluster).await {
             Ok(client) => client.task_log(upid, LOG_LINES).await.unwrap_or_default(),
             Err(_) => Vec::new(),
         };
