@@ -144,6 +144,12 @@ impl Ended {
         Ended { detail: Some(detail.into()), ..Ended::new(how) }
     }
 
+    /// A refusal by what was found.
+    fn refused(findings: Vec<Finding>) -> Ended {
+        let first = findings.iter().find(|finding| !finding.allowed).map(|finding| finding.message.clone());
+        Ended { findings, detail: first, ..Ended::new(How::Refused) }
+    }
+
     /// A failure of a transport: nothing was sent, or it was refused.
     fn failed(server: &ServerId, error: &Error) -> Ended {
         let failed = crate::fleet::observe::failed(server, error);
@@ -402,6 +408,11 @@ impl Fleet<'_> {
             None => Err(answer.failures.into_iter().next().map_or_else(none, |(_, error)| error)),
         }
     }
+}
+
+/// What to do about an outcome that nobody saw.
+fn look_hint(server: &ServerId) -> String {
+    format!("it may still come: look with `ecobox status {server}`")
 }
 
 /// Where steps share a limit: the node of guests, each host on its own.

@@ -89,7 +89,7 @@ impl Fleet<'_> {
                 let detail = format!("{} is gone: no node of its cluster has it", server.id);
                 return Ok(Ended::because(How::Failed(FailureKind::Failed), detail));
             }
-            Err(Missing::OtherKind) => return Ok(refused(vec![other_kind(server)])),
+            Err(Missing::OtherKind) => return Ok(Ended::refused(vec![other_kind(server)])),
         };
         let config = match found.client.guest_config(&found.node, named.kind, named.vmid).await {
             Ok(config) => config,
@@ -112,7 +112,7 @@ impl Fleet<'_> {
             }
         };
         if !allow(&mut findings, &acting.options.allowed) {
-            return Ok(refused(findings).seen(found.status.state));
+            return Ok(Ended::refused(findings).seen(found.status.state));
         }
         self.keep_identity(named, &config)?;
         let patience = acting.options.timeout.unwrap_or_else(|| usual_patience(call, config.startup, &found.status));
@@ -248,12 +248,6 @@ impl From<Error> for Missing {
     }
 }
 
-/// A refusal by what was found.
-fn refused(findings: Vec<Finding>) -> Ended {
-    let first = findings.iter().find(|finding| !finding.allowed).map(|finding| finding.message.clone());
-    Ended { findings, detail: first, ..Ended::new(How::Refused) }
-}
-
 fn other_kind(server: &Server) -> Finding {
     let message = "another guest has its number now: one of the other kind".to_owned();
     Finding::new(CheckId::IdentityChanged, &server.id, message).fix("run `ecobox discover`, and name the guest anew")
@@ -269,7 +263,7 @@ fn refusal(server: &Server, error: &Error) -> Ended {
     }
     if reason.contains("no quorum") {
         let finding = Finding::new(CheckId::QuorumLost, &server.id, format!("Proxmox VE refused: {reason}"));
-        return refused(vec![finding.fix("bring the other nodes back first")]);
+        return Ended::refused(vec![finding.fix("bring the other nodes back first")]);
     }
     Ended::because(How::Failed(FailureKind::Failed), format!("Proxmox VE refused: {reason}"))
 }

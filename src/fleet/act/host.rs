@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::preflight::When;
 use super::wait::Looks;
-use super::{Acting, Ended, How, Links};
+use super::{Acting, Ended, How, Links, look_hint};
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::host_power::arm::ArmedWol;
@@ -228,8 +228,7 @@ impl Fleet<'_> {
             findings.extend(self.guests_left(acting, number).await);
         }
         if !allow(&mut findings, &acting.options.allowed) {
-            let first = findings.iter().find(|finding| !finding.allowed).map(|finding| finding.message.clone());
-            return Ok(Ended { findings, detail: first, ..Ended::new(How::Refused) });
+            return Ok(Ended::refused(findings));
         }
         let seen = look.seen.unwrap_or_default();
         if call.sleeps()
@@ -305,7 +304,7 @@ impl Fleet<'_> {
             HostCall::Shutdown => PowerState::Offline,
             HostCall::Reboot => PowerState::Online,
         };
-        let hint = Some(format!("it may still come: look with `ecobox status {}`", host.id));
+        let hint = Some(look_hint(&host.id));
         match waited {
             Ok(Waited::Seen) => {
                 let detail = lost.map(|_| "its answer was lost; it was seen".to_owned());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::wait::Looks;
-use super::super::{Acting, Ended, How};
+use super::super::{Acting, Ended, How, look_hint};
 use super::{Named, Sending};
 use crate::fleet::Fleet;
 use crate::model::guest::{GuestStatus, TaskEnd, TaskState};
@@ -64,13 +64,13 @@ impl Fleet<'_> {
             }
             Seen::Reached(GuestStatus { state, .. }) | Seen::Not(Some(state)) => {
                 let detail = format!("its answer was lost ({error}), no task was found, and it is {state}");
-                Ended { hint: Some(look_hint(sending.named.server)), ..Ended::because(How::Unconfirmed, detail) }
+                Ended { hint: Some(look_hint(&sending.named.server.id)), ..Ended::because(How::Unconfirmed, detail) }
                     .seen(state)
             }
             Seen::Failed(error) => unheard(sending.named.server, &error),
             Seen::Not(None) => {
                 let detail = format!("its answer was lost ({error}), and nobody answers since");
-                Ended { hint: Some(look_hint(sending.named.server)), ..Ended::because(How::Unconfirmed, detail) }
+                Ended { hint: Some(look_hint(&sending.named.server.id)), ..Ended::because(How::Unconfirmed, detail) }
             }
         }
     }
@@ -94,7 +94,10 @@ impl Fleet<'_> {
                 Err(error) => return unheard(named.server, &error),
                 Ok(None) => {
                     let detail = format!("its task still runs: {upid}");
-                    return Ended { hint: Some(look_hint(named.server)), ..Ended::because(How::Unconfirmed, detail) };
+                    return Ended {
+                        hint: Some(look_hint(&named.server.id)),
+                        ..Ended::because(How::Unconfirmed, detail)
+                    };
                 }
             }
         }
@@ -106,7 +109,7 @@ impl Fleet<'_> {
             Seen::Not(state) => {
                 let is = state.map_or("nobody answers".to_owned(), |state| format!("it is {state}"));
                 let ended = Ended::because(How::Unconfirmed, format!("accepted, but {is} at the deadline"));
-                Ended { state, hint: Some(look_hint(named.server)), ..ended }
+                Ended { state, hint: Some(look_hint(&named.server.id)), ..ended }
             }
         }
     }
@@ -227,7 +230,7 @@ impl Fleet<'_> {
             return ended;
         }
         let detail = format!("it runs, but does not answer at {} ({host})", missing.join(", "));
-        Ended { detail: Some(detail), how: How::Unconfirmed, hint: Some(look_hint(server)), ..ended }
+        Ended { detail: Some(detail), how: How::Unconfirmed, hint: Some(look_hint(&server.id)), ..ended }
     }
 }
 
@@ -243,9 +246,5 @@ enum Seen {
 /// It was sent, and nobody will say what came of it.
 fn unheard(server: &Server, error: &Error) -> Ended {
     let detail = format!("it was sent, and then: {error}");
-    Ended { hint: Some(look_hint(server)), ..Ended::because(How::Unconfirmed, detail) }
-}
-
-fn look_hint(server: &Server) -> String {
-    format!("it may still come: look with `ecobox status {}`", server.id)
+    Ended { hint: Some(look_hint(&server.id)), ..Ended::because(How::Unconfirmed, detail) }
 }
