@@ -50,6 +50,11 @@ const GUESTS: &str =
     clusters.name
     FROM clusters CROSS JOIN guests ON guests.cluster = clusters.id";
 
+/// From the index of these alone: most guests may have none.
+const ADDRESSES: &str = "SELECT vmid, addresses FROM clusters
+    CROSS JOIN guests INDEXED BY guests_with_addresses ON guests.cluster = clusters.id
+    WHERE clusters.name = ?1 AND addresses <> '' AND gone_at IS NULL";
+
 impl State {
     /// The guests of a cluster by vmid, those that are gone included.
     pub(crate) fn guests(&self, cluster: &ClusterId) -> Result<Vec<KnownGuest>> {
@@ -71,9 +76,7 @@ impl State {
     /// The addresses of a cluster's guests that have some.
     pub(crate) fn addresses(&self, cluster: &ClusterId) -> Result<HashMap<VmId, Vec<Address>>> {
         self.read(|conn| {
-            let sql = "SELECT vmid, addresses FROM clusters CROSS JOIN guests ON guests.cluster = clusters.id
-                WHERE clusters.name = ?1 AND addresses <> '' AND gone_at IS NULL";
-            let mut statement = conn.prepare_cached(sql)?;
+            let mut statement = conn.prepare_cached(ADDRESSES)?;
             let mut rows = statement.query([cluster.as_str()])?;
             let mut found = HashMap::new();
             while let Some(row) = rows.next()? {
@@ -170,6 +173,17 @@ fn read_guest(row: &Row<'_>) -> rusqlite::Result<Option<KnownGuest>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn to_find_the_addresses_does_not_read_every_guest() {
+        let state = State::in_memory().unwrap();
+        let sql = format!("EXPLAIN QUERY PLAN {ADDRESSES}");
+        let plan = |conn: &rusqlite::Connection| {
+            conn.prepare(&sql)?.query_map(["x"], |row| row.get::<_, String>(3))?.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let plan = state.read(plan).unwrap();
+        assert!(plan.iter().any(|step| step.contains("COVERING INDEX guests_with_addresses (cluster=?)")), "{plan:?}");
+    }
 
     #[test]
     fn addresses_are_read_as_they_were_written() {

@@ -62,7 +62,9 @@ pub(crate) use open::find;
 pub(crate) use retention::Retention;
 pub(crate) use servers::KnownState;
 pub(crate) use tokens::{Intent, StoredToken};
-pub(crate) use {actions::Action, check_hours::CheckHistory, rollup::Hour, samples::Counted, samples::Samples};
+pub(crate) use {
+    actions::Action, check_hours::CheckHistory, rollup::Hour, samples::Bodies, samples::Counted, samples::Samples,
+};
 
 pub(crate) use actions::ActionId;
 pub(crate) use actions::NewAction;
@@ -98,6 +100,13 @@ impl State {
     /// What opening the file had to do to it, if anything.
     pub(crate) fn notice(&self) -> Option<&Notice> {
         self.notice.as_ref()
+    }
+
+    /// To be called where the process ends: once in many runs, what the disk is slow at is done here.
+    pub(crate) fn close(self) {
+        schema::empty_long_journal(&self.lock(), &files::beside(&self.path, "-wal"));
+        // To give dozens of statements back one by one would only take time.
+        std::mem::forget(self);
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {

@@ -275,13 +275,47 @@ fn a_full_disk_is_said_and_loses_nothing() {
 
 #[test]
 fn the_journal_does_not_grow_for_ever() {
-    let (folder, path) = furnished();
-    for run in 0..40 {
-        let state = State::open(&path, at(run)).unwrap();
-        for n in 0..25 {
-            state.put_ssh_answer(&format!("alias{n}"), &run.to_string(), &"x".repeat(5000)).unwrap();
+    // Also where every run is killed before it has ended.
+    for (killed, most) in [(false, 2 << 20), (true, 5 << 20)] {
+        let (folder, path) = furnished();
+        let size = || fs::metadata(folder.path().join("state.db-wal")).unwrap().len();
+        let mut largest = 0;
+        for run in 0..40 {
+            let state = State::open(&path, at(run)).unwrap();
+            for n in 0..25 {
+                state.put_ssh_answer(&format!("alias{n}"), &run.to_string(), &"x".repeat(5000)).unwrap();
+            }
+            largest = largest.max(size());
+            if !killed {
+                state.close();
+            }
         }
+        assert!(largest < most, "{largest} bytes");
+        assert_eq!(size() < 1 << 20, !killed);
     }
-    let size = fs::metadata(folder.path().join("state.db-wal")).unwrap().len();
-    assert!(size < 2 << 20, "{size} bytes");
+}
+
+#[test]
+fn a_long_journal_that_somebody_reads_stays_for_another_run() {
+    let (folder, path) = furnished();
+    let size = || fs::metadata(folder.path().join("state.db-wal")).unwrap().len();
+    let reader = State::open(&path, at(0)).unwrap();
+    let state = State::open(&path, at(0)).unwrap();
+    let write = |state: &State, n| {
+        let answers = (0..100).map(|i| format!("alias{i}"));
+        answers.for_each(|alias| state.put_ssh_answer(&alias, &format!("{n}"), &"x".repeat(5000)).unwrap());
+    };
+    write(&state, 0);
+    let conn = reader.lock();
+    conn.execute_batch("BEGIN; SELECT count(*) FROM guests;").unwrap();
+    write(&state, 1);
+    let began = std::time::Instant::now();
+    state.close();
+    // It waits for nobody: others have half a minute for each other.
+    assert!(began.elapsed() < schema::BUSY_TIMEOUT);
+    assert!(size() > 1 << 20);
+    conn.execute_batch("COMMIT").unwrap();
+    drop(conn);
+    reader.close();
+    assert_eq!(size(), 0);
 }
