@@ -57,6 +57,7 @@ fn main() -> ExitCode {
         }
     };
     let ui = Ui::new(cli.global.quiet, cli.global.color);
+    keep_out_of_core_files();
     match start(cli, ui) {
         Ok(exit) => ExitCode::from(exit.code()),
         Err((ui, error)) => {
@@ -67,6 +68,13 @@ fn main() -> ExitCode {
             ExitCode::from(error::classify(&error).code())
         }
     }
+}
+
+/// A process that a bug ends must not leave its tokens in a file.
+fn keep_out_of_core_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Core);
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum });
 }
 
 /// What ran, or why not, with the way to say so.
@@ -101,7 +109,9 @@ fn start(cli: Cli, ui: Ui) -> Ended {
             for line in ctx.ledger.lines() {
                 ctx.ui.warning(&format!("{line}; nothing was cancelled"));
             }
-            result.map_err(|error| (ctx.ui, error))
+            let Context { state, ui, .. } = ctx;
+            state.close();
+            result.map_err(|error| (ui, error))
         }
     }
 }
@@ -145,18 +155,20 @@ fn prepare(global: &Global, command: &Command, ui: Ui) -> Result<Context, (Ui, a
 
 async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::Result<Exit> {
     match command {
-        Command::Init(args) => show(global, Box::pin(commands::init::run(ctx, &args))).await,
-        Command::SetupToken(args) => show(global, Box::pin(commands::setup_token::run(ctx, &args))).await,
-        Command::Discover(args) => show(global, Box::pin(commands::discover::run(ctx, &args))).await,
+        Command::Init(args) => show(ctx, global, Box::pin(commands::init::run(ctx, &args))).await,
+        Command::SetupToken(args) => show(ctx, global, Box::pin(commands::setup_token::run(ctx, &args))).await,
+        Command::Discover(args) => show(ctx, global, Box::pin(commands::discover::run(ctx, &args))).await,
         Command::Status(args) if args.looks_back() => {
-            show(global, Box::pin(std::future::ready(commands::status::since(ctx, &args)))).await
+            show(ctx, global, Box::pin(std::future::ready(commands::status::since(ctx, &args)))).await
         }
         Command::Status(args) => {
-            show(global, Box::pin(commands::status::run(ctx, &args, global.output == Format::Html))).await
+            show(ctx, global, Box::pin(commands::status::run(ctx, &args, global.output == Format::Html))).await
         }
-        Command::Stats(args) if args.looks_back() => show(global, Box::pin(commands::stats::since(ctx, &args))).await,
-        Command::Stats(args) => show(global, Box::pin(commands::stats::now(ctx, &args))).await,
-        Command::Power(args) => show(global, Box::pin(commands::power::run(ctx, &args))).await,
+        Command::Stats(args) if args.looks_back() => {
+            show(ctx, global, Box::pin(commands::stats::since(ctx, &args))).await
+        }
+        Command::Stats(args) => show(ctx, global, Box::pin(commands::stats::now(ctx, &args))).await,
+        Command::Power(args) => show(ctx, global, Box::pin(commands::power::run(ctx, &args))).await,
         Command::Watch(args) => {
             let color = global.color.decide(&io::stdout());
             Box::pin(commands::watch::run(ctx, &args, global.output, global.out.is_some(), color)).await
@@ -167,8 +179,9 @@ async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::R
     }
 }
 
-/// Has the command do its work, and prints what it hands back.
+/// Has the command do its work, and prints what it hands back; what is to be kept is kept meanwhile.
 async fn show<R: Report>(
+    ctx: &Context,
     global: &Global,
     work: Pin<Box<impl Future<Output = anyhow::Result<Outcome<R>>>>>,
 ) -> anyhow::Result<Exit> {
@@ -180,20 +193,31 @@ async fn show<R: Report>(
         let failure = Failure::new(Exit::Usage, "`-o html`: this command has no page");
         return Err(failure.hint("run `ecobox status -o html`").into());
     }
-    let outcome = work.await?;
-    let color = global.color.decide(&io::stdout());
-    let output = Output::new(global.output, color, jiff::Timestamp::now());
-    if let Some(path) = &global.out {
-        render::write_file(path, &outcome.report, &output.for_a_file())?;
-        return Ok(outcome.exit);
-    }
-    let printed = render::print(&outcome.report, &output);
+    let Outcome { report, exit, records } = work.await?;
+    let state = &ctx.state;
+    let (printed, kept) = std::thread::scope(|scope| {
+        let keeping = records.map(|records| scope.spawn(move || records.keep(state)));
+        let printed = print(global, &report);
+        let kept = keeping.map_or(Ok(Ok(())), std::thread::ScopedJoinHandle::join);
+        (printed, kept.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
     // The process ends now: giving thousands of servers back piece by piece would only take time.
-    std::mem::forget(outcome.report);
-    match printed {
+    std::mem::forget(report);
+    printed?;
+    kept?;
+    Ok(exit)
+}
+
+/// Prints a report, or writes it to the file that it is to go to.
+fn print<R: Report>(global: &Global, report: &R) -> anyhow::Result<()> {
+    let output = Output::new(global.output, global.color.decide(&io::stdout()), jiff::Timestamp::now());
+    if let Some(path) = &global.out {
+        return render::write_file(path, report, &output.for_a_file()).map_err(Into::into);
+    }
+    match render::print(report, &output) {
         // Who closes the pipe has read enough: `ecobox status | head`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(outcome.exit),
-        printed => printed.map(|()| outcome.exit).context("writing the report"),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.context("writing the report"),
     }
 }
 

@@ -93,7 +93,7 @@ pub(crate) async fn run(ctx: &Context, args: &DiscoverArgs) -> anyhow::Result<Ou
     }
     warn(&ctx.ui, &discovery.failures);
     let exit = Exit::of_many(discovery.answered, discovery.failures.iter().map(|failed| failed.kind.into()));
-    Ok(Outcome { report: report(discovery, args), exit })
+    Ok(Outcome::new(report(discovery, args), exit))
 }
 
 fn report(discovery: Discovery, args: &DiscoverArgs) -> DiscoverReport {

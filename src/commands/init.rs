@@ -110,7 +110,7 @@ pub(crate) async fn run(ctx: &Context, args: &InitArgs) -> anyhow::Result<Outcom
     let succeeded = rows.iter().filter(|row| row.failure.is_none()).count();
     let exit = Exit::of_many(succeeded, rows.iter().filter_map(|row| row.failure).map(Exit::from));
     let next = next(ctx, &rows)?;
-    Ok(Outcome { report: InitReport { config: config.path.clone(), added, servers: rows, next }, exit })
+    Ok(Outcome::new(InitReport { config: config.path.clone(), added, servers: rows, next }, exit))
 }
 
 /// The servers to add: as typed, as listed in `ssh_config`, or as answered.

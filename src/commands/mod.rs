@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::error::Exit;
 use crate::fleet::Limits;
 use crate::fleet::act::Ledger;
+use crate::fleet::record::Records;
 use crate::model::id::ServerId;
 use crate::model::inventory::Failed;
 use crate::model::select::{Candidate, SelectError, select};
@@ -40,6 +41,15 @@ pub(crate) struct Context {
 pub(crate) struct Outcome<R> {
     pub(crate) report: R,
     pub(crate) exit: Exit,
+    /// What is to be kept while the report is printed.
+    pub(crate) records: Option<Records>,
+}
+
+impl<R> Outcome<R> {
+    /// Nothing is left to be kept.
+    pub(crate) fn new(report: R, exit: Exit) -> Outcome<R> {
+        Outcome { report, exit, records: None }
+    }
 }
 
 /// Who asked for an action, and how: `anna, on a terminal`, `root, without a terminal`.

@@ -161,7 +161,7 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
         }
         // Steps that nothing could do are part of what the plan says.
         let exit = if exit == Exit::Done { exit_of_plan(&plan) } else { exit };
-        Outcome { report: report(plan, None), exit }
+        Outcome::new(report(plan, None), exit)
     } else {
         say_findings(&ctx.ui, action, &plan.findings, true);
         let confirmed = confirm(&ctx.ui, action, servers, &plan, args.yes)?;
@@ -169,7 +169,7 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
         say_ends(&ctx.ui, servers, &plan, &ends);
         ctx.ledger.forget();
         let exit = exit_of(&plan, &ends);
-        Outcome { report: report(plan, Some(ends)), exit }
+        Outcome::new(report(plan, Some(ends)), exit)
     };
     fleet.send_history().await;
     fleet.close().await;

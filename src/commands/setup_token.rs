@@ -145,7 +145,7 @@ pub(crate) async fn run(ctx: &Context, args: &SetupTokenArgs) -> anyhow::Result<
     }
     let failed: Vec<Exit> = ends.into_iter().map(|end| end.exit).filter(|exit| *exit != Exit::Done).collect();
     let exit = Exit::of_many(rows.len() - failed.len(), failed);
-    Ok(Outcome { report: SetupTokenReport { servers: rows }, exit })
+    Ok(Outcome::new(SetupTokenReport { servers: rows }, exit))
 }
 
 /// Keeps what was done and who asked for it: what only looked or changed nothing is no action.

@@ -145,7 +145,7 @@ impl Fleet<'_> {
 
 /// The bodies that send what a run learned. `observed` has what is
 /// beyond samples: states, services, and what hosts alone tell.
-pub(super) fn outgoing(samples: &Samples<'_>, observed: Option<&Observed>, at: Timestamp) -> Vec<Vec<u8>> {
+pub(super) fn outgoing(samples: &Samples, observed: Option<&Observed>, at: Timestamp) -> Vec<Vec<u8>> {
     let mut families = Families::default();
     for server in observed.iter().flat_map(|observed| &observed.inventory.servers) {
         let id = metrics::id_of(server);

@@ -15,7 +15,7 @@ pub(crate) mod observe;
 pub(crate) mod onboard;
 mod per_node;
 mod prometheus;
-mod record;
+pub(crate) mod record;
 pub(crate) mod scope;
 mod secret;
 pub(crate) mod series;

@@ -16,26 +16,56 @@ use crate::model::power::PowerState;
 use crate::model::reading::{HostLoad, Reading};
 use crate::model::server::{Listing, ServerKey};
 use crate::model::usage::{Pressure, Sample, Source, Usage};
-use crate::state::{Check, Retention, Run, Samples, StateError};
+use crate::state::{Bodies, Check, Retention, Run, Samples, State, StateError};
 use crate::transport::Error;
 
-/// What one look is to leave behind.
-pub(super) struct Records<'l> {
+/// What one look leaves behind. It owns all of it, so that it can be kept while the look is shown.
+#[derive(Debug)]
+pub(crate) struct Records {
+    at: Timestamp,
+    states: Vec<(ServerKey, PowerState, Source)>,
+    checks: Vec<Check>,
     /// Whether each host could be looked at.
-    pub(super) runs: Vec<Run>,
+    runs: Vec<Run>,
     /// What hosts themselves had counted.
-    pub(super) readings: Vec<(ServerId, Reading)>,
-    pub(super) observed: &'l Observed,
+    readings: Vec<(ServerId, Reading)>,
+    samples: Samples,
+    retention: Retention,
+}
+
+impl Records {
+    /// Keeps what was seen: states and their changes, services, whether each host's check succeeded, how fast, and how
+    /// hard everything works. Gives a bite of what is too old back.
+    ///
+    /// # Errors
+    /// The state file's; then nothing is kept.
+    pub(crate) fn keep(&self, state: &State) -> Result<(), StateError> {
+        self.keep_and_send(state, None)
+    }
+
+    /// The same, with what is to be sent where somebody is configured to get it.
+    fn keep_and_send(&self, state: &State, bodies: Option<Bodies<'_>>) -> Result<(), StateError> {
+        state.together(|| {
+            state.record_states(&self.states, self.at)?;
+            state.record_checks(&self.checks, self.at)?;
+            state.record_runs(&self.runs, self.at)?;
+            state.put_readings(&self.readings, self.at)?;
+            state.record_samples(&self.samples, self.at, bodies)?;
+            state.tidy(self.at, &self.retention).map(drop)
+        })
+    }
 }
 
 impl Fleet<'_> {
-    /// Keeps what was seen: states and their changes, services, whether each host's check succeeded, how fast, and how
-    /// hard everything works.
-    pub(super) fn record(&self, records: Records<'_>) -> Result<(), StateError> {
-        let Records { mut runs, readings, observed } = records;
-        let Observed { inventory, at, .. } = observed;
+    /// What is to be kept of a look.
+    pub(super) fn to_keep(
+        &self,
+        mut runs: Vec<Run>,
+        readings: Vec<(ServerId, Reading)>,
+        observed: &Observed,
+    ) -> Records {
         let (mut states, mut checks) = (Vec::new(), Vec::new());
-        for server in &inventory.servers {
+        for server in &observed.inventory.servers {
             let seen = &server.seen;
             // What is on its way up or down is neither off nor failing: a later look says where it came to.
             let on_its_way = seen.action.is_some() && seen.state == PowerState::Offline;
@@ -61,30 +91,36 @@ impl Fleet<'_> {
                 })
             }));
         }
-        let samples = samples(observed);
-        self.state.together(|| {
-            self.state.record_states(&states, *at)?;
-            self.state.record_checks(&checks, *at)?;
-            self.state.record_runs(&runs, *at)?;
-            self.state.put_readings(&readings, *at)?;
-            self.keep(&samples, Some(observed), *at)?;
-            self.tidy(*at)
-        })
+        let (samples, retention) = (samples(observed), self.retention());
+        Records { at: observed.at, states, checks, runs, readings, samples, retention }
+    }
+
+    /// Keeps them, and what is to be sent of the look.
+    pub(super) fn record(&self, records: &Records, observed: &Observed) -> Result<(), StateError> {
+        let bodies = |at| outgoing(&records.samples, Some(observed), at);
+        records.keep_and_send(self.state, self.sends_history().then_some(&bodies))
+    }
+
+    /// Whether somebody is configured to get what is kept.
+    pub(super) fn sends_history(&self) -> bool {
+        self.config.settings.history.remote_write.is_some()
     }
 
     /// Keeps samples, with what is to be sent where somebody is configured to get it.
-    fn keep(&self, samples: &Samples<'_>, observed: Option<&Observed>, at: Timestamp) -> Result<(), StateError> {
-        let bodies = |at| outgoing(samples, observed, at);
-        let sends = self.config.settings.history.remote_write.is_some();
-        self.state.record_samples(samples, at, if sends { Some(&bodies) } else { None })
+    fn keep(&self, samples: &Samples, at: Timestamp) -> Result<(), StateError> {
+        let bodies = |at| outgoing(samples, None, at);
+        self.state.record_samples(samples, at, if self.sends_history() { Some(&bodies) } else { None })
     }
 
     /// Gives a bite of what is too old back.
     pub(super) fn tidy(&self, at: Timestamp) -> Result<(), StateError> {
+        self.state.tidy(at, &self.retention()).map(drop)
+    }
+
+    fn retention(&self) -> Retention {
         let history = &self.config.settings.history;
         let span = |kept| SignedDuration::try_from(kept).unwrap_or(SignedDuration::MAX);
-        let retention = Retention { raw: span(history.raw), hourly: span(history.hourly) };
-        self.state.tidy(at, &retention).map(drop)
+        Retention { raw: span(history.raw), hourly: span(history.hourly) }
     }
 
     /// Keeps what a script read on one server, for a run that looks at nothing else.
@@ -96,10 +132,10 @@ impl Fleet<'_> {
     ) -> Result<(), StateError> {
         let HostLoad { usage, pressure, .. } = measured.load;
         let sample = Sample { source: measured_by(server), usage, pressure };
-        let samples = Samples { guests: Vec::new(), servers: vec![(&server.id, sample)] };
+        let samples = Samples { guests: Vec::new(), servers: vec![(server.id.clone(), sample)] };
         self.state.together(|| {
             self.state.put_readings(&[(server.id.clone(), measured.reading.clone())], at)?;
-            self.keep(&samples, None, at)
+            self.keep(&samples, at)
         })
     }
 
@@ -109,9 +145,9 @@ impl Fleet<'_> {
         let guests = listing.guests.iter().filter(|guest| !guest.template);
         let guests = guests.map(|guest| (guest.vmid, listed(guest.usage))).collect();
         let nodes = listing.nodes.iter().filter(|node| node.online == Some(true));
-        let servers = nodes.filter_map(|node| Some((parents.get(&node.name)?, listed(node.usage)))).collect();
-        let samples = Samples { guests: vec![(&group.cluster, guests)], servers };
-        self.keep(&samples, None, at)
+        let servers = nodes.filter_map(|node| Some((parents.get(&node.name)?.clone(), listed(node.usage)))).collect();
+        let samples = Samples { guests: vec![(group.cluster.clone(), guests)], servers };
+        self.keep(&samples, at)
     }
 }
 
@@ -120,24 +156,24 @@ fn listed(usage: Usage) -> Sample {
 }
 
 /// How hard everything that was seen works.
-fn samples(observed: &Observed) -> Samples<'_> {
-    let mut samples = Samples { guests: Vec::new(), servers: Vec::new() };
+fn samples(observed: &Observed) -> Samples {
+    let mut samples = Samples::default();
     let most = observed.inventory.servers.len();
     for server in observed.inventory.servers.iter().filter(|server| !server.template) {
         match (&server.cluster, server.vmid) {
             (Some(cluster), Some(vmid)) => {
                 guests_of(&mut samples, cluster, most).push((vmid, listed(server.seen.usage)));
             }
-            _ => samples.servers.push((&server.id, sample_of_host(observed, server))),
+            _ => samples.servers.push((server.id.clone(), sample_of_host(observed, server))),
         }
     }
     samples
 }
 
-fn guests_of<'s, 'l>(samples: &'s mut Samples<'l>, cluster: &'l ClusterId, most: usize) -> &'s mut Vec<(VmId, Sample)> {
-    let known = samples.guests.iter().position(|(known, _)| *known == cluster);
+fn guests_of<'s>(samples: &'s mut Samples, cluster: &ClusterId, most: usize) -> &'s mut Vec<(VmId, Sample)> {
+    let known = samples.guests.iter().position(|(known, _)| known == cluster);
     let at = known.unwrap_or_else(|| {
-        samples.guests.push((cluster, Vec::with_capacity(most)));
+        samples.guests.push((cluster.clone(), Vec::with_capacity(most)));
         samples.guests.len() - 1
     });
     &mut samples.guests[at].1

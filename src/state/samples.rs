@@ -16,10 +16,10 @@ use crate::model::usage::{Sample, Totals};
 
 /// What one run learned of all servers.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Samples<'a> {
-    pub(crate) guests: Vec<(&'a ClusterId, Vec<(VmId, Sample)>)>,
+pub(crate) struct Samples {
+    pub(crate) guests: Vec<(ClusterId, Vec<(VmId, Sample)>)>,
     /// Configured servers.
-    pub(crate) servers: Vec<(&'a ServerId, Sample)>,
+    pub(crate) servers: Vec<(ServerId, Sample)>,
 }
 
 /// What the guests of a cluster had counted at one look, by number.
@@ -126,12 +126,7 @@ impl State {
     ///
     /// Whoever takes what is sent wants it in the order of time. A run that another one overtook gets the next
     /// millisecond, here as there.
-    pub(crate) fn record_samples(
-        &self,
-        samples: &Samples<'_>,
-        at: Timestamp,
-        bodies: Option<Bodies<'_>>,
-    ) -> Result<()> {
+    pub(crate) fn record_samples(&self, samples: &Samples, at: Timestamp, bodies: Option<Bodies<'_>>) -> Result<()> {
         self.write(|conn| {
             let at = match bodies {
                 Some(_) => next_in_order(conn, at.as_millisecond())?,

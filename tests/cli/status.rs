@@ -292,3 +292,18 @@ fn a_host_nobody_ever_reached_is_offline_and_the_report_is_there() {
     [exit status: 5]
     ");
 }
+
+#[test]
+fn what_was_seen_is_shown_although_it_cannot_be_kept() {
+    for command in ["status", "stats"] {
+        let sim = homelab();
+        let env = env_for(&sim, &["pve1"]);
+        env.run(&[command]).exits(0);
+        let path = env.state_path();
+        sim.cluster().after("GET", "/cluster/resources", move |_| {
+            rusqlite::Connection::open(&path).unwrap().execute_batch("DROP TABLE unrolled").unwrap();
+        });
+        let run = env.run(&[command]).exits(3).says("no such table: unrolled");
+        assert!(run.stdout.contains("web-01"), "{run}");
+    }
+}

@@ -93,7 +93,7 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
     let exit = Exit::of_many(known, past.failures.iter().map(|failed| failed.kind.into()));
     let report =
         SeriesReport { generated_at: now, since, until: now, series: rows, failures: past.failures, chart: args.chart };
-    Ok(Outcome { report, exit })
+    Ok(Outcome::new(report, exit))
 }
 
 impl Row {

@@ -79,7 +79,7 @@ pub(crate) fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outcome<Av
     let actions = ctx.state.actions(since, now)?.into_iter().filter(concerns);
     let actions = actions.map(|action| Done::new(action, &ids)).collect();
     let report = AvailabilityReport { generated_at: now, since, until: now, servers: rows, actions };
-    Ok(Outcome { report, exit: Exit::Done })
+    Ok(Outcome::new(report, Exit::Done))
 }
 
 impl Row {

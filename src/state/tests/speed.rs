@@ -142,7 +142,7 @@ fn measure_samples() {
         Retention { raw: SignedDuration::from_hours(hours), hourly: SignedDuration::from_hours(hours * 3 / 2) };
     let (mut recorded, mut tidied, mut recent) = (Vec::new(), Vec::new(), Vec::new());
     for n in 0..looks {
-        let samples = Samples { guests: vec![(&home, guests(n as u64))], servers: vec![] };
+        let samples = Samples { guests: vec![(home.clone(), guests(n as u64))], servers: vec![] };
         let start = Instant::now();
         state.record_samples(&samples, times(n), None).unwrap();
         recorded.push(start.elapsed());
