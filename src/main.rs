@@ -193,10 +193,10 @@ async fn show<R: Report>(
         let failure = Failure::new(Exit::Usage, "`-o html`: this command has no page");
         return Err(failure.hint("run `ecobox status -o html`").into());
     }
-    let Outcome { report, exit, records } = work.await?;
+    let Outcome { report, exit, recording } = work.await?;
     let state = &ctx.state;
     let (printed, kept) = std::thread::scope(|scope| {
-        let keeping = records.map(|records| scope.spawn(move || records.keep(state)));
+        let keeping = recording.map(|recording| scope.spawn(move || recording.keep(state)));
         let printed = print(global, &report);
         let kept = keeping.map_or(Ok(Ok(())), std::thread::ScopedJoinHandle::join);
         (printed, kept.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))

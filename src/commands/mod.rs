@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::error::Exit;
 use crate::fleet::Limits;
 use crate::fleet::act::Ledger;
-use crate::fleet::record::Records;
+use crate::fleet::record::Recording;
 use crate::model::id::ServerId;
 use crate::model::inventory::Failed;
 use crate::model::select::{Candidate, SelectError, select};
@@ -42,13 +42,13 @@ pub(crate) struct Outcome<R> {
     pub(crate) report: R,
     pub(crate) exit: Exit,
     /// What is to be kept while the report is printed.
-    pub(crate) records: Option<Records>,
+    pub(crate) recording: Option<Recording>,
 }
 
 impl<R> Outcome<R> {
     /// Nothing is left to be kept.
     pub(crate) fn new(report: R, exit: Exit) -> Outcome<R> {
-        Outcome { report, exit, records: None }
+        Outcome { report, exit, recording: None }
     }
 }
 

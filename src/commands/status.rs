@@ -76,17 +76,17 @@ const DRAWN: [Metric; 4] = [Metric::Cpu, Metric::Memory, Metric::Receive, Metric
 /// No such target; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &StatusArgs, with_past: bool) -> anyhow::Result<Outcome<StatusReport>> {
     let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
-    let (inventory, records) = if args.cached {
+    let (inventory, recording) = if args.cached {
         (fleet.remembered()?, None)
     } else {
         let _progress = ctx.ui.progress(&format!("asking {}", counted(fleet.hosts().count(), "host")));
         let asking = Asking { scope: fleet.scope(&args.targets)?, load: None, templates: false };
         // The past ends with this look.
-        let (observed, records) =
+        let (observed, recording) =
             if with_past { (fleet.observe(&asking).await?, None) } else { fleet.observe_to_show(&asking).await? };
         fleet.send_history().await;
         fleet.close().await;
-        (observed.inventory, records)
+        (observed.inventory, recording)
     };
     for notice in fleet.notices.take() {
         ctx.ui.status(&notice);
@@ -103,7 +103,7 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs, with_past: bool) -> an
     };
     let servers = inventory.servers.into_iter().map(Row).collect();
     let report = StatusReport { generated_at: fleet.now(), servers, failures: inventory.failures, past };
-    Ok(Outcome { report, exit, records })
+    Ok(Outcome { report, exit, recording })
 }
 
 /// Whether something true can be said of the server: it did not fail, and is in a state that is known and does not alarm.

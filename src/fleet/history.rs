@@ -157,12 +157,10 @@ pub(super) fn outgoing(samples: &Samples, observed: Option<&Observed>, at: Times
             families.host_details(server.as_str(), load);
         }
     }
-    for (cluster, guests) in &samples.guests {
-        for (vmid, sample) in guests {
-            families.usage(&metrics::id_of_guest(cluster, *vmid), &sample.usage);
-        }
+    for (cluster, vmid, sample) in samples.guests() {
+        families.usage(&metrics::id_of_guest(cluster, vmid), &sample.usage);
     }
-    for (server, sample) in &samples.servers {
+    for (server, sample) in samples.servers() {
         families.usage(server.as_str(), &sample.usage);
         families.pressure(server.as_str(), &sample.pressure);
     }

@@ -12,7 +12,7 @@ use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::api::{Answer, Group};
 use crate::fleet::measure::{Earlier, LoadOptions, Loads, Measured, Measuring, measured_by, told_apart};
-use crate::fleet::record::Records;
+use crate::fleet::record::Recording;
 use crate::fleet::scope::Scope;
 use crate::model::id::{ClusterId, ServerId};
 use crate::model::inventory::{Failed, Inventory, ServiceCheck};
@@ -89,24 +89,24 @@ impl<'a> Fleet<'a> {
 
     /// The same by what is known of clusters: whoever does not say which one it is of delays nobody.
     pub(super) async fn observe_known(&self, asking: &Asking) -> Result<Observed, StateError> {
-        let (observed, records) = self.see(asking).await?;
-        self.record(&records, &observed)?;
+        let (observed, recording) = self.see(asking).await?;
+        self.record(&recording, &observed)?;
         Ok(observed)
     }
 
-    /// The same for whoever shows it at once, and keeps the records meanwhile. `None`: they are kept already, as
+    /// The same for whoever shows it at once, and keeps the recording meanwhile. `None`: they are kept already, as
     /// somebody is to get them.
-    pub(crate) async fn observe_to_show(&self, asking: &Asking) -> Result<(Observed, Option<Records>), StateError> {
+    pub(crate) async fn observe_to_show(&self, asking: &Asking) -> Result<(Observed, Option<Recording>), StateError> {
         self.tell_clusters_apart().await?;
-        let (observed, records) = self.see(asking).await?;
+        let (observed, recording) = self.see(asking).await?;
         if self.sends_history() {
-            self.record(&records, &observed)?;
+            self.record(&recording, &observed)?;
             return Ok((observed, None));
         }
-        Ok((observed, Some(records)))
+        Ok((observed, Some(recording)))
     }
 
-    async fn see(&self, asking: &Asking) -> Result<(Observed, Records), StateError> {
+    async fn see(&self, asking: &Asking) -> Result<(Observed, Recording), StateError> {
         let (groups, plain) = self.to_ask(&asking.scope);
         let measuring = self.measuring(asking)?;
         let listings = join_all(groups.iter().map(|group| self.cluster_and_hosts(group, &measuring)));
@@ -130,9 +130,9 @@ impl<'a> Fleet<'a> {
             self.assemble(Answers { at, clusters, hosts, loads, templates: asking.templates }, &asking.scope)?;
         observed.earlier = earlier;
         self.check_guests(&mut observed.inventory).await;
-        let records = self.to_keep(runs, readings, &observed);
+        let recording = self.to_keep(runs, readings, &observed);
         observed.inventory.sort();
-        Ok((observed, records))
+        Ok((observed, recording))
     }
 
     /// One cluster's listing, while its hosts are measured and their own services are checked; then the ports of those

@@ -10,7 +10,7 @@ use crate::fleet::api::{Answer, Group};
 use crate::fleet::history::outgoing;
 use crate::fleet::measure::{Measured, measured_by};
 use crate::fleet::observe::Observed;
-use crate::model::id::{ClusterId, ServerId, VmId};
+use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::power::PowerState;
 use crate::model::reading::{HostLoad, Reading};
@@ -21,7 +21,7 @@ use crate::transport::Error;
 
 /// What one look leaves behind. It owns all of it, so that it can be kept while the look is shown.
 #[derive(Debug)]
-pub(crate) struct Records {
+pub(crate) struct Recording {
     at: Timestamp,
     states: Vec<(ServerKey, PowerState, Source)>,
     checks: Vec<Check>,
@@ -33,7 +33,7 @@ pub(crate) struct Records {
     retention: Retention,
 }
 
-impl Records {
+impl Recording {
     /// Keeps what was seen: states and their changes, services, whether each host's check succeeded, how fast, and how
     /// hard everything works. Gives a bite of what is too old back.
     ///
@@ -63,7 +63,7 @@ impl Fleet<'_> {
         mut runs: Vec<Run>,
         readings: Vec<(ServerId, Reading)>,
         observed: &Observed,
-    ) -> Records {
+    ) -> Recording {
         let (mut states, mut checks) = (Vec::new(), Vec::new());
         for server in &observed.inventory.servers {
             let seen = &server.seen;
@@ -92,13 +92,13 @@ impl Fleet<'_> {
             }));
         }
         let (samples, retention) = (samples(observed), self.retention());
-        Records { at: observed.at, states, checks, runs, readings, samples, retention }
+        Recording { at: observed.at, states, checks, runs, readings, samples, retention }
     }
 
     /// Keeps them, and what is to be sent of the look.
-    pub(super) fn record(&self, records: &Records, observed: &Observed) -> Result<(), StateError> {
-        let bodies = |at| outgoing(&records.samples, Some(observed), at);
-        records.keep_and_send(self.state, self.sends_history().then_some(&bodies))
+    pub(super) fn record(&self, recording: &Recording, observed: &Observed) -> Result<(), StateError> {
+        let bodies = |at| outgoing(&recording.samples, Some(observed), at);
+        recording.keep_and_send(self.state, self.sends_history().then_some(&bodies))
     }
 
     /// Whether somebody is configured to get what is kept.
@@ -132,7 +132,8 @@ impl Fleet<'_> {
     ) -> Result<(), StateError> {
         let HostLoad { usage, pressure, .. } = measured.load;
         let sample = Sample { source: measured_by(server), usage, pressure };
-        let samples = Samples { guests: Vec::new(), servers: vec![(server.id.clone(), sample)] };
+        let mut samples = Samples::default();
+        samples.add_server(&server.id, sample);
         self.state.together(|| {
             self.state.put_readings(&[(server.id.clone(), measured.reading.clone())], at)?;
             self.keep(&samples, at)
@@ -142,11 +143,15 @@ impl Fleet<'_> {
     /// Keeps what a listing says of the load of guests and nodes, for a run that looks at nothing else.
     pub(super) fn record_listed(&self, group: &Group<'_>, listing: &Listing, at: Timestamp) -> Result<(), StateError> {
         let parents = self.parents(group);
-        let guests = listing.guests.iter().filter(|guest| !guest.template);
-        let guests = guests.map(|guest| (guest.vmid, listed(guest.usage))).collect();
-        let nodes = listing.nodes.iter().filter(|node| node.online == Some(true));
-        let servers = nodes.filter_map(|node| Some((parents.get(&node.name)?.clone(), listed(node.usage)))).collect();
-        let samples = Samples { guests: vec![(group.cluster.clone(), guests)], servers };
+        let mut samples = Samples::default();
+        for guest in listing.guests.iter().filter(|guest| !guest.template) {
+            samples.add_guest(&group.cluster, guest.vmid, &listed(guest.usage));
+        }
+        for node in listing.nodes.iter().filter(|node| node.online == Some(true)) {
+            if let Some(server) = parents.get(&node.name) {
+                samples.add_server(server, listed(node.usage));
+            }
+        }
         self.keep(&samples, at)
     }
 }
@@ -158,25 +163,13 @@ fn listed(usage: Usage) -> Sample {
 /// How hard everything that was seen works.
 fn samples(observed: &Observed) -> Samples {
     let mut samples = Samples::default();
-    let most = observed.inventory.servers.len();
     for server in observed.inventory.servers.iter().filter(|server| !server.template) {
         match (&server.cluster, server.vmid) {
-            (Some(cluster), Some(vmid)) => {
-                guests_of(&mut samples, cluster, most).push((vmid, listed(server.seen.usage)));
-            }
-            _ => samples.servers.push((server.id.clone(), sample_of_host(observed, server))),
+            (Some(cluster), Some(vmid)) => samples.add_guest(cluster, vmid, &listed(server.seen.usage)),
+            _ => samples.add_server(&server.id, sample_of_host(observed, server)),
         }
     }
     samples
-}
-
-fn guests_of<'s>(samples: &'s mut Samples, cluster: &ClusterId, most: usize) -> &'s mut Vec<(VmId, Sample)> {
-    let known = samples.guests.iter().position(|(known, _)| known == cluster);
-    let at = known.unwrap_or_else(|| {
-        samples.guests.push((cluster.clone(), Vec::with_capacity(most)));
-        samples.guests.len() - 1
-    });
-    &mut samples.guests[at].1
 }
 
 fn sample_of_host(observed: &Observed, server: &Server) -> Sample {

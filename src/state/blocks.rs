@@ -74,7 +74,8 @@ pub(super) fn read(row: &Row<'_>, each: &mut dyn FnMut(i64, Sample) -> rusqlite:
     Ok(())
 }
 
-fn read_one(rest: &mut &[u8]) -> Option<(u8, Sample)> {
+/// The first sample of a body, with its place in the block; `None`: it is cut.
+pub(super) fn read_one(rest: &mut &[u8]) -> Option<(u8, Sample)> {
     let [head] = take(rest)?;
     let known = u16::from_le_bytes(take(rest)?);
     let mut bits = (0..u16::BITS).map(|bit| known >> bit & 1 == 1);

@@ -14,12 +14,64 @@ use crate::model::id::{ClusterId, ServerId, VmId};
 use crate::model::server::ServerKey;
 use crate::model::usage::{Sample, Totals};
 
-/// What one run learned of all servers.
+/// What one run learned of all servers. A sample without any number is left out: most guests may be stopped.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Samples {
-    pub(crate) guests: Vec<(ClusterId, Vec<(VmId, Sample)>)>,
+    guests: Vec<(ClusterId, Packed)>,
     /// Configured servers.
-    pub(crate) servers: Vec<(ServerId, Sample)>,
+    servers: Vec<(ServerId, Sample)>,
+}
+
+/// Samples as they stand in the file, a third as large as in the model, each with its subject and where it ends.
+#[derive(Debug, Clone, Default)]
+struct Packed {
+    bytes: Vec<u8>,
+    ends: Vec<(i64, usize)>,
+}
+
+impl Packed {
+    fn add(&mut self, subject: i64, sample: &Sample) {
+        if says_something(sample) {
+            blocks::write(&mut self.bytes, subject, sample);
+            self.ends.push((subject, self.bytes.len()));
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (i64, &[u8])> {
+        let mut begin = 0;
+        self.ends.iter().map(move |(subject, end)| (*subject, &self.bytes[std::mem::replace(&mut begin, *end)..*end]))
+    }
+}
+
+impl Samples {
+    /// Adds a configured server's.
+    pub(crate) fn add_server(&mut self, server: &ServerId, sample: Sample) {
+        self.servers.push((server.clone(), sample));
+    }
+
+    /// Adds a guest's.
+    pub(crate) fn add_guest(&mut self, cluster: &ClusterId, vmid: VmId, sample: &Sample) {
+        let known = self.guests.iter().position(|(known, _)| known == cluster);
+        let at = known.unwrap_or_else(|| {
+            self.guests.push((cluster.clone(), Packed::default()));
+            self.guests.len() - 1
+        });
+        self.guests[at].1.add(i64::from(vmid.get()), sample);
+    }
+
+    /// Those of configured servers.
+    pub(crate) fn servers(&self) -> &[(ServerId, Sample)] {
+        &self.servers
+    }
+
+    /// Those of guests.
+    pub(crate) fn guests(&self) -> impl Iterator<Item = (&ClusterId, VmId, Sample)> {
+        self.guests.iter().flat_map(|(cluster, packed)| {
+            packed.iter().filter_map(move |(subject, mut bytes)| {
+                Some((cluster, vmid(subject)?, blocks::read_one(&mut bytes)?.1))
+            })
+        })
+    }
 }
 
 /// What the guests of a cluster had counted at one look, by number.
@@ -132,14 +184,15 @@ impl State {
                 Some(_) => next_in_order(conn, at.as_millisecond())?,
                 None => at.as_millisecond(),
             };
-            let mut all = Vec::new();
+            let mut servers = Packed::default();
             for (server, sample) in samples.servers.iter().filter(|(_, sample)| says_something(sample)) {
-                all.push((server_subject(conn, server)?, sample));
+                servers.add(server_subject(conn, server)?, sample);
             }
-            for (cluster, guests) in samples.guests.iter().filter(|(_, guests)| !guests.is_empty()) {
+            let mut all: Vec<(i64, &[u8])> = servers.iter().collect();
+            for (cluster, guests) in &samples.guests {
+                // Its lowest bits are 0: a guest has the same place in its block in every cluster.
                 let first = cluster_row(conn, cluster)? << 32;
-                let guests = guests.iter().filter(|(_, sample)| says_something(sample));
-                all.extend(guests.map(|(vmid, sample)| (first | i64::from(vmid.get()), sample)));
+                all.extend(guests.iter().map(|(vmid, sample)| (first | vmid, sample)));
             }
             // In the order of the table, where rows are added at the end.
             all.sort_by_key(|(subject, _)| *subject);
@@ -338,7 +391,7 @@ fn says_something(sample: &Sample) -> bool {
 }
 
 /// Adds samples, in the order of their subjects, to those of the time.
-fn store(conn: &Connection, at: i64, samples: &[(i64, &Sample)]) -> rusqlite::Result<()> {
+fn store(conn: &Connection, at: i64, samples: &[(i64, &[u8])]) -> rusqlite::Result<()> {
     let some = conn
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM samples WHERE at = ?1)")?
         .query_row([at], |row| row.get(0))?;
@@ -350,14 +403,14 @@ fn store(conn: &Connection, at: i64, samples: &[(i64, &Sample)]) -> rusqlite::Re
         // Two looks in one millisecond are rare.
         if some {
             let mut all = block_at(conn, at, number)?;
-            all.extend(block.iter().map(|(subject, sample)| (*subject, **sample)));
+            all.extend(
+                block.iter().filter_map(|(subject, sample)| Some((*subject, blocks::read_one(&mut &**sample)?.1))),
+            );
             for (subject, sample) in &all {
                 blocks::write(&mut body, *subject, sample);
             }
         } else {
-            for (subject, sample) in block {
-                blocks::write(&mut body, *subject, sample);
-            }
+            block.iter().for_each(|(_, sample)| body.extend_from_slice(sample));
         }
         insert.execute(params![at, number, body])?;
     }
@@ -406,7 +459,7 @@ pub(super) fn move_subjects(conn: &Connection, from: i64, to: i64) -> rusqlite::
 
 /// Adds samples to those of the time; what it has stays.
 fn store_under(conn: &Connection, at: i64, samples: &BTreeMap<i64, Sample>) -> rusqlite::Result<()> {
-    let mut all = Vec::new();
+    let mut all = Packed::default();
     let mut known = (None, BTreeMap::new());
     for (subject, sample) in samples {
         let block = block_of(*subject);
@@ -414,8 +467,8 @@ fn store_under(conn: &Connection, at: i64, samples: &BTreeMap<i64, Sample>) -> r
             known = (Some(block), block_at(conn, at, block)?);
         }
         if !known.1.contains_key(subject) {
-            all.push((*subject, sample));
+            all.add(*subject, sample);
         }
     }
-    store(conn, at, &all)
+    store(conn, at, &all.iter().collect::<Vec<_>>())
 }

@@ -67,7 +67,7 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
     let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
     let load = LoadOptions { interval: args.interval, all_disks: args.all_disks };
     let asking = Asking { scope: fleet.scope(&args.targets)?, load: Some(load), templates: false };
-    let (observed, records) = {
+    let (observed, recording) = {
         let _progress = ctx.ui.progress(&format!("measuring {}", counted(fleet.hosts().count(), "host")));
         fleet.observe_to_show(&asking).await?
     };
@@ -96,7 +96,7 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
     let failures = inventory.failures;
     let mut servers = Vec::with_capacity(inventory.servers.len());
     servers.extend(in_pieces(inventory.servers).map(row));
-    Ok(Outcome { report: StatsReport { generated_at: at, servers, failures }, exit, records })
+    Ok(Outcome { report: StatsReport { generated_at: at, servers, failures }, exit, recording })
 }
 
 impl Row {

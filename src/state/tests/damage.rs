@@ -62,8 +62,9 @@ fn use_it(state: &State, second: i64) -> Result<(), StateError> {
         usage: Usage { uptime_seconds: uptime, ..Usage::default() },
         pressure: Pressure::default(),
     };
-    let guests = (100..140).map(|number| (vmid(number), sample)).collect();
-    let samples = Samples { guests: vec![(home.clone(), guests)], servers: vec![(pve1.clone(), sample)] };
+    let mut samples = Samples::default();
+    (100..140).for_each(|number| samples.add_guest(&home, vmid(number), &sample));
+    samples.add_server(&pve1, sample);
     // Of an hour that is over, so that something is summed up.
     state.record_samples(&samples, at(second - 7200), Some(&|_| vec![vec![1; 300]]))?;
     state.put_readings(&[(pve1.clone(), Reading::default())], at(second))?;

@@ -52,8 +52,9 @@ fn work(path: &Path, number: u32) {
         let uptime = Some(Count::new(round.unsigned_abs()));
         let usage = Usage { uptime_seconds: uptime, ..Usage::default() };
         let sample = Sample { source: Source::Api, usage, pressure: Pressure::default() };
-        let samples =
-            Samples { guests: vec![(own.clone(), vec![(vmid(100), sample)])], servers: vec![(via.clone(), sample)] };
+        let mut samples = Samples::default();
+        samples.add_guest(&own, vmid(100), &sample);
+        samples.add_server(&via, sample);
         state.record_samples(&samples, at(round), Some(&|_| vec![number.to_le_bytes().to_vec()])).unwrap();
         // The hour is over for some before others have stored it.
         state.tidy(at(3600 * i64::from(number % 2)), &Retention::default()).unwrap();

@@ -54,8 +54,9 @@ fn full() -> Sample {
 
 /// Keeps samples of guests of one cluster.
 fn record(state: &State, of: &ClusterId, guests: &[(u32, Sample)], when: Timestamp) {
-    let guests = guests.iter().map(|(number, sample)| (vmid(*number), *sample)).collect();
-    state.record_samples(&Samples { guests: vec![(of.clone(), guests)], servers: vec![] }, when, None).unwrap();
+    let mut samples = Samples::default();
+    guests.iter().for_each(|(number, sample)| samples.add_guest(of, vmid(*number), sample));
+    state.record_samples(&samples, when, None).unwrap();
 }
 
 /// As after some runs that had the same clock.
@@ -83,8 +84,13 @@ fn samples_come_back_as_they_were() {
     };
     let rest_of_odd = Usage { disk_bytes: Some(Count::new(0)), ..Usage::default() };
     // Not in order, and two servers whose only numbers are sizes.
-    let guests = vec![(vmid(999_999_999), sample(odd)), (vmid(100), full()), (vmid(101), sample(sizes))];
-    let samples = Samples { guests: vec![(home.clone(), guests)], servers: vec![(nas.clone(), full())] };
+    let guests = [(999_999_999, sample(odd)), (100, full()), (101, sample(sizes))];
+    let mut samples = Samples::default();
+    guests.iter().for_each(|(number, sample)| samples.add_guest(&home, vmid(*number), sample));
+    samples.add_server(&nas, full());
+    samples.add_server(&server("idle"), sample(sizes));
+    let told: Vec<_> = samples.guests().map(|(cluster, vmid, sample)| (cluster.clone(), vmid.get(), sample)).collect();
+    assert_eq!(told, [(home.clone(), 999_999_999, sample(rest_of_odd)), (home.clone(), 100, full())]);
     state.record_samples(&samples, at(5), Some(&|_| vec![b"first".to_vec(), b"second".to_vec()])).unwrap();
     let servers = ["nas", "ca:1/100", "ca:1/101", "ca:1/999999999", "ca:2/100", "other", "ca:1/x", "nas"].map(key);
     let want = [
@@ -165,12 +171,12 @@ fn random(state: &State, seed: u64, looks: i64, every: i64) -> BTreeMap<ServerKe
             for (vmid, sample) in &guests {
                 kept.entry(ServerKey::of_guest(home, *vmid)).or_default().push((when, *sample));
             }
-            samples.guests.push((home.clone(), guests));
+            guests.iter().for_each(|(vmid, sample)| samples.add_guest(home, *vmid, sample));
         }
         for (n, id) in ids.iter().enumerate() {
             if let Some(sample) = one(100 + n) {
                 kept.entry(ServerKey::of_server(id)).or_default().push((when, sample));
-                samples.servers.push((id.clone(), sample));
+                samples.add_server(id, sample);
             }
         }
         state.record_samples(&samples, when, None).unwrap();

@@ -142,8 +142,10 @@ fn measure_samples() {
         Retention { raw: SignedDuration::from_hours(hours), hourly: SignedDuration::from_hours(hours * 3 / 2) };
     let (mut recorded, mut tidied, mut recent) = (Vec::new(), Vec::new(), Vec::new());
     for n in 0..looks {
-        let samples = Samples { guests: vec![(home.clone(), guests(n as u64))], servers: vec![] };
+        let guests = guests(n as u64);
         let start = Instant::now();
+        let mut samples = Samples::default();
+        guests.iter().for_each(|(vmid, sample)| samples.add_guest(&home, *vmid, sample));
         state.record_samples(&samples, times(n), None).unwrap();
         recorded.push(start.elapsed());
         let start = Instant::now();
