@@ -410,7 +410,9 @@ fn store(conn: &Connection, at: i64, samples: &[(i64, &[u8])]) -> rusqlite::Resu
                 blocks::write(&mut body, *subject, sample);
             }
         } else {
-            block.iter().for_each(|(_, sample)| body.extend_from_slice(sample));
+            for (_, sample) in block {
+                body.extend_from_slice(sample);
+            }
         }
         insert.execute(params![at, number, body])?;
     }

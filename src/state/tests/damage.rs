@@ -63,7 +63,9 @@ fn use_it(state: &State, second: i64) -> Result<(), StateError> {
         pressure: Pressure::default(),
     };
     let mut samples = Samples::default();
-    (100..140).for_each(|number| samples.add_guest(&home, vmid(number), &sample));
+    for number in 100..140 {
+        samples.add_guest(&home, vmid(number), &sample);
+    }
     samples.add_server(&pve1, sample);
     // Of an hour that is over, so that something is summed up.
     state.record_samples(&samples, at(second - 7200), Some(&|_| vec![vec![1; 300]]))?;

@@ -303,7 +303,9 @@ fn a_long_journal_that_somebody_reads_stays_for_another_run() {
     let state = State::open(&path, at(0)).unwrap();
     let write = |state: &State, n| {
         let answers = (0..100).map(|i| format!("alias{i}"));
-        answers.for_each(|alias| state.put_ssh_answer(&alias, &format!("{n}"), &"x".repeat(5000)).unwrap());
+        for alias in answers {
+            state.put_ssh_answer(&alias, &format!("{n}"), &"x".repeat(5000)).unwrap();
+        }
     };
     write(&state, 0);
     let conn = reader.lock();

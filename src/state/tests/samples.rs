@@ -55,7 +55,9 @@ fn full() -> Sample {
 /// Keeps samples of guests of one cluster.
 fn record(state: &State, of: &ClusterId, guests: &[(u32, Sample)], when: Timestamp) {
     let mut samples = Samples::default();
-    guests.iter().for_each(|(number, sample)| samples.add_guest(of, vmid(*number), sample));
+    for (number, sample) in guests {
+        samples.add_guest(of, vmid(*number), sample);
+    }
     state.record_samples(&samples, when, None).unwrap();
 }
 
@@ -86,7 +88,9 @@ fn samples_come_back_as_they_were() {
     // Not in order, and two servers whose only numbers are sizes.
     let guests = [(999_999_999, sample(odd)), (100, full()), (101, sample(sizes))];
     let mut samples = Samples::default();
-    guests.iter().for_each(|(number, sample)| samples.add_guest(&home, vmid(*number), sample));
+    for (number, sample) in &guests {
+        samples.add_guest(&home, vmid(*number), sample);
+    }
     samples.add_server(&nas, full());
     samples.add_server(&server("idle"), sample(sizes));
     let told: Vec<_> = samples.guests().map(|(cluster, vmid, sample)| (cluster.clone(), vmid.get(), sample)).collect();
@@ -171,7 +175,9 @@ fn random(state: &State, seed: u64, looks: i64, every: i64) -> BTreeMap<ServerKe
             for (vmid, sample) in &guests {
                 kept.entry(ServerKey::of_guest(home, *vmid)).or_default().push((when, *sample));
             }
-            guests.iter().for_each(|(vmid, sample)| samples.add_guest(home, *vmid, sample));
+            for (vmid, sample) in &guests {
+                samples.add_guest(home, *vmid, sample);
+            }
         }
         for (n, id) in ids.iter().enumerate() {
             if let Some(sample) = one(100 + n) {

@@ -145,7 +145,9 @@ fn measure_samples() {
         let guests = guests(n as u64);
         let start = Instant::now();
         let mut samples = Samples::default();
-        guests.iter().for_each(|(vmid, sample)| samples.add_guest(&home, *vmid, sample));
+        for (vmid, sample) in &guests {
+            samples.add_guest(&home, *vmid, sample);
+        }
         state.record_samples(&samples, times(n), None).unwrap();
         recorded.push(start.elapsed());
         let start = Instant::now();
