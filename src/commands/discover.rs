@@ -200,14 +200,14 @@ const COLUMNS: &[Column] = &[
 
 impl Report for DiscoverReport {
     const SCHEMA: &'static str = "ecobox.discover/1";
-    type Item = Row;
+    type Item<'r> = &'r Row;
 
     fn columns(&self) -> &'static [Column] {
         COLUMNS
     }
 
-    fn items(&self) -> &[Row] {
-        &self.shown
+    fn items(&self) -> impl Iterator<Item = &Row> {
+        self.shown.iter()
     }
 
     fn cells(&self, row: &Row) -> Vec<Value> {

@@ -371,14 +371,14 @@ const COLUMNS: &[Column] = &[
 
 impl Report for InitReport {
     const SCHEMA: &'static str = "ecobox.init/1";
-    type Item = Row;
+    type Item<'r> = &'r Row;
 
     fn columns(&self) -> &'static [Column] {
         COLUMNS
     }
 
-    fn items(&self) -> &[Row] {
-        &self.servers
+    fn items(&self) -> impl Iterator<Item = &Row> {
+        self.servers.iter()
     }
 
     fn cells(&self, row: &Row) -> Vec<Value> {

@@ -144,14 +144,14 @@ impl Report for StatusReport {
         past: &report.past,
         failures: &report.failures,
     });
-    type Item = Row;
+    type Item<'r> = &'r Row;
 
     fn columns(&self) -> &'static [Column] {
         COLUMNS
     }
 
-    fn items(&self) -> &[Row] {
-        &self.servers
+    fn items(&self) -> impl Iterator<Item = &Row> {
+        self.servers.iter()
     }
 
     fn cells(&self, row: &Row) -> Vec<Value> {

@@ -13,7 +13,7 @@ pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R) -> io::Result<
     }
     let header: Vec<String> = report.columns().iter().map(|c| c.name.to_lowercase().replace(' ', "_")).collect();
     writeln!(out, "{}\r", header.join(","))?;
-    report.items().iter().try_for_each(|item| write_line(out, &report.cells(item)))
+    report.items().try_for_each(|item| write_line(out, &report.cells(item)))
 }
 
 fn write_line<W: Write>(out: &mut W, cells: &[Value]) -> io::Result<()> {

@@ -1,11 +1,9 @@
 //! JSON: the contract with scripts. `schema` comes first. It is also read on terminals: besides what JSON wants escaped,
 //! what a terminal could act on is.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 
 use serde::Serialize;
-use serde_json::Serializer;
-use serde_json::ser::Formatter;
 
 use crate::model::text::is_unsafe;
 use crate::render::Report;
@@ -20,51 +18,84 @@ struct WithSchema<'a, T> {
     rest: &'a T,
 }
 
-/// Everything on one line, and nothing in it that a terminal acts on: DEL, C1 controls, and characters that turn the
-/// direction of text. `serde_json` escapes the C0 controls itself.
-struct OneSafeLine;
+/// Escapes what a terminal could act on: DEL, C1 controls, and characters that turn the direction of text. `serde_json`
+/// has escaped the C0 controls, and outside of strings JSON has none of these.
+///
+/// It looks at many texts at a time, and at the characters only of those few pieces that are more than plain ASCII.
+struct Guard<W: Write> {
+    out: W,
+    gathered: Vec<u8>,
+}
 
-impl Formatter for OneSafeLine {
-    fn write_string_fragment<W: Write + ?Sized>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        let mut rest = fragment;
-        // Nearly all text is plain: its greatest byte says so, which a processor finds many bytes at a time.
-        while rest.bytes().fold(0, u8::max) > b'~'
-            && let Some((at, c)) = rest.char_indices().find(|(_, c)| is_unsafe(*c))
-        {
-            out.write_all(&rest.as_bytes()[..at])?;
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                write!(out, "\\u{unit:04x}")?;
+impl<W: Write> Guard<W> {
+    fn new(out: W) -> Guard<W> {
+        Guard { out, gathered: Vec::new() }
+    }
+
+    fn line<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
+        serde_json::to_writer(&mut *self, value)?;
+        self.write_all(b"\n")
+    }
+
+    fn pass_on(&mut self) -> io::Result<()> {
+        // A processor finds the greatest of many bytes at once.
+        if self.gathered.iter().copied().fold(0, u8::max) <= b'~' {
+            self.out.write_all(&self.gathered)?;
+        } else {
+            let mut safe = Vec::with_capacity(self.gathered.len());
+            for c in String::from_utf8_lossy(&self.gathered).chars() {
+                if is_unsafe(c) && c != '\n' {
+                    for unit in c.encode_utf16(&mut [0; 2]) {
+                        write!(safe, "\\u{unit:04x}")?;
+                    }
+                } else {
+                    safe.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                }
             }
-            rest = &rest[at + c.len_utf8()..];
+            self.out.write_all(&safe)?;
         }
-        out.write_all(rest.as_bytes())
+        self.gathered.clear();
+        Ok(())
     }
 }
 
-fn write_line<T: Serialize, W: Write>(out: &mut W, value: &T) -> io::Result<()> {
-    value.serialize(&mut Serializer::with_formatter(&mut *out, OneSafeLine))?;
-    out.write_all(b"\n")
+impl<W: Write> Write for Guard<W> {
+    /// Takes whole texts, as `serde_json` gives them: never a part of a character.
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.gathered.extend_from_slice(text);
+        if self.gathered.len() >= GATHERED {
+            self.pass_on()?;
+        }
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.pass_on()?;
+        self.out.flush()
+    }
 }
 
 /// One document.
 pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(GATHERED, out);
-    write_line(&mut out, &WithSchema { schema: R::SCHEMA, rest: report })?;
+    let mut out = Guard::new(out);
+    out.line(&WithSchema { schema: R::SCHEMA, rest: report })?;
     out.flush()
 }
 
 /// One line of its own.
 pub(super) fn line<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
-    write_line(&mut line, value)?;
+    let mut out = Guard::new(&mut line);
+    out.line(value)?;
+    out.flush()?;
     Ok(line)
 }
 
 /// One object a line, each with the schema's name.
 pub(super) fn write_lines<R: Report, W: Write>(out: &mut W, report: &R) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(GATHERED, out);
+    let mut out = Guard::new(out);
     for item in report.items() {
-        write_line(&mut out, &WithSchema { schema: R::SCHEMA, rest: item })?;
+        out.line(&WithSchema { schema: R::SCHEMA, rest: &item })?;
     }
     out.flush()
 }
@@ -87,6 +118,15 @@ mod tests {
         assert_eq!(serde_json::from_str::<String>(want).unwrap(), text);
         // In a key, too.
         assert_eq!(written(&std::collections::BTreeMap::from([("\u{7f}", 1)])), "{\"\\u007f\":1}\n");
+    }
+
+    #[test]
+    fn more_than_is_gathered_comes_whole() {
+        let many: Vec<String> = (0..3000).map(|n| format!("\u{9b}{}\u{1f5a5}", "ü".repeat(n % 90))).collect();
+        let json = written(&many);
+        assert!(json.len() > 3 * GATHERED);
+        assert!(!json.trim_end_matches('\n').contains(is_unsafe));
+        assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), many);
     }
 
     proptest! {

@@ -81,11 +81,13 @@ pub(crate) trait Report: Serialize {
     /// How the report becomes a page. `None`: it has none, and `-o html` is refused before the command runs.
     const PAGE: Option<for<'r> fn(&'r Self) -> Page<'r>> = None;
     /// One row of the table, one line of JSONL.
-    type Item: Serialize;
+    type Item<'r>: Serialize
+    where
+        Self: 'r;
     fn columns(&self) -> &'static [Column];
-    fn items(&self) -> &[Self::Item];
+    fn items(&self) -> impl Iterator<Item = Self::Item<'_>>;
     /// The cells of one row, as many as there are columns.
-    fn cells(&self, item: &Self::Item) -> Vec<Value>;
+    fn cells(&self, item: Self::Item<'_>) -> Vec<Value>;
     /// Lines after the table, for people only.
     fn notes(&self) -> Vec<String> {
         Vec::new()
@@ -224,18 +226,18 @@ mod tests {
             families.add(&metrics::CPUS, &[("id", "a")], f64::from(report.servers[1]));
             families
         });
-        type Item = u8;
+        type Item<'r> = u8;
 
         fn columns(&self) -> &'static [Column] {
             const COLUMNS: &[Column] = &[Column::new("NUMBER", 0)];
             COLUMNS
         }
 
-        fn items(&self) -> &[u8] {
-            &self.servers
+        fn items(&self) -> impl Iterator<Item = u8> {
+            self.servers.into_iter()
         }
 
-        fn cells(&self, item: &u8) -> Vec<Value> {
+        fn cells(&self, item: u8) -> Vec<Value> {
             vec![Value::text(item.to_string())]
         }
     }

@@ -38,7 +38,6 @@ pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R, output: &Outpu
     let shown: Vec<usize> = (0..columns.len()).filter(|i| wide || !columns[*i].wide).collect();
     let rows: Vec<Vec<Cell>> = report
         .items()
-        .iter()
         .map(|item| {
             let cells = report.cells(item);
             shown.iter().map(|i| Cell::new(&cells[*i], output)).collect()

@@ -196,14 +196,14 @@ const COLUMNS: &[Column] = &[
 
 impl Report for PowerReport {
     const SCHEMA: &'static str = "ecobox.power/1";
-    type Item = Row;
+    type Item<'r> = &'r Row;
 
     fn columns(&self) -> &'static [Column] {
         COLUMNS
     }
 
-    fn items(&self) -> &[Row] {
-        &self.steps
+    fn items(&self) -> impl Iterator<Item = &Row> {
+        self.steps.iter()
     }
 
     fn cells(&self, row: &Row) -> Vec<Value> {

@@ -8,15 +8,14 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::StatsArgs;
-use crate::commands::{Context, Outcome, counted, stamp, warn};
+use crate::commands::{Context, Outcome, counted, warn};
 use crate::error::Exit;
 use crate::fleet::Fleet;
-use crate::fleet::measure::{AskedAgent, LoadOptions};
+use crate::fleet::measure::{AskedAgent, Earlier, LoadOptions};
 use crate::fleet::observe::{Asking, Observed};
-use crate::model::id::NodeName;
+use crate::model::id::{NodeName, ServerId};
 use crate::model::inventory::{Failed, Server};
 use crate::model::metrics::{self, Families};
-use crate::model::pieces::in_pieces;
 use crate::model::power::PowerState;
 use crate::model::reading::{Filesystem, HostLoad};
 use crate::model::server::ServerKind;
@@ -25,22 +24,24 @@ use crate::render::value::{Stamp, Value};
 use crate::render::{Column, Report};
 
 /// The load of all servers that were asked for.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(crate) struct StatsReport {
-    #[serde(serialize_with = "stamp")]
     generated_at: Timestamp,
-    servers: Vec<Row>,
+    servers: Vec<Server>,
+    /// What guests had counted before: rates are made of it as rows are printed.
+    earlier: Earlier,
+    /// What few servers have.
+    details: HashMap<ServerId, Detail>,
     /// Whom we could not ask, and why.
     failures: Vec<Failed>,
 }
 
 /// One server.
 #[derive(Debug)]
-pub(crate) struct Row {
-    server: Server,
+pub(crate) struct Row<'r> {
+    server: &'r Server,
     rates: Rates,
-    /// What few servers have: thousands of guests do without.
-    detail: Option<Box<Detail>>,
+    detail: Option<&'r Detail>,
 }
 
 /// What a server told beyond its cluster's listing.
@@ -88,46 +89,40 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
     let answered =
         inventory.servers.iter().filter(|server| !failed(server) && server.seen.state != PowerState::Unknown);
     let exit = Exit::of_many(answered.count(), inventory.failures.iter().map(|failed| failed.kind.into()));
-    let row = |server: Server| {
-        let (rates, load) = (earlier.rates(&server, at), loads.remove(&server.id));
-        let agent = agents.remove(&server.id);
-        Row::new(server, rates, load, agent)
-    };
-    let failures = inventory.failures;
-    let mut servers = Vec::with_capacity(inventory.servers.len());
-    servers.extend(in_pieces(inventory.servers).map(row));
-    Ok(Outcome { report: StatsReport { generated_at: at, servers, failures }, exit, recording })
+    let (mut servers, failures) = (inventory.servers, inventory.failures);
+    let mut details = HashMap::new();
+    for server in &mut servers {
+        let detail = Detail::of(server, loads.remove(&server.id), agents.remove(&server.id));
+        details.extend(detail.map(|detail| (server.id.clone(), detail)));
+    }
+    Ok(Outcome { report: StatsReport { generated_at: at, servers, earlier, details, failures }, exit, recording })
 }
 
-impl Row {
-    fn new(server: Server, rates: Rates, load: Option<Result<HostLoad, String>>, agent: Option<AskedAgent>) -> Row {
-        let mut row = Row { server, rates, detail: None };
+impl Detail {
+    /// What there is of the server; the file systems of a guest complete its numbers.
+    fn of(server: &mut Server, load: Option<Result<HostLoad, String>>, agent: Option<AskedAgent>) -> Option<Detail> {
         match (load, agent) {
-            (Some(Ok(load)), _) => row.take_load(load),
-            (Some(Err(error)), _) => row.explain_host(error.into()),
-            (None, _) if row.server.vmid.is_none() => {
-                row.explain_host("only SSH could tell, and it is configured without".into());
+            (Some(Ok(load)), _) => Some(Detail::of_load(load)),
+            (Some(Err(error)), _) => Some(Detail::unknown_of_host(server, error.into())),
+            (None, _) if server.vmid.is_none() => {
+                let why = "only SSH could tell, and it is configured without";
+                Some(Detail::unknown_of_host(server, why.into()))
             }
-            (None, Some(Ok(filesystems))) => row.take_filesystems(filesystems),
-            (None, Some(Err(error))) => {
-                let reasons = vec![("disk", error.into())];
-                row.detail = Some(Box::new(Detail { reasons, ..Detail::default() }));
-            }
-            (None, None) => {}
+            (None, Some(Ok(filesystems))) => Detail::of_filesystems(server, filesystems),
+            (None, Some(Err(error))) => Some(Detail { reasons: vec![("disk", error.into())], ..Detail::default() }),
+            (None, None) => None,
         }
-        row
     }
 
-    fn take_load(&mut self, mut load: HostLoad) {
-        self.rates = load.rates;
+    fn of_load(mut load: HostLoad) -> Detail {
         let reasons = std::mem::take(&mut load.reasons).into_iter().map(|(name, reason)| (name, reason.into()));
         let (reasons, sources) = (sorted(reasons), std::mem::take(&mut load.sources));
-        self.detail = Some(Box::new(Detail { load: Some(load), reasons, sources, ..Detail::default() }));
+        Detail { load: Some(load), reasons, sources, ..Detail::default() }
     }
 
     /// What the API's listing has of a host is there; the rest only the host itself tells.
-    fn explain_host(&mut self, why: Cow<'static, str>) {
-        let Server { seen, .. } = &self.server;
+    fn unknown_of_host(server: &Server, why: Cow<'static, str>) -> Detail {
+        let Server { seen, .. } = server;
         let usage = &seen.usage;
         let unknown = [
             ("cpu", usage.cpu_percent.is_none()),
@@ -142,21 +137,34 @@ impl Row {
         let why = seen.reason.clone().filter(|_| !seen.state.is_up()).map_or(why, Cow::Owned);
         let unknown = unknown.into_iter().filter(|(_, unknown)| *unknown);
         let reasons = sorted(unknown.map(|(name, _)| (name, why.clone())));
-        self.detail = Some(Box::new(Detail { reasons, ..Detail::default() }));
+        Detail { reasons, ..Detail::default() }
     }
 
-    fn take_filesystems(&mut self, inside: Vec<Filesystem>) {
-        let Some(root) = inside.first() else { return };
-        let usage = &mut self.server.seen.usage;
+    fn of_filesystems(server: &mut Server, inside: Vec<Filesystem>) -> Option<Detail> {
+        let root = inside.first()?;
+        let usage = &mut server.seen.usage;
         usage.disk_bytes = Some(Count::new(root.used_bytes));
         usage.disk_max_bytes = Some(Count::new(root.size_bytes));
         let sources = [("disk", Source::Agent)].into();
-        self.detail = Some(Box::new(Detail { inside, sources, ..Detail::default() }));
+        Some(Detail { inside, sources, ..Detail::default() })
     }
+}
 
+impl StatsReport {
+    fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        self.servers.iter().map(|server| {
+            let detail = self.details.get(&server.id);
+            let load = detail.and_then(|detail| detail.load.as_ref());
+            let rates = load.map_or_else(|| self.earlier.rates(server, self.generated_at), |load| load.rates);
+            Row { server, rates, detail }
+        })
+    }
+}
+
+impl<'r> Row<'r> {
     /// Why numbers are unknown, and what is to be known of others.
-    fn reasons(&self) -> Reasons<'_> {
-        let told = self.detail.as_ref().map_or(&[][..], |detail| &detail.reasons);
+    fn reasons(&self) -> Reasons<'r> {
+        let told = self.detail.map_or(&[][..], |detail| &detail.reasons);
         let told = told.iter().map(|(name, reason)| (*name, Cow::Borrowed(reason.as_ref())));
         if self.server.vmid.is_none() {
             return told.collect();
@@ -169,9 +177,9 @@ impl Row {
         sorted(told.chain(plain))
     }
 
-    fn reasons_of_guest(&self) -> Reasons<'_> {
+    fn reasons_of_guest(&self) -> Reasons<'r> {
         let (usage, seen) = (&self.server.seen.usage, &self.server.seen);
-        let off: Option<Cow<'_, str>> = match seen.state {
+        let off: Option<Cow<'r, str>> = match seen.state {
             PowerState::Running => None,
             PowerState::Unknown => Some(seen.reason.as_deref().unwrap_or("its state is unknown").into()),
             state => Some(format!("it is {state}").into()),
@@ -196,13 +204,13 @@ impl Row {
         reasons.into_iter().filter_map(|(name, reason)| Some((name, reason?))).collect()
     }
 
-    fn load(&self) -> Option<&HostLoad> {
-        self.detail.as_ref()?.load.as_ref()
+    fn load(&self) -> Option<&'r HostLoad> {
+        self.detail?.load.as_ref()
     }
 
     /// The file systems that somebody told of, the root first.
-    fn filesystems(&self) -> &[Filesystem] {
-        let Some(detail) = &self.detail else { return &[] };
+    fn filesystems(&self) -> &'r [Filesystem] {
+        let Some(detail) = self.detail else { return &[] };
         detail.load.as_ref().map_or(&detail.inside, |load| &load.filesystems)
     }
 
@@ -258,8 +266,8 @@ fn families(report: &StatsReport) -> Families {
     for failed in &report.failures {
         families.failed(failed.server.as_str(), failed.kind);
     }
-    for row in &report.servers {
-        let server = &row.server;
+    for row in report.rows() {
+        let server = row.server;
         let id = &metrics::id_of(server);
         let is_guest = server.vmid.is_some();
         families.power(id, is_guest, server.seen.state);
@@ -303,18 +311,18 @@ fn families(report: &StatsReport) -> Families {
 impl Report for StatsReport {
     const SCHEMA: &'static str = "ecobox.stats/1";
     const METRICS: Option<fn(&StatsReport) -> Families> = Some(families);
-    type Item = Row;
+    type Item<'r> = Row<'r>;
 
     fn columns(&self) -> &'static [Column] {
         COLUMNS
     }
 
-    fn items(&self) -> &[Row] {
-        &self.servers
+    fn items(&self) -> impl Iterator<Item = Row<'_>> {
+        self.rows()
     }
 
-    fn cells(&self, row: &Row) -> Vec<Value> {
-        let (server, usage, rates) = (&row.server, &row.server.seen.usage, &row.rates);
+    fn cells(&self, row: Row<'_>) -> Vec<Value> {
+        let (server, usage, rates) = (row.server, &row.server.seen.usage, &row.rates);
         let load = row.load();
         let share = |used: Option<u64>, of: Option<u64>| match (used, of) {
             (Some(used), Some(of)) => Value::Share { used, of },
@@ -401,9 +409,25 @@ impl Serialize for ByName<'_> {
     }
 }
 
-impl Serialize for Row {
+impl Serialize for StatsReport {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (server, usage, rates) = (&self.server, &self.server.seen.usage, &self.rates);
+        struct Rows<'r>(&'r StatsReport);
+        impl Serialize for Rows<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_seq(self.0.rows())
+            }
+        }
+        let mut object = serializer.serialize_struct("StatsReport", 3)?;
+        object.serialize_field("generated_at", &Stamp(self.generated_at))?;
+        object.serialize_field("servers", &Rows(self))?;
+        object.serialize_field("failures", &self.failures)?;
+        object.end()
+    }
+}
+
+impl Serialize for Row<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (server, usage, rates) = (self.server, &self.server.seen.usage, &self.rates);
         let only_of_hosts = if server.vmid.is_none() { 8 } else { 0 };
         let mut object = serializer.serialize_struct("Server", 30 + only_of_hosts)?;
         object.serialize_field("id", &server.id)?;
@@ -447,7 +471,7 @@ impl Serialize for Row {
         object.serialize_field("filesystems", self.filesystems())?;
         object.serialize_field("source", &self.source())?;
         let none = BTreeMap::new();
-        object.serialize_field("sources", self.detail.as_ref().map_or(&none, |detail| &detail.sources))?;
+        object.serialize_field("sources", self.detail.map_or(&none, |detail| &detail.sources))?;
         object.serialize_field("observed_at", &server.seen.at.map(Stamp))?;
         object.serialize_field("reasons", &ByName(&self.reasons()))?;
         object.end()

@@ -144,14 +144,14 @@ const COLUMNS: &[Column] = &[
 
 impl Report for SeriesReport {
     const SCHEMA: &'static str = "ecobox.series/1";
-    type Item = Row;
+    type Item<'r> = &'r Row;
 
     fn columns(&self) -> &'static [Column] {
         COLUMNS
     }
 
-    fn items(&self) -> &[Row] {
-        &self.series
+    fn items(&self) -> impl Iterator<Item = &Row> {
+        self.series.iter()
     }
 
     fn cells(&self, row: &Row) -> Vec<Value> {

@@ -132,14 +132,14 @@ const COLUMNS: &[Column] = &[
 
 impl Report for AvailabilityReport {
     const SCHEMA: &'static str = "ecobox.availability/1";
-    type Item = Row;
+    type Item<'r> = &'r Row;
 
     fn columns(&self) -> &'static [Column] {
         COLUMNS
     }
 
-    fn items(&self) -> &[Row] {
-        &self.servers
+    fn items(&self) -> impl Iterator<Item = &Row> {
+        self.servers.iter()
     }
 
     fn cells(&self, row: &Row) -> Vec<Value> {
