@@ -11,7 +11,8 @@
 //! state       the one file that lasts between runs; config   config.toml; file   files replaced as a whole
 //! ```
 //!
-//! A command is `run(ctx, args) -> Outcome<Report>`: everything is fetched, then decided, then rendered, once.
+//! A command is `run(ctx, args) -> Outcome<Report>`: everything is fetched, then decided, then rendered, once; what a look
+//! leaves in the state file is kept meanwhile.
 //! `watch` alone goes on: it writes line by line, and says itself how it ends.
 
 mod cli;
@@ -30,6 +31,7 @@ mod ui;
 use std::io;
 use std::pin::Pin;
 use std::process::ExitCode;
+use std::thread;
 
 use anyhow::Context as _;
 use clap::{CommandFactory, Parser};
@@ -194,11 +196,13 @@ async fn show<R: Report>(
         return Err(failure.hint("run `ecobox status -o html`").into());
     }
     let Outcome { report, exit, recording } = work.await?;
-    let state = &ctx.state;
-    let (printed, kept) = std::thread::scope(|scope| {
-        let keeping = recording.map(|recording| scope.spawn(move || recording.keep(state)));
+    let (state, recording) = (&ctx.state, recording.as_ref());
+    let keep = || recording.map_or(Ok(()), |recording| recording.keep(state));
+    let (printed, kept) = thread::scope(|scope| {
+        // Where no thread is to be had it is kept afterwards.
+        let keeping = recording.and_then(|_| thread::Builder::new().spawn_scoped(scope, keep).ok());
         let printed = print(global, &report);
-        let kept = keeping.map_or(Ok(Ok(())), std::thread::ScopedJoinHandle::join);
+        let kept = keeping.map_or_else(|| Ok(keep()), thread::ScopedJoinHandle::join);
         (printed, kept.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     // The process ends now: giving thousands of servers back piece by piece would only take time.

@@ -19,7 +19,7 @@ use crate::fleet::Limits;
 use crate::fleet::act::Ledger;
 use crate::fleet::record::Recording;
 use crate::model::id::ServerId;
-use crate::model::inventory::Failed;
+use crate::model::inventory::{Failed, Inventory};
 use crate::model::select::{Candidate, SelectError, select};
 use crate::model::server::ServerKind;
 use crate::state::State;
@@ -66,6 +66,23 @@ pub(crate) fn stamp<S: serde::Serializer>(at: &jiff::Timestamp, serializer: S) -
 /// `1 guest`, `2 guests`
 pub(crate) fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// What of the inventory is asked for. Where that is nothing, what was seen is kept here: nobody will print it.
+///
+/// # Errors
+/// No such target; the state file's.
+pub(crate) fn selected(
+    ctx: &Context,
+    inventory: Inventory,
+    targets: &[String],
+    recording: Option<&Recording>,
+) -> anyhow::Result<Inventory> {
+    let selected = inventory.selected(targets);
+    if let (Err(_), Some(recording)) = (&selected, recording) {
+        recording.keep(&ctx.state)?;
+    }
+    Ok(selected?)
 }
 
 /// Says who failed and why, then once what can be done about it.

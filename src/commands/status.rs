@@ -8,7 +8,7 @@ use clap_complete::engine::ArgValueCompleter;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
-use crate::commands::{Context, Outcome, complete, counted, stamp, warn};
+use crate::commands::{Context, Outcome, complete, counted, selected, stamp, warn};
 use crate::error::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::observe::Asking;
@@ -91,7 +91,7 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs, with_past: bool) -> an
     for notice in fleet.notices.take() {
         ctx.ui.status(&notice);
     }
-    let inventory = inventory.selected(&args.targets)?;
+    let inventory = selected(ctx, inventory, &args.targets, recording.as_ref())?;
     warn(&ctx.ui, &inventory.failures);
     let answered = inventory.servers.iter().filter(|server| has_answered(server, &inventory.failures)).count();
     let exit = Exit::of_many(answered, inventory.failures.iter().map(|failed| failed.kind.into()));

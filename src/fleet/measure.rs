@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::{Access, ServerConfig};
-use crate::fleet::api::{Answer, Group};
+use crate::fleet::api::Group;
 use crate::fleet::observe::Asking;
 use crate::fleet::per_node::per_node;
 use crate::fleet::scope::Scope;
@@ -123,10 +123,10 @@ impl Fleet<'_> {
     }
 
     /// What guests had counted in the runs before this one.
-    pub(super) fn earlier(&self, clusters: &[(Group<'_>, Answer)], now: Timestamp) -> Result<Earlier, StateError> {
+    pub(super) fn earlier(&self, clusters: &[Group<'_>], now: Timestamp) -> Result<Earlier, StateError> {
         let ago = |span| now.checked_sub(span).unwrap_or(Timestamp::MIN);
         let mut earlier = Earlier::default();
-        for (group, _) in clusters.iter().filter(|(_, answer)| answer.listed.is_some()) {
+        for group in clusters {
             let before = |until| self.state.totals(&group.cluster, ago(COMPARABLE), until);
             let mut runs = Vec::new();
             runs.extend(before(ago(SURELY_THE_SAME))?);

@@ -94,8 +94,8 @@ impl<'a> Fleet<'a> {
         Ok(observed)
     }
 
-    /// The same for whoever shows it at once, and keeps the recording meanwhile. `None`: they are kept already, as
-    /// somebody is to get them.
+    /// The same for whoever shows it at once, and keeps the recording meanwhile. `None`: it is kept already, as somebody is
+    /// to get what is in it.
     pub(crate) async fn observe_to_show(&self, asking: &Asking) -> Result<(Observed, Option<Recording>), StateError> {
         self.tell_clusters_apart().await?;
         let (observed, recording) = self.see(asking).await?;
@@ -106,12 +106,19 @@ impl<'a> Fleet<'a> {
         Ok((observed, Some(recording)))
     }
 
+    /// What is seen, and what is to be kept of it.
     async fn see(&self, asking: &Asking) -> Result<(Observed, Recording), StateError> {
         let (groups, plain) = self.to_ask(&asking.scope);
         let measuring = self.measuring(asking)?;
         let listings = join_all(groups.iter().map(|group| self.cluster_and_hosts(group, &measuring)));
         let plain = bounded(plain.into_iter().map(|server| self.plain(server, &measuring)));
-        let (listings, plain) = join(listings, plain).await;
+        let earlier = async {
+            // Read while the answers are on their way: everybody is asked first.
+            tokio::task::yield_now().await;
+            if asking.load.is_some() { self.earlier(&groups, self.now()) } else { Ok(Earlier::default()) }
+        };
+        let (listings, plain, earlier) = join3(listings, plain, earlier).await;
+        let earlier = earlier?;
         let (mut hosts, mut measured, mut clusters) = (HashMap::new(), Vec::new(), Vec::new());
         for (server, seen, load) in plain {
             measured.extend(load.map(|load| (server.clone(), load)));
@@ -124,7 +131,6 @@ impl<'a> Fleet<'a> {
         }
         let at = self.now();
         let (loads, readings) = told_apart(measured);
-        let earlier = if asking.load.is_some() { self.earlier(&clusters, at)? } else { Earlier::default() };
         let runs = clusters.iter().flat_map(|(_, answer)| answer.runs()).collect();
         let mut observed =
             self.assemble(Answers { at, clusters, hosts, loads, templates: asking.templates }, &asking.scope)?;

@@ -1,7 +1,7 @@
 //! JSON: the contract with scripts. `schema` comes first. It is also read on terminals: besides what JSON wants escaped,
 //! what a terminal could act on is.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 
@@ -21,64 +21,56 @@ struct WithSchema<'a, T> {
 /// Escapes what a terminal could act on: DEL, C1 controls, and characters that turn the direction of text. `serde_json`
 /// has escaped the C0 controls, and outside of strings JSON has none of these.
 ///
-/// It looks at many texts at a time, and at the characters only of those few pieces that are more than plain ASCII.
+/// It is given many texts at once, and looks at single characters only where there is more than plain ASCII.
 struct Guard<W: Write> {
     out: W,
-    gathered: Vec<u8>,
 }
 
 impl<W: Write> Guard<W> {
-    fn new(out: W) -> Guard<W> {
-        Guard { out, gathered: Vec::new() }
+    /// The buffer before it takes and passes on whole texts only, never a part of a character.
+    fn new(out: W) -> BufWriter<Guard<W>> {
+        BufWriter::with_capacity(GATHERED, Guard { out })
     }
 
-    fn line<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
-        serde_json::to_writer(&mut *self, value)?;
-        self.write_all(b"\n")
-    }
-
-    fn pass_on(&mut self) -> io::Result<()> {
-        // A processor finds the greatest of many bytes at once.
-        if self.gathered.iter().copied().fold(0, u8::max) <= b'~' {
-            self.out.write_all(&self.gathered)?;
-        } else {
-            let mut safe = Vec::with_capacity(self.gathered.len());
-            for c in String::from_utf8_lossy(&self.gathered).chars() {
-                if is_unsafe(c) && c != '\n' {
-                    for unit in c.encode_utf16(&mut [0; 2]) {
-                        write!(safe, "\\u{unit:04x}")?;
-                    }
-                } else {
-                    safe.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    fn write_safe(&mut self, text: &str) -> io::Result<()> {
+        let mut safe = String::with_capacity(text.len());
+        for c in text.chars() {
+            if is_unsafe(c) && c != '\n' {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    safe.push_str(&format!("\\u{unit:04x}"));
                 }
+            } else {
+                safe.push(c);
             }
-            self.out.write_all(&safe)?;
         }
-        self.gathered.clear();
-        Ok(())
+        self.out.write_all(safe.as_bytes())
     }
 }
 
 impl<W: Write> Write for Guard<W> {
-    /// Takes whole texts, as `serde_json` gives them: never a part of a character.
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.gathered.extend_from_slice(text);
-        if self.gathered.len() >= GATHERED {
-            self.pass_on()?;
+    fn write(&mut self, texts: &[u8]) -> io::Result<usize> {
+        if texts.is_ascii() && !texts.contains(&b'\x7f') {
+            self.out.write_all(texts)?;
+        } else {
+            self.write_safe(&String::from_utf8_lossy(texts))?;
         }
-        Ok(text.len())
+        Ok(texts.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.pass_on()?;
         self.out.flush()
     }
+}
+
+fn write_line<T: Serialize, W: Write>(out: &mut BufWriter<Guard<W>>, value: &T) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"\n")
 }
 
 /// One document.
 pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R) -> io::Result<()> {
     let mut out = Guard::new(out);
-    out.line(&WithSchema { schema: R::SCHEMA, rest: report })?;
+    write_line(&mut out, &WithSchema { schema: R::SCHEMA, rest: report })?;
     out.flush()
 }
 
@@ -86,8 +78,9 @@ pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R) -> io::Result<
 pub(super) fn line<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     let mut out = Guard::new(&mut line);
-    out.line(value)?;
+    write_line(&mut out, value)?;
     out.flush()?;
+    drop(out);
     Ok(line)
 }
 
@@ -95,7 +88,7 @@ pub(super) fn line<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
 pub(super) fn write_lines<R: Report, W: Write>(out: &mut W, report: &R) -> io::Result<()> {
     let mut out = Guard::new(out);
     for item in report.items() {
-        out.line(&WithSchema { schema: R::SCHEMA, rest: &item })?;
+        write_line(&mut out, &WithSchema { schema: R::SCHEMA, rest: &item })?;
     }
     out.flush()
 }

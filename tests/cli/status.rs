@@ -307,3 +307,14 @@ fn what_was_seen_is_shown_although_it_cannot_be_kept() {
         assert!(run.stdout.contains("web-01"), "{run}");
     }
 }
+
+#[test]
+fn what_was_seen_is_kept_although_nothing_of_it_is_asked_for() {
+    for command in ["status", "stats"] {
+        let sim = homelab();
+        let env = env_for(&sim, &["pve1"]);
+        env.run(&[command, "no-such-*"]).exits(7);
+        let run = env.run(&["status", "--cached", "pve1"]).exits(0);
+        assert!(run.stdout.contains("online"), "{run}");
+    }
+}

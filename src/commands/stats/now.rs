@@ -8,7 +8,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::StatsArgs;
-use crate::commands::{Context, Outcome, counted, warn};
+use crate::commands::{Context, Outcome, counted, selected, warn};
 use crate::error::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::measure::{AskedAgent, Earlier, LoadOptions};
@@ -73,7 +73,7 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
         fleet.observe_to_show(&asking).await?
     };
     let Observed { inventory, mut loads, clients, earlier, at } = observed;
-    let inventory = inventory.selected(&args.targets)?;
+    let inventory = selected(ctx, inventory, &args.targets, recording.as_ref())?;
     let mut agents = HashMap::new();
     if args.agent {
         let _progress = ctx.ui.progress("asking guest agents");
