@@ -298,7 +298,7 @@ pub(super) fn write_ahead(conn: &Connection) {
     }
 }
 
-/// How long the journal may be where a run ends, in bytes. Opening reads all of it, some 1.5 microseconds a page; to copy
+/// How long the journal may be where a run ends, in bytes. Opening reads all of it, about a microsecond a page; to copy
 /// it into the file waits for the disk several times, milliseconds each.
 const LONG_JOURNAL: u64 = 1 << 20;
 
