@@ -182,7 +182,7 @@ async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::R
 }
 
 /// Has the command do its work, and prints what it hands back; what is to be kept is kept meanwhile.
-async fn show<R: Report>(
+async fn show<R: Report + Sync>(
     ctx: &Context,
     global: &Global,
     work: Pin<Box<impl Future<Output = anyhow::Result<Outcome<R>>>>>,
@@ -196,14 +196,18 @@ async fn show<R: Report>(
         return Err(failure.hint("run `ecobox status -o html`").into());
     }
     let Outcome { report, exit, recording } = work.await?;
-    let (state, recording) = (&ctx.state, recording.as_ref());
-    let keep = || recording.map_or(Ok(()), |recording| recording.keep(state));
+    let print = || print(global, &report);
+    let keep = || recording.as_ref().map_or(Ok(()), |recording| recording.keep(&ctx.state));
     let (printed, kept) = thread::scope(|scope| {
-        // Where no thread is to be had it is kept afterwards.
-        let keeping = recording.and_then(|_| thread::Builder::new().spawn_scoped(scope, keep).ok());
-        let printed = print(global, &report);
-        let kept = keeping.map_or_else(|| Ok(keep()), thread::ScopedJoinHandle::join);
-        (printed, kept.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        let printing = recording.as_ref().and_then(|_| thread::Builder::new().spawn_scoped(scope, print).ok());
+        match printing {
+            Some(printing) => {
+                let kept = keep();
+                (printing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), kept)
+            }
+            // There is nothing to keep, or no thread is to be had.
+            None => (print(), keep()),
+        }
     });
     // The process ends now: giving thousands of servers back piece by piece would only take time.
     std::mem::forget(report);
