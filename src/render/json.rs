@@ -33,17 +33,17 @@ impl<W: Write> Guard<W> {
     }
 
     fn write_safe(&mut self, text: &str) -> io::Result<()> {
-        let mut safe = String::with_capacity(text.len());
+        let mut safe = Vec::with_capacity(text.len());
         for c in text.chars() {
             if is_unsafe(c) && c != '\n' {
                 for unit in c.encode_utf16(&mut [0; 2]) {
-                    safe.push_str(&format!("\\u{unit:04x}"));
+                    write!(safe, "\\u{unit:04x}")?;
                 }
             } else {
-                safe.push(c);
+                safe.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
             }
         }
-        self.out.write_all(safe.as_bytes())
+        self.out.write_all(&safe)
     }
 }
 
