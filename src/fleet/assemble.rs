@@ -222,10 +222,15 @@ impl Fleet<'_> {
             inventory.servers.extend(there.map(|guest| self.unseen(group, guest, why)));
             return Ok(None);
         };
-        let recorded = self.state.record_listing(&group.cluster, &listing, &via, at)?;
+        let complete = match self.state.record_listing(&group.cluster, &listing, &via, at) {
+            Ok(recorded) => recorded.complete,
+            // Whoever keeps the look meets the same, and says so. Until then there is something to show: what was listed.
+            Err(error) if error.is_of_writing() => true,
+            Err(error) => return Err(error),
+        };
         // Memory is asked for whole only where the listing itself does not say everything.
         let blank = |guest: &Guest| guest.name.is_none() || guest.state == PowerState::Unknown;
-        let known = if recorded.complete && !listing.guests.iter().any(blank) {
+        let known = if complete && !listing.guests.iter().any(blank) {
             Vec::new()
         } else {
             self.state.guests(&group.cluster)?
@@ -234,7 +239,7 @@ impl Fleet<'_> {
         let mut addresses = self.state.addresses(&group.cluster)?;
         let parents = self.parents(group);
         inventory.servers.reserve(listing.guests.len());
-        if !recorded.complete {
+        if !complete {
             let listed: HashSet<VmId> = listing.guests.iter().map(|guest| guest.vmid).collect();
             let there = known.iter().filter(|guest| (templates || !guest.template) && guest.gone_at.is_none());
             let lost = there.filter(|guest| !listed.contains(&guest.vmid));

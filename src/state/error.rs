@@ -40,6 +40,15 @@ pub(crate) enum StateError {
 }
 
 impl StateError {
+    /// Whether what is in the file is as good as before, and only nothing can be added: a full disk, a broken one.
+    pub(crate) fn is_of_writing(&self) -> bool {
+        match self {
+            StateError::Full { .. } => true,
+            StateError::Sqlite { source, .. } => source.sqlite_error_code() == Some(ErrorCode::SystemIoFailure),
+            _ => false,
+        }
+    }
+
     /// The error that `source` stands for while `path` was read or written.
     pub(super) fn of(path: &Path, source: rusqlite::Error) -> StateError {
         let path = path.to_owned();

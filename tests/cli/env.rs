@@ -1,5 +1,6 @@
 //! A world of its own for each test: a home, a configuration, a state file, and the binary run in it.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -112,6 +113,18 @@ impl Env {
 
     /// Takes what a command printed, and checks that no secret is in it.
     #[must_use = "look at the transcript, or at the exit status"]
+    /// ecobox where no file may grow beyond so many blocks of 512 bytes: as on a full disk, writing fails.
+    pub(crate) fn run_on_full_disk(&self, blocks: u64, args: &[&str]) -> Run {
+        let ecobox = env!("CARGO_BIN_EXE_ecobox");
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec {ecobox} \"$@\"");
+        let mut command = self.command(&[]);
+        let inner: Vec<(OsString, OsString)> =
+            command.get_envs().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
+        command = Command::new("sh");
+        command.args(["-c", &script, "sh"]).args(args).env_clear().envs(inner).stdin(Stdio::null());
+        self.finish(command.output().unwrap())
+    }
+
     pub(crate) fn finish(&self, output: Output) -> Run {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
         let code = output.status.code().unwrap_or(-1);

@@ -1,15 +1,13 @@
 //! A token that is made, and what goes wrong meanwhile: after the next run exactly one usable token is on the host.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use ecobox_sim::host::PveumFn;
 use ecobox_sim::{Cluster, Fault};
 
-use super::env::Run;
 use super::world::{Pve, World, until};
 
 /// The pveum calls of the first run: role, user, ACL, token, ACL.
@@ -165,18 +163,6 @@ fn an_api_that_is_down_keeps_the_token_for_later() {
     assert_mended(&world, &pve, "the API was down");
 }
 
-/// ecobox where no file may grow beyond so many blocks of 512 bytes: as on a full disk, writing fails.
-fn run_on_full_disk(world: &World, blocks: u64, args: &[&str]) -> Run {
-    let ecobox = env!("CARGO_BIN_EXE_ecobox");
-    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec {ecobox} \"$@\"");
-    let mut command = world.env.command(&[]);
-    let inner: Vec<(OsString, OsString)> =
-        command.get_envs().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
-    command = Command::new("sh");
-    command.args(["-c", &script, "sh"]).args(args).env_clear().envs(inner).stdin(Stdio::null());
-    world.env.finish(command.output().unwrap())
-}
-
 #[test]
 fn the_disk_is_full() {
     let world = World::new();
@@ -194,7 +180,7 @@ fn the_disk_is_full() {
     let mut undone = 0;
     for pages in 0..50 {
         let room = std::fs::metadata(&log).unwrap().len() + pages * 4120;
-        let run = run_on_full_disk(&world, room.div_ceil(512), &["setup-token"]);
+        let run = world.env.run_on_full_disk(room.div_ceil(512), &["setup-token"]);
         pve.assert_secret(&world, &[&run]);
         let (tokens, mut known) = (pve.tokens(), world.column("intents", "token_id"));
         known.extend(world.column("tokens", "token_id"));
