@@ -1,5 +1,6 @@
 //! The table for people: aligned; on a terminal cut to its width, in a pipe whole.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -108,26 +109,30 @@ fn fit(columns: &[Column], rows: &[Vec<Cell>], limit: Option<usize>) -> Vec<usiz
 fn write_row<W: Write>(out: &mut W, row: &[Cell], widths: &[usize], color: bool) -> io::Result<()> {
     let mut line = String::new();
     let mut pending = 0;
-    let mut first = true;
-    for (cell, width) in row.iter().zip(widths) {
-        if *width == 0 {
-            continue;
-        }
-        if !first {
-            pending += GAP;
-        }
-        first = false;
-        let text = cut(&cell.text, *width);
-        let fill = width.saturating_sub(text.width());
+    for (cell, width) in row.iter().zip(widths).filter(|(_, width)| **width > 0) {
+        let (text, taken) = if cell.width <= *width {
+            (Cow::Borrowed(cell.text.as_str()), cell.width)
+        } else {
+            let text = cut(&cell.text, *width);
+            let taken = text.width();
+            (text.into(), taken)
+        };
+        let fill = width.saturating_sub(taken);
         let (before, after) = if cell.right { (fill, 0) } else { (0, fill) };
         line.extend(std::iter::repeat_n(' ', pending + before));
         match style(cell.tone).filter(|_| color) {
-            Some(style) => line.extend([style.render().to_string(), text, style.render_reset().to_string()]),
+            Some(style) => {
+                line.push_str(&style.render().to_string());
+                line.push_str(&text);
+                line.push_str(&style.render_reset().to_string());
+            }
             None => line.push_str(&text),
         }
-        pending = after;
+        // Nothing is padded behind the last one.
+        pending = after + GAP;
     }
-    writeln!(out, "{line}")
+    line.push('\n');
+    out.write_all(line.as_bytes())
 }
 
 fn style(tone: Tone) -> Option<anstyle::Style> {
