@@ -111,10 +111,10 @@ impl Env {
         self.finish(ended(&mut command))
     }
 
-    /// Takes what a command printed, and checks that no secret is in it.
+    /// The same as on a full disk: SQLite's log, made long before, has room for so many pages, and no file may be longer.
     #[must_use = "look at the transcript, or at the exit status"]
-    /// ecobox where no file may grow beyond so many blocks of 512 bytes: as on a full disk, writing fails.
-    pub(crate) fn run_on_full_disk(&self, blocks: u64, args: &[&str]) -> Run {
+    pub(crate) fn run_on_full_disk(&self, pages: u64, args: &[&str]) -> Run {
+        let blocks = (self.log_len() + pages * 4120).div_ceil(512);
         let ecobox = env!("CARGO_BIN_EXE_ecobox");
         let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec {ecobox} \"$@\"");
         let mut command = self.command(&[]);
@@ -125,6 +125,24 @@ impl Env {
         self.finish(command.output().unwrap())
     }
 
+    /// Makes SQLite's log longer than every other file. As long as the reader that it gives is there, it does not begin anew.
+    #[must_use = "without the reader the log begins anew"]
+    pub(crate) fn lengthen_log(&self) -> Connection {
+        let (reader, writer) = (self.state(), self.state());
+        reader.execute_batch("BEGIN; SELECT count(*) FROM tokens").unwrap();
+        let version: i64 = writer.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+        while self.log_len() < 1 << 18 {
+            writer.execute_batch(&format!("PRAGMA user_version = {version}")).unwrap();
+        }
+        reader
+    }
+
+    fn log_len(&self) -> u64 {
+        std::fs::metadata(self.state_path().with_extension("db-wal")).unwrap().len()
+    }
+
+    /// Takes what a command printed, and checks that no secret is in it.
+    #[must_use = "look at the transcript, or at the exit status"]
     pub(crate) fn finish(&self, output: Output) -> Run {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
         let code = output.status.code().unwrap_or(-1);

@@ -167,20 +167,12 @@ fn an_api_that_is_down_keeps_the_token_for_later() {
 fn the_disk_is_full() {
     let world = World::new();
     let pve = world.one_node();
-    // The schema is there, as after `init`. A reader keeps SQLite's log from beginning anew, and the log is already
-    // longer than every other file.
+    // The schema is there, as after `init`.
     world.run(&["setup-token", "--print"]).exits(0);
-    let (reader, writer) = (world.state(), world.state());
-    reader.execute_batch("BEGIN; SELECT count(*) FROM tokens").unwrap();
-    let version: i64 = writer.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-    let log = world.env.state_path().with_extension("db-wal");
-    while std::fs::metadata(&log).unwrap().len() < 1 << 18 {
-        writer.execute_batch(&format!("PRAGMA user_version = {version}")).unwrap();
-    }
+    let reader = world.env.lengthen_log();
     let mut undone = 0;
     for pages in 0..50 {
-        let room = std::fs::metadata(&log).unwrap().len() + pages * 4120;
-        let run = world.env.run_on_full_disk(room.div_ceil(512), &["setup-token"]);
+        let run = world.env.run_on_full_disk(pages, &["setup-token"]);
         pve.assert_secret(&world, &[&run]);
         let (tokens, mut known) = (pve.tokens(), world.column("intents", "token_id"));
         known.extend(world.column("tokens", "token_id"));

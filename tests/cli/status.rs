@@ -314,18 +314,9 @@ fn what_was_seen_is_shown_on_a_full_disk() {
         let sim = homelab();
         let env = env_for(&sim, &["pve1"]);
         env.run(&[command]).exits(0);
-        // Somebody reads, so that SQLite's log does not begin anew; it is longer than every other file.
-        let (reader, writer) = (env.state(), env.state());
-        reader.execute_batch("BEGIN; SELECT count(*) FROM guests").unwrap();
-        let version: i64 = writer.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-        let log = env.state_path().with_extension("db-wal");
-        let size = || std::fs::metadata(&log).unwrap().len();
-        while size() < 1 << 18 {
-            writer.execute_batch(&format!("PRAGMA user_version = {version}")).unwrap();
-        }
+        let reader = env.lengthen_log();
         for pages in [0, 3] {
-            let run = env.run_on_full_disk((size() + pages * 4120).div_ceil(512), &[command]);
-            let run = run.exits(3).says("cannot use the state file");
+            let run = env.run_on_full_disk(pages, &[command]).exits(3).says("cannot use the state file");
             assert!(run.stdout.contains("web-01"), "{run}");
         }
         drop(reader);

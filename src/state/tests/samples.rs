@@ -174,8 +174,6 @@ fn random(state: &State, seed: u64, looks: i64, every: i64) -> BTreeMap<ServerKe
                 (0..20).filter_map(|n| Some((vmid(100 + u32::try_from(n).unwrap()), one(c * 20 + n)?))).collect();
             for (vmid, sample) in &guests {
                 kept.entry(ServerKey::of_guest(home, *vmid)).or_default().push((when, *sample));
-            }
-            for (vmid, sample) in &guests {
                 samples.add_guest(home, *vmid, sample);
             }
         }
