@@ -70,7 +70,8 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
     let asking = Asking { scope: fleet.scope(&args.targets)?, load: Some(load), templates: false };
     let (observed, recording) = {
         let _progress = ctx.ui.progress(&format!("measuring {}", counted(fleet.hosts().count(), "host")));
-        fleet.observe_to_show(&asking).await?
+        // Whoever interrupts while agents are asked has looked, too.
+        if args.agent { (fleet.observe(&asking).await?, None) } else { fleet.observe_to_show(&asking).await? }
     };
     let Observed { inventory, mut loads, clients, earlier, at } = observed;
     let inventory = selected(ctx, inventory, &args.targets, recording.as_ref())?;
