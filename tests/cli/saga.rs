@@ -169,7 +169,7 @@ fn the_disk_is_full() {
     let pve = world.one_node();
     // The schema is there, as after `init`.
     world.run(&["setup-token", "--print"]).exits(0);
-    let reader = world.env.lengthen_log();
+    let _reader = world.env.lengthen_log();
     let mut undone = 0;
     for pages in 0..50 {
         let run = world.env.run_on_full_disk(pages, &["setup-token"]);
