@@ -138,6 +138,7 @@ impl<'a> Fleet<'a> {
         self.check_guests(&mut observed.inventory).await;
         let recording = self.to_keep(runs, readings, &observed);
         observed.inventory.sort();
+        observed.inventory.unasked = asking.scope.unasked(&observed.inventory.servers);
         Ok((observed, recording))
     }
 

@@ -6,7 +6,8 @@ use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::api::Group;
 use crate::model::id::{ClusterId, ServerId};
-use crate::model::server::ServerKind;
+use crate::model::inventory::Server;
+use crate::model::server::{ServerKey, ServerKind};
 use crate::state::StateError;
 
 /// Whom to ask.
@@ -19,6 +20,8 @@ pub(crate) enum Scope {
         hosts: HashSet<ServerId>,
         /// Clusters whose listing is needed.
         clusters: HashSet<ClusterId>,
+        /// Who is remembered and not meant, where words exclude somebody: see [`Inventory::unasked`].
+        unasked: Vec<Server>,
     },
 }
 
@@ -29,6 +32,16 @@ impl Scope {
             Scope::All => true,
             Scope::Only { hosts, .. } => hosts.contains(server),
         }
+    }
+
+    /// Who is remembered, was not asked, and is not among `seen`: wherever a guest runs now, it is the same one.
+    pub(super) fn unasked(&self, seen: &[Server]) -> Vec<Server> {
+        let Scope::Only { unasked, .. } = self else { return Vec::new() };
+        if unasked.is_empty() {
+            return Vec::new();
+        }
+        let seen: HashSet<ServerKey> = seen.iter().map(Server::key).collect();
+        unasked.iter().filter(|server| !seen.contains(&server.key())).cloned().collect()
     }
 
     /// Whether this cluster's listing is needed.
@@ -55,14 +68,19 @@ impl<'a> Fleet<'a> {
         if words.is_empty() {
             return Ok(Scope::All);
         }
-        let Ok(meant) = self.remembered()?.selected(words) else { return Ok(Scope::All) };
+        let remembered = self.remembered()?;
+        let excludes = words.iter().any(|word| word.contains('!'));
+        let mut unasked = if excludes { remembered.servers.clone() } else { Vec::new() };
+        let Ok(meant) = remembered.selected(words) else { return Ok(Scope::All) };
+        let ids: HashSet<&ServerId> = meant.servers.iter().map(|server| &server.id).collect();
+        unasked.retain(|server| !ids.contains(&server.id));
         let is_host = |kind: ServerKind| kind.guest().is_none();
         let mut clusters: HashSet<ClusterId> = meant.servers.iter().filter_map(|s| s.cluster.clone()).collect();
         if !words.iter().all(|word| is_exact(word)) {
             clusters.extend(self.groups().into_iter().map(|group| group.cluster));
         }
         let hosts = meant.servers.into_iter().filter(|server| is_host(server.kind)).map(|server| server.id);
-        Ok(Scope::Only { hosts: hosts.collect(), clusters })
+        Ok(Scope::Only { hosts: hosts.collect(), clusters, unasked })
     }
 
     /// The same with what those servers hang on, which may have to be woken; `and_below`: and with what hangs on them.
@@ -70,9 +88,9 @@ impl<'a> Fleet<'a> {
     /// # Errors
     /// The state file's.
     pub(crate) fn scope_around(&self, words: &[String], and_below: bool) -> Result<Scope, StateError> {
-        let (mut hosts, mut clusters) = match self.scope(words)? {
+        let (mut hosts, mut clusters, unasked) = match self.scope(words)? {
             Scope::All => return Ok(Scope::All),
-            Scope::Only { hosts, clusters } => (hosts, clusters),
+            Scope::Only { hosts, clusters, unasked } => (hosts, clusters, unasked),
         };
         loop {
             let known = hosts.len() + clusters.len();
@@ -91,7 +109,7 @@ impl<'a> Fleet<'a> {
                 }
             }
             if hosts.len() + clusters.len() == known {
-                return Ok(Scope::Only { hosts, clusters });
+                return Ok(Scope::Only { hosts, clusters, unasked });
             }
         }
     }

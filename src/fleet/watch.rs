@@ -169,7 +169,8 @@ impl<'a> Fleet<'a> {
             Part::Server(_) => [].into(),
         };
         let hosts = self.hosts_of(part).into_iter().map(|server| server.id.clone()).collect();
-        let asking = Asking { scope: Scope::Only { hosts, clusters }, load: None, templates: false };
+        let asking =
+            Asking { scope: Scope::Only { hosts, clusters, unasked: Vec::new() }, load: None, templates: false };
         loop {
             watch.next(&beat).await;
             let Observed { inventory, clients, at, .. } = self.observe_known(&asking).await?;
@@ -187,7 +188,7 @@ impl<'a> Fleet<'a> {
     }
 
     async fn watch_load(&self, server: &ServerConfig, mut beat: Beat, watch: &Watch<'_>) -> Result<(), StateError> {
-        let scope = Scope::Only { hosts: [server.id.clone()].into(), clusters: [].into() };
+        let scope = Scope::Only { hosts: [server.id.clone()].into(), clusters: [].into(), unasked: Vec::new() };
         let load = Some(LoadOptions { interval: MEASURED_OVER, all_disks: false });
         let asking = Asking { scope, load, templates: false };
         loop {

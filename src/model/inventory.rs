@@ -182,6 +182,9 @@ pub(crate) struct Failed {
 pub(crate) struct Inventory {
     pub(crate) servers: Vec<Server>,
     pub(crate) failures: Vec<Failed>,
+    /// Servers that were not asked, because the words on the command line do not mean them. They are never shown, but
+    /// they exist: a word that excludes may name them.
+    pub(crate) unasked: Vec<Server>,
 }
 
 impl Inventory {
@@ -235,8 +238,10 @@ impl Inventory {
     /// # Errors
     /// A word that names nothing, or more than one where one is meant.
     pub(crate) fn chosen(&self, words: &[String]) -> Result<Vec<usize>, SelectError> {
-        let candidates: Vec<Candidate<'_>> = self.servers.iter().map(Server::candidate).collect();
-        select(words, &candidates)
+        let candidates: Vec<Candidate<'_>> = self.servers.iter().chain(&self.unasked).map(Server::candidate).collect();
+        let mut chosen = select(words, &candidates)?;
+        chosen.retain(|place| *place < self.servers.len());
+        Ok(chosen)
     }
 
     /// What words on a command line name, with the failures that concern it; without words all of it.
@@ -316,7 +321,7 @@ pub(crate) mod tests {
                 server("pve1-vm-101", Some("pve1"), Some(101)),
                 server("orphan", Some("gone"), None),
             ],
-            failures: Vec::new(),
+            ..Inventory::default()
         };
         inventory.sort();
         let names: Vec<_> = inventory.servers.iter().map(|s| s.id.as_str()).collect();

@@ -153,7 +153,9 @@ impl Watched {
         self.inventory.servers = kept;
         self.inventory.sort();
         let mut changes = Vec::new();
-        if !first {
+        if first {
+            self.inventory.unasked = lost;
+        } else {
             changes.extend(lost.into_iter().map(|server| Change::Gone { server: Box::new(server) }));
             changes.extend(self.note_failures());
         }

@@ -100,6 +100,39 @@ fn exit_7_not_found_asks_did_you_mean() {
 }
 
 #[test]
+fn who_is_excluded_is_not_asked_but_exists() {
+    let sim = three();
+    let env = env_for(&sim, &["pve1", "pve2", "pve3"]);
+    env.add_config("[[servers]]\nid = \"nas\"\nname = \"nas\"\nhostname = \"127.0.0.1\"\nssh_port = 1\n");
+    let others = ["pve1", "pve1-vm-101", "pve2", "pve2-vm-102", "pve2-ct-201", "pve3", "pve3-vm-103"];
+    let hosts = ["pve1", "pve2", "pve3"];
+    // Before anything is remembered, and after.
+    for _ in 0..2 {
+        for (words, want) in [
+            (&["!nas"][..], &others[..]),
+            (&["*", "!nas"], &others),
+            (&["!kind=linux"], &others),
+            (&["!NAS", "!kind=guest"], &hosts),
+            (&["kind=host,!nas"], &hosts),
+            (&["dns", "!pve1"], &["pve2-ct-201"]),
+        ] {
+            assert_eq!(picked(&env, words), want, "{words:?}");
+        }
+    }
+    // It is still an error to exclude who does not exist: the one that was meant would be acted on.
+    let run = env.run(&["status", "--", "!nsa"]).exits(7);
+    assert!(run.stderr.contains("no server matches `nsa`; did you mean `nas`?"), "{run}");
+    let _ = env.run(&["stats", "--", "pve1", "!nas"]).exits(0);
+    let run = env.run(&["power", "shutdown", "--dry-run", "--", "dns", "!nas"]).exits(0);
+    assert!(run.stdout.contains("pve2-ct-201  shutdown  planned"), "{run}");
+    let run = env.run(&["watch", "--count", "1", "-o", "jsonl", "--", "!nas"]).exits(0);
+    assert!(!run.stdout.contains("nas"), "{run}");
+    // A guest that has moved is still the one that is excluded.
+    sim.cluster().migrate_guest(102, "pve3");
+    assert_eq!(picked(&env, &["tag=web", "!vm-102"]), ["pve1-vm-101"]);
+}
+
+#[test]
 fn only_the_failures_of_what_was_selected_count() {
     let sim = three();
     let env = env_for(&sim, &["pve1", "pve2", "pve3"]);

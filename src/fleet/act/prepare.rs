@@ -44,7 +44,7 @@ impl Fleet<'_> {
         options: &Options,
         clients: HashMap<ClusterId, Client>,
     ) -> Result<Prepared, PrepareError> {
-        let Inventory { servers, failures } = inventory;
+        let Inventory { servers, failures, .. } = inventory;
         let links = Links::new(clients);
         let configs = self.configs(&links, concerned(servers, chosen, action, options.guests)).await;
         // Of several failures of one host the first: the API's, before its ports were tried.

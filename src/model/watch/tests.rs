@@ -61,7 +61,7 @@ fn watched() -> Watched {
         plain("nas", PowerState::Online),
         host("pve2", PowerState::Online),
     ];
-    let mut watched = Watched::new(Inventory { servers, failures: Vec::new() });
+    let mut watched = Watched::new(Inventory { servers, failures: Vec::new(), unasked: Vec::new() });
     assert_eq!(watched.parts(vec![Part::Cluster(lab()), Part::Server(id("nas"))]), []);
     watched
 }
@@ -294,7 +294,7 @@ fn parts_that_are_no_more_take_their_servers_with_them() {
     // Only some are watched from the beginning: nobody is gone.
     let mut some = Watched::new(Inventory {
         servers: vec![plain("nas", PowerState::Online), plain("zbox", PowerState::Online)],
-        failures: Vec::new(),
+        ..Inventory::default()
     });
     assert_eq!(some.parts(vec![Part::Server(id("zbox"))]), []);
     assert_eq!(order(&some), ["zbox"]);

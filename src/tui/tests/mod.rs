@@ -91,6 +91,7 @@ pub(super) fn fleet() -> Inventory {
             message: "pve2: no answer within 10 s".to_owned(),
             advice: None,
         }],
+        unasked: Vec::new(),
     };
     fleet.sort();
     fleet
@@ -111,7 +112,7 @@ pub(super) fn large(guests: u32) -> Inventory {
             servers.push(one);
         }
     }
-    let mut fleet = Inventory { servers, failures: Vec::new() };
+    let mut fleet = Inventory { servers, failures: Vec::new(), unasked: Vec::new() };
     fleet.sort();
     fleet
 }
