@@ -1,9 +1,19 @@
-//! Files that are replaced as a whole: a reader, or a crash at any moment, finds the old one or the new one.
+//! Files of this machine: who may write them, and how they are replaced as a whole. A reader, or a crash at any moment,
+//! finds the old file or the new one.
+
+mod access;
+mod read;
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+pub(crate) use self::access::{
+    is_own, make_folder, others_may_write, own_uid, refuse_foreign_links, refuse_new_in, shell_word,
+};
+
+pub(crate) use self::read::{Contents, PATIENCE, in_time, read, read_blocking, read_text};
 
 /// Whose file it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +35,7 @@ pub(crate) fn replace(
     manner: Manner,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
+    refuse_foreign_links(path)?;
     let target = match manner {
         Manner::Edited => follow(path)?,
         Manner::Published => path.to_owned(),
@@ -34,8 +45,18 @@ pub(crate) fn replace(
         _ => Path::new("."),
     };
     let old = existing(&target)?;
-    if manner == Manner::Edited && !folder.is_dir() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    match (manner, &old) {
+        (Manner::Edited, None) => {
+            make_folder(folder)?;
+            refuse_new_in(folder)?;
+        }
+        // Root may replace what is not its own: a secret would be gone, and what comes in its place is for everybody.
+        (Manner::Published, Some(old)) if !is_own(old) && old.mode() & 0o004 == 0 => {
+            let mode = old.mode() & 0o7777;
+            let text = format!("it belongs to user {} and is not for everybody (mode {mode:04o})", old.uid());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        }
+        _ => {}
     }
     // Hidden, and without the ending that it gets: node_exporter reads every `*.prom` of its folder.
     let file = tempfile::Builder::new().prefix(".ecobox-").suffix(".tmp").tempfile_in(folder);
@@ -144,6 +165,25 @@ mod tests {
         assert_eq!(full.unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(fs::read_to_string(at("old")).unwrap(), "old");
         assert_eq!(names(folder.path()), ["dangling", "link", "old", "sub"]);
+    }
+
+    #[test]
+    fn what_another_user_keeps_private_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        fs::write(&path, "secret").unwrap();
+        if std::os::unix::fs::chown(&path, Some(54321), None).is_err() {
+            eprintln!("SKIPPED: a file of another user: only root can make one");
+            return;
+        }
+        for mode in [0o600, 0o640] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let want = format!("it belongs to user 54321 and is not for everybody (mode {mode:04o})");
+            assert_eq!(publish(&path, "new"), Err(want));
+            assert_eq!(fs::read_to_string(&path).unwrap(), "secret");
+        }
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        publish(&path, "new").unwrap();
     }
 
     #[test]

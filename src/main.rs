@@ -122,7 +122,8 @@ fn start(cli: Cli, ui: Ui) -> Ended {
 fn prepare(global: &Global, command: &Command, ui: Ui) -> Result<Context, (Ui, anyhow::Error)> {
     let variable = |name: &str| std::env::var_os(name);
     let path = config::find(global.config.as_deref(), variable);
-    let config = match config::load(&path) {
+    let limits = Limits::new(global.timeout);
+    let config = match config::load(&path, limits.total) {
         // `init` makes it.
         Err(ConfigError::NotFound { .. }) if matches!(command, Command::Init(_)) => Config::empty(path.clone()),
         Ok(config) => config,
@@ -151,7 +152,6 @@ fn prepare(global: &Global, command: &Command, ui: Ui) -> Result<Context, (Ui, a
         ui.warning(&notice.text);
         ui.hint(&format!("run {}", notice.rerun.iter().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(", then ")));
     }
-    let limits = Limits::new(global.timeout);
     Ok(Context { config, state, ui, limits, ledger: Ledger::default() })
 }
 

@@ -226,7 +226,8 @@ fn extend(config: &Config, new: Vec<NewServer>) -> anyhow::Result<Written> {
     };
     let after = config::add_servers(&before, &new).map_err(|error| error.in_file(&config.path))?;
     config::write_atomically(&config.path, &after)?;
-    Ok(Written { new, before, after, config: config::load(&config.path)? })
+    let config = Config::parse(&after, &config.path)?;
+    Ok(Written { new, before, after, config })
 }
 
 /// Who was added by an address gets the name that the host calls itself by, in the configuration, in the state file

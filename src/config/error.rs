@@ -27,6 +27,9 @@ pub(crate) enum ConfigError {
         #[source]
         source: std::io::Error,
     },
+    /// Somebody else could have written which commands it names; `reason` says what to run.
+    #[error("{} {reason}", shown(path))]
+    Exposed { path: PathBuf, reason: String },
     /// A key or a value at this place is wrong. `line` and `column` count from 1, columns in characters.
     #[error("{}:{line}:{column}: {message}{excerpt}", shown(path))]
     Invalid { path: PathBuf, line: usize, column: usize, message: String, excerpt: String },
@@ -40,6 +43,7 @@ impl ConfigError {
             ConfigError::NotFound { path }
             | ConfigError::Read { path, .. }
             | ConfigError::Write { path, .. }
+            | ConfigError::Exposed { path, .. }
             | ConfigError::Invalid { path, .. } => file.clone_into(path),
         }
         self

@@ -1,10 +1,11 @@
 //! The configuration file: where it is, what it says, and that it makes sense.
 //!
 //! `schema` knows the tables and keys (`history` and `wol` those of one table each), `rules` what a value looks like, `read` walks the parsed file,
-//! `error` gives every complaint its place, and `edit` adds servers without touching what is there.
+//! `error` gives every complaint its place, `exposed` says whose commands are run, and `edit` adds servers without touching what is there.
 
 mod edit;
 mod error;
+mod exposed;
 mod history;
 mod read;
 mod rules;
@@ -14,7 +15,6 @@ mod tests;
 mod wol;
 
 use std::ffi::OsString;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ pub(crate) use self::error::ConfigError;
 use self::error::Problem;
 pub(crate) use self::history::{HistoryAuth, HistorySettings, SecretFrom};
 pub(crate) use self::wol::{SecureOnFrom, WolSettings};
+use crate::file::{self, Contents};
 use crate::model::id::{GuestKind, ServerId, VmId};
 use crate::model::server::{Expected, Service};
 use crate::model::trust::Fingerprint;
@@ -201,23 +202,26 @@ pub(crate) fn find(flag: Option<&Path>, var: impl Fn(&str) -> Option<OsString>) 
     folder.join("ecobox").join("config.toml")
 }
 
-/// Reads and checks the file at `path`.
-pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
-    Config::parse(&read_text(path)?, path)
+/// Reads and checks the file at `path`, and waits for it no longer than `patience`.
+pub(crate) fn load(path: &Path, patience: Duration) -> Result<Config, ConfigError> {
+    let Contents { bytes, meta } = read(path, patience)?;
+    let config = Config::parse(&decode(bytes, path)?, path)?;
+    exposed::check(&config, &meta)?;
+    Ok(config)
 }
 
 /// The text of the file at `path`.
 pub(crate) fn read_text(path: &Path) -> Result<String, ConfigError> {
+    decode(read(path, file::PATIENCE)?.bytes, path)
+}
+
+fn read(path: &Path, patience: Duration) -> Result<Contents, ConfigError> {
     let failed = |source: std::io::Error| match source.kind() {
         std::io::ErrorKind::NotFound => ConfigError::NotFound { path: path.to_owned() },
         _ => ConfigError::Read { path: path.to_owned(), source },
     };
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(failed(std::io::Error::other("it is larger than 4 MiB")));
-    }
-    decode(bytes, path)
+    file::refuse_foreign_links(path).map_err(|link| failed(link.into()))?;
+    file::read_blocking(path, MAX_BYTES, patience).map_err(failed)
 }
 
 fn decode(bytes: Vec<u8>, path: &Path) -> Result<String, ConfigError> {

@@ -324,13 +324,13 @@ fn the_file_is_found_in_one_order() {
 fn files_that_cannot_be_read_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.toml");
-    assert!(matches!(load(&path), Err(ConfigError::NotFound { .. })));
-    assert!(matches!(load(folder.path()), Err(ConfigError::Read { .. })));
+    assert!(matches!(load(&path, crate::file::PATIENCE), Err(ConfigError::NotFound { .. })));
+    assert!(matches!(load(folder.path(), crate::file::PATIENCE), Err(ConfigError::Read { .. })));
     std::fs::write(&path, "[dashboard]\nx = 1\n").unwrap();
-    let error = load(&path).unwrap_err().to_string();
+    let error = load(&path, crate::file::PATIENCE).unwrap_err().to_string();
     assert!(error.starts_with(&format!("{}:2:1: unknown key `x`", path.display())), "{error}");
     std::fs::write(&path, vec![b'#'; 4 * 1024 * 1024 + 1]).unwrap();
-    assert!(matches!(load(&path), Err(ConfigError::Read { .. })));
+    assert!(matches!(load(&path, crate::file::PATIENCE), Err(ConfigError::Read { .. })));
 }
 
 #[test]

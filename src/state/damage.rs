@@ -12,7 +12,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 
-use super::files::{SIDECARS, beside, failed, folder_of, refused, sync_folder};
+use super::files::{SIDECARS, beside, demand_ours, failed, folder_of, refused, sync_folder};
 use super::{Notice, Result, schema};
 
 /// The file whose presence says that a query met damage: the next opening looks at every page.
@@ -42,6 +42,7 @@ pub(super) fn suspect(path: &Path) {
 /// Renames the damaged file and its journal to `<name>.damaged-<time>`, so that `sqlite3 <that> .recover` finds both.
 /// The journal goes first: left behind, it would be applied to the new file.
 pub(super) fn set_aside(path: &Path, detail: &str, now: Timestamp) -> Result<(Notice, PathBuf)> {
+    demand_ours(path)?;
     let stamp = now.strftime("%Y%m%dT%H%M%SZ");
     let names = (1..1000).map(|n| {
         let count = if n == 1 { String::new() } else { format!("-{n}") };

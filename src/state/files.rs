@@ -1,13 +1,13 @@
 //! The file and its folder as the system sees them: where they are, who owns them, who else may read them.
 
 use std::fs::{self, File, Metadata, TryLockError};
-use std::io::{self, ErrorKind};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{Result, StateError, schema};
+use crate::file;
 
 /// What SQLite keeps beside the file.
 pub(super) const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -28,7 +28,11 @@ pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error)
 }
 
 /// The absolute path, symbolic links resolved: SQLite puts its journal beside the real file.
+/// Links that others could change are refused.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
+    if let Err(link) = file::refuse_foreign_links(path) {
+        return Err(refused(path, format!("is not used: {link}; name the file itself by `--state`")));
+    }
     match fs::canonicalize(path) {
         Ok(path) => Ok(path),
         Err(source) if source.kind() == ErrorKind::NotFound => {
@@ -52,22 +56,39 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Makes what is missing of the folder, each part 0700 whatever the umask is.
+/// Makes what is missing of the folder, and refuses one that somebody else could put files into.
 pub(super) fn make_folder(folder: &Path) -> Result<()> {
-    match fs::metadata(folder) {
-        Ok(meta) if meta.is_dir() => return Ok(()),
-        Ok(_) => return Err(refused(folder, "cannot be made there: its folder is no folder".to_owned())),
-        Err(source) if source.kind() == ErrorKind::NotFound => {}
+    match file::make_folder(folder) {
+        Ok(()) => Ok(()),
+        Err(source) if source.kind() == ErrorKind::NotADirectory => {
+            Err(refused(folder, "cannot be made there: its folder is no folder".to_owned()))
+        }
+        Err(source) => Err(failed("make the folder", folder)(source)),
+    }
+}
+
+/// Refuses a folder in which others could replace the file, or put a journal beside it.
+pub(super) fn check_folder(path: &Path) -> Result<()> {
+    let folder = folder_of(path);
+    let meta = match fs::metadata(folder) {
+        Ok(meta) => meta,
+        Err(source) if source.kind() == ErrorKind::NotFound => return Ok(()),
         Err(source) => return Err(failed("read the folder", folder)(source)),
+    };
+    if !file::others_may_write(&meta) {
+        return Ok(());
     }
-    if let Some(parent) = folder.parent() {
-        make_folder(parent)?;
-    }
-    let made = fs::DirBuilder::new().mode(0o700).create(folder);
-    match made.and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(0o700))) {
-        Err(source) if source.kind() != ErrorKind::AlreadyExists => Err(failed("make the folder", folder)(source)),
-        _ => Ok(()),
-    }
+    let me = file::own_uid();
+    let (shown, mode) = (folder.display(), meta.mode() & 0o7777);
+    let reason = if meta.uid() == me {
+        let word = file::shell_word(folder);
+        format!("lies in a folder that others may write (mode {mode:04o}): run `chmod go-w {word}`")
+    } else if file::is_own(&meta) {
+        format!("lies in {shown}, which others may write (mode {mode:04o}): make a folder of your own for it")
+    } else {
+        format!("lies in {shown}, which belongs to user {}, not to {me} who runs this: run as that user", meta.uid())
+    };
+    Err(refused(path, format!("{reason}, or name another file by `--state`")))
 }
 
 /// Whoever has the file open holds its folder's lock shared, whoever sets it aside holds it alone. A folder, not a
@@ -117,7 +138,7 @@ pub(super) fn check_one(path: &Path) -> Result<Option<Metadata>> {
         let reason = "is no file: move it away, or name another file by `--state`";
         return Err(refused(path, reason.to_owned()));
     }
-    let me = rustix::process::geteuid().as_raw();
+    let me = file::own_uid();
     if meta.uid() != me {
         let reason = format!(
             "belongs to user {}, not to {me} who runs this: run as that user, or name another file by `--state`",
@@ -129,7 +150,7 @@ pub(super) fn check_one(path: &Path) -> Result<Option<Metadata>> {
         let reason = format!(
             "holds tokens and is open to others (mode {:04o}): run `chmod 600 {}`",
             meta.mode() & 0o7777,
-            shell_word(path)
+            file::shell_word(path)
         );
         return Err(refused(path, reason));
     }
@@ -141,14 +162,37 @@ pub(super) fn is_writable(path: &Path) -> bool {
     rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
 }
 
-/// The path as one word of a shell.
-pub(super) fn shell_word(path: &Path) -> String {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+@:,".contains(byte);
-    let text = path.display().to_string();
-    if path.as_os_str().as_bytes().iter().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
-}
-
 /// Makes a rename last through a power cut.
 pub(super) fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("write the folder", folder))
+}
+
+/// Refuses what no damage can explain: a file that never was a state file, whose owner needs it where it is. SQLite's
+/// first bytes and ecobox's number make one, and so does a write-ahead log beside a file that lost its beginning.
+pub(super) fn demand_ours(path: &Path) -> Result<()> {
+    let not_ours = |what: &str| {
+        Err(refused(path, format!("is {what}, and stays as it is: name another file by `--state`, or move it away")))
+    };
+    let found = head(path)?;
+    if found.starts_with(schema::MAGIC) {
+        return match found.get(schema::APPLICATION_ID_AT..schema::APPLICATION_ID_AT + 4) {
+            Some(id) if id != schema::APPLICATION_ID.to_be_bytes() => not_ours("a database of another program"),
+            _ => Ok(()),
+        };
+    }
+    let journal = head(&beside(path, "-wal"))?;
+    if schema::WAL_MAGIC.iter().any(|magic| journal.starts_with(&magic.to_be_bytes())) {
+        return Ok(());
+    }
+    not_ours("no database")
+}
+
+/// The first bytes of a file; none of one that is missing. Only a file that is damaged is read so: to close it again drops
+/// the locks that other connections of this process have on it.
+fn head(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    match File::open(path).and_then(|file| file.take(100).read_to_end(&mut bytes)) {
+        Err(source) if source.kind() != ErrorKind::NotFound => Err(failed("read", path)(source)),
+        _ => Ok(bytes),
+    }
 }

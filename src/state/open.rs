@@ -14,8 +14,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::damage::{self, SUSPECT};
 use super::files::{
-    POLL, beside, check, check_one, failed, folder_of, is_writable, lock_folder, lock_folder_alone, make_folder,
-    refused, resolve, sync_folder,
+    POLL, beside, check, check_folder, check_one, demand_ours, failed, folder_of, is_writable, lock_folder,
+    lock_folder_alone, make_folder, refused, resolve, sync_folder,
 };
 use super::schema::{self, APPLICATION_ID};
 use super::{Notice, Result, State, StateError, error};
@@ -56,6 +56,7 @@ impl State {
         let path = &resolve(path)?;
         let folder = folder_of(path);
         make_folder(folder)?;
+        check_folder(path)?;
         let start = Instant::now();
         loop {
             let lock = lock_folder(path, folder)?;
@@ -68,6 +69,7 @@ impl State {
                 Found::Missing => return Err(refused(path, "vanishes whenever it is made".to_owned())),
                 Found::Damaged(detail) => detail,
             };
+            demand_ours(path)?;
             drop(lock);
             if let Some(lock) = lock_folder_alone(folder)? {
                 // Another process may have set it aside while this one waited for the lock.

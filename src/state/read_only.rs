@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::files::{check, refused, resolve};
+use super::files::{check, check_folder, demand_ours, refused, resolve};
 use super::schema::{self, APPLICATION_ID};
 use super::{Result, State, StateError, error};
 
@@ -15,11 +15,20 @@ impl State {
     /// makes nor changes anything; `None` if there is no file.
     pub(crate) fn open_read_only(path: &Path) -> Result<Option<State>> {
         let path = resolve(path)?;
+        check_folder(&path)?;
         if check(&path)?.is_none() {
             return Ok(None);
         }
         let damaged = |detail| StateError::Damaged { path: path.clone(), detail };
-        let (conn, (id, version)) = connect_read_only(&path).map_err(|source| StateError::of(&path, source))?;
+        let (conn, (id, version)) = match connect_read_only(&path) {
+            Ok(opened) => opened,
+            Err(source) => {
+                if error::is_damage(&source) {
+                    demand_ours(&path)?;
+                }
+                return Err(StateError::of(&path, source));
+            }
+        };
         match version - schema::newest() {
             _ if id != APPLICATION_ID => Err(damaged("it is not of ecobox".to_owned())),
             0 => Ok(Some(State::of(conn, path, None, None))),

@@ -10,6 +10,13 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 /// `ecob`, in the header of every state file: tells one from another program's database.
 pub(super) const APPLICATION_ID: i32 = 0x6563_6f62;
 
+/// The begin of every database of SQLite, and where its application id stands (<https://www.sqlite.org/fileformat2.html>).
+pub(super) const MAGIC: &[u8] = b"SQLite format 3\0";
+pub(super) const APPLICATION_ID_AT: usize = 68;
+
+/// The begin of every write-ahead log, for either order of bytes in its checksums.
+pub(super) const WAL_MAGIC: [u32; 2] = [0x377f_0682, 0x377f_0683];
+
 /// How long to wait for other processes' transactions.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 

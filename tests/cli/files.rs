@@ -61,7 +61,8 @@ fn a_damaged_state_file_is_set_aside_and_never_deleted() {
     for suffix in ["-wal", "-shm"] {
         let _ = fs::remove_file(folder.join(format!("state.db{suffix}")));
     }
-    fs::write(env.state_path(), "this is no database, but it was somebody's file".repeat(100)).unwrap();
+    let damaged = format!("SQLite format 3\0{}", "this was somebody's file".repeat(2));
+    fs::write(env.state_path(), damaged).unwrap();
     let run = env.run(&["status"]).exits(0);
     assert!(run.stderr.contains("was damaged") && run.stderr.contains("run `ecobox setup-token`"), "{run}");
     assert!(run.stdout.contains("web-01"), "{run}");
@@ -70,6 +71,151 @@ fn a_damaged_state_file_is_set_aside_and_never_deleted() {
     let aside = names.iter().find(|name| name.starts_with("state.db.damaged-")).expect("the damaged file is kept");
     assert!(fs::read_to_string(folder.join(aside)).unwrap().contains("somebody's file"));
     assert_eq!(env.run(&["status"]).exits(0).stderr, "", "said once");
+}
+
+/// `--state` names a private key by a slip, or leads to it over a link that somebody else has made.
+#[test]
+fn exit_3_a_file_that_is_no_state_file_stays_where_it_is() {
+    let env = Env::new();
+    env.config(&plain("nas", CLOSED));
+    let key = env.home().join("id_ed25519");
+    let text = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
+    fs::write(&key, text).unwrap();
+    set_mode(&key, 0o600);
+    let shared = env.home().join("shared");
+    fs::create_dir(&shared).unwrap();
+    set_mode(&shared, 0o777);
+    let link = shared.join("state.db");
+    std::os::unix::fs::symlink(&key, &link).unwrap();
+    for (path, says) in [
+        (&key, "id_ed25519 is no database, and stays as it is: name another file by `--state`"),
+        (&link, "~/shared/state.db is a symbolic link in a folder that others may write"),
+    ] {
+        for command in [&["status"][..], &["status", "--cached"], &["discover"]] {
+            let run = env.run(&[command, &["--state", path.to_str().unwrap()]].concat()).exits(3);
+            assert!(run.stderr.contains(says), "{run}");
+        }
+    }
+    assert_eq!(fs::read_to_string(&key).unwrap(), text);
+    let mut names: Vec<String> =
+        fs::read_dir(env.home()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, [".config", "id_ed25519", "shared"], "nothing was moved or made");
+}
+
+/// Whoever may write the folder could put a file of their own in the place of ours.
+#[test]
+fn exit_3_a_state_folder_that_others_can_write() {
+    let env = Env::new();
+    env.config(&plain("nas", CLOSED));
+    let _ = env.run(&["status"]).exits(5);
+    let folder = env.state_path().parent().unwrap().to_owned();
+    set_mode(&folder, 0o777);
+    let run = env.run(&["status"]).exits(3);
+    assert!(
+        run.stderr.contains("lies in a folder that others may write (mode 0777): run `chmod go-w ~/.local"),
+        "{run}"
+    );
+    set_mode(&folder, 0o700);
+    let _ = env.run(&["status"]).exits(5);
+}
+
+/// As `sudo -E` has it: root in another user's home, who could not enter what root makes there.
+#[test]
+fn exit_3_nothing_is_made_in_another_users_home() {
+    let env = Env::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let config = elsewhere.path().join("config.toml");
+    fs::write(&config, format!("[ssh]\nconfig = false\n{}", plain("nas", CLOSED))).unwrap();
+    if std::os::unix::fs::chown(env.home(), Some(54321), None).is_err() {
+        eprintln!("SKIPPED: the home of another user: only root can make one");
+        return;
+    }
+    let variables = [("ECOBOX_CONFIG", config.to_str().unwrap())];
+    let run = env.run_with(&["status"], &variables).exits(3);
+    assert!(
+        run.stderr.contains("~ belongs to user 54321, not to 0 who runs this: run it as that user, or with `sudo -H`"),
+        "{run}"
+    );
+    let state = elsewhere.path().join("state.db");
+    let init = ["init", "--host", "root@127.0.0.1:1", "--state", state.to_str().unwrap()];
+    let run = env.run(&init).exits(3);
+    assert!(run.stderr.contains("~ belongs to user 54321"), "{run}");
+    assert_eq!(fs::read_dir(env.home()).unwrap().count(), 0, "nothing was made");
+}
+
+/// Whoever may write the configuration could name any command.
+#[test]
+fn exit_3_a_configuration_that_others_can_write_runs_no_command() {
+    let env = Env::new();
+    let trace = env.home().join("ran");
+    let command = format!("token_command = [\"touch\", \"{}\"]\n", trace.display());
+    let text =
+        format!("[[servers]]\nid = \"pve1\"\nhostname = \"127.0.0.1\"\ntype = \"proxmox\"\napi_port = {CLOSED}\n");
+    env.config(&(text.clone() + &command));
+    set_mode(&env.config_path(), 0o666);
+    let run = env.run(&["status"]).exits(3);
+    assert!(
+        run.stderr.contains("config.toml may be written by others (mode 0666), so that its `token_command` of pve1"),
+        "{run}"
+    );
+    assert!(run.stderr.contains("run `chmod go-w ~/.config/ecobox/config.toml`"), "{run}");
+    set_mode(&env.config_path(), 0o644);
+    if std::os::unix::fs::chown(env.config_path(), Some(54321), None).is_ok() {
+        let run = env.run(&["status"]).exits(3);
+        assert!(run.stderr.contains("config.toml belongs to user 54321, not to 0 who runs this"), "{run}");
+    } else {
+        eprintln!("SKIPPED: a configuration of another user: only root can make one");
+    }
+    assert!(!trace.exists(), "the command ran");
+    // Without one there is nothing to be misled to.
+    env.config(&text);
+    set_mode(&env.config_path(), 0o666);
+    assert!(!env.run(&["status"]).stderr.contains("mode 0666"));
+    // Nor is a link followed that somebody else may have made.
+    let shared = env.home().join("shared");
+    fs::create_dir(&shared).unwrap();
+    std::os::unix::fs::symlink(env.config_path(), shared.join("config.toml")).unwrap();
+    set_mode(&shared, 0o777);
+    let run = env.run(&["status", "--config", shared.join("config.toml").to_str().unwrap()]).exits(3);
+    assert!(run.stderr.contains("~/shared/config.toml is a symbolic link in a folder that others may write"), "{run}");
+}
+
+#[test]
+fn what_is_published_replaces_nobodys_secret() {
+    let env = Env::new();
+    env.config(&plain("nas", CLOSED));
+    let shared = env.home().join("shared");
+    fs::create_dir(&shared).unwrap();
+    set_mode(&shared, 0o777);
+    fs::create_dir(env.home().join("own")).unwrap();
+    std::os::unix::fs::symlink("../own", shared.join("folder")).unwrap();
+    let run = env.run(&["status", "--out", shared.join("folder/x").to_str().unwrap()]);
+    assert!(
+        run.code != 5 && run.stderr.contains("~/shared/folder is a symbolic link in a folder that others"),
+        "{run}"
+    );
+    assert_eq!(fs::read_dir(env.home().join("own")).unwrap().count(), 0);
+    let file = env.home().join("x");
+    fs::write(&file, "secret").unwrap();
+    set_mode(&file, 0o600);
+    if std::os::unix::fs::chown(&file, Some(54321), None).is_err() {
+        eprintln!("SKIPPED: a file of another user: only root can make one");
+        return;
+    }
+    let run = env.run(&["status", "--out", file.to_str().unwrap()]);
+    assert!(run.stderr.contains("it belongs to user 54321 and is not for everybody (mode 0600)"), "{run}");
+    assert_eq!((fs::read_to_string(&file).unwrap().as_str(), mode(&file)), ("secret", 0o600));
+}
+
+/// A pipe that nobody writes to: as a file on a server that does not answer.
+#[test]
+fn exit_3_a_configuration_that_does_not_come() {
+    let env = Env::new();
+    let pipe = env.home().join("pipe.toml");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let run = env.run(&["status", "--timeout", "300ms", "--config", pipe.to_str().unwrap()]).exits(3);
+    assert!(run.stderr.contains("error: cannot read ~/pipe.toml: nothing came within 300ms"), "{run}");
 }
 
 #[test]

@@ -146,6 +146,48 @@ fn a_link_to_a_good_file_is_followed() {
 }
 
 #[test]
+fn a_folder_that_others_may_write_is_refused() {
+    for mode in [0o777, 0o1777, 0o702] {
+        let (folder, path) = furnished();
+        fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+        for error in [State::open(&path, at(1)).unwrap_err(), State::open_read_only(&path).unwrap_err()] {
+            let error = error.to_string();
+            let want = format!("lies in a folder that others may write (mode {mode:04o}): run `chmod go-w /");
+            assert!(error.contains(&want), "{error}");
+        }
+        // Nor is a new one made there.
+        State::open(&folder.path().join("new.db"), at(1)).unwrap_err();
+        assert!(!folder.path().join("new.db").exists());
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(State::open(&path, at(1)).unwrap().tokens().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn links_and_folders_of_others_are_refused() {
+    let (own, path) = furnished();
+    let shared = folder();
+    fs::set_permissions(shared.path(), Permissions::from_mode(0o777)).unwrap();
+    symlink(&path, shared.path().join("link.db")).unwrap();
+    symlink(own.path(), shared.path().join("folder")).unwrap();
+    for name in ["link.db", "folder/state.db", "folder/new.db"] {
+        let error = State::open(&shared.path().join(name), at(1)).unwrap_err().to_string();
+        assert!(error.contains("is a symbolic link in a folder that others may write"), "{name}: {error}");
+        State::open_read_only(&shared.path().join(name)).unwrap_err();
+    }
+    assert!(!own.path().join("new.db").exists());
+    if chown(shared.path(), Some(54321), None).is_err() {
+        eprintln!("SKIPPED: another user's folder: only root can make one");
+        return;
+    }
+    fs::set_permissions(shared.path(), Permissions::from_mode(0o755)).unwrap();
+    let error = State::open(&shared.path().join("state.db"), at(1)).unwrap_err().to_string();
+    assert!(error.contains("which belongs to user 54321, not to 0 who runs this"), "{error}");
+    State::open(&shared.path().join("new/state.db"), at(1)).unwrap_err();
+    assert_eq!(entries(shared.path()), ["folder", "link.db"]);
+}
+
+#[test]
 fn a_folder_without_the_right_to_write() {
     for beside in ["journal and index", "journal", "nothing"] {
         let (folder, path) = furnished();
