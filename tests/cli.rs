@@ -52,6 +52,7 @@ mod cli {
     mod setup_token;
     mod setup_token_again;
     mod setup_trust;
+    mod ssh_config;
     mod states;
     mod stats;
     mod stats_agent;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use futures::{StreamExt as _, stream};
 use serde::Serialize;
 
 use crate::commands::{Context, Outcome};
@@ -13,10 +14,14 @@ use crate::fleet::visit::Visit;
 use crate::model::facts::{HostFacts, Nic, Privilege, Product};
 use crate::model::id::{NodeName, ServerId};
 use crate::model::inventory::FailureKind;
+use crate::model::text;
 use crate::render::value::Value;
 use crate::render::{Column, Report};
-use crate::transport::ssh::{HostKeyPolicy, aliases};
+use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::{ConnectFailure, Error};
+
+/// Programs that are asked at once.
+const AT_ONCE: usize = 4;
 
 /// Make the configuration and look at every server in it
 ///
@@ -175,28 +180,41 @@ fn take(name: &str, taken: &mut Vec<ServerId>) -> String {
 
 /// The hosts of `~/.ssh/config`, shown first.
 async fn from_ssh_config(ctx: &Context, args: &InitArgs, taken: &mut Vec<ServerId>) -> anyhow::Result<Vec<NewServer>> {
-    let names = aliases(&crate::fleet::session::source(&ctx.config));
-    let known = |name: &String| ctx.config.servers.iter().any(|server| server.hostname == *name);
-    let names: Vec<String> = names.into_iter().filter(|name| !known(name)).collect();
-    if names.is_empty() {
+    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
+    let mut names = fleet.ssh_hosts();
+    names.retain(|name| !ctx.config.servers.iter().any(|server| server.hostname == *name));
+    // What cannot be a server must not keep the others from being added.
+    let ways = stream::iter(names).map(|name| async {
+        let way = match config::host_name(&name) {
+            Ok(_) => fleet.way_to(&name).await.map_err(|error| error.to_string()),
+            Err(_) if name.contains('@') => {
+                Err(format!("{}: ssh takes what stands before the @ for a user", text::quoted(&name)))
+            }
+            Err(why) => Err(why),
+        };
+        (name, way)
+    });
+    let ways: Vec<_> = ways.buffered(AT_ONCE).collect().await;
+    let (good, odd): (Vec<_>, Vec<_>) = ways.into_iter().partition(|(_, way)| way.is_ok());
+    for why in odd.into_iter().filter_map(|(_, way)| way.err()) {
+        ctx.ui.status(&format!("left out of what ssh_config names: {why}"));
+    }
+    if good.is_empty() {
         ctx.ui.status("ssh_config names no host that is not configured already");
         return Ok(Vec::new());
     }
-    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
     ctx.ui.status("to be added from ssh_config:");
-    for name in &names {
-        // What cannot be resolved will fail in the visit, with its reason.
-        let way = fleet.way_to(name).await.unwrap_or_default();
-        ctx.ui.status(&format!("  {name}  {way}"));
+    for (name, way) in &good {
+        ctx.ui.status(&format!("  {name}  {}", way.as_deref().unwrap_or_default()));
     }
-    let question = match names.len() {
+    let question = match good.len() {
         1 => "add this host?".to_owned(),
         count => format!("add these {count} hosts?"),
     };
     ctx.ui.confirm(&question, args.yes)?;
     // Only the alias is kept: `ssh -G` knows the rest, today and when it changes.
-    let server = |name: String| NewServer { id: take(&name, taken), hostname: name, ..NewServer::default() };
-    Ok(names.into_iter().map(server).collect())
+    let server = |(name, _): (String, _)| NewServer { id: take(&name, taken), hostname: name, ..NewServer::default() };
+    Ok(good.into_iter().map(server).collect())
 }
 
 fn ask(ctx: &Context, new: &mut Vec<NewServer>, taken: &mut Vec<ServerId>) {
@@ -303,6 +321,9 @@ fn host(text: &str) -> Result<NewHost, String> {
     if host.is_empty() || user.as_deref() == Some("") {
         return bad("expected user@host or user@host:port");
     }
+    // What the configuration would not take is refused before anything is written.
+    config::host_name(host)?;
+    user.as_deref().map(config::user_name).transpose()?;
     Ok(NewHost { user, host: host.to_owned(), port })
 }
 

@@ -24,6 +24,7 @@ pub(crate) use self::edit::{NewServer, add_servers, suggest_id, write_atomically
 pub(crate) use self::error::ConfigError;
 use self::error::Problem;
 pub(crate) use self::history::{HistoryAuth, HistorySettings, SecretFrom};
+pub(crate) use self::rules::{host as host_name, user as user_name};
 pub(crate) use self::wol::{SecureOnFrom, WolSettings};
 use crate::file::{self, Contents};
 use crate::model::id::{GuestKind, ServerId, VmId};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::model::id::ServerId;
+use crate::model::login::{is_host_name, is_user_name};
 use crate::model::server::{Expected, ServiceType};
 use crate::model::text::{did_you_mean, quoted};
 use crate::model::trust::Fingerprint;
@@ -27,9 +28,8 @@ pub(super) fn label(text: &str) -> Result<String, String> {
     }
 }
 
-/// A DNS name, an alias of `ssh_config`, or an address. It becomes an argument of `ssh -G`, so that it must not
-/// begin with `-`.
-pub(super) fn host(text: &str) -> Result<String, String> {
+/// A DNS name, an address, or whatever else ssh takes for a host, as an alias of `ssh_config`.
+pub(crate) fn host(text: &str) -> Result<String, String> {
     let shown = quoted(text);
     if text.is_empty() {
         return Err("is empty".to_owned());
@@ -43,31 +43,34 @@ pub(super) fn host(text: &str) -> Result<String, String> {
     if let Some((_, address)) = text.rsplit_once('@') {
         return Err(format!("{shown}: write the host name alone, {}; a user goes into `ssh_user`", quoted(address)));
     }
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
-    if text.starts_with('-') || text.len() > 253 || !text.chars().all(allowed) {
+    if !is_host_name(text) {
         return Err(format!(
-            "{shown} is no host name: letters, digits, `.`, `_`, `:` and `-`, at most 253, no `-` first"
+            "{shown} is no host name: no blanks, quotes or `$\\;&<>|(){{}},` in it, no `-` first, at most 253"
         ));
     }
-    if text.contains(':') && text.parse::<Ipv6Addr>().is_err() {
+    let address = text.split_once('%').map_or(text, |(address, _)| address);
+    if text.contains(':') && address.parse::<Ipv6Addr>().is_err() {
         return Err(format!("{shown} is no IPv6 address; a port goes into `ssh_port` or `api_port`"));
     }
     Ok(text.to_owned())
 }
 
-/// A user name as Linux has them (useradd's rule, capitals and dots allowed).
-pub(super) fn user(text: &str) -> Result<String, String> {
-    let name = text.strip_suffix('$').unwrap_or(text);
-    let first = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    let rest = name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
-    if first && rest && name.len() <= 32 {
-        Ok(text.to_owned())
-    } else {
-        Err(format!(
-            "{} is no user name: letters, digits, `.`, `_` and `-`, a letter or `_` first, at most 32",
-            quoted(text)
-        ))
+/// The name of a host that is asked over HTTPS, or of one in a URL.
+pub(super) fn api_host(text: &str) -> Result<String, String> {
+    let name = host(text)?;
+    if name.chars().all(|c| c.is_ascii_alphanumeric() || "._:-".contains(c)) {
+        return Ok(name);
     }
+    Err(format!("{} is no host name for the API: letters, digits, `.`, `_`, `:` and `-`", quoted(text)))
+}
+
+/// A user name as ssh takes it.
+pub(crate) fn user(text: &str) -> Result<String, String> {
+    if is_user_name(text) {
+        return Ok(text.to_owned());
+    }
+    let rule = "no quotes or `;&<>|(){}` in it, no `-` first, no `\\` last, at most 255";
+    Err(format!("{} is no user name: {rule}", quoted(text)))
 }
 
 /// `none`, or hops of the form `[user@]host[:port]` separated by commas, as in OpenSSH's `ProxyJump`.
@@ -212,7 +215,7 @@ pub(super) fn url(text: &str) -> Result<String, String> {
             quoted(port.unwrap_or_default())
         ));
     }
-    match host(name) {
+    match api_host(name) {
         Err(_) if name.is_empty() => Err("is no URL: it names no host".to_owned()),
         Ok(_) => Ok(format!("{scheme}://{rest}")),
         Err(_) => Err(format!("is no URL: {} is no host name", quoted(name))),

@@ -193,9 +193,10 @@ fn server(table: &Reader<'_>, folders: &Folders<'_>, ignored: &mut Vec<String>) 
         ignored.push(format!("wol of {}", id.value));
     }
     let path = |text: &str| rules::path(text, folders.config, folders.home);
+    let host = if access == Access::Api { rules::api_host } else { rules::host };
     let mut server = ServerConfig {
         name: table.filled("name", rules::label)?.map_or_else(|| id.value.to_string(), |name| name.value),
-        hostname: table.parsed("hostname", rules::host)?.map(|host| host.value).unwrap_or_default(),
+        hostname: table.parsed("hostname", host)?.map(|host| host.value).unwrap_or_default(),
         access,
         mac: wol.mac,
         wol: wol.settings,

@@ -179,8 +179,9 @@ impl<'a> Fleet<'a> {
             Access::Ssh => {
                 let route = self.route(server).await?;
                 match route.direct() {
-                    Some(hop) => Ok((hop.host.clone(), server.api_port())),
-                    None => Ok(("127.0.0.1".to_owned(), self.tunnel(server, server.api_port()).await?)),
+                    // A URL has no place for the interface of a link-local address.
+                    Some(hop) if !hop.host.contains('%') => Ok((hop.host.clone(), server.api_port())),
+                    _ => Ok(("127.0.0.1".to_owned(), self.tunnel(server, server.api_port()).await?)),
                 }
             }
         }

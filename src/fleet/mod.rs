@@ -39,6 +39,10 @@ use crate::state::{State, StateError};
 use crate::transport::pve::Client;
 use crate::transport::ssh::Ask;
 
+/// What one host may take, and what it may take where a deadline is given.
+const USUAL_SHARE: Duration = Duration::from_secs(20);
+const LONGEST_SHARE: Duration = Duration::from_secs(120);
+
 /// Deadlines of one run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -66,7 +70,9 @@ impl Limits {
         let most = total * 9 / 10;
         Limits {
             total,
-            host: Duration::from_secs(20).min(most),
+            // Who sets a longer deadline has the patience, for a login that asks a person, too; not for a host that hangs
+            // while others are waited for by the hour.
+            host: given.map_or(USUAL_SHARE, |_| LONGEST_SHARE).min(most),
             // After a host that hangs its ports are asked, and after a listing the guests.
             listing: Duration::from_secs(20).min(most / 2),
             probe: Duration::from_secs(3).min(most / 4),
@@ -183,5 +189,19 @@ impl<'a> Fleet<'a> {
     /// The configured servers that are hosts or plain servers: all but those that only add to a guest.
     pub(crate) fn hosts(&self) -> impl Iterator<Item = &'a ServerConfig> {
         self.config.servers.iter().filter(|server| server.guest_ref().is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_may_take_as_long_as_the_deadline_that_was_given() {
+        for (given, host) in [(None, 20), (Some(10), 9), (Some(60), 54), (Some(100), 90), (Some(3600), 120)] {
+            let limits = Limits::new(given.map(Duration::from_secs));
+            assert_eq!(limits.host, Duration::from_secs(host), "{given:?}");
+            assert!(limits.left(limits.host) <= limits.host && limits.open_ended().left(limits.host) == limits.host);
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use futures::future::LocalBoxFuture;
@@ -17,14 +17,27 @@ use crate::config::{Access, Config, ServerConfig, SshConfigSetting};
 use crate::fleet::Fleet;
 use crate::model::id::ServerId;
 use crate::transport::script::ScriptOutput;
-use crate::transport::ssh::{self, ConfigSource, Hop, HostKeyPolicy, Lookup, Route, Session, SshConfig, SshHost};
+use crate::transport::ssh::{
+    self, ConfigSource, Hop, HostKeyPolicy, Lookup, Route, Session, SshConfig, SshHost, Survey,
+};
 use crate::transport::{self, Error};
+
+/// How long what was read of `ssh_config` is good without a look at its files: a run that goes on for hours sees changes.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// An `ssh_config` and its stamp.
+struct Surveyed {
+    survey: Survey,
+    stamp: String,
+}
 
 /// What all hosts' sessions share.
 pub(crate) struct Shared {
     source: ConfigSource,
-    /// Changes when a file of `ssh_config` changes; `None`: there is nothing to ask `ssh -G` about.
-    stamp: OnceCell<Option<String>>,
+    /// What is known of `ssh_config` without asking ssh; `None`: there is nothing to ask about.
+    survey: RefCell<Option<(Instant, Option<Rc<Surveyed>>)>>,
+    /// What it says of hosts, each asked for once at a time.
+    said: RefCell<HashMap<String, (Instant, Rc<OnceCell<Option<SshConfig>>>)>>,
     keys: ssh::Keys,
     home: PathBuf,
     sessions: RefCell<HashMap<ServerId, Rc<OnceCell<Rc<Session>>>>>,
@@ -46,7 +59,8 @@ impl Shared {
         let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
         Shared {
             source,
-            stamp: OnceCell::new(),
+            survey: RefCell::default(),
+            said: RefCell::default(),
             keys: ssh::Keys::default(),
             home,
             sessions: RefCell::default(),
@@ -103,7 +117,13 @@ impl Fleet<'_> {
     }
 
     async fn route_of(&self, host: &SshHost) -> Result<Route, Error> {
-        Route::resolve(host, self, &self.ssh.home).await
+        // Whoever asks for more time with `--timeout` gets it for the login, too: an agent may ask a person.
+        Route::resolve(host, self, &self.ssh.home, self.limits.left(self.limits.host)).await
+    }
+
+    /// The hosts that `ssh_config` names: no patterns, but whatever else stands on its Host lines.
+    pub(crate) fn ssh_hosts(&self) -> Vec<String> {
+        self.surveyed().map(|surveyed| surveyed.survey.hosts().to_vec()).unwrap_or_default()
     }
 
     /// Where a name of `ssh_config` leads, in words: `root@10.0.0.1:22 through jump`.
@@ -120,20 +140,47 @@ impl Fleet<'_> {
         Ok(way)
     }
 
-    /// What `ssh -G` says of a host, from the state file where `ssh_config` has not changed since.
+    /// What `ssh -G` says of a host. A run asks once, unless it goes on for long.
     async fn ssh_config(&self, host: &SshHost) -> Result<Option<SshConfig>, Error> {
-        let stamp = self.ssh.stamp.get_or_init(|| async { ssh::stamp(&self.ssh.source) }).await;
-        let Some(stamp) = stamp else { return Ok(None) };
         let key = format!("{}\t{:?}\t{:?}", host.host, host.port, host.user);
+        let cell = {
+            let mut said = self.ssh.said.borrow_mut();
+            said.retain(|_, (since, _)| since.elapsed() < FRESH);
+            said.entry(key.clone()).or_insert_with(|| (Instant::now(), Rc::default())).1.clone()
+        };
+        cell.get_or_try_init(|| self.asked_or_kept(host, &key)).await.cloned()
+    }
+
+    /// From the state file where nothing that has a say in it has changed since.
+    async fn asked_or_kept(&self, host: &SshHost, key: &str) -> Result<Option<SshConfig>, Error> {
+        let Some(surveyed) = self.surveyed() else { return Ok(None) };
+        let Surveyed { survey, stamp } = surveyed.as_ref();
+        let read = |text: &str| SshConfig { written: survey.written().clone(), ..ssh::parse(text) };
         // The answers only save time: a state file that cannot give or take one is no reason to fail.
-        if let Ok(Some(text)) = self.state.ssh_answer(&key, stamp) {
-            return Ok(Some(ssh::parse(&text)));
+        if let Ok(Some(text)) = self.state.ssh_answer(key, stamp) {
+            return Ok(Some(read(&text)));
         }
         let text = ssh::ask(&self.ssh.source, host).await?;
-        if let Err(error) = self.state.put_ssh_answer(&key, stamp, &text) {
+        let config = read(&text);
+        if config.canonicalized || !survey.is_lasting(&host.host, config.hostname.as_deref()) {
+            return Ok(Some(config));
+        }
+        if let Err(error) = self.state.put_ssh_answer(key, stamp, &text) {
             tracing::debug!(%error, "the answer of ssh -G was not kept");
         }
-        Ok(Some(ssh::parse(&text)))
+        Ok(Some(config))
+    }
+
+    fn surveyed(&self) -> Option<Rc<Surveyed>> {
+        let mut known = self.ssh.survey.borrow_mut();
+        if let Some((_, surveyed)) = known.as_ref().filter(|(since, _)| since.elapsed() < FRESH) {
+            return surveyed.clone();
+        }
+        let surveyed = Survey::of(&self.ssh.source).map(|survey| {
+            let stamp = survey.stamp();
+            Rc::new(Surveyed { survey, stamp })
+        });
+        known.insert((Instant::now(), surveyed)).1.clone()
     }
 
     /// The session with a host, opened if this run has none yet, or if the one it had was cut off.

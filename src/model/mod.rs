@@ -13,6 +13,7 @@ pub(crate) mod host_power;
 pub(crate) mod human;
 pub(crate) mod id;
 pub(crate) mod inventory;
+pub(crate) mod login;
 pub(crate) mod metrics;
 pub(crate) mod percentile;
 pub(crate) mod pieces;

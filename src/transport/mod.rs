@@ -148,6 +148,9 @@ impl Error {
                 "the peer closes before it speaks: for a Proxmox VE host look at ALLOW_FROM in /etc/default/pveproxy"
             }
             Error::Connect { failure: ConnectFailure::Resolve, .. } => "check `hostname` in the configuration",
+            Error::Timeout { doing: "logging in", .. } => {
+                "an agent may ask a person, and the server somebody else: give the login more time by `--timeout`"
+            }
             Error::Connect { .. }
             | Error::Api { .. }
             | Error::Protocol { .. }
@@ -187,7 +190,9 @@ mod tests {
         let api =
             Error::Api { peer: peer(), method: "GET", path: "/version".to_owned(), status: 500, reason: detail() };
         let timeout = Error::Timeout { peer: peer(), doing: "waiting", after: Duration::from_millis(1500) };
-        let table: [(Error, FailureKind, &str, Option<&str>); 18] = [
+        let login = Error::Timeout { peer: peer(), doing: "logging in", after: Duration::from_secs(20) };
+        let table: [(Error, FailureKind, &str, Option<&str>); 19] = [
+            (login, FailureKind::Unreachable, "within 20 s (logging in)", Some("`--timeout`")),
             (
                 connect(ConnectFailure::Refused),
                 FailureKind::Unreachable,

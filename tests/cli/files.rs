@@ -310,7 +310,7 @@ fn exit_3_each_error_in_the_configuration_has_its_place() {
     "#);
     insta::assert_snapshot!(first("[[servers]]\nid = \"a\"\nhostname = \"-oProxyCommand=x\"\n"), @r#"
     ------- stderr -------
-    error: ~/.config/ecobox/config.toml:5:12: `hostname`: `-oProxyCommand=x` is no host name: letters, digits, `.`, `_`, `:` and `-`, at most 253, no `-` first
+    error: ~/.config/ecobox/config.toml:5:12: `hostname`: `-oProxyCommand=x` is no host name: no blanks, quotes or `$\;&<>|(){},` in it, no `-` first, at most 253
       |
     5 | hostname = "-oProxyCommand=x"
       |            ^^^^^^^^^^^^^^^^^^

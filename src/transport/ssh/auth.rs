@@ -12,7 +12,7 @@ use russh::keys::signature::Signer as _;
 use russh::keys::ssh_encoding::Encode as _;
 use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::{Algorithm, Certificate, Error as KeyError, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
-use russh::{AgentAuthError, Signer};
+use russh::{AgentAuthError, MethodKind, Signer};
 use tokio::net::UnixStream;
 
 use crate::transport::Error;
@@ -21,9 +21,6 @@ use crate::transport::ssh::Ask;
 use crate::transport::ssh::keys::{Keys, Loaded, beside};
 use crate::transport::ssh::link::Checker;
 use crate::transport::ssh::route::{Hop, Identity};
-
-/// sshd hangs up at the sixth refusal (`MaxAuthTries 6`); more offers would only hide what went wrong.
-const MOST_OFFERS: usize = 6;
 
 /// The time that the network may take in all. A person's answers do not count.
 pub(super) struct Budget {
@@ -67,6 +64,7 @@ pub(super) async fn log_in(
         held: HashSet::new(),
         wanted: None,
         over: false,
+        instead: None,
     };
     let result = login.all(ask).await;
     tracing::debug!(server = hop.label, ms = begun.elapsed().as_millis(), offered = login.offered.len(), "login");
@@ -98,12 +96,22 @@ struct Login<'a> {
     held: HashSet<PathBuf>,
     /// What the server asks for besides a key.
     wanted: Option<String>,
-    /// The server hung up, or enough was offered.
+    /// The server hung up.
     over: bool,
+    /// What the server takes instead of a key, if it takes none.
+    instead: Option<String>,
 }
 
 impl Login<'_> {
     async fn all(&mut self, ask: &dyn Ask) -> Result<bool, Overdue> {
+        // As ssh does: a server that knows who comes by other means wants no key, and nobody is asked for a passphrase.
+        let nothing = self.budget.run(self.handle.authenticate_none(self.hop.user.as_str())).await?;
+        if self.accepted(nothing.ok()) {
+            return Ok(true);
+        }
+        if self.instead.is_some() {
+            return Ok(false);
+        }
         let mut locked: Vec<Locked<'_>> = Vec::new();
         for identity in &self.hop.identities {
             let name = name(&identity.path);
@@ -286,10 +294,6 @@ impl Login<'_> {
         if self.over || !new {
             return false;
         }
-        if self.offered.len() >= MOST_OFFERS {
-            self.skipped.push(format!("{label}: {MOST_OFFERS} keys were offered already"));
-            return false;
-        }
         self.offered.push(label.to_owned());
         true
     }
@@ -298,9 +302,13 @@ impl Login<'_> {
         match result {
             Some(AuthResult::Success) => return true,
             Some(AuthResult::Failure { remaining_methods, partial_success }) => {
+                let methods = || remaining_methods.iter().map(<&str>::from).collect::<Vec<_>>().join(", ");
                 if partial_success {
-                    let methods = remaining_methods.iter().map(<&str>::from).collect::<Vec<_>>().join(", ");
-                    self.wanted = Some(methods);
+                    self.wanted = Some(methods());
+                }
+                // Who is refused the first time is told what there is.
+                if self.offered.is_empty() && !remaining_methods.contains(&MethodKind::PublicKey) {
+                    self.instead = Some(methods());
                 }
                 // No method left: the server hung up.
                 self.over = remaining_methods.is_empty() || self.handle.is_closed();
@@ -326,6 +334,12 @@ impl Login<'_> {
     fn why(&self) -> String {
         let user = &self.hop.user;
         let mut parts = match self.offered.as_slice() {
+            [] if self.instead.is_some() => {
+                let instead = self.instead.as_deref().filter(|methods| !methods.is_empty()).unwrap_or("nothing");
+                return format!(
+                    "it takes no key to log in as {user}, only {instead} (PubkeyAuthentication in its sshd_config)"
+                );
+            }
             [] => vec![format!("there is no key to log in as {user} with")],
             offered => vec![format!("no key is accepted for {user}; offered {}", offered.join(", "))],
         };
@@ -333,7 +347,11 @@ impl Login<'_> {
             parts = vec![format!("a key is accepted for {user}, but not enough; it also wants {wanted}")];
         }
         if self.over && !self.offered.is_empty() && self.handle.is_closed() {
-            parts.push("it closed the connection then".to_owned());
+            parts.push(
+                "it closed the connection then (MaxAuthTries in its sshd_config; `ssh_key_path` names the key to begin \
+                 with, IdentitiesOnly in ssh_config offers no other)"
+                    .to_owned(),
+            );
         }
         if !self.skipped.is_empty() {
             parts.push(format!("skipped {}", self.skipped.join(", ")));

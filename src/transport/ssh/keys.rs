@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::model::id::Secret;
 use crate::transport::ssh::Ask;
-use crate::transport::ssh::route::own_uid;
+use crate::transport::ssh::account::own_uid;
 
 /// No key file is longer.
 const LONGEST: u64 = 1 << 20;

@@ -128,6 +128,30 @@ impl KnownHosts {
         Ok(known)
     }
 
+    /// Takes the keys of a `RevokedHostKeys` file for revoked, whoever has them. As for ssh, a file that cannot be read is
+    /// no empty one, nor is one that is missing, or has a line that is no key.
+    pub(crate) fn revoke(&mut self, path: &Path) -> Result<(), Unreadable> {
+        let unreadable = |source| Unreadable { path: path.to_owned(), source };
+        let text = read_file(path).and_then(|text| text.ok_or_else(|| io::ErrorKind::NotFound.into()));
+        let text = text.map_err(unreadable)?;
+        if text.starts_with(b"SSHKRL\n") {
+            let what = "key revocation lists (KRL) are not supported; name a file with one public key a line";
+            return Err(unreadable(io::Error::other(what)));
+        }
+        let file: Arc<Path> = path.into();
+        for (number, line) in String::from_utf8_lossy(&text).lines().enumerate() {
+            let line = line.trim_matches([' ', '\t', '\r']);
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let key = PublicKey::from_openssh(line);
+            let key = key.map_err(|_| unreadable(io::Error::other(format!("line {} is no public key", number + 1))))?;
+            let place = Place { file: Arc::clone(&file), line: number + 1 };
+            self.recorded.push(Entry { place, marker: Marker::Revoked, key: key.key_data().clone() });
+        }
+        Ok(())
+    }
+
     /// The host key algorithms to offer, the recorded ones first so that the server proves itself by one of them; and
     /// whether an authority is recorded, so that certificates are worth asking for.
     pub(crate) fn algorithms(&self) -> (Vec<Algorithm>, bool) {

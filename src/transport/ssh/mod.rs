@@ -1,28 +1,34 @@
 //! SSH by russh: a route of hops, each one's host key checked by OpenSSH's rules, login by keys only.
 //!
-//! `config` asks OpenSSH for its configuration, `route` makes hops of it, `link` connects one hop (`stream` carries it,
+//! `config` asks OpenSSH for its configuration, `survey` knows what the answer depends on (`words` and `include` read the
+//! files), `route` makes hops of it (with `tokens`, and `lists` of paths), `link` connects one hop (`stream` carries it,
 //! `known_hosts` and `remember` know its key, `keys` and `auth` log in), `session` uses the last one.
 
-mod aliases;
+mod account;
 mod auth;
 mod config;
+mod include;
 mod keys;
 mod known_hosts;
 mod link;
+mod lists;
 mod remember;
 mod route;
 mod session;
 mod stream;
+mod survey;
 #[cfg(test)]
 mod tests;
+mod tokens;
+mod words;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use aliases::aliases;
-pub(crate) use config::{ConfigSource, Lookup, SshConfig, ask, parse, stamp};
+pub(crate) use config::{ConfigSource, Lookup, SshConfig, ask, parse};
 pub(crate) use keys::Keys;
 pub(crate) use route::{Hop, Route};
 pub(crate) use session::Session;
+pub(crate) use survey::Survey;
 
 use crate::model::id::Secret;
 use crate::transport::{ConnectFailure, Error};

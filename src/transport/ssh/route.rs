@@ -1,18 +1,18 @@
 //! The way to a host: which servers in turn, and for each one who logs in there, with what, and who vouches for it.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::model::login::{is_host_name, is_user_name};
 use crate::transport::Error;
 use crate::transport::probe::peer;
 use crate::transport::ssh::SshHost;
+use crate::transport::ssh::account::{own_home, own_name};
 use crate::transport::ssh::config::{Lookup, SshConfig};
 use crate::transport::ssh::known_hosts::Names;
+use crate::transport::ssh::lists::apart;
+use crate::transport::ssh::tokens::Tokens;
 
-/// How long key exchange and login may take together, without a person's answers.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 const DEFAULT_PORT: u16 = 22;
 /// More hops than this are a circle.
 const MOST_HOPS: usize = 8;
@@ -49,6 +49,8 @@ pub(crate) struct Hop {
     /// The first user file is the one that keys are added to.
     pub(crate) user_known_hosts: Vec<PathBuf>,
     pub(crate) global_known_hosts: Vec<PathBuf>,
+    /// Keys that no host may have, besides the `@revoked` ones.
+    pub(crate) revoked: Option<PathBuf>,
     pub(crate) hash_known_hosts: bool,
     /// `ssh_config` forbids to add keys.
     pub(crate) strict: bool,
@@ -57,7 +59,7 @@ pub(crate) struct Hop {
     pub(crate) identities_only: bool,
     /// The agent's socket.
     pub(crate) agent: Option<PathBuf>,
-    /// For key exchange and login together.
+    /// For key exchange and login together, without a person's answers.
     pub(crate) limit: Duration,
 }
 
@@ -103,17 +105,17 @@ impl Route {
         (last.via == Via::Tcp && !jumps.is_empty()).then(|| Route { hops: jumps.to_vec() })
     }
 
-    /// The same way with less patience.
-    #[cfg(test)]
-    pub(crate) fn limited(mut self, limit: Duration) -> Route {
-        self.hops.iter_mut().for_each(|hop| hop.limit = limit);
-        self
-    }
-
-    /// Resolves a host and its jump hosts. `home` is where `~` and the default keys are.
+    /// Resolves a host and its jump hosts. `home` is where `~` and the default keys are, `limit` the time for key exchange
+    /// and login of each.
     ///
-    /// Errors: `Local` for names that are no host or user names, for unknown tokens, and for jump hosts in a circle.
-    pub(crate) async fn resolve(host: &SshHost, lookup: &dyn Lookup, home: &Path) -> Result<Route, Error> {
+    /// Errors: `Local` for names that are no host or user names, for unknown tokens, for jump hosts in a circle, and for
+    /// what OpenSSH can do and this cannot.
+    pub(crate) async fn resolve(
+        host: &SshHost,
+        lookup: &dyn Lookup,
+        home: &Path,
+        limit: Duration,
+    ) -> Result<Route, Error> {
         let mut hops = Vec::new();
         let mut next = Some(host.clone());
         while let Some(host) = next.take() {
@@ -121,7 +123,7 @@ impl Route {
                 return Err(local(&host.label, "its jump hosts lead in a circle"));
             }
             let config = lookup.config(&host).await?.unwrap_or_default();
-            let (hop, jumps) = hop(&host, &config, home)?;
+            let (hop, jumps) = hop(&host, &config, home, limit)?;
             hops.push(hop);
             // Through `a,b` one reaches the host from b and b from a; only a may have jump hosts of its own.
             let mut jumps = jumps.into_iter();
@@ -129,7 +131,8 @@ impl Route {
             for jump in jumps.rev() {
                 let config = lookup.config(&jump).await?.unwrap_or_default();
                 let jump = SshHost { proxy_jump: Some("none".to_owned()), ..jump };
-                hops.push(self::hop(&jump, &SshConfig { proxy_command: None, ..config }, home)?.0);
+                let config = SshConfig { proxy_command: None, fdpass: false, ..config };
+                hops.push(self::hop(&jump, &config, home, limit)?.0);
             }
         }
         hops.reverse();
@@ -138,7 +141,7 @@ impl Route {
 }
 
 /// One server as it is configured, and the jump hosts before it.
-fn hop(host: &SshHost, config: &SshConfig, home: &Path) -> Result<(Hop, Vec<SshHost>), Error> {
+fn hop(host: &SshHost, config: &SshConfig, home: &Path, limit: Duration) -> Result<(Hop, Vec<SshHost>), Error> {
     let bad = |detail: String| local(&host.label, &detail);
     let name = config.hostname.as_ref().unwrap_or(&host.host);
     let port = host.port.or(config.port).unwrap_or(DEFAULT_PORT);
@@ -152,57 +155,125 @@ fn hop(host: &SshHost, config: &SshConfig, home: &Path) -> Result<(Hop, Vec<SshH
     if !is_user_name(&user) {
         return Err(bad(format!("{user:?} is no user name")));
     }
-    let tokens =
-        Tokens { home, name, alias: &host.host, port, user: &user, key_alias: config.host_key_alias.as_deref() };
-    let path = |text: &String| tokens.path(text).map_err(bad);
-    let paths = |texts: &[String]| texts.iter().map(path).collect::<Result<Vec<PathBuf>, Error>>();
-    let known = |texts: &Option<Vec<String>>, default: [PathBuf; 2]| match texts {
-        Some(texts) => paths(&texts.iter().filter(|text| *text != "none").cloned().collect::<Vec<_>>()),
-        None => Ok(default.to_vec()),
-    };
-    let dot_ssh = home.join(".ssh");
-    let jumps = match host.proxy_jump.as_ref() {
-        Some(spec) => jump_hosts(spec),
-        None => config.proxy_jump.as_deref().map_or(Ok(Vec::new()), jump_hosts),
+    if let Some(what) = unsupported(config, host.proxy_jump.is_some()) {
+        return Err(bad(what.to_owned()));
     }
-    .map_err(|spec| bad(format!("{spec:?} is no jump host")))?;
+    let key_alias = config.host_key_alias.as_deref();
+    let connection = config.connection_hash.as_deref();
+    let tokens = Tokens { home, name, alias: &host.host, port, user: &user, key_alias, jump: "", connection };
+    let (jumps, last_jump) = jumps(host, config, &tokens).map_err(bad)?;
+    let tokens = Tokens { jump: &last_jump, ..tokens };
     let via = match &config.proxy_command {
         Some(command) if host.proxy_jump.is_none() && jumps.is_empty() => {
-            Via::Command(tokens.expand(command).map_err(|detail| bad(format!("ProxyCommand: {detail}")))?)
+            Via::Command(tokens.command(command).map_err(|detail| bad(format!("ProxyCommand: {detail}")))?)
         }
         _ => Via::Tcp,
     };
+    let keys = |texts: &[String]| {
+        let named = texts.iter().filter(|text| !text.eq_ignore_ascii_case("none"));
+        named.map(|text| tokens.path(text).map_err(bad)).collect::<Result<Vec<PathBuf>, Error>>()
+    };
+    let dot_ssh = home.join(".ssh");
+    let files = keys(&config.identity_files)?;
+    let identities = match config.no_keys {
+        true => Vec::new(),
+        false => identities(host, files, !config.identity_files.is_empty(), &dot_ssh),
+    };
+    let (user_known_hosts, global_known_hosts) = known_hosts(config, &tokens, &dot_ssh).map_err(bad)?;
+    let revoked = config.revoked_host_keys.as_ref().map(|text| tokens.path(text)).transpose().map_err(bad)?;
     let hop = Hop {
         label: host.label.clone(),
         host: name.clone(),
         port,
         via,
-        names: Names::new(name, port, config.host_key_alias.as_deref()),
-        user_known_hosts: known(&config.user_known_hosts, [dot_ssh.join("known_hosts"), dot_ssh.join("known_hosts2")])?,
-        global_known_hosts: known(
-            &config.global_known_hosts,
-            ["/etc/ssh/ssh_known_hosts".into(), "/etc/ssh/ssh_known_hosts2".into()],
-        )?,
+        names: Names::new(name, port, key_alias),
+        user_known_hosts,
+        global_known_hosts,
+        revoked,
         hash_known_hosts: config.hash_known_hosts,
         strict: config.strict,
-        identities: identities(host, paths(&config.identity_files)?, &dot_ssh),
-        certificates: paths(&config.certificate_files)?,
+        identities,
+        certificates: keys(&config.certificate_files)?,
         identities_only: config.identities_only,
-        agent: agent(config, &tokens).map_err(bad)?,
-        limit: HANDSHAKE_LIMIT,
-        user,
+        agent: if config.no_keys { None } else { agent(config, &tokens).map_err(bad)? },
+        limit,
+        user: user.clone(),
     };
     Ok((hop, jumps))
 }
 
+/// What OpenSSH would do for a host and this cannot, with what to write instead. To go on without it would be to accept
+/// a key that ssh refuses, or to wait for an SSH server where none speaks.
+fn unsupported(config: &SshConfig, own_way: bool) -> Option<&'static str> {
+    if config.known_hosts_command.is_some() {
+        return Some(
+            "KnownHostsCommand of ssh_config is not supported; write what it prints into a file, and name that by \
+             GlobalKnownHostsFile, with `KnownHostsCommand none`",
+        );
+    }
+    if config.fdpass && config.proxy_command.is_some() && !own_way {
+        return Some(
+            "ProxyUseFdpass of ssh_config is not supported; write a ProxyCommand that carries the bytes itself, as \
+             `nc %h %p` does, with `ProxyUseFdpass no`",
+        );
+    }
+    None
+}
+
+/// The jump hosts of a host, and the name of the last one. Tokens in ProxyJump mean the host behind them: ssh makes a
+/// ProxyCommand of it.
+fn jumps(host: &SshHost, config: &SshConfig, tokens: &Tokens<'_>) -> Result<(Vec<SshHost>, String), String> {
+    let jumps = match (&host.proxy_jump, &config.proxy_jump) {
+        (Some(spec), _) => jump_hosts(spec),
+        (None, Some(spec)) => {
+            let spec = tokens.command(spec).map_err(|detail| format!("ProxyJump: {detail}"))?;
+            jump_hosts(&spec)
+        }
+        (None, None) => Ok(Vec::new()),
+    };
+    let jumps = jumps.map_err(|spec| format!("{spec:?} is no jump host"))?;
+    let last = jumps.last().map(|jump| jump.host.clone()).unwrap_or_default();
+    Ok((jumps, last))
+}
+
+/// The user's files and the system's. ssh has expanded the user's already.
+fn known_hosts(
+    config: &SshConfig,
+    tokens: &Tokens<'_>,
+    dot_ssh: &Path,
+) -> Result<(Vec<PathBuf>, Vec<PathBuf>), String> {
+    let usual = ["known_hosts", "known_hosts2"];
+    let shown = |path: PathBuf| path.to_string_lossy().into_owned();
+    let mut readings: Vec<Vec<String>> = Vec::new();
+    // ssh goes by /etc/passwd, where HOME may say something else.
+    for home in [own_home().as_deref(), Some(tokens.home)].into_iter().flatten() {
+        let tokens = Tokens { home, ..*tokens };
+        readings.push(usual.map(|name| shown(home.join(".ssh").join(name))).to_vec());
+        let expand = |text: &String| tokens.path(text).map(shown).ok();
+        readings.extend(config.written.user.iter().filter_map(|list| list.iter().map(expand).collect()));
+    }
+    let take = |printed: &Option<String>, option: &str, readings: &[Vec<String>]| match printed.as_deref() {
+        None => Ok(None),
+        Some(none) if none.eq_ignore_ascii_case("none") => Ok(Some(Vec::new())),
+        Some(printed) => {
+            let paths = apart(printed, readings).map_err(|why| format!("its {option} {why}"))?;
+            paths.iter().map(|path| tokens.expanded(path)).collect::<Result<Vec<_>, _>>().map(Some)
+        }
+    };
+    let user = take(&config.user_known_hosts, "UserKnownHostsFile", &readings)?;
+    let global = take(&config.global_known_hosts, "GlobalKnownHostsFile", &config.written.global)?;
+    let system = || ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"].map(PathBuf::from).to_vec();
+    Ok((user.unwrap_or_else(|| usual.map(|name| dot_ssh.join(name)).to_vec()), global.unwrap_or_else(system)))
+}
+
 /// The configured key first, then those of `ssh_config`, or else OpenSSH's usual names.
-fn identities(host: &SshHost, configured: Vec<PathBuf>, dot_ssh: &Path) -> Vec<Identity> {
+fn identities(host: &SshHost, configured: Vec<PathBuf>, any: bool, dot_ssh: &Path) -> Vec<Identity> {
     let usual = |path: &Path| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         path.parent() == Some(dot_ssh) && (DEFAULT_KEYS.contains(&name) || matches!(name, "id_xmss" | "id_dsa"))
     };
-    // `ssh -G` lists all the usual names if none is configured.
-    let defaults = configured.is_empty() || configured.len() > 4 && configured.iter().all(|path| usual(path));
+    // `ssh -G` lists all the usual names if none is configured; `none` alone means that there are none.
+    let defaults = !any || configured.len() > 4 && configured.iter().all(|path| usual(path));
     let files = match (&host.key_path, defaults) {
         (Some(_), true) => Vec::new(),
         (None, true) => DEFAULT_KEYS.iter().map(|name| dot_ssh.join(name)).collect(),
@@ -227,7 +298,7 @@ fn agent(config: &SshConfig, tokens: &Tokens<'_>) -> Result<Option<PathBuf>, Str
         Some("none") => Ok(None),
         Some(text) => match text.strip_prefix('$').filter(|name| !name.starts_with('{')) {
             Some(name) => Ok(variable(name)),
-            None => tokens.path(text).map(Some),
+            None => tokens.expanded(text).map(Some),
         },
     }
 }
@@ -241,10 +312,19 @@ pub(crate) fn jump_hosts(spec: &str) -> Result<Vec<SshHost>, String> {
 }
 
 fn jump_host(spec: &str) -> Option<SshHost> {
-    let text = spec.strip_prefix("ssh://").unwrap_or(spec).trim_end_matches('/');
-    let (user, address) = match text.rsplit_once('@') {
-        Some((user, address)) => (Some(user.to_owned()), address),
-        None => (None, text),
+    let (user, address) = match spec.strip_prefix("ssh://") {
+        // In a URI the first `@` counts, and characters may stand as %XX.
+        Some(uri) => {
+            let uri = uri.strip_suffix('/').unwrap_or(uri);
+            match uri.split_once('@') {
+                Some((user, address)) => (Some(decoded(user.split(';').next()?)?), address),
+                None => (None, uri),
+            }
+        }
+        None => match spec.rsplit_once('@') {
+            Some((user, address)) => (Some(user.to_owned()), address),
+            None => (None, spec),
+        },
     };
     let (host, port) = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, "")) => (host, None),
@@ -257,7 +337,7 @@ fn jump_host(spec: &str) -> Option<SshHost> {
         Some(port) => Some(port.parse::<u16>().ok().filter(|port| *port > 0)?),
         None => None,
     };
-    let good = is_host_name(host) && user.as_deref().is_none_or(is_user_name);
+    let good = is_host_name(host) && !host.starts_with('[') && user.as_deref().is_none_or(is_user_name);
     good.then(|| SshHost {
         label: host.to_owned(),
         host: host.to_owned(),
@@ -268,105 +348,28 @@ fn jump_host(spec: &str) -> Option<SshHost> {
     })
 }
 
-/// Letters, digits, `._:-`; so it cannot be an option, and means nothing to a shell.
-fn is_host_name(text: &str) -> bool {
-    let good = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
-    (1..=253).contains(&text.len()) && !text.starts_with('-') && text.chars().all(good)
-}
-
-/// As useradd allows them.
-fn is_user_name(text: &str) -> bool {
-    let name = text.strip_suffix('$').unwrap_or(text);
-    let good = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    let first = |c: char| c.is_ascii_alphabetic() || c == '_';
-    (1..=32).contains(&name.len()) && name.starts_with(first) && name.chars().all(good)
-}
-
-/// Who runs this: `USER`, `LOGNAME`, else the owner of this process in /etc/passwd.
-fn own_name() -> Option<String> {
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    variable("USER").or_else(|| variable("LOGNAME")).or_else(|| {
-        let uid = own_uid()?.to_string();
-        let passwd = fs::read_to_string("/etc/passwd").ok()?;
-        let mut lines = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
-        lines.find(|fields| fields.get(2) == Some(&uid.as_str())).map(|fields| fields[0].to_owned())
-    })
-}
-
-/// The user id of this process.
-pub(crate) fn own_uid() -> Option<u32> {
-    fs::metadata("/proc/self").ok().map(|metadata| metadata.uid())
+/// The text with each %XX replaced by what it stands for. None: it stands for nothing.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        (bytes, rest) = match (first, after) {
+            (b'%', [high, low, after @ ..]) => {
+                let digit = |byte: &u8| char::from(*byte).to_digit(16);
+                let byte = u8::try_from(digit(high)? * 16 + digit(low)?).ok()?;
+                bytes.push(byte);
+                (bytes, after)
+            }
+            (b'%', _) => return None,
+            (byte, after) => {
+                bytes.push(*byte);
+                (bytes, after)
+            }
+        };
+    }
+    String::from_utf8(bytes).ok()
 }
 
 fn local(label: &str, detail: &str) -> Error {
     Error::Local { peer: label.to_owned(), detail: detail.to_owned() }
-}
-
-/// What the tokens of `ssh_config`(5) stand for.
-struct Tokens<'a> {
-    home: &'a Path,
-    name: &'a str,
-    alias: &'a str,
-    port: u16,
-    user: &'a str,
-    key_alias: Option<&'a str>,
-}
-
-impl Tokens<'_> {
-    /// A path with `~`, tokens and `${NAME}`.
-    fn path(&self, text: &str) -> Result<PathBuf, String> {
-        let expanded = self.expand(&variables(text)?)?;
-        Ok(match expanded.strip_prefix("~/") {
-            Some(rest) => self.home.join(rest),
-            None => PathBuf::from(expanded),
-        })
-    }
-
-    /// `ssh -G` prints tokens as they were written.
-    fn expand(&self, text: &str) -> Result<String, String> {
-        let mut expanded = String::new();
-        let mut chars = text.chars();
-        while let Some(c) = chars.next() {
-            if c != '%' {
-                expanded.push(c);
-                continue;
-            }
-            match chars.next() {
-                Some('%') => expanded.push('%'),
-                Some('h') => expanded.push_str(self.name),
-                Some('n') => expanded.push_str(self.alias),
-                Some('p') => expanded.push_str(&self.port.to_string()),
-                Some('r') => expanded.push_str(self.user),
-                Some('k') => expanded.push_str(self.key_alias.unwrap_or(self.alias)),
-                Some('d') => expanded.push_str(&self.home.to_string_lossy()),
-                Some('u') => expanded.push_str(&own_name().ok_or("%u: nobody runs this")?),
-                Some('i') => expanded.push_str(&own_uid().ok_or("%i: nobody runs this")?.to_string()),
-                Some('l') => expanded.push_str(&own_host_name().ok_or("%l: this machine has no name")?),
-                Some('L') => {
-                    let name = own_host_name().ok_or("%L: this machine has no name")?;
-                    expanded.push_str(name.split('.').next().unwrap_or_default());
-                }
-                Some(other) => return Err(format!("%{other} is not understood")),
-                None => return Err("a % stands at its end".to_owned()),
-            }
-        }
-        Ok(expanded)
-    }
-}
-
-fn own_host_name() -> Option<String> {
-    fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned())
-}
-
-/// Replaces `${NAME}` by the environment's value.
-fn variables(text: &str) -> Result<String, String> {
-    let mut expanded = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("${") {
-        let (name, after) = after.split_once('}').ok_or("a ${ is not closed")?;
-        expanded.push_str(before);
-        expanded.push_str(&std::env::var(name).map_err(|_| format!("${{{name}}} is not set"))?);
-        rest = after;
-    }
-    Ok(expanded + rest)
 }

@@ -30,6 +30,8 @@ enum Manner {
     Curious,
     SecondFactor,
     HangAtLogin,
+    /// Knows who comes by other means, as Tailscale does.
+    NoKey,
 }
 
 #[derive(Clone)]
@@ -42,6 +44,10 @@ struct Fake {
 
 impl server::Handler for Fake {
     type Error = russh::Error;
+
+    async fn auth_none(&mut self, _: &str) -> Result<Auth, russh::Error> {
+        Ok(if self.manner == Manner::NoKey { Auth::Accept } else { Auth::reject() })
+    }
 
     async fn auth_publickey(&mut self, _: &str, _: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
         match self.manner {
@@ -169,9 +175,12 @@ impl Scene {
 
     async fn connect(&self) -> Result<Session, Error> {
         let configured = Configured(vec![("*".to_owned(), Bench::alone())]);
-        let route = Route::resolve(&self.host, &configured, self.home.path()).await.unwrap();
+        if self.fake.manner == Manner::NoKey {
+            fs::remove_file(self.home.path().join("key")).unwrap();
+        }
         let limit = if self.fake.manner == Manner::HangAtLogin { Duration::from_millis(500) } else { SOON };
-        connect(&route.limited(limit), &Keys::default(), HostKeyPolicy::Refuse, &Answers::default()).await
+        let route = Route::resolve(&self.host, &configured, self.home.path(), limit).await.unwrap();
+        connect(&route, &Keys::default(), HostKeyPolicy::Refuse, &Answers::default()).await
     }
 }
 
@@ -179,6 +188,7 @@ impl Scene {
 async fn sessions_end_as_the_server_makes_them() {
     let cases = [
         (Manner::Good, Ok(())),
+        (Manner::NoKey, Ok(())),
         (Manner::NoStatus, Ok(())),
         (Manner::Curious, Ok(())),
         (Manner::NoSession, Err("refused: it allows no commands")),
@@ -237,9 +247,12 @@ async fn servers_of_all_ages_have_an_algorithm_in_common() {
     type Kex = &'static [kex::Name];
     type Cipher = &'static [cipher::Name];
     type Mac = &'static [mac::Name];
-    let cases: [(Kex, Cipher, Mac); 4] = [
+    let cases: [(Kex, Cipher, Mac); 7] = [
         (&[kex::MLKEM768X25519_SHA256], &[cipher::CHACHA20_POLY1305], &[mac::HMAC_SHA256_ETM]),
         (&[kex::CURVE25519], &[cipher::AES_256_GCM], &[mac::HMAC_SHA512_ETM]),
+        (&[kex::ECDH_SHA2_NISTP256], &[cipher::AES_128_GCM], &[mac::HMAC_SHA512_ETM]),
+        (&[kex::ECDH_SHA2_NISTP384], &[cipher::AES_256_GCM], &[mac::HMAC_SHA512_ETM]),
+        (&[kex::ECDH_SHA2_NISTP521], &[cipher::AES_256_GCM], &[mac::HMAC_SHA512_ETM]),
         (&[kex::DH_G16_SHA512], &[cipher::AES_256_CTR], &[mac::HMAC_SHA512]),
         (&[kex::DH_G14_SHA256], &[cipher::AES_128_CTR], &[mac::HMAC_SHA256]),
     ];
@@ -248,11 +261,22 @@ async fn servers_of_all_ages_have_an_algorithm_in_common() {
         let scene = Scene::new(Manner::Good, preferred).await;
         scene.connect().await.unwrap_or_else(|e| panic!("{kex:?}: {e}")).close().await;
     }
-    let sha1 = Preferred {
-        mac: (&[mac::HMAC_SHA1][..]).into(),
-        cipher: (&[cipher::AES_256_CTR][..]).into(),
-        ..Preferred::DEFAULT
-    };
-    let error = Scene::new(Manner::Good, sha1).await.connect().await.err().unwrap();
-    assert!(error.to_string().contains("algorithm in common, it has hmac-sha1"), "{error}");
+    let sha1 = [
+        (
+            Preferred {
+                mac: (&[mac::HMAC_SHA1][..]).into(),
+                cipher: (&[cipher::AES_256_CTR][..]).into(),
+                ..Preferred::DEFAULT
+            },
+            "no MAC that ecobox takes, only hmac-sha1; ecobox takes hmac-sha2-512-etm@openssh.com, ",
+        ),
+        (
+            Preferred { kex: (&[kex::DH_G14_SHA1, kex::DH_G1_SHA1][..]).into(), ..Preferred::DEFAULT },
+            "no key exchange that ecobox takes, only diffie-hellman-group14-sha1, diffie-hellman-group1-sha1; ecobox takes",
+        ),
+    ];
+    for (preferred, want) in sha1 {
+        let error = Scene::new(Manner::Good, preferred).await.connect().await.err().unwrap();
+        assert!(matches!(&error, Error::Protocol { .. }) && error.to_string().contains(want), "{error}");
+    }
 }

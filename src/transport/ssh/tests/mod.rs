@@ -4,6 +4,7 @@ mod fake;
 mod oracle;
 mod raw;
 mod routes;
+mod situations;
 mod sshd;
 mod verdicts;
 
@@ -13,12 +14,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::model::id::Secret;
 use crate::transport::Error;
 use crate::transport::ssh::config::SshConfig;
 use crate::transport::ssh::{Ask, HostKeyPolicy, Keys, Lookup, Route, Session, SshHost, connect};
 
+/// More than any login of a test takes.
+pub(super) const LONG: Duration = Duration::from_secs(60);
 pub(super) const SSHD: &str = "/usr/sbin/sshd";
 
 /// Whether the OpenSSH programs are there; says so if not.
@@ -189,14 +193,14 @@ impl Bench {
     pub(super) fn alone() -> SshConfig {
         SshConfig {
             identity_agent: Some("none".to_owned()),
-            global_known_hosts: Some(Vec::new()),
+            global_known_hosts: Some("none".to_owned()),
             ..SshConfig::default()
         }
     }
 
     pub(super) async fn route(&self, host: &SshHost, config: SshConfig) -> Route {
         let configured = Configured(vec![("*".to_owned(), config)]);
-        Route::resolve(host, &configured, self.folder.path()).await.unwrap()
+        Route::resolve(host, &configured, self.folder.path(), LONG).await.unwrap()
     }
 
     /// Connects as the configuration of most tests says.

@@ -29,7 +29,7 @@ async fn fails(port: u16, limit: Duration) -> Error {
     let home = tempfile::tempdir().unwrap();
     let host = SshHost { user: Some("root".to_owned()), ..Bench::host_of("root", port, None) };
     let configured = Configured(vec![("*".to_owned(), Bench::alone())]);
-    let route = Route::resolve(&host, &configured, home.path()).await.unwrap().limited(limit);
+    let route = Route::resolve(&host, &configured, home.path(), limit).await.unwrap();
     let begun = Instant::now();
     let result = connect(&route, &Keys::default(), HostKeyPolicy::AcceptNew, &Answers::default()).await;
     assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());

@@ -16,7 +16,7 @@ fn host(name: &str) -> SshHost {
 
 async fn resolve(host: &SshHost, configured: &[(&str, SshConfig)]) -> Result<Vec<Hop>, String> {
     let configured = configured.iter().map(|(name, config)| ((*name).to_owned(), config.clone())).collect();
-    let route = Route::resolve(host, &Configured(configured), Path::new("/home/me")).await;
+    let route = Route::resolve(host, &Configured(configured), Path::new("/home/me"), LONG).await;
     route.map(|route| route.hops().to_vec()).map_err(|e| e.to_string())
 }
 
@@ -61,8 +61,8 @@ async fn what_ssh_config_says_is_expanded() {
         identity_agent: Some("~/agent.sock".to_owned()),
         identities_only: true,
         proxy_command: Some("nc -X 5 %h %p; echo %r %n %k %%".to_owned()),
-        user_known_hosts: Some(vec!["~/known.%k".to_owned()]),
-        global_known_hosts: Some(vec!["none".to_owned()]),
+        user_known_hosts: Some("~/known.%k".to_owned()),
+        global_known_hosts: Some("none".to_owned()),
         host_key_alias: Some("Alias".to_owned()),
         hash_known_hosts: true,
         ..SshConfig::default()
@@ -74,7 +74,7 @@ async fn what_ssh_config_says_is_expanded() {
     assert_eq!(hop.certificates, [Path::new("/home/me/c")]);
     assert_eq!(hop.agent.as_deref(), Some(Path::new("/home/me/agent.sock")));
     assert_eq!(hop.via, Via::Command("nc -X 5 10.0.0.5 2200; echo admin box Alias %".to_owned()));
-    assert_eq!(hop.known_hosts(), [Path::new("/home/me/known.Alias")]);
+    assert_eq!(hop.known_hosts(), [Path::new("/home/me/known.%k")], "ssh has expanded its tokens");
     assert_eq!((hop.names.recorded.as_str(), hop.names.without_port.as_deref()), ("Alias", None));
     assert!(hop.identities_only && hop.hash_known_hosts && !hop.strict);
     // What ecobox's own configuration says wins.
@@ -111,14 +111,14 @@ async fn jump_hosts_come_in_the_order_of_openssh() {
 
 #[tokio::test]
 async fn names_that_a_shell_or_ssh_would_misread_are_refused() {
-    for name in ["-oProxyCommand=x", "a b", "a;b", "$(x)", "", "a\nb", "ü", "a/b", "a'b"] {
+    for name in ["-oProxyCommand=x", "a b", "a;b", "$(x)", "", "a\nb", "a'b"] {
         assert!(resolve(&host(name), &[]).await.unwrap_err().contains("is no host name"), "{name}");
     }
-    for user in ["-l", "a b", "a;b", "$(x)", "", "a\n", "1a", &"a".repeat(33)] {
+    for user in ["-l", "a -b", "a;b", "$(x)", "", "a\n", "a\\"] {
         let bad = SshHost { user: Some(user.to_owned()), ..host("box") };
         assert!(resolve(&bad, &[]).await.unwrap_err().contains("is no user name"), "{user}");
     }
-    for user in ["root", "_x", "svc$", "a.b-c_d9"] {
+    for user in ["root", "_x", "svc$", "a.b-c_d9", "me@corp.example", "CORP\\me", "me:target"] {
         let good = SshHost { user: Some(user.to_owned()), ..host("fe80::1") };
         assert!(resolve(&good, &[]).await.is_ok(), "{user}");
     }
@@ -151,6 +151,14 @@ fn jump_specs_are_read_as_openssh_reads_them() {
         ("h:x", None),
         ("[h", None),
         ("[h]x", None),
+        ("me@corp.example@h", Some(&[(Some("me@corp.example"), "h", None)])),
+        ("me:box@h:22", Some(&[(Some("me:box"), "h", Some(22))])),
+        ("CORP\\me@h", Some(&[(Some("CORP\\me"), "h", None)])),
+        ("ssh://me%40corp.example@h:22", Some(&[(Some("me@corp.example"), "h", Some(22))])),
+        ("ssh://me;x=y@h", Some(&[(Some("me"), "h", None)])),
+        ("ssh://me%4@h", None),
+        ("[fe80::7%eth0]:22", Some(&[(None, "fe80::7%eth0", Some(22))])),
+        ("büro", Some(&[(None, "büro", None)])),
         ("@h", None),
         ("u@", None),
         ("a,,b", None),

@@ -193,13 +193,85 @@ async fn too_many_keys_are_told() {
     }
     let config = SshConfig { identity_files: files, ..Bench::alone() };
     for (tries, offered, end) in
-        [(2, "k0, k1", "; it closed the connection then"), (20, "k0, k1, k2, k3, k4, k5", "; skipped k6: 6 keys were")]
+        [(2, "k0, k1", "; it closed the connection then (MaxAuthTries"), (20, "k0, k1, k2, k3, k4, k5, k6, k7", "")]
     {
         let port = bench.serve(&format!("MaxAuthTries {tries}"));
         bench.know(port);
         let text = failure(&bench, &Bench::host(port, None), config.clone()).await.to_string();
         assert!(text.contains(&format!("offered {offered}{end}")), "{text}");
     }
+}
+
+/// As many as the server wants to see: it hangs up when it has seen enough.
+#[tokio::test]
+async fn the_last_of_many_keys_in_the_agent_is_offered() {
+    if !openssh() {
+        return;
+    }
+    let bench = Bench::new();
+    let port = bench.serve("MaxAuthTries 20");
+    bench.know(port);
+    let agent = Agent::start(&bench);
+    for i in 0..9 {
+        keygen(&bench.path(&format!("k{i}")), "ed25519", "");
+        agent.add(&bench.path(&format!("k{i}")));
+    }
+    let good = bench.authorize("good", "ecdsa", "");
+    agent.add(&good);
+    let config = SshConfig { identity_agent: Some(agent.1.display().to_string()), ..Bench::alone() };
+    let (host, no) = (Bench::host(port, None), Answers::default());
+    bench.connect_with(&host, config.clone(), HostKeyPolicy::Refuse, &no).await.unwrap().close().await;
+    // Where it wants to see fewer, a public half names the one to begin with.
+    let port = bench.serve("MaxAuthTries 3");
+    bench.know(port);
+    let host = Bench::host(port, None);
+    assert!(bench.connect_with(&host, config.clone(), HostKeyPolicy::Refuse, &no).await.is_err());
+    fs::remove_file(&good).unwrap();
+    let named = SshConfig { identity_files: vec![good.display().to_string()], ..config };
+    bench.connect_with(&host, named, HostKeyPolicy::Refuse, &no).await.unwrap().close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_key_says_what_it_takes() {
+    if !openssh() {
+        return;
+    }
+    let bench = Bench::new();
+    let port = bench.serve("PubkeyAuthentication no\nKbdInteractiveAuthentication yes\nUsePAM yes");
+    bench.know(port);
+    let key = bench.authorize("key", "ed25519", "secret");
+    let answers = Answers { passphrases: vec!["secret"], ..Answers::default() };
+    let host = Bench::host(port, Some(&key));
+    let error = bench.connect_with(&host, Bench::alone(), HostKeyPolicy::Refuse, &answers).await.err().unwrap();
+    let want = "it takes no key to log in as";
+    assert!(error.to_string().contains(want) && error.to_string().contains("keyboard-interactive"), "{error}");
+    assert!(answers.asked.lock().unwrap().is_empty(), "a passphrase would not help");
+}
+
+#[tokio::test]
+async fn keys_of_a_list_of_revoked_ones_are_refused() {
+    if !openssh() {
+        return;
+    }
+    let bench = Bench::new();
+    let port = bench.serve("");
+    bench.know(port);
+    let key = bench.authorize("key", "ed25519", "");
+    let host = Bench::host(port, Some(&key));
+    let revoked = bench.path("revoked");
+    let config = || SshConfig { revoked_host_keys: Some(revoked.display().to_string()), ..Bench::alone() };
+    // As ssh: a list that is not there is no empty one.
+    assert!(matches!(failure(&bench, &host, config()).await, Error::Local { .. }));
+    fs::write(&revoked, "# nobody\n\n").unwrap();
+    let no = Answers::default();
+    bench.connect_with(&host, config(), HostKeyPolicy::Refuse, &no).await.unwrap().close().await;
+    fs::copy(bench.path("host_ed25519.pub"), &revoked).unwrap();
+    let error = failure(&bench, &host, config()).await;
+    assert!(matches!(&error, Error::Untrusted { detail, .. } if detail.contains("is revoked in")), "{error}");
+    fs::write(&revoked, "no key\n").unwrap();
+    assert!(failure(&bench, &host, config()).await.to_string().contains("line 1 is no public key"));
+    run("ssh-keygen", &["-q", "-k", "-f", revoked.to_str().unwrap(), bench.path("host_ed25519.pub").to_str().unwrap()]);
+    assert!(failure(&bench, &host, config()).await.to_string().contains("KRL"));
 }
 
 #[tokio::test]
@@ -267,11 +339,11 @@ async fn jump_hosts_and_proxy_commands_lead_to_the_host() {
         ("*".to_owned(), config.clone()),
     ]);
     let named = SshHost { host: "box".to_owned(), ..Bench::host(inner, None) };
-    let route = Route::resolve(&named, &by_config, bench.folder.path()).await.unwrap();
+    let route = Route::resolve(&named, &by_config, bench.folder.path(), LONG).await.unwrap();
     assert_eq!(route.hops().len(), 2);
     connect(&route, &Keys::default(), HostKeyPolicy::Refuse, &answers).await.unwrap().close().await;
     let direct = SshHost { proxy_jump: Some("none".to_owned()), ..named };
-    assert_eq!(Route::resolve(&direct, &by_config, bench.folder.path()).await.unwrap().hops().len(), 1);
+    assert_eq!(Route::resolve(&direct, &by_config, bench.folder.path(), LONG).await.unwrap().hops().len(), 1);
     // A port that nobody listens on, behind the jump host.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let error = failure(&bench, &SshHost { port: Some(closed), ..host.clone() }, config.clone()).await;

@@ -1,0 +1,420 @@
+//! What can be known of an `ssh_config` without asking ssh: which files it has, what the answers of `ssh -G` depend on
+//! besides them, and what is written there that `ssh -G` prints without its quotes.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::account::{own_home, own_host_name, own_uid, tilde};
+use super::config::ConfigSource;
+use super::include;
+use super::known_hosts::glob;
+use super::words::directive;
+
+const SYSTEM_FOLDER: &str = "/etc/ssh";
+/// As deep as OpenSSH follows Include.
+const INCLUDE_DEPTH: usize = 16;
+/// More files are a circle.
+const MOST_FILES: usize = 1000;
+/// Changes with the options that `ssh -G` is called with.
+const CALL: &str = "2";
+
+/// An `ssh_config`, looked through once in a run.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    marks: Vec<String>,
+    /// Each file once.
+    files: Vec<PathBuf>,
+    worldly: Vec<Vec<Block>>,
+    /// Something of it cannot be followed, so that no answer is good for another run.
+    unclear: bool,
+    variables: BTreeSet<String>,
+    names_this_machine: bool,
+    hosts: Vec<String>,
+    written: Written,
+}
+
+/// The lists of `known_hosts` files as they are written, each a line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(super) user: Vec<Vec<String>>,
+    pub(super) global: Vec<Vec<String>>,
+}
+
+/// When lines count.
+#[derive(Debug, Clone)]
+enum Block {
+    Always,
+    Host(Vec<String>),
+    Match(Vec<Criterion>),
+}
+
+#[derive(Debug, Clone)]
+struct Criterion {
+    negated: bool,
+    name: String,
+    argument: String,
+}
+
+impl Survey {
+    /// None: there is no configuration, or nobody to ask.
+    pub(crate) fn of(source: &ConfigSource) -> Option<Survey> {
+        let home = own_home().or_else(std::env::home_dir).unwrap_or_default();
+        Survey::at(source, &home.join(".ssh"), Path::new(SYSTEM_FOLDER), std::env::var_os("PATH").as_deref())
+    }
+
+    fn at(source: &ConfigSource, user: &Path, system: &Path, path: Option<&std::ffi::OsStr>) -> Option<Survey> {
+        let roots = match source {
+            ConfigSource::Off => return None,
+            ConfigSource::Default => vec![(user.join("config"), user), (system.join("ssh_config"), system)],
+            // Relative Includes of a file given by -F are looked for in ~/.ssh.
+            ConfigSource::File(file) => vec![(file.clone(), user)],
+        };
+        let mut survey = Survey::default();
+        for (file, folder) in roots {
+            survey.walk(&file, folder, &mut Vec::new());
+        }
+        if survey.files.is_empty() && !matches!(source, ConfigSource::File(_)) {
+            return None;
+        }
+        let program = std::env::split_paths(path?).map(|folder| folder.join("ssh")).find(|file| file.is_file());
+        let Some(program) = program else {
+            tracing::warn!("there is an ssh configuration, but no ssh program to read it: it is not used");
+            return None;
+        };
+        survey.marks.extend(mark(&program));
+        survey.marks.push(format!("call {CALL} by {:?}", own_uid()));
+        Some(survey)
+    }
+
+    /// The names on Host lines, in their order, without patterns and negations.
+    pub(crate) fn hosts(&self) -> &[String] {
+        &self.hosts
+    }
+
+    pub(crate) fn written(&self) -> &Written {
+        &self.written
+    }
+
+    /// Changes with everything that an answer worth keeping depends on.
+    pub(crate) fn stamp(&self) -> String {
+        let mut stamp = self.marks.join("\n");
+        if self.names_this_machine {
+            stamp += &format!("\nhere {}", own_host_name().unwrap_or_default());
+        }
+        for name in &self.variables {
+            // The value itself may be nobody's business.
+            let mut hasher = DefaultHasher::new();
+            std::env::var_os(name).hash(&mut hasher);
+            stamp += &format!("\n${name} {:016x}", hasher.finish());
+        }
+        stamp
+    }
+
+    /// Whether what ssh says of a host, which it takes for `hostname`, stays true while the stamp is the same: no
+    /// command, and none of this machine's networks, has a say in it.
+    pub(crate) fn is_lasting(&self, host: &str, hostname: Option<&str>) -> bool {
+        let names: Vec<String> = [Some(host), hostname].into_iter().flatten().map(str::to_ascii_lowercase).collect();
+        !self.unclear && !self.worldly.iter().any(|blocks| blocks.iter().all(|block| block.may_count(host, &names)))
+    }
+
+    /// Reads a file and what it includes; `around` are the blocks that the Include stands in.
+    fn walk(&mut self, file: &Path, folder: &Path, around: &mut Vec<Block>) {
+        let Some(found) = mark(file) else { return };
+        if around.len() > INCLUDE_DEPTH || self.files.len() >= MOST_FILES {
+            self.unclear = true;
+            return;
+        }
+        if !self.files.iter().any(|known| known == file) {
+            self.marks.push(found);
+        }
+        self.files.push(file.to_owned());
+        // A pipe would be read by two.
+        let text = if file.is_file() { fs::read(file).ok() } else { None };
+        let Some(text) = text else {
+            self.unclear = true;
+            return;
+        };
+        let mut block = Block::Always;
+        for line in String::from_utf8_lossy(&text).lines() {
+            let Some((keyword, words)) = directive(line) else { continue };
+            self.note(line);
+            match keyword.as_str() {
+                "host" => {
+                    for name in words.iter().filter(|word| !word.starts_with('!') && !word.contains(['*', '?'])) {
+                        if !self.hosts.contains(name) {
+                            self.hosts.push(name.clone());
+                        }
+                    }
+                    block = Block::Host(words);
+                }
+                "match" => {
+                    let criteria = criteria(words);
+                    let asks = |criterion: &Criterion| matches!(criterion.name.as_str(), "exec" | "localnetwork");
+                    let worldly = criteria.iter().any(asks);
+                    block = Block::Match(criteria);
+                    if worldly {
+                        self.worldly.push(around.iter().chain([&block]).cloned().collect());
+                    }
+                }
+                "include" => {
+                    around.push(block.clone());
+                    words.iter().for_each(|pattern| self.include(pattern, folder, around));
+                    around.pop();
+                }
+                "userknownhostsfile" => self.written.user.push(words),
+                "globalknownhostsfile" => self.written.global.push(words),
+                _ => {}
+            }
+        }
+    }
+
+    fn include(&mut self, pattern: &str, folder: &Path, around: &mut Vec<Block>) {
+        // Newer versions of OpenSSH replace tokens and variables here.
+        if pattern.contains('%') || pattern.contains("${") {
+            self.unclear = true;
+            return;
+        }
+        // The user's folder is `.ssh` in the home that `~` stands for.
+        let home = own_home().or_else(std::env::home_dir).unwrap_or_default();
+        let Some(path) = tilde(pattern, &home) else { return };
+        let mut searched = Vec::new();
+        let files = include::expand(&folder.join(path), &mut searched);
+        for mark in searched.iter().filter_map(|folder| mark(folder)) {
+            if !self.marks.contains(&mark) {
+                self.marks.push(mark);
+            }
+        }
+        for file in files {
+            self.walk(&file, folder, around);
+        }
+    }
+
+    /// What a line depends on besides itself.
+    fn note(&mut self, line: &str) {
+        self.names_this_machine |= ["%l", "%L", "%C"].iter().any(|token| line.contains(token));
+        let mut rest = line;
+        while let Some((name, after)) = rest.split_once("${").and_then(|(_, rest)| rest.split_once('}')) {
+            self.variables.insert(name.to_owned());
+            rest = after;
+        }
+    }
+}
+
+impl Block {
+    /// Whether it may count for a host, as far as names say; `names` are what ssh takes it for, in lower case.
+    fn may_count(&self, host: &str, names: &[String]) -> bool {
+        match self {
+            Block::Always => true,
+            Block::Host(patterns) => {
+                let excluded = patterns.iter().filter_map(|pattern| pattern.strip_prefix('!'));
+                let lower = host.to_ascii_lowercase();
+                !excluded.into_iter().any(|pattern| glob(pattern, host))
+                    && patterns.iter().any(|pattern| glob(&pattern.to_ascii_lowercase(), &lower))
+            }
+            Block::Match(criteria) => criteria.iter().all(|criterion| criterion.may_hold(host, names)),
+        }
+    }
+}
+
+impl Criterion {
+    fn may_hold(&self, host: &str, names: &[String]) -> bool {
+        let holds = |name: &String| in_list(&self.argument.to_ascii_lowercase(), name) != self.negated;
+        match self.name.as_str() {
+            "originalhost" => holds(&host.to_ascii_lowercase()),
+            // ssh may come to know the other name later than this line.
+            "host" => names.iter().any(holds),
+            _ => true,
+        }
+    }
+}
+
+/// Whether a list of patterns, separated by commas, has a name: a `!` before one excludes it.
+fn in_list(patterns: &str, name: &str) -> bool {
+    let excluded =
+        patterns.split(',').filter_map(|pattern| pattern.strip_prefix('!')).any(|pattern| glob(pattern, name));
+    !excluded && patterns.split(',').any(|pattern| !pattern.starts_with('!') && glob(pattern, name))
+}
+
+fn criteria(words: Vec<String>) -> Vec<Criterion> {
+    let mut criteria = Vec::new();
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        let (negated, name) = match word.strip_prefix('!') {
+            Some(name) => (true, name),
+            None => (false, word.as_str()),
+        };
+        let (name, argument) = match name.split_once('=') {
+            Some((name, argument)) => (name.to_ascii_lowercase(), argument.to_owned()),
+            None => {
+                let name = name.to_ascii_lowercase();
+                let alone = matches!(name.as_str(), "all" | "canonical" | "final");
+                let argument = if alone { None } else { words.next() };
+                (name, argument.unwrap_or_default())
+            }
+        };
+        criteria.push(Criterion { negated, name, argument });
+    }
+    criteria
+}
+
+/// One file's path, and what changes when it does, also where its modification time is set back.
+fn mark(path: &Path) -> Option<String> {
+    let metadata = fs::metadata(path).ok()?;
+    let (path, size, inode) = (path.display(), metadata.size(), metadata.ino());
+    let (seconds, nanos) = (metadata.mtime(), metadata.mtime_nsec());
+    let (changed, changed_nanos) = (metadata.ctime(), metadata.ctime_nsec());
+    Some(format!("{path}\t{seconds}.{nanos:09}\t{changed}.{changed_nanos:09}\t{size}\t{inode}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    struct Folders {
+        root: tempfile::TempDir,
+    }
+
+    impl Folders {
+        fn new() -> Folders {
+            let folders = Folders { root: tempfile::tempdir().unwrap() };
+            for name in ["user", "etc/conf.d", "bin"] {
+                fs::create_dir_all(folders.path(name)).unwrap();
+            }
+            folders.write("bin/ssh", "");
+            folders
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.root.path().join(name)
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            fs::write(self.path(name), text).unwrap();
+        }
+
+        fn survey(&self, source: &ConfigSource) -> Option<Survey> {
+            let path = self.path("bin").into_os_string();
+            Survey::at(source, &self.path("user"), &self.path("etc"), Some(&path))
+        }
+
+        fn stamp(&self) -> Option<String> {
+            self.survey(&ConfigSource::Default).map(|survey| survey.stamp())
+        }
+    }
+
+    #[test]
+    fn stamps_change_with_every_file_that_counts() {
+        let folders = Folders::new();
+        assert_eq!(folders.stamp(), None, "no configuration");
+        fs::create_dir_all(folders.path("user/my conf")).unwrap();
+        let includes = "  Include conf.d/*.conf\nInclude=\"missing\" twice\nHost *\n";
+        folders.write("etc/ssh_config", includes);
+        fs::remove_file(folders.path("bin/ssh")).unwrap();
+        assert_eq!(folders.stamp(), None, "no ssh");
+        folders.write("bin/ssh", "");
+        let mut seen = vec![folders.stamp().unwrap()];
+        let outside = folders.path("outside");
+        let user = format!("include more \"my conf/[ab]*.conf\" {}/*/x\n", outside.display());
+        let changes = [
+            ("user/config", user.as_str()),
+            ("user/more", "Include more\n"),
+            ("user/my conf/a1.conf", "Port 1\n"),
+            ("outside/one/x", "Port 1\n"),
+            ("etc/conf.d/a.conf", "Port 1\n"),
+            ("etc/conf.d/a.conf", "Port 12\n"),
+            // A comment in another encoding, before what counts.
+            ("bin/ssh", "new"),
+        ];
+        for (name, text) in changes {
+            fs::create_dir_all(folders.path(name).parent().unwrap()).unwrap();
+            folders.write(name, text);
+            let stamp = folders.stamp().unwrap();
+            assert!(!seen.contains(&stamp), "{name}");
+            seen.push(stamp);
+        }
+        // What cannot be told apart by size and time: ssh's own permissions are a change, too.
+        fs::set_permissions(folders.path("user/more"), fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(!seen.contains(&folders.stamp().unwrap()), "the mode");
+        fs::write(folders.path("user/config"), b"# gr\xfcn\nInclude late\n").unwrap();
+        let before = folders.stamp().unwrap();
+        folders.write("user/late", "Port 1\n");
+        assert_ne!(folders.stamp().unwrap(), before, "an Include behind another encoding");
+        assert!(folders.survey(&ConfigSource::Off).is_none());
+        let one = folders.survey(&ConfigSource::File(folders.path("user/late"))).unwrap();
+        assert_eq!(one.files, [folders.path("user/late")]);
+    }
+
+    #[test]
+    fn stamps_change_with_the_variables_and_the_machine_that_are_named() {
+        let folders = Folders::new();
+        folders.write("user/config", "Host *\n IdentityAgent ${ECOBOX_TEST_A}/agent\n");
+        let stamp = folders.stamp().unwrap();
+        assert!(stamp.contains("\n$ECOBOX_TEST_A "), "{stamp}");
+        assert!(!stamp.contains("\nhere "), "{stamp}");
+        folders.write("user/config", "Host *\n IdentityFile ~/.ssh/%L\n");
+        assert!(folders.stamp().unwrap().contains("\nhere "));
+    }
+
+    /// A configuration, a host, the name that ssh takes it for, and whether its answer lasts.
+    #[test]
+    fn what_depends_on_the_world_does_not_last() {
+        let exec = "exec \"test -e ~/x\"";
+        let cases: &[(&str, &str, Option<&str>, bool)] = &[
+            ("Host *\n Port 1\n", "nas", None, true),
+            ("Match all\n Port 1\n", "nas", None, true),
+            ("Match user me\n Port 1\n", "nas", None, true),
+            ("Match EXEC\n", "nas", None, false),
+            ("Match originalhost nas EXEC\n Port 1\n", "nas", None, false),
+            ("Match EXEC originalhost nas\n Port 1\n", "nas", None, false),
+            ("Match originalhost nas EXEC\n Port 1\n", "other", None, true),
+            ("Match originalhost n*,!nas EXEC\n", "nas", None, true),
+            ("Match originalhost n*,!nas EXEC\n", "nas2", None, false),
+            ("Match !originalhost nas EXEC\n", "nas", None, true),
+            ("Match !originalhost nas EXEC\n", "other", None, false),
+            ("Match originalhost=nas EXEC\n", "other", None, true),
+            ("Match host nas EXEC\n", "other", None, true),
+            ("Match host nas.lan EXEC\n", "nas", Some("nas.lan"), false),
+            ("Match host NAS EXEC\n", "Nas", Some("10.0.0.1"), false),
+            ("Match !exec \"true\" host other\n", "other", None, false),
+            ("Match localnetwork 10.0.0.0/8 host nas\n", "nas", None, false),
+            ("Match localnetwork 10.0.0.0/8 host nas\n", "other", None, true),
+            ("Match final EXEC\n", "nas", None, false),
+            ("Host other\n Include sub\n", "nas", None, true),
+            ("Host other\n Include sub\n", "other", None, false),
+            ("Host * !nas\n Include sub\n", "nas", None, true),
+            ("Match originalhost other\n Include sub\n", "nas", None, true),
+            ("Include sub\n", "nas", None, false),
+            ("Include %d/sub\n", "nas", None, false),
+            ("Include ${HOME}/sub\n", "nas", None, false),
+            ("Include circle\n", "nas", None, false),
+        ];
+        let folders = Folders::new();
+        folders.write("user/sub", &format!("Match {exec}\n Port 1\n"));
+        folders.write("user/circle", "Include circle\n");
+        for (text, host, hostname, lasting) in cases {
+            folders.write("user/config", &text.replace("EXEC", exec));
+            let survey = folders.survey(&ConfigSource::Default).unwrap();
+            assert_eq!(survey.is_lasting(host, *hostname), *lasting, "{text:?} {host}");
+        }
+    }
+
+    #[test]
+    fn only_plain_names_are_hosts() {
+        let folders = Folders::new();
+        let text = "Host pve1 pve2 *.lan !bad \"nas2\" 'my nas'\n  HostName 10.0.0.1\nHost *\nhost=nas # the old one\n\
+            HostName x\nMatch host z\nHost git@git.example.com büro nas+backup .host machine/.host pve1\nHost web?\n\
+            UserKnownHostsFile \"~/.ssh/my keys\" /k\nGlobalKnownHostsFile none\n";
+        folders.write("user/config", text);
+        let survey = folders.survey(&ConfigSource::Default).unwrap();
+        let names = ["pve1", "pve2", "nas2", "my nas", "nas", "git@git.example.com", "büro", "nas+backup"];
+        assert_eq!(survey.hosts(), [&names[..], &[".host", "machine/.host"]].concat());
+        let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let written = Written { user: vec![list(&["~/.ssh/my keys", "/k"])], global: vec![list(&["none"])] };
+        assert_eq!(*survey.written(), written);
+    }
+}
