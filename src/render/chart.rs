@@ -18,7 +18,7 @@ use crate::model::series::Unit;
 use crate::model::text::clean;
 use crate::render::table::cut;
 
-/// How many lines have a letter, a colour and a place in the legend; the others are drawn without.
+/// The most lines that are drawn: each has a letter, a colour and a place in the legend.
 const NAMED: usize = 6;
 
 /// The fewest columns in which dots still say something.
@@ -56,18 +56,24 @@ pub(crate) struct ChartOptions<'a> {
 /// The pieces of one row with their styles.
 type Row = Vec<(Option<Style>, String)>;
 
-/// Draws the lines over each other, the first on top. Each line of the text ends in a newline and none is wider than
+/// Draws the busiest lines over each other, the busiest on top; the legend names each of them, and counts those that are
+/// left out. A line without numbers is left out too, unless there is no other. Each line of the text ends in a newline and none is wider than
 /// `width`; there is no colour without `color`.
 pub(crate) fn chart(lines: &[Line<'_>], options: &ChartOptions<'_>) -> String {
     let title = (!options.title.is_empty()).then(|| fitted(options.title, options.width, options.utf8));
     let rest = options.height.max(8) - usize::from(title.is_some()) - 2;
+    let mut drawn = busiest(lines, options);
+    let empty = lines.len() - drawn.len();
     // The legend gets a third; if not all lines have a place in it, its last row says so.
     let places = (rest / 3).max(2);
-    let named = if lines.len() <= NAMED.min(places) { lines.len() } else { NAMED.min(places - 1) };
-    let legend = legend::rows(lines, named, options);
+    let named = if empty == 0 && drawn.len() <= NAMED.min(places) { drawn.len() } else { NAMED.min(places - 1) };
+    let more = drawn.len().saturating_sub(named);
+    drawn.truncate(named);
+    let mut legend = legend::rows(&drawn, options);
+    legend.extend(legend::left_out(more, empty, options));
     let rows = rest - legend.len();
     let mut all: Vec<Row> = title.map(|title| vec![(Some(Style::new().bold()), title)]).into_iter().collect();
-    all.extend(plot(lines, named, rows, options));
+    all.extend(plot(&drawn, rows, options));
     all.extend(legend);
     let mut out = String::new();
     for row in all {
@@ -77,8 +83,25 @@ pub(crate) fn chart(lines: &[Line<'_>], options: &ChartOptions<'_>) -> String {
     out
 }
 
+/// The lines that have numbers in the window, the one with the largest mean first; all of them if none has any.
+fn busiest<'l>(lines: &[Line<'l>], options: &ChartOptions<'_>) -> Vec<Line<'l>> {
+    let means = lines.iter().filter_map(|line| Some((mean(line, options)?, *line)));
+    let mut ranked: Vec<(f64, Line<'l>)> = means.collect();
+    ranked.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    if ranked.is_empty() { lines.to_vec() } else { ranked.into_iter().map(|(_, line)| line).collect() }
+}
+
+/// The mean of what is shown of a line.
+#[expect(clippy::cast_precision_loss, reason = "how many points a line has")]
+fn mean(line: &Line<'_>, options: &ChartOptions<'_>) -> Option<f64> {
+    let shown = || line.points.iter().filter_map(|(x, y)| y.filter(|y| is_shown(*x, *y, options)));
+    let count = shown().count();
+    // Divided first: the sum of large numbers is none.
+    (count > 0).then(|| shown().map(|y| y / count as f64).sum())
+}
+
 /// The dots with both axes. Nothing where the chart is too narrow for any.
-fn plot(lines: &[Line<'_>], named: usize, rows: usize, options: &ChartOptions<'_>) -> Vec<Row> {
+fn plot(lines: &[Line<'_>], rows: usize, options: &ChartOptions<'_>) -> Vec<Row> {
     let known = lines.iter().flat_map(|line| line.points).filter_map(|(x, y)| y.filter(|y| is_shown(*x, *y, options)));
     let axis =
         ValueAxis::new(known.fold(None, |top, y| Some(top.map_or(y, |top: f64| top.max(y)))), options.unit, rows);
@@ -87,7 +110,7 @@ fn plot(lines: &[Line<'_>], named: usize, rows: usize, options: &ChartOptions<'_
     if columns < LEAST_COLUMNS {
         return Vec::new();
     }
-    let mut canvas = Canvas::new(columns, rows, options.utf8, (lines.len() > 1).then_some(named));
+    let mut canvas = Canvas::new(columns, rows, options.utf8, lines.len());
     // Whoever is drawn last is on top.
     for (i, line) in lines.iter().enumerate().rev() {
         let points = line.points.iter().map(|(x, y)| {
@@ -112,9 +135,7 @@ fn plot(lines: &[Line<'_>], named: usize, rows: usize, options: &ChartOptions<'_
         if canvas.is_empty() && row == rows / 2 {
             pieces.push((None, cut(" nothing was measured", columns).replace('…', "")));
         } else {
-            pieces.extend(
-                canvas.row(row).map(|(owner, text)| (owner.filter(|line| *line < named).and_then(style), text)),
-            );
+            pieces.extend(canvas.row(row).map(|(owner, text)| (owner.and_then(style), text)));
         }
         all.push(pieces);
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use expectrl::{Eof, Expect as _, Session};
 use serde_json::Value;
 
-use super::env::{Env, ended};
+use super::env::{Env, Run, ended};
 use super::fleets::{CLOSED, Open, env_for, homelab, plain};
 use super::packed;
 
@@ -232,18 +232,24 @@ fn servers_of_which_nothing_is_known_are_listed_and_explained() {
 fn words_that_belong_together_are_asked_together() {
     let env = nas();
     for (args, says) in [
-        (&["--chart", "cpu"][..], "--since"),
-        (&["--step", "5m"], "--since"),
+        (&["--step", "5m"][..], "--since"),
         (&["--metric", "cpu"], "--since"),
         (&["--since", "24h", "--chart", "heat"], "there are cpu, load, memory"),
         (&["--since", "24h", "--chart", "cpu", "--metric", "cpu"], "cannot be used with"),
         (&["--since", "24h", "--agent"], "cannot be used with"),
+        (&["--chart", "cpu", "--agent"], "cannot be used with"),
+        (&["--since", "9000-01-01"], "it is in the future"),
         (&["--since", "tomorrow"], "a time span like `24h`"),
         (&["--since", "24h", "--step", "0s"], "a time span like"),
     ] {
         let run = env.run(&[&["stats"], args].concat()).exits(2).says(says);
         assert!(run.stdout.is_empty(), "{run}");
     }
+    // A chart alone is one of the last day, and an empty variable is none.
+    let run = env.run_with(&["stats", "--chart", "cpu"], &[("ECOBOX_CONFIG", ""), ("ECOBOX_STATE", "")]).exits(0);
+    let day = env.run(&["stats", "--chart", "cpu", "--since", "24h"]).exits(0);
+    let drawn = |run: &Run| run.stdout.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(drawn(&run), drawn(&day), "{run}");
     let run = env.run(&["stats", "--since", "24h", "-o", "openmetrics"]).exits(2);
     assert!(run.stderr.contains("openmetrics"), "{run}");
 }

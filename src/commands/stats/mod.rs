@@ -23,38 +23,39 @@ pub(crate) use since::run as since;
 /// With `--since` the numbers of the past: what earlier runs kept, what Proxmox VE kept where that reaches further back,
 /// or a Prometheus server's where the configuration names one.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("past").args(["since", "chart"]).multiple(true)))]
 pub(crate) struct StatsArgs {
     /// Only these: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `!` excludes
     #[arg(value_name = "TARGET", add = ArgValueCompleter::new(complete::target))]
     targets: Vec<String>,
     /// Show all local file systems of hosts and plain servers, not only the root
-    #[arg(long, conflicts_with = "since")]
+    #[arg(long, conflicts_with = "past")]
     all_disks: bool,
     /// Ask guest agents for the file systems of virtual machines, which nobody else knows
-    #[arg(long, conflicts_with = "since")]
+    #[arg(long, conflicts_with = "past")]
     agent: bool,
     /// Time between two readings, where no earlier run left one
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = crate::cli::duration)]
-    #[arg(conflicts_with = "since")]
+    #[arg(conflicts_with = "past")]
     interval: Duration,
     /// Show the time since then: `2h`, `7d`, or a time like `2026-11-24T08:00:00Z`
     #[arg(long, value_name = "WHEN", value_parser = crate::cli::since)]
     since: Option<crate::cli::Since>,
     /// Length of a step of the series [default: one that suits the time]
-    #[arg(long, value_name = "DURATION", value_parser = crate::cli::span, requires = "since")]
+    #[arg(long, value_name = "DURATION", value_parser = crate::cli::span, requires = "past")]
     step: Option<SignedDuration>,
     /// Which series (can be repeated) [default: cpu, memory, receive, transmit]
     #[arg(long = "metric", value_name = "METRIC", value_parser = metric, requires = "since")]
     metrics: Vec<Metric>,
-    /// Draw this series as a chart
-    #[arg(long, value_name = "METRIC", value_parser = metric, requires = "since", conflicts_with = "metrics")]
+    /// Draw this series as a chart, of the last 24 hours unless `--since` says otherwise
+    #[arg(long, value_name = "METRIC", value_parser = metric, conflicts_with = "metrics")]
     chart: Option<Metric>,
 }
 
 impl StatsArgs {
     /// Whether the past is asked for.
     pub(crate) fn looks_back(&self) -> bool {
-        self.since.is_some()
+        self.since.is_some() || self.chart.is_some()
     }
 }
 

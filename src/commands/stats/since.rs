@@ -6,6 +6,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::StatsArgs;
+use crate::cli::Since;
 use crate::commands::{Context, Outcome, counted, stamp, warn};
 use crate::error::Exit;
 use crate::fleet::Fleet;
@@ -17,6 +18,9 @@ use crate::model::spark::Scale;
 use crate::render::chart::{ChartOptions, Line, chart};
 use crate::render::value::{Value, rfc3339};
 use crate::render::{Column, Output, Records, Report};
+
+/// How far a chart looks back unless `--since` says it.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// The series that are shown unless others are asked for.
 const USUAL: [Metric; 4] = [Metric::Cpu, Metric::Memory, Metric::Receive, Metric::Transmit];
@@ -60,7 +64,7 @@ pub(crate) struct Row {
 pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outcome<SeriesReport>> {
     let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
     let now = fleet.now();
-    let since = args.since.map_or(now, |since| since.before(now));
+    let since = args.since.unwrap_or(Since::Ago(DAY)).before(now);
     let window = Window::new(since, now, args.step);
     let metrics: Vec<Metric> = match (args.chart, args.metrics.as_slice()) {
         (Some(metric), _) => vec![metric],

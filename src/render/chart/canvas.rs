@@ -23,17 +23,17 @@ pub(super) struct Canvas {
     rows: usize,
     /// Dots of a cell: columns and rows.
     dots: (usize, usize),
-    /// How many lines have letters; `None`: there is only one line, and it needs none.
-    named: Option<usize>,
+    /// How many lines there are; a single one needs no letter.
+    lines: usize,
     cells: Vec<Cell>,
     /// The cells of each line, as they were drawn.
     touched: Vec<(usize, usize)>,
 }
 
 impl Canvas {
-    pub(super) fn new(columns: usize, rows: usize, braille: bool, named: Option<usize>) -> Canvas {
+    pub(super) fn new(columns: usize, rows: usize, braille: bool, lines: usize) -> Canvas {
         let dots = if braille { (2, 4) } else { (1, 1) };
-        Canvas { columns, rows, dots, named, cells: vec![Cell::default(); columns * rows], touched: Vec::new() }
+        Canvas { columns, rows, dots, lines, cells: vec![Cell::default(); columns * rows], touched: Vec::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -94,11 +94,13 @@ impl Canvas {
         }
     }
 
-    /// Puts letters on the first lines, so that they can be told apart without colour: one every few columns, each line
+    /// Puts letters on the lines, so that they can be told apart without colour: one every few columns, each line
     /// at others, and at least one wherever there is room.
     pub(super) fn mark(&mut self) {
-        let Some(named) = self.named else { return };
-        let mut cells: Vec<Vec<usize>> = vec![Vec::new(); named];
+        if self.lines < 2 {
+            return;
+        }
+        let mut cells: Vec<Vec<usize>> = vec![Vec::new(); self.lines];
         for (line, cell) in &self.touched {
             if let Some(cells) = cells.get_mut(*line) {
                 cells.push(*cell);
@@ -106,7 +108,7 @@ impl Canvas {
         }
         for (line, cells) in cells.iter_mut().enumerate() {
             cells.sort_by_key(|cell| (cell % self.columns, cell / self.columns));
-            let begin = line * MARK_EVERY / named + MARK_EVERY / (2 * named);
+            let begin = line * MARK_EVERY / self.lines + MARK_EVERY / (2 * self.lines);
             let mut next = begin;
             let mut marked = false;
             for cell in cells.iter() {
@@ -139,11 +141,7 @@ impl Canvas {
             (Some(line), _) => letter(line),
             (None, 0) => ' ',
             (None, dots) if self.dots.0 == 2 => char::from_u32(0x2800 | dots).unwrap_or(' '),
-            (None, _) => match (self.named, cell.owner) {
-                (Some(named), Some(line)) if line < named => letter(line),
-                (Some(_), _) => '.',
-                (None, _) => '*',
-            },
+            (None, _) => cell.owner.filter(|_| self.lines > 1).map_or('*', letter),
         }
     }
 }

@@ -85,16 +85,16 @@ fn lines_are_told_apart_by_letters() {
         │ ⣠⠞⠁  ⠈⠳⣄ ⢀⡴⠋   ⠙⢦⡀ ⣠⠞⠁  ⠈⠳⣄ ⢀⡴⠋   ⠙⢦⡀ ⣠⠞⠁  ⠈⠳⣄ ⢀⡴⠋   ⠙⢦⡀ ⣠⠞⠁  ⠈⠳⣄
         │⡴⠃      ⠘⢦⠞       ⠳⡴⠃      ⠘A⠞       ⠳⡴⠃      ⠘⢦⠞       ⠳⡴⠃      ⠘⠆
     1.0G┤
-        │                                                        ⢀⣀⣀⣀B⣀⡤⠤⠤⠤⠄
-        │⠉⠉⠁      ⠈⠉⠉       ⠉C⠁      ⠈⠉⠉      ⣀⣉⣉⣁⣀⡤⠤⠤⠤⠴C⠛⠛⠒⠒⠋⠉⠉⠉⠉⠉⠉⠁
-    512M┤                 ⣀⣀⣀⣀⣀⡤⠤⠤⠤⠤⠖⠒⠒⠒⠒⠋⠉⠉⠉B⠁
-        │⣀⣀⣠⠤⠤⠤⠤⠖⠒⠒⠒⠒B⠉⠉⠉⠉⠁
+        │                                                        ⢀⣀⣀⣀⣀⣀⡤⠤⠤⠤⠄
+        │⠉⠉⠁      ⠈⠉⠉       B⠉⠁      ⠈⠉⠉      ⣀B⣉⣁⣀⡤⠤C⠤⠴⠚⠛⠛⠒⠒⠋⠉⠉⠉⠉⠉⠉⠁
+    512M┤                 ⣀⣀⣀C⣀⡤⠤⠤⠤⠤⠖⠒⠒⠒⠒⠋⠉⠉⠉⠉⠁
+        │⣀⣀⣠⠤⠤⠤⠤⠖⠒⠒⠒⠒⠚⠉⠉⠉⠉⠁
        0┤
         └────┴──────────────────┴──────────────────┴─────────────────┴──────
      UTC  Nov 19             Nov 21             Nov 23            Nov 25
     A vm-101      min 1.1G  avg 1.4G  max 1.7G
-    B a-database  min 191M  avg 509M  max 828M
-    C ct-300      min 715M  avg 715M  max 715M
+    B ct-300      min 715M  avg 715M  max 715M
+    C a-database  min 191M  avg 509M  max 828M
     ");
     insta::assert_snapshot!(three(&ChartOptions { utf8: false, ..options }), @"
     2.0G+
@@ -103,16 +103,16 @@ fn lines_are_told_apart_by_letters() {
     1.5G+ AAA  AAA  AAA  AAA AAA  AAA AAA   AAA AAA  AAA AAA  AAA  AAA  AAA
         |AA      AAAA      AAA      AAA       AAA      AAA      AAAA      AA
     1.0G+
-        |                                                      BBBBBBBBBBBBB
-        |CCC      CCC       CCC      CCC  BBBBBBBBBBBBBBCBBBBBBB  CCC
-    512M+            BBBBBBBBBBBBBBBBBBBBBB
-        |BBBBBBBBBBBBB
+        |                                                      CCCCCCCCCCCCC
+        |BBB      BBB       BBB      BBB  CCCCCBBBCCCCCCBBBCCCCC  BBB
+    512M+            CCCCCCCCCCCCCCCCCCCCCC
+        |CCCCCCCCCCCCC
        0+
         +----+------------------+------------------+-----------------+------
      UTC  Nov 19             Nov 21             Nov 23            Nov 25
     A vm-101      min 1.1G  avg 1.4G  max 1.7G
-    B a-database  min 191M  avg 509M  max 828M
-    C ct-300      min 715M  avg 715M  max 715M
+    B ct-300      min 715M  avg 715M  max 715M
+    C a-database  min 191M  avg 509M  max 828M
     ");
 }
 
@@ -203,17 +203,18 @@ fn lines_that_have_no_place_are_counted() {
         let text = chart(&lines, &ChartOptions { height, ..options.clone() });
         assert_eq!(text.lines().count(), height);
         let entries = text.lines().filter(|line| line.contains(" x  min 0.00  avg 0.50  max 1.00")).count();
-        let more = text.lines().last().and_then(|line| line.strip_prefix("  and ").map(str::to_owned));
+        let more =
+            text.lines().last().and_then(|line| line.strip_prefix("  and ").map(|more| more.replace(" less busy", "")));
         (entries, more.unwrap_or_default())
     };
     for (count, height, want) in [
         (6, 30, (6, "")),
-        (7, 30, (6, "1 more")),
-        (200, 30, (6, "194 more")),
+        (7, 30, (6, "1")),
+        (200, 30, (6, "194")),
         (2, 8, (2, "")),
-        (3, 8, (1, "2 more")),
+        (3, 8, (1, "2")),
         (5, 17, (5, "")),
-        (6, 17, (4, "2 more")),
+        (6, 17, (4, "2")),
     ] {
         assert_eq!(legend(count, height), (want.0, want.1.to_owned()), "{count} lines, {height} rows");
     }
@@ -222,6 +223,25 @@ fn lines_that_have_no_place_are_counted() {
     for letter in 'A'..='F' {
         assert!(text.matches(letter).count() > 1, "{letter}\n{text}");
     }
+}
+
+#[test]
+fn the_busiest_are_drawn_and_the_empty_are_counted() {
+    let options = options("2026-11-25T14:02:00Z", 24, Unit::Percent, (60, 30));
+    let of = |mean: f64| points(&options, 50, |_| Some(mean));
+    let loads = [3.0, 90.0, 0.0, 40.0, 7.0, 55.0, 12.0, 1.0].map(of);
+    let empty = points(&options, 50, |_| None);
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let mut lines: Vec<Line<'_>> = vec![Line { label: "nobody", points: &empty }; 2];
+    lines.extend(names.iter().zip(&loads).map(|(label, points)| Line { label, points }));
+    let text = chart(&lines, &options);
+    let legend: Vec<&str> = text.lines().rev().take(7).map(|line| line.split("  min").next().unwrap()).collect();
+    let want = ["  and 2 less busy, 2 without numbers", "F a", "E e", "D g", "C d", "B f", "A b"];
+    assert_eq!(legend, want, "{text}");
+    // A line that no letter names is not drawn: at 0 % there is nothing.
+    assert!(!text.lines().any(|line| line.contains("0%┤⣀")), "{text}");
+    let one = chart(&[lines[0], lines[2]], &options);
+    assert!(one.ends_with("  and 1 without numbers\n") && one.contains(" a  min"), "{one}");
 }
 
 #[test]
