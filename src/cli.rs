@@ -39,12 +39,12 @@ pub(crate) struct Cli {
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// `None`: `config::find` knows where it is.
-    #[arg(help = "Configuration file [default: $XDG_CONFIG_HOME/ecobox/config.toml]")]
-    #[arg(long, global = true, value_name = "FILE", env = "ECOBOX_CONFIG", hide_env_values = true)]
+    #[arg(help = "Configuration file [env: ECOBOX_CONFIG] [default: $XDG_CONFIG_HOME/ecobox/config.toml]")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// `None`: `state::find` knows where it is.
-    #[arg(help = "State file [default: $XDG_STATE_HOME/ecobox/state.db]")]
-    #[arg(long, global = true, value_name = "FILE", env = "ECOBOX_STATE", hide_env_values = true)]
+    #[arg(help = "State file [env: ECOBOX_STATE] [default: $XDG_STATE_HOME/ecobox/state.db]")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
     /// Form of the report on stdout
     #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table", hide_default_value = true)]
@@ -109,8 +109,15 @@ impl Since {
     }
 }
 
-/// `24h`, `7d`, a date, or a time in RFC 3339.
+/// `24h`, `7d`, a date, or a time in RFC 3339; not in the future, of which nothing is known.
 pub(crate) fn since(text: &str) -> Result<Since, String> {
+    match moment(text)? {
+        Since::At(at) if at > Timestamp::now() => Err("it is in the future".to_owned()),
+        since => Ok(since),
+    }
+}
+
+fn moment(text: &str) -> Result<Since, String> {
     if let Ok(span) = span(text) {
         return Ok(Since::Ago(span));
     }
@@ -168,7 +175,7 @@ mod tests {
         use super::{Since, since};
         use jiff::{SignedDuration, Timestamp};
         let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
-        let before = |text: &str| since(text).map(|since| since.before(now).to_string());
+        let before = |text: &str| super::moment(text).map(|since| since.before(now).to_string());
         for (text, want) in [
             ("24h", "2026-11-24T12:00:00Z"),
             ("7d", "2026-11-18T12:00:00Z"),
@@ -176,14 +183,12 @@ mod tests {
             ("90", "2026-11-25T11:58:30Z"),
             ("2026-11-24T08:00:00Z", "2026-11-24T08:00:00Z"),
             ("2026-11-24T08:00:00+02:00", "2026-11-24T06:00:00Z"),
-            // Nothing is known of the future.
-            ("2030-01-01T00:00:00Z", "2026-11-25T12:00:00Z"),
         ] {
             assert_eq!(before(text).as_deref(), Ok(want), "{text}");
         }
         assert!(matches!(since("2026-11-24"), Ok(Since::At(_))));
         assert_eq!(since("2d"), Ok(Since::Ago(SignedDuration::from_hours(48))));
-        for bad in ["", "0", "-5h", "yesterday", "2026-13-01", "1mo"] {
+        for bad in ["", "0", "-5h", "yesterday", "2026-13-01", "1mo", "9000-01-01", "9000-01-01T00:00:00Z"] {
             assert!(since(bad).is_err(), "{bad}");
         }
     }

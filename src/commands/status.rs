@@ -171,7 +171,10 @@ impl Report for StatusReport {
                 _ => Value::Unknown,
             },
             Value::of(seen.usage.uptime_seconds, |uptime| Value::Seconds(uptime.get())),
-            Value::maybe(Some(services(&seen.checks).as_str())),
+            match services(&seen.checks) {
+                text if seen.checks.iter().any(|check| check.open == Some(false)) => Value::Alarm(text),
+                text => Value::maybe(Some(text.as_str())),
+            },
             Value::of(seen.at, Value::Time),
             Value::text(seen.source.as_str()),
             Value::text(server.id.as_str()),

@@ -80,7 +80,8 @@ impl Server {
         let uptime = uptime.map(|uptime| format!(" for {}", human_seconds(uptime.get()))).unwrap_or_default();
         let ha = if self.ha_state.is_some() { ", managed by HA" } else { "" };
         let Server { id, name, kind, seen, .. } = self;
-        format!("{id} ({name}), {}{node}, {}{uptime}{ha}", kind.as_str(), seen.state)
+        let name = if name == id.as_str() { String::new() } else { format!(" ({name})") };
+        format!("{id}{name}, {}{node}, {}{uptime}{ha}", kind.as_str(), seen.state)
     }
 
     /// Whether its state is worth an alarm: it should be on (or asleep), is not, and nothing is being done about it.

@@ -101,8 +101,13 @@ pub(crate) fn near<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> 
     let mut least = (lower.chars().count() / 3).max(1);
     let mut spelled: Vec<&'k str> = Vec::new();
     let mut parts: Vec<&'k str> = Vec::new();
+    let mut seen: Vec<String> = Vec::new();
     for candidate in known {
         let other = candidate.to_lowercase();
+        // An id and a name that differ in letter case only are one word to a reader.
+        if seen.contains(&other) {
+            continue;
+        }
         let edits = distance(&lower, &other);
         // `a` is near to any one-letter word: at least half must stay.
         if edits <= least && edits * 2 <= other.chars().count() {
@@ -113,7 +118,10 @@ pub(crate) fn near<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> 
             spelled.push(candidate);
         } else if is_part(&lower, &other) || is_part(&other, &lower) {
             parts.push(candidate);
+        } else {
+            continue;
         }
+        seen.push(other);
     }
     let found = if spelled.is_empty() { parts } else { spelled };
     if found.len() > 3 { Vec::new() } else { found }

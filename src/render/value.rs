@@ -21,6 +21,8 @@ pub(crate) enum Value {
     /// Nobody knows: `-` for people, empty in CSV.
     Unknown,
     Text(String),
+    /// A text that says that something is wrong.
+    Alarm(String),
     /// A name with the depth it is indented by.
     Name {
         depth: usize,
@@ -109,7 +111,7 @@ impl Value {
     pub(crate) fn tone(&self) -> Tone {
         match self {
             Value::State(PowerState::Running | PowerState::Online) => Tone::Good,
-            Value::State(PowerState::Offline | PowerState::Unknown) => Tone::Bad,
+            Value::State(PowerState::Offline | PowerState::Unknown) | Value::Alarm(_) => Tone::Bad,
             Value::State(_) => Tone::Quiet,
             unknown if unknown.is_unknown() => Tone::Quiet,
             _ => Tone::Plain,
@@ -121,7 +123,7 @@ impl Value {
         match self {
             Value::Unknown => "-".to_owned(),
             _ if self.is_unknown() => Value::Unknown.human(output),
-            Value::Text(text) => text::clean(text).into_owned(),
+            Value::Text(text) | Value::Alarm(text) => text::clean(text).into_owned(),
             Value::Name { depth, text } => format!("{:1$}{2}", "", depth * 2, text::clean(text)),
             Value::State(state) => state.as_str().to_owned(),
             Value::Share { used, of } => format!("{}/{}", human_bytes(*used), human_bytes(*of)),
@@ -149,7 +151,7 @@ impl Value {
         match self {
             Value::Unknown => String::new(),
             _ if self.is_unknown() => Value::Unknown.plain(),
-            Value::Text(text) | Value::Name { text, .. } => text::clean(text).into_owned(),
+            Value::Text(text) | Value::Alarm(text) | Value::Name { text, .. } => text::clean(text).into_owned(),
             Value::State(state) => state.as_str().to_owned(),
             Value::Seconds(seconds) => seconds.to_string(),
             Value::Share { used, of } => format!("{used}/{of}"),

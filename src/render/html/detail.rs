@@ -58,7 +58,9 @@ fn facts(server: &Server) -> Vec<(&'static str, String)> {
         "services",
         joined(seen.checks.iter().map(|check| {
             let error = check.error.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
-            format!("{} {}, port {}: {}{error}", check.kind.as_str(), check.name, check.port, answer(check))
+            let kind = check.kind.as_str();
+            let named = if check.name == kind { check.name.clone() } else { format!("{kind} {}", check.name) };
+            format!("{named}, port {}: {}{error}", check.port, answer(check))
         })),
     );
     add("CPUs", usage.cpus.map(|cpus| cpus.to_string()));
