@@ -40,6 +40,7 @@ mod cli {
     mod power_checks;
     mod power_down;
     mod power_faults;
+    mod power_fresh;
     mod power_hosts;
     mod power_races;
     mod power_wake;

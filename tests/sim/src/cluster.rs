@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::body::Bytes;
 
 use crate::access::Access;
+use crate::broadcast::Broadcast;
 use crate::clock::Clock;
 use crate::fault::{Fault, Rule};
 use crate::guest::{Guest, Kind};
@@ -42,6 +43,9 @@ pub struct Timing {
     pub node_boot: f64,
     /// How long a connection may be idle, in real time.
     pub idle: Duration,
+    /// Between two of pvestatd's broadcasts, by the cluster's clock: so old may be what `/cluster/resources` says of states
+    /// and numbers.
+    pub broadcast: Duration,
 }
 
 impl Default for Timing {
@@ -58,6 +62,7 @@ impl Default for Timing {
             node_shutdown: 2.0,
             node_boot: 60.0,
             idle: Duration::from_secs(5),
+            broadcast: Duration::from_secs(10),
         }
     }
 }
@@ -86,6 +91,8 @@ pub struct Cluster {
     pub(crate) storages: Vec<Storage>,
     pub(crate) tasks: Vec<Task>,
     pub(crate) events: Vec<Event>,
+    /// What the nodes said last.
+    pub(crate) broadcast: Broadcast,
     /// Guests whose lock file something else than a task holds.
     pub(crate) held: BTreeSet<u32>,
     /// Whether lists of active tasks still show those that ended.
@@ -106,10 +113,12 @@ pub struct Cluster {
 impl Cluster {
     /// An empty cluster of the newest version.
     pub fn new(name: &str) -> Cluster {
+        let clock = Clock::default();
         Cluster {
             access: Arc::new(Mutex::new(Access::new(9))),
             timing: Timing::default(),
-            clock: Clock::default(),
+            broadcast: Broadcast::new(clock.now()),
+            clock,
             name: name.to_owned(),
             version: Version::new("9.2.11"),
             ca: Ca::pve(),
@@ -257,6 +266,7 @@ impl Cluster {
         assert!(self.nodes.iter().any(|node| node.name == guest.node), "no node {}", guest.node);
         let pooled = guest.pool.is_some();
         self.guests.push(guest);
+        self.told(vmid);
         if pooled {
             self.sync_pools();
         }
@@ -273,6 +283,7 @@ impl Cluster {
         if guest.is_active() && !was_active {
             guest.since = Some(now);
         }
+        self.told(vmid);
         self.sync_pools();
     }
 
@@ -280,11 +291,13 @@ impl Cluster {
     pub fn crash_guest(&mut self, vmid: u32) {
         self.settle();
         self.guest_mut(vmid).end();
+        self.told(vmid);
     }
 
     /// Gives a guest another name.
     pub fn rename_guest(&mut self, vmid: u32, name: &str) {
         self.guest_mut(vmid).name = (!name.is_empty()).then(|| name.to_owned());
+        self.told(vmid);
     }
 
     /// Moves a guest to another node, running or not.
@@ -333,6 +346,7 @@ impl Cluster {
         let node = self.node_mut(name);
         (node.online, node.listening, node.stats) = (true, true, Stats::Fresh);
         (node.uptime, node.since) = (Duration::ZERO, now);
+        self.told_of_node(name);
     }
 
     /// Suspends a node: as [`Cluster::stop_node`], but nothing answers at its port, not even to refuse, and its guests go
@@ -346,6 +360,7 @@ impl Cluster {
     pub fn resume_node(&mut self, name: &str) {
         let node = self.node_mut(name);
         (node.online, node.listening, node.stats) = (true, true, Stats::Fresh);
+        self.told_of_node(name);
     }
 
     /// Closes or opens the API's port of a node that stays online.
@@ -361,6 +376,9 @@ impl Cluster {
     /// Sets whether pvestatd has sent a node's numbers.
     pub fn set_stats(&mut self, name: &str, stats: Stats) {
         self.node_mut(name).stats = stats;
+        if stats == Stats::Fresh {
+            self.told_of_node(name);
+        }
     }
 
     /// Sets whether the cluster has a quorum.

@@ -8,6 +8,7 @@
 pub mod access;
 mod api;
 mod body;
+mod broadcast;
 mod clock;
 mod cluster;
 mod counters;

@@ -104,6 +104,8 @@ impl Sim {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().thread_name("ecobox-sim").build();
         let runtime = runtime.expect("a runtime");
         let (wake, waked) = watch::channel(0);
+        // Who has just described it knows it well.
+        cluster.broadcast();
         let mut sockets = Vec::new();
         for node in &mut cluster.nodes {
             let (socket, address) =

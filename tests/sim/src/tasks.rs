@@ -204,9 +204,10 @@ impl Cluster {
                     let event = self.events.swap_remove(index);
                     self.apply(event.vmid, event.effect, at);
                 }
-                _ => return,
+                _ => break,
             }
         }
+        self.broadcast_when_due();
     }
 
     fn advance_task(&mut self, index: usize, at: Instant) {
@@ -291,7 +292,13 @@ impl Cluster {
             // In this state the HA manager does nothing until somebody has looked.
             Effect::RequestHa { .. } if guest.ha.as_deref() == Some("error") => {}
             Effect::RequestHa { start } => guest.ha = Some(if start { "started" } else { "stopped" }.to_owned()),
-            Effect::Start => guest.begin(at),
+            Effect::Start => {
+                guest.begin(at);
+                // QEMU begins halted, and nobody lets it go on.
+                if guest.config.get("freeze").is_some_and(|value| *value == 1) {
+                    guest.power = Power::Other("prelaunch".to_owned());
+                }
+            }
             Effect::Stop | Effect::Restart => guest.end(),
             Effect::Pause | Effect::Resume => {
                 guest.count(at);

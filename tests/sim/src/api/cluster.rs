@@ -37,14 +37,13 @@ pub(crate) fn resources(context: &mut Context<'_>) -> Reply {
 
 fn guests(context: &Context<'_>) -> Vec<Value> {
     let cluster = &*context.cluster;
-    let now = cluster.clock.now();
     let mut guests: Vec<_> = cluster.guests.iter().collect();
     guests.sort_by_key(|guest| (guest.kind.word() == "lxc", guest.vmid));
     let visible = guests.into_iter().filter(|guest| context.may(&format!("/vms/{}", guest.vmid), &["VM.Audit"]));
     visible
         .map(|guest| {
             let known = cluster.node_ref(&guest.node).is_some_and(|node| node.stats != Stats::None);
-            view::resource(guest, &cluster.version, now, known)
+            view::resource(guest, cluster.broadcast.of_guest(guest.vmid).filter(|_| known))
         })
         .collect()
 }

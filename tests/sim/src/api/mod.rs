@@ -11,7 +11,7 @@ mod request;
 mod routes;
 mod rrd;
 mod tasks;
-mod view;
+pub(crate) mod view;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

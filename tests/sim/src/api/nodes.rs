@@ -35,6 +35,7 @@ pub(crate) fn row(context: &Context<'_>, node: &Node) -> Map<String, Value> {
         status = "online";
         row.insert("level".to_owned(), json!(""));
         if context.may(&format!("/nodes/{}", node.name), &["Sys.Audit"]) {
+            let heard = context.cluster.broadcast.of_node(&node.name).unwrap_or_else(|| context.cluster.clock.now());
             let numbers = [
                 ("cpu", json!(node.cpu)),
                 ("maxcpu", json!(node.cpus)),
@@ -42,7 +43,7 @@ pub(crate) fn row(context: &Context<'_>, node: &Node) -> Map<String, Value> {
                 ("maxmem", json!(node.memory)),
                 ("disk", json!(node.disk_used)),
                 ("maxdisk", json!(node.disk)),
-                ("uptime", json!(node.uptime_at(context.cluster.clock.now()))),
+                ("uptime", json!(node.uptime_at(heard))),
             ];
             row.extend(numbers.map(|(key, value)| (key.to_owned(), value)));
         }

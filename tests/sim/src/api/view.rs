@@ -112,7 +112,7 @@ pub(crate) fn current(guest: &Guest, version: &Version, now: Instant) -> Value {
 }
 
 /// The row of `GET /cluster/resources`. Without pvestatd's numbers only what the configuration says remains.
-pub(crate) fn resource(guest: &Guest, version: &Version, now: Instant, known: bool) -> Value {
+pub(crate) fn resource(guest: &Guest, heard: Option<&Map<String, Value>>) -> Value {
     let kind = guest.kind.word();
     let mut row = fields(json!({
         "id": format!("{kind}/{}", guest.vmid),
@@ -128,31 +128,35 @@ pub(crate) fn resource(guest: &Guest, version: &Version, now: Instant, known: bo
     if let Some(state) = &guest.ha {
         row.insert("hastate".to_owned(), json!(state));
     }
-    if known {
-        let [netin, netout, diskread, diskwrite] = guest.counters_at(now);
-        let used = if guest.is_active() { guest.memory_used } else { 0 };
-        let lxc_disk = if guest.kind == Kind::Lxc && guest.is_active() { guest.disk_used } else { 0 };
-        row.extend(fields(json!({
-            "name": guest.display_name(),
-            "status": guest.qmpstatus(),
-            "template": u8::from(guest.template),
-            "cpu": cpu(guest),
-            "maxcpu": guest.cores,
-            "mem": used,
-            "maxmem": guest.memory,
-            "disk": lxc_disk,
-            "maxdisk": guest.disk,
-            "uptime": guest.uptime_at(now),
-            "netin": netin,
-            "netout": netout,
-            "diskread": diskread,
-            "diskwrite": diskwrite,
-        })));
-        if version.is_9() {
-            row.insert("memhost".to_owned(), json!(used));
-        }
-    }
+    row.extend(heard.cloned().into_iter().flatten());
     Value::Object(row)
+}
+
+/// What a node's pvestatd says of a guest: it stands in the row above until it speaks again.
+pub(crate) fn broadcast(guest: &Guest, version: &Version, now: Instant) -> Map<String, Value> {
+    let [netin, netout, diskread, diskwrite] = guest.counters_at(now);
+    let used = if guest.is_active() { guest.memory_used } else { 0 };
+    let lxc_disk = if guest.kind == Kind::Lxc && guest.is_active() { guest.disk_used } else { 0 };
+    let mut row = fields(json!({
+        "name": guest.display_name(),
+        "status": guest.qmpstatus(),
+        "template": u8::from(guest.template),
+        "cpu": cpu(guest),
+        "maxcpu": guest.cores,
+        "mem": used,
+        "maxmem": guest.memory,
+        "disk": lxc_disk,
+        "maxdisk": guest.disk,
+        "uptime": guest.uptime_at(now),
+        "netin": netin,
+        "netout": netout,
+        "diskread": diskread,
+        "diskwrite": diskwrite,
+    }));
+    if version.is_9() {
+        row.insert("memhost".to_owned(), json!(used));
+    }
+    row
 }
 
 /// `GET .../config`.
