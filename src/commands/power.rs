@@ -134,21 +134,21 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
     let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits.open_ended())?;
     let options = options(ctx, args);
     let asking = Asking { scope: fleet.scope_around(&args.targets, action.goes_down())?, load: None, templates: true };
-    let Observed { inventory, clients, .. } = {
+    let Observed { mut inventory, clients, .. } = {
         let _progress = ctx.ui.progress("looking");
         fleet.observe(&asking).await?
     };
     let chosen = inventory.chosen(&args.targets)?;
-    let servers = &inventory.servers;
     let Prepared { plan, calls, is_clear, links } = {
         let _progress = ctx.ui.progress("looking what speaks against it");
-        fleet.prepare(&inventory, &chosen, action, &options, clients).await.map_err(|error| match error {
+        fleet.prepare(&mut inventory, &chosen, action, &options, clients).await.map_err(|error| match error {
             PrepareError::State(error) => anyhow::Error::from(error),
             error @ PrepareError::Plan(_) => {
                 Failure::new(Exit::Config, error.to_string()).hint("mend `parent_server_id`").into()
             }
         })?
     };
+    let servers = &inventory.servers;
     let over_ssh =
         |id: &ServerId| !ctx.config.servers.iter().any(|server| server.id == *id && server.access == Access::Api);
     let ready = Ready { calls: &calls, over_ssh: &over_ssh };

@@ -175,7 +175,10 @@ impl Report for StatusReport {
                 text if seen.checks.iter().any(|check| check.open == Some(false)) => Value::Alarm(text),
                 text => Value::maybe(Some(text.as_str())),
             },
-            Value::of(seen.at, Value::Time),
+            match (seen.at, seen.lag) {
+                (Some(at), Some(lag)) => Value::TimeUpTo(at, lag),
+                (at, _) => Value::of(at, Value::Time),
+            },
             Value::text(seen.source.as_str()),
             Value::text(server.id.as_str()),
             Value::of(seen.last_seen, Value::Time),

@@ -1,6 +1,7 @@
 //! Carries a plan out: each step when those before it allow it, some at a time on each node, until what was wanted is
 //! seen. Nothing is ever sent twice, and nothing is sent on knowledge from before the wait.
 
+mod fresh;
 mod guest;
 mod host;
 mod preflight;
@@ -23,12 +24,13 @@ use crate::model::action::ActionOutcome;
 use crate::model::id::{ClusterId, ServerId, Upid, VmId};
 use crate::model::inventory::{FailureKind, Server};
 use crate::model::power::{CheckId, Finding, Manner, Move, Plan, Policy, PowerState, Step};
-use crate::model::server::Listing;
+use crate::model::server::{Listing, ServerKey};
 use crate::state::{ActionId, NewAction, State, StateError};
 use crate::transport::Error;
 use crate::transport::pve::Client;
 use crate::ui::Confirmed;
 
+use self::fresh::Looked;
 pub(crate) use self::prepare::{PrepareError, Prepared};
 
 /// Steps at a time on each node, where nobody says how many.
@@ -118,6 +120,8 @@ pub(crate) struct Ended {
     pub(crate) hint: Option<String>,
     /// The state that was seen last.
     pub(crate) state: Option<PowerState>,
+    /// When that was.
+    seen_at: Option<Instant>,
     pub(crate) upid: Option<Upid>,
     /// The last lines of a task that failed.
     pub(crate) log: Vec<String>,
@@ -133,6 +137,7 @@ impl Ended {
             detail: None,
             hint: None,
             state: None,
+            seen_at: None,
             upid: None,
             log: Vec::new(),
             findings: Vec::new(),
@@ -160,7 +165,7 @@ impl Ended {
     }
 
     fn seen(self, state: PowerState) -> Ended {
-        Ended { state: Some(state), ..self }
+        Ended { state: Some(state), seen_at: Some(Instant::now()), ..self }
     }
 }
 
@@ -229,14 +234,15 @@ pub(crate) struct Acting<'a> {
     pub(crate) links: &'a Links,
 }
 
-/// The connections that stand, of the clusters that answered.
+/// The connections that stand, of the clusters that answered, and what was seen of guests through them for the plan.
 #[derive(Debug, Default)]
-pub(crate) struct Links(RefCell<HashMap<ClusterId, Rc<Client>>>);
+pub(crate) struct Links(RefCell<HashMap<ClusterId, Rc<Client>>>, RefCell<HashMap<ServerId, Looked>>);
 
 impl Links {
     /// Those that an observation left.
     pub(crate) fn new(clients: HashMap<ClusterId, Client>) -> Links {
-        Links(RefCell::new(clients.into_iter().map(|(cluster, client)| (cluster, Rc::new(client))).collect()))
+        let clients = clients.into_iter().map(|(cluster, client)| (cluster, Rc::new(client)));
+        Links(RefCell::new(clients.collect()), RefCell::default())
     }
 
     /// Forgets a connection whose node does not answer: another member may.
@@ -269,15 +275,26 @@ impl<'a> Acting<'a> {
 struct Begun<'a> {
     state: &'a State,
     id: ActionId,
+    /// The guest that it concerns.
+    guest: Option<ServerKey>,
     at: Instant,
     ended: bool,
 }
 
 impl Begun<'_> {
-    fn end(mut self, ended: &Ended) -> Result<(), StateError> {
+    fn end(mut self, ended: &Ended, now: Timestamp) -> Result<(), StateError> {
         self.ended = true;
         let Some(outcome) = ended.how.outcome() else { return Ok(()) };
-        self.state.end_action(self.id, outcome, self.at.elapsed().as_secs_f64(), ended.detail.as_deref())
+        let seconds = self.at.elapsed().as_secs_f64();
+        self.state.together(|| {
+            self.state.end_action(self.id, outcome, seconds, ended.detail.as_deref())?;
+            // A listing may not have heard of it for a while.
+            if let (Some(guest), Some(state), Some(at)) = (&self.guest, ended.state, ended.seen_at) {
+                let ago = SignedDuration::try_from(at.elapsed()).unwrap_or(SignedDuration::MAX);
+                self.state.put_sighting(guest, state, now.saturating_sub(ago).unwrap_or(Timestamp::MIN))?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -370,7 +387,8 @@ impl Fleet<'_> {
             until: until.unwrap_or(Timestamp::MAX),
         };
         let id = self.state.begin_action(&action)?;
-        Ok(Begun { state: self.state, id, at: Instant::now(), ended: false })
+        let guest = acting.server(step).vmid.map(|_| action.server.clone());
+        Ok(Begun { state: self.state, id, guest, at: Instant::now(), ended: false })
     }
 
     /// The configuration of a host or plain server.

@@ -15,7 +15,7 @@ use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::inventory::{Failed, FailureKind, Inventory, Observation, Server};
 use crate::model::pieces::in_pieces;
 use crate::model::power::PowerState;
-use crate::model::server::{Address, Expected, Guest, ServerKey, ServerKind};
+use crate::model::server::{Address, Expected, Guest, LISTING_LAG, ServerKey, ServerKind};
 use crate::model::usage::{Source, Usage};
 use crate::state::{KnownGuest, KnownState, StateError};
 use crate::transport::Error;
@@ -180,6 +180,7 @@ impl Fleet<'_> {
             source: seen.source,
             at: Some(at),
             age_seconds: Some(0),
+            lag: None,
             last_seen: host.seen.last_seen,
             usage: if state.is_up() { usage } else { Usage::default() },
             usage_source,
@@ -215,13 +216,14 @@ impl Fleet<'_> {
         templates: bool,
         inventory: &mut Inventory,
     ) -> Result<Option<Client>, StateError> {
-        let Some(Listed { via, listing, client, .. }) = answer.listed else {
+        let Some(Listed { via, mut listing, client, .. }) = answer.listed else {
             let why = "its cluster did not answer";
             let known = self.state.guests(&group.cluster)?;
             let there = known.iter().filter(|guest| (templates || !guest.template) && guest.gone_at.is_none());
             inventory.servers.extend(there.map(|guest| self.unseen(group, guest, why)));
             return Ok(None);
         };
+        self.correct(&group.cluster, &mut listing, at)?;
         let complete = match self.state.record_listing(&group.cluster, &listing, &via, at) {
             Ok(recorded) => recorded.complete,
             // Whoever keeps the look meets the same, and says so. Until then there is something to show: what was listed.
@@ -250,7 +252,12 @@ impl Fleet<'_> {
             let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id);
             let memory = remembered.get(&guest.vmid).filter(|memory| memory.kind == guest.kind).copied();
             let addresses = addresses.remove(&guest.vmid).unwrap_or_default();
-            let online = listing.nodes.iter().any(|node| node.name == guest.node && node.online == Some(true));
+            let online = listing.nodes.iter().find(|node| node.name == guest.node).and_then(|node| match node.online {
+                None => Some(NodeWord::Silent),
+                Some(true) => Some(NodeWord::Online),
+                Some(false) => None,
+            });
+            let online = online.unwrap_or(NodeWord::Offline);
             inventory.servers.push(listed(guest, parent, &group.cluster, addresses, memory, online, at));
         }
         Ok(Some(client))
@@ -335,23 +342,40 @@ impl Fleet<'_> {
     }
 }
 
+/// What a cluster's listing says of one of its nodes.
+#[derive(Clone, Copy)]
+enum NodeWord {
+    Online,
+    Offline,
+    /// It is there, and its pvestatd tells nothing of it and its guests.
+    Silent,
+}
+
 fn listed(
     guest: Guest,
     parent: &ServerId,
     cluster: &ClusterId,
     addresses: Vec<Address>,
     memory: Option<&KnownGuest>,
-    node_online: bool,
+    node_says: NodeWord,
     at: Timestamp,
 ) -> Server {
-    let Guest { kind, vmid, node, name, state, raw_status, lock, tags, pool, ha_state, template, usage } = guest;
+    let Guest { kind, vmid, node, name, state, raw_status, lock, tags, pool, ha_state, template, usage, seen_at } =
+        guest;
     let unknown = state == PowerState::Unknown;
     let name = name.or_else(|| memory?.name.clone());
-    let reason = match (unknown, node_online) {
-        (true, false) => Some(format!("its node {node} is not online")),
-        (true, true) => Some(format!("its node says `{raw_status}`")),
+    let reason = match (unknown, node_says) {
+        (true, NodeWord::Offline) => Some(format!("its node {node} is not online")),
+        (true, NodeWord::Online) => Some(format!("its node says `{raw_status}`")),
+        (true, NodeWord::Silent) => Some(format!(
+            "nothing is heard of it: pvestatd on {node} is silent (see `systemctl status pvestatd` there)"
+        )),
+        (false, NodeWord::Silent) => {
+            Some(format!("pvestatd on {node} is silent: asked of the node itself, without numbers"))
+        }
         (false, _) => None,
     };
+    let seen = seen_at.unwrap_or(at);
     Server {
         id: ServerId::of_guest(parent, kind, vmid),
         name: name.unwrap_or_else(|| format!("{}-{vmid}", kind.short())),
@@ -375,8 +399,9 @@ fn listed(
             state,
             raw_status: Some(raw_status).filter(|raw| raw != state.as_str()),
             source: Source::Api,
-            at: Some(at),
-            age_seconds: Some(0),
+            at: Some(seen),
+            age_seconds: at.duration_since(seen).as_secs().try_into().ok(),
+            lag: (seen_at.is_none() && !unknown).then_some(LISTING_LAG),
             last_seen: if unknown { memory.map(|memory| memory.last_seen) } else { Some(at) },
             usage,
             usage_source: Source::Api,

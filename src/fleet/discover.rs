@@ -113,10 +113,10 @@ impl<'a> Fleet<'a> {
         let at = self.now();
         self.state.record_runs(&answer.runs().collect::<Vec<_>>(), at)?;
         let failures = failures(&answer);
-        let Some(listed) = answer.listed else {
+        let Some(mut listed) = answer.listed else {
             return Ok(Discovery { failures, ..Discovery::default() });
         };
-        let AskedGuests { asked, now, replaced } = self.ask_guests(group, &listed, at, true).await?;
+        let AskedGuests { asked, now, replaced } = self.ask_guests(group, &mut listed, at, true).await?;
         // What `status` saw since the last discovery was not told yet; power changes are told when they are seen.
         let mut changes = self.state.take_changes(&group.cluster)?;
         changes.extend(now.into_iter().filter(|change| matches!(change.what, What::Power { .. })));
@@ -134,9 +134,9 @@ impl<'a> Fleet<'a> {
     pub(super) async fn rediscover(&self, cluster: &ClusterId) -> Result<bool, StateError> {
         let groups = self.groups();
         let Some(group) = groups.iter().find(|group| group.cluster == *cluster) else { return Ok(false) };
-        let Some(listed) = self.listing(group).await.listed else { return Ok(false) };
+        let Some(mut listed) = self.listing(group).await.listed else { return Ok(false) };
         // That another guest has a number is news that `discover` has to tell.
-        self.ask_guests(group, &listed, self.now(), false).await?;
+        self.ask_guests(group, &mut listed, self.now(), false).await?;
         self.keep_client(listed.client);
         Ok(true)
     }
@@ -145,11 +145,12 @@ impl<'a> Fleet<'a> {
     async fn ask_guests(
         &self,
         group: &Group<'a>,
-        listed: &Listed,
+        listed: &mut Listed,
         at: Timestamp,
         learns: bool,
     ) -> Result<AskedGuests, StateError> {
-        let Listed { via, listing, client, .. } = listed;
+        self.correct(&group.cluster, &mut listed.listing, at)?;
+        let Listed { via, listing, client, .. } = &*listed;
         if let Some(server) = group.members.iter().find(|member| member.id == *via) {
             self.learn_own_node(group, server, listing).await?;
         }

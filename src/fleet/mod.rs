@@ -21,6 +21,7 @@ mod secret;
 pub(crate) mod series;
 pub(crate) mod session;
 pub(crate) mod setup;
+mod sightings;
 pub(crate) mod trust;
 pub(crate) mod visit;
 pub(crate) mod wake;

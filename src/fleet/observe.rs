@@ -147,7 +147,14 @@ impl<'a> Fleet<'a> {
     async fn cluster_and_hosts(&self, group: &Group<'a>, measuring: &Measuring) -> AnswerOfCluster {
         let checks = join_all(group.members.iter().map(|server| self.checks(&server.hostname, &server.services)));
         let loads = join_all(group.members.iter().map(|server| Box::pin(self.measure(server, measuring))));
-        let (answer, checks, loads) = join3(self.listing(group), checks, loads).await;
+        let listing = async {
+            let mut answer = self.listing(group).await;
+            if let Some(listed) = answer.listed.as_mut() {
+                self.ask_silent_nodes(listed, self.limits.left(self.limits.listing)).await;
+            }
+            answer
+        };
+        let (answer, checks, loads) = join3(listing, checks, loads).await;
         let mut seen = Vec::new();
         for ((server, checks), load) in group.members.iter().zip(checks).zip(&loads) {
             let answered = answer.listed.as_ref().is_some_and(|listed| listed.via == server.id);

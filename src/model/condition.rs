@@ -66,6 +66,11 @@ impl Condition {
         &self.text
     }
 
+    /// Whether it is about what a server does, not about a service of it.
+    pub(crate) fn is_of_state(&self) -> bool {
+        matches!(self.wanted, Wanted::State(_))
+    }
+
     /// The words that say whom it is about.
     pub(crate) fn target(&self) -> &[String] {
         &self.target

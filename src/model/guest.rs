@@ -273,6 +273,8 @@ pub(crate) struct GuestConfig {
     pub(crate) template: bool,
     /// Uses a PCI device of its node (`hostpci0` and so on): it cannot hibernate.
     pub(crate) passthrough: bool,
+    /// Begins halted, until somebody lets it go on.
+    pub(crate) freeze: bool,
     /// Of its interfaces in the order of their numbers, lower case.
     pub(crate) macs: Vec<String>,
     pub(crate) lock: Option<String>,

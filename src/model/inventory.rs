@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::model::action::InFlight;
+use crate::model::guest::GuestStatus;
 use crate::model::human::human_seconds;
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::power::PowerState;
@@ -67,6 +68,20 @@ impl Server {
         }
     }
 
+    /// Takes what a guest does at this moment, as its own node says it.
+    pub(crate) fn see(&mut self, status: &GuestStatus, at: Timestamp) {
+        if self.seen.state != status.state {
+            self.seen.usage = self.seen.usage.of_guest(status.state);
+        }
+        self.lock.clone_from(&status.lock);
+        self.template = status.template;
+        let raw = Some(status.raw.as_str()).filter(|raw| *raw != status.state.as_str());
+        self.seen.raw_status = raw.map(|raw| Cow::Owned(raw.to_owned()));
+        self.seen.state = status.state;
+        (self.seen.at, self.seen.age_seconds, self.seen.lag) = (Some(at), Some(0), None);
+        self.seen.reason = None;
+    }
+
     /// What it is doing, where an action is in flight whose wanted state is not seen yet: `waking`.
     pub(crate) fn doing(&self) -> Option<&'static str> {
         self.seen.action.as_ref()?.word(self.kind, self.seen.state)
@@ -106,6 +121,8 @@ pub(crate) struct Observation {
     pub(crate) at: Option<Timestamp>,
     /// How long before the report that was.
     pub(crate) age_seconds: Option<u64>,
+    /// By how much the state may be older than that: where only a listing said it.
+    pub(crate) lag: Option<SignedDuration>,
     /// When it was last seen in a state other than unknown or offline.
     pub(crate) last_seen: Option<Timestamp>,
     pub(crate) usage: Usage,
@@ -127,6 +144,7 @@ impl Observation {
             source,
             at: None,
             age_seconds: None,
+            lag: None,
             last_seen: None,
             usage: Usage::default(),
             usage_source: source,

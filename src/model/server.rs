@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::model::id::{GuestKind, NodeName, ServerId, VmId};
@@ -164,6 +165,10 @@ pub(crate) struct Address {
 /// The tags of a server. Thousands of guests share a few lists of them.
 pub(crate) type Tags = Arc<[String]>;
 
+/// So old may be what a listing says of states and numbers: each node tells its own to the others every ten seconds. Where a
+/// guest is, its lock, tags, pool and HA state are as they are when it is asked for.
+pub(crate) const LISTING_LAG: SignedDuration = SignedDuration::from_secs(10);
+
 /// What one listing says of one guest.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Guest {
@@ -182,6 +187,18 @@ pub(crate) struct Guest {
     /// The HA manager's state, e.g. `started`; `None`: not managed.
     pub(crate) ha_state: Option<String>,
     pub(crate) usage: Usage,
+    /// When the guest's own node said what it does; `None`: the listing did.
+    pub(crate) seen_at: Option<Timestamp>,
+}
+
+impl Guest {
+    /// Takes what is known of its state from its own node, at that time.
+    pub(crate) fn see(&mut self, state: PowerState, raw: impl Into<Cow<'static, str>>, at: Timestamp) {
+        if self.state != state {
+            self.usage = self.usage.of_guest(state);
+        }
+        (self.state, self.raw_status, self.seen_at) = (state, raw.into(), Some(at));
+    }
 }
 
 /// What one listing says of one node of the cluster.

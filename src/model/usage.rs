@@ -4,6 +4,8 @@ use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::model::power::PowerState;
+
 /// Who gave an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -137,6 +139,20 @@ impl Usage {
             write_bytes: self.write_bytes.or(other.write_bytes),
             uptime_seconds: self.uptime_seconds.or(other.uptime_seconds),
         }
+    }
+
+    /// What of a listing's numbers means something for a guest in this state: what is off is listed with zeros, which
+    /// nobody measured.
+    pub(crate) fn of_guest(mut self, state: PowerState) -> Usage {
+        if state != PowerState::Running {
+            (self.cpu_percent, self.memory_bytes) = (None, None);
+        }
+        if !matches!(state, PowerState::Running | PowerState::Paused) {
+            (self.uptime_seconds, self.disk_bytes) = (None, None);
+            (self.receive_bytes, self.transmit_bytes) = (None, None);
+            (self.read_bytes, self.write_bytes) = (None, None);
+        }
+        self
     }
 
     /// What it had counted.

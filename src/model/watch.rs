@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use crate::model::action::InFlight;
+use crate::model::guest::GuestStatus;
 use crate::model::id::{ClusterId, ServerId, VmId};
 use crate::model::inventory::{Failed, FailureKind, Inventory, Server};
 use crate::model::power::PowerState;
@@ -182,6 +183,18 @@ impl Watched {
         self.inventory.servers.sort_by_key(|server| order.get(&server.id).copied().unwrap_or(usize::MAX));
         self.inventory.sort();
         changes.extend(self.note_failures());
+        changes
+    }
+
+    /// Takes what a guest's own node says that it does, and says what that changes.
+    pub(crate) fn see(&mut self, guest: &ServerId, status: &GuestStatus, at: Timestamp) -> Vec<Change> {
+        let Some(server) = self.inventory.servers.iter_mut().find(|server| server.id == *guest) else {
+            return Vec::new();
+        };
+        let before = server.clone();
+        server.see(status, at);
+        let mut changes = Vec::new();
+        compare(&before, server, &mut changes);
         changes
     }
 

@@ -52,6 +52,8 @@ pub(crate) enum Value {
     },
     /// An instant: an age on a terminal, RFC 3339 elsewhere.
     Time(Timestamp),
+    /// The same of something that may have been seen so much earlier.
+    TimeUpTo(Timestamp, SignedDuration),
 }
 
 /// What a cell's text says beyond its letters; never by colour alone.
@@ -142,7 +144,14 @@ impl Value {
             Value::Seconds(seconds) => human_seconds(*seconds),
             Value::Spark { points, scale } => sparkline(points, SPARK_WIDTH, *scale, output.utf8),
             Value::Time(at) if output.width.is_some() => human_age(output.now.duration_since(*at)),
-            Value::Time(at) => rfc3339(*at),
+            // Of an age in minutes the seconds say nothing.
+            Value::TimeUpTo(at, lag) if output.width.is_some() => match output.now.duration_since(*at) {
+                age if age < SignedDuration::from_mins(1) && age >= SignedDuration::ZERO => {
+                    format!("<{}", human_seconds((age + *lag).as_secs().unsigned_abs()))
+                }
+                age => human_age(age),
+            },
+            Value::Time(at) | Value::TimeUpTo(at, _) => rfc3339(*at),
         }
     }
 
@@ -164,7 +173,7 @@ impl Value {
                 let plain = |point: &Option<f64>| point.map_or(Value::Unknown, Value::Number).plain();
                 points.iter().map(plain).collect::<Vec<_>>().join(";")
             }
-            Value::Time(at) => rfc3339(*at),
+            Value::Time(at) | Value::TimeUpTo(at, _) => rfc3339(*at),
         }
     }
 }

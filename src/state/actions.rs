@@ -62,6 +62,8 @@ impl State {
             let id = conn.last_insert_rowid();
             let sql = "INSERT INTO in_flight (action, until) VALUES (?1, ?2)";
             conn.prepare_cached(sql)?.execute(params![id, until.as_millisecond()])?;
+            // What was seen before is about to change.
+            conn.prepare_cached("DELETE FROM sightings WHERE server = ?1")?.execute([&server.0])?;
             Ok(ActionId(id))
         })
     }

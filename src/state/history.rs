@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Result, State, check_hours, rollup, time};
@@ -156,6 +156,7 @@ fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
     })
 }
 
+/// `lag`: by how much it may have happened before even that.
 pub(super) fn add_event(
     conn: &Connection,
     at: i64,
@@ -163,9 +164,11 @@ pub(super) fn add_event(
     from: PowerState,
     to: PowerState,
     source: Source,
+    lag: SignedDuration,
 ) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO events (at, server, before, after, source) VALUES (?1, ?2, ?3, ?4, ?5)";
-    let values = params![at, server.0, from.as_str(), to.as_str(), source.as_str()];
+    let sql = "INSERT INTO events (at, server, before, after, source, lag) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let lag = i64::try_from(lag.as_millis()).unwrap_or_default();
+    let values = params![at, server.0, from.as_str(), to.as_str(), source.as_str(), lag];
     conn.prepare_cached(sql)?.execute(values).map(drop)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{CachedStatement, Connection, Params, Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use super::clusters::{cluster_row, kind};
 use super::{Result, State, guests, history, identities, is_superseded};
 use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId, VmId};
 use crate::model::power::PowerState;
-use crate::model::server::{Guest, Listing, ServerKey};
+use crate::model::server::{Guest, LISTING_LAG, Listing, ServerKey};
 use crate::model::usage::Source;
 
 /// One thing that is new since the last listing. A guest may have several.
@@ -361,7 +361,12 @@ impl Writer<'_> {
             // That somebody could look at last is news, but nothing that happened to the guest.
             if from != PowerState::Unknown {
                 let server = ServerKey::of_guest(self.cluster, guest.vmid);
-                history::add_event(self.conn, self.at, &server, from, to, Source::Api)?;
+                let (at, lag) = match guest.seen_at {
+                    // A clock that was put back does not make it older than the listing before.
+                    Some(at) => (at.as_millisecond().min(self.at), SignedDuration::ZERO),
+                    None => (self.at, LISTING_LAG),
+                };
+                history::add_event(self.conn, at, &server, from, to, Source::Api, lag)?;
             }
             found.push(What::Power { from, to });
         }

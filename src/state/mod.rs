@@ -19,6 +19,7 @@
 //! - `readings`: the last readings of each host's counters
 //! - `outbox`: what is still to be sent to Prometheus, and who sends
 //! - `actions`: what was done to servers, and who asked for it; what is in flight
+//! - `sightings`: what actions have seen of guests, which listings may not have heard of yet
 //! - `cache`: answers of other programs that are slow to ask again
 
 mod actions;
@@ -42,6 +43,7 @@ mod rollup;
 mod samples;
 mod schema;
 mod servers;
+mod sightings;
 #[cfg(test)]
 mod tests;
 mod tokens;

@@ -27,7 +27,7 @@ pub(super) const PAGE: u64 = 4096;
 pub(super) const SECRET_TABLE: &str = "tokens";
 
 /// Step n makes schema n+1 of schema n. A step that was ever released is never changed; a new one is added.
-pub(super) const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH];
+pub(super) const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH];
 
 const FIRST: &str = "
 CREATE TABLE machine (
@@ -266,6 +266,17 @@ CREATE TABLE identities (
 /// Every run asks for the addresses of all guests: it reads those that there are, and not every guest.
 const FOURTH: &str = "
 CREATE INDEX guests_with_addresses ON guests (cluster, vmid, gone_at, addresses) WHERE addresses <> '';
+";
+
+/// A listing of Proxmox VE is some seconds old: what an action has seen since, and how much older than its stamp a change may
+/// be.
+const FIFTH: &str = "
+CREATE TABLE sightings (
+    server TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+ALTER TABLE events ADD COLUMN lag INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// The schema number of the newest file that this program can use.

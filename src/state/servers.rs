@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{OUT_OF_ORDER_MILLIS, Result, State, history, is_superseded, time};
@@ -167,7 +167,7 @@ fn record_one(
     }
     let previous = known.map(|(state, _)| state).filter(|previous| *previous != state);
     if let Some(previous) = previous {
-        history::add_event(conn, at, server, previous, state, source)?;
+        history::add_event(conn, at, server, previous, state, source, SignedDuration::ZERO)?;
     }
     let mut upsert = conn.prepare_cached(
         "INSERT INTO states (server, state, source, since, at, last_online_at) VALUES (?1, ?2, ?3, ?4, ?4, ?5)

@@ -94,7 +94,7 @@ fn after_five_minutes_a_dead_nodes_guests_keep_their_names() {
     }
 }
 
-/// pvestatd hangs on dead storage: the node is online, its guests have no numbers and no names.
+/// pvestatd hangs on dead storage: the node is online and says itself what its guests do; there are no numbers.
 #[test]
 fn a_node_without_numbers_is_not_dead() {
     let sim = homelab();
@@ -104,8 +104,17 @@ fn a_node_without_numbers_is_not_dead() {
     let run = env.run(&["status", "-o", "json"]).exits(0);
     assert_eq!(run.server("pve1")["state"], "online");
     let web = run.server("pve1-vm-101");
-    assert_eq!((&web["name"], &web["state"]), (&"web-01".into(), &"unknown".into()));
-    assert!(web["last_seen"].is_string(), "{web}");
+    assert_eq!((&web["name"], &web["state"]), (&"web-01".into(), &"running".into()));
+    assert!(web["last_seen"].is_string() && web["cpu_percent"].is_null(), "{web}");
+    assert_eq!(
+        (&run.server("pve1-vm-105")["state"], &web["lag_seconds"]),
+        (&"paused".into(), &serde_json::Value::Null)
+    );
+    // Where the node does not say it either, it is said whose fault that is.
+    sim.cluster().set_service("pve1", Service::PvedaemonDown);
+    let web = env.run(&["status", "-o", "json"]).server("pve1-vm-101");
+    assert_eq!(web["state"], "unknown");
+    assert!(web["reason"].as_str().unwrap().contains("pvestatd on pve1 is silent"), "{web}");
 }
 
 #[test]

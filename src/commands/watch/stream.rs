@@ -19,6 +19,7 @@ use crate::fleet::Fleet;
 use crate::fleet::watch::Pace;
 use crate::model::condition::{Condition, Undecidable};
 use crate::model::id::ServerId;
+use crate::model::inventory::Server;
 use crate::model::watch::{Change, Heard, Watched};
 use crate::render::lines::Lines;
 
@@ -148,6 +149,9 @@ impl<'s> Stream<'s> {
                 Err(error) if is_broken_pipe(&error) => return Ok(Exit::Done),
                 told => told?,
             }
+            if self.all_hold()? {
+                self.confirm().await?;
+            }
             if let Some(exit) = self.ended()? {
                 self.write_page().await?;
                 return Ok(exit);
@@ -239,10 +243,32 @@ impl<'s> Stream<'s> {
         Ok(meant)
     }
 
-    /// How it ends, if it does.
-    fn ended(&self) -> anyhow::Result<Option<Exit>> {
+    /// Has the guests asked themselves by whose states it is to end: a listing may be ten seconds old. Who cannot be asked is as
+    /// it was listed.
+    async fn confirm(&mut self) -> anyhow::Result<()> {
+        let inventory = self.watched.inventory();
+        let mut doubted: Vec<Server> = Vec::new();
+        for condition in self.args.until.iter().filter(|condition| condition.is_of_state()) {
+            let chosen = inventory.chosen(condition.target())?.into_iter().map(|place| &inventory.servers[place]);
+            doubted.extend(chosen.filter(|server| server.seen.lag.is_some()).cloned());
+        }
+        let fleet = self.fleet;
+        let asked = doubted.iter().map(|server| async move { (server, fleet.ask_guest(server).await) });
+        let answers = futures::future::join_all(asked).await;
+        let (at, late) = (self.fleet.now(), true);
+        for (server, answer) in answers {
+            if let Some(status) = answer? {
+                let changes = self.watched.see(&server.id, &status, at);
+                self.tell_changes(&changes, at, late).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all that is waited for is there, as far as was seen.
+    fn all_hold(&self) -> anyhow::Result<bool> {
         if !self.begun {
-            return Ok(None);
+            return Ok(false);
         }
         let complete = self.watched.rounds() > 0;
         let mut all = !self.args.until.is_empty();
@@ -256,6 +282,15 @@ impl<'s> Stream<'s> {
                 }
             }
         }
+        Ok(all)
+    }
+
+    /// How it ends, if it does.
+    fn ended(&self) -> anyhow::Result<Option<Exit>> {
+        if !self.begun {
+            return Ok(None);
+        }
+        let all = self.all_hold()?;
         let counted = self.args.count.is_some_and(|count| self.watched.rounds() >= count);
         Ok(match (all, counted) {
             (true, _) => Some(Exit::Done),

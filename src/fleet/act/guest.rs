@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use self::follow::LOOK_UP;
+use super::fresh::Looked;
 use super::wait::Looks;
 use super::{Acting, Ended, How};
 use crate::fleet::Fleet;
@@ -52,6 +53,8 @@ struct Sending<'a> {
     number: usize,
     patience: Duration,
     services: bool,
+    /// Its configuration has it begin halted.
+    freezes: bool,
     /// When it is sent.
     at: Instant,
 }
@@ -82,18 +85,14 @@ impl Fleet<'_> {
             return Ok(Ended::because(How::Failed(FailureKind::Failed), "it is no guest"));
         };
         (acting.tell)(number, "looking");
-        let found = match self.find_guest(acting, named).await {
+        let looked = acting.links.looked(&server.id);
+        let found = match self.find_again(acting, named, looked.clone()).await {
             Ok(found) => found,
-            Err(Missing::Error(error)) => return Ok(Ended::failed(&server.id, &error)),
-            Err(Missing::Gone) => {
-                let detail = format!("{} is gone: no node of its cluster has it", server.id);
-                return Ok(Ended::because(How::Failed(FailureKind::Failed), detail));
-            }
-            Err(Missing::OtherKind) => return Ok(Ended::refused(vec![other_kind(server)])),
+            Err(missing) => return Ok(missing.ended(server)),
         };
-        let config = match found.client.guest_config(&found.node, named.kind, named.vmid).await {
-            Ok(config) => config,
-            Err(error) => return Ok(Ended::failed(&server.id, &error)),
+        let (found, config) = match self.config_of(acting, named, found, looked).await {
+            Ok(found) => found,
+            Err(missing) => return Ok(missing.ended(server)),
         };
         let mut findings: Vec<Finding> = self.compare_identity(named, &config)?.into_iter().collect();
         let manner = acting.options.manner;
@@ -126,14 +125,57 @@ impl Fleet<'_> {
             return Ok(self.ready(named, &mut Looks::during(patience), ended).await);
         };
         let begun = self.begin(acting, step, patience + LOOK_UP)?;
-        let sending = Sending { named, found: &found, call, number, patience, services, at: Instant::now() };
+        let (freezes, at) = (config.freeze, Instant::now());
+        let sending = Sending { named, found: &found, call, number, patience, services, freezes, at };
         let ended = self.send(acting, &sending, confirmed).await;
         // Where this cannot be kept, the run ends before it has told.
-        begun.end(&ended).inspect_err(|_| {
+        begun.end(&ended, self.now()).inspect_err(|_| {
             let (name, how) = (call.as_str(), ended.how.as_str());
             acting.ledger.note(number, format!("{name} of {} was sent: {how}", server.id));
         })?;
         Ok(ended)
+    }
+
+    /// The same for a guest that was looked at for the plan a moment ago: that look counts.
+    async fn find_again(
+        &self,
+        acting: &Acting<'_>,
+        named: Named<'_>,
+        looked: Option<Looked>,
+    ) -> Result<Found, Missing> {
+        match looked {
+            Some(Looked { node, status, .. }) => {
+                Ok(Found { client: self.client_of(acting.links, named.cluster).await?, node, status })
+            }
+            None => self.find_guest(acting, named).await,
+        }
+    }
+
+    /// A guest's configuration: who it is right before the call. One that is not there any more is looked for.
+    async fn config_of(
+        &self,
+        acting: &Acting<'_>,
+        named: Named<'_>,
+        mut found: Found,
+        looked: Option<Looked>,
+    ) -> Result<(Found, GuestConfig), Missing> {
+        if let Some(config) = looked.and_then(|looked| looked.config) {
+            return Ok((found, config));
+        }
+        match found.client.guest_config(&found.node, named.kind, named.vmid).await {
+            Err(error) if is_not_here(&error) => {
+                let found = self.find_guest(acting, named).await?;
+                let config = found.client.guest_config(&found.node, named.kind, named.vmid).await?;
+                Ok((found, config))
+            }
+            Ok(config) => {
+                // It was read after the status.
+                found.status.lock.clone_from(&config.lock);
+                found.status.template = config.template;
+                Ok((found, config))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Where the guest runs now, and what it does there: asked of its node, not of a cache.
@@ -240,6 +282,21 @@ enum Missing {
     Gone,
     /// A virtual machine where a container was, or the other way round.
     OtherKind,
+}
+
+impl Missing {
+    fn ended(self, server: &Server) -> Ended {
+        match self {
+            Missing::Error(error) => Ended::failed(&server.id, &error),
+            Missing::Gone => gone(server),
+            Missing::OtherKind => Ended::refused(vec![other_kind(server)]),
+        }
+    }
+}
+
+fn gone(server: &Server) -> Ended {
+    let detail = format!("{} is gone: no node of its cluster has it", server.id);
+    Ended::because(How::Failed(FailureKind::Failed), detail)
 }
 
 impl From<Error> for Missing {

@@ -162,7 +162,7 @@ impl Fleet<'_> {
             self.state.put_wish(&server.id, false, self.now())?;
         }
         self.record_seen(server, &ended)?;
-        begun.end(&ended)?;
+        begun.end(&ended, self.now())?;
         Ok(ended)
     }
 
@@ -272,7 +272,7 @@ impl Fleet<'_> {
             self.state.put_wish(&server.id, true, self.now())?;
         }
         self.record_seen(server, &ended)?;
-        begun.end(&ended)?;
+        begun.end(&ended, self.now())?;
         Ok(ended)
     }
 

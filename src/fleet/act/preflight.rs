@@ -144,6 +144,7 @@ impl Fleet<'_> {
             let Some(config) = configs.0.get(id) else { continue };
             match self.compare_identity(*named, config)? {
                 Some(finding) => findings.push(finding),
+                None if self.state.identity(named.cluster, named.vmid)?.is_some() => links.keep_config(id, config),
                 // Whoever gets the number between now and the call is another one.
                 None => self.keep_identity(*named, config)?,
             }

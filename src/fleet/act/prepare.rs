@@ -38,7 +38,7 @@ impl Fleet<'_> {
     /// Parents in a circle, and the state file's.
     pub(crate) async fn prepare(
         &self,
-        inventory: &Inventory,
+        inventory: &mut Inventory,
         chosen: &[usize],
         action: PowerAction,
         options: &Options,
@@ -46,6 +46,8 @@ impl Fleet<'_> {
     ) -> Result<Prepared, PrepareError> {
         let Inventory { servers, failures, .. } = inventory;
         let links = Links::new(clients);
+        let asked = to_ask(servers, chosen, action);
+        self.refresh(servers, &asked, &links).await?;
         let configs = self.configs(&links, concerned(servers, chosen, action, options.guests)).await;
         // Of several failures of one host the first: the API's, before its ports were tried.
         let failures = failures.iter().rev().map(|Failed { server, kind, .. }| (server.clone(), *kind)).collect();
@@ -55,6 +57,20 @@ impl Fleet<'_> {
         let is_clear = allow(&mut plan.findings, &options.allowed);
         Ok(Prepared { plan, calls, is_clear, links })
     }
+}
+
+/// The guests that decide about the plan by what they do at this moment: the chosen ones, and all on hosts that go down.
+fn to_ask(servers: &[Server], chosen: &[usize], action: PowerAction) -> Vec<usize> {
+    let chosen_host = |server: &Server| {
+        let host = chosen.iter().map(|place| &servers[*place]).find(|host| server.parent.as_ref() == Some(&host.id));
+        host.is_some_and(|host| {
+            action.goes_down() && host.vmid.is_none() && (host.node.is_none() || host.node == server.node)
+        })
+    };
+    let asked = servers.iter().enumerate().filter(|(place, server)| {
+        server.vmid.is_some() && (chosen.contains(place) || (!server.template && chosen_host(server)))
+    });
+    asked.map(|(place, _)| place).collect()
 }
 
 /// The guests whose configurations the plan depends on.

@@ -75,7 +75,8 @@ fn facts(server: &Server) -> Vec<(&'static str, String)> {
         (server.expected != Expected::Any)
             .then(|| if server.expected == Expected::On { "on" } else { "asleep" }.to_owned()),
     );
-    add("seen", seen.at.map(|at| format!("{} by {}", time(at), seen.source.as_str())));
+    let lag = seen.lag.map(|lag| format!(", up to {} s before", lag.as_secs())).unwrap_or_default();
+    add("seen", seen.at.map(|at| format!("{} by {}{lag}", time(at), seen.source.as_str())));
     add("last seen", seen.last_seen.filter(|last| Some(*last) != seen.at).map(time));
     facts
 }

@@ -72,6 +72,7 @@ fn guest(number: u32, on: &str, state: PowerState) -> Guest {
         pool: None,
         ha_state: None,
         usage: Usage::default(),
+        seen_at: None,
     }
 }
 

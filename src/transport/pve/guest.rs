@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use serde::de::MapAccess;
 
 use crate::model::guest::{GuestConfig, GuestIdentity, GuestStatus, MemberNode, Startup, TaskEnd, TaskState};
-use crate::model::id::{GuestKind, Upid};
+use crate::model::id::{GuestKind, Upid, VmId};
 use crate::model::power::PowerState;
 
 use super::lenient::{Entries, Entry, Record, Value, flag, skip};
@@ -111,9 +111,11 @@ impl LogAnswer {
     }
 }
 
-/// `.../status/current`
+/// `.../status/current`, and a row of the list of all guests of one kind on a node
 #[derive(Default)]
 pub(super) struct StatusAnswer {
+    /// Which guest it is, where it is one of a list.
+    pub(super) vmid: Option<VmId>,
     status: Option<String>,
     qmp_status: Option<String>,
     lock: Option<String>,
@@ -144,6 +146,9 @@ impl<'de> Record<'de> for Ha {
 impl<'de> Record<'de> for StatusAnswer {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
+            "vmid" => {
+                self.vmid = map.next_value::<Value<'_>>()?.exact().and_then(|number| VmId::try_from(number).ok());
+            }
             "status" => self.status = map.next_value::<Value<'_>>()?.string(),
             "qmpstatus" => self.qmp_status = map.next_value::<Value<'_>>()?.string(),
             "lock" => self.lock = map.next_value::<Value<'_>>()?.string(),
@@ -193,6 +198,7 @@ pub(super) struct ConfigAnswer {
     protection: bool,
     template: bool,
     passthrough: bool,
+    freeze: bool,
     lock: Option<String>,
     /// `net0` and so on, by number.
     interfaces: BTreeMap<u32, String>,
@@ -221,6 +227,7 @@ impl<'de> Record<'de> for ConfigAnswer {
             "onboot" => self.onboot = map.next_value::<Value<'_>>()?.flag() == Some(true),
             "protection" => self.protection = map.next_value::<Value<'_>>()?.flag() == Some(true),
             "template" => self.template = map.next_value::<Value<'_>>()?.flag() == Some(true),
+            "freeze" => self.freeze = map.next_value::<Value<'_>>()?.flag() == Some(true),
             "lock" => self.lock = map.next_value::<Value<'_>>()?.string(),
             _ => skip(map)?,
         }
@@ -249,6 +256,7 @@ impl ConfigAnswer {
             protection: self.protection,
             template: self.template,
             passthrough: self.passthrough,
+            freeze: self.freeze && kind == GuestKind::Qemu,
             macs: self.interfaces.values().filter_map(|text| mac_of(text)).collect(),
             lock: self.lock,
         }

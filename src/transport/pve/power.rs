@@ -1,5 +1,7 @@
 //! What a power action needs: the calls, their tasks, and what is asked before and after them.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
 use crate::model::guest::{
@@ -106,6 +108,19 @@ impl Client {
         let path = guest_path(node, kind, vmid, "status/current");
         let Entry(answer) = self.get::<Entry<StatusAnswer>>(&path, Answers::Node).await?;
         answer.map(StatusAnswer::status).ok_or_else(|| self.senseless(&path))
+    }
+
+    /// What all guests of one kind on a node do, from that node, in one request. It does not say who is managed by HA.
+    pub(crate) async fn guest_statuses(
+        &self,
+        node: &NodeName,
+        kind: GuestKind,
+    ) -> Result<HashMap<VmId, GuestStatus>, Error> {
+        // Else virtual machines are only running or stopped.
+        let full = if kind == GuestKind::Qemu { "?full=1" } else { "" };
+        let path = format!("/nodes/{node}/{}{full}", kind.as_str());
+        let rows = self.get::<Entries<StatusAnswer>>(&path, Answers::Node).await?;
+        Ok(rows.list.into_iter().filter_map(|row| Some((row.vmid?, row.status()))).collect())
     }
 
     /// What a guest's configuration says. `is_not_here` tells the error of a guest that is not there.

@@ -115,6 +115,7 @@ impl<'a> Row<'a> {
             pool: self.pool.map(Cow::into_owned),
             ha_state: self.ha_state.map(Cow::into_owned),
             usage: self.usage,
+            seen_at: None,
         })
     }
 
@@ -230,20 +231,10 @@ impl Resources {
         };
         for guest in guests {
             guest.state = PowerState::of_guest(&guest.raw_status, None, guest.lock.as_deref(), online(guest));
-            let usage = &mut guest.usage;
-            if guest.state != PowerState::Running {
-                (usage.cpu_percent, usage.memory_bytes) = (None, None);
-            }
-            // What is off is listed with zeros, which nobody measured.
-            if !matches!(guest.state, PowerState::Running | PowerState::Paused) {
-                usage.uptime_seconds = None;
-                usage.disk_bytes = None;
-                (usage.receive_bytes, usage.transmit_bytes) = (None, None);
-                (usage.read_bytes, usage.write_bytes) = (None, None);
-            }
+            guest.usage = guest.usage.of_guest(guest.state);
             // The hypervisor sees a virtual machine's disk from outside, and not how full it is.
             if guest.kind == GuestKind::Qemu {
-                usage.disk_bytes = None;
+                guest.usage.disk_bytes = None;
             }
         }
         self.listing

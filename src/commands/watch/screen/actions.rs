@@ -65,9 +65,9 @@ async fn try_prepare(
     };
     let words: Vec<String> = servers.iter().map(ToString::to_string).collect();
     let asking = Asking { scope: fleet.scope_around(&words, action.goes_down())?, load: None, templates: true };
-    let Observed { inventory, clients, .. } = fleet.observe(&asking).await?;
+    let Observed { mut inventory, clients, .. } = fleet.observe(&asking).await?;
     let chosen = inventory.chosen(&words)?;
-    let prepared = fleet.prepare(&inventory, &chosen, action, &options, clients).await?;
+    let prepared = fleet.prepare(&mut inventory, &chosen, action, &options, clients).await?;
     Ok(Ready { servers: inventory.servers, prepared, options })
 }
 

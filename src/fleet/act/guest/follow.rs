@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::super::wait::Looks;
 use super::super::{Acting, Ended, How, look_hint};
-use super::{Named, Sending};
+use super::{Named, Sending, gone};
 use crate::fleet::Fleet;
 use crate::model::guest::{GuestStatus, TaskEnd, TaskState};
 use crate::model::id::{ClusterId, NodeName, Upid};
-use crate::model::inventory::Server;
+use crate::model::inventory::{FailureKind, Server};
 use crate::model::power::{Goal, PowerState};
 use crate::transport::Error;
 use crate::transport::pve::{is_not_here, is_passing};
@@ -57,12 +57,15 @@ impl Fleet<'_> {
             Goal::Rebooted => sending.is_anew(status) == Some(true),
             _ => !goal.is_met_by(sending.found.status.state),
         };
-        match self.await_goal(acting, sending, goal, looks).await {
+        match self.await_goal(acting, sending, goal, false, looks).await {
             Seen::Reached(status) if is_seen(&status) => {
                 let ended = Ended::because(How::Done, "its answer was lost; the state shows it").seen(status.state);
                 self.ready_if_wanted(sending, looks, ended).await
             }
-            Seen::Reached(GuestStatus { state, .. }) | Seen::Not(Some(state)) => {
+            Seen::Gone => gone(sending.named.server),
+            Seen::Reached(GuestStatus { state, .. })
+            | Seen::Halted(GuestStatus { state, .. })
+            | Seen::Not(Some(state)) => {
                 let detail = format!("its answer was lost ({error}), no task was found, and it is {state}");
                 Ended { hint: Some(look_hint(&sending.named.server.id)), ..Ended::because(How::Unconfirmed, detail) }
                     .seen(state)
@@ -86,11 +89,13 @@ impl Fleet<'_> {
         let Sending { named, call, number, .. } = sending;
         (acting.tell)(*number, &format!("{} runs", call.as_str()));
         // The task of a guest that HA manages ends when HA was asked, or could not be: then only the state tells.
+        let mut went_well = false;
         if let Some(upid) = upid {
             match self.await_task(acting, named.cluster, upid, looks).await {
                 Ok(Some(TaskEnd::Failed(words))) => return self.task_failed(acting, sending, upid, words).await,
                 // Where the task says nothing, the state decides; where it went well, the state has to show it.
-                Ok(Some(TaskEnd::Ok | TaskEnd::Warnings(_) | TaskEnd::Unclear(_) | TaskEnd::Gone)) => {}
+                Ok(Some(TaskEnd::Unclear(_) | TaskEnd::Gone)) => {}
+                Ok(Some(TaskEnd::Ok | TaskEnd::Warnings(_))) => went_well = !sending.found.status.ha_managed,
                 Err(error) => return unheard(named.server, &error),
                 Ok(None) => {
                     let detail = format!("its task still runs: {upid}");
@@ -101,7 +106,9 @@ impl Fleet<'_> {
                 }
             }
         }
-        match self.await_goal(acting, sending, Goal::of(call), looks).await {
+        match self.await_goal(acting, sending, Goal::of(call), went_well, looks).await {
+            Seen::Gone => gone(named.server),
+            Seen::Halted(status) => halted(sending, &status),
             Seen::Reached(status) => {
                 self.ready_if_wanted(sending, looks, Ended::new(How::Done).seen(status.state)).await
             }
@@ -173,11 +180,18 @@ impl Fleet<'_> {
         }
     }
 
-    /// Waits until the guest's state shows the goal.
-    async fn await_goal(&self, acting: &Acting<'_>, sending: &Sending<'_>, goal: Goal, looks: &mut Looks) -> Seen {
+    /// Waits until the guest's state shows the goal. `went_well`: its task has ended, nothing more is done about it.
+    async fn await_goal(
+        &self,
+        acting: &Acting<'_>,
+        sending: &Sending<'_>,
+        goal: Goal,
+        went_well: bool,
+        looks: &mut Looks,
+    ) -> Seen {
         let Sending { named, found, .. } = sending;
         let mut node = found.node.clone();
-        let mut last = None;
+        let (mut last, mut halted) = (None, false);
         loop {
             let answer = match self.client_of(acting.links, named.cluster).await {
                 Ok(client) => client.guest_status(&node, named.kind, named.vmid).await,
@@ -191,11 +205,19 @@ impl Fleet<'_> {
                     {
                         return Seen::Reached(status);
                     }
+                    // Once it may be on its way. Twice: nobody lets it go on.
+                    let halts = went_well && goal == Goal::Running && status.state == PowerState::Paused;
+                    if halts && halted {
+                        return Seen::Halted(status);
+                    }
+                    halted = halts;
                 }
-                // HA may have started it elsewhere.
-                Err(error) if is_not_here(&error) => {
-                    node = self.node_now(acting, *named).await.unwrap_or(node);
-                }
+                // HA may have started it elsewhere; or it was destroyed.
+                Err(error) if is_not_here(&error) => match self.node_now(acting, *named).await {
+                    Ok(Some(now)) => node = now,
+                    Ok(None) => return Seen::Gone,
+                    Err(error) => acting.links.lose(named.cluster, &error),
+                },
                 Err(error) if is_passing(&error) => acting.links.lose(named.cluster, &error),
                 Err(error) => return Seen::Failed(error),
             }
@@ -205,10 +227,11 @@ impl Fleet<'_> {
         }
     }
 
-    async fn node_now(&self, acting: &Acting<'_>, named: Named<'_>) -> Option<NodeName> {
-        let client = self.client_of(acting.links, named.cluster).await.ok()?;
-        let listing = client.listing().await.ok()?;
-        listing.guests.into_iter().find(|guest| guest.vmid == named.vmid).map(|guest| guest.node)
+    /// Which node has it; `None`: none has.
+    async fn node_now(&self, acting: &Acting<'_>, named: Named<'_>) -> Result<Option<NodeName>, Error> {
+        let client = self.client_of(acting.links, named.cluster).await?;
+        let listing = client.listing().await?;
+        Ok(listing.guests.into_iter().find(|guest| guest.vmid == named.vmid).map(|guest| guest.node))
     }
 
     async fn ready_if_wanted(&self, sending: &Sending<'_>, looks: &mut Looks, ended: Ended) -> Ended {
@@ -237,10 +260,22 @@ impl Fleet<'_> {
 /// What waiting for a goal saw.
 enum Seen {
     Reached(GuestStatus),
+    /// Its process is there and executes nothing, and nothing is done about it any more.
+    Halted(GuestStatus),
+    /// No node of its cluster has it.
+    Gone,
     /// The last state, if anybody answered.
     Not(Option<PowerState>),
     /// Nobody will tell: a token that was removed, say.
     Failed(Error),
+}
+
+/// What was wanted was done, and the guest is halted all the same.
+fn halted(sending: &Sending<'_>, status: &GuestStatus) -> Ended {
+    let because = if sending.freezes { ": `freeze` in its configuration halts it at the start" } else { "" };
+    let detail = format!("its task ended well, and it is paused ({}){because}", status.raw);
+    let hint = format!("run `ecobox power resume {}`", sending.named.server.id);
+    Ended { hint: Some(hint), ..Ended::because(How::Failed(FailureKind::Failed), detail) }.seen(status.state)
 }
 
 /// It was sent, and nobody will say what came of it.

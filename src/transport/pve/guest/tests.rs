@@ -64,6 +64,7 @@ fn configurations() {
         protection: true,
         template: false,
         passthrough: true,
+        freeze: false,
         macs: vec!["bc:24:11:00:01:01".to_owned(), "aa:24:11:00:01:02".to_owned()],
         lock: Some("backup".to_owned()),
     };

@@ -1,0 +1,159 @@
+//! What guests do at this moment, asked of their own nodes: what a listing says of that may be ten seconds old.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use tokio::time::timeout;
+
+use super::Links;
+use super::guest::Named;
+use crate::fleet::Fleet;
+use crate::fleet::per_node::per_node;
+use crate::model::guest::{GuestConfig, GuestStatus};
+use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId, VmId};
+use crate::model::inventory::Server;
+use crate::model::power::PowerState;
+use crate::state::StateError;
+use crate::transport::Error;
+
+/// More guests of one kind on a node are asked by one list.
+const ONE_BY_ONE: usize = 3;
+
+/// So long a look counts for a step that begins at once. Who waited, for a person or for another step, looks again.
+const RECENT: Duration = Duration::from_secs(5);
+
+/// What was seen of a guest while the plan was made.
+#[derive(Debug, Clone)]
+pub(super) struct Looked {
+    pub(super) at: Instant,
+    pub(super) node: NodeName,
+    pub(super) status: GuestStatus,
+    /// Where it is the guest that was known under this number before.
+    pub(super) config: Option<GuestConfig>,
+}
+
+impl Links {
+    /// What was seen of a guest a moment ago.
+    pub(super) fn looked(&self, guest: &ServerId) -> Option<Looked> {
+        self.1.borrow().get(guest).filter(|looked| looked.at.elapsed() < RECENT).cloned()
+    }
+
+    /// Keeps what a guest's configuration says, which is that of the guest that is known.
+    pub(super) fn keep_config(&self, guest: &ServerId, config: &GuestConfig) {
+        if let Some(looked) = self.1.borrow_mut().get_mut(guest) {
+            looked.config = Some(config.clone());
+        }
+    }
+}
+
+impl Fleet<'_> {
+    /// Puts what these guests do at this moment in place of what the listing said. Of whom nobody can tell it nothing is
+    /// known: a plan is not made on what may be old.
+    ///
+    /// # Errors
+    /// The state file's.
+    pub(super) async fn refresh(
+        &self,
+        servers: &mut [Server],
+        places: &[usize],
+        links: &Links,
+    ) -> Result<(), StateError> {
+        let mut groups: HashMap<(&ClusterId, &NodeName, GuestKind), Vec<(usize, VmId)>> = HashMap::new();
+        for place in places {
+            let server = &servers[*place];
+            let Some(named) = Named::of(server) else { continue };
+            // Nobody is asked who is known not to answer.
+            let stands = links.0.borrow().contains_key(named.cluster) && server.seen.state != PowerState::Unknown;
+            if let (true, Some(node)) = (stands, &server.node) {
+                groups.entry((named.cluster, node, named.kind)).or_default().push((*place, named.vmid));
+            }
+        }
+        let asked = groups.into_iter().map(|((cluster, node, kind), guests)| async move {
+            let answers = self.ask_guests_of(links, cluster, node, kind, &guests).await;
+            (node.clone(), answers)
+        });
+        let answers: Vec<_> = join_all(asked).await;
+        for (node, answers) in answers {
+            for (place, answer) in answers {
+                self.take_look(&mut servers[place], &node, answer, links)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What guests of one kind on one node do.
+    async fn ask_guests_of(
+        &self,
+        links: &Links,
+        cluster: &ClusterId,
+        node: &NodeName,
+        kind: GuestKind,
+        guests: &[(usize, VmId)],
+    ) -> Vec<(usize, Result<GuestStatus, String>)> {
+        let (after, said) = (self.limits.left(self.limits.host), |error: Error| error.to_string());
+        let late = |_| Error::Timeout { peer: node.to_string(), doing: "asking what its guests do", after };
+        let nobody = |why: &str| guests.iter().map(|(place, _)| (*place, Err(why.to_owned()))).collect();
+        let client = match self.client_of(links, cluster).await {
+            Ok(client) => client,
+            Err(error) => return nobody(&error.to_string()),
+        };
+        if guests.len() > ONE_BY_ONE {
+            let listed =
+                timeout(after, client.guest_statuses(node, kind)).await.map_err(late).and_then(|answer| answer);
+            return match listed {
+                Err(error) => nobody(&error.to_string()),
+                Ok(mut listed) => {
+                    let of =
+                        |vmid: &VmId| listed.remove(vmid).ok_or_else(|| format!("{node} does not have it any more"));
+                    guests.iter().map(of_place(of)).collect()
+                }
+            };
+        }
+        let ask = |(place, vmid): (usize, VmId)| {
+            let client = client.clone();
+            async move {
+                let answer = timeout(after, client.guest_status(node, kind, vmid)).await;
+                (place, answer.map_err(late).and_then(|answer| answer).map_err(said))
+            }
+        };
+        per_node(guests.iter().map(|guest| (node.clone(), *guest)), ask).await
+    }
+
+    fn take_look(
+        &self,
+        server: &mut Server,
+        node: &NodeName,
+        answer: Result<GuestStatus, String>,
+        links: &Links,
+    ) -> Result<(), StateError> {
+        match answer {
+            Ok(mut status) => {
+                let at = self.now();
+                // A list does not say who is managed by HA; the listing knows at once.
+                if status.ha_state.is_none() {
+                    status.ha_state.clone_from(&server.ha_state);
+                    status.ha_managed |= server.ha_state.as_deref().is_some_and(|state| state != "ignored");
+                }
+                // Who looks next is told the same, though the listing has not heard of it.
+                if server.seen.state != status.state && !server.template {
+                    self.state.put_sighting(&server.key(), status.state, at)?;
+                }
+                server.see(&status, at);
+                let look = Looked { at: Instant::now(), node: node.clone(), status, config: None };
+                links.1.borrow_mut().insert(server.id.clone(), look);
+            }
+            Err(why) => {
+                tracing::debug!(server = server.id.as_str(), why, "nobody says what it does now");
+                server.seen.state = PowerState::Unknown;
+                server.seen.reason = Some(why);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The place beside what is said of the guest.
+fn of_place<T>(mut of: impl FnMut(&VmId) -> T) -> impl FnMut(&(usize, VmId)) -> (usize, T) {
+    move |(place, vmid)| (*place, of(vmid))
+}
