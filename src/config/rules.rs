@@ -64,12 +64,12 @@ pub(super) fn api_host(text: &str) -> Result<String, String> {
     Err(format!("{} is no host name for the API: letters, digits, `.`, `_`, `:` and `-`", quoted(text)))
 }
 
-/// A user name as ssh takes it.
+/// A user name as ssh takes it. A blank is allowed where `ssh_config` says it; here it is more often a slip.
 pub(crate) fn user(text: &str) -> Result<String, String> {
-    if is_user_name(text) {
+    if is_user_name(text) && !text.contains(char::is_whitespace) {
         return Ok(text.to_owned());
     }
-    let rule = "no quotes or `;&<>|(){}` in it, no `-` first, no `\\` last, at most 255";
+    let rule = "no blanks, quotes or `;&<>|(){}` in it, no `-` first, no `\\` last, at most 255";
     Err(format!("{} is no user name: {rule}", quoted(text)))
 }
 

@@ -25,6 +25,9 @@ use crate::transport::{self, Error};
 /// How long what was read of `ssh_config` is good without a look at its files: a run that goes on for hours sees changes.
 const FRESH: Duration = Duration::from_secs(10);
 
+/// What `ssh -G` says of a host, and since when; it is being asked while there is nothing.
+type Said = (Instant, Rc<OnceCell<Option<SshConfig>>>);
+
 /// An `ssh_config` and its stamp.
 struct Surveyed {
     survey: Survey,
@@ -37,7 +40,7 @@ pub(crate) struct Shared {
     /// What is known of `ssh_config` without asking ssh; `None`: there is nothing to ask about.
     survey: RefCell<Option<(Instant, Option<Rc<Surveyed>>)>>,
     /// What it says of hosts, each asked for once at a time.
-    said: RefCell<HashMap<String, (Instant, Rc<OnceCell<Option<SshConfig>>>)>>,
+    said: RefCell<HashMap<String, Said>>,
     keys: ssh::Keys,
     home: PathBuf,
     sessions: RefCell<HashMap<ServerId, Rc<OnceCell<Rc<Session>>>>>,
@@ -117,8 +120,10 @@ impl Fleet<'_> {
     }
 
     async fn route_of(&self, host: &SshHost) -> Result<Route, Error> {
-        // Whoever asks for more time with `--timeout` gets it for the login, too: an agent may ask a person.
-        Route::resolve(host, self, &self.ssh.home, self.limits.left(self.limits.host)).await
+        // Whoever asks for more time with `--timeout` gets it for the login, too: an agent may ask a person. A little is
+        // left of a host's share, so that the step that took so long is named.
+        let limit = self.limits.host * 19 / 20;
+        Route::resolve(host, self, &self.ssh.home, limit).await
     }
 
     /// The hosts that `ssh_config` names: no patterns, but whatever else stands on its Host lines.

@@ -44,6 +44,7 @@ impl Lookup for ConfigSource {
 
 /// The lines of `ssh -G` that matter here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 pub(crate) struct SshConfig {
     pub(crate) hostname: Option<String>,
     pub(crate) user: Option<String>,

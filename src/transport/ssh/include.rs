@@ -10,7 +10,9 @@ pub(super) fn expand(pattern: &Path, searched: &mut Vec<PathBuf>) -> Vec<PathBuf
     for part in pattern.components() {
         let part = part.as_os_str();
         let Some(name) = part.to_str().filter(|name| name.contains(['*', '?', '[', '\\'])) else {
-            found.iter_mut().for_each(|path| path.push(part));
+            for path in &mut found {
+                path.push(part);
+            }
             continue;
         };
         let mut next = Vec::new();

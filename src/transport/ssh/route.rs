@@ -175,10 +175,8 @@ fn hop(host: &SshHost, config: &SshConfig, home: &Path, limit: Duration) -> Resu
     };
     let dot_ssh = home.join(".ssh");
     let files = keys(&config.identity_files)?;
-    let identities = match config.no_keys {
-        true => Vec::new(),
-        false => identities(host, files, !config.identity_files.is_empty(), &dot_ssh),
-    };
+    let any = !config.identity_files.is_empty();
+    let identities = if config.no_keys { Vec::new() } else { identities(host, files, any, &dot_ssh) };
     let (user_known_hosts, global_known_hosts) = known_hosts(config, &tokens, &dot_ssh).map_err(bad)?;
     let revoked = config.revoked_host_keys.as_ref().map(|text| tokens.path(text)).transpose().map_err(bad)?;
     let hop = Hop {
@@ -220,8 +218,8 @@ fn unsupported(config: &SshConfig, own_way: bool) -> Option<&'static str> {
     None
 }
 
-/// The jump hosts of a host, and the name of the last one. Tokens in ProxyJump mean the host behind them: ssh makes a
-/// ProxyCommand of it.
+/// The jump hosts of a host, and the name of the last one. Tokens in `ProxyJump` mean the host behind them: ssh makes a
+/// `ProxyCommand` of it.
 fn jumps(host: &SshHost, config: &SshConfig, tokens: &Tokens<'_>) -> Result<(Vec<SshHost>, String), String> {
     let jumps = match (&host.proxy_jump, &config.proxy_jump) {
         (Some(spec), _) => jump_hosts(spec),

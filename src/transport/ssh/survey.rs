@@ -100,17 +100,17 @@ impl Survey {
 
     /// Changes with everything that an answer worth keeping depends on.
     pub(crate) fn stamp(&self) -> String {
-        let mut stamp = self.marks.join("\n");
+        let mut lines = self.marks.clone();
         if self.names_this_machine {
-            stamp += &format!("\nhere {}", own_host_name().unwrap_or_default());
+            lines.push(format!("here {}", own_host_name().unwrap_or_default()));
         }
         for name in &self.variables {
             // The value itself may be nobody's business.
             let mut hasher = DefaultHasher::new();
             std::env::var_os(name).hash(&mut hasher);
-            stamp += &format!("\n${name} {:016x}", hasher.finish());
+            lines.push(format!("${name} {:016x}", hasher.finish()));
         }
-        stamp
+        lines.join("\n")
     }
 
     /// Whether what ssh says of a host, which it takes for `hostname`, stays true while the stamp is the same: no
@@ -161,7 +161,9 @@ impl Survey {
                 }
                 "include" => {
                     around.push(block.clone());
-                    words.iter().for_each(|pattern| self.include(pattern, folder, around));
+                    for pattern in &words {
+                        self.include(pattern, folder, around);
+                    }
                     around.pop();
                 }
                 "userknownhostsfile" => self.written.user.push(words),
@@ -246,14 +248,13 @@ fn criteria(words: Vec<String>) -> Vec<Criterion> {
             Some(name) => (true, name),
             None => (false, word.as_str()),
         };
-        let (name, argument) = match name.split_once('=') {
-            Some((name, argument)) => (name.to_ascii_lowercase(), argument.to_owned()),
-            None => {
-                let name = name.to_ascii_lowercase();
-                let alone = matches!(name.as_str(), "all" | "canonical" | "final");
-                let argument = if alone { None } else { words.next() };
-                (name, argument.unwrap_or_default())
-            }
+        let (name, argument) = if let Some((name, argument)) = name.split_once('=') {
+            (name.to_ascii_lowercase(), argument.to_owned())
+        } else {
+            let name = name.to_ascii_lowercase();
+            let alone = matches!(name.as_str(), "all" | "canonical" | "final");
+            let argument = if alone { None } else { words.next() };
+            (name, argument.unwrap_or_default())
         };
         criteria.push(Criterion { negated, name, argument });
     }
@@ -327,7 +328,6 @@ mod tests {
             ("outside/one/x", "Port 1\n"),
             ("etc/conf.d/a.conf", "Port 1\n"),
             ("etc/conf.d/a.conf", "Port 12\n"),
-            // A comment in another encoding, before what counts.
             ("bin/ssh", "new"),
         ];
         for (name, text) in changes {

@@ -83,7 +83,7 @@ const WAYS: &[(&str, &str)] = &[
     ("Host box\n HostName 10.0.0.5\n Port 22\n HostKeyAlias Alias\n", "box"),
 ];
 
-/// Runs the real ssh under that name, so that the ssh of a ProxyJump is `ssh` on PATH: ours, which notes its arguments.
+/// Runs the real ssh under that name, so that the ssh of a `ProxyJump` is `ssh` on PATH: ours, which notes its arguments.
 fn ssh(bench: &Bench, args: &[String]) -> Output {
     let path = format!("{}:{}", bench.path("bin").display(), std::env::var("PATH").unwrap());
     let mut command = Command::new("/usr/bin/ssh");
