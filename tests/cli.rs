@@ -24,11 +24,13 @@ mod cli {
     mod hostile;
     mod html;
     mod identities;
+    mod impostors;
     mod in_flight;
     mod init;
     mod init_facts;
     mod init_terminal;
     mod jump;
+    mod nodes;
     mod packed;
     pub(crate) mod past;
     mod past_prometheus;

@@ -241,10 +241,12 @@ async fn print(
         let token = token_id(scope, &ssh_user, &token_name(&hostname, &suffix, next_generation(&used, &suffix)))?;
         let ours = intents.into_iter().filter(|intent| intent.server == server.id);
         let left = ours.map(|intent| Removal { token: intent.token, scope: None });
+        let replaces = stored.as_ref().map(|stored| stored.token.id.clone());
         let old = stored.map(|stored| Removal { token: stored.token.id, scope: Some(stored.scope) });
         let remove = left.chain(old).collect();
         let today = fleet.now().strftime("%Y-%m-%d");
-        let action = Action::Create { token: token.clone(), comment: format!("ecobox on {hostname}, {today}") };
+        let action =
+            Action::Create { token: token.clone(), comment: format!("ecobox on {hostname}, {today}"), replaces };
         let major = fleet.known.borrow().facts.get(&server.id).and_then(|facts| facts.pve()?.major());
         let commands = plan(&Request { action, scope, remove, ssh_user }, major)?.commands;
         rows.push(Row {
@@ -267,7 +269,7 @@ async fn check(fleet: &Fleet<'_>, servers: &[&ServerConfig]) -> (Vec<Row>, Vec<E
         let scope = stored.as_ref().map_or(Scope::Operator, |stored| stored.scope);
         let token = fleet.token(server).await.map(|token| token.id.to_string());
         let compared = match token {
-            Ok(_) => fleet.compare(server, scope).await,
+            Ok(_) => fleet.check(server, scope).await,
             Err(_) => Err(transport::Error::Denied {
                 peer: server.id.to_string(),
                 detail: "no API token is known for it".to_owned(),

@@ -141,6 +141,11 @@ impl ServerConfig {
         self.api_port.unwrap_or(API_PORT)
     }
 
+    /// Whether it says what the API's certificate must satisfy; else that is learned.
+    pub(crate) fn is_trust_configured(&self) -> bool {
+        self.fingerprint.is_some() || self.ca_file.is_some() || !self.verify_tls
+    }
+
     /// The guest that this entry is about, where its id is one that a guest of its parent has:
     /// `pve1-vm-101` under `pve1`.
     pub(crate) fn guest_ref(&self) -> Option<(ServerId, GuestKind, VmId)> {

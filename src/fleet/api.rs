@@ -9,9 +9,9 @@ use futures::stream::FuturesUnordered;
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::model::id::{ClusterId, NodeName, ServerId, Token};
+use crate::model::id::{ClusterId, ServerId, Token};
 use crate::model::server::Listing;
-use crate::model::trust::{Fingerprint, Trust};
+use crate::model::trust::Trust;
 use crate::transport::pve::{Client, Endpoint};
 use crate::transport::{self, Error};
 
@@ -41,21 +41,6 @@ pub(crate) struct Answer {
     pub(crate) listed: Option<Listed>,
     /// Members that failed before, or all of them.
     pub(crate) failures: Vec<(ServerId, Error)>,
-}
-
-/// The nodes of a cluster with the certificates that they present.
-#[derive(Debug)]
-pub(crate) struct CertifiedNodes {
-    /// The node that answered.
-    pub(crate) own: Option<NodeName>,
-    all: Vec<(NodeName, Fingerprint)>,
-}
-
-impl CertifiedNodes {
-    /// Whether both are of one cluster: no two have a certificate in common by chance.
-    pub(crate) fn overlaps(&self, other: &CertifiedNodes) -> bool {
-        self.all.iter().any(|node| other.all.contains(node))
-    }
 }
 
 impl<'a> Fleet<'a> {
@@ -89,7 +74,7 @@ impl<'a> Fleet<'a> {
         let parse = |text: &str, from: &str| text.parse::<Token>().map_err(|_| none(unusable(from)));
         if let Some(command) = &server.token_command {
             let text = transport::local::secret("token_command", command, self.limits.host).await?;
-            return parse(text.expose(), "token_command");
+            return parse(first_line(text.expose()), "token_command");
         }
         let local = |detail: String| Error::Local { peer: server.id.to_string(), detail };
         let variable = token_variable(&server.id);
@@ -101,7 +86,7 @@ impl<'a> Fleet<'a> {
         }
         if let Some(path) = credential_path(&server.id) {
             match std::fs::read_to_string(&path) {
-                Ok(text) => return parse(&text, &path.display().to_string()),
+                Ok(text) => return parse(first_line(&text), &path.display().to_string()),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(local(format!("cannot read {}: {error}", path.display()))),
             }
@@ -149,30 +134,24 @@ impl<'a> Fleet<'a> {
     /// The same with a trust that is not stored yet.
     pub(super) async fn client_trusting(&self, server: &ServerConfig, trust: Trust) -> Result<Client, Error> {
         let token = self.token(server).await?;
-        let (host, port) = self.api_address(server).await?;
-        Client::new(Endpoint { label: server.id.to_string(), host, port, trust, token })
+        self.client_showing(server, trust, token).await
     }
 
-    /// The certificates of a cluster's nodes, and which of them this server is: the one that presented its own.
-    pub(crate) async fn certified_nodes(&self, server: &ServerConfig) -> Result<CertifiedNodes, Error> {
-        let client = self.client(server).await?;
-        let nodes = client.nodes().await?;
-        let presented = client.presented().map(|presented| presented.leaf);
-        let mine = nodes.iter().find(|node| presented.is_some() && node.fingerprint == presented);
-        let alone = match nodes.as_slice() {
-            [only] => Some(only),
-            _ => None,
-        };
-        let own = mine.or(alone).map(|node| node.name.clone());
-        Ok(CertifiedNodes {
-            own,
-            all: nodes.into_iter().filter_map(|node| Some((node.name, node.fingerprint?))).collect(),
-        })
+    /// The same with a token that is not stored yet, or no longer.
+    pub(super) async fn client_showing(
+        &self,
+        server: &ServerConfig,
+        trust: Trust,
+        token: Token,
+    ) -> Result<Client, Error> {
+        let (host, port) = self.api_address(server).await?;
+        let name = server.hostname.clone();
+        Client::new(Endpoint { label: server.id.to_string(), host, port, name, trust, token })
     }
 
     /// Where the API is dialled: this machine itself, the configured host, or the local end of an SSH tunnel where
     /// the host is only reached through others.
-    async fn api_address(&self, server: &ServerConfig) -> Result<(String, u16), Error> {
+    pub(super) async fn api_address(&self, server: &ServerConfig) -> Result<(String, u16), Error> {
         match server.access {
             Access::Local => Ok(("127.0.0.1".to_owned(), server.api_port())),
             Access::Api => Ok((server.hostname.clone(), server.api_port())),
@@ -253,7 +232,7 @@ impl<'a> Fleet<'a> {
         let client = self.client(server).await?;
         let (client, listing) = match client.listing().await {
             Err(error @ Error::Untrusted { .. }) => {
-                let client = self.relearn(server, error).await?;
+                let client = self.relearn(server, error, false).await?;
                 let listing = client.listing().await?;
                 (client, listing)
             }
@@ -274,6 +253,11 @@ fn token_variable(server: &ServerId) -> String {
 
 fn credential_path(server: &ServerId) -> Option<std::path::PathBuf> {
     Some(std::path::Path::new(&std::env::var_os("CREDENTIALS_DIRECTORY")?).join(format!("ecobox-{server}")))
+}
+
+/// What `pass show` prints, and what people keep beside a secret, has more than the secret.
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
 }
 
 fn unusable(from: &str) -> String {

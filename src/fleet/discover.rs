@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::api::{Group, Listed};
 use crate::fleet::assemble::failures;
@@ -150,10 +149,8 @@ impl<'a> Fleet<'a> {
         learns: bool,
     ) -> Result<AskedGuests, StateError> {
         self.correct(&group.cluster, &mut listed.listing, at)?;
+        self.learn_nodes(group, listed).await?;
         let Listed { via, listing, client, .. } = &*listed;
-        if let Some(server) = group.members.iter().find(|member| member.id == *via) {
-            self.learn_own_node(group, server, listing).await?;
-        }
         let silent = self.silent_agents(group)?;
         let now = self.state.record_listing(&group.cluster, listing, via, at)?.changes;
         self.record_listed(group, listing, at)?;
@@ -170,30 +167,6 @@ impl<'a> Fleet<'a> {
         self.state.put_discovered(&group.cluster, at)?;
         self.state.record_addresses(&group.cluster, &found, at)?;
         Ok(AskedGuests { asked, now, replaced })
-    }
-
-    /// Which node a server is that no visit told: once, from its certificate.
-    async fn learn_own_node(
-        &self,
-        group: &Group<'a>,
-        server: &ServerConfig,
-        listing: &Listing,
-    ) -> Result<(), StateError> {
-        if self.known.borrow().members.contains_key(&server.id) {
-            return Ok(());
-        }
-        // With others about that it may belong to, `tell_clusters_apart` decides.
-        if self.hosts().filter(|server| self.is_pve(server)).count() > 1 {
-            return Ok(());
-        }
-        let node = match listing.nodes.as_slice() {
-            [only] => Some(only.name.clone()),
-            _ => match self.node_of(&server.id) {
-                Some(node) => Some(node),
-                None => self.certified_nodes(server).await.ok().and_then(|nodes| nodes.own),
-            },
-        };
-        self.learn_member(&server.id, &group.cluster, node.as_ref())
     }
 
     fn found(

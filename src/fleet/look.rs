@@ -1,6 +1,7 @@
 //! A look at a Proxmox VE host: its node name, its version and its cluster's CA, in one script that changes nothing.
 
 use crate::fleet::trust::Learned;
+use crate::transport::pve;
 use crate::transport::script::ScriptOutput;
 
 /// The script; POSIX sh.
@@ -9,13 +10,14 @@ pub(crate) const SCRIPT: &str = include_str!("look.sh");
 /// Reads what the script printed.
 pub(crate) fn parse(output: &ScriptOutput) -> Learned {
     let mut learned = Learned::default();
-    let (mut pem, mut leaf) = (String::new(), String::new());
+    let (mut pem, mut leaf, mut fellows) = (String::new(), String::new(), String::new());
     let mut file = &mut pem;
     for line in output.stdout.lines() {
         match line.split_once('\t') {
             Some(("node", node)) => learned.node = node.parse().ok(),
             Some(("version", version)) => learned.version = Some(version.to_owned()),
             Some(("leaf", _)) => file = &mut leaf,
+            Some(("nodes", _)) => file = &mut fellows,
             Some(_) => {}
             None => {
                 file.push_str(line);
@@ -25,6 +27,7 @@ pub(crate) fn parse(output: &ScriptOutput) -> Learned {
     }
     let certificate = |pem: String| Some(pem).filter(|pem| pem.contains("-----BEGIN CERTIFICATE-----"));
     (learned.ca_pem, learned.leaf_pem) = (certificate(pem), certificate(leaf));
+    learned.fellows = pve::fingerprints_in(&fellows);
     if learned.ca_pem.is_none() {
         learned.problem = output.stderr.lines().last().map(|line| crate::model::text::clean(line).into_owned());
     }

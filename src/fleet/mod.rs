@@ -11,6 +11,7 @@ pub(crate) mod host_load;
 pub(crate) mod host_power;
 mod look;
 pub(crate) mod measure;
+mod membership;
 pub(crate) mod observe;
 pub(crate) mod onboard;
 mod per_node;

@@ -150,6 +150,10 @@ impl<'a> Fleet<'a> {
         let listing = async {
             let mut answer = self.listing(group).await;
             if let Some(listed) = answer.listed.as_mut() {
+                // What cannot be kept is learned again by the next run.
+                if let Err(error) = self.learn_nodes(group, listed).await {
+                    tracing::debug!(%error, "which nodes they are was not kept");
+                }
                 self.ask_silent_nodes(listed, self.limits.left(self.limits.listing)).await;
             }
             answer
@@ -318,40 +322,6 @@ impl<'a> Fleet<'a> {
         for (i, checks) in bounded(probes).await {
             inventory.servers[i].seen.checks = checks;
         }
-    }
-
-    /// Groups APIs that were never told apart: where two configured servers may be nodes of one cluster, each says
-    /// once what its nodes' certificates are, and those that say the same are one.
-    pub(super) async fn tell_clusters_apart(&self) -> Result<(), StateError> {
-        let pve: Vec<_> = self.hosts().filter(|server| self.is_pve(server)).collect();
-        let is_new = |server: &&ServerConfig| !self.known.borrow().members.contains_key(&server.id);
-        let (new, old): (Vec<_>, Vec<_>) = pve.into_iter().partition(is_new);
-        if new.len() + old.len() < 2 || new.is_empty() {
-            return Ok(());
-        }
-        // Who is slow here is told apart in another run: nobody waits long for it before the first listing.
-        let patience = self.limits.probe.min(self.limits.total / 4);
-        let ask = |server: &'a ServerConfig| async move {
-            let asked = self.certified_nodes(server);
-            let nodes = tokio::time::timeout(self.limits.left(patience), asked).await.ok()?.ok()?;
-            Some((server, nodes))
-        };
-        let mut answers: Vec<_> = join_all(new.iter().map(|server| ask(server))).await.into_iter().flatten().collect();
-        if !answers.is_empty() {
-            answers.extend(join_all(old.iter().map(|server| ask(server))).await.into_iter().flatten());
-        }
-        for (i, (server, own)) in answers.iter().enumerate() {
-            if !new.iter().any(|n| n.id == server.id) {
-                continue;
-            }
-            // One that is known decides; among new ones the first gives the name.
-            let known = |other: &ServerId| !new.iter().any(|n| n.id == *other);
-            let mut twins = answers.iter().enumerate().filter(|(j, (_, other))| *j != i && own.overlaps(other));
-            let twin = twins.clone().find(|(_, (other, _))| known(&other.id)).or_else(|| twins.find(|(j, _)| *j < i));
-            let cluster = self.cluster_of(twin.map_or(&server.id, |(_, (other, _))| &other.id));
-            self.learn_member(&server.id, &cluster, own.own.as_ref())?;
-        }
-        Ok(())
     }
 }
 

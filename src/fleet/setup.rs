@@ -1,18 +1,20 @@
 //! Sets up access to clusters: drives the onboarding saga over SSH, and says what each host's token may do.
 
+mod steps;
+
 use futures::future::join_all;
 
-use crate::config::{Access, ServerConfig};
+use crate::config::ServerConfig;
 use crate::fleet::Fleet;
-use crate::fleet::onboard::answer::{self, Answer, Done, HostSide, parse};
-use crate::fleet::onboard::saga::{Ending, Event, Goal, Lost, Problem, Saga, Start, Step};
-use crate::fleet::onboard::script::{Action, Removal, Request, plan};
+use crate::fleet::membership::Shown;
+use crate::fleet::onboard::answer;
+use crate::fleet::onboard::saga::Goal;
+use crate::fleet::setup::steps::{explain, removal};
 use crate::fleet::trust::Learned;
 use crate::model::id::{ClusterId, ServerId, TokenId};
 use crate::model::scope::{Comparison, Scope};
-use crate::state::{Intent, StateError, StoredToken};
+use crate::state::{StateError, StoredToken};
 use crate::transport::Error;
-use crate::transport::local;
 use crate::transport::ssh::HostKeyPolicy;
 use crate::ui::Confirmed;
 
@@ -26,11 +28,36 @@ pub(crate) enum Wanted {
     Revoked,
 }
 
+impl Wanted {
+    /// The same for the next member of a cluster: it shares the new token.
+    fn after(self, did: Did) -> Wanted {
+        match (self, did) {
+            (Wanted::Rotated(scope), Did::Created | Did::Replaced) => Wanted::Token(scope),
+            _ => self,
+        }
+    }
+}
+
+/// Hosts that go together, by their number.
+#[derive(Default)]
+struct Lots(Vec<(ClusterId, Vec<(usize, Shown)>)>);
+
+impl Lots {
+    fn add(&mut self, cluster: ClusterId, host: (usize, Shown)) {
+        match self.0.iter_mut().find(|(known, _)| *known == cluster) {
+            Some((_, hosts)) => hosts.push(host),
+            None => self.0.push((cluster, vec![host])),
+        }
+    }
+}
+
 /// What became of one host.
 #[derive(Debug)]
 pub(crate) struct SetUp {
     pub(crate) server: ServerId,
     pub(crate) learned: Learned,
+    /// What the host showed before anything was done there.
+    shown: Shown,
     pub(crate) token: Option<TokenId>,
     pub(crate) scope: Option<Scope>,
     /// The trust's name.
@@ -71,10 +98,11 @@ pub(crate) enum SetUpError {
 }
 
 impl SetUp {
-    fn new(server: &ServerConfig, learned: Learned) -> SetUp {
+    fn new(server: &ServerConfig, shown: Shown) -> SetUp {
         SetUp {
             server: server.id.clone(),
-            learned,
+            learned: shown.learned.clone(),
+            shown,
             token: None,
             scope: None,
             trust: None,
@@ -86,63 +114,89 @@ impl SetUp {
     }
 
     fn failed(server: &ServerConfig, error: impl Into<SetUpError>) -> SetUp {
-        SetUp { error: Some(error.into()), ..SetUp::new(server, Learned::default()) }
+        SetUp { error: Some(error.into()), ..SetUp::new(server, Shown::default()) }
     }
 }
 
 impl<'a> Fleet<'a> {
     /// Gives every host what is wanted: hosts of one cluster share one token, each learns the trust of its own API.
-    /// Looks at all hosts first, then works on the clusters side by side.
+    /// Looks at all hosts first, then works on the clusters side by side. Those that do not prove where they belong come
+    /// last, so that somebody can vouch for them.
     pub(crate) async fn set_up(
         &self,
         servers: &[&'a ServerConfig],
         wanted: Wanted,
         confirmed: &Confirmed,
     ) -> Vec<SetUp> {
-        let looks = join_all(servers.iter().map(|server| self.look(server, HostKeyPolicy::Refuse))).await;
-        let mut clusters: Vec<(ClusterId, Vec<(usize, Learned)>)> = Vec::new();
+        let looks = join_all(servers.iter().map(|server| self.show(server, HostKeyPolicy::Refuse))).await;
         let mut done: Vec<Option<SetUp>> = servers.iter().map(|_| None).collect();
+        let (mut clusters, mut claims) = (Lots::default(), Lots::default());
         for (i, look) in looks.into_iter().enumerate() {
             match look {
                 Err(error) => done[i] = Some(SetUp::failed(servers[i], error)),
-                Ok(learned) => {
-                    let cluster = learned.cluster().unwrap_or_else(|| self.cluster_of(&servers[i].id));
-                    match clusters.iter_mut().find(|(known, _)| *known == cluster) {
-                        Some((_, members)) => members.push((i, learned)),
-                        None => clusters.push((cluster, vec![(i, learned)])),
+                Ok(shown) => match self.proven(servers[i], &shown) {
+                    Some(cluster) => clusters.add(cluster, (i, shown)),
+                    None => {
+                        let own = || ClusterId::of_host(&servers[i].id);
+                        claims.add(shown.learned.cluster().unwrap_or_else(own), (i, shown));
                     }
-                }
+                },
             }
         }
-        let work = clusters.into_iter().map(|(cluster, members)| async move {
+        let work = clusters.0.into_iter().map(|(cluster, mut members)| async move {
+            // Who made the token that is known first: whatever changed, there it can be found out.
+            members.sort_by_key(|(i, _)| !self.made_the_token(servers[*i]));
             let mut results = Vec::new();
             let mut wanted = wanted;
-            for (i, learned) in members {
-                let result = self.set_up_one(servers[i], &cluster, learned, wanted, confirmed).await;
-                // The next member of the cluster shares the new token; a revoked one is revoked once.
-                if let (Wanted::Rotated(scope), Did::Created | Did::Replaced) = (wanted, result.did) {
-                    wanted = Wanted::Token(scope);
-                }
+            for (i, shown) in members {
+                let result = self.set_up_one(servers[i], &cluster, shown, wanted, confirmed).await;
+                wanted = wanted.after(result.did);
                 results.push((i, result));
             }
             results
         });
-        for (i, result) in join_all(work).await.into_iter().flatten() {
+        let proven = join_all(work).await;
+        let work = claims.0.into_iter().map(|(_, members)| async move {
+            let mut results = Vec::new();
+            let mut rotated: Vec<(ClusterId, Did)> = Vec::new();
+            for (i, mut shown) in members {
+                let result = match self.place(servers[i], &mut shown).await {
+                    Err(error) => SetUp { error: Some(error), ..SetUp::new(servers[i], shown) },
+                    Ok(cluster) => {
+                        let before = rotated.iter().filter(|(theirs, _)| *theirs == cluster);
+                        let wanted = before.fold(wanted, |wanted, (_, did)| wanted.after(*did));
+                        let result = self.set_up_one(servers[i], &cluster, shown, wanted, confirmed).await;
+                        rotated.push((cluster, result.did));
+                        result
+                    }
+                };
+                results.push((i, result));
+            }
+            results
+        });
+        let placed = join_all(work).await;
+        for (i, result) in proven.into_iter().chain(placed).flatten() {
             done[i] = Some(result);
         }
         done.into_iter().flatten().collect()
+    }
+
+    /// Whether the token of the cluster that a server is known to be of was made on it.
+    fn made_the_token(&self, server: &ServerConfig) -> bool {
+        let stored = self.state.token(&self.cluster_of(&server.id)).ok().flatten();
+        stored.is_some_and(|stored| stored.via == server.id)
     }
 
     async fn set_up_one(
         &self,
         server: &'a ServerConfig,
         cluster: &ClusterId,
-        learned: Learned,
+        shown: Shown,
         wanted: Wanted,
         confirmed: &Confirmed,
     ) -> SetUp {
-        let mut result = SetUp::new(server, learned);
-        if result.learned.node.is_none() && result.learned.version.is_none() {
+        let mut result = SetUp::new(server, shown);
+        if !result.learned.is_pve() {
             let (server, failure) = (server.id.clone(), answer::Failure::NotPve);
             result.error = Some(SetUpError::Host { server, failure });
             return result;
@@ -161,7 +215,7 @@ impl<'a> Fleet<'a> {
         confirmed: &Confirmed,
         result: &mut SetUp,
     ) -> Result<(), SetUpError> {
-        self.follow_cluster(server, cluster, confirmed).await?;
+        self.follow_cluster(server, cluster, &result.shown).await?;
         let stored = self.state.token(cluster)?;
         let intents: Vec<TokenId> = self.pending(server, cluster)?.into_iter().map(|intent| intent.token).collect();
         let scope = match (wanted, &stored) {
@@ -189,7 +243,7 @@ impl<'a> Fleet<'a> {
             Wanted::Rotated(_) => Goal::Create,
         };
         let had = stored.is_some();
-        let start = self.start(server, goal.clone(), scope, intents).await?;
+        let start = self.start(server, goal.clone(), scope, intents, stored.map(|stored| stored.token.id)).await?;
         let ending = self.drive(server, cluster, start, confirmed, result).await?;
         result.did = match (&goal, &ending.token) {
             (Goal::Revoke(_), _) if ending.problem.is_none() => Did::Revoked,
@@ -217,7 +271,7 @@ impl<'a> Fleet<'a> {
         &self,
         server: &'a ServerConfig,
         cluster: &ClusterId,
-        confirmed: &Confirmed,
+        shown: &Shown,
     ) -> Result<(), SetUpError> {
         let before = self.cluster_of(&server.id);
         if before == *cluster {
@@ -225,9 +279,11 @@ impl<'a> Fleet<'a> {
         }
         // Before the CA was known, the server's own name stood in. Else the CA was replaced, or the host has joined
         // another cluster; in that one nobody knows our token.
+        let is_new = self.state.token(cluster)?.is_none() && !self.has_others(server, cluster);
         let same = match self.state.token(&before)? {
-            _ if before == ClusterId::of_host(&server.id) => true,
-            Some(stored) => self.has_token(server, &stored, confirmed).await?,
+            _ if before == ClusterId::of_host(&server.id) && is_new => true,
+            Some(stored) if stored.via == server.id => self.takes(server, shown, stored.token).await?,
+            Some(_) => self.is_of(server, shown, &before).await?,
             None => false,
         };
         if same {
@@ -237,23 +293,6 @@ impl<'a> Fleet<'a> {
             }
         }
         Ok(())
-    }
-
-    /// Whether a stored token stands on a host, as seen over SSH: it is not shown to an API that may be another's.
-    async fn has_token(
-        &self,
-        server: &'a ServerConfig,
-        stored: &StoredToken,
-        confirmed: &Confirmed,
-    ) -> Result<bool, SetUpError> {
-        let ssh_user = self.login_user(server).await?;
-        let request = Request { action: Action::Check, scope: stored.scope, remove: Vec::new(), ssh_user };
-        match self.run_plan(server, &request, confirmed).await {
-            Ok(Answer { result: Ok(Done::Checked { tokens }), .. }) => Ok(tokens.contains(&stored.token.id.name)),
-            Ok(Answer { result: Ok(_), .. }) => Ok(false),
-            Ok(Answer { result: Err(failure), .. }) => Err(SetUpError::Host { server: server.id.clone(), failure }),
-            Err(Lost::NotSent(error) | Lost::Unknown(error)) => Err(error),
-        }
     }
 
     /// Whether the stored token does for this host: learns the host's trust and asks the API what the token may do.
@@ -280,13 +319,36 @@ impl<'a> Fleet<'a> {
     }
 
     async fn learn_and_keep_trust(&self, server: &ServerConfig, result: &mut SetUp) -> Result<(), SetUpError> {
-        let configured = server.fingerprint.is_some() || server.ca_file.is_some() || !server.verify_tls;
-        let trust = if configured { self.trust(server)? } else { self.learn_trust(server, &result.learned).await? };
-        if !configured {
-            self.keep_trust(server, &trust)?;
+        if server.is_trust_configured() {
+            result.trust = Some(self.trust(server)?.as_str());
+            return Ok(());
         }
+        if result.shown.trust.is_none() {
+            // Nothing was shown, so it is a cluster of its own. Perhaps it can be seen by now.
+            let again = self.show(server, HostKeyPolicy::Refuse).await?;
+            result.shown.trust = again.trust;
+        }
+        let Some(trust) = result.shown.trust.clone() else {
+            let what = || "what its API presents could not be seen".to_owned();
+            let unseen = result.shown.take_error();
+            return Err(
+                unseen.map_or_else(|| SetUpError::Other { server: server.id.clone(), what: what() }, Into::into)
+            );
+        };
+        self.keep_trust(server, &trust)?;
         result.trust = Some(trust.as_str());
         Ok(())
+    }
+
+    /// The same for whoever asks by name: a certificate that is refused is looked up over SSH, at once.
+    pub(crate) async fn check(&self, server: &ServerConfig, scope: Scope) -> Result<Comparison, Error> {
+        match self.compare(server, scope).await {
+            Err(refusal @ Error::Untrusted { .. }) => {
+                self.relearn(server, refusal, true).await?;
+                self.compare(server, scope).await
+            }
+            compared => compared,
+        }
     }
 
     /// What the server's token may do, compared with a scope.
@@ -295,159 +357,5 @@ impl<'a> Fleet<'a> {
         let permissions = client.permissions().await?;
         let major = client.version().await?.major().unwrap_or(9);
         Ok(permissions.compare(scope, major))
-    }
-
-    /// Intents on this host or its cluster.
-    fn pending(&self, server: &ServerConfig, cluster: &ClusterId) -> Result<Vec<Intent>, StateError> {
-        let all = self.state.all_intents()?.into_iter();
-        Ok(all.filter(|intent| intent.server == server.id || intent.cluster.as_ref() == Some(cluster)).collect())
-    }
-
-    /// What the saga must know before its first step.
-    async fn start(
-        &self,
-        server: &ServerConfig,
-        goal: Goal,
-        scope: Scope,
-        intents: Vec<TokenId>,
-    ) -> Result<Start, SetUpError> {
-        let hostname = local::hostname().unwrap_or_else(|| "ecobox".to_owned());
-        let today = self.now().strftime("%Y-%m-%d").to_string();
-        Ok(Start {
-            goal,
-            scope,
-            ssh_user: self.login_user(server).await?,
-            suffix: self.state.machine_suffix(|| crate::transport::script::random_hex()[..6].to_owned())?,
-            comment: format!("ecobox on {hostname}, {today}"),
-            hostname,
-            intents,
-            stored: self.state.tokens()?.iter().map(removal).collect(),
-            all_intents: self.state.all_intents()?.into_iter().map(|intent| intent.token).collect(),
-        })
-    }
-
-    /// Does what the saga says, step by step.
-    async fn drive(
-        &self,
-        server: &'a ServerConfig,
-        cluster: &ClusterId,
-        start: Start,
-        confirmed: &Confirmed,
-        result: &mut SetUp,
-    ) -> Result<Ending<SetUpError>, SetUpError> {
-        let scope = start.scope;
-        let mut saga = Saga::new(start);
-        let mut step = saga.start();
-        loop {
-            let event = match step {
-                Step::End(ending) => return Ok(ending),
-                Step::Intend(token) => Event::Recorded(self.intend(server, result, &token)),
-                Step::Visit(request) => Event::Visited(self.run_plan(server, &request, confirmed).await),
-                Step::Store(created, host) => {
-                    result.learned = learned(&host, &result.learned);
-                    Event::Stored(self.store(server, scope, &created.token, &host, result))
-                }
-                Step::Clear(tokens) => Event::Recorded(self.clear(server, cluster, &tokens)),
-                Step::Learn => Event::Learned(self.learn_and_keep_trust(server, result).await),
-                Step::Verify => Event::Verified(self.compare(server, scope).await.map_err(SetUpError::from)),
-                Step::Forget => Event::Recorded(self.state.forget_token(cluster).map(drop).map_err(Into::into)),
-            };
-            step = saga.next(event);
-        }
-    }
-
-    fn intend(&self, server: &ServerConfig, result: &SetUp, token: &TokenId) -> Result<(), SetUpError> {
-        let cluster = result.learned.cluster();
-        Ok(self.state.begin_intent(&server.id, cluster.as_ref(), token, self.now())?)
-    }
-
-    /// The token that was stored before for the same cluster gets an intent: it stands on the host until it is removed.
-    fn store(
-        &self,
-        server: &ServerConfig,
-        scope: Scope,
-        token: &crate::model::id::Token,
-        host: &HostSide,
-        result: &SetUp,
-    ) -> Result<Option<Removal>, SetUpError> {
-        let cluster = result.learned.cluster().unwrap_or_else(|| self.cluster_of(&server.id));
-        let replaced = self.state.token(&cluster)?.filter(|stored| stored.token.id != token.id);
-        if let Some(replaced) = &replaced {
-            self.state.begin_intent(&server.id, Some(&cluster), &replaced.token.id, self.now())?;
-        }
-        self.learn_member(&server.id, &cluster, result.learned.node.as_ref())?;
-        // Last: once it is stored, nothing may fail any more that would take the token back.
-        self.state.finish_intent(&cluster, token, scope, host.major(), &server.id, self.now())?;
-        Ok(replaced.as_ref().map(removal))
-    }
-
-    /// Another cluster may have an intent of the same name: that one stays.
-    fn clear(&self, server: &ServerConfig, cluster: &ClusterId, tokens: &[TokenId]) -> Result<(), SetUpError> {
-        for intent in self.pending(server, cluster)? {
-            if tokens.contains(&intent.token) {
-                self.state.clear_intent(&intent.server, &intent.token)?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn run_plan(
-        &self,
-        server: &ServerConfig,
-        request: &Request,
-        _: &Confirmed,
-    ) -> Result<Answer, Lost<SetUpError>> {
-        let plan = plan(request, None)
-            .map_err(|error| Lost::NotSent(SetUpError::Other { server: server.id.clone(), what: error.to_string() }))?;
-        if server.access == Access::Ssh {
-            // Until the session stands nothing was sent; after that the script may have run, whatever went wrong.
-            self.session(server, HostKeyPolicy::Refuse).await.map_err(|error| Lost::NotSent(error.into()))?;
-        }
-        let deadline = crate::fleet::onboard::DEADLINE;
-        let output = self.run_script(server, HostKeyPolicy::Refuse, &plan.script, deadline).await;
-        output.map(|output| parse(&output.stdout, request)).map_err(|error| Lost::Unknown(error.into()))
-    }
-
-    /// Who logs in on a host.
-    pub(crate) async fn login_user(&self, server: &ServerConfig) -> Result<String, Error> {
-        match server.access {
-            Access::Ssh => {
-                let route = self.route(server).await?;
-                Ok(route.hops().last().map_or_else(|| "root".to_owned(), |hop| hop.user.clone()))
-            }
-            Access::Local | Access::Api => Ok(std::env::var("USER").unwrap_or_else(|_| "root".to_owned())),
-        }
-    }
-}
-
-/// A saga's problem as an error of this server's.
-fn explain(server: &ServerConfig, problem: Problem<SetUpError>, result: &SetUp) -> SetUpError {
-    let server = server.id.clone();
-    let other = |what: &str| SetUpError::Other { server: server.clone(), what: what.to_owned() };
-    match problem {
-        Problem::State(error) | Problem::Lost(error) | Problem::Trust(error) | Problem::Unverified(error) => error,
-        Problem::Host(failure) => SetUpError::Host { server, failure },
-        Problem::Missing => {
-            let missing = result.comparison.as_ref().map(|comparison| comparison.missing.clone());
-            SetUpError::Missing { server, missing: missing.unwrap_or_default() }
-        }
-        Problem::NamesTaken => other("it has tokens of all names that were tried"),
-        Problem::Name(error) => other(&format!("the login user cannot be a Proxmox VE user: {error}")),
-        Problem::OutOfStep => other("the steps of the set-up came out of order: this is a fault of ecobox"),
-    }
-}
-
-fn removal(stored: &StoredToken) -> Removal {
-    Removal { token: stored.token.id.clone(), scope: Some(stored.scope) }
-}
-
-/// What the visit added to what the look had learned.
-fn learned(host: &HostSide, before: &Learned) -> Learned {
-    Learned {
-        node: host.node.clone().or_else(|| before.node.clone()),
-        ca_pem: host.ca_pem.clone().or_else(|| before.ca_pem.clone()),
-        leaf_pem: host.leaf_pem.clone().or_else(|| before.leaf_pem.clone()),
-        version: host.version.clone().or_else(|| before.version.clone()),
-        problem: None,
     }
 }

@@ -187,9 +187,14 @@ impl ClusterId {
         &self.0
     }
 
+    /// Whether it is known by its CA, and not by a server.
+    pub(crate) fn is_of_ca(&self) -> bool {
+        self.0.starts_with("ca:")
+    }
+
     /// The name, a CA's digest cut to eight digits: enough to tell the clusters of one fleet apart.
     pub(crate) fn short(&self) -> &str {
-        let end = if self.0.starts_with("ca:") { 11 } else { self.0.len() };
+        let end = if self.is_of_ca() { 11 } else { self.0.len() };
         self.0.get(..end).unwrap_or(&self.0)
     }
 }
@@ -312,14 +317,26 @@ pub(crate) struct Token {
     pub(crate) secret: Secret,
 }
 
+/// Without blanks and one pair of quotes around it.
+fn unquoted(text: &str) -> &str {
+    let text = text.trim();
+    let inner = |quote: char| text.strip_prefix(quote)?.strip_suffix(quote);
+    inner('"').or_else(|| inner('\'')).unwrap_or(text)
+}
+
 impl FromStr for Token {
     type Err = InvalidId;
 
-    /// `user@realm!tokenid=secret`, as PVE writes it in the Authorization header. The secret is never echoed.
+    /// `user@realm!tokenid=secret`, as PVE writes it in the Authorization header; also with the header's `PVEAPIToken=` or
+    /// the quotes that it was copied with. The secret is never echoed.
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let bad = || invalid("token", "***", "user@realm!tokenid=secret");
-        let (id, secret) = text.trim().rsplit_once('=').ok_or_else(bad)?;
-        let clean = |c: char| c.is_ascii_graphic() && c != ';';
+        let text = unquoted(text);
+        let text = text.strip_prefix("Authorization:").map_or(text, str::trim_start);
+        let text = text.strip_prefix("PVEAPIToken").and_then(|rest| rest.strip_prefix(['=', ' '])).unwrap_or(text);
+        let (id, secret) = unquoted(text).rsplit_once('=').ok_or_else(bad)?;
+        let secret = unquoted(secret);
+        let clean = |c: char| c.is_ascii_graphic() && !matches!(c, ';' | '"' | '\'');
         if secret.is_empty() || !secret.chars().all(clean) {
             return Err(bad());
         }

@@ -225,3 +225,70 @@ fn rows(report: &serde_json::Value, field: &str) -> Vec<String> {
     let rows = report["servers"].as_array().unwrap().iter();
     rows.map(|row| row[field].as_str().unwrap_or_default().to_owned()).collect()
 }
+
+/// Runs pveum on the cluster as its administrator.
+#[track_caller]
+fn pveum(pve: &super::world::Pve, line: &str) {
+    let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+    let outcome = pve.sim.cluster().access().pveum(&words);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{line}");
+}
+
+/// What the token has been given besides its scope's role, with its name left out.
+fn besides(pve: &super::world::Pve) -> Vec<String> {
+    let token = pve.tokens().remove(0);
+    let lines = pve.sim.cluster().access().acl_lines();
+    let own =
+        lines.iter().filter(|line| line.contains(&token) && !line.contains(" Ecobox ") && !line.contains("EcoboxRead"));
+    own.map(|line| line.replace(&token, "TOKEN")).collect()
+}
+
+#[test]
+fn what_a_token_was_given_besides_goes_to_the_one_that_replaces_it() {
+    for version in ["9.2.11", "8.1.4", "7.4-3"] {
+        let world = World::new();
+        let pve = world.node_of(version, |builder| builder);
+        world.run(&["setup-token"]).exits(0);
+        let first = pve.tokens();
+        pveum(&pve, "role add EcoboxHibernate --privs VM.Config.Disk,Datastore.AllocateSpace");
+        pveum(&pve, "acl modify / --users ecobox@pve --roles EcoboxHibernate");
+        pveum(&pve, &format!("acl modify /vms/101 --tokens {} --roles EcoboxHibernate", first[0]));
+        pveum(&pve, &format!("acl modify /storage/local --tokens {} --roles EcoboxHibernate --propagate 0", first[0]));
+        let given = besides(&pve);
+        assert_eq!(given.len(), 2, "{version}: {given:?}");
+        for args in
+            [&["setup-token", "--rotate"][..], &["setup-token", "--scope", "monitor"], &["setup-token", "--rotate"]]
+        {
+            let before = pve.tokens();
+            world.run(args).exits(0);
+            assert_ne!(pve.tokens(), before);
+            assert_eq!(besides(&pve), given, "{version} {args:?}");
+            pve.assert_one_usable_token(&world);
+        }
+        let token = pve.tokens().remove(0);
+        assert!(!pve.sim.cluster().access().privileges(&token, "/").contains("VM.PowerMgmt"), "{version}");
+        // The last one takes all with it that nobody else uses.
+        world.run(&["setup-token", "--revoke"]).exits(0);
+        let cluster = pve.sim.cluster();
+        assert_eq!((cluster.access().own_roles().len(), cluster.access().acl_lines().len()), (0, 0), "{version}");
+        assert_eq!(cluster.access().users(), ["root@pam"], "{version}");
+    }
+}
+
+#[test]
+fn a_token_is_not_replaced_by_one_that_may_do_less() {
+    let world = World::new();
+    let pve = world.one_node();
+    world.run(&["setup-token"]).exits(0);
+    let first = pve.tokens();
+    pveum(&pve, "role add EcoboxHibernate --privs VM.Config.Disk,Datastore.AllocateSpace");
+    pveum(&pve, &format!("acl modify /vms/101 --tokens {} --roles EcoboxHibernate", first[0]));
+    let given = besides(&pve);
+    // role, user, ACL, token, ACL, list, and then what it was given.
+    let calls = 8;
+    pve.nodes[0].host.fail_pveum(calls, "ACL update failed: disk full\n", 255);
+    let run = world.run(&["setup-token", "--rotate"]).exits(1);
+    assert!(run.stderr.contains("disk full"), "{run}");
+    assert_eq!((pve.tokens(), besides(&pve)), (first, given), "{run}");
+    pve.assert_one_usable_token(&world);
+}

@@ -278,3 +278,51 @@ fn the_configurations_word_comes_before_what_is_learned() {
     let run = world.run(&["setup-token", "--check"]).exits(6);
     assert!(run.stderr.contains("expected is 00:00"), "{run}");
 }
+
+#[test]
+fn whoever_asks_by_name_has_it_looked_up_at_once() {
+    let world = World::new();
+    let pve = set_up(&world);
+    world.state().execute("UPDATE trust SET at = at + 3600000", []).unwrap();
+    pve.sim.cluster().replace_ca();
+    pve.publish_certificates();
+    let run = world.run(&["discover"]).exits(6);
+    assert!(run.stderr.contains("setup-token --check"), "{run}");
+    let said = "pve1: the API has a new certificate; seen over SSH, and trusted from now on";
+    let run = world.run(&["setup-token", "--check"]).exits(0);
+    assert_eq!(run.stderr.matches(said).count(), 1, "{run}");
+    pve.sim.cluster().replace_ca();
+    pve.publish_certificates();
+    let run = world.run(&["setup-token"]).exits(0);
+    assert_eq!(run.stderr.matches(said).count(), 1, "{run}");
+    for args in [&["discover"][..], &["setup-token", "--check"], &["setup-token"], &["status"]] {
+        let run = world.run(args).exits(0);
+        assert_eq!(run.stderr, "", "{args:?}");
+    }
+    pve.assert_one_usable_token(&world);
+}
+
+/// Two nodes with certificates of an administrator's, which no CA of the cluster proves anything of.
+#[test]
+fn nodes_with_custom_certificates_vouch_for_each_other() {
+    let world = World::new();
+    let pve = world.three_nodes();
+    for node in &pve.nodes {
+        pve.sim
+            .cluster()
+            .serve_certificate(&node.name, Identity::self_signed(&[&format!("{}.example.org", node.name)]));
+    }
+    pve.publish_certificates();
+    let run = world.run(&["setup-token", "-o", "json"]).exits(0);
+    assert_eq!(run.stderr, "", "{run}");
+    pve.assert_one_usable_token(&world);
+    assert_eq!(world.column("members", "DISTINCT cluster").len(), 1, "{run}");
+    world.run(&["setup-token", "--check"]).exits(0);
+    // One that none of them lists is none of them.
+    pve.sim.cluster().serve_through_proxy("pve3", Identity::self_signed(&["pve3.example.org"]));
+    long_ago(&world);
+    let secrets = pve.secrets();
+    let run = world.run(&["status", "-o", "json"]);
+    assert_eq!((run.code, pve.secrets()), (0, secrets), "{run}");
+    world.run(&["setup-token", "--check", "pve3"]).exits(6);
+}

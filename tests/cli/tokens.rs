@@ -203,3 +203,65 @@ fn names_of_servers_become_names_of_variables() {
     env.set("ECOBOX_TOKEN_MY_PVE_LAN", full_token());
     let _ = env.run(&["discover"]).exits(0);
 }
+
+#[test]
+fn what_stands_around_a_token_is_not_sent() {
+    let (sim, mut env) = four();
+    let token = format!("ecobox@pve!variable={CANARY}");
+    for text in [
+        format!("PVEAPIToken={token}"),
+        format!("Authorization: PVEAPIToken={token}"),
+        format!("'{token}'"),
+        format!(" \"{token}\" "),
+        format!("\"PVEAPIToken={token}\""),
+        format!("PVEAPIToken='{token}'"),
+        format!("ecobox@pve!variable=\"{CANARY}\""),
+    ] {
+        env.set("ECOBOX_TOKEN_PVE1", text.clone());
+        let _ = env.run(&["status"]).exits(0);
+        let header = sim.node("pve1").authorizations().pop().unwrap();
+        assert_eq!(header, format!("PVEAPIToken={token}"), "{text}");
+    }
+    // One quote is none around it.
+    sim.clear_requests();
+    for text in [format!("\"{token}"), format!("{token}'"), format!("PVEAPIToken={CANARY}"), "PVEAPIToken=".to_owned()]
+    {
+        env.set("ECOBOX_TOKEN_PVE1", text);
+        let _ = env.run(&["discover"]).exits(4).says("is not of the form user@realm!tokenid=secret");
+    }
+    assert_eq!(sim.requests().len(), 0);
+}
+
+#[test]
+fn the_first_line_of_a_command_or_credential_is_the_token() {
+    let (sim, mut env) = four();
+    let credentials = env.home().join("credentials");
+    std::fs::create_dir(&credentials).unwrap();
+    let lines = |name: &str| format!("ecobox@pve!{name}={CANARY}\r\nurl: https://pve1.lan:8006\nmade by hand\n");
+    std::fs::write(credentials.join("ecobox-pve1"), lines("credential")).unwrap();
+    env.set("CREDENTIALS_DIRECTORY", credentials.to_str().unwrap());
+    let _ = env.run(&["status"]).exits(0);
+    assert_eq!(shown(&sim), "credential");
+    let file = env.home().join("token");
+    std::fs::write(&file, lines("command")).unwrap();
+    let entry = api("pve1", &sim, "pve1").trim_end().to_owned();
+    env.config(&format!("{entry}\ntoken_command = [\"cat\", \"{}\"]\n", file.display()));
+    let _ = env.run(&["status"]).exits(0);
+    assert_eq!(shown(&sim), "command");
+    std::fs::write(&file, format!("\n{}", lines("command"))).unwrap();
+    let _ = env.run(&["discover"]).exits(4).says("token_command gives is not of the form");
+}
+
+/// Proxmox VE decodes percent signs in the header.
+#[test]
+fn a_percent_sign_in_a_name_reaches_proxmox_ve() {
+    for user in ["100%41dmin@pve", "50%@pve", "a%3bb@pve"] {
+        let id = format!("{user}!test");
+        let fleet = Cluster::new("lab").node("pve1").vm(101, "web", Guest::stopped).token(&id, CANARY, "/", OPERATOR);
+        let sim = Sim::start(fleet);
+        let mut env = env_for(&sim, &["pve1"]);
+        env.set("ECOBOX_TOKEN_PVE1", format!("{id}={CANARY}"));
+        let run = env.run(&["status", "-o", "json"]).exits(0);
+        assert_eq!(run.server("pve1-vm-101")["state"], "stopped", "{user}");
+    }
+}

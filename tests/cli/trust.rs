@@ -4,6 +4,7 @@ use ecobox_sim::{Ca, Identity, Sim};
 
 use super::env::{Env, Run};
 use super::fleets::{api, env_for, full_token, three, untrusted};
+use super::world::World;
 
 /// A world that reaches pve1 with this line about its certificate.
 fn env_with(sim: &Sim, line: &str) -> Env {
@@ -214,4 +215,95 @@ fn one_stranger_among_many_is_partial() {
     let run = env.run(&["status", "-o", "json"]).exits(8);
     assert_eq!(run.failures(), ["two identity"]);
     assert_eq!(two.requests().len(), 0);
+}
+
+/// What works once works the next time, too: the state file has learned something by then.
+#[track_caller]
+fn again_and_again(kind: &str, run: impl Fn(&[&str]) -> Run) {
+    for round in 1..=3 {
+        for args in [&["discover"][..], &["status", "-o", "json"], &["setup-token", "--check"]] {
+            let run = run(args);
+            assert_eq!(run.code, 0, "{kind}, round {round}, {args:?}\n{run}");
+            if args[0] == "status" {
+                assert_eq!(
+                    (run.failures(), &run.server("pve1")["node"]),
+                    (vec![], &"pve1".into()),
+                    "{kind} {round} {run}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn each_trust_without_ssh_works_at_the_third_run() {
+    let entry = |host: &str, port: u16, line: &str| {
+        format!("[[servers]]\nid = \"pve1\"\ntype = \"proxmox\"\nhostname = \"{host}\"\napi_port = {port}\n{line}\n")
+    };
+    for kind in ["fingerprint", "insecure", "cluster-ca", "dialled address", "dialled name", "public-ca"] {
+        let (sim, company) = (three(), Ca::foreign("Company"));
+        let port = sim.node("pve1").port();
+        let serve = |names: &[&str]| sim.cluster().serve_certificate("pve1", company.issue_for(names));
+        let mut env = Env::new();
+        env.set("ECOBOX_TOKEN_PVE1", full_token());
+        let write = |env: &Env, text: &str| std::fs::write(env.config_path().with_file_name("ca.pem"), text).unwrap();
+        let text = match kind {
+            "fingerprint" => entry("127.0.0.1", port, &format!("fingerprint = \"{}\"", sim.node("pve1").fingerprint())),
+            "insecure" => entry("127.0.0.1", port, "verify_tls = false"),
+            "cluster-ca" => entry("127.0.0.1", port, "ca_file = \"ca.pem\""),
+            "dialled address" => {
+                serve(&["localhost", "127.0.0.1"]);
+                entry("127.0.0.1", port, "ca_file = \"ca.pem\"")
+            }
+            "dialled name" => {
+                serve(&["localhost"]);
+                entry("localhost", port, "ca_file = \"ca.pem\"")
+            }
+            _ => {
+                serve(&["localhost"]);
+                let file = env.home().join("public.pem");
+                std::fs::write(&file, company.pem()).unwrap();
+                env.set("SSL_CERT_FILE", file.display().to_string());
+                entry("localhost", port, "")
+            }
+        };
+        env.config(&text);
+        write(&env, &if kind == "cluster-ca" { sim.ca_pem() } else { company.pem().to_owned() });
+        again_and_again(kind, |args| env.run(args));
+    }
+}
+
+#[test]
+fn each_trust_learned_over_ssh_works_at_the_third_run() {
+    for kind in ["cluster-ca", "public-key", "node's name", "public-ca"] {
+        let mut world = World::new();
+        let pve = world.one_node();
+        pve.sim.cluster().add_guest(ecobox_sim::Kind::Qemu, 101, "web", ecobox_sim::Guest::running);
+        let company = Ca::foreign("Company");
+        let file = world.env.home().join("company.pem");
+        std::fs::write(&file, company.pem()).unwrap();
+        let entry = pve.nodes[0].entry().trim_end().to_owned();
+        let mut trust = kind;
+        match kind {
+            "cluster-ca" => {}
+            "public-key" => pve.sim.cluster().serve_certificate("pve1", Identity::self_signed(&["pve.example.org"])),
+            "node's name" => {
+                pve.sim.cluster().serve_certificate("pve1", company.issue_for(&["pve1"]));
+                world.configure(&format!("{entry}\nca_file = \"{}\"\n", file.display()));
+                trust = "ca-file";
+            }
+            _ => {
+                pve.sim.cluster().serve_certificate("pve1", company.issue_for(&["localhost"]));
+                world.env.set("SSL_CERT_FILE", file.display().to_string());
+                world.configure(&entry.replace("127.0.0.1", "localhost"));
+                world.know_line(&pve.nodes[0].ssh.known_hosts_line().replace("127.0.0.1", "localhost"));
+            }
+        }
+        for _ in 0..2 {
+            let run = world.run(&["setup-token", "-o", "json"]).exits(0);
+            assert_eq!(run.json()["servers"][0]["trust"], trust, "{run}");
+        }
+        again_and_again(kind, |args| world.run(args));
+        pve.assert_one_usable_token(&world);
+    }
 }

@@ -91,7 +91,9 @@ impl World {
             Served { api_port: Some(api_port), ..self.serve(host) }
         });
         let nodes = nodes.collect();
-        Pve { sim, nodes }
+        let pve = Pve { sim, nodes };
+        pve.publish_certificates();
+        pve
     }
 
     /// Three nodes with a few guests, configured by their names, and their host keys known.
@@ -293,6 +295,9 @@ impl Pve {
     pub(crate) fn publish_certificates(&self) {
         for node in &self.nodes {
             node.host.set_certificates(&self.sim.ca_pem(), &self.sim.node(&node.name).certificate_pem());
+            for other in self.nodes.iter().filter(|other| other.name != node.name) {
+                node.host.set_node_certificate(&other.name, &self.sim.node(&other.name).certificate_pem());
+            }
         }
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct Start {
     pub(crate) comment: String,
     /// The intents on this server or its cluster.
     pub(crate) intents: Vec<TokenId>,
+    /// The token that is stored for the cluster: a new one gets the ACLs that it has.
+    pub(crate) replaces: Option<TokenId>,
     /// All stored tokens, of all clusters. An intent for one of them is out of date: it is forgotten, never acted on.
     pub(crate) stored: Vec<Removal>,
     /// All intents, of all servers: their names are not used again.
@@ -276,7 +278,11 @@ impl<E> Saga<E> {
     }
 
     fn create(&mut self, id: TokenId) -> Step<E> {
-        let action = Action::Create { token: id.clone(), comment: self.start.comment.clone() };
+        let action = Action::Create {
+            token: id.clone(),
+            comment: self.start.comment.clone(),
+            replaces: self.start.replaces.clone(),
+        };
         self.at = At::Create(id);
         let remove = self.pending_removals();
         self.visit(action, remove)

@@ -25,8 +25,9 @@ pub(crate) struct Request {
 /// What to do after the removals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Make role and user what they should be, then this token; the comment stands beside it in PVE.
-    Create { token: TokenId, comment: String },
+    /// Make role and user what they should be, then this token; the comment stands beside it in PVE. What the token that
+    /// it replaces was given besides by others, it gets too.
+    Create { token: TokenId, comment: String, replaces: Option<TokenId> },
     /// Nothing more.
     Remove,
     /// User and role go too, if nobody else uses them.
@@ -77,13 +78,18 @@ pub(crate) fn plan(request: &Request, major: Option<u32>) -> Result<Plan, Unquot
 
 fn text(request: &Request) -> Result<String, Unquotable> {
     let (action, token, comment) = match &request.action {
-        Action::Create { token, comment } => ("create", Some(token), comment.as_str()),
+        Action::Create { token, comment, .. } => ("create", Some(token), comment.as_str()),
         Action::Remove => ("remove_ours", None, ""),
         Action::Revoke => ("revoke", None, ""),
         Action::Check => ("check", None, ""),
     };
     let userid = token.map_or_else(|| owner(request), TokenId::userid);
     let privileges = |scope: Scope, major| scope.privileges(major).join(",");
+    let replaces = match &request.action {
+        // Without separation a token has its user's rights, and no ACL adds to them.
+        Action::Create { replaces: Some(replaces), .. } if request.scope != Scope::Full => replaces.to_string(),
+        _ => String::new(),
+    };
     let values = [
         ("action", action.to_owned()),
         ("userid", userid),
@@ -92,6 +98,7 @@ fn text(request: &Request) -> Result<String, Unquotable> {
         ("role", request.scope.role().unwrap_or_default().to_owned()),
         ("privs_new", privileges(request.scope, 9)),
         ("privs_old", privileges(request.scope, 8)),
+        ("replaces", replaces),
         ("comment", comment.to_owned()),
         ("user_comment", USER_COMMENT.to_owned()),
         ("user_mark", USER_MARK.to_owned()),
@@ -136,11 +143,14 @@ fn commands(request: &Request, major: u32) -> Result<Vec<String>, Unquotable> {
         for role in removal.roles() {
             list.call(&["acl", "delete", "/", "--tokens", &removal.token.to_string(), "--roles", role])?;
         }
+        if removal.token.userid() == SERVICE_USER {
+            list.remark("and its other ACLs, if it has more");
+        }
         list.call(&["user", "token", "remove", &removal.token.userid(), &removal.token.name])?;
     }
     match &request.action {
         Action::Remove => {}
-        Action::Create { token, comment } => {
+        Action::Create { token, comment, replaces } => {
             let userid = token.userid();
             if let Some(role) = request.scope.role() {
                 let privileges = request.scope.privileges(major).join(",");
@@ -155,6 +165,9 @@ fn commands(request: &Request, major: u32) -> Result<Vec<String>, Unquotable> {
             list.call(&[&add[..], &["--output-format", "json"]].concat())?;
             if let Some(role) = request.scope.role() {
                 list.call(&["acl", "modify", "/", "--tokens", &token.to_string(), "--roles", role])?;
+                if let Some(replaces) = replaces {
+                    list.remark(&format!("the same for each other ACL that {replaces} has"));
+                }
             }
         }
         Action::Revoke => {

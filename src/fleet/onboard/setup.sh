@@ -43,6 +43,27 @@ call() {
 # A question whose answer is only wanted here, in $out.
 ask() { out=$(as_root /usr/sbin/pveum "$@" --output-format json 2>/dev/null); }
 
+# Calls `$1 PATH ROLE PROPAGATE` for each ACL of the token $2. PVE lists them as one line of JSON, each with its keys in
+# this order; neither paths nor names have quotes.
+each_acl() {
+	ask acl list || return 1
+	acls=$out
+	acl_end="\"type\":\"token\",\"ugid\":\"$2\"}"
+	while :; do
+		case $acls in *"$acl_end"*) ;; *) break ;; esac
+		one=${acls%%"$acl_end"*}
+		acls=${acls#*"$acl_end"}
+		one=${one##*'{'}
+		path=${one#*'"path":"'}
+		down=${one#*'"propagate":'}
+		of=${one#*'"roleid":"'}
+		"$1" "${path%%'"'*}" "${of%%'"'*}" "${down%%,*}" || return 1
+	done
+}
+is_ours() { [ "$1" = / ] && { [ "$2" = "$read_role" ] || [ "$2" = "$power_role" ]; }; }
+keep_acl() { is_ours "$1" "$2" || call acl-keep acl modify "$1" --tokens "$userid!$token" --roles "$2" --propagate "$3"; }
+drop_acl() { call acl-drop acl delete "$1" --tokens "$owner!$id" --roles "$2"; }
+
 # userid, name, then the roles that the token may have. The ACL goes first: what names a token that is gone cannot
 # be deleted any more, and every later pveum call warns of it.
 remove() {
@@ -53,6 +74,8 @@ remove() {
 		call acl-delete acl delete / --tokens "$owner!$id" --roles "$r" || has 'no such token' || has 'no such user' ||
 			has 'does not exist' || return 1
 	done
+	# Those that it was given by others. Who cannot list them leaves them: they give nobody anything any more.
+	[ "$#" = 0 ] || each_acl drop_acl "$owner!$id"
 	if ! call token-remove user token remove "$owner" "$id"; then
 		has 'no such token' || has 'no such user' || return 1
 		say absent "$owner!$id"
@@ -75,6 +98,11 @@ ensure_role() {
 	call role-modify role modify "$role" --privs "$privs" && say role changed
 }
 
+# Nothing is replaced by less.
+keep_acls() {
+	[ -z "$replaces" ] || each_acl keep_acl "$replaces" || { call acl-list acl list --output-format json; return 1; }
+}
+
 create() {
 	remove_ours || return 1
 	if [ -n "$role" ]; then
@@ -88,7 +116,7 @@ create() {
 	call token-add user token add "$userid" "$token" --privsep "$privsep" --comment "$comment" --output-format json ||
 		return 1
 	[ -n "$role" ] || return 0
-	call acl-token acl modify / --tokens "$userid!$token" --roles "$role" && return 0
+	call acl-token acl modify / --tokens "$userid!$token" --roles "$role" && keep_acls && return 0
 	call undo user token remove "$userid" "$token" && say removed "$userid!$token"
 	return 1
 }
@@ -107,7 +135,8 @@ revoke() {
 	ask acl list || return 0
 	acl=$out
 	ask role list || return 0
-	for pair in "$read_role $read_new" "$read_role $read_old" "$power_role $power_new" "$power_role $power_old"; do
+	for pair in "$read_role $read_new" "$read_role $read_old" "$power_role $power_new" "$power_role $power_old" \
+		"EcoboxHibernate Datastore.AllocateSpace,VM.Config.Disk"; do
 		r=${pair%% *}
 		case $acl in '['*"\"$r\""*) continue ;; '['*']') ;; *) continue ;; esac
 		case $out in *"\"privs\":\"${pair#* }\",\"roleid\":\"$r\""*) ;; *) continue ;; esac

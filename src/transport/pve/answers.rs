@@ -90,6 +90,40 @@ impl<'de> Deserialize<'de> for Nodes {
     }
 }
 
+/// A row of `/cluster/status`.
+#[derive(Default)]
+pub(super) struct ClusterRow<'a> {
+    name: Option<Cow<'a, str>>,
+    kind: Option<Cow<'a, str>>,
+    local: bool,
+}
+
+impl<'de> Record<'de> for ClusterRow<'de> {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "name" => self.name = map.next_value::<Value<'_>>()?.text(),
+            "type" => self.kind = map.next_value::<Value<'_>>()?.text(),
+            "local" => self.local = map.next_value::<Value<'_>>()?.flag() == Some(true),
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+/// The node that calls itself the one that answers, by `/cluster/status`.
+pub(super) struct LocalNode(pub(super) Option<NodeName>);
+
+impl<'de> Deserialize<'de> for LocalNode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let rows = Entries::<ClusterRow<'de>>::deserialize(deserializer)?;
+        let mut local = rows.list.into_iter().filter(|row| row.local && row.kind.as_deref() == Some("node"));
+        match (local.next(), local.next()) {
+            (Some(row), None) => Ok(LocalNode(row.name.and_then(|name| name.parse().ok()))),
+            _ => Ok(LocalNode(None)),
+        }
+    }
+}
+
 /// `/access/permissions`: for each path the privileges with a boolean that says whether they are inherited
 /// further down, so a privilege is held whatever its value (pve-access-control, `API2/AccessControl.pm`).
 #[derive(Default)]
@@ -328,6 +362,23 @@ mod tests {
         let odd = br#"{"data":[{"node":"a"},{"node":"b","status":"offline","ssl_fingerprint":"x"},{"node":"c d"},3]}"#;
         let odd: Vec<_> = parse::<Nodes>(odd).unwrap().0.into_iter().map(|n| (n.online, n.fingerprint)).collect();
         assert_eq!(odd, [(None, None), (Some(false), None)]);
+    }
+
+    #[test]
+    fn the_node_that_answers_is_the_local_one() {
+        let local = |body: &str| parse::<LocalNode>(body.as_bytes()).unwrap().0.map(|node| node.to_string());
+        let rows = r#"{"type":"cluster","name":"lab","quorate":0},{"name":"pve2","local":0,"online":0,"type":"node"}"#;
+        for (more, want) in [
+            (r#"{"name":"pve1","type":"node","online":1,"local":1}"#, Some("pve1")),
+            (r#"{"name":"pve1","type":"node","local":"1"}"#, Some("pve1")),
+            (r#"{"name":"pve1","type":"node"}"#, None),
+            (r#"{"name":"no node","type":"node","local":1}"#, None),
+            (r#"{"name":"lab","type":"cluster","local":1}"#, None),
+            (r#"{"name":"pve1","type":"node","local":1},{"name":"pve3","type":"node","local":1}"#, None),
+        ] {
+            assert_eq!(local(&format!(r#"{{"data":[{rows},{more}]}}"#)).as_deref(), want, "{more}");
+        }
+        assert_eq!(local(r#"{"data":null}"#), None);
     }
 
     #[test]

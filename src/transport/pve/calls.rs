@@ -5,7 +5,7 @@ use crate::model::scope::Permissions;
 use crate::model::server::{Address, Listing};
 use crate::transport::Error;
 
-use super::answers::{AgentInterfaces, ContainerInterfaces, NodeCertificate, Nodes, PermissionMap, Version};
+use super::answers::{AgentInterfaces, ContainerInterfaces, LocalNode, NodeCertificate, Nodes, PermissionMap, Version};
 use super::client::{Answers, Client};
 use super::filesystems::{self, AgentFilesystems, FilesystemAnswer, GuestFilesystems};
 use super::lenient::{Entries, Entry, Record};
@@ -45,6 +45,11 @@ impl Client {
     /// The nodes of the cluster with the certificates that it knows of them.
     pub(crate) async fn nodes(&self) -> Result<Vec<NodeCertificate>, Error> {
         Ok(self.get::<Nodes>("/nodes", Answers::Itself).await?.0)
+    }
+
+    /// The node that answers, by its own word. Needs `Sys.Audit` on `/`.
+    pub(crate) async fn local_node(&self) -> Result<Option<NodeName>, Error> {
+        Ok(self.get::<LocalNode>("/cluster/status", Answers::Itself).await?.0)
     }
 
     /// A virtual machine's addresses, from the agent inside.

@@ -31,6 +31,8 @@ pub(crate) struct Endpoint {
     pub(crate) label: String,
     pub(crate) host: String,
     pub(crate) port: u16,
+    /// The name that the configuration has for it, which a certificate may have, too, whatever is dialled.
+    pub(crate) name: String,
     pub(crate) trust: Trust,
     pub(crate) token: Token,
 }
@@ -120,9 +122,9 @@ impl Client {
     }
 
     pub(super) fn with_limits(endpoint: Endpoint, limits: Limits) -> Result<Client, Error> {
-        let Endpoint { label, host, port, trust, token } = endpoint;
+        let Endpoint { label, host, port, name, trust, token } = endpoint;
         let unusable = |detail: String| Error::Protocol { peer: label.clone(), detail };
-        let rule = Rule::new(&trust).map_err(|detail| Error::Untrusted { peer: label.clone(), detail })?;
+        let rule = Rule::new(&trust, Some(&name)).map_err(|detail| Error::Untrusted { peer: label.clone(), detail })?;
         let verifier = Verifier::new(rule);
         let tls = client_config(verifier.clone()).map_err(|error| unusable(error.to_string()))?;
         let http = http::builder(tls.clone(), limits.resolve, limits.connect)
@@ -131,9 +133,8 @@ impl Client {
             .pool_idle_timeout(Duration::from_secs(3))
             .build()
             .map_err(|error| unusable(error.to_string()))?;
-        let secret = zeroize::Zeroizing::new(format!("PVEAPIToken={}={}", token.id, token.secret.expose()));
-        let mut authorization =
-            HeaderValue::from_str(&secret).map_err(|_| unusable("the token has invalid characters".to_owned()))?;
+        let mut authorization = HeaderValue::from_str(&authorization_of(&token))
+            .map_err(|_| unusable("the token has invalid characters".to_owned()))?;
         authorization.set_sensitive(true);
         let peer = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
         let base = format!("https://{peer}/api2/json");
@@ -270,4 +271,20 @@ impl Client {
         let random = RandomState::new().build_hasher().finish();
         Duration::from_millis(start + random % (end - start).max(1))
     }
+}
+
+/// The header's text. Proxmox VE decodes percent signs in it (pve-http-server, AnyEvent.pm), which a user's name may have.
+fn authorization_of(token: &Token) -> zeroize::Zeroizing<String> {
+    let id = token.id.to_string();
+    let mut text = zeroize::Zeroizing::new(String::with_capacity(3 * (id.len() + token.secret.expose().len()) + 16));
+    text.push_str("PVEAPIToken=");
+    for byte in id.bytes().chain(*b"=").chain(token.secret.expose().bytes()) {
+        if byte.is_ascii_graphic() && !matches!(byte, b'%' | b';') {
+            text.push(char::from(byte));
+        } else {
+            text.push('%');
+            text.extend([byte >> 4, byte & 15].iter().filter_map(|digit| char::from_digit((*digit).into(), 16)));
+        }
+    }
+    text
 }

@@ -198,7 +198,14 @@ impl Server {
 
 pub(super) fn endpoint(port: u16, trust: Trust) -> Endpoint {
     let token = format!("ecobox@pve!test={SECRET}").parse().unwrap();
-    Endpoint { label: "pve1".to_owned(), host: "127.0.0.1".to_owned(), port, trust, token }
+    Endpoint {
+        label: "pve1".to_owned(),
+        host: "127.0.0.1".to_owned(),
+        port,
+        name: "127.0.0.1".to_owned(),
+        trust,
+        token,
+    }
 }
 
 /// Limits for tests: generous for what should work, no pauses.

@@ -39,22 +39,38 @@ pub(super) struct Verifier {
     /// Whether the peer must prove that it holds its certificate's key.
     proof: bool,
     provider: Arc<CryptoProvider>,
-    presented: Mutex<Option<Presented>>,
+    seen: Mutex<Seen>,
+}
+
+/// What the last peer presented.
+#[derive(Debug, Default)]
+struct Seen {
+    presented: Option<Presented>,
+    /// It has the certificate's key: only then the certificate says who it is.
+    holds_key: bool,
 }
 
 impl Verifier {
     pub(super) fn new(rule: Rule) -> Arc<Verifier> {
         let proof = !matches!(rule, Rule::Anything);
-        Arc::new(Verifier { rule, proof, provider: provider(), presented: Mutex::new(None) })
+        Arc::new(Verifier { rule, proof, provider: provider(), seen: Mutex::default() })
     }
 
     /// Accepts every certificate whose key the peer holds: to learn what it is.
     fn recorder() -> Arc<Verifier> {
-        Arc::new(Verifier { rule: Rule::Anything, proof: true, provider: provider(), presented: Mutex::new(None) })
+        Arc::new(Verifier { rule: Rule::Anything, proof: true, provider: provider(), seen: Mutex::default() })
     }
 
+    /// What the last peer presented and has the key of.
     pub(super) fn presented(&self) -> Option<Presented> {
-        self.presented.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.presented.clone().filter(|_| seen.holds_key)
+    }
+
+    /// Notes whether the signature was right; a wrong one is an error only where proof is asked for.
+    fn signed(&self, verdict: Result<HandshakeSignatureValid, TlsError>) -> Result<HandshakeSignatureValid, TlsError> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).holds_key = verdict.is_ok();
+        if self.proof { verdict } else { Ok(HandshakeSignatureValid::assertion()) }
     }
 }
 
@@ -67,13 +83,15 @@ impl ServerCertVerifier for Verifier {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen::default();
         let presented = match Presented::new(leaf, others) {
             Ok(presented) => presented,
             Err(_) if !self.proof => return Ok(ServerCertVerified::assertion()),
             Err(error) => return Err(error),
         };
         let verdict = self.rule.check(&presented, name, now);
-        *self.presented.lock().unwrap_or_else(PoisonError::into_inner) = Some(presented);
+        let seen = Seen { presented: Some(presented), holds_key: false };
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
         match verdict {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             Err(why) => {
@@ -89,10 +107,8 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        if !self.proof {
-            return Ok(HandshakeSignatureValid::assertion());
-        }
-        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        self.signed(verify_tls12_signature(message, certificate, signed, algorithms))
     }
 
     fn verify_tls13_signature(
@@ -101,10 +117,8 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        if !self.proof {
-            return Ok(HandshakeSignatureValid::assertion());
-        }
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        self.signed(verify_tls13_signature(message, certificate, signed, algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -125,7 +139,7 @@ pub(super) fn client_config(verifier: Arc<Verifier>) -> Result<ClientConfig, Tls
 
 /// The same for whoever must satisfy `trust`. Fails with a text where its CA cannot be used.
 pub(in crate::transport) fn trusting(trust: &Trust) -> Result<ClientConfig, String> {
-    client_config(Verifier::new(Rule::new(trust)?)).map_err(|error| error.to_string())
+    client_config(Verifier::new(Rule::new(trust, None)?)).map_err(|error| error.to_string())
 }
 
 /// A TLS handshake over a stream that leads to a Proxmox VE API: what it presents. `name` is asked for (SNI).

@@ -55,38 +55,69 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
+/// The names that a certificate may be for: one of them is enough.
+#[derive(Debug)]
+pub(super) enum Names {
+    /// This one, whatever is dialled.
+    Only(ServerName<'static>),
+    /// The one that is dialled, and these.
+    DialledOr(Vec<ServerName<'static>>),
+}
+
+impl Names {
+    /// The dialled name and those of these that a certificate can be for.
+    fn dialled_or<'n>(names: impl IntoIterator<Item = &'n str>) -> Names {
+        Names::DialledOr(names.into_iter().filter_map(|name| server_name(name).ok()).collect())
+    }
+
+    fn all<'n>(&'n self, dialled: &'n ServerName<'n>) -> Vec<&'n ServerName<'n>> {
+        match self {
+            Names::Only(name) => vec![name],
+            Names::DialledOr(others) => {
+                let others = others.iter().filter(|other| *other != dialled);
+                std::iter::once(dialled).chain(others).collect()
+            }
+        }
+    }
+}
+
 /// A `Trust` made ready for handshakes.
 #[derive(Debug)]
 pub(super) enum Rule {
-    /// A chain to `roots`, for `name`, or else for the name that is dialled.
+    /// A chain to `roots`.
     Chain {
         verifier: Arc<WebPkiServerVerifier>,
-        name: Option<ServerName<'static>>,
+        names: Names,
         roots: String,
     },
     /// The same with the roots of this machine. Loading them takes milliseconds: only when they are needed.
-    Public(OnceLock<Option<Arc<WebPkiServerVerifier>>>),
+    Public {
+        verifier: OnceLock<Option<Arc<WebPkiServerVerifier>>>,
+        names: Names,
+    },
     PublicKey(Fingerprint),
     Certificate(Fingerprint),
     Anything,
 }
 
 impl Rule {
-    /// Fails with a text where the CA or the name cannot be used.
-    pub(super) fn new(trust: &Trust) -> Result<Rule, String> {
+    /// `host` is the name that the configuration has for the peer, which may be dialled by another. Fails with a text
+    /// where the CA or the name cannot be used.
+    pub(super) fn new(trust: &Trust, host: Option<&str>) -> Result<Rule, String> {
         Ok(match trust {
             Trust::ClusterCa { ca, node } => {
                 let verifier = chain_verifier([CertificateDer::from_slice(ca)])
                     .ok_or("the recorded cluster CA is no valid certificate")?;
                 let roots = format!("the cluster's CA (SHA-256 {})", sha256(ca));
-                Rule::Chain { verifier, name: Some(server_name(node.as_str())?), roots }
+                Rule::Chain { verifier, names: Names::Only(server_name(node.as_str())?), roots }
             }
             Trust::CaFile { pem, node } => {
                 let verifier = chain_verifier(certificates(pem)).ok_or("the CA file holds no valid certificate")?;
-                let name = node.as_ref().map(|node| server_name(node.as_str())).transpose()?;
-                Rule::Chain { verifier, name, roots: "a CA of the CA file".to_owned() }
+                // Custom certificates name what people dial, Proxmox VE's own the node.
+                let names = Names::dialled_or(host.into_iter().chain(node.as_ref().map(NodeName::as_str)));
+                Rule::Chain { verifier, names, roots: "a CA of the CA file".to_owned() }
             }
-            Trust::PublicCa => Rule::Public(OnceLock::new()),
+            Trust::PublicCa => Rule::Public { verifier: OnceLock::new(), names: Names::dialled_or(host) },
             Trust::PublicKey { spki } => Rule::PublicKey(*spki),
             Trust::Certificate { fingerprint } => Rule::Certificate(*fingerprint),
             Trust::Insecure => Rule::Anything,
@@ -96,15 +127,13 @@ impl Rule {
     /// Whether `presented` satisfies the rule; if not, why, in words.
     pub(super) fn check(&self, presented: &Presented, dialled: &ServerName<'_>, now: UnixTime) -> Result<(), String> {
         match self {
-            Rule::Chain { verifier, name, roots } => {
-                let name = name.as_ref().unwrap_or(dialled);
-                verify(verifier, presented, name, now).map_err(|error| explain(&error, presented, name, roots))
-            }
-            Rule::Public(verifier) => {
+            Rule::Chain { verifier, names, roots } => verify_names(verifier, presented, &names.all(dialled), now)
+                .map_err(|error| explain(&error, presented, &names.all(dialled), roots)),
+            Rule::Public { verifier, names } => {
                 let verifier = verifier.get_or_init(|| chain_verifier(native_roots()));
                 let verifier = verifier.as_ref().ok_or("this machine has no CA certificates to check it with")?;
-                verify(verifier, presented, dialled, now)
-                    .map_err(|error| explain(&error, presented, dialled, "a public CA"))
+                verify_names(verifier, presented, &names.all(dialled), now)
+                    .map_err(|error| explain(&error, presented, &names.all(dialled), "a public CA"))
             }
             Rule::PublicKey(wanted) if presented.spki != *wanted => {
                 Err(format!("its certificate has the public key {}, recorded is {wanted} (SHA-256)", presented.spki))
@@ -149,18 +178,31 @@ fn verify(
     verifier.verify_server_cert(&presented.leaf_der(), &presented.others(), name, &[], now).map(|_| ())
 }
 
+/// The same for any of these names. The error is that of the first.
+fn verify_names(
+    verifier: &WebPkiServerVerifier,
+    presented: &Presented,
+    names: &[&ServerName<'_>],
+    now: UnixTime,
+) -> Result<(), TlsError> {
+    let mut results = names.iter().map(|name| verify(verifier, presented, name, now));
+    let first = results.next().unwrap_or(Err(TlsError::InvalidCertificate(CertificateError::NotValidForName)));
+    if first.is_ok() || results.any(|result| result.is_ok()) { Ok(()) } else { first }
+}
+
 /// Why a chain was refused, for a person who does not know what a chain is.
-fn explain(error: &TlsError, presented: &Presented, name: &ServerName<'_>, roots: &str) -> String {
+fn explain(error: &TlsError, presented: &Presented, names: &[&ServerName<'_>], roots: &str) -> String {
     use CertificateError as E;
+    let wanted = names.iter().map(|name| name.to_str()).collect::<Vec<_>>().join(" or ");
     let mut text = match error {
         TlsError::InvalidCertificate(E::UnknownIssuer | E::BadSignature) => {
             format!("its certificate was not issued by {roots}")
         }
         TlsError::InvalidCertificate(E::NotValidForNameContext { presented, .. }) => {
             let names: Vec<&str> = presented.iter().map(|name| plain_name(name)).collect();
-            format!("its certificate is for {}, not for {}", names.join(", "), name.to_str())
+            format!("its certificate is for {}, not for {wanted}", names.join(", "))
         }
-        TlsError::InvalidCertificate(E::NotValidForName) => format!("its certificate is not for {}", name.to_str()),
+        TlsError::InvalidCertificate(E::NotValidForName) => format!("its certificate is not for {wanted}"),
         TlsError::InvalidCertificate(E::ExpiredContext { time, not_after }) => {
             format!("its certificate expired at {}, and here it is {}", utc(*not_after), utc(*time))
         }
@@ -217,6 +259,27 @@ fn choose(
         }
     }
     if fits(public(), host) { Trust::PublicCa } else { Trust::PublicKey { spki: presented.spki } }
+}
+
+/// The CA of this file that a peer's certificate, with the node's name in it, was issued by: proof that the peer is of
+/// that CA's cluster, as the node's key was needed to present it.
+pub(crate) fn proven_ca(presented: &Presented, cas: &[Vec<u8>], node: &NodeName) -> Option<Fingerprint> {
+    let name = server_name(node.as_str()).ok()?;
+    let issued = |ca: &&Vec<u8>| {
+        let verifier = chain_verifier([CertificateDer::from_slice(ca)]);
+        verifier.is_some_and(|verifier| verify(&verifier, presented, &name, UnixTime::now()).is_ok())
+    };
+    cas.iter().find(issued).map(|ca| sha256(ca))
+}
+
+/// The certificates of a PEM text, DER.
+pub(crate) fn certificates_in(pem: &str) -> Vec<Vec<u8>> {
+    certificates(pem).into_iter().map(|der| der.to_vec()).collect()
+}
+
+/// The SHA-256 of each certificate of a PEM text.
+pub(crate) fn fingerprints_in(pem: &str) -> Vec<Fingerprint> {
+    certificates(pem).iter().map(|der| sha256(der)).collect()
 }
 
 /// What a server presents by the file that it serves, its own certificate first.

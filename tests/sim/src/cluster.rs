@@ -108,6 +108,8 @@ pub struct Cluster {
     pools: BTreeSet<String>,
     /// What GETs were answered, where answers are given again: see [`Cluster::ready_made`].
     pub(crate) ready: Option<BTreeMap<String, Bytes>>,
+    /// Nodes and fingerprints that it names as its own, besides itself: see [`Cluster::claim_nodes`].
+    pub(crate) claimed: Vec<(String, String)>,
 }
 
 impl Cluster {
@@ -136,6 +138,7 @@ impl Cluster {
             node_power: None,
             pools: BTreeSet::new(),
             ready: None,
+            claimed: Vec::new(),
         }
     }
 
@@ -415,6 +418,32 @@ impl Cluster {
         self.node_mut(name).identity = identity;
     }
 
+    /// Serves this certificate, and goes on naming the node's own in `/nodes`: a reverse proxy stands before it.
+    pub fn serve_through_proxy(&mut self, name: &str, identity: Identity) {
+        let node = self.node_mut(name);
+        let own = std::mem::replace(&mut node.identity, identity);
+        node.listed = Some(node.listed.take().unwrap_or_else(|| own.fingerprint()));
+    }
+
+    /// Gives a node another name, and a certificate for that; its guests go with it. Tests go on calling it by its first.
+    pub fn rename_node(&mut self, name: &str, new: &str) {
+        let old = self.node_mut(name).name.clone();
+        for guest in self.guests.iter_mut().filter(|guest| guest.node == old) {
+            new.clone_into(&mut guest.node);
+        }
+        let ip = self.node_mut(name).ip;
+        let identity = self.ca.issue_node(new, ip, None);
+        let node = self.node_mut(name);
+        new.clone_into(&mut node.name);
+        node.identity = identity;
+    }
+
+    /// Says of these nodes, with the fingerprints of their certificates, that they are of this cluster: whoever wants may
+    /// repeat what others are heard to say.
+    pub fn claim_nodes(&mut self, nodes: &[(String, String)]) {
+        self.claimed = nodes.to_vec();
+    }
+
     /// Every request to this node, or every connection, fails like this until [`Cluster::heal`].
     pub fn fail(&mut self, node: &str, fault: Fault) {
         self.fail_on(node, None, None, None, fault);
@@ -514,11 +543,11 @@ impl Cluster {
     }
 
     pub(crate) fn node_ref(&self, name: &str) -> Option<&Node> {
-        self.nodes.iter().find(|node| node.name == name)
+        self.nodes.iter().find(|node| node.is(name))
     }
 
     pub(crate) fn node_mut(&mut self, name: &str) -> &mut Node {
-        self.nodes.iter_mut().find(|node| node.name == name).unwrap_or_else(|| panic!("no node {name}"))
+        self.nodes.iter_mut().find(|node| node.is(name)).unwrap_or_else(|| panic!("no node {name}"))
     }
 
     /// Guests of one kind on one node, by id.

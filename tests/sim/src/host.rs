@@ -218,6 +218,11 @@ impl Host {
         files::certificates(&self.inner.tree, &self.inner.name, ca_pem, node_pem);
     }
 
+    /// The certificate of another node of the cluster, as pmxcfs shows it on each of them.
+    pub fn set_node_certificate(&self, node: &str, pem: &str) {
+        self.inner.tree.write(&format!("etc/pve/nodes/{node}/pve-ssl.pem"), pem);
+    }
+
     /// A new boot id, as after a restart; the clock and the CPUs' counters begin again.
     pub fn new_boot(&self) {
         let id = crate::access::random_uuid();

@@ -169,6 +169,7 @@ async fn follow_order(shared: Arc<Shared>, order: NodePower) {
 
 /// The checks of pveproxy in their order, then the API.
 fn decide(cluster: &mut Cluster, node: &str, method: &str, path: &str, headers: &HeaderMap, body: &[u8]) -> Answer {
+    let node = &cluster.node_ref(node).map_or_else(|| node.to_owned(), |node| node.name.clone());
     if !["GET", "POST", "PUT", "DELETE"].contains(&method) {
         return Answer::empty(501, &format!("method '{method}' not available"));
     }

@@ -33,6 +33,8 @@ pub enum Service {
 #[derive(Debug)]
 pub struct Node {
     pub(crate) name: String,
+    /// The name it began with.
+    pub(crate) first_name: String,
     pub(crate) ip: IpAddr,
     pub(crate) online: bool,
     pub(crate) listening: bool,
@@ -54,6 +56,8 @@ pub struct Node {
     pub(crate) since: Instant,
     pub(crate) wakeonlan: Option<String>,
     pub(crate) identity: Identity,
+    /// What `/nodes` names as its fingerprint, where that is not the certificate that it serves.
+    pub(crate) listed: Option<String>,
     pub(crate) rules: Vec<Rule>,
     /// The most tasks that ran at one time.
     pub(crate) most_tasks: usize,
@@ -64,6 +68,7 @@ impl Node {
     pub(crate) fn new(name: &str, ip: IpAddr, identity: Identity, now: Instant) -> Node {
         Node {
             name: name.to_owned(),
+            first_name: name.to_owned(),
             ip,
             online: true,
             listening: true,
@@ -83,10 +88,16 @@ impl Node {
             since: now,
             wakeonlan: None,
             identity,
+            listed: None,
             rules: Vec::new(),
             most_tasks: 0,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         }
+    }
+
+    /// Whether it is called so, or was.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.name == name || self.first_name == name
     }
 
     /// CPUs and memory in bytes.

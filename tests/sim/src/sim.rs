@@ -72,7 +72,7 @@ impl Shared {
         let until = Instant::now() + PATIENCE;
         loop {
             let wanted: BTreeMap<String, bool> =
-                self.lock().nodes.iter().map(|node| (node.name.clone(), node.listening)).collect();
+                self.lock().nodes.iter().map(|node| (node.first_name.clone(), node.listening)).collect();
             let ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
             if *ports == wanted {
                 return;

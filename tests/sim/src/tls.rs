@@ -68,7 +68,7 @@ impl Ca {
         self.issue(params, Some(key))
     }
 
-    /// A leaf for these DNS names, as an ACME or company CA would issue it.
+    /// A leaf for these DNS names or addresses, as an ACME or company CA would issue it.
     pub fn issue_for(&self, names: &[&str]) -> Identity {
         self.issue(leaf_params(dns_names(names), names.first().unwrap_or(&"")), None)
     }
@@ -154,7 +154,10 @@ fn dns_names(names: &[&str]) -> Vec<SanType> {
 }
 
 fn dns(name: &str) -> SanType {
-    SanType::DnsName(name.try_into().unwrap())
+    match name.parse() {
+        Ok(ip) => SanType::IpAddress(ip),
+        Err(_) => SanType::DnsName(name.try_into().unwrap()),
+    }
 }
 
 fn fingerprint(der: &[u8]) -> String {

@@ -5,7 +5,7 @@ use crate::model::scope::Scope;
 
 fn request() -> Request {
     let token = "ecobox@pve!lap-1".parse().unwrap();
-    let action = Action::Create { token, comment: String::new() };
+    let action = Action::Create { token, comment: String::new(), replaces: None };
     Request { action, scope: Scope::Operator, remove: Vec::new(), ssh_user: "ann".to_owned() }
 }
 

@@ -67,6 +67,7 @@ impl World {
             suffix: "0a1b2c".to_owned(),
             comment: String::new(),
             intents: self.intents.iter().cloned().collect(),
+            replaces: self.stored.as_ref().map(|token| token.id.clone()),
             stored: self.stored.iter().map(|token| removal(&token.id)).collect(),
             all_intents: self.intents.iter().cloned().collect(),
         }

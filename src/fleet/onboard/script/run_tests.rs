@@ -91,7 +91,7 @@ fn request(action: Action, scope: Scope, remove: &[&str]) -> Request {
 
 fn create(scope: Scope, name: &str) -> Action {
     let comment = "ecobox on it's $(host) `x`, today".to_owned();
-    Action::Create { token: token_id(scope, "root", name).unwrap(), comment }
+    Action::Create { token: token_id(scope, "root", name).unwrap(), comment, replaces: None }
 }
 
 fn created(answer: &Answer) -> &Created {
@@ -245,7 +245,7 @@ fn full_rights_are_the_login_users_own() {
         assert_eq!((created(&answer).token.id.to_string().as_str(), created(&answer).role), ("root@pam!lap-1", None));
         assert_eq!((pve.names("roles").len(), pve.names("users").len()), (0, 1));
         let id = "ann@pam!lap-1".parse().unwrap();
-        let ann = Action::Create { token: id, comment: String::new() };
+        let ann = Action::Create { token: id, comment: String::new(), replaces: None };
         let failure = Failure::NoSuchUser { userid: "ann@pam".to_owned() };
         assert_eq!(pve.does(ann, Scope::Full, &[]).result, Err(failure));
     });
@@ -378,7 +378,7 @@ fn values_stay_words() {
     for comment in ["$(touch pwned)", "`id`; rm x", "a'b\"c\\d", "-o x", "* ? [a]", "!!", "%s %n", "é\u{202e}"] {
         on_each("9.2.11", |pve| {
             let token = token_id(Scope::Operator, "root", "lap-1").unwrap();
-            let action = Action::Create { token, comment: comment.to_owned() };
+            let action = Action::Create { token, comment: comment.to_owned(), replaces: None };
             pve.ask(&request(action, Scope::Operator, &[]));
             assert!(pve.log().iter().any(|call| call.contains(&format!("[--comment][{comment}]"))), "{comment}");
         });

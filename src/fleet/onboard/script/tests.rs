@@ -6,7 +6,11 @@ fn request(action: Action, scope: Scope, remove: Vec<Removal>, ssh_user: &str) -
 }
 
 fn create(scope: Scope, ssh_user: &str, name: &str) -> Action {
-    Action::Create { token: token_id(scope, ssh_user, name).unwrap(), comment: "ecobox on a'b, 2026-01-02".to_owned() }
+    Action::Create {
+        token: token_id(scope, ssh_user, name).unwrap(),
+        comment: "ecobox on a'b, 2026-01-02".to_owned(),
+        replaces: None,
+    }
 }
 
 #[test]
@@ -69,7 +73,7 @@ fn a_token_of_unknown_scope_loses_both_roles() {
 fn control_characters_are_refused() {
     for comment in ["a\nb", "a\0b", "a\x1bb"] {
         let token = token_id(Scope::Monitor, "root", "ab").unwrap();
-        let action = Action::Create { token, comment: comment.to_owned() };
+        let action = Action::Create { token, comment: comment.to_owned(), replaces: None };
         assert!(plan(&request(action, Scope::Monitor, vec![], "root"), None).is_err(), "{comment:?}");
     }
 }

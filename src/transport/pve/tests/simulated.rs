@@ -33,8 +33,14 @@ fn simulated(version: &str) -> Sim {
 pub(super) fn client(sim: &Sim, token: &str) -> Client {
     let token = format!("{token}={SECRET}").parse().unwrap();
     let port = sim.node("pve1").port();
-    let endpoint =
-        Endpoint { label: "pve1".to_owned(), host: "127.0.0.1".to_owned(), port, trust: Trust::Insecure, token };
+    let endpoint = Endpoint {
+        label: "pve1".to_owned(),
+        host: "127.0.0.1".to_owned(),
+        port,
+        name: "127.0.0.1".to_owned(),
+        trust: Trust::Insecure,
+        token,
+    };
     Client::new(endpoint).unwrap()
 }
 

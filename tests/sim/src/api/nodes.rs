@@ -55,10 +55,15 @@ pub(crate) fn row(context: &Context<'_>, node: &Node) -> Map<String, Value> {
 pub(crate) fn list(context: &mut Context<'_>) -> Reply {
     let rows = context.cluster.nodes.iter().map(|node| {
         let mut row = row(context, node);
-        row.insert("ssl_fingerprint".to_owned(), json!(node.identity.fingerprint()));
+        let fingerprint = node.listed.clone().unwrap_or_else(|| node.identity.fingerprint());
+        row.insert("ssl_fingerprint".to_owned(), json!(fingerprint));
         Value::Object(row)
     });
-    Ok(rows.collect::<Value>().into())
+    let claimed = context.cluster.claimed.iter().map(|(node, fingerprint)| {
+        json!({ "id": format!("node/{node}"), "node": node, "type": "node", "status": "online", "level": "",
+            "ssl_fingerprint": fingerprint })
+    });
+    Ok(rows.chain(claimed).collect::<Value>().into())
 }
 
 pub(crate) fn index(_: &mut Context<'_>) -> Reply {
