@@ -48,7 +48,7 @@ fn openssl_der(pem: &str) -> Vec<u8> {
 fn accepted(sim: &Sim, env: &Env) {
     sim.clear_requests();
     let _ = env.run(&["status"]).exits(0);
-    assert_eq!(sim.node("pve1").authorizations().len(), 1);
+    assert!(!sim.node("pve1").authorizations().is_empty());
 }
 
 /// Refused, exit 6, and the server saw nothing of the token.

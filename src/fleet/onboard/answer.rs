@@ -48,10 +48,6 @@ pub(crate) enum Done {
     Removed {
         user_removed: bool,
     },
-    /// The names of the user's tokens.
-    Checked {
-        tokens: Vec<String>,
-    },
 }
 
 /// A token that was made, and what was made for it.
@@ -243,11 +239,6 @@ fn done(reading: &Reading<'_>, request: &Request) -> Result<Done, Failure> {
     let output = |step: &str| reading.calls.iter().rfind(|call| call.name == step);
     match &request.action {
         Action::Remove | Action::Revoke => Ok(Done::Removed { user_removed: note("user removed") }),
-        Action::Check => {
-            // No such user means no token: the call then prints nothing.
-            let text = output("token-list").map_or("", |call| call.stdout).trim();
-            Ok(Done::Checked { tokens: token_names(text) })
-        }
         Action::Create { token: id, .. } => {
             let step = "token-add";
             let unusable = |stderr: &str| Failure::Other { step: step.to_owned(), stderr: stderr.to_owned() };
@@ -280,18 +271,6 @@ fn secret_of(text: &str, id: &TokenId) -> Option<Secret> {
     let text = secret.expose();
     let usable = !text.is_empty() && text.len() <= 256 && text.chars().all(|c| c.is_ascii_graphic() && c != ';');
     (usable && added.id == id.to_string()).then_some(secret)
-}
-
-fn token_names(json: &str) -> Vec<String> {
-    #[derive(Deserialize)]
-    struct Listed {
-        tokenid: String,
-    }
-    let list: Vec<serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
-    list.into_iter()
-        .filter_map(|entry| serde_json::from_value::<Listed>(entry).ok())
-        .map(|entry| entry.tokenid)
-        .collect()
 }
 
 /// The call that ended the visit is the last that failed; the removal of a token just made comes after it.

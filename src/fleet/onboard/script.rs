@@ -32,8 +32,6 @@ pub(crate) enum Action {
     Remove,
     /// User and role go too, if nobody else uses them.
     Revoke,
-    /// List the user's tokens, to see whether the rights suffice. Changes nothing.
-    Check,
 }
 
 /// A token to remove.
@@ -81,7 +79,6 @@ fn text(request: &Request) -> Result<String, Unquotable> {
         Action::Create { token, comment, .. } => ("create", Some(token), comment.as_str()),
         Action::Remove => ("remove_ours", None, ""),
         Action::Revoke => ("revoke", None, ""),
-        Action::Check => ("check", None, ""),
     };
     let userid = token.map_or_else(|| owner(request), TokenId::userid);
     let privileges = |scope: Scope, major| scope.privileges(major).join(",");
@@ -181,7 +178,6 @@ fn commands(request: &Request, major: u32) -> Result<Vec<String>, Unquotable> {
                 }
             }
         }
-        Action::Check => list.call(&["user", "token", "list", &owner(request), "--output-format", "json"])?,
     }
     Ok(list.lines)
 }

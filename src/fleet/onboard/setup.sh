@@ -144,8 +144,6 @@ revoke() {
 	done
 }
 
-check() { call token-list user token list "$userid" --output-format json || has 'no such user'; }
-
 certificate() {
 	[ -e "$2" ] || return 0
 	say "$1"
