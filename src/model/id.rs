@@ -336,6 +336,9 @@ impl FromStr for Token {
         let text = text.strip_prefix("PVEAPIToken").and_then(|rest| rest.strip_prefix(['=', ' '])).unwrap_or(text);
         let (id, secret) = unquoted(text).rsplit_once('=').ok_or_else(bad)?;
         let secret = unquoted(secret);
+        if id.starts_with(['"', '\'']) {
+            return Err(bad());
+        }
         let clean = |c: char| c.is_ascii_graphic() && !matches!(c, ';' | '"' | '\'');
         if secret.is_empty() || !secret.chars().all(clean) {
             return Err(bad());

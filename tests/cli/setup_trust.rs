@@ -175,6 +175,8 @@ fn another_nodes_certificate_is_refused() {
     world.run(&["setup-token"]).exits(0);
     let port = pve.node("pve2").api_port;
     let moved = super::world::entry("pve1", "root", pve.node("pve1").ssh.port(), port);
+    // On pve1 itself its own API is behind that port.
+    pve.node("pve1").host.map_port(port.unwrap(), pve.node("pve1").api_port.unwrap());
     world.configure(&moved);
     let run = world.run(&["setup-token", "--check"]).exits(6);
     assert!(run.stderr.contains("its certificate is for") && run.stderr.contains("not for pve1"), "{run}");

@@ -22,6 +22,7 @@ fn commands_read_as_one_would_type_them() {
         plan.commands,
         [
             "/usr/sbin/pveum acl delete / --tokens 'ecobox@pve!lap-1' --roles Ecobox",
+            "# and its other ACLs, if it has more",
             "/usr/sbin/pveum user token remove ecobox@pve lap-1",
             "/usr/sbin/pveum role add Ecobox --privs Datastore.Audit,Sys.Audit,VM.Audit,VM.PowerMgmt",
             "# if that role is there with other privileges:",
@@ -63,6 +64,7 @@ fn a_token_of_unknown_scope_loses_both_roles() {
         [
             "/usr/sbin/pveum acl delete / --tokens 'ecobox@pve!ab' --roles Ecobox",
             "/usr/sbin/pveum acl delete / --tokens 'ecobox@pve!ab' --roles EcoboxRead",
+            "# and its other ACLs, if it has more",
             "/usr/sbin/pveum user token remove ecobox@pve ab",
             "/usr/sbin/pveum user token remove root@pam cd",
         ]
