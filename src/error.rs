@@ -146,6 +146,18 @@ pub(crate) fn classify(error: &anyhow::Error) -> Exit {
     Exit::Failed
 }
 
+/// An error with its causes, each once: some repeat the one inside of them.
+pub(crate) fn in_full(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if !text.contains(&cause) {
+            text += if text.is_empty() { "" } else { ": " };
+            text += &cause;
+        }
+    }
+    text
+}
+
 /// What to run or look at next, from the type of the first typed error in the chain.
 pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
     for cause in error.chain() {
@@ -203,6 +215,15 @@ mod tests {
             assert_eq!(said.is_some(), advice.is_some(), "{error:#}: {said:?}");
             assert!(said.unwrap_or_default().contains(advice.unwrap_or_default()), "{error:#}");
         }
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let outer = anyhow::Error::from(denied).context("cannot read x: permission denied").context("looking");
+        assert_eq!(in_full(&outer), "looking: cannot read x: permission denied");
+        let plain = anyhow::anyhow!("inner").context("outer");
+        assert_eq!(in_full(&plain), "outer: inner");
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(crate) use self::access::{
     is_own, make_folder, others_may_write, own_uid, refuse_foreign_links, refuse_new_in, shell_word,
 };
 
-pub(crate) use self::read::{Contents, PATIENCE, in_time, read, read_blocking, read_text};
+pub(crate) use self::read::{Contents, PATIENCE, in_time, read_blocking, read_text};
 
 /// Whose file it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

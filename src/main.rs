@@ -27,6 +27,7 @@ mod state;
 mod transport;
 mod tui;
 mod ui;
+mod watchdog;
 
 use std::io;
 use std::pin::Pin;
@@ -45,6 +46,7 @@ use crate::fleet::act::Ledger;
 use crate::render::{Format, Output, Report};
 use crate::state::State;
 use crate::ui::Ui;
+use crate::watchdog::Pulse;
 
 fn main() -> ExitCode {
     if std::env::var_os("COMPLETE").is_some() {
@@ -59,11 +61,11 @@ fn main() -> ExitCode {
         }
     };
     let ui = Ui::new(cli.global.quiet, cli.global.color);
-    keep_out_of_core_files();
+    keep_to_itself();
     match start(cli, ui) {
         Ok(exit) => ExitCode::from(exit.code()),
         Err((ui, error)) => {
-            ui.error(&format!("{error:#}"));
+            ui.error(&error::in_full(&error));
             if let Some(hint) = error::hint(&error) {
                 ui.hint(&hint);
             }
@@ -72,9 +74,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// A process that a bug ends must not leave its tokens in a file.
-fn keep_out_of_core_files() {
+/// A process that a bug ends must not leave its tokens in a file, nor may others of the same user look into one that runs.
+fn keep_to_itself() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let Rlimit { maximum, .. } = getrlimit(Resource::Core);
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum });
 }
@@ -86,7 +90,7 @@ fn start(cli: Cli, ui: Ui) -> Ended {
     let Cli { global, command } = cli;
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return Err((ui, error.into())),
+        Err(error) => return Err((ui, anyhow::Error::from(error).context("cannot begin"))),
     };
     match command {
         Command::Generate(args) => match commands::generate::run(&args) {
@@ -103,7 +107,12 @@ fn start(cli: Cli, ui: Ui) -> Ended {
             let result = {
                 // Connections that are dropped with the set say goodbye through the runtime.
                 let _context = runtime.enter();
-                tokio::task::LocalSet::new().block_on(&runtime, until_signalled(dispatch(&ctx, &global, command)))
+                let pulse = Pulse::default();
+                // Who watches may wait for a reader for ever, at any line.
+                pulse.rest(matches!(command, Command::Watch(_)));
+                watchdog::watch(&pulse);
+                let work = dispatch(&ctx, &global, command, &pulse);
+                tokio::task::LocalSet::new().block_on(&runtime, until_signalled(work, &pulse))
             };
             // A look-up of a name that hangs must not keep the process.
             runtime.shutdown_background();
@@ -155,22 +164,22 @@ fn prepare(global: &Global, command: &Command, ui: Ui) -> Result<Context, (Ui, a
     Ok(Context { config, state, ui, limits, ledger: Ledger::default() })
 }
 
-async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::Result<Exit> {
+async fn dispatch(ctx: &Context, global: &Global, command: Command, pulse: &Pulse) -> anyhow::Result<Exit> {
     match command {
-        Command::Init(args) => show(ctx, global, Box::pin(commands::init::run(ctx, &args))).await,
-        Command::SetupToken(args) => show(ctx, global, Box::pin(commands::setup_token::run(ctx, &args))).await,
-        Command::Discover(args) => show(ctx, global, Box::pin(commands::discover::run(ctx, &args))).await,
+        Command::Init(args) => show(ctx, global, pulse, Box::pin(commands::init::run(ctx, &args))).await,
+        Command::SetupToken(args) => show(ctx, global, pulse, Box::pin(commands::setup_token::run(ctx, &args))).await,
+        Command::Discover(args) => show(ctx, global, pulse, Box::pin(commands::discover::run(ctx, &args))).await,
         Command::Status(args) if args.looks_back() => {
-            show(ctx, global, Box::pin(std::future::ready(commands::status::since(ctx, &args)))).await
+            show(ctx, global, pulse, Box::pin(std::future::ready(commands::status::since(ctx, &args)))).await
         }
         Command::Status(args) => {
-            show(ctx, global, Box::pin(commands::status::run(ctx, &args, global.output == Format::Html))).await
+            show(ctx, global, pulse, Box::pin(commands::status::run(ctx, &args, global.output == Format::Html))).await
         }
         Command::Stats(args) if args.looks_back() => {
-            show(ctx, global, Box::pin(commands::stats::since(ctx, &args))).await
+            show(ctx, global, pulse, Box::pin(commands::stats::since(ctx, &args))).await
         }
-        Command::Stats(args) => show(ctx, global, Box::pin(commands::stats::now(ctx, &args))).await,
-        Command::Power(args) => show(ctx, global, Box::pin(commands::power::run(ctx, &args))).await,
+        Command::Stats(args) => show(ctx, global, pulse, Box::pin(commands::stats::now(ctx, &args))).await,
+        Command::Power(args) => show(ctx, global, pulse, Box::pin(commands::power::run(ctx, &args))).await,
         Command::Watch(args) => {
             let color = global.color.decide(&io::stdout());
             Box::pin(commands::watch::run(ctx, &args, global.output, global.out.is_some(), color)).await
@@ -185,6 +194,7 @@ async fn dispatch(ctx: &Context, global: &Global, command: Command) -> anyhow::R
 async fn show<R: Report + Sync>(
     ctx: &Context,
     global: &Global,
+    pulse: &Pulse,
     work: Pin<Box<impl Future<Output = anyhow::Result<Outcome<R>>>>>,
 ) -> anyhow::Result<Exit> {
     if global.output == Format::Openmetrics && R::METRICS.is_none() {
@@ -196,7 +206,12 @@ async fn show<R: Report + Sync>(
         return Err(failure.hint("run `ecobox status -o html`").into());
     }
     let Outcome { report, exit, recording } = work.await?;
-    let print = || print(global, &report);
+    let print = || {
+        pulse.rest(true);
+        let printed = print(global, &report);
+        pulse.rest(false);
+        printed
+    };
     let keep = || recording.as_ref().map_or(Ok(()), |recording| recording.keep(&ctx.state));
     let (printed, kept) = thread::scope(|scope| {
         let printing = recording.as_ref().and_then(|_| thread::Builder::new().spawn_scoped(scope, print).ok());
@@ -230,11 +245,13 @@ fn print<R: Report>(global: &Global, report: &R) -> anyhow::Result<()> {
 }
 
 /// Runs to the end, or until SIGINT (130) or SIGTERM (143). What was sent stays sent; the next run finds it.
-async fn until_signalled(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+async fn until_signalled(work: impl Future<Output = anyhow::Result<Exit>>, pulse: &Pulse) -> anyhow::Result<Exit> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let heard = |kind| signal(kind).context("cannot listen for signals");
+    let (mut interrupt, mut terminate) = (heard(SignalKind::interrupt())?, heard(SignalKind::terminate())?);
     tokio::select! {
         result = work => result,
+        () = pulse.beat() => Ok(Exit::Failed),
         _ = interrupt.recv() => Ok(Exit::Interrupted),
         _ = terminate.recv() => Ok(Exit::Terminated),
     }

@@ -29,6 +29,26 @@ impl Confirmed {
 /// Whether a screen has the terminal.
 static HUSHED: AtomicBool = AtomicBool::new(false);
 
+/// Whether a person is asked something, and may take their time.
+static ASKING: AtomicBool = AtomicBool::new(false);
+
+/// Whether a person is asked something just now.
+pub(crate) fn is_asking() -> bool {
+    ASKING.load(Ordering::Relaxed)
+}
+
+fn asking<T>(question: impl FnOnce() -> T) -> T {
+    ASKING.store(true, Ordering::Relaxed);
+    let answer = question();
+    ASKING.store(false, Ordering::Relaxed);
+    answer
+}
+
+/// Why the process ends at once, from beside the run.
+pub(crate) fn last_words(message: &str) {
+    line(&format!("error: {message}"));
+}
+
 /// While it lives the log goes nowhere: a screen has the terminal.
 #[derive(Debug)]
 pub(crate) struct Hushed(());
@@ -170,7 +190,7 @@ impl Ui {
         let _ = stderr.flush();
         drop(stderr);
         let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer).ok()?;
+        asking(|| std::io::stdin().read_line(&mut answer)).ok()?;
         Some(answer.trim().to_owned()).filter(|answer| !answer.is_empty())
     }
 
@@ -191,7 +211,7 @@ fn ask_yes_no(question: &str) -> bool {
     let _ = write!(stderr, "{} [y/N] ", clean(question));
     let _ = stderr.flush();
     let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")
+    asking(|| std::io::stdin().read_line(&mut answer)).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")
 }
 
 fn line(message: &str) {
@@ -232,6 +252,6 @@ impl Ask for Ui {
             return None;
         }
         let prompt = format!("passphrase of {}", clean(&key.display().to_string()));
-        dialoguer::Password::new().with_prompt(prompt).interact().ok().map(Secret::new)
+        asking(|| dialoguer::Password::new().with_prompt(prompt).interact()).ok().map(Secret::new)
     }
 }

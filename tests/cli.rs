@@ -21,6 +21,7 @@ mod cli {
     mod first_run;
     mod fleets;
     mod formats;
+    mod hangs;
     mod hostile;
     mod html;
     mod identities;

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 /// Which rooms a room may use. What is not listed here is a new room: give it a line.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("main", &["cli", "commands", "config", "error", "fleet", "model", "render", "state", "transport", "ui"]),
+    (
+        "main",
+        &["cli", "commands", "config", "error", "fleet", "model", "render", "state", "transport", "ui", "watchdog"],
+    ),
     ("cli", &["commands", "render", "ui"]),
     (
         "commands",
@@ -13,6 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("error", &["config", "model", "state", "transport"]),
     ("ui", &["error", "model", "transport"]),
+    ("watchdog", &["error", "ui"]),
     ("render", &["file", "model"]),
     ("tui", &["model"]),
     ("fleet", &["config", "file", "model", "state", "transport"]),
@@ -112,6 +116,25 @@ fn arrows_go_down() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Who starts a program elsewhere gives it ecobox's tokens, and leaves its children behind.
+#[test]
+fn programs_are_started_in_one_place() {
+    let base = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    sources(&base.join("src"), &mut files);
+    let mut found = Vec::new();
+    for file in files {
+        let path = file.strip_prefix(base).unwrap().to_string_lossy().into_owned();
+        if path.contains("/tests/") || path.ends_with("tests.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        found.extend(code.contains("Command::new(").then_some(path));
+    }
+    assert_eq!(found, ["src/transport/child.rs"]);
 }
 
 #[test]

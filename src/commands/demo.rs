@@ -240,14 +240,14 @@ impl<'a> World<'a> {
         let mut out = io::stdout();
         writeln!(out, "{style}$ {typed}{style:#}")?;
         out.flush()?;
-        let mut command = tokio::process::Command::new(&self.program);
+        let mut command = crate::transport::child::command(&self.program);
         // One transcript: what a command says on stderr stays in its place.
         let stderr = std::os::fd::AsFd::as_fd(&out).try_clone_to_owned()?;
         command.args(args).env_clear().envs(environment()).env("HOME", self.home);
-        command.stdin(Stdio::null()).stderr(stderr).kill_on_drop(true);
+        command.stderr(stderr);
         let signals = &mut self.signals;
         let status = self.runtime.block_on(async {
-            let mut child = command.spawn().context("running ecobox")?;
+            let (mut child, _family) = crate::transport::child::spawn(&mut command).context("running ecobox")?;
             tokio::select! {
                 status = child.wait() => anyhow::Ok(status?),
                 exit = any(signals) => Err(Signalled(exit).into()),

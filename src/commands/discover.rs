@@ -3,7 +3,7 @@
 use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
 
-use crate::commands::{Context, Outcome, complete, counted, hosts_named, warn};
+use crate::commands::{Context, Outcome, complete, counted, hosts_named, tell, warn};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::discover::{Asked, Discovery, Found};
@@ -89,7 +89,7 @@ pub(crate) async fn run(ctx: &Context, args: &DiscoverArgs) -> anyhow::Result<Ou
     fleet.send_history().await;
     fleet.close().await;
     for notice in fleet.notices.take() {
-        ctx.ui.status(&notice);
+        tell(&ctx.ui, &notice);
     }
     warn(&ctx.ui, &discovery.failures);
     let exit = Exit::of_many(discovery.answered, discovery.failures.iter().map(|failed| failed.kind.into()));

@@ -181,7 +181,7 @@ fn take(name: &str, taken: &mut Vec<ServerId>) -> String {
 /// The hosts of `~/.ssh/config`, shown first.
 async fn from_ssh_config(ctx: &Context, args: &InitArgs, taken: &mut Vec<ServerId>) -> anyhow::Result<Vec<NewServer>> {
     let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
-    let mut names = fleet.ssh_hosts();
+    let mut names = fleet.ssh_hosts().await;
     names.retain(|name| !ctx.config.servers.iter().any(|server| server.hostname == *name));
     // What cannot be a server must not keep the others from being added.
     let ways = stream::iter(names).map(|name| async {

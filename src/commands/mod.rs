@@ -22,6 +22,7 @@ use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory};
 use crate::model::select::{Candidate, SelectError, select};
 use crate::model::server::ServerKind;
+use crate::model::watch::Notice;
 use crate::state::State;
 use crate::transport;
 use crate::ui::Ui;
@@ -83,6 +84,11 @@ pub(crate) fn selected(
         recording.keep(&ctx.state)?;
     }
     Ok(selected?)
+}
+
+/// Says a line besides the report.
+pub(crate) fn tell(ui: &Ui, notice: &Notice) {
+    if notice.is_loss { ui.warning(&notice.text) } else { ui.status(&notice.text) }
 }
 
 /// Says who failed and why, then once what can be done about it.

@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap_complete::engine::ArgValueCompleter;
 
 use self::report::{PowerReport, Ready};
-use crate::commands::{Context, Outcome, asked_by, complete, counted, warn};
+use crate::commands::{Context, Outcome, asked_by, complete, counted, tell, warn};
 use crate::config::Access;
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
@@ -174,7 +174,7 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
     fleet.send_history().await;
     fleet.close().await;
     for notice in fleet.notices.take() {
-        ctx.ui.status(&notice);
+        tell(&ctx.ui, &notice);
     }
     // Of hosts that failed otherwise only what concerns the plan is of interest.
     let concerns = |server| outcome.report.has(server);

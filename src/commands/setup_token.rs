@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
 
-use crate::commands::{Context, Outcome, asked_by, complete, hosts_named};
+use crate::commands::{Context, Outcome, asked_by, complete, hosts_named, tell};
 use crate::config::{Access, ServerConfig};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
@@ -137,7 +137,7 @@ pub(crate) async fn run(ctx: &Context, args: &SetupTokenArgs) -> anyhow::Result<
     }
     fleet.close().await;
     for notice in fleet.notices.take() {
-        ctx.ui.status(&notice);
+        tell(&ctx.ui, &notice);
     }
     warn(ctx, &rows, &ends);
     if rows.iter().all(|row| row.result == NO_PVE) {
@@ -281,7 +281,7 @@ async fn check(fleet: &Fleet<'_>, servers: &[&ServerConfig]) -> (Vec<Row>, Vec<E
             result: "checked",
             token: token.ok(),
             scope: Some(scope.as_str()),
-            trust: fleet.trust(server).ok().map(|trust| trust.as_str()),
+            trust: fleet.trust(server).await.ok().map(|trust| trust.as_str()),
             ..Row::default()
         };
         let end = match compared {

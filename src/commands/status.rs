@@ -8,7 +8,7 @@ use clap_complete::engine::ArgValueCompleter;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
-use crate::commands::{Context, Outcome, complete, counted, selected, stamp, warn};
+use crate::commands::{Context, Outcome, complete, counted, selected, stamp, tell, warn};
 use crate::error::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::observe::Asking;
@@ -89,7 +89,7 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs, with_past: bool) -> an
         (observed.inventory, recording)
     };
     for notice in fleet.notices.take() {
-        ctx.ui.status(&notice);
+        tell(&ctx.ui, &notice);
     }
     let inventory = selected(ctx, inventory, &args.targets, recording.as_ref())?;
     warn(&ctx.ui, &inventory.failures);

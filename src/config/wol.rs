@@ -114,6 +114,24 @@ fn secure_on(table: &Reader<'_>, folders: &Folders<'_>) -> Checked<Option<Secure
     }
 }
 
+/// The jump hosts before a server, as its `proxy_jump` names them.
+fn jumps(server: &ServerConfig) -> impl Iterator<Item = &str> {
+    let spec = server.proxy_jump.as_deref().filter(|spec| *spec != "none").unwrap_or_default();
+    spec.split(',').map(str::trim).filter(|hop| !hop.is_empty())
+}
+
+/// Whether a jump host, `user@host:port`, is this server: its address and port, or its id alone, as `ssh_config` may have it.
+fn is_at(server: &ServerConfig, hop: &str) -> bool {
+    let place = hop.trim_start_matches("ssh://").rsplit('@').next().unwrap_or_default();
+    let (host, port) = match place.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, port.parse().ok()),
+        _ => (place, None),
+    };
+    let host = host.trim_matches(['[', ']']);
+    let same_port = port.unwrap_or(22) == server.ssh_port.unwrap_or(22);
+    (host.eq_ignore_ascii_case(&server.hostname) && same_port) || (host == server.id.as_str() && port.is_none())
+}
+
 /// Relays are servers that can send: configured, reached over SSH, not the server itself or what sleeps with it, and not
 /// woken by it in turn. `places` are those of each server's `relay`.
 pub(super) fn relations(
@@ -147,6 +165,11 @@ pub(super) fn relations(
                 return wrong(format!("{shown} runs on `{parent}` and sleeps when it sleeps"));
             }
             above = index.get(parent.as_str()).and_then(|at| servers[*at].parent_server_id.as_ref());
+        }
+        if let Some(hop) = jumps(&servers[relay]).find(|hop| is_at(server, hop)) {
+            return wrong(format!(
+                "{shown} is reached through `{hop}`, which is this server, and sleeps when it is needed"
+            ));
         }
         let mut chain = vec![i, relay];
         while let Some(next) = chain.last().and_then(|last| at(&servers[*last].wol.relay)) {

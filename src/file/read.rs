@@ -37,7 +37,7 @@ pub(crate) async fn in_time<T: Send + 'static>(
 ///
 /// # Errors
 /// The system's; `TimedOut`; `FileTooLarge`.
-pub(crate) async fn read(path: &Path, cap: u64, patience: Duration) -> io::Result<Vec<u8>> {
+async fn read(path: &Path, cap: u64, patience: Duration) -> io::Result<Vec<u8>> {
     let path = path.to_owned();
     in_time(patience, move || contents(&path, cap)).await.map(|contents| contents.bytes)
 }

@@ -8,6 +8,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
 use crate::config::{Access, ServerConfig};
+use crate::file;
 use crate::fleet::Fleet;
 use crate::model::id::{ClusterId, ServerId, Token};
 use crate::model::server::Listing;
@@ -17,6 +18,9 @@ use crate::transport::{self, Error};
 
 /// How long a member may be silent before the next one is asked besides.
 const HEDGE: Duration = Duration::from_millis(400);
+
+/// A token and a CA are a few lines; more is some other file.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// The configured servers that reach one cluster, in the configuration's order.
 #[derive(Debug)]
@@ -85,7 +89,7 @@ impl<'a> Fleet<'a> {
             Err(VarError::NotPresent) => {}
         }
         if let Some(path) = credential_path(&server.id) {
-            match std::fs::read_to_string(&path) {
+            match file::read_text(&path, MAX_BYTES, self.limits.file()).await {
                 Ok(text) => return parse(first_line(&text), &path.display().to_string()),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(local(format!("cannot read {}: {error}", path.display()))),
@@ -102,7 +106,7 @@ impl<'a> Fleet<'a> {
     ///
     /// # Errors
     /// `Local` where `ca_file` cannot be read.
-    pub(crate) fn trust(&self, server: &ServerConfig) -> Result<Trust, Error> {
+    pub(crate) async fn trust(&self, server: &ServerConfig) -> Result<Trust, Error> {
         let unusable = |detail: String| Error::Local { peer: server.id.to_string(), detail };
         if !server.verify_tls {
             return Ok(Trust::Insecure);
@@ -111,8 +115,8 @@ impl<'a> Fleet<'a> {
             return Ok(Trust::Certificate { fingerprint });
         }
         if let Some(path) = &server.ca_file {
-            let pem = std::fs::read_to_string(path)
-                .map_err(|error| unusable(format!("ca_file {}: {error}", path.display())))?;
+            let pem = file::read_text(path, MAX_BYTES, self.limits.file()).await;
+            let pem = pem.map_err(|error| unusable(format!("ca_file {}: {error}", path.display())))?;
             return Ok(Trust::CaFile { pem, node: self.node_of(&server.id) });
         }
         let stored = self.state.trust(&server.id).map_err(|error| unusable(error.to_string()))?;
@@ -128,7 +132,7 @@ impl<'a> Fleet<'a> {
 
     /// A client for the API of one server. Nothing is sent yet.
     pub(crate) async fn client(&self, server: &ServerConfig) -> Result<Client, Error> {
-        self.client_trusting(server, self.trust(server)?).await
+        self.client_trusting(server, self.trust(server).await?).await
     }
 
     /// The same with a trust that is not stored yet.
@@ -146,7 +150,8 @@ impl<'a> Fleet<'a> {
     ) -> Result<Client, Error> {
         let (host, port) = self.api_address(server).await?;
         let name = server.hostname.clone();
-        Client::new(Endpoint { label: server.id.to_string(), host, port, name, trust, token })
+        let client = Client::new(Endpoint { label: server.id.to_string(), host, port, name, trust, token })?;
+        Ok(self.limits.bound(client))
     }
 
     /// Where the API is dialled: this machine itself, the configured host, or the local end of an SSH tunnel where

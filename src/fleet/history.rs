@@ -36,7 +36,7 @@ impl Fleet<'_> {
         let kept = usize::try_from(history.queue).unwrap_or(usize::MAX);
         match self.state.outbox_trim(kept) {
             Ok(0) | Err(_) => {}
-            Ok(dropped) => self.notice(format!(
+            Ok(dropped) => self.loss(format!(
                 "given up: {} for Prometheus; more waited than `queue` in [history] allows",
                 batches(dropped)
             )),
@@ -68,7 +68,7 @@ impl Fleet<'_> {
                 Ok(()) => {}
                 // Sent again it would be refused again.
                 Err(error) if error.is_final() => {
-                    self.notice(format!("numbers of {at} are not in Prometheus: {error}"));
+                    self.loss(format!("numbers of {at} are not in Prometheus: {error}"));
                 }
                 Err(error) => return Err(error),
             }
@@ -96,7 +96,11 @@ impl Fleet<'_> {
         metrics: &[Metric],
         window: Window,
     ) -> Result<Option<Vec<Vec<Series>>>, Failed> {
-        let result = self.read_prometheus(servers, metrics, window).await;
+        let after = self.limits.left(self.limits.total);
+        let result = tokio::time::timeout(after, self.read_prometheus(servers, metrics, window)).await;
+        let late =
+            |_| transport::Error::Timeout { peer: "Prometheus".to_owned(), doing: "giving numbers", after }.into();
+        let result = result.map_err(late).flatten();
         result.map_err(|error| Failed {
             server: ServerId::of_prometheus(),
             kind: error.kind(),

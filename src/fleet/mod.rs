@@ -35,8 +35,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::config::{Access, Config, ServerConfig};
+use crate::file;
 use crate::model::facts::HostFacts;
 use crate::model::id::{ClusterId, NodeName, ServerId};
+use crate::model::watch::Notice;
 use crate::state::{State, StateError};
 use crate::transport::pve::Client;
 use crate::transport::ssh::Ask;
@@ -89,6 +91,16 @@ impl Limits {
         Limits { until: Instant::now() + Duration::from_secs(365 * 24 * 3600), ..self }
     }
 
+    /// For one file of this machine: less than a listing has, so that what is missing is named.
+    pub(crate) fn file(&self) -> Duration {
+        self.left(file::PATIENCE.min(self.listing * 3 / 4))
+    }
+
+    /// The same client with this command's time.
+    pub(crate) fn bound(&self, client: Client) -> Client {
+        client.within(self.until, self.total)
+    }
+
     /// `wanted`, or what the whole command has left where that is less.
     pub(crate) fn left(&self, wanted: Duration) -> Duration {
         wanted.min(self.until.saturating_duration_since(Instant::now()))
@@ -110,7 +122,7 @@ pub(crate) struct Fleet<'a> {
     pub(crate) limits: Limits,
     pub(crate) known: RefCell<Known>,
     /// What the user should be told besides the report, in the order it came up.
-    pub(crate) notices: RefCell<Vec<String>>,
+    pub(crate) notices: RefCell<Vec<Notice>>,
     /// Keys and `ssh_config` answers, read once for all hosts.
     pub(crate) ssh: session::Shared,
     /// Connections to APIs that stand between two looks.
@@ -151,7 +163,12 @@ impl<'a> Fleet<'a> {
 
     /// Takes a line for the user.
     pub(crate) fn notice(&self, line: String) {
-        self.notices.borrow_mut().push(line);
+        self.notices.borrow_mut().push(Notice { text: line, is_loss: false });
+    }
+
+    /// Takes a line for the user about something that is lost.
+    pub(crate) fn loss(&self, line: String) {
+        self.notices.borrow_mut().push(Notice { text: line, is_loss: true });
     }
 
     /// Whether this server has a Proxmox VE API: it is configured so, or a visit or a token showed it.

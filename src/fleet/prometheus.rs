@@ -38,7 +38,10 @@ async fn access(history: &HistorySettings, deadline: Duration) -> Result<Access,
         }
         HistoryAuth::Bearer(token) => Auth::Bearer(secret(ASKER, token, deadline).await?),
     };
-    let ca_pem = history.ca_file.as_deref().map(|path| read(ASKER, "ca_file", path)).transpose()?;
+    let ca_pem = match &history.ca_file {
+        Some(path) => Some(read(ASKER, "ca_file", path, deadline).await?),
+        None => None,
+    };
     Ok(Access { auth, ca_pem })
 }
 

@@ -1,10 +1,10 @@
 //! Secrets that the configuration keeps elsewhere, read when they are needed and not before.
 
-use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::config::SecretFrom;
+use crate::file;
 use crate::model::id::Secret;
 use crate::transport::{Error, local};
 
@@ -23,11 +23,11 @@ pub(super) struct Asker<'a> {
 /// The first line, without its end: what `pass show` prints may have more.
 ///
 /// # Errors
-/// `Local` if it cannot be read or is empty, `Timeout` if its command does not end.
+/// `Local` if it cannot be read or is empty, or if its command does not end in time.
 pub(super) async fn secret(asker: Asker<'_>, from: &SecretFrom, deadline: Duration) -> Result<Secret, Error> {
     let (key, text) = match from {
         SecretFrom::Command { key, command } => (key, local::secret(key, command, deadline).await?),
-        SecretFrom::File { key, path } => (key, Secret::new(read(asker, key, path)?)),
+        SecretFrom::File { key, path } => (key, Secret::new(read(asker, key, path, deadline).await?)),
     };
     match text.expose().lines().next() {
         Some(line) if !line.is_empty() => Ok(Secret::new(line.to_owned())),
@@ -38,19 +38,10 @@ pub(super) async fn secret(asker: Asker<'_>, from: &SecretFrom, deadline: Durati
 /// A file that the configuration names under `key`.
 ///
 /// # Errors
-/// `Local` if it cannot be read.
-pub(super) fn read(asker: Asker<'_>, key: &str, path: &Path) -> Result<String, Error> {
-    use std::io::Read as _;
-    let unreadable =
-        |why: &dyn std::fmt::Display| asker.failed(format!("cannot read `{key}` {}: {why}", path.display()));
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(|error| unreadable(&error))?;
-    match file.take(MAX_BYTES + 1).read_to_string(&mut text) {
-        Ok(length) if length as u64 > MAX_BYTES => Err(unreadable(&"it is larger than 64 KiB")),
-        Ok(_) => Ok(text),
-        Err(error) if error.kind() == ErrorKind::InvalidData => Err(unreadable(&"it is no text")),
-        Err(error) => Err(unreadable(&error)),
-    }
+/// `Local` if it cannot be read, or does not come in time.
+pub(super) async fn read(asker: Asker<'_>, key: &str, path: &Path, deadline: Duration) -> Result<String, Error> {
+    let text = file::read_text(path, MAX_BYTES, deadline.min(file::PATIENCE)).await;
+    text.map_err(|error| asker.failed(format!("cannot read `{key}` {}: {error}", path.display())))
 }
 
 impl Asker<'_> {
@@ -92,6 +83,7 @@ mod tests {
             (file(missing.clone()), noun(&missing) + "No such file"),
             (file(binary.clone()), noun(&binary) + "it is no text"),
             (command("true"), "Prometheus: `password_command` of [history] gives an empty text".to_owned()),
+            (command("yes c0ffee"), "this machine: password_command `sh` prints more than 64 KiB".to_owned()),
             (command("echo"), "Prometheus: `password_command` of [history] gives an empty text".to_owned()),
             (command("echo c0ffee; exit 3"), "this machine: password_command `sh` failed (exit status: 3)".to_owned()),
         ] {

@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
 use crate::config::{Access, Config, ServerConfig, SshConfigSetting};
+use crate::file;
 use crate::fleet::Fleet;
 use crate::model::id::ServerId;
 use crate::transport::script::ScriptOutput;
@@ -38,7 +39,9 @@ struct Surveyed {
 pub(crate) struct Shared {
     source: ConfigSource,
     /// What is known of `ssh_config` without asking ssh; `None`: there is nothing to ask about.
-    survey: RefCell<Option<(Instant, Option<Rc<Surveyed>>)>>,
+    survey: RefCell<Option<(Instant, Result<Option<Rc<Surveyed>>, String>)>>,
+    /// It is looked through once at a time.
+    surveying: tokio::sync::Mutex<()>,
     /// What it says of hosts, each asked for once at a time.
     said: RefCell<HashMap<String, Said>>,
     keys: ssh::Keys,
@@ -63,6 +66,7 @@ impl Shared {
         Shared {
             source,
             survey: RefCell::default(),
+            surveying: tokio::sync::Mutex::default(),
             said: RefCell::default(),
             keys: ssh::Keys::default(),
             home,
@@ -93,6 +97,20 @@ impl Lookup for Fleet<'_> {
     fn config<'a>(&'a self, host: &'a SshHost) -> LocalBoxFuture<'a, Result<Option<SshConfig>, Error>> {
         Box::pin(self.ssh_config(host))
     }
+}
+
+/// Refuses a file of `[ssh]` that others may write, for it names commands. OpenSSH itself looks only at the usual ones.
+fn refuse_exposed(source: &ConfigSource) -> std::io::Result<()> {
+    let ConfigSource::File(path) = source else { return Ok(()) };
+    file::refuse_foreign_links(path)?;
+    // Whoever opens it says what else is wrong.
+    let Ok(meta) = std::fs::metadata(path) else { return Ok(()) };
+    if !meta.is_file() || !file::others_may_write(&meta) {
+        return Ok(());
+    }
+    let word = file::shell_word(path);
+    let text = format!("{} may be written by others: run `chmod go-w {word}`", path.display());
+    Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, text))
 }
 
 /// The refusal to reach over SSH what is configured without it.
@@ -127,8 +145,9 @@ impl Fleet<'_> {
     }
 
     /// The hosts that `ssh_config` names: no patterns, but whatever else stands on its Host lines.
-    pub(crate) fn ssh_hosts(&self) -> Vec<String> {
-        self.surveyed().map(|surveyed| surveyed.survey.hosts().to_vec()).unwrap_or_default()
+    pub(crate) async fn ssh_hosts(&self) -> Vec<String> {
+        let surveyed = self.surveyed().await.ok().flatten();
+        surveyed.map(|surveyed| surveyed.survey.hosts().to_vec()).unwrap_or_default()
     }
 
     /// Where a name of `ssh_config` leads, in words: `root@10.0.0.1:22 through jump`.
@@ -158,7 +177,8 @@ impl Fleet<'_> {
 
     /// From the state file where nothing that has a say in it has changed since.
     async fn asked_or_kept(&self, host: &SshHost, key: &str) -> Result<Option<SshConfig>, Error> {
-        let Some(surveyed) = self.surveyed() else { return Ok(None) };
+        let unreadable = |detail| Error::Local { peer: host.label.clone(), detail };
+        let Some(surveyed) = self.surveyed().await.map_err(unreadable)? else { return Ok(None) };
         let Surveyed { survey, stamp } = surveyed.as_ref();
         let read = |text: &str| SshConfig { written: survey.written().clone(), ..ssh::parse(text) };
         // The answers only save time: a state file that cannot give or take one is no reason to fail.
@@ -176,16 +196,22 @@ impl Fleet<'_> {
         Ok(Some(config))
     }
 
-    fn surveyed(&self) -> Option<Rc<Surveyed>> {
-        let mut known = self.ssh.survey.borrow_mut();
-        if let Some((_, surveyed)) = known.as_ref().filter(|(since, _)| since.elapsed() < FRESH) {
+    async fn surveyed(&self) -> Result<Option<Rc<Surveyed>>, String> {
+        let _one_at_a_time = self.ssh.surveying.lock().await;
+        if let Some((_, surveyed)) = self.ssh.survey.borrow().as_ref().filter(|(since, _)| since.elapsed() < FRESH) {
             return surveyed.clone();
         }
-        let surveyed = Survey::of(&self.ssh.source).map(|survey| {
-            let stamp = survey.stamp();
-            Rc::new(Surveyed { survey, stamp })
+        let source = self.ssh.source.clone();
+        let survey = file::in_time(self.limits.file(), move || {
+            refuse_exposed(&source)?;
+            Ok(Survey::of(&source).map(|survey| {
+                let stamp = survey.stamp();
+                Surveyed { survey, stamp }
+            }))
         });
-        known.insert((Instant::now(), surveyed)).1.clone()
+        let surveyed = survey.await.map(|surveyed| surveyed.map(Rc::new));
+        let surveyed = surveyed.map_err(|error| format!("cannot use ssh_config: {error}"));
+        self.ssh.survey.borrow_mut().insert((Instant::now(), surveyed)).1.clone()
     }
 
     /// The session with a host, opened if this run has none yet, or if the one it had was cut off.

@@ -320,7 +320,7 @@ impl<'a> Fleet<'a> {
 
     async fn learn_and_keep_trust(&self, server: &ServerConfig, result: &mut SetUp) -> Result<(), SetUpError> {
         if server.is_trust_configured() {
-            result.trust = Some(self.trust(server)?.as_str());
+            result.trust = Some(self.trust(server).await?.as_str());
             return Ok(());
         }
         if result.shown.trust.is_none() {

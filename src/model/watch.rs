@@ -38,8 +38,15 @@ pub(crate) enum Heard {
     Parts(Vec<Part>),
     Look(Look),
     Load(Load),
-    /// What the user should be told besides.
-    Notice(String),
+    Notice(Notice),
+}
+
+/// What the user should be told besides a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Notice {
+    pub(crate) text: String,
+    /// Something is lost: that is said even to those who want to hear little.
+    pub(crate) is_loss: bool,
 }
 
 /// One look at one part: all its servers, and whom nobody could ask.

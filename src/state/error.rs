@@ -9,8 +9,8 @@ use rusqlite::ErrorCode;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StateError {
     /// The file or its folder cannot be read or written: no right, an I/O error.
-    #[error("cannot {doing} {}: {source}", path.display())]
-    Io { doing: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot {doing} {}: {cause}", path.display())]
+    Io { doing: &'static str, path: PathBuf, cause: io::Error },
     /// What is there must not be used; `reason` says what to run.
     #[error("the state file {} {reason}", path.display())]
     Refused { path: PathBuf, reason: String },
@@ -35,8 +35,8 @@ pub(crate) enum StateError {
     Busy { path: PathBuf },
     #[error("no space is left for the state file {}: free some and run the command again", path.display())]
     Full { path: PathBuf },
-    #[error("cannot use the state file {}: {source}", path.display())]
-    Sqlite { path: PathBuf, source: rusqlite::Error },
+    #[error("cannot use the state file {}: {}", path.display(), detail(cause))]
+    Sqlite { path: PathBuf, cause: rusqlite::Error },
 }
 
 impl StateError {
@@ -44,7 +44,7 @@ impl StateError {
     pub(crate) fn is_of_writing(&self) -> bool {
         match self {
             StateError::Full { .. } => true,
-            StateError::Sqlite { source, .. } => source.sqlite_error_code() == Some(ErrorCode::SystemIoFailure),
+            StateError::Sqlite { cause, .. } => cause.sqlite_error_code() == Some(ErrorCode::SystemIoFailure),
             _ => false,
         }
     }
@@ -55,10 +55,21 @@ impl StateError {
         match source.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StateError::Busy { path },
             Some(ErrorCode::DiskFull) => StateError::Full { path },
+            // SQLite does not say why.
+            Some(ErrorCode::CannotOpen) => match why_not(&path) {
+                Some(cause) => StateError::Io { doing: "open", path, cause },
+                None => StateError::Sqlite { path, cause: source },
+            },
             _ if is_damage(&source) => StateError::Damaged { path, detail: detail(&source) },
-            _ => StateError::Sqlite { path, source },
+            _ => StateError::Sqlite { path, cause: source },
         }
     }
+}
+
+/// What keeps this process from opening files, or a file in this folder. The file itself is left alone: to close it again
+/// would drop SQLite's locks on it.
+fn why_not(path: &Path) -> Option<io::Error> {
+    std::fs::File::open(path.parent()?).err()
 }
 
 /// Whether the error says that the bytes of the file are wrong. The statements here are fixed, so that an error in
@@ -71,11 +82,56 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code().is_none_or(|code| codes.contains(&code))
 }
 
+/// Whether `PRAGMA integrity_check` says that it could not read: `unable to get the page. error code=266`. The low byte
+/// is the class of the error.
+pub(super) fn is_of_the_disk(verdict: &str) -> bool {
+    let code = verdict.rsplit_once("error code=").map(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()));
+    let code = code.and_then(|mut numbers| numbers.next()?.parse::<i32>().ok());
+    code.is_some_and(|code| code & 0xff == rusqlite::ffi::SQLITE_IOERR)
+}
+
 /// SQLite's words without rusqlite's repetition of them.
 pub(super) fn detail(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        rusqlite::Error::SqliteFailure(error, None) => rusqlite::ffi::code_to_str(error.extended_code).to_owned(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_is_said_once_and_by_its_name() {
+        let failure = |code, text: Option<&str>| {
+            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), text.map(str::to_owned));
+            StateError::of(Path::new("/"), error)
+        };
+        for (code, text, want) in [
+            (4874, Some("disk I/O error"), "cannot use the state file /: disk I/O error"),
+            (4874, None, "cannot use the state file /: "),
+            // A read error.
+            (266, Some("disk I/O error"), "cannot use the state file /: disk I/O error"),
+            (14, Some("unable to open database file"), "cannot use the state file /: unable to open database file"),
+            (11, Some("malformed"), "the state file / is damaged (malformed)"),
+        ] {
+            let error = anyhow::Error::from(failure(code, text));
+            let full = format!("{error:#}");
+            assert!(full.starts_with(want), "{full}");
+            assert_eq!(full.matches("I/O error").count(), usize::from(code != 14 && code != 11), "{full}");
+        }
+        let io = StateError::Io { doing: "read", path: "/x".into(), cause: io::ErrorKind::PermissionDenied.into() };
+        assert_eq!(format!("{:#}", anyhow::Error::from(io)), "cannot read /x: permission denied");
+        for (verdict, want) in [
+            ("Tree 5 page 5: unable to get the page. error code=266", true),
+            ("*** in database main ***\nTree 2 page 2: btreeInitPage() returns error code 11", false),
+            ("unable to get the page. error code=11", false),
+            ("ok", false),
+        ] {
+            assert_eq!(is_of_the_disk(verdict), want, "{verdict}");
+        }
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn refused(path: &Path, reason: String) -> StateError {
 
 pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
     let path = path.to_owned();
-    move |source| StateError::Io { doing, path, source }
+    move |cause| StateError::Io { doing, path, cause }
 }
 
 /// The absolute path, symbolic links resolved: SQLite puts its journal beside the real file.

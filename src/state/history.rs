@@ -186,7 +186,7 @@ fn series(conn: &Connection, server: &ServerKey, service: &str) -> rusqlite::Res
     Ok(conn.last_insert_rowid())
 }
 
-/// Two checks of one service in one millisecond: the later stored one stays.
+/// Of two checks of one service in one millisecond the later stored one is of the next.
 fn add_check(
     conn: &Connection,
     series: i64,
@@ -195,8 +195,10 @@ fn add_check(
     millis: Option<f64>,
     detail: Option<&str>,
 ) -> rusqlite::Result<()> {
-    let sql = "INSERT OR REPLACE INTO checks (series, at, ok, millis, detail) VALUES (?1, ?2, ?3, ?4, ?5)";
-    let at = at.as_millisecond();
-    conn.prepare_cached(sql)?.execute(params![series, at, ok, millis, detail])?;
+    let sql = "INSERT OR IGNORE INTO checks (series, at, ok, millis, detail) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let mut at = at.as_millisecond();
+    while conn.prepare_cached(sql)?.execute(params![series, at, ok, millis, detail])? == 0 {
+        at += 1;
+    }
     check_hours::mark(conn, series, at, ok)
 }

@@ -23,6 +23,9 @@ use super::{Notice, Result, State, StateError, error};
 /// How long to wait for others to let go of a damaged file.
 const PATIENCE: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(5) };
 
+/// What the names of files begin with that are not complete; then comes the process that makes them.
+const FRESH: &str = ".state-new-";
+
 /// What stands at the path.
 enum Found {
     /// Usable, and of today's schema.
@@ -175,6 +178,11 @@ fn look_closer(path: &Path, conn: Connection) -> Result<Found> {
     });
     match verdict {
         Ok(verdict) if verdict == "ok" => {}
+        // The disk does not give what may be whole.
+        Ok(verdict) if error::is_of_the_disk(&verdict) => {
+            let cause = std::io::Error::other(verdict);
+            return Err(StateError::Io { doing: "read", path: path.to_owned(), cause });
+        }
         Ok(verdict) => return Ok(Found::Damaged(verdict)),
         Err(source) if error::is_damage(&source) => return Ok(Found::Damaged(error::detail(&source))),
         Err(source) => return Err(StateError::of(path, source)),
@@ -193,7 +201,8 @@ fn look_closer(path: &Path, conn: Connection) -> Result<Found> {
 
 /// Makes the file under another name, complete and synced, and then gives it its own: nobody ever sees half of it.
 fn make_fresh(path: &Path, folder: &Path) -> Result<()> {
-    let made = tempfile::Builder::new().prefix(".state-new-").tempfile_in(folder);
+    remove_left(folder);
+    let made = tempfile::Builder::new().prefix(&format!("{FRESH}{}-", std::process::id())).tempfile_in(folder);
     let fresh = made.map_err(failed("make a file in", folder))?;
     fresh.as_file().set_permissions(Permissions::from_mode(0o600)).map_err(failed("make", path))?;
     // The descriptor is closed before SQLite's locks are on the file.
@@ -209,7 +218,22 @@ fn make_fresh(path: &Path, folder: &Path) -> Result<()> {
     built.map_err(|source| StateError::of(path, source))?;
     match fresh.persist_noclobber(path) {
         Err(failure) if failure.error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        // Somebody to whom this process does not exist, as in a container, took it for one that was left: once more.
+        Err(failure) if failure.error.kind() == ErrorKind::NotFound => Ok(()),
         Err(failure) => Err(failed("make", path)(failure.error)),
         Ok(()) => sync_folder(folder),
+    }
+}
+
+/// Removes what runs that were killed have left half-made. Failing is no loss: it is in nobody's way.
+fn remove_left(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(FRESH)) else { continue };
+        let maker = rest.split('-').next().and_then(|pid| rustix::process::Pid::from_raw(pid.parse().ok()?));
+        let lives = |pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH);
+        if !maker.is_some_and(lives) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }

@@ -3,12 +3,16 @@
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::files::{check, check_folder, demand_ours, refused, resolve};
 use super::schema::{self, APPLICATION_ID};
 use super::{Result, State, StateError, error};
+
+/// How long others' locks are waited for: whoever types does not wait.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 impl State {
     /// Opens the file to read only, for what must work without the right to write: completion, `--cached`. Neither
@@ -47,6 +51,7 @@ fn connect_read_only(path: &Path) -> rusqlite::Result<(Connection, (i32, i32))> 
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let ready = |conn: Connection| {
         schema::prepare(&conn)?;
+        conn.busy_timeout(PATIENCE)?;
         let header = schema::header(&conn)?;
         conn.execute_batch("PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;")?;
         Ok((conn, header))

@@ -35,6 +35,8 @@ pub(super) struct Pace {
     pub(super) patience: Duration,
     /// Bytes a second, counted after `patience`.
     pub(super) slowest: u128,
+    /// For all of it: who sends a little now and then must not hold up the command for hours.
+    pub(super) longest: Duration,
 }
 
 /// A client that asks whom it is told to and nobody else: no proxy, no redirect, no second try. `tls` is rustls'
@@ -54,17 +56,18 @@ pub(super) fn builder(tls: impl Any, resolve: Duration, connect: Duration) -> re
 
 /// The body of an answer, chunk by chunk; `None`: it is larger than the cap.
 pub(super) async fn read(mut response: Response, peer: Peer<'_>, pace: Pace) -> Result<Option<Vec<u8>>, Failure> {
-    let Pace { cap, patience, slowest } = pace;
+    let Pace { cap, patience, slowest, longest } = pace;
     let declared = response.content_length().unwrap_or(0);
     let Some(declared) = usize::try_from(declared).ok().filter(|length| *length <= cap) else { return Ok(None) };
     let mut body = Vec::with_capacity(declared);
     let begun = Instant::now();
     loop {
+        let patience = patience.min(longest.saturating_sub(begun.elapsed()));
         let chunk = match timeout(patience, response.chunk()).await {
             Ok(Ok(Some(chunk))) => chunk,
             Ok(Ok(None)) => return Ok(Some(body)),
             Ok(Err(error)) => return Err(of_reqwest(&error, peer, patience)),
-            Err(_) => return Err(too_slow(peer.label, patience)),
+            Err(_) => return Err(too_slow(peer.label, patience.max(begun.elapsed()))),
         };
         if body.len() + chunk.len() > cap {
             return Ok(None);

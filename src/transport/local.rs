@@ -8,17 +8,21 @@ use tokio::process::Command;
 
 use crate::model::id::Secret;
 use crate::transport::Error;
+use crate::transport::child::{self, Unfinished};
 use crate::transport::script::{Framed, Outputs, ScriptOutput, overdue};
 
 /// How this machine is called in messages.
 const PEER: &str = "this machine";
 
+/// A secret is a line; more is some other output.
+const LONGEST_SECRET: u64 = 64 << 10;
+
 /// Runs a POSIX sh script here, with the same framing and limits as over SSH.
 ///
 /// Errors: `Local` if no shell starts, `Protocol` if the output is too long or cut off, `Timeout` at the deadline (the
-/// shell is killed then).
+/// shell is killed then, with what it started).
 pub(crate) async fn run_script(script: &str, deadline: Duration) -> Result<ScriptOutput, Error> {
-    run(&mut Command::new("sh"), script, deadline).await
+    run(&mut child::command("sh"), script, deadline).await
 }
 
 /// What the command prints that the configuration has under `key`: a secret, so it is kept nowhere else.
@@ -27,14 +31,22 @@ pub(crate) async fn run_script(script: &str, deadline: Duration) -> Result<Scrip
 pub(crate) async fn secret(key: &str, command: &[String], deadline: Duration) -> Result<Secret, Error> {
     let failed = |detail: String| Error::Local { peer: PEER.to_owned(), detail };
     let Some((program, arguments)) = command.split_first() else { return Err(failed("an empty command".to_owned())) };
-    let mut process = Command::new(program);
-    process.args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
-    let output = tokio::time::timeout(deadline, process.output()).await.map_err(|_| overdue(PEER, deadline))?;
-    let output = output.map_err(|error| failed(format!("{key} `{program}` does not start: {error}")))?;
+    let mut process = child::command(program);
+    process.args(arguments).stderr(Stdio::inherit());
+    let output =
+        child::output(&mut process, deadline, LONGEST_SECRET).await.map_err(|unfinished| match unfinished {
+            Unfinished::System(error) => failed(format!("{key} `{program}` does not start: {error}")),
+            Unfinished::Late => late(key, program, deadline),
+            Unfinished::TooMuch => failed(format!("{key} `{program}` prints more than {} KiB", LONGEST_SECRET >> 10)),
+        })?;
     if !output.status.success() {
         return Err(failed(format!("{key} `{program}` failed ({})", output.status)));
     }
     String::from_utf8(output.stdout).map(Secret::new).map_err(|_| failed(format!("{key} printed no text")))
+}
+
+fn late(key: &str, program: &str, after: Duration) -> Error {
+    Error::Local { peer: PEER.to_owned(), detail: format!("{key} `{program}` did not end within {after:?}") }
 }
 
 /// Who runs this: whoever called sudo, else the login name, else the number of the user.
@@ -55,21 +67,23 @@ async fn run(command: &mut Command, script: &str, deadline: Duration) -> Result<
     let begun = Instant::now();
     let framed = Framed::new(script);
     let unusable = |detail: String| Error::Protocol { peer: PEER.to_owned(), detail };
-    let result = tokio::time::timeout(deadline, converse(command, &framed)).await;
+    let mut outputs = Outputs::default();
+    let result = tokio::time::timeout(deadline, converse(command, &framed, &mut outputs)).await;
     tracing::debug!(server = PEER, ms = begun.elapsed().as_millis(), "script ended");
-    let (outputs, status) = result.map_err(|_| overdue(PEER, deadline))??;
+    let status = result.map_err(|_| overdue(PEER, deadline, &outputs.stderr))??;
     framed.parse(&outputs.stdout, &outputs.stderr, status).map_err(unusable)
 }
 
 /// Starts the shell, feeds it and collects what it says, until it has ended.
-async fn converse(command: &mut Command, framed: &Framed) -> Result<(Outputs, Option<i32>), Error> {
+async fn converse(command: &mut Command, framed: &Framed, outputs: &mut Outputs) -> Result<Option<i32>, Error> {
     let failed = |what: &str, e: &std::io::Error| Error::Local {
         peer: PEER.to_owned(),
         detail: format!("cannot {what} sh: {e}"),
     };
-    let command = command.arg("-s").kill_on_drop(true);
+    let command = command.arg("-s");
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|e| failed("start", &e))?;
+    // Dropped before the child where the deadline cuts this off.
+    let (mut child, family) = child::spawn(command).map_err(|e| failed("start", &e))?;
     let (Some(mut stdin), Some(mut stdout), Some(mut stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
@@ -81,7 +95,6 @@ async fn converse(command: &mut Command, framed: &Framed) -> Result<(Outputs, Op
         Ok(())
     };
     let collect = async {
-        let mut outputs = Outputs::default();
         let (mut out, mut err) = (vec![0; 16 << 10], vec![0; 4 << 10]);
         let (mut out_open, mut err_open) = (true, true);
         while (out_open || err_open) && !framed.complete(&outputs.stdout, &outputs.stderr) {
@@ -99,12 +112,13 @@ async fn converse(command: &mut Command, framed: &Framed) -> Result<(Outputs, Op
             };
             kept.map_err(|detail| Error::Protocol { peer: PEER.to_owned(), detail })?;
         }
-        Ok(outputs)
+        Ok(())
     };
-    let ((), outputs) = tokio::try_join!(feed, collect)?;
+    tokio::try_join!(feed, collect)?;
     // After the end marks the shell only exits; a script's background job may keep the pipes open, but not the shell.
     let status = child.wait().await.map_err(|e| failed("wait for", &e))?;
-    Ok((outputs, status.code()))
+    family.ended();
+    Ok(status.code())
 }
 
 #[cfg(test)]
@@ -132,6 +146,9 @@ mod tests {
         assert_eq!(error.to_string(), "this machine sent an unusable answer: more than 1024 KiB on stdout");
         let error = run_script("sleep 20", Duration::from_millis(200)).await.unwrap_err();
         assert!(matches!(error, Error::Timeout { .. }), "{error}");
+        let script = "echo 'waiting for sudo' >&2; sleep 20";
+        let error = run_script(script, Duration::from_millis(500)).await.unwrap_err();
+        assert_eq!(error.to_string(), "this machine did not answer within 0.5 s (waiting for sudo there)");
         // A background job keeps the pipes open, but not us.
         let output = run_script("sleep 1000 & echo $!", SOON).await.unwrap();
         run_script(&format!("kill {}", output.stdout), SOON).await.unwrap();
@@ -139,9 +156,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_shell_that_is_none_is_told() {
-        let error = run(&mut Command::new("/nowhere/sh"), "true", SOON).await.unwrap_err();
+        let error = run(&mut child::command("/nowhere/sh"), "true", SOON).await.unwrap_err();
         assert!(matches!(error, Error::Local { .. }), "{error}");
-        let error = run(&mut Command::new("false"), "true", SOON).await.unwrap_err();
+        let error = run(&mut child::command("false"), "true", SOON).await.unwrap_err();
         assert!(error.to_string().ends_with("no shell ran the script, and nothing was said, exit status 1"), "{error}");
     }
 }

@@ -1,5 +1,6 @@
 //! One protocol per file. This layer knows addresses and bytes, not commands, configuration or output.
 
+pub(crate) mod child;
 mod http;
 pub(crate) mod local;
 pub(crate) mod probe;
@@ -83,11 +84,22 @@ impl ConnectFailure {
     }
 }
 
+/// What was said in place of an answer, by a `ProxyCommand` or by who is no SSH server: the only one who knows the reason.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Said(String);
+
+/// The words for a message that shows no sources.
+fn said(source: Option<&std::io::Error>) -> String {
+    let said = source.and_then(std::io::Error::get_ref).and_then(|source| source.downcast_ref::<Said>());
+    said.map(|said| format!(" ({said})")).unwrap_or_default()
+}
+
 /// What went wrong between ecobox and one peer. The first four kinds mean that nothing was done there.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// Nothing was sent: it may be tried again, or at another address.
-    #[error("cannot reach {peer}: {}", failure.as_str())]
+    #[error("cannot reach {peer}: {}{}", failure.as_str(), said(source.as_ref()))]
     Connect {
         /// `host:port`
         peer: String,

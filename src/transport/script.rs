@@ -101,7 +101,8 @@ impl Framed {
             None => stderr,
         };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok(ScriptOutput { stdout: text(body), stderr: text(stderr), status })
+        let stderr = text(stderr).replace(&format!("{WAITING}\n"), "").replace(&format!("{ANSWERED}\n"), "");
+        Ok(ScriptOutput { stdout: text(body), stderr, status })
     }
 }
 
@@ -132,9 +133,16 @@ fn keep(kept: &mut Vec<u8>, bytes: &[u8], cap: usize, name: &str) -> Result<(), 
     Ok(())
 }
 
-/// The error of a script that did not end in time.
-pub(crate) fn overdue(peer: &str, after: Duration) -> Error {
-    Error::Timeout { peer: peer.to_owned(), doing: "running a script", after }
+/// What scripts write to stderr before and after they call sudo.
+const WAITING: &str = "waiting for sudo";
+const ANSWERED: &str = "sudo has answered";
+
+/// The error of a script that did not end in time, and that has written this to stderr until then.
+pub(crate) fn overdue(peer: &str, after: Duration, stderr: &[u8]) -> Error {
+    let said = String::from_utf8_lossy(stderr);
+    let last = said.lines().rev().find(|line| [WAITING, ANSWERED].contains(line));
+    let doing = if last == Some(WAITING) { "waiting for sudo there" } else { "running a script" };
+    Error::Timeout { peer: peer.to_owned(), doing, after }
 }
 
 /// A value that cannot stand in a shell script.
@@ -205,6 +213,22 @@ mod tests {
         let parsed = framed.parse(&output.stdout, &output.stderr, output.status.code());
         assert_eq!(framed.complete(&output.stdout, &output.stderr), parsed.is_ok());
         parsed
+    }
+
+    #[test]
+    fn a_sudo_that_takes_long_is_named() {
+        let after = Duration::from_secs(20);
+        for (stderr, doing) in [
+            ("", "running a script"),
+            ("noise\nwaiting for sudo\n", "waiting for sudo there"),
+            ("waiting for sudo\nsudo: unable to resolve host\n", "waiting for sudo there"),
+            ("waiting for sudo\nsudo has answered\n", "running a script"),
+        ] {
+            let error = overdue("nas", after, stderr.as_bytes()).to_string();
+            assert_eq!(error, format!("nas did not answer within 20 s ({doing})"), "{stderr}");
+        }
+        let output = run("echo 'waiting for sudo' >&2; echo a >&2; echo 'sudo has answered' >&2").unwrap();
+        assert_eq!(output.stderr, "a\n");
     }
 
     #[test]

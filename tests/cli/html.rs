@@ -201,6 +201,10 @@ fn a_browser_shows_filters_sorts_and_folds_it() {
     browser.eval(&click("name"));
     browser.eval(&click("name"));
 
+    // Whoever has a finger, or a hand that shakes, hits the buttons (WCAG 2.5.8).
+    let small = "[...document.querySelectorAll('.fold, thead button')].map(b => b.getBoundingClientRect())
+        .filter(r => r.width > 0 && (r.width < 24 || r.height < 24)).length";
+    assert_eq!(browser.eval(small), 0);
     // Folding.
     browser.eval("document.querySelector('.fold').click()");
     assert_eq!(browser.eval(NAMES), json!(["pve1", "pve2", "web-02", "db", "backup"]));

@@ -161,6 +161,10 @@ fn a_server_behind_a_command_that_fails_is_unknown() {
     ));
     let run = world.run(&["status", "-o", "json"]).exits(5);
     assert_eq!(run.json()["servers"][0]["state"], "unknown", "{run}");
+    // Its own words are all that there is of a reason.
+    let said = "connection closed (its ProxyCommand says: bastion is down)";
+    assert!(run.json()["servers"][0]["reason"].as_str().unwrap().contains(said), "{run}");
+    assert_eq!(world.run(&["stats"]).exits(5).says(said).stderr.matches("bastion").count(), 1);
 }
 
 #[test]
@@ -178,7 +182,9 @@ fn a_jump_host_that_fails_is_named() {
     configure(&format!("admin@127.0.0.1:{}", behind.jump.ssh.port()));
     behind.jump.ssh.refuse_forwarding(true);
     let run = world.run(&["setup-token"]).exits(4);
-    assert!(run.stderr.contains("AllowTcpForwarding"), "{run}");
+    let name = format!("127.0.0.1:{} refused: it does not forward connections", behind.jump.ssh.port());
+    assert!(run.stderr.contains(&name) && run.stderr.contains("AllowTcpForwarding"), "{run}");
+    assert!(!run.stderr.contains("SHA256:"), "{run}");
     behind.jump.ssh.refuse_forwarding(false);
     behind.jump.ssh.change_host_key();
     let run = world.run(&["setup-token"]).exits(6);

@@ -190,6 +190,27 @@ fn another_server_sends_the_packets() {
     assert_eq!(nas.packets(), before);
 }
 
+/// Who is reached through the sleeping server cannot wake it: `proxy_jump` says so, or `ssh_config` does.
+#[test]
+fn a_relay_behind_the_server_itself_is_refused() {
+    let world = World::new();
+    let (gate, nas) = relayed(&world);
+    let nas_entry = format!("{}{}", nas.entry().trim_end(), nas.wol("relay = \"gate\""));
+    let jump = format!("proxy_jump = \"admin@127.0.0.1:{}\"\n", nas.ssh.port());
+    world.configure(&format!("{FAST}{}\n{jump}\n{nas_entry}", gate.entry().trim_end()));
+    let run = world.run(&["power", "wake", "nas"]).exits(3);
+    assert!(run.stderr.contains("`relay`: `gate` is reached through `admin@127.0.0.1:"), "{run}");
+    let config = world.env.home().join("ssh_config");
+    let way = format!("Host by-nas\n  HostName 127.0.0.1\n  ProxyJump admin@127.0.0.1:{}\n", nas.ssh.port());
+    std::fs::write(&config, way).unwrap();
+    let gate_entry = gate.entry().replace("127.0.0.1", "by-nas");
+    world.env.config(&format!("[ssh]\nconfig = \"{}\"\n\n{FAST}{gate_entry}\n{nas_entry}", config.display()));
+    nas.host.suspend();
+    let run = world.run(&["power", "wake", "nas"]);
+    let _ = run.says("the relay gate sent nothing: it is reached through nas itself, which has to be awake for that");
+    assert_eq!(nas.packets(), 0);
+}
+
 #[test]
 fn what_is_sent_is_not_woken() {
     let world = World::new();

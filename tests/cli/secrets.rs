@@ -81,7 +81,11 @@ fn no_command_line_has_it() {
     let mut line = Vec::new();
     std::fs::File::open(format!("/proc/{}/cmdline", child.id())).unwrap().read_to_end(&mut line).unwrap();
     let mut environment = Vec::new();
-    std::fs::File::open(format!("/proc/{}/environ", child.id())).unwrap().read_to_end(&mut environment).unwrap();
+    match std::fs::File::open(format!("/proc/{}/environ", child.id())) {
+        Ok(mut file) => drop(file.read_to_end(&mut environment).unwrap()),
+        // Nobody but root looks into a process that keeps to itself.
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
+    }
     let _ = child.kill();
     let _ = child.wait();
     for bytes in [line, environment] {
@@ -119,4 +123,77 @@ fn no_stranger_sees_it() {
     assert_ne!(run.code, 0, "{run}");
     let heard = heard.join().unwrap();
     assert!(!heard.windows(8).any(|window| window == &CANARY.as_bytes()[..8]), "{}", String::from_utf8_lossy(&heard));
+}
+
+/// What ecobox starts gets no token, whoever it is: `token_command`, the shell for this machine, `ssh -G`, `ProxyCommand`.
+#[test]
+fn no_program_that_is_started_inherits_it() {
+    let sim = three();
+    let mut env = env_for(&sim, &["pve1", "pve2"]);
+    let folder = env.home().join("bin");
+    std::fs::create_dir(&folder).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    // Each notes its environment, and does what it should.
+    for name in ["ssh", "sh", "token"] {
+        let seen = env.home().join(format!("seen-{name}"));
+        let real = match name {
+            "token" => format!("echo '{}'", full_token()),
+            name => format!("PATH='{path}' exec {name} \"$@\""),
+        };
+        let file = folder.join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n/usr/bin/env >> {}\n{real}\n", seen.display())).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    env.set("PATH", format!("{}:{path}", folder.display()));
+    env.unset("ECOBOX_TOKEN_PVE1");
+    let ssh_config = env.home().join("ssh_config");
+    let proxy = env.home().join("seen-proxy");
+    std::fs::write(&ssh_config, format!("Host nas\n  ProxyCommand env > {}; exit 1\n", proxy.display())).unwrap();
+    let entries = [
+        format!("[ssh]\nconfig = \"{}\"\n\n", ssh_config.display()),
+        format!("{}\ntoken_command = [\"token\"]\n", api("pve1", &sim, "pve1").trim_end()),
+        api("pve2", &sim, "pve2"),
+        "[[servers]]\nid = \"here\"\nlocal = true\n\n[[servers]]\nid = \"nas\"\nhostname = \"nas\"\n".to_owned(),
+    ];
+    env.config(&entries.concat());
+    let _ = env.run(&["stats"]).exits(8);
+    let _ = env.run(&["status"]).exits(8);
+    for name in ["ssh", "sh", "token", "proxy"] {
+        let seen = std::fs::read_to_string(env.home().join(format!("seen-{name}"))).unwrap();
+        assert!(seen.contains("PATH=") && seen.contains("HOME="), "{name}: {seen}");
+        assert!(!seen.contains("ECOBOX_TOKEN") && !seen.contains(CANARY), "{name} has the token");
+    }
+}
+
+/// Its memory and its environment are for nobody, not even for other programs of the same user.
+#[test]
+#[cfg(target_os = "linux")]
+fn nobody_looks_into_the_process() {
+    use std::os::unix::fs::MetadataExt as _;
+    use std::os::unix::process::CommandExt as _;
+    let sim = three();
+    let env = env_for(&sim, &["pve1"]);
+    sim.node("pve1").fail(Fault::HangAtRequest);
+    let mut command = env.command(&["discover"]);
+    if rustix::process::geteuid().is_root() {
+        // What is root's is always root's: as another user the difference shows.
+        for path in
+            [env.home().to_owned(), env.home().join(".config"), env.home().join(".config/ecobox"), env.config_path()]
+        {
+            std::os::unix::fs::chown(path, Some(54321), Some(54321)).unwrap();
+        }
+        command.uid(54321).gid(54321);
+    }
+    let Ok(mut child) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
+        eprintln!("SKIPPED: another user cannot run the binary where it is");
+        return;
+    };
+    while sim.requests().is_empty() && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    let owner = std::fs::metadata(format!("/proc/{}/environ", child.id())).map(|meta| meta.uid());
+    let _ = child.kill();
+    let _ = child.wait();
+    assert!(!sim.requests().is_empty(), "it did not run");
+    assert_eq!(owner.unwrap(), 0);
 }

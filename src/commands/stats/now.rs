@@ -8,7 +8,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::StatsArgs;
-use crate::commands::{Context, Outcome, counted, selected, warn};
+use crate::commands::{Context, Outcome, counted, selected, tell, warn};
 use crate::error::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::measure::{AskedAgent, Earlier, LoadOptions};
@@ -83,7 +83,7 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
     fleet.send_history().await;
     fleet.close().await;
     for notice in fleet.notices.take() {
-        ctx.ui.status(&notice);
+        tell(&ctx.ui, &notice);
     }
     warn(&ctx.ui, &inventory.failures);
     let failed = |server: &Server| inventory.failures.iter().any(|failed| failed.server == server.id);

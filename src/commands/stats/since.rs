@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::StatsArgs;
 use crate::cli::Since;
-use crate::commands::{Context, Outcome, counted, stamp, warn};
+use crate::commands::{Context, Outcome, counted, stamp, tell, warn};
 use crate::error::Exit;
 use crate::fleet::Fleet;
 use crate::model::id::ServerId;
@@ -79,7 +79,7 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
     };
     fleet.close().await;
     for notice in fleet.notices.take() {
-        ctx.ui.status(&notice);
+        tell(&ctx.ui, &notice);
     }
     warn(&ctx.ui, &past.failures);
     let wanted = |series: &Series| !series.is_empty() || args.chart.is_some() || !args.metrics.is_empty();

@@ -195,8 +195,8 @@ impl<'s> Conductor<'s, '_> {
                 changes
             }
             Heard::Notice(notice) => {
-                if self.said.is_new(&notice) {
-                    self.tell(Event::Message(notice));
+                if self.said.is_new(&notice.text) {
+                    self.tell(Event::Message(notice.text));
                 }
                 Vec::new()
             }

@@ -13,7 +13,7 @@ use super::WatchArgs;
 use super::line::{Line, Snapshot};
 use super::page::{Pages, due};
 use super::said::Said;
-use crate::commands::{Context, warn};
+use crate::commands::{Context, tell, warn};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::watch::Pace;
@@ -181,8 +181,8 @@ impl<'s> Stream<'s> {
                 (self.watched.load(load), at)
             }
             Heard::Notice(notice) => {
-                if self.said.is_new(&notice) {
-                    self.ctx.ui.status(&notice);
+                if self.said.is_new(&notice.text) {
+                    tell(&self.ctx.ui, &notice);
                 }
                 (Vec::new(), self.fleet.now())
             }

@@ -16,7 +16,10 @@ rights_here() {
 	rights=none sudo=
 	if has /usr/bin/sudo /usr/local/bin/sudo /run/wrappers/bin/sudo; then
 		sudo=$v rights=no
+		# One that looks for a directory server may take long: whoever gives up should know why.
+		echo "waiting for sudo" >&2
 		"$sudo" -n -- true 2>/dev/null && rights=yes
+		echo "sudo has answered" >&2
 	fi
 }
 

@@ -214,7 +214,7 @@ impl<'a> Fleet<'a> {
     pub(crate) async fn takes(&self, server: &ServerConfig, shown: &Shown, token: Token) -> Result<bool, Error> {
         let trust = match &shown.trust {
             Some(trust) if !server.is_trust_configured() => trust.clone(),
-            _ => self.trust(server)?,
+            _ => self.trust(server).await?,
         };
         match self.client_showing(server, trust, token).await?.permissions().await {
             Ok(_) => Ok(true),

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use zeroize::Zeroizing;
 
 use super::{Parcel, SendError, Sent};
+use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::model::id::ServerId;
 use crate::model::inventory::FailureKind;
@@ -197,6 +198,7 @@ impl Fleet<'_> {
             let detail = "it is not configured".to_owned();
             return Err(SendError::NoMeans { relay: relay.clone(), detail });
         };
+        self.refuse_circle(server, parcel.server).await?;
         let order = parcel.order(packet);
         let has_password = parcel.secure_on.is_some();
         let script = script(&order, parcel.mac, has_password);
@@ -208,6 +210,21 @@ impl Fleet<'_> {
         })?;
         read(&output.stdout, order.interface, has_password)
             .map_err(|detail| SendError::NoMeans { relay: relay.clone(), detail })
+    }
+
+    /// Refuses a relay that is reached through the server that sleeps: by `ssh_config`, which only a look at the way tells.
+    async fn refuse_circle(&self, relay: &ServerConfig, sleeper: &ServerConfig) -> Result<(), SendError> {
+        if relay.access != Access::Ssh || sleeper.access != Access::Ssh {
+            return Ok(());
+        }
+        // What is wrong with the way itself is told by whoever goes it.
+        let (Ok(way), Ok(target)) = (self.route(relay).await, self.route(sleeper).await) else { return Ok(()) };
+        let (Some((_, jumps)), Some(target)) = (way.hops().split_last(), target.hops().last()) else { return Ok(()) };
+        if jumps.iter().any(|hop| (&hop.host, hop.port) == (&target.host, target.port)) {
+            let detail = format!("it is reached through {} itself, which has to be awake for that", sleeper.id);
+            return Err(SendError::NoMeans { relay: relay.id.clone(), detail });
+        }
+        Ok(())
     }
 
     /// What keeps a relay from answering, as far as is known.

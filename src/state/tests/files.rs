@@ -218,6 +218,30 @@ fn a_folder_without_the_right_to_write() {
     }
 }
 
+/// Whoever types does not wait for a file that another process keeps to itself.
+#[test]
+fn reading_only_does_not_wait_for_long() {
+    let (_folder, path) = furnished();
+    let state = State::open_read_only(&path).unwrap().unwrap();
+    let patience: i64 = state.lock().pragma_query_value(None, "busy_timeout", |row| row.get(0)).unwrap();
+    assert_eq!(patience, 200);
+}
+
+#[test]
+fn what_a_killed_run_has_left_is_removed() {
+    let folder = folder();
+    let own = std::process::id();
+    let mut dead = Command::new("true").spawn().unwrap();
+    dead.wait().unwrap();
+    let kept = format!(".state-new-{own}-abc");
+    for name in [format!(".state-new-{}-abc", dead.id()), ".state-new-abc".to_owned(), kept.clone()] {
+        File::create(folder.path().join(name)).unwrap();
+    }
+    drop(State::open(&folder.path().join("state.db"), at(0)).unwrap());
+    let left: Vec<String> = entries(folder.path()).into_iter().filter(|name| !name.starts_with("state.db")).collect();
+    assert_eq!(left, [kept], "but for what somebody is just making");
+}
+
 #[test]
 fn reading_only_makes_nothing() {
     let folder = folder();

@@ -153,7 +153,8 @@ proptest! {
         let mut outcomes = std::collections::BTreeMap::new();
         for (second, ok) in checks {
             state.record_checks(&[check("http", ok, 1.0)], at(second)).unwrap();
-            outcomes.insert(at(second), ok);
+            let moments = (0..).map(|millis| at(second) + SignedDuration::from_millis(millis));
+            outcomes.insert(moments.into_iter().find(|moment| !outcomes.contains_key(moment)).unwrap(), ok);
         }
         let mut before = None;
         let mut want: Vec<_> = outcomes.clone().into_iter().collect();
@@ -372,4 +373,15 @@ fn a_file_of_schema_1_loses_nothing() {
     let want = [(String::new(), outage.clone()), ("http".into(), outage), ("ssh".into(), vec![(at(0), true)])];
     assert_eq!(changes, want);
     assert_eq!(state.tidy(at(10 * HOUR), &Retention::default()).unwrap().rolled, 3 * 4);
+}
+
+#[test]
+fn two_checks_of_one_millisecond_are_both_kept() {
+    let state = State::in_memory().unwrap();
+    let check = |ok| Check { server: key("nas"), service: "ssh".into(), ok, millis: None, detail: None };
+    for ok in [true, false, true] {
+        state.record_checks(&[check(ok)], at(5)).unwrap();
+    }
+    let kept: Vec<bool> = state.checks(at(0)).unwrap().into_iter().map(|check| check.ok).collect();
+    assert_eq!(kept, [true, false, true]);
 }

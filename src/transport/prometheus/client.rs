@@ -26,6 +26,8 @@ pub(super) struct Limits {
     pub(super) connect: Duration,
     /// Until the answer begins, and between its parts.
     pub(super) patience: Duration,
+    /// For all of an answer.
+    pub(super) longest: Duration,
     /// Bytes of an answer.
     pub(super) body: usize,
 }
@@ -36,6 +38,7 @@ impl Default for Limits {
             resolve: Duration::from_secs(3),
             connect: Duration::from_secs(5),
             patience: Duration::from_secs(15),
+            longest: Duration::from_secs(60),
             body: 32 << 20,
         }
     }
@@ -198,7 +201,8 @@ impl Client {
         let milliseconds = begun.elapsed().as_millis();
         tracing::debug!(server = LABEL, method = "POST", path, status = status.as_u16(), milliseconds, "api call");
         let cap = if status.is_success() { self.limits.body } else { ERROR_BODY };
-        let body = http::read(response, peer, Pace { cap, patience, slowest: SLOWEST }).await;
+        let body =
+            http::read(response, peer, Pace { cap, patience, slowest: SLOWEST, longest: self.limits.longest }).await;
         if status.is_success() {
             return Ok(body?);
         }

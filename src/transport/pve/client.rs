@@ -48,6 +48,8 @@ pub(super) struct Limits {
     pub(super) read: Duration,
     /// The same where another node may have to answer: PVE itself gives up after 30 s.
     pub(super) proxied: Duration,
+    /// For one exchange, from the question to the end of the answer.
+    pub(super) exchange: Duration,
     /// Bytes a second, counted after `read`.
     pub(super) slowest: u128,
     /// Bytes.
@@ -68,6 +70,7 @@ impl Default for Limits {
             connect: Duration::from_secs(5),
             read: Duration::from_secs(10),
             proxied: Duration::from_secs(40),
+            exchange: Duration::from_secs(60),
             slowest: 1024,
             body: 32 << 20,
             guest_body: 1 << 20,
@@ -107,6 +110,8 @@ pub(crate) struct Client {
     pub(super) tls: ClientConfig,
     verifier: Arc<Verifier>,
     pub(super) limits: Limits,
+    /// When the command that asks ends.
+    until: Option<Instant>,
     pub(super) ahead: Ahead,
 }
 
@@ -119,6 +124,20 @@ impl Client {
     /// Connects to nothing yet. Fails where the recorded CA or the host's name cannot be used.
     pub(crate) fn new(endpoint: Endpoint) -> Result<Client, Error> {
         Client::with_limits(endpoint, Limits::default())
+    }
+
+    /// The same for a command that has time until then, and for one exchange no more than `exchange`.
+    #[must_use]
+    pub(crate) fn within(mut self, until: Instant, exchange: Duration) -> Client {
+        self.until = Some(until);
+        self.limits.exchange = exchange;
+        self
+    }
+
+    /// How long the next exchange may take. The last second of a command is for what it has to put in order.
+    fn exchange(&self) -> Duration {
+        let left = self.until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+        left.max(Duration::from_secs(1)).min(self.limits.exchange)
     }
 
     pub(super) fn with_limits(endpoint: Endpoint, limits: Limits) -> Result<Client, Error> {
@@ -152,6 +171,7 @@ impl Client {
             tls,
             verifier,
             limits,
+            until: None,
             ahead: Ahead::default(),
         })
     }
@@ -200,6 +220,7 @@ impl Client {
             Answers::Itself => self.limits.read,
             Answers::Node | Answers::Guest => self.limits.proxied,
         };
+        let patience = patience.min(self.exchange());
         let cap = if answers == Answers::Guest { self.limits.guest_body } else { self.limits.body };
         let request =
             self.http.get(format!("{}{path}", self.base)).header(AUTHORIZATION, self.authorization.clone()).send();
@@ -235,7 +256,7 @@ impl Client {
     }
 
     async fn chunks(&self, response: Response, cap: usize, patience: Duration) -> Result<Vec<u8>, Failure> {
-        let pace = Pace { cap, patience, slowest: self.limits.slowest };
+        let pace = Pace { cap, patience, slowest: self.limits.slowest, longest: self.exchange() };
         let body = http::read(response, self.named(), pace).await?;
         body.ok_or_else(|| self.unusable(format!("more than {cap} bytes")))
     }

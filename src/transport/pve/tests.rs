@@ -328,6 +328,14 @@ async fn who_hangs_is_left() {
         assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
         assert_eq!(server.requests(client).await.len(), 2);
     }
+    // Not even who is fast enough may go on for ever: the command has an end.
+    let head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9999999\r\n\r\n".to_vec();
+    let (identity, trust) = trusted();
+    let server = Server::start(&identity, vec![Answer::Drip(head)]).await;
+    let limits = Limits { slowest: 0, ..quick() };
+    let client = server.client_with(trust, limits).within(std::time::Instant::now(), Duration::from_millis(500));
+    let error = client.version().await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
 }
 
 #[tokio::test]

@@ -115,7 +115,7 @@ impl Login<'_> {
         let mut locked: Vec<Locked<'_>> = Vec::new();
         for identity in &self.hop.identities {
             let name = name(&identity.path);
-            match self.keys.load(&identity.path) {
+            match self.keys.load(&identity.path).await {
                 Loaded::Plain(key) => {
                     if self.with_file(&identity.path, &key).await? {
                         return Ok(true);
@@ -154,7 +154,7 @@ impl Login<'_> {
     /// Offers the certificates of a private key, then the key itself.
     async fn with_file(&mut self, path: &Path, key: &Arc<PrivateKey>) -> Result<bool, Overdue> {
         let Some(hash) = self.hash(key.public_key(), &name(path)).await? else { return Ok(false) };
-        for certificate in self.certificates(path, key.public_key()) {
+        for certificate in self.certificates(path, key.public_key()).await {
             let label = format!("{} with a certificate", name(path));
             if !self.may_offer(&label, key.public_key(), true) {
                 continue;
@@ -213,7 +213,7 @@ impl Login<'_> {
         for identity in identities {
             if let Some(Locked { identity: configured, .. }) = rank(&identity).map(|at| &locked[at]) {
                 self.held.insert(configured.path.clone());
-                for certificate in self.certificates(&configured.path, &identity.public_key()) {
+                for certificate in self.certificates(&configured.path, &identity.public_key()).await {
                     // The agent may have the key without the certificate.
                     let mut signer = Bare(&mut agent);
                     if self.agent_certificate(&mut signer, &name(&configured.path), certificate).await? {
@@ -265,11 +265,14 @@ impl Login<'_> {
     }
 
     /// The certificates for a key: the one beside its file, and the configured ones.
-    fn certificates(&self, path: &Path, key: &PublicKey) -> Vec<Certificate> {
+    async fn certificates(&self, path: &Path, key: &PublicKey) -> Vec<Certificate> {
         let beside = beside(path, "-cert.pub");
-        let files = std::iter::once(&beside).chain(&self.hop.certificates);
-        let read = files.filter_map(|file| self.keys.certificate(file));
-        read.filter(|certificate| certificate.public_key() == key.key_data()).collect()
+        let mut found = Vec::new();
+        for file in std::iter::once(&beside).chain(&self.hop.certificates) {
+            let read = self.keys.certificate(file).await;
+            found.extend(read.filter(|certificate| certificate.public_key() == key.key_data()));
+        }
+        found
     }
 
     /// The hash to sign with: Some(None) for keys that need none. None: the server knows only SHA-1.

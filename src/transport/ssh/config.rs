@@ -8,15 +8,17 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use futures::future::LocalBoxFuture;
-use tokio::process::Command;
 
 use crate::transport::Error;
+use crate::transport::child::{self, Unfinished};
 use crate::transport::script::excerpt;
 use crate::transport::ssh::SshHost;
 use crate::transport::ssh::survey::{Survey, Written};
 
 /// `CanonicalizeHostname` may look up names.
 const LIMIT: Duration = Duration::from_secs(10);
+/// It prints some hundred lines.
+const MOST_BYTES: u64 = 1 << 20;
 
 /// Which `ssh_config` is asked: `[ssh] config = false`, unset, or a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +83,7 @@ pub(crate) struct SshConfig {
 pub(crate) async fn ask(source: &ConfigSource, host: &SshHost) -> Result<String, Error> {
     let begun = Instant::now();
     let failed = |detail: String| Error::Local { peer: host.label.clone(), detail };
-    let mut command = Command::new("ssh");
+    let mut command = child::command("ssh");
     // Nothing here uses ControlPath: it tells what %C stands for.
     command.args(["-G", "-T", "-o", "ControlPath=%C"]);
     if let ConfigSource::File(file) = source {
@@ -93,10 +95,12 @@ pub(crate) async fn ask(source: &ConfigSource, host: &SshHost) -> Result<String,
     if let Some(user) = &host.user {
         command.arg("-l").arg(user);
     }
-    command.arg("--").arg(&host.host).stdin(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(LIMIT, command.output()).await;
-    let output = output.map_err(|_| failed("ssh -G did not end".to_owned()))?;
-    let output = output.map_err(|e| failed(format!("cannot run ssh -G: {e}")))?;
+    command.arg("--").arg(&host.host).stderr(Stdio::piped());
+    let output = child::output(&mut command, LIMIT, MOST_BYTES).await.map_err(|unfinished| match unfinished {
+        Unfinished::System(e) => failed(format!("cannot run ssh -G: {e}")),
+        Unfinished::Late => failed(format!("ssh -G did not end within {LIMIT:?}")),
+        Unfinished::TooMuch => failed(format!("ssh -G prints more than {} KiB", MOST_BYTES >> 10)),
+    })?;
     tracing::debug!(server = host.label, ms = begun.elapsed().as_millis(), "asked ssh -G");
     if !output.status.success() {
         let said = excerpt(&output.stderr).unwrap_or_else(|| output.status.to_string());

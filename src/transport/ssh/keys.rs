@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use russh::keys::{Certificate, Error as KeyError, PrivateKey, PublicKey, decode_secret_key};
 use zeroize::Zeroizing;
 
+use crate::file;
 use crate::model::id::Secret;
 use crate::transport::ssh::Ask;
 use crate::transport::ssh::account::own_uid;
@@ -37,27 +38,45 @@ pub(super) enum Loaded {
 pub(crate) struct Keys {
     loaded: Mutex<HashMap<PathBuf, Loaded>>,
     certificates: Mutex<HashMap<PathBuf, Option<Certificate>>>,
+    /// One file at a time, so that each is read once.
+    reading: tokio::sync::Mutex<()>,
     /// One question at a time.
     asking: tokio::sync::Mutex<()>,
 }
 
 impl Keys {
-    pub(super) fn load(&self, path: &Path) -> Loaded {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        loaded.entry(path.to_owned()).or_insert_with(|| load(path)).clone()
+    pub(super) async fn load(&self, path: &Path) -> Loaded {
+        let _one_at_a_time = self.reading.lock().await;
+        let known = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
+        if let Some(known) = known {
+            return known;
+        }
+        let file = path.to_owned();
+        let loaded = file::in_time(file::PATIENCE, move || Ok(load(&file))).await;
+        let loaded = loaded.unwrap_or_else(|error| Loaded::Unusable(error.to_string()));
+        self.put(path, loaded.clone());
+        loaded
     }
 
     /// The certificate in a file, if there is one that can be read.
-    pub(super) fn certificate(&self, path: &Path) -> Option<Certificate> {
+    pub(super) async fn certificate(&self, path: &Path) -> Option<Certificate> {
+        let _one_at_a_time = self.reading.lock().await;
+        let known = self.certificates.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
+        if let Some(known) = known {
+            return known;
+        }
+        let text = file::read_text(path, LONGEST, file::PATIENCE).await;
+        let read = text.ok().and_then(|text| Certificate::from_openssh(text.trim()).ok());
         let mut certificates = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
-        certificates.entry(path.to_owned()).or_insert_with(|| russh::keys::load_openssh_certificate(path).ok()).clone()
+        certificates.insert(path.to_owned(), read.clone());
+        read
     }
 
     /// Asks for the passphrase of an encrypted key and decrypts it; else the reason why it stays closed, which then
     /// holds for the rest of the run.
     pub(super) async fn unlock(&self, path: &Path, ask: &dyn Ask) -> Result<Arc<PrivateKey>, String> {
         let _one_at_a_time = self.asking.lock().await;
-        match self.load(path) {
+        match self.load(path).await {
             Loaded::Plain(key) => return Ok(key),
             Loaded::Unusable(why) => return Err(why),
             _ => {}

@@ -11,15 +11,16 @@ use russh::client::{self, DisconnectReason, Handle};
 use russh::keys::{HashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{AlgorithmKind, ChannelOpenFailure, Preferred, SshId, cipher, kex};
 
+use crate::file;
 use crate::transport::probe::{DNS_LIMIT, TCP_LIMIT, dial, peer};
 use crate::transport::ssh::Ask;
 use crate::transport::ssh::auth::{Budget, Overdue, log_in};
 use crate::transport::ssh::keys::Keys;
-use crate::transport::ssh::known_hosts::{KnownHosts, Unreadable, Verdict};
+use crate::transport::ssh::known_hosts::{KnownHosts, Verdict};
 use crate::transport::ssh::remember::remember;
 use crate::transport::ssh::route::{Hop, Via};
 use crate::transport::ssh::stream::{Complaints, Duplex, Leash, Proxy, Tcp, Wire};
-use crate::transport::{ConnectFailure, Error};
+use crate::transport::{ConnectFailure, Error, Said};
 
 const KEEPALIVE: Duration = Duration::from_secs(5);
 const KEEPALIVES: usize = 3;
@@ -53,6 +54,8 @@ const CIPHERS: &[cipher::Name] = &[
 
 /// A connection to one hop, logged in.
 pub(super) struct Link {
+    /// The hop's name, for messages.
+    peer: String,
     pub(super) handle: Handle<Checker>,
     pub(super) host_key: String,
     pub(super) _leash: Leash,
@@ -86,11 +89,8 @@ impl Link {
     pub(super) async fn open(hop: &Hop, before: Option<&Link>, keys: &Keys, ask: &dyn Ask) -> Result<Link, Refusal> {
         let begun = Instant::now();
         // Before anything is sent: what cannot be checked must not be asked.
-        let local = |e: Unreadable| Error::Local { peer: hop.peer(), detail: e.to_string() };
-        let mut known = KnownHosts::read(&hop.known_hosts(), &hop.names).map_err(local)?;
-        if let Some(file) = &hop.revoked {
-            known.revoke(file).map_err(local)?;
-        }
+        let known = file::in_time(file::PATIENCE, known_hosts(hop)).await;
+        let known = known.map_err(|e| Error::Local { peer: hop.peer(), detail: e.to_string() })?;
         let (stream, said) = stream(hop, before).await?;
         let (wire, leash) = Wire::new(stream);
         let config = Arc::new(config(&known));
@@ -114,7 +114,19 @@ impl Link {
         };
         log_in(&mut handle, hop, keys, ask, &mut budget).await?;
         let host_key = presented.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(Link { handle, host_key, _leash: leash })
+        Ok(Link { peer: hop.peer(), handle, host_key, _leash: leash })
+    }
+}
+
+/// What reads the files that vouch for a hop.
+fn known_hosts(hop: &Hop) -> impl FnOnce() -> io::Result<KnownHosts> + Send + 'static {
+    let (files, names, revoked) = (hop.known_hosts(), hop.names.clone(), hop.revoked.clone());
+    move || {
+        let mut known = KnownHosts::read(&files, &names).map_err(io::Error::other)?;
+        if let Some(file) = &revoked {
+            known.revoke(file).map_err(io::Error::other)?;
+        }
+        Ok(known)
     }
 }
 
@@ -148,7 +160,7 @@ async fn stream(hop: &Hop, before: Option<&Link>) -> Result<(Box<dyn Duplex>, Op
             Err(Error::Connect { failure, source, .. }) => Err(Error::Connect { peer: hop.peer(), failure, source }),
             Err(error) => Err(error),
         },
-        (_, Some(before)) => Ok((Box::new(direct(&before.handle, &before.host_key, &hop.host, hop.port).await?), None)),
+        (_, Some(before)) => Ok((Box::new(direct(&before.handle, &before.peer, &hop.host, hop.port).await?), None)),
     }
 }
 
@@ -375,5 +387,5 @@ async fn unreached(hop: &Hop, failure: ConnectFailure, leash: &Leash, said: Opti
     };
     let complaint = complaint.map(|text| format!("its ProxyCommand says: {text}"));
     let text = complaint.or_else(|| leash.excerpt().map(|text| format!("it says: {text}")));
-    Error::Connect { peer: hop.peer(), failure, source: text.map(io::Error::other) }
+    Error::Connect { peer: hop.peer(), failure, source: text.map(|text| io::Error::other(Said(text))) }
 }

@@ -54,14 +54,16 @@ impl Session {
     pub(crate) async fn run_script(&self, script: &str, deadline: Duration) -> Result<ScriptOutput, Error> {
         let begun = Instant::now();
         let until = tokio::time::Instant::now() + deadline;
-        let result = self.converse(&Framed::new(script), until).await;
+        let mut outputs = Outputs::default();
+        let result = self.converse(&Framed::new(script), &mut outputs, until).await;
         tracing::debug!(server = self.label, ms = begun.elapsed().as_millis(), ok = result.is_ok(), "script ended");
-        result.unwrap_or_else(|Late| Err(overdue(&self.peer, deadline)))
+        result.unwrap_or_else(|Late| Err(overdue(&self.peer, deadline, &outputs.stderr)))
     }
 
     async fn converse(
         &self,
         framed: &Framed,
+        outputs: &mut Outputs,
         until: tokio::time::Instant,
     ) -> Result<Result<ScriptOutput, Error>, Late> {
         let opened = tokio::time::timeout_at(until, async {
@@ -80,7 +82,7 @@ impl Session {
                 }));
             }
         };
-        let talk = tokio::time::timeout_at(until, self.talk(&mut channel, framed)).await;
+        let talk = tokio::time::timeout_at(until, self.talk(&mut channel, framed, outputs)).await;
         if let Ok(Err(_)) = talk {
             // Whatever still comes is not wanted.
             let _ = channel.close().await;
@@ -103,13 +105,13 @@ impl Session {
         &self,
         channel: &mut russh::Channel<russh::client::Msg>,
         framed: &Framed,
+        outputs: &mut Outputs,
     ) -> Result<ScriptOutput, Error> {
         let unusable = |detail: String| Error::Protocol { peer: self.peer.clone(), detail };
         let lost = |_| unusable("the connection was lost while a script ran".to_owned());
         channel.exec(true, "sh -s").await.map_err(lost)?;
         channel.data(framed.stdin().as_bytes()).await.map_err(lost)?;
         channel.eof().await.map_err(lost)?;
-        let mut outputs = Outputs::default();
         let (mut status, mut ended) = (None, None);
         while !framed.complete(&outputs.stdout, &outputs.stderr) {
             let kept = match channel.wait().await {

@@ -12,10 +12,11 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::transport::child::{self, Family};
 use crate::transport::script::excerpt;
 
 /// How long a `ProxyCommand` that failed may still explain itself.
@@ -55,23 +56,28 @@ impl AsyncWrite for Tcp {
     }
 }
 
-/// A `ProxyCommand`. It is killed when the connection ends.
+/// A `ProxyCommand`. It is killed when the connection ends, with what it started.
 pub(super) struct Proxy {
     stdin: ChildStdin,
     stdout: ChildStdout,
+    _running: Arc<Running>,
+}
+
+/// The program and what it started: killed when nobody reads from it any more, neither its output nor its last words.
+#[derive(Debug)]
+struct Running {
+    // Dropped in this order: who is killed first leaves orphans that nobody knows.
+    _family: Family,
     _child: Child,
 }
 
 impl Proxy {
     /// Starts a command. What it says on stderr is collected, up to 4 KiB, for the message if it fails.
     pub(super) fn start(command: &str) -> io::Result<(Proxy, Complaints)> {
-        let mut child = Command::new("sh")
-            .args(["-c", &format!("exec {command}")])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
+        let mut shell = child::command("sh");
+        let shell = shell.args(["-c", &format!("exec {command}")]);
+        let (mut child, family) =
+            child::spawn(shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
         let (Some(stdin), Some(stdout), Some(mut stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
@@ -85,7 +91,9 @@ impl Proxy {
                 heard.hear(&buffer[..length]);
             }
         });
-        Ok((Proxy { stdin, stdout, _child: child }, Complaints { said, reader }))
+        let running = Arc::new(Running { _family: family, _child: child });
+        let complaints = Complaints { said, reader, _running: Arc::clone(&running) };
+        Ok((Proxy { stdin, stdout, _running: running }, complaints))
     }
 }
 
@@ -113,13 +121,16 @@ impl AsyncWrite for Proxy {
 pub(super) struct Complaints {
     said: Said,
     reader: JoinHandle<()>,
+    // One that closes its output may not have said yet why.
+    _running: Arc<Running>,
 }
 
 impl Complaints {
     /// What it said, once it has ended; a command that does not end is heard for a moment.
     pub(super) async fn excerpt(self) -> Option<String> {
-        let _ = tokio::time::timeout(LAST_WORDS, self.reader).await;
-        self.said.excerpt()
+        let Complaints { said, reader, _running } = self;
+        let _ = tokio::time::timeout(LAST_WORDS, reader).await;
+        said.excerpt()
     }
 }
 
