@@ -46,6 +46,7 @@ mod cli {
     mod power_fresh;
     mod power_hosts;
     mod power_races;
+    mod power_refusals;
     mod power_wake;
     mod power_words;
     mod real_sshd;

@@ -240,7 +240,7 @@ async fn carry_out(
 /// Says what stands against the plan, each with the line that mends it and the one that overrides it.
 fn say_findings(ui: &Ui, action: PowerAction, findings: &[Finding], only_warn: bool) {
     for finding in findings {
-        let Finding { id, server, message, fix, allowed } = finding;
+        let Finding { id, server, message, allowed, .. } = finding;
         if *allowed {
             ui.warning(&format!("{server}: {message} (allowed: {id})"));
             continue;
@@ -251,11 +251,8 @@ fn say_findings(ui: &Ui, action: PowerAction, findings: &[Finding], only_warn: b
         } else {
             ui.error(&what);
         }
-        match fix {
-            // To allow it does not help: there is nobody who could be asked to wake it.
-            Some(fix) if *id == CheckId::NoWakePath && action.only_wakes() => ui.hint(&format!("{fix} ({id})")),
-            Some(fix) => ui.hint(&format!("{fix}; or add `--allow {id}`")),
-            None => ui.hint(&format!("add `--allow {id}`")),
+        if let Some(hint) = finding.hint() {
+            ui.hint(&hint);
         }
     }
 }
@@ -264,7 +261,7 @@ fn say_findings(ui: &Ui, action: PowerAction, findings: &[Finding], only_warn: b
 fn say_ends(ui: &Ui, servers: &[Server], plan: &Plan, ends: &[Ended]) {
     for (step, end) in plan.steps.iter().zip(ends) {
         let id = &servers[step.server].id;
-        if end.how.is_good() {
+        if end.how.is_good() || step.is_of_finding() {
             continue;
         }
         if end.findings.is_empty() {
@@ -290,7 +287,7 @@ fn refusal(findings: &[Finding]) -> Exit {
 
 /// The exit status of a plan that is only shown.
 fn exit_of_plan(plan: &Plan) -> Exit {
-    let cannot = plan.steps.iter().filter_map(|step| match &step.does {
+    let cannot = plan.steps.iter().filter(|step| !step.is_of_finding()).filter_map(|step| match &step.does {
         Move::Cannot { kind, .. } => Some(kind.map_or(Exit::Refused, Exit::from)),
         _ => None,
     });
@@ -302,7 +299,8 @@ fn exit_of_plan(plan: &Plan) -> Exit {
 fn exit_of(plan: &Plan, ends: &[Ended]) -> Exit {
     let asked = plan.steps.iter().zip(ends).filter(|(step, _)| step.why == Why::Asked);
     let good = asked.filter(|(_, end)| end.how.is_good()).count();
-    let failed = ends.iter().filter_map(|end| match end.how {
+    let ends = plan.steps.iter().zip(ends).filter(|(step, _)| !step.is_of_finding()).map(|(_, end)| end);
+    let failed = ends.filter_map(|end| match end.how {
         How::Done | How::Already | How::Sent | How::NotTried => None,
         How::TaskFailed => Some(Exit::TaskFailed),
         How::Unconfirmed => Some(Exit::Unconfirmed),

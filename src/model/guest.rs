@@ -69,6 +69,18 @@ impl GuestCall {
         }
     }
 
+    /// Whether Proxmox VE cannot carry it out without quorum. A start is refused then. To hibernate the configuration
+    /// is written, and where that fails the image of the memory is left behind. A virtual machine's reboot ends with a
+    /// start of its own (`qm cleanup`), so that it stays off. What HA does is written down for HA.
+    pub(crate) fn needs_quorum(self, kind: GuestKind, ha_managed: bool) -> bool {
+        match self {
+            GuestCall::Start | GuestCall::Hibernate => true,
+            GuestCall::Reboot { .. } => kind == GuestKind::Qemu,
+            GuestCall::Shutdown { .. } | GuestCall::Stop { .. } => ha_managed,
+            GuestCall::Reset | GuestCall::Suspend | GuestCall::Resume => false,
+        }
+    }
+
     /// The types of the tasks that it may start. For a guest that HA manages a request is queued instead.
     pub(crate) fn task_types(self, kind: GuestKind) -> &'static [&'static str] {
         match (kind, self) {
@@ -280,11 +292,9 @@ pub(crate) struct GuestConfig {
     pub(crate) lock: Option<String>,
 }
 
-/// The members of a cluster, as one of them sees them.
+/// The members of a cluster, as one of them sees them. What the same answer says of quorum may be minutes old.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ClusterStatus {
-    /// A node that is in no cluster has its quorum; `None` where the answer does not say.
-    pub(crate) quorate: Option<bool>,
     pub(crate) nodes: Vec<MemberNode>,
 }
 

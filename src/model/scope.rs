@@ -72,6 +72,19 @@ impl Permissions {
         self.0.values().any(|held| held.contains(privilege))
     }
 
+    /// Whether the privilege is held on a path: by what stands for it, or for the nearest path above it.
+    ///
+    /// A path on which nothing is held is not told, so that what is held above it may be said to reach further than it
+    /// does. What is said to be missing is.
+    pub(crate) fn allows_on(&self, path: &str, privilege: &str) -> bool {
+        let above = std::iter::successors(Some(path), |path| match path.rfind('/')? {
+            0 if *path == "/" => None,
+            0 => Some("/"),
+            end => path.get(..end),
+        });
+        above.filter_map(|path| self.0.get(path)).next().is_some_and(|held| held.contains(privilege))
+    }
+
     /// How the permissions compare with what `scope` needs on a host of this major version.
     pub(crate) fn compare(&self, scope: Scope, pve_major: u32) -> Comparison {
         let wanted: BTreeSet<String> = scope.privileges(pve_major).into_iter().map(str::to_owned).collect();
@@ -115,6 +128,24 @@ mod tests {
             );
         }
         assert!(!permissions(&[("/", &[])]).allows("VM.Audit"));
+    }
+
+    #[test]
+    fn what_is_held_on_a_path_is_what_stands_nearest() {
+        let held =
+            permissions(&[("/", &["VM.Audit"]), ("/vms", &["VM.Audit", "VM.PowerMgmt"]), ("/vms/101", &["VM.Audit"])]);
+        for (path, privilege, want) in [
+            ("/", "VM.Audit", true),
+            ("/", "VM.PowerMgmt", false),
+            ("/vms/102", "VM.PowerMgmt", true),
+            ("/vms/101", "VM.PowerMgmt", false),
+            ("/vms/1010", "VM.PowerMgmt", true),
+            ("/nodes/pve1", "VM.Audit", true),
+            ("/nodes/pve1", "Sys.Audit", false),
+        ] {
+            assert_eq!(held.allows_on(path, privilege), want, "{path} {privilege}");
+        }
+        assert!(!permissions(&[]).allows_on("/vms/101", "VM.Audit"));
     }
 
     #[test]

@@ -244,7 +244,7 @@ fn ha_acts_later_and_the_state_tells() {
     // HA gave up.
     let lab = lab_of(guests());
     lab.sim.cluster().change_guest(109, |vm| vm.ha("error"));
-    let _ = lab.power("stop vm-109 --yes").exits(11).says("its HA state is error").says("--allow ha-managed");
+    let _ = lab.power("stop vm-109 --yes").exits(11).says("its HA state is error").says("(ha-managed)");
     assert_eq!(lab.sim.posts(), [""; 0]);
     let _ = lab.power("stop vm-109 --yes --allow ha-managed --timeout 2s").exits(10);
     assert_eq!(lab.sim.posts(), [call(109, "stop")]);
@@ -254,28 +254,36 @@ fn ha_acts_later_and_the_state_tells() {
 #[test]
 fn each_reason_against_it_has_its_override() {
     type Prepare = fn(&mut Cluster);
-    let cases: [(&str, &str, Prepare, &str, i32); 8] = [
-        ("start vm-105", "guest-locked", |_| {}, "its configuration is locked (backup)", 9),
-        ("start vm-108", "template", |_| {}, "it is a template, which cannot start", 9),
-        ("shutdown vm-110", "no-agent", |_| {}, "its guest agent is enabled and does not answer", 0),
+    // Whether the override is offered: where Proxmox VE refuses the call itself nothing is gained by it.
+    let cases: [(&str, &str, Prepare, &str, bool, i32); 11] = [
+        ("start vm-105", "guest-locked", |_| {}, "its configuration is locked (backup)", false, 9),
+        ("start vm-108", "template", |_| {}, "it is a template, which cannot start", false, 9),
+        ("shutdown vm-110", "no-agent", |_| {}, "its guest agent is enabled and does not answer", true, 0),
+        ("start vm-102", "quorum-lost", |c| c.set_quorate(false), "no quorum (2 of 2 nodes online)", false, 11),
+        ("start ct-202", "quorum-lost", |c| c.set_quorate(false), "no quorum (2 of 2 nodes online)", false, 11),
+        ("hibernate vm-101", "quorum-lost", |c| c.set_quorate(false), "no quorum (2 of 2 nodes online)", false, 9),
+        ("stop vm-109", "quorum-lost", |c| c.set_quorate(false), "no quorum (2 of 2 nodes online)", false, 9),
         (
-            "start vm-102",
-            "quorum-lost",
-            |c| c.set_quorate(false),
-            "its cluster has no quorum (2 of 2 nodes online)",
-            11,
+            "stop vm-109",
+            "ha-managed",
+            |c| c.change_guest(109, |vm| vm.ha("freeze")),
+            "HA is busy with it (freeze)",
+            true,
+            0,
         ),
-        ("stop vm-109", "ha-managed", |c| c.change_guest(109, |vm| vm.ha("freeze")), "HA is busy with it (freeze)", 0),
-        ("start ct-202", "guest-locked", |c| c.change_guest(202, |ct| ct.locked("snapshot")), "(snapshot)", 9),
-        ("stop vm-101", "guest-locked", |c| c.change_guest(101, |vm| vm.locked("migrate")), "(migrate)", 9),
-        ("hibernate vm-101", "guest-locked", |c| c.change_guest(101, |vm| vm.locked("backup")), "(backup)", 9),
+        ("start ct-202", "guest-locked", |c| c.change_guest(202, |ct| ct.locked("snapshot")), "(snapshot)", false, 9),
+        ("stop vm-101", "guest-locked", |c| c.change_guest(101, |vm| vm.locked("migrate")), "(migrate)", false, 9),
+        ("hibernate vm-101", "guest-locked", |c| c.change_guest(101, |vm| vm.locked("backup")), "(backup)", false, 9),
     ];
-    for (words, id, prepare, why, exit) in cases {
+    for (words, id, prepare, why, offered, exit) in cases {
         let mut cluster = guests();
         prepare(&mut cluster);
         let lab = lab_of(cluster);
-        let run = lab.power(&format!("{words} --yes")).exits(11).says(why).says(&format!("add `--allow {id}`"));
+        let run = lab.power(&format!("{words} --yes")).exits(11).says(why).says(id);
+        assert_eq!(run.stderr.contains(&format!("add `--allow {id}`")), offered, "{words}\n{run}");
         assert_eq!(lab.sim.posts(), [""; 0], "{words}\n{run}");
+        let json = lab.power(&format!("{words} --dry-run -o json")).exits(11).json();
+        assert_eq!(json["checks"][0]["overridable"], offered, "{json:#}");
         let verb = words.split(' ').next().unwrap();
         assert_eq!(lab.env.rows("SELECT action, outcome, detail FROM actions"), [format!("{verb}|refused|{id}")]);
         // Another one's override is none.
@@ -283,6 +291,7 @@ fn each_reason_against_it_has_its_override() {
         let _ = lab.power(&format!("{words} --yes --allow {other}")).exits(11);
         assert_eq!(lab.sim.posts(), [""; 0], "{words}");
         let run = lab.power(&format!("{words} --yes --allow {id}")).exits(exit).says(&format!("(allowed: {id})"));
+        assert_eq!(run.stderr.contains(&format!("add `--allow {id}`")), false, "{words}\n{run}");
         assert_eq!(lab.sim.posts().len(), 1, "{words}\n{run}");
     }
 }

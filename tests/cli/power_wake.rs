@@ -122,9 +122,9 @@ fn no_guest_is_started_before_its_cluster_has_quorum() {
     assert_eq!(pve.sim.posts(), [""; 0]);
     // It comes a while after the API.
     to_sleep();
-    pve.sim.cluster().on_request(Moment::After, "GET", "/cluster/status", 2, |c| c.set_quorate(true));
+    pve.sim.cluster().on_request(Moment::After, "GET", "/ha/status/current", 2, |c| c.set_quorate(true));
     let run = world.run(&["power", "start", "vm-101"]).exits(0);
-    let asked = pve.sim.requests().iter().filter(|request| request.path.contains("/cluster/status")).count();
+    let asked = pve.sim.requests().iter().filter(|request| request.path.contains("/ha/status/current")).count();
     assert!(asked >= 2, "{asked}");
     assert_eq!(pve.sim.posts(), ["/nodes/pve1/qemu/101/status/start"], "{run}");
 }

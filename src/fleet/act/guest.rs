@@ -99,10 +99,7 @@ impl Fleet<'_> {
         let verdict = judge(step.action, &view(named.kind, &found.status), manner);
         let call = match verdict {
             Verdict::Call { call, against } => {
-                findings.extend(against.into_iter().map(|against| Finding {
-                    fix: against.fix,
-                    ..Finding::new(against.id, &server.id, against.message)
-                }));
+                findings.extend(against.into_iter().map(|against| against.at(&server.id)));
                 Some(call)
             }
             Verdict::Already(_) => None,
@@ -111,10 +108,13 @@ impl Fleet<'_> {
             }
         };
         if !allow(&mut findings, &acting.options.allowed) {
+            let lock = found.status.lock.as_deref();
+            self.explain_lock(&mut findings, named, &found.node, lock, acting.links).await;
             return Ok(Ended::refused(findings).seen(found.status.state));
         }
         self.keep_identity(named, &config)?;
-        let patience = acting.options.timeout.unwrap_or_else(|| usual_patience(call, config.startup, &found.status));
+        let patience =
+            acting.options.timeout.unwrap_or_else(|| usual_patience(named.kind, call, config.startup, &found.status));
         let services = matches!(step.action, PowerAction::Start | PowerAction::Resume | PowerAction::Reboot);
         let Some(call) = call else {
             // It runs; whoever asked for it to be up wants its services, too.
@@ -307,7 +307,8 @@ impl From<Error> for Missing {
 
 fn other_kind(server: &Server) -> Finding {
     let message = "another guest has its number now: one of the other kind".to_owned();
-    Finding::new(CheckId::IdentityChanged, &server.id, message).fix("run `ecobox discover`, and name the guest anew")
+    let finding = Finding::new(CheckId::IdentityChanged, &server.id, message).final_word();
+    finding.fix("run `ecobox discover`, and name the guest anew")
 }
 
 /// What Proxmox VE's refusal of a call means. Nothing was carried out.
@@ -320,19 +321,29 @@ fn refusal(server: &Server, error: &Error) -> Ended {
     }
     if reason.contains("no quorum") {
         let finding = Finding::new(CheckId::QuorumLost, &server.id, format!("Proxmox VE refused: {reason}"));
-        return Ended::refused(vec![finding.fix("bring the other nodes back first")]);
+        return Ended::refused(vec![finding.fix("bring the other nodes back first").final_word()]);
     }
     Ended::because(How::Failed(FailureKind::Failed), format!("Proxmox VE refused: {reason}"))
 }
 
 /// How long Proxmox VE itself may take, and a while more to see it.
-fn usual_patience(call: Option<GuestCall>, startup: Startup, status: &GuestStatus) -> Duration {
+fn usual_patience(kind: GuestKind, call: Option<GuestCall>, startup: Startup, status: &GuestStatus) -> Duration {
     const SLACK: u64 = 30;
-    // A silent agent costs Proxmox VE's ping of 3 s and what it waits for the lock, 10 s.
-    let shutdown = u64::from(startup.down_seconds.unwrap_or(60)) + 15;
+    // What it waits for the lock.
+    const LOCK: u64 = 10;
+    let down = |timeout: Option<u32>| match kind {
+        // A silent agent costs a ping of 3 s.
+        GuestKind::Qemu => u64::from(timeout.or(startup.down_seconds).unwrap_or(60)) + 5,
+        // Its `down` time is for the end of its node only. Where `lxc-stop` fails at its timeout, the container's
+        // command socket is polled for as long again, and 5 s (pve-container, `vm_stop`).
+        GuestKind::Lxc => {
+            let timeout = u64::from(timeout.unwrap_or(60));
+            timeout + timeout + 5
+        }
+    };
     let seconds = match call {
-        Some(GuestCall::Shutdown { timeout, .. }) => timeout.map_or(shutdown, u64::from),
-        Some(GuestCall::Reboot { timeout }) => timeout.map_or(shutdown, u64::from) + 60,
+        Some(GuestCall::Shutdown { timeout, .. }) => down(timeout) + LOCK,
+        Some(GuestCall::Reboot { timeout }) => down(timeout) + LOCK + 60,
         // Memory goes to disk, or comes back from it.
         Some(GuestCall::Hibernate) => 600,
         Some(GuestCall::Start) if status.state == PowerState::Hibernated => 600,
@@ -352,5 +363,44 @@ fn view(kind: GuestKind, status: &GuestStatus) -> GuestView<'_> {
         lock: status.lock.as_deref(),
         ha: status.ha_managed.then(|| status.ha_state.as_deref().unwrap_or("started")),
         template: status.template,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_outlasts_proxmox() {
+        let shutdown = |timeout| Some(GuestCall::Shutdown { timeout, force_stop: false });
+        let startup = |down_seconds| Startup { down_seconds, ..Startup::default() };
+        let status = |ha_managed| GuestStatus {
+            state: PowerState::Running,
+            raw: "running".to_owned(),
+            lock: None,
+            ha_managed,
+            ha_state: None,
+            agent: false,
+            template: false,
+            name: None,
+            uptime_seconds: None,
+        };
+        // What Proxmox VE takes until a shutdown that is ignored has failed, the wait for the lock included.
+        for (kind, call, down, takes) in [
+            (GuestKind::Qemu, shutdown(None), None, 10 + 60),
+            (GuestKind::Qemu, shutdown(None), Some(180), 10 + 180),
+            (GuestKind::Qemu, shutdown(Some(300)), None, 10 + 300),
+            (GuestKind::Lxc, shutdown(None), None, 10 + 60 + 65),
+            // Recorded: 3 s, and 8 s more.
+            (GuestKind::Lxc, shutdown(Some(3)), None, 10 + 3 + 8),
+            (GuestKind::Lxc, shutdown(Some(180)), None, 10 + 180 + 185),
+            (GuestKind::Lxc, shutdown(None), Some(600), 10 + 60 + 65),
+            (GuestKind::Lxc, Some(GuestCall::Reboot { timeout: None }), None, 10 + 60 + 65),
+        ] {
+            let patience = usual_patience(kind, call, startup(down), &status(false)).as_secs();
+            assert!((takes + 30..takes + 120).contains(&patience), "{kind:?} {call:?} {down:?}: {patience}");
+            let managed = usual_patience(kind, call, startup(down), &status(true)).as_secs();
+            assert_eq!(managed, patience + 90);
+        }
     }
 }

@@ -185,7 +185,7 @@ impl Fleet<'_> {
                     });
                     let unlisted = guests.iter().find(|vmid| !listing.guests.iter().any(|guest| guest.vmid == **vmid));
                     // Whoever may not ask for the quorum is told by Proxmox VE when it starts the guest.
-                    let quorate = client.cluster_status().await.map_or(true, |status| status.quorate != Some(false));
+                    let quorate = client.quorate().await.map_or(true, |quorate| quorate != Some(false));
                     match unlisted {
                         _ if !online => "its cluster does not list it as online".to_owned(),
                         _ if !quorate => "its cluster has no quorum".to_owned(),

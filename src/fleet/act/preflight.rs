@@ -2,6 +2,7 @@
 //! script and their cluster tell.
 
 mod host;
+mod locks;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,7 +14,7 @@ use super::guest::Named;
 use super::{Links, Options};
 use crate::fleet::Fleet;
 use crate::fleet::per_node::per_node;
-use crate::model::guest::{ActiveTask, ClusterStatus, GuestConfig, Startup};
+use crate::model::guest::{ActiveTask, ClusterStatus, GuestCall, GuestConfig, Startup};
 use crate::model::host_power::Identity;
 use crate::model::id::{ClusterId, NodeName, ServerId};
 use crate::model::inventory::Server;
@@ -88,9 +89,14 @@ impl Fleet<'_> {
         });
         let (guests, hosts) = findings.await;
         plan.findings.extend(guests?);
+        self.explain_locks(&mut plan.findings, servers, links).await;
         for (number, look) in hosts {
             let look = look?;
-            plan.findings.extend(look.findings);
+            // What the plan found of running guests already, the host says again in its own words.
+            let host = &servers[plan.steps[number].server].id;
+            let is_known = |finding: &Finding| finding.id == CheckId::RunningGuests && finding.server == *host;
+            let known = plan.findings.iter().any(is_known);
+            plan.findings.extend(look.findings.into_iter().filter(|finding| !known || !is_known(finding)));
             if let (Some(seen), Move::Host(call)) = (&look.seen, &plan.steps[number].does)
                 && let Some(Ok(way)) = seen.way(*call)
             {
@@ -100,14 +106,6 @@ impl Fleet<'_> {
                 plan.steps[number].does = Move::Cannot { why, fix, kind };
             }
         }
-        // What the plan found of running guests already, the host says again in its own words.
-        let mut seen: Vec<(CheckId, ServerId)> = Vec::new();
-        plan.findings.retain(|finding| {
-            let key = (finding.id, finding.server.clone());
-            let first = finding.id != CheckId::RunningGuests || !seen.contains(&key);
-            seen.push(key);
-            first
-        });
         for (number, step) in plan.steps.iter_mut().enumerate() {
             let server = &servers[step.server];
             if step.does == Move::Wake
@@ -120,7 +118,8 @@ impl Fleet<'_> {
                     }
                     Err(error) => error,
                 };
-                let finding = Finding::new(CheckId::NoWakePath, &server.id, error.to_string());
+                // There is nobody who could be asked to wake it.
+                let finding = Finding::new(CheckId::NoWakePath, &server.id, error.to_string()).final_word();
                 plan.findings.push(Finding { fix: error.advice(), ..finding });
                 step.does = Move::Cannot { why: error.to_string(), fix: error.advice(), kind: None };
             }
@@ -157,7 +156,7 @@ impl Fleet<'_> {
             }
         }
         let (quorum, tasks, agents) = join3(
-            self.look_at_quorum(&guests, links),
+            self.look_at_quorum(plan, servers, links),
             self.look_at_tasks(&guests, links),
             self.look_at_agents(&guests, configs, links),
         )
@@ -168,24 +167,47 @@ impl Fleet<'_> {
         Ok(findings)
     }
 
-    /// Whether clusters can start anything. Whoever may not ask is told by Proxmox VE itself.
-    async fn look_at_quorum(&self, guests: &[(PowerAction, Named<'_>)], links: &Links) -> Vec<Finding> {
-        let mut asked: Vec<&ClusterId> = Vec::new();
+    /// Whether the clusters can do what needs quorum. Whoever may not ask is told by Proxmox VE itself.
+    async fn look_at_quorum(&self, plan: &Plan, servers: &[Server], links: &Links) -> Vec<Finding> {
+        let mut asked: HashMap<&ClusterId, Option<String>> = HashMap::new();
         let mut findings = Vec::new();
-        for (_, named) in guests.iter().filter(|(action, _)| *action == PowerAction::Start) {
-            if asked.contains(&named.cluster) {
+        for step in &plan.steps {
+            let Move::Guest(call) = &step.does else { continue };
+            let Some(named) = Named::of(&servers[step.server]) else { continue };
+            let managed = named.server.ha_state.as_deref().is_some_and(|state| state != "ignored");
+            if !call.needs_quorum(named.kind, managed) {
                 continue;
             }
-            asked.push(named.cluster);
-            let Some(status) = self.members(links, named.cluster).await else { continue };
-            if status.quorate == Some(false) {
-                let online = status.nodes.iter().filter(|node| node.online).count();
-                let message = format!("its cluster has no quorum ({online} of {} nodes online)", status.nodes.len());
-                let finding = Finding::new(CheckId::QuorumLost, &named.server.id, message);
+            let lost = match asked.entry(named.cluster) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => entry.insert(self.lost_quorum(links, named.cluster).await),
+            };
+            if let Some(lost) = lost {
+                let message = match call {
+                    GuestCall::Reboot { .. } => format!("{lost}: it would go down, and not come up again"),
+                    _ => lost.clone(),
+                };
+                let finding = Finding::new(CheckId::QuorumLost, &named.server.id, message).final_word();
                 findings.push(finding.fix("bring the other nodes back first"));
             }
         }
         findings
+    }
+
+    /// That a cluster has no quorum, in words; `None`: it has, or nobody says.
+    async fn lost_quorum(&self, links: &Links, cluster: &ClusterId) -> Option<String> {
+        if !links.0.borrow().contains_key(cluster) {
+            return None;
+        }
+        let client = self.client_of(links, cluster).await.ok()?;
+        if client.quorate().await.ok()? != Some(false) {
+            return None;
+        }
+        let members = client.cluster_status().await.map(|status| status.nodes).unwrap_or_default();
+        let online = members.iter().filter(|node| node.online).count();
+        let of =
+            if members.is_empty() { String::new() } else { format!(" ({online} of {} nodes online)", members.len()) };
+        Some(format!("its cluster has no quorum{of}"))
     }
 
     /// What works on the guests now. To start a guest is not held up by anything but its lock.
@@ -252,6 +274,17 @@ impl Fleet<'_> {
             return None;
         }
         self.client_of(links, cluster).await.ok()?.cluster_status().await.ok()
+    }
+
+    /// All that runs on a node; `None`: nobody says, or the token may see its own tasks only.
+    async fn all_tasks(&self, links: &Links, cluster: &ClusterId, node: &NodeName) -> Option<Vec<ActiveTask>> {
+        if !links.0.borrow().contains_key(cluster) {
+            return None;
+        }
+        let client = self.client_of(links, cluster).await.ok()?;
+        let (permissions, tasks) = join(client.permissions(), client.active_tasks(node)).await;
+        let all = permissions.ok()?.allows_on(&format!("/nodes/{node}"), "Sys.Audit");
+        tasks.ok().filter(|_| all)
     }
 
     async fn tasks(&self, links: &Links, cluster: &ClusterId, node: &NodeName) -> Option<Vec<ActiveTask>> {

@@ -99,6 +99,8 @@ pub(crate) struct Finding {
     pub(crate) message: String,
     /// What mends it, where something does.
     pub(crate) fix: Option<String>,
+    /// Whether the action can succeed in spite of it. Where somebody else refuses it anyway, nobody is told to allow it.
+    pub(crate) overridable: bool,
     /// The user said that it shall not matter.
     pub(crate) allowed: bool,
 }
@@ -106,13 +108,29 @@ pub(crate) struct Finding {
 impl Finding {
     /// One that stands against the action until it is allowed.
     pub(crate) fn new(id: CheckId, server: &ServerId, message: impl Into<String>) -> Finding {
-        Finding { id, server: server.clone(), message: message.into(), fix: None, allowed: false }
+        Finding { id, server: server.clone(), message: message.into(), fix: None, overridable: true, allowed: false }
+    }
+
+    /// The same that nothing is gained by allowing: whoever carries the action out refuses it.
+    pub(crate) fn final_word(self) -> Finding {
+        Finding { overridable: false, ..self }
     }
 
     /// The same with what mends it.
     pub(crate) fn fix(mut self, fix: impl Into<String>) -> Finding {
         self.fix = Some(fix.into());
         self
+    }
+
+    /// What to do about it: what mends it, and the override where one helps.
+    pub(crate) fn hint(&self) -> Option<String> {
+        let Finding { id, fix, overridable, .. } = self;
+        match (fix, overridable) {
+            (Some(fix), true) => Some(format!("{fix}; or add `--allow {id}`")),
+            (Some(fix), false) => Some(format!("{fix} ({id})")),
+            (None, true) => Some(format!("add `--allow {id}`")),
+            (None, false) => None,
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! What an action on a guest comes down to, decided from what is known of the guest, as Proxmox VE decides it.
 
 use crate::model::guest::GuestCall;
-use crate::model::id::GuestKind;
-use crate::model::power::{CheckId, PowerAction, PowerState};
+use crate::model::id::{GuestKind, ServerId};
+use crate::model::power::{CheckId, Finding, PowerAction, PowerState};
 
 /// What decides about an action on a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,16 @@ pub(crate) struct Against {
     pub(crate) id: CheckId,
     pub(crate) message: String,
     pub(crate) fix: Option<String>,
+    /// Whether the call can succeed in spite of it.
+    pub(crate) overridable: bool,
+}
+
+impl Against {
+    /// The same as found at a server.
+    pub(crate) fn at(self, server: &ServerId) -> Finding {
+        let Against { id, message, fix, overridable } = self;
+        Finding { fix, overridable, ..Finding::new(id, server, message) }
+    }
 }
 
 /// What an action on a guest comes down to.
@@ -149,13 +159,14 @@ fn against(action: PowerAction, call: &GuestCall, guest: &GuestView<'_>) -> Vec<
     let mut found = Vec::new();
     if guest.template {
         let (message, fix) = ("it is a template, which cannot start".to_owned(), Some("clone it".to_owned()));
-        found.push(Against { id: CheckId::Template, message, fix });
+        found.push(Against { id: CheckId::Template, message, fix, overridable: false });
     }
-    if let Some(lock) = guest.lock.filter(|lock| !is_free_under(lock, call)) {
+    if let Some(lock) = guest.lock.filter(|lock| !is_free_under(lock, call, guest.kind)) {
         found.push(Against {
             id: CheckId::GuestLocked,
             message: format!("its configuration is locked ({lock})"),
             fix: Some(lock_fix(lock, guest.kind)),
+            overridable: false,
         });
     }
     found.extend(guest.ha.and_then(|ha| against_ha(action, call, ha)));
@@ -163,8 +174,10 @@ fn against(action: PowerAction, call: &GuestCall, guest: &GuestView<'_>) -> Vec<
 }
 
 /// Whether Proxmox VE carries the call out although this lock stands in the configuration.
-fn is_free_under(lock: &str, call: &GuestCall) -> bool {
+fn is_free_under(lock: &str, call: &GuestCall, kind: GuestKind) -> bool {
     match lock {
+        // `pct mount`: pve-container passes over it when it starts and when it stops.
+        "mounted" if kind == GuestKind::Lxc => matches!(call, GuestCall::Start | GuestCall::Stop { .. }),
         "suspended" => matches!(call, GuestCall::Start | GuestCall::Resume),
         // A backup pauses and resumes the guest itself; a person may, too.
         "backup" => matches!(call, GuestCall::Suspend | GuestCall::Resume),
@@ -188,21 +201,22 @@ fn lock_fix(lock: &str, kind: GuestKind) -> String {
 /// What the HA manager's state says against a call that goes through it.
 fn against_ha(action: PowerAction, call: &GuestCall, ha: &str) -> Option<Against> {
     let through_ha = matches!(call, GuestCall::Start | GuestCall::Shutdown { .. } | GuestCall::Stop { .. });
-    let (message, fix) = match (ha, action) {
+    let (message, fix, overridable) = match (ha, action) {
         ("ignored", _) => return None,
         (_, PowerAction::Hibernate) => {
-            ("HA manages it, and such a guest is not suspended to disk".to_owned(), "take it out of HA")
+            ("HA manages it, and such a guest is not suspended to disk".to_owned(), "take it out of HA", false)
         }
         ("error", _) if through_ha => (
             "its HA state is error: HA does nothing with it".to_owned(),
             "set its HA state to disabled, then to started",
+            false,
         ),
         ("fence" | "recovery" | "migrate" | "relocate" | "freeze", _) if through_ha => {
-            (format!("HA is busy with it ({ha})"), "wait until HA has done that")
+            (format!("HA is busy with it ({ha})"), "wait until HA has done that", true)
         }
         _ => return None,
     };
-    Some(Against { id: CheckId::HaManaged, message, fix: Some(fix.to_owned()) })
+    Some(Against { id: CheckId::HaManaged, message, fix: Some(fix.to_owned()), overridable })
 }
 
 #[cfg(test)]

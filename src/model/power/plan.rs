@@ -101,6 +101,11 @@ pub(crate) struct Step {
 }
 
 impl Step {
+    /// Whether it stands for a finding against its host, which says it already.
+    pub(crate) fn is_of_finding(&self) -> bool {
+        matches!((&self.does, &self.why), (Move::Cannot { .. }, Why::RunsOn(_)))
+    }
+
     /// Whether it changes anything.
     pub(crate) fn acts(&self) -> bool {
         !matches!(self.does, Move::Already(_) | Move::Cannot { .. })
@@ -206,10 +211,7 @@ impl Planner<'_> {
             }
             (Verdict::Already(state), _) => Move::Already(state),
             (Verdict::Call { call, against }, _) => {
-                self.plan.findings.extend(against.into_iter().map(|against| Finding {
-                    fix: against.fix,
-                    ..Finding::new(against.id, &server.id, against.message)
-                }));
+                self.plan.findings.extend(against.into_iter().map(|against| against.at(&server.id)));
                 Move::Guest(call)
             }
         };
@@ -336,17 +338,17 @@ impl Planner<'_> {
         };
         match judge(action, &view(server, kind), self.means.manner) {
             Verdict::Call { call, against } => {
-                self.plan.findings.extend(against.into_iter().map(|against| Finding {
-                    fix: against.fix,
-                    ..Finding::new(against.id, &server.id, against.message)
-                }));
+                self.plan.findings.extend(against.into_iter().map(|against| against.at(&server.id)));
                 Some(self.push(place, action, Move::Guest(call), Why::RunsOn(host.clone()), Vec::new()))
             }
             Verdict::Already(_) => None,
             Verdict::Cannot { why, fix } => {
                 let message = format!("{} runs on it and does not go down: {why}", server.id);
                 let finding = Finding::new(CheckId::RunningGuests, host, message);
-                self.plan.findings.push(Finding { fix, ..finding });
+                self.plan.findings.push(Finding { fix: fix.clone(), ..finding });
+                // It is shown, and nothing needs it: whether its host goes down all the same is a matter of the finding.
+                let does = Move::Cannot { why, fix, kind: None };
+                self.push(place, action, does, Why::RunsOn(host.clone()), Vec::new());
                 None
             }
         }

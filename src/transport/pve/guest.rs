@@ -321,8 +321,7 @@ impl<'de> Record<'de> for NodeConfig {
 /// A row of `/cluster/status`: the cluster, or one of its nodes.
 #[derive(Default)]
 pub(super) struct MemberRow {
-    pub(super) is_cluster: bool,
-    pub(super) quorate: Option<bool>,
+    is_cluster: bool,
     name: Option<String>,
     online: bool,
     local: bool,
@@ -333,7 +332,6 @@ impl<'de> Record<'de> for MemberRow {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
             "type" => self.is_cluster = map.next_value::<Value<'_>>()?.text() == Some(Cow::Borrowed("cluster")),
-            "quorate" => self.quorate = map.next_value::<Value<'_>>()?.flag(),
             "name" => self.name = map.next_value::<Value<'_>>()?.string(),
             "online" => self.online = map.next_value::<Value<'_>>()?.flag() == Some(true),
             "local" => self.local = map.next_value::<Value<'_>>()?.flag() == Some(true),
@@ -350,6 +348,24 @@ impl MemberRow {
         let MemberRow { is_cluster, name, online, local, ip, .. } = self;
         let name = name.filter(|_| !is_cluster)?.parse().ok()?;
         Some(MemberNode { name, online, local, ip })
+    }
+}
+
+/// A row of what the HA manager says. Only the one of the quorum is read.
+#[derive(Debug, Default)]
+pub(super) struct HaRow {
+    pub(super) is_quorum: bool,
+    pub(super) quorate: Option<bool>,
+}
+
+impl<'de> Record<'de> for HaRow {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "type" => self.is_quorum = map.next_value::<Value<'_>>()?.text() == Some(Cow::Borrowed("quorum")),
+            "quorate" => self.quorate = map.next_value::<Value<'_>>()?.flag(),
+            _ => skip(map)?,
+        }
+        Ok(())
     }
 }
 

@@ -4,15 +4,13 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use crate::model::guest::{
-    ActiveTask, ClusterStatus, GuestCall, GuestConfig, GuestStatus, MemberNode, TaskEnd, TaskState,
-};
+use crate::model::guest::{ActiveTask, ClusterStatus, GuestCall, GuestConfig, GuestStatus, TaskEnd, TaskState};
 use crate::model::id::{GuestKind, NodeName, Upid, VmId};
 use crate::transport::Error;
 
 use super::calls::guest_path;
 use super::client::{Answers, Client};
-use super::guest::{ConfigAnswer, LogAnswer, MemberRow, NodeConfig, StatusAnswer, TaskAnswer, TaskRow};
+use super::guest::{ConfigAnswer, HaRow, LogAnswer, MemberRow, NodeConfig, StatusAnswer, TaskAnswer, TaskRow};
 use super::lenient::{Entries, Entry};
 use super::post::{Due, Posted};
 
@@ -135,13 +133,20 @@ impl Client {
         answer.map(|answer| answer.config(kind)).ok_or_else(|| self.senseless(&path))
     }
 
-    /// Quorum and members, as the node that is asked sees them. Needs `Sys.Audit` on `/`.
+    /// The members of the cluster, as the node that is asked sees them. Needs `Sys.Audit` on `/`.
     pub(crate) async fn cluster_status(&self) -> Result<ClusterStatus, Error> {
         let rows = self.get::<Entries<MemberRow>>("/cluster/status", Answers::Itself).await?.list;
-        let told = rows.iter().find(|row| row.is_cluster).map(|row| row.quorate);
-        let nodes: Vec<MemberNode> = rows.into_iter().filter_map(MemberRow::node).collect();
-        let alone = (!nodes.is_empty()).then_some(true);
-        Ok(ClusterStatus { quorate: told.unwrap_or(alone), nodes })
+        Ok(ClusterStatus { nodes: rows.into_iter().filter_map(MemberRow::node).collect() })
+    }
+
+    /// Whether the node that is asked has quorum now: what decides about a start. `None`: it does not say. Needs
+    /// `Sys.Audit` on `/`.
+    ///
+    /// The `quorate` of `/cluster/status` is kept by each worker of pveproxy for as long as the membership stays the
+    /// same, and may be minutes old; this one is looked up for each answer.
+    pub(crate) async fn quorate(&self) -> Result<Option<bool>, Error> {
+        let rows = self.get::<Entries<HaRow>>("/cluster/ha/status/current", Answers::Itself).await?.list;
+        Ok(rows.into_iter().find(|row| row.is_quorum).and_then(|row| row.quorate))
     }
 
     /// The address to which a node's `wakeonlan` setting sends, lower case. Needs `Sys.Audit` on the node.

@@ -159,15 +159,18 @@ fn plan_lines(wish: &Wish, plan: &Plan, area: Rect, look: Look) -> Lines {
     for finding in &plan.findings {
         let allowed = if finding.allowed { format!(" (allowed: {})", finding.id) } else { String::new() };
         add(" !  ", &format!("{}: {}{allowed}", finding.server, finding.message), look.bad());
-        if !finding.allowed {
-            let fix = finding.fix.as_ref().map(|fix| format!("{fix}; or ")).unwrap_or_default();
-            add("    ", &format!("{fix}add `--allow {}`", finding.id), look.accent());
+        if let Some(hint) = finding.hint().filter(|_| !finding.allowed) {
+            add("    ", &hint, look.accent());
         }
     }
     if plan.is_refused() {
         add("", "", Style::new());
-        add("", "There is no way past this here. The command line has one:", look.head());
-        add("  ", &command(wish, plan), look.accent());
+        if plan.findings.iter().all(|finding| finding.allowed || finding.overridable) {
+            add("", "There is no way past this here. The command line has one:", look.head());
+            add("  ", &command(wish, plan), look.accent());
+        } else {
+            add("", "There is no way past this.", look.head());
+        }
     }
     lines
 }

@@ -101,6 +101,10 @@ pub struct Cluster {
     pub(crate) unlisted: bool,
     pub(crate) hooks: Vec<Hook>,
     pub(crate) quorate: bool,
+    /// The membership for which `/cluster/status` was first asked, and what it has said of quorum since.
+    known_quorate: Option<(Vec<bool>, bool)>,
+    /// Virtual machines of which an image of the memory was left behind.
+    pub(crate) left_images: BTreeSet<u32>,
     /// Whether histories go up and down.
     pub(crate) lively: bool,
     /// A node that was told to go down, or to come back after that.
@@ -134,6 +138,8 @@ impl Cluster {
             unlisted: false,
             hooks: Vec::new(),
             quorate: true,
+            known_quorate: None,
+            left_images: BTreeSet::new(),
             lively: false,
             node_power: None,
             pools: BTreeSet::new(),
@@ -388,6 +394,24 @@ impl Cluster {
     pub fn set_quorate(&mut self, quorate: bool) {
         self.quorate = quorate;
         self.access().set_quorate(quorate);
+    }
+
+    /// What `/cluster/status` says of quorum: the first answer since the membership changed.
+    pub(crate) fn known_quorate(&mut self) -> bool {
+        let members: Vec<bool> = self.nodes.iter().map(|node| node.online).collect();
+        match &self.known_quorate {
+            Some((known, quorate)) if *known == members => *quorate,
+            _ => {
+                self.known_quorate = Some((members, self.quorate));
+                self.quorate
+            }
+        }
+    }
+
+    /// Whether an image of a virtual machine's memory was left behind.
+    pub fn has_left_image(&mut self, vmid: u32) -> bool {
+        self.settle();
+        self.left_images.contains(&vmid)
     }
 
     /// A new certificate from the same CA, with the same or a new key.

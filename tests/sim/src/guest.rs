@@ -35,6 +35,14 @@ impl Kind {
         }
     }
 
+    /// How the HA manager's ids call it.
+    pub(crate) fn ha_word(self) -> &'static str {
+        match self {
+            Kind::Qemu => "vm",
+            Kind::Lxc => "ct",
+        }
+    }
+
     /// How PVE's messages call it.
     pub(crate) fn title(self) -> &'static str {
         match self {

@@ -116,14 +116,22 @@ pub(crate) fn refusal(cluster: &Cluster, work: &Work) -> Option<String> {
 pub(crate) fn plan(cluster: &Cluster, work: &Work) -> Plan {
     let brief = cluster.clock.seconds(cluster.timing.task);
     let Some(guest) = on_node(cluster, work) else { return no_such_guest(work) };
+    if work.through_ha && !cluster.quorate {
+        let sid = format!("{}:{}", work.guest.ha_word(), work.vmid);
+        return Plan::fails(format!("command 'ha-manager crm-command stop {sid} 0' failed: exit code 255"));
+    }
     if work.through_ha {
         return Plan::does(Effect::RequestHa { start: work.action == Action::Start }, brief);
     }
     let locked = guest.lock.as_ref().map(|lock| format!("{} is locked ({lock})", work.guest.title()));
     let suspended = guest.lock.as_deref() == Some("suspended");
-    let unlocked = matches!(work.action, Action::Resume | Action::Suspend) && guest.lock.as_deref() == Some("backup");
+    let unlocked = match (work.guest, guest.lock.as_deref()) {
+        (Kind::Qemu, Some("backup")) => matches!(work.action, Action::Resume | Action::Suspend),
+        (Kind::Lxc, Some("mounted")) => matches!(work.action, Action::Start | Action::Stop),
+        _ => false,
+    };
     match work.action {
-        Action::Start => match start_problem(guest, locked.filter(|_| !suspended)) {
+        Action::Start => match start_problem(guest, locked.filter(|_| !suspended && !unlocked)) {
             Some(problem) => Plan::fails(problem),
             None => Plan::does(Effect::Start, brief),
         },
@@ -135,7 +143,7 @@ pub(crate) fn plan(cluster: &Cluster, work: &Work) -> Plan {
         _ if !guest.is_active() => Plan::does(Effect::Nothing, Duration::ZERO),
         _ if locked.is_some() && !unlocked => Plan::fails(locked.unwrap_or_default()),
         Action::Stop => Plan::does(Effect::Stop, brief),
-        Action::Hibernate => Plan::does(Effect::Hibernate, brief),
+        Action::Hibernate => hibernate(cluster, work, brief),
         Action::Shutdown => clean_end(cluster, guest, work, Effect::Stop),
         Action::Reboot => clean_end(cluster, guest, work, Effect::Restart),
         Action::Reset => Plan::does(Effect::Nothing, brief),
@@ -173,6 +181,21 @@ fn start_problem(guest: &Guest, locked: Option<String>) -> Option<String> {
     guest.missing_disk.then(|| format!("volume '{volume}' does not exist"))
 }
 
+/// The image of the memory is made first, then the configuration is written (`RunState.pm`, `vm_suspend`).
+fn hibernate(cluster: &Cluster, work: &Work, takes: Duration) -> Plan {
+    let vmid = work.vmid;
+    if cluster.left_images.contains(&vmid) {
+        let image = format!("vm-{vmid}-state-suspend-2026-11-29.raw");
+        return Plan::fails(format!("disk image '/var/lib/vz/images/{vmid}/{image}' already exists"));
+    }
+    if !cluster.quorate {
+        let file = format!("/etc/pve/nodes/{}/qemu-server/{vmid}.conf.tmp.4711", work.node);
+        let exit = format!("unable to open file '{file}' - Permission denied");
+        return Plan { takes, exit, effect: Effect::LeaveImage, log: Vec::new() };
+    }
+    Plan::does(Effect::Hibernate, takes)
+}
+
 /// Shutdown and reboot: the guest obeys, or is killed, or the task fails at its timeout.
 fn clean_end(cluster: &Cluster, guest: &Guest, work: &Work, effect: Effect) -> Plan {
     let seconds = |seconds: f64| cluster.clock.seconds(seconds);
@@ -183,7 +206,9 @@ fn clean_end(cluster: &Cluster, guest: &Guest, work: &Work, effect: Effect) -> P
         let cause = format!("VM {} qga command 'guest-ping' failed - got timeout", guest.vmid);
         log.push(format!("QEMU Guest Agent is not running - {cause}"));
     }
-    let limit = f64::from(work.timeout.or(guest.shutdown_limit).unwrap_or(60));
+    // A container's `down` time is for the end of its node only.
+    let own = guest.shutdown_limit.filter(|_| work.guest == Kind::Qemu);
+    let limit = f64::from(work.timeout.or(own).unwrap_or(60));
     let needs = cluster.timing.shutdown;
     let obeys = !guest.deaf && guest.power == Power::Running && needs <= limit;
     if obeys {
@@ -194,12 +219,17 @@ fn clean_end(cluster: &Cluster, guest: &Guest, work: &Work, effect: Effect) -> P
         log.push("VM still running - terminating now with SIGTERM".to_owned());
         return Plan { takes, exit: "OK".to_owned(), effect, log };
     }
-    let exit = match work.guest {
-        Kind::Qemu => "VM quit/powerdown failed - got timeout".to_owned(),
-        Kind::Lxc => {
-            let command = format!("lxc-stop -n {} --nokill --timeout {limit}", guest.vmid);
-            format!("command '{command}' failed: exit code 1")
-        }
-    };
-    Plan { takes, exit, effect: Effect::Nothing, log }
+    // `vm_reboot` of pve-container kills what does not obey.
+    if work.guest == Kind::Lxc && work.action == Action::Reboot {
+        return Plan { takes, exit: "OK".to_owned(), effect, log };
+    }
+    if work.guest == Kind::Qemu {
+        let exit = "VM quit/powerdown failed - got timeout".to_owned();
+        return Plan { takes, exit, effect: Effect::Nothing, log };
+    }
+    // The command has failed; its socket is polled for its timeout and 5 s (`vm_stop`).
+    let command = format!("lxc-stop -n {} --nokill --timeout {limit}", guest.vmid);
+    log.push(format!("command '{command}' failed: exit code 1"));
+    let takes = takes + seconds(limit + 5.0);
+    Plan { takes, exit: "container did not stop".to_owned(), effect: Effect::Nothing, log }
 }

@@ -46,6 +46,8 @@ pub(crate) enum Effect {
     Pause,
     Resume,
     Hibernate,
+    /// The image that a hibernation began with stays on its storage.
+    LeaveImage,
     /// Asks the HA manager, who acts later.
     RequestHa {
         start: bool,
@@ -278,6 +280,8 @@ impl Cluster {
         let broken = self.find(vmid).is_some_and(|guest| guest.ha.as_deref() == Some("error"));
         let follow = match effect {
             Effect::RequestHa { .. } if broken => None,
+            // Its start is one like any other.
+            Effect::Restart if !self.quorate => None,
             Effect::Restart => Some((later(self.timing.reboot_gap, self), Effect::Start)),
             Effect::RequestHa { start: true } => Some((later(self.timing.ha, self), Effect::Start)),
             Effect::RequestHa { start: false } => Some((later(self.timing.ha, self), Effect::Stop)),
@@ -286,9 +290,12 @@ impl Cluster {
         if let Some((at, effect)) = follow {
             self.events.push(Event { at, vmid, effect });
         }
+        if effect == Effect::LeaveImage {
+            self.left_images.insert(vmid);
+        }
         let Some(guest) = self.guests.iter_mut().find(|guest| guest.vmid == vmid) else { return };
         match effect {
-            Effect::Nothing => {}
+            Effect::Nothing | Effect::LeaveImage => {}
             // In this state the HA manager does nothing until somebody has looked.
             Effect::RequestHa { .. } if guest.ha.as_deref() == Some("error") => {}
             Effect::RequestHa { start } => guest.ha = Some(if start { "started" } else { "stopped" }.to_owned()),

@@ -7,7 +7,7 @@ use super::super::{Acting, Ended, How, look_hint};
 use super::{Named, Sending, gone};
 use crate::fleet::Fleet;
 use crate::model::guest::{GuestStatus, TaskEnd, TaskState};
-use crate::model::id::{ClusterId, NodeName, Upid};
+use crate::model::id::{ClusterId, NodeName, Upid, VmId};
 use crate::model::inventory::{FailureKind, Server};
 use crate::model::power::{Goal, PowerState};
 use crate::transport::Error;
@@ -130,9 +130,7 @@ impl Fleet<'_> {
             Ok(client) => client.task_log(upid, LOG_LINES).await.unwrap_or_default(),
             Err(_) => Vec::new(),
         };
-        let hint = words.starts_with("can't lock file").then(|| {
-            "something else works on the guest: see the tasks of its node, and run the command again".to_owned()
-        });
+        let hint = task_hint(&words, sending.named.vmid);
         Ended { hint, log, ..Ended::because(How::TaskFailed, words) }
     }
 
@@ -255,6 +253,31 @@ impl Fleet<'_> {
         let detail = format!("it runs, but does not answer at {} ({host})", missing.join(", "));
         Ended { detail: Some(detail), how: How::Unconfirmed, hint: Some(look_hint(&server.id)), ..ended }
     }
+}
+
+/// What to do about a task that failed with these words.
+fn task_hint(words: &str, vmid: VmId) -> Option<String> {
+    if words.starts_with("can't lock file") {
+        let hint = "something else works on the guest: see the tasks of its node, and run the command again";
+        return Some(hint.to_owned());
+    }
+    // Storages have words of their own around the name: `vm-105-state-suspend-2026-11-29.raw` in a directory.
+    let state = format!("vm-{vmid}-state-suspend-");
+    let mut names = words.split(|c: char| !(c.is_ascii_alphanumeric() || "-._".contains(c)));
+    if let Some(image) = names.find(|word| word.starts_with(&state))
+        && words.contains("exist")
+    {
+        return Some(format!(
+            "an earlier hibernation left its image {image} behind: on the node `pvesm list STORAGE --vmid {vmid}` \
+             finds it, and `pvesm free` removes it"
+        ));
+    }
+    (words.contains("'/etc/pve/") && words.ends_with("Permission denied")).then(|| {
+        format!(
+            "its cluster has no quorum: bring the other nodes back; a hibernation may have left its image \
+             ({state}DATE) behind"
+        )
+    })
 }
 
 /// What waiting for a goal saw.

@@ -11,7 +11,7 @@ use crate::fleet::act::{Links, Options};
 use crate::fleet::observe::failed;
 use crate::model::guest::{ActiveTask, ClusterStatus};
 use crate::model::host_power::{HostCall, HostPreflight, Identity, Itself, NoWay};
-use crate::model::id::VmId;
+use crate::model::id::{GuestKind, VmId};
 use crate::model::inventory::{FailureKind, Server};
 use crate::model::power::{CheckId, Finding, Policy, PowerState};
 use crate::state::StateError;
@@ -85,6 +85,10 @@ impl Fleet<'_> {
         if let Some(members) = &members {
             look_at_members(members, host, &mut found);
         }
+        // A token may see its own tasks only; the host itself shows all.
+        let told = tasks.iter().flatten().any(|task| task.kind == "vzdump");
+        let shown = seen.tasks.as_ref().map(|tasks| tasks.iter().any(|task| task.contains("vzdump")));
+        let backup_runs = if told { Some(true) } else { shown };
         let tasks: Vec<String> = match tasks {
             Some(tasks) => tasks.iter().filter(|task| !is_console(task)).map(describe).collect(),
             None => seen.tasks.iter().flatten().cloned().collect(),
@@ -97,14 +101,15 @@ impl Fleet<'_> {
                 found(id, format!("{what} on it: {}", list(tasks)), "wait until that has ended".to_owned());
             }
         }
-        look_at_guests_of(host, servers, call, &mut found);
+        look_at_guests_of(host, servers, call, backup_runs, &mut found);
         if options.guests != Some(Policy::Leave) {
             look_at_running(host, servers, when, &seen, &mut found);
         }
         if let Some(Err(no_way)) = seen.way(call) {
             if no_way.is_masked() {
                 let fix = no_way.hint().unwrap_or_default();
-                found(CheckId::SleepMasked, no_way.to_string(), format!("on {}: {fix}", host.id));
+                let finding = Finding::new(CheckId::SleepMasked, &host.id, no_way.to_string()).final_word();
+                look.findings.push(finding.fix(format!("on {}: {fix}", host.id)));
             } else {
                 let kind = matches!(no_way, NoWay::Rights { .. }).then_some(FailureKind::Denied);
                 look.blocked = Some((format!("{} cannot {}: {no_way}", host.id, call.as_str()), no_way.hint(), kind));
@@ -214,6 +219,7 @@ fn look_at_guests_of(
     host: &Server,
     servers: &[Server],
     call: HostCall,
+    backup_runs: Option<bool>,
     found: &mut impl FnMut(CheckId, String, String),
 ) {
     let on_it: Vec<&Server> = servers
@@ -229,17 +235,25 @@ fn look_at_guests_of(
         let message = format!("HA manages guests on it{why}: {}", list(managed));
         found(CheckId::HaManaged, message, "move them to another node first".to_owned());
     }
-    let backups: Vec<String> = on_it
-        .iter()
-        .filter(|server| server.lock.as_deref() == Some("backup"))
-        .map(|server| server.id.to_string())
-        .collect();
-    if !backups.is_empty() {
-        found(
-            CheckId::BackupRunning,
-            format!("a backup works on {}", list(backups)),
-            "wait until it has ended".to_owned(),
-        );
+    // Where the tasks are known, one that runs is named already; a lock without one is no backup.
+    if backup_runs == Some(true) {
+        return;
+    }
+    let locked: Vec<&Server> = on_it.into_iter().filter(|server| server.lock.as_deref() == Some("backup")).collect();
+    let names = || list(locked.iter().map(|server| server.id.to_string()));
+    match (locked.first(), backup_runs) {
+        (None, _) => {}
+        (Some(_), None) => {
+            let message = format!("a backup works on {}", names());
+            found(CheckId::BackupRunning, message, "wait until it has ended".to_owned());
+        }
+        (Some(first), Some(_)) => {
+            let tool = if first.kind.guest() == Some(GuestKind::Qemu) { "qm" } else { "pct" };
+            let number = first.vmid.map(|vmid| vmid.to_string()).unwrap_or_default();
+            let message = format!("guests are locked for a backup, and none runs: {}", names());
+            let fix = format!("`{tool} unlock {number}` on it removes a lock that was left behind");
+            found(CheckId::GuestLocked, message, fix);
+        }
     }
 }
 

@@ -162,9 +162,22 @@ fn members() {
     assert_eq!((node.name.as_str(), node.online, node.local), ("pve1", true, true));
     assert_eq!(node.ip, Some("192.0.2.2".parse().unwrap()));
     let cluster = row(r#"{"id":"cluster","type":"cluster","name":"homelab","nodes":3,"quorate":"0","version":4}"#);
-    assert_eq!((cluster.is_cluster, cluster.quorate), (true, Some(false)));
     assert!(cluster.node().is_none());
     assert!(row(r#"{"type":"node","name":"a/b"}"#).node().is_none());
+}
+
+#[test]
+fn quorum() {
+    let row = |data: &str| read::<HaRow>(data);
+    for (data, want) in [
+        (r#"{"node":"pve1","type":"quorum","status":"OK","id":"quorum","quorate":1}"#, (true, Some(true))),
+        (r#"{"node":"pve1","type":"quorum","status":"No quorum!","id":"quorum","quorate":"0"}"#, (true, Some(false))),
+        (r#"{"id":"quorum","type":"quorum"}"#, (true, None)),
+        (r#"{"timestamp":1795964973,"status":"pve1 (active)","node":"pve1","type":"master"}"#, (false, None)),
+    ] {
+        let row = row(data);
+        assert_eq!((row.is_quorum, row.quorate), want, "{data}");
+    }
 }
 
 /// Any JSON.

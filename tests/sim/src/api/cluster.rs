@@ -100,13 +100,14 @@ fn networks(context: &Context<'_>) -> Vec<Value> {
 
 /// A host that is in no cluster has no `cluster` row.
 pub(crate) fn status(context: &mut Context<'_>) -> Reply {
+    let known = context.cluster.known_quorate();
     let cluster = &*context.cluster;
     let mut rows = Vec::new();
     let clustered = cluster.nodes.len() > 1;
     if clustered {
         rows.push(json!({
             "id": "cluster", "type": "cluster", "name": cluster.name, "nodes": cluster.nodes.len(),
-            "quorate": u8::from(cluster.quorate), "version": cluster.nodes.len() + 1,
+            "quorate": u8::from(known), "version": cluster.nodes.len() + 1,
         }));
     }
     for (index, node) in cluster.nodes.iter().enumerate() {
@@ -116,6 +117,23 @@ pub(crate) fn status(context: &mut Context<'_>) -> Reply {
             "local": u8::from(node.name == context.node),
         }));
     }
+    Ok(Value::Array(rows).into())
+}
+
+/// The only answer that says whether there is quorum now.
+pub(crate) fn ha_status(context: &mut Context<'_>) -> Reply {
+    let cluster = &*context.cluster;
+    let quorum = if cluster.quorate { "OK" } else { "No quorum!" };
+    let mut rows = vec![json!({
+        "id": "quorum", "type": "quorum", "node": context.node, "status": quorum, "quorate": u8::from(cluster.quorate),
+    })];
+    rows.extend(cluster.guests.iter().filter_map(|guest| {
+        let (state, sid) = (guest.ha.as_ref()?, format!("{}:{}", guest.kind.ha_word(), guest.vmid));
+        Some(json!({
+            "id": format!("service:{sid}"), "type": "service", "sid": sid, "node": guest.node, "state": state,
+            "crm_state": state, "request_state": state, "status": format!("{sid} ({}, {state})", guest.node),
+        }))
+    }));
     Ok(Value::Array(rows).into())
 }
 

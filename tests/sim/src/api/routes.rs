@@ -143,6 +143,7 @@ const ROUTES: &[Route] = &[
     open("GET", "nodes", Anyone, nodes::list),
     Route { parameters: RESOURCES, ..open("GET", "cluster/resources", Anyone, cluster::resources) },
     open("GET", "cluster/status", Root(&["Sys.Audit"]), cluster::status),
+    open("GET", "cluster/ha/status/current", Root(&["Sys.Audit"]), cluster::ha_status),
     open("GET", "cluster/nextid", Anyone, cluster::next_id),
     open("GET", "cluster/options", Anyone, cluster::options),
     open("GET", "cluster/tasks", Anyone, tasks::cluster_list),

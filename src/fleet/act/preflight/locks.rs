@@ -1,0 +1,106 @@
+//! Locks in guests' configurations: what holds one, or that nothing does and it was left behind.
+
+use std::collections::HashMap;
+
+use super::{is_console, list};
+use crate::fleet::Fleet;
+use crate::fleet::act::Links;
+use crate::fleet::act::guest::Named;
+use crate::model::guest::ActiveTask;
+use crate::model::id::{GuestKind, NodeName};
+use crate::model::inventory::Server;
+use crate::model::power::{CheckId, Finding};
+
+impl Fleet<'_> {
+    /// Says of each lock that was found what works under it.
+    pub(super) async fn explain_locks(&self, findings: &mut [Finding], servers: &[Server], links: &Links) {
+        let mut nodes: HashMap<&NodeName, Option<Vec<ActiveTask>>> = HashMap::new();
+        for finding in findings.iter_mut().filter(|finding| finding.id == CheckId::GuestLocked) {
+            let Some(server) = servers.iter().find(|server| server.id == finding.server) else { continue };
+            let (Some(named), Some(node), Some(lock)) = (Named::of(server), &server.node, &server.lock) else {
+                continue;
+            };
+            if !nodes.contains_key(node) {
+                nodes.insert(node, self.all_tasks(links, named.cluster, node).await);
+            }
+            let tasks = nodes.get(node).and_then(Option::as_deref);
+            explain(finding, named, node, lock, tasks);
+        }
+    }
+
+    /// The same of one guest that was looked at a moment ago.
+    pub(in crate::fleet::act) async fn explain_lock(
+        &self,
+        findings: &mut [Finding],
+        named: Named<'_>,
+        node: &NodeName,
+        lock: Option<&str>,
+        links: &Links,
+    ) {
+        let found = findings.iter_mut().find(|finding| finding.id == CheckId::GuestLocked && !finding.allowed);
+        if let (Some(finding), Some(lock)) = (found, lock) {
+            let tasks = self.all_tasks(links, named.cluster, node).await;
+            explain(finding, named, node, lock, tasks.as_deref());
+        }
+    }
+}
+
+/// Puts into the finding what works under the lock, and what to do; `None` of `tasks`: nobody says.
+fn explain(finding: &mut Finding, named: Named<'_>, node: &NodeName, lock: &str, tasks: Option<&[ActiveTask]>) {
+    let vmid = named.vmid.to_string();
+    let unlock = match (named.kind, lock) {
+        (GuestKind::Lxc, "mounted") => format!("`pct unmount {vmid}` on {node}"),
+        (GuestKind::Lxc, _) => format!("`pct unlock {vmid}` on {node}"),
+        (GuestKind::Qemu, _) => format!("`qm unlock {vmid}` on {node}"),
+    };
+    let Some(tasks) = tasks else {
+        finding.fix = Some(format!("wait until that has ended; {unlock} removes a lock that was left behind"));
+        return;
+    };
+    let holders: Vec<&ActiveTask> = tasks.iter().filter(|task| holds(task, &vmid, lock)).collect();
+    if holders.is_empty() {
+        finding.message = format!("its configuration is locked ({lock}), and no task works on it");
+        finding.fix = Some(if lock == "mounted" {
+            format!("{unlock} gives it back")
+        } else {
+            format!("{unlock} removes the lock, which was left behind")
+        });
+    } else {
+        let names = list(holders.iter().map(|task| task.kind.as_str()));
+        finding.message = format!("its configuration is locked ({lock}): {names} works on it");
+        finding.fix = Some("wait until that has ended".to_owned());
+    }
+}
+
+/// Whether a task may be the one that holds a guest's lock. A task of several guests has no number, and one that makes
+/// a guest of another one has the other one's.
+fn holds(task: &ActiveTask, vmid: &str, lock: &str) -> bool {
+    let makes = matches!(lock, "clone" | "create") && task.kind.ends_with("clone");
+    !is_console(task) && (task.id == vmid || task.kind == "vzdump" && task.id.is_empty() || makes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_holds_a_lock() {
+        let task = |kind: &str, id: &str| {
+            let text = format!("UPID:pve1:00000BD7:00051DF7:6B035F1D:{kind}:{id}:root@pam:");
+            ActiveTask::from(text.parse::<crate::model::id::Upid>().unwrap())
+        };
+        for (kind, id, lock, want) in [
+            ("vzdump", "105", "backup", true),
+            ("vzdump", "106", "backup", false),
+            // A backup of several guests.
+            ("vzdump", "", "backup", true),
+            ("qmsnapshot", "105", "snapshot", true),
+            ("vncproxy", "105", "backup", false),
+            // A clone is a task of its original.
+            ("qmclone", "9000", "clone", true),
+            ("qmclone", "9000", "backup", false),
+        ] {
+            assert_eq!(holds(&task(kind, id), "105", lock), want, "{kind} {id} {lock}");
+        }
+    }
+}
