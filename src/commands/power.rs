@@ -189,6 +189,7 @@ fn options(ctx: &Context, args: &PowerArgs) -> Options {
     Options {
         manner: Manner { then_stop: args.then_stop, overrule_shutdown: args.allow.contains(&CheckId::TasksRunning) },
         guests: args.guests.map(Policy::from),
+        only_shown: args.dry_run,
         arm_wol: args.arm_wol,
         parallel: usize::from(args.parallel),
         wait: !args.no_wait,
@@ -279,10 +280,17 @@ fn say_ends(ui: &Ui, servers: &[Server], plan: &Plan, ends: &[Ended]) {
     }
 }
 
-/// The exit status of a refusal: another guest under a number is a matter of identity.
+/// The exit status of a refusal: another guest under a number is a matter of identity. A privilege that is missing, and
+/// nothing else, is what Proxmox VE would have refused the call for.
 fn refusal(findings: &[Finding]) -> Exit {
-    let other = findings.iter().any(|finding| finding.id == CheckId::IdentityChanged && !finding.allowed);
-    if other { Exit::Identity } else { Exit::Refused }
+    let mut against = findings.iter().filter(|finding| !finding.allowed).peekable();
+    if against.clone().any(|finding| finding.id == CheckId::IdentityChanged) {
+        Exit::Identity
+    } else if against.peek().is_some() && against.all(|finding| finding.id == CheckId::PrivilegeMissing) {
+        Exit::Denied
+    } else {
+        Exit::Refused
+    }
 }
 
 /// The exit status of a plan that is only shown.

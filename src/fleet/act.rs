@@ -42,6 +42,8 @@ pub(crate) struct Options {
     pub(crate) manner: Manner,
     /// What shall become of the guests of a host that goes down.
     pub(crate) guests: Option<Policy>,
+    /// The plan is shown before anything is sent, or nothing is: all that Proxmox VE would refuse belongs into it.
+    pub(crate) only_shown: bool,
     /// Wake-on-LAN is armed on a host that goes to sleep without it.
     pub(crate) arm_wol: bool,
     /// Steps at a time on each node.

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::guest::GuestCall;
+use crate::model::id::VmId;
+
 /// How much a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -85,6 +88,24 @@ impl Permissions {
         above.filter_map(|path| self.0.get(path)).next().is_some_and(|held| held.contains(privilege))
     }
 
+    /// What a call to a guest needs and is not held, each with its path: `VM.PowerMgmt on /vms/101`.
+    pub(crate) fn lacks(&self, call: GuestCall, vmid: VmId) -> Vec<String> {
+        let guest = format!("/vms/{vmid}");
+        let to_disk = call == GuestCall::Hibernate;
+        let on_guest = std::iter::once("VM.PowerMgmt").chain(to_disk.then_some("VM.Config.Disk"));
+        let mut missing: Vec<String> = on_guest
+            .filter(|privilege| !self.allows_on(&guest, privilege))
+            .map(|privilege| format!("{privilege} on {guest}"))
+            .collect();
+        // Which storage takes the memory is Proxmox VE's choice.
+        let allocates = |privileges: &BTreeSet<String>| privileges.contains("Datastore.AllocateSpace");
+        let of_storage = |path: &str| path == "/" || path.starts_with("/storage");
+        if to_disk && !self.0.iter().any(|(path, held)| of_storage(path) && allocates(held)) {
+            missing.push("Datastore.AllocateSpace on the storage that takes its memory".to_owned());
+        }
+        missing
+    }
+
     /// How the permissions compare with what `scope` needs on a host of this major version.
     pub(crate) fn compare(&self, scope: Scope, pve_major: u32) -> Comparison {
         let wanted: BTreeSet<String> = scope.privileges(pve_major).into_iter().map(str::to_owned).collect();
@@ -146,6 +167,33 @@ mod tests {
             assert_eq!(held.allows_on(path, privilege), want, "{path} {privilege}");
         }
         assert!(!permissions(&[]).allows_on("/vms/101", "VM.Audit"));
+    }
+
+    #[test]
+    fn a_call_needs_what_proxmox_asks_for() {
+        let start = GuestCall::Start;
+        let (guest, disk) = ("VM.PowerMgmt on /vms/101", "VM.Config.Disk on /vms/101");
+        let storage = "Datastore.AllocateSpace on the storage that takes its memory";
+        let cases: [(&[(&str, &[&str])], GuestCall, &[&str]); 7] = [
+            (&[("/", &["VM.Audit"])], start, &[guest]),
+            (&[("/", &["VM.PowerMgmt"])], start, &[]),
+            (&[("/vms/102", &["VM.PowerMgmt"])], start, &[guest]),
+            (&[("/", &["VM.PowerMgmt"])], GuestCall::Hibernate, &[disk, storage]),
+            (
+                &[("/", &["VM.PowerMgmt", "VM.Config.Disk"]), ("/storage/fast", &["Datastore.AllocateSpace"])],
+                GuestCall::Hibernate,
+                &[],
+            ),
+            (
+                &[("/vms", &["VM.PowerMgmt", "VM.Config.Disk", "Datastore.AllocateSpace"])],
+                GuestCall::Hibernate,
+                &[storage],
+            ),
+            (&[], GuestCall::Hibernate, &[guest, disk, storage]),
+        ];
+        for (held, call, missing) in cases {
+            assert_eq!(permissions(held).lacks(call, "101".parse().unwrap()), missing, "{held:?} {call:?}");
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use ecobox_sim::host::Host;
 use ecobox_sim::{Cluster, Guest};
 
+use super::env::CANARY;
+use super::fleets::{OPERATOR, TOKEN};
 use super::power::{Lab, call, guests, lab_of};
 use super::world::{Served, World};
 
@@ -175,4 +177,34 @@ fn a_masked_sleep_is_not_to_be_allowed() {
     assert!(!run.stderr.contains("--allow sleep-masked"), "{run}");
     let _ = world.run(&["power", "suspend", "nas", "--yes", "--allow", "sleep-masked"]).exits(11);
     assert_eq!(nas.host.timers(), [] as [&str; 0]);
+}
+
+#[test]
+fn a_missing_privilege_is_part_of_the_plan() {
+    let monitor: &[&str] = &["Datastore.Audit", "Sys.Audit", "VM.Audit"];
+    for (words, privileges, lacks) in [
+        ("start vm-102", monitor, "lacks VM.PowerMgmt on /vms/102"),
+        ("start vm-102 ct-202", monitor, "lacks VM.PowerMgmt on /vms/202"),
+        ("hibernate vm-101", OPERATOR, "lacks VM.Config.Disk on /vms/101 and Datastore.AllocateSpace on the storage"),
+    ] {
+        let cluster = Cluster::new("lab").token(TOKEN, CANARY, "/", privileges).node("pve1").node("pve2");
+        let cluster =
+            cluster.vm(101, "web", Guest::running).vm(102, "off", Guest::stopped).ct(202, "spare", Guest::stopped);
+        let lab = lab_of(cluster);
+        let run = lab.power(&format!("{words} --dry-run -o json")).exits(4).says(lacks).says("(privilege-missing)");
+        assert!(
+            run.json()["checks"].as_array().unwrap().iter().all(|check| check["id"] == "privilege-missing"),
+            "{run}"
+        );
+        // It ends as the run itself.
+        let _ = lab.power(&format!("{words} --yes")).exits(4).says("VM.");
+    }
+    // Whoever has it on the guest alone has enough.
+    let cluster = Cluster::new("lab").token(TOKEN, CANARY, "/", monitor).node("pve1").node("pve2");
+    let lab = lab_of(cluster.vm(101, "web", Guest::running).vm(102, "off", Guest::stopped));
+    for who in [TOKEN, TOKEN.rsplit_once('!').unwrap().0] {
+        lab.sim.cluster().access().grant("/vms/102", who, &["VM.Audit", "VM.PowerMgmt"], true);
+    }
+    let _ = lab.power("start vm-102 --dry-run").exits(0);
+    let _ = lab.power("stop vm-101 --dry-run").exits(4).says("lacks VM.PowerMgmt on /vms/101");
 }

@@ -3,6 +3,7 @@
 
 mod host;
 mod locks;
+mod privileges;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -89,6 +90,7 @@ impl Fleet<'_> {
         });
         let (guests, hosts) = findings.await;
         plan.findings.extend(guests?);
+        plan.findings.extend(self.look_at_privileges(plan, servers, links, options).await);
         self.explain_locks(&mut plan.findings, servers, links).await;
         for (number, look) in hosts {
             let look = look?;

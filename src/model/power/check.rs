@@ -39,11 +39,13 @@ pub(crate) enum CheckId {
     Template,
     /// The guest agent is enabled and does not answer.
     NoAgent,
+    /// The API token may not do it.
+    PrivilegeMissing,
 }
 
 impl CheckId {
     /// Each once, in the order of the documentation.
-    pub(crate) const ALL: [CheckId; 15] = [
+    pub(crate) const ALL: [CheckId; 16] = [
         CheckId::GuestLocked,
         CheckId::BackupRunning,
         CheckId::TasksRunning,
@@ -59,6 +61,7 @@ impl CheckId {
         CheckId::IdentityChanged,
         CheckId::Template,
         CheckId::NoAgent,
+        CheckId::PrivilegeMissing,
     ];
 
     /// The name as typed after `--allow`.
@@ -79,6 +82,7 @@ impl CheckId {
             CheckId::IdentityChanged => "identity-changed",
             CheckId::Template => "template",
             CheckId::NoAgent => "no-agent",
+            CheckId::PrivilegeMissing => "privilege-missing",
         }
     }
 }

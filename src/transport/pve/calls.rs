@@ -1,6 +1,6 @@
 //! The calls. Nodes and guests come into paths only as types that hold nothing to escape.
 
-use crate::model::id::{GuestKind, NodeName, VmId};
+use crate::model::id::{GuestKind, NodeName, TokenId, VmId};
 use crate::model::scope::Permissions;
 use crate::model::server::{Address, Listing};
 use crate::transport::Error;
@@ -28,6 +28,11 @@ impl Client {
         let path = "/cluster/resources";
         let body = self.body(path, Answers::Itself).await?;
         wire::listing(&body, &self.label).map_err(|error| self.unreadable(path, &error))
+    }
+
+    /// Whose calls these are.
+    pub(crate) fn token_id(&self) -> &TokenId {
+        &self.token
     }
 
     /// What the token may do.

@@ -56,6 +56,7 @@ async fn try_prepare(
     let options = Options {
         manner: Manner::default(),
         guests: None,
+        only_shown: true,
         arm_wol: false,
         parallel: PARALLEL.into(),
         wait: true,
