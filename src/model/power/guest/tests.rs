@@ -186,8 +186,11 @@ fn qemu(guest: &Combination, call: &GuestCall) -> Outcome {
 
 fn lxc(guest: &Combination, call: &GuestCall) -> Outcome {
     let running = guest.status == "running";
+    // API2/LXC/Status.pm: start and stop pass over the lock of `pct mount`, shutdown and reboot do not.
+    let passes = guest.lock == Some("mounted");
     match call {
-        GuestCall::Start if guest.template || running || guest.lock.is_some() => Outcome::Fails,
+        GuestCall::Start if guest.template || running || (guest.lock.is_some() && !passes) => Outcome::Fails,
+        GuestCall::Stop { .. } if running && passes => Outcome::Works,
         GuestCall::Start => Outcome::Works,
         // There is no reset, and lxc-checkpoint fails.
         GuestCall::Reset | GuestCall::Suspend | GuestCall::Hibernate | GuestCall::Resume => Outcome::Fails,

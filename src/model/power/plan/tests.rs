@@ -168,7 +168,7 @@ fn guests_go_down_before_their_host() {
     // One that cannot shut down stands against the whole.
     let fleet = [host("pve1", None, Online), vm("pve1", 101, Paused)];
     let plan = planned(&fleet, PowerAction::Shutdown, &["pve1"], &means(Policy::Shutdown)).unwrap();
-    assert_eq!(lines(&fleet, &plan), ["shutdown pve1"]);
+    assert_eq!(lines(&fleet, &plan), ["cannot (it is paused, and cannot shut down so) pve1-vm-101", "shutdown pve1"]);
     assert!(found(&plan)[0].starts_with("running-guests pve1: pve1-vm-101 runs on it and does not go down"));
 }
 
