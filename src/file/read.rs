@@ -58,7 +58,7 @@ pub(crate) async fn read_text(path: &Path, cap: u64, patience: Duration) -> io::
 pub(crate) fn read_blocking(path: &Path, cap: u64, patience: Duration) -> io::Result<Contents> {
     let (sender, receiver) = mpsc::channel();
     let path = path.to_owned();
-    std::thread::Builder::new().spawn(move || sender.send(contents(&path, cap)))?;
+    std::thread::Builder::new().spawn(move || drop(sender.send(contents(&path, cap))))?;
     receiver.recv_timeout(patience).unwrap_or_else(|_| Err(silent(patience)))
 }
 

@@ -35,11 +35,14 @@ struct Surveyed {
     stamp: String,
 }
 
+/// What came of looking through `ssh_config`, or why nothing did.
+type Looked = Result<Option<Rc<Surveyed>>, String>;
+
 /// What all hosts' sessions share.
 pub(crate) struct Shared {
     source: ConfigSource,
     /// What is known of `ssh_config` without asking ssh; `None`: there is nothing to ask about.
-    survey: RefCell<Option<(Instant, Result<Option<Rc<Surveyed>>, String>)>>,
+    survey: RefCell<Option<(Instant, Looked)>>,
     /// It is looked through once at a time.
     surveying: tokio::sync::Mutex<()>,
     /// What it says of hosts, each asked for once at a time.
@@ -196,7 +199,7 @@ impl Fleet<'_> {
         Ok(Some(config))
     }
 
-    async fn surveyed(&self) -> Result<Option<Rc<Surveyed>>, String> {
+    async fn surveyed(&self) -> Looked {
         let _one_at_a_time = self.ssh.surveying.lock().await;
         if let Some((_, surveyed)) = self.ssh.survey.borrow().as_ref().filter(|(since, _)| since.elapsed() < FRESH) {
             return surveyed.clone();
