@@ -49,6 +49,7 @@ mod cli {
     mod power_refusals;
     mod power_wake;
     mod power_words;
+    mod real_pve;
     mod real_sshd;
     mod real_stats;
     mod saga;

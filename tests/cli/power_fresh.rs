@@ -83,7 +83,7 @@ fn many_guests_are_asked_by_lists() {
         let asked = lab.sim.requests();
         let before: Vec<_> = asked.iter().take_while(|request| request.method == "GET").collect();
         let singles = before.iter().filter(|request| request.path.ends_with("/status/current")).count();
-        let lists = before.iter().filter(|request| request.path.ends_with("/nodes/pve1/qemu")).count();
+        let lists = before.iter().filter(|request| request.path.contains("/nodes/pve1/qemu?full=1")).count();
         (singles, lists)
     };
     assert_eq!(many(2), (2, 0));

@@ -1,0 +1,196 @@
+//! The life of a person with Proxmox VE, from the first command to the last: one text, two worlds. It runs against the
+//! simulated cluster always, and against a real one where somebody names it:
+//!
+//! ```sh
+//! ECOBOX_TEST_PVE=root@HOST:PORT ECOBOX_TEST_KEY=~/.ssh/id_ed25519 ECOBOX_TEST_GUESTS=vm-101,ct-201 cargo test real_pve
+//! ```
+//!
+//! The guests are stopped, started, suspended and reset; the tokens of this machine are made and removed. PORT is SSH's;
+//! `ECOBOX_TEST_API_PORT` says where the API is, if it is not 8006.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use ecobox_sim::{Cluster, Guest};
+
+use super::env::Run;
+use super::world::{World, until};
+
+/// A host that somebody lives with.
+struct Place {
+    world: World,
+    /// Its entry in the configuration.
+    entry: String,
+    /// Guests that may be started and stopped: `vm-101`, `ct-201`.
+    guests: Vec<String>,
+    /// Gives its API a new certificate.
+    renew: Box<dyn Fn()>,
+}
+
+impl Place {
+    #[track_caller]
+    fn run(&self, words: &str, code: i32) -> Run {
+        self.world.run(&words.split(' ').collect::<Vec<_>>()).exits(code)
+    }
+
+    /// What `power` made of its one step, and the state that it saw.
+    #[track_caller]
+    fn power(&self, words: &str) -> String {
+        let run = self.run(&format!("power {words} --yes -o json"), 0);
+        let step = run.json()["steps"][0].clone();
+        format!("{} {}", step["result"].as_str().unwrap_or("-"), step["state"].as_str().unwrap_or("-"))
+    }
+
+    /// What `status` says of one guest.
+    #[track_caller]
+    fn state(&self, guest: &str) -> String {
+        let report = self.run(&format!("status {guest} -o json"), 0).json();
+        report["servers"][0]["state"].as_str().unwrap_or("-").to_owned()
+    }
+}
+
+fn a_life(place: &Place) {
+    place.world.configure(&place.entry);
+    let facts = place.run("init --accept-new -o json", 0).json();
+    assert!(facts["servers"][0]["facts"]["product"]["node"].is_string(), "{facts:#}");
+    let guest = &place.guests[0];
+
+    // Each scope: what it may, and what it may not.
+    place.run("setup-token --scope monitor", 0);
+    place.run("setup-token --check", 0);
+    place.run("discover", 0);
+    let before = place.state(guest);
+    let word = if before == "running" { "stop" } else { "start" };
+    let refused = place.world.run(&["power", word, guest, "--yes"]);
+    assert!(matches!(refused.code, 4 | 11), "a monitor starts and stops nothing\n{refused}");
+    assert_eq!(place.state(guest), before);
+    for scope in ["full", "operator"] {
+        place.run(&format!("setup-token --scope {scope}"), 0);
+        place.run("setup-token --check", 0);
+        let report = place.run("status -o json", 0).json();
+        assert_eq!(report["servers"][0]["state"], "online", "{report:#}");
+    }
+
+    for guest in &place.guests {
+        right_after_its_opposite(place, guest);
+        until_it_is(place, guest);
+    }
+
+    place.run("setup-token --rotate", 0);
+    place.run("setup-token --check", 0);
+    (place.renew)();
+    // Whoever restarts is away for a moment.
+    until(|| place.world.run(&["status"]).code == 0);
+    place.run("discover", 0);
+    let first = &place.guests[0];
+    place.power(&format!("stop {first}"));
+    assert_eq!(place.power(&format!("start {first}")), "done running");
+
+    place.run("setup-token --revoke", 0);
+    let refused = place.world.run(&["status"]);
+    assert!(matches!(refused.code, 4 | 5 | 8), "without a token nobody tells of guests\n{refused}");
+}
+
+/// Each verb right after its opposite, without a pause: what the listing says is always old.
+fn right_after_its_opposite(place: &Place, guest: &str) {
+    let verb = |verb: &str| place.power(&format!("{verb} {guest}"));
+    // It may be in any state to begin with.
+    let begin = verb("stop");
+    assert!(matches!(begin.as_str(), "done stopped" | "already stopped"), "{begin}");
+    let mut steps = vec![
+        ("start", "done running"),
+        ("start", "already running"),
+        ("stop", "done stopped"),
+        ("stop", "already stopped"),
+        ("start", "done running"),
+    ];
+    if guest.starts_with("vm-") {
+        steps.extend([
+            ("suspend", "done paused"),
+            ("suspend", "already paused"),
+            ("resume", "done running"),
+            ("suspend", "done paused"),
+            ("start", "done running"),
+            ("reset", "done running"),
+            ("suspend", "done paused"),
+            ("stop", "done stopped"),
+            ("start", "done running"),
+        ]);
+    }
+    steps.extend([("shutdown --then-stop", "done stopped"), ("start", "done running")]);
+    for (number, (action, want)) in steps.iter().enumerate() {
+        assert_eq!(verb(action), *want, "{guest}: step {number}, {action}");
+        let state = want.rsplit(' ').next().unwrap();
+        assert_eq!(place.state(guest), state, "{guest}: `status` after step {number}, {action}");
+    }
+}
+
+/// A condition in a script, right after an action.
+fn until_it_is(place: &Place, guest: &str) {
+    for (action, is, is_not) in [("stop", "stopped", "running"), ("start", "running", "stopped")] {
+        place.power(&format!("{action} {guest}"));
+        place.run(&format!("watch --until {guest}={is_not} --interval 1s --count 1"), 10);
+        place.run(&format!("watch --until {guest}={is} --interval 1s --timeout 60s"), 0);
+    }
+}
+
+#[test]
+fn with_the_simulated_one() {
+    let world = World::new();
+    let pve = world.cluster(Cluster::new("single").node("pve1").vm(101, "web", Guest::running).ct(
+        201,
+        "dns",
+        Guest::stopped,
+    ));
+    let entry = pve.entries();
+    let pve = std::rc::Rc::new(pve);
+    let of = pve.clone();
+    let renew = Box::new(move || {
+        of.sim.cluster().renew_certificate("pve1", false);
+        of.publish_certificates();
+    });
+    let guests = ["vm-101", "ct-201"].map(str::to_owned).to_vec();
+    a_life(&Place { world, entry, guests, renew });
+    assert_eq!(pve.tokens(), [""; 0], "nothing is left behind");
+}
+
+#[test]
+fn with_a_real_one() {
+    let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let (Some(target), Some(key), Some(guests)) =
+        (variable("ECOBOX_TEST_PVE"), variable("ECOBOX_TEST_KEY"), variable("ECOBOX_TEST_GUESTS"))
+    else {
+        println!("SKIPPED: ECOBOX_TEST_PVE, ECOBOX_TEST_KEY and ECOBOX_TEST_GUESTS name no Proxmox VE");
+        return;
+    };
+    let (user, place) = target.split_once('@').expect("ECOBOX_TEST_PVE is user@host:port");
+    let (host, port) = place.rsplit_once(':').expect("ECOBOX_TEST_PVE is user@host:port");
+    let world = World::new();
+    let own_key = world.env.home().join(".ssh/id_ed25519");
+    fs::copy(&key, &own_key).unwrap();
+    fs::set_permissions(&own_key, fs::Permissions::from_mode(0o600)).unwrap();
+    let api_port = variable("ECOBOX_TEST_API_PORT").map(|port| format!("api_port = {port}\n")).unwrap_or_default();
+    let entry = format!(
+        "[[servers]]\nid = \"real\"\nhostname = \"{host}\"\nssh_user = \"{user}\"\nssh_port = {port}\n{api_port}"
+    );
+    let known = world.env.home().join("known");
+    let (login, port) = (format!("{user}@{host}"), port.to_owned());
+    let renew = Box::new(move || {
+        let mut ssh = Command::new("ssh");
+        ssh.arg("-i").arg(&own_key).args([
+            "-p",
+            &port,
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "StrictHostKeyChecking=accept-new",
+        ]);
+        ssh.arg("-o").arg(format!("UserKnownHostsFile={}", known.display())).arg(&login);
+        let done = ssh.arg("pvecm updatecerts --force && (systemctl restart pveproxy || pveproxy restart)").output();
+        let done = done.expect("ssh");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    });
+    let guests = guests.split(',').map(|guest| guest.trim().to_owned()).collect();
+    a_life(&Place { world, entry, guests, renew });
+}
