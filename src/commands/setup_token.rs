@@ -223,7 +223,7 @@ async fn print(
 ) -> anyhow::Result<(Vec<Row>, Vec<End>)> {
     let mut rows = Vec::new();
     let hostname = transport::local::hostname().unwrap_or_else(|| "ecobox".to_owned());
-    let suffix = fleet.state.machine_suffix(|| transport::script::random_hex()[..6].to_owned())?;
+    let suffix = fleet.state.machine_suffix(|| transport::script::random_hex().chars().take(6).collect())?;
     let mut clusters = HashSet::new();
     for server in servers {
         let cluster = fleet.cluster_of(&server.id);

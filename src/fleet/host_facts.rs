@@ -4,6 +4,9 @@
 //! is, how it can be woken and put to sleep, what its own addresses are, and whether commands can run as root.
 //! Reading is lenient: a line that is missing, cut off or senseless costs that one fact.
 
+// A place that was found in foreign text is no promise: what is not there must be an answer, and not the end.
+#![cfg_attr(not(test), deny(clippy::string_slice, clippy::indexing_slicing))]
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::model::facts::{HostAddress, HostFacts, Nic, Privilege, Product, PveFacts};
@@ -246,7 +249,7 @@ fn mac(value: &str) -> Option<String> {
     let byte = |text: &&str| u8::from_str_radix(text, 16).ok().filter(|_| text.len() == 2 && !text.starts_with('+'));
     let numbers: Option<Vec<u8>> = bytes.iter().map(byte).collect();
     let numbers = numbers.filter(|n| n.len() == 6)?;
-    let own = numbers[0] & 1 == 0 && numbers.iter().any(|byte| *byte != 0);
+    let own = numbers.first().is_some_and(|first| first & 1 == 0) && numbers.iter().any(|byte| *byte != 0);
     own.then_some(value)
 }
 
@@ -269,8 +272,7 @@ fn installed(value: &str) -> Option<(String, String)> {
 pub(super) fn version_in(text: &str) -> Option<String> {
     let start = |part: &&str| part.starts_with(|c: char| c.is_ascii_digit());
     let part = text.split(|c: char| c == '/' || c.is_whitespace()).find(start)?;
-    let end = part.find(|c: char| !(c.is_ascii_alphanumeric() || "._-+~".contains(c))).unwrap_or(part.len());
-    Some(part[..end.min(64)].to_owned())
+    Some(part.chars().take_while(|c| c.is_ascii_alphanumeric() || "._-+~".contains(*c)).take(64).collect())
 }
 
 /// `nodes/pve1` or `/etc/pve/nodes/pve1` gives `pve1`.

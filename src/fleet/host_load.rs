@@ -4,6 +4,9 @@
 //! else the script measures for a moment. It decides that by itself: one visit is always enough.
 //! Reading is lenient: what is missing, cut off or senseless costs that one number, and says why.
 
+// A place that was found in foreign text is no promise: what is not there must be an answer, and not the end.
+#![cfg_attr(not(test), deny(clippy::string_slice, clippy::indexing_slicing))]
+
 mod answer;
 mod disks;
 

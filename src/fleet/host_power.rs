@@ -1,6 +1,9 @@
 //! Power of hosts and plain servers over SSH: the look before, the one trigger, arming Wake-on-LAN, and waiting until
 //! it is seen.
 
+// A place that was found in foreign text is no promise: what is not there must be an answer, and not the end.
+#![cfg_attr(not(test), deny(clippy::string_slice, clippy::indexing_slicing))]
+
 pub(crate) mod arm;
 mod preflight;
 pub(crate) mod trigger;

@@ -34,8 +34,8 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
 
 /// The text between backquotes for a message: cleaned, and cut after 64 characters.
 pub(crate) fn quoted(text: &str) -> String {
-    match text.char_indices().nth(64) {
-        Some((end, _)) => format!("`{}…`", clean(&text[..end])),
+    match text.char_indices().nth(64).and_then(|(end, _)| text.get(..end)) {
+        Some(begin) => format!("`{}…`", clean(begin)),
         None => format!("`{}`", clean(text)),
     }
 }
@@ -46,21 +46,18 @@ pub(crate) fn without_token_ids(text: &str) -> Cow<'_, str> {
     let is_id = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let mut out = String::new();
     let mut rest = text;
-    while let Some(at) = rest.find('@') {
-        let realm = &rest[at + 1..];
-        let end = realm.find(|c| !is_id(c)).unwrap_or(realm.len());
-        let name =
-            realm[end..].strip_prefix('!').map_or("", |name| &name[..name.find(|c| !is_id(c)).unwrap_or(name.len())]);
-        if end == 0 || name.is_empty() {
-            out.push_str(&rest[..=at]);
+    while let Some((user, realm)) = rest.split_once('@') {
+        let after_realm = realm.trim_start_matches(is_id);
+        let after_name = after_realm.strip_prefix('!').map(|name| (name, name.trim_start_matches(is_id)));
+        let Some((_, after)) = after_name.filter(|(name, after)| name != after && after_realm != realm) else {
+            out.push_str(user);
+            out.push('@');
             rest = realm;
             continue;
-        }
-        let begin = rest[..at].rfind(|c: char| c.is_whitespace() || "`'\"(,;=:/".contains(c));
-        let begin = begin.map_or(0, |i| i + rest[i..].chars().next().map_or(1, char::len_utf8));
-        out.push_str(&rest[..begin]);
+        };
+        out.push_str(user.trim_end_matches(|c: char| !(c.is_whitespace() || "`'\"(,;=:/".contains(c))));
         out.push('…');
-        rest = &realm[end + 1 + name.len()..];
+        rest = after;
     }
     if out.is_empty() {
         return text.into();

@@ -47,8 +47,9 @@ impl FromStr for Fingerprint {
         }
         let mut bytes = [0; 32];
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-            let high = pair[0].to_digit(16).ok_or_else(bad)?;
-            let low = pair[1].to_digit(16).ok_or_else(bad)?;
+            let [high, low] = pair else { return Err(bad()) };
+            let high = high.to_digit(16).ok_or_else(bad)?;
+            let low = low.to_digit(16).ok_or_else(bad)?;
             *byte = u8::try_from(high * 16 + low).map_err(|_| bad())?;
         }
         Ok(Fingerprint(bytes))

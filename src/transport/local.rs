@@ -102,12 +102,12 @@ async fn converse(command: &mut Command, framed: &Framed, outputs: &mut Outputs)
                 read = stdout.read(&mut out), if out_open => {
                     let length = read.map_err(|e| failed("read from", &e))?;
                     out_open = length > 0;
-                    outputs.stdout(&out[..length])
+                    outputs.stdout(out.get(..length).unwrap_or_default())
                 }
                 read = stderr.read(&mut err), if err_open => {
                     let length = read.map_err(|e| failed("read from", &e))?;
                     err_open = length > 0;
-                    outputs.stderr(&err[..length])
+                    outputs.stderr(err.get(..length).unwrap_or_default())
                 }
             };
             kept.map_err(|detail| Error::Protocol { peer: PEER.to_owned(), detail })?;

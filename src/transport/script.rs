@@ -65,8 +65,8 @@ impl Framed {
         let end = format!("\n{} end ", self.marker);
         [stdout, stderr].into_iter().all(|bytes| {
             // They are the last that the shell prints; what a noisy shell adds after them is short.
-            let tail = &bytes[bytes.len().saturating_sub(4096)..];
-            find(tail, end.as_bytes()).is_some_and(|at| tail[at + end.len()..].contains(&b'\n'))
+            let tail = bytes.last_chunk::<4096>().map_or(bytes, <[u8; 4096]>::as_slice);
+            split(tail, end.as_bytes()).is_some_and(|(_, after)| after.contains(&b'\n'))
         })
     }
 
@@ -76,30 +76,24 @@ impl Framed {
         let begin = format!("\n{} begin\n", self.marker);
         let end = format!("\n{} end ", self.marker);
         let exit = status.map(|status| format!(", exit status {status}")).unwrap_or_default();
-        let Some(start) = find(stdout, begin.as_bytes()).map(|at| at + begin.len()) else {
+        let Some((_, rest)) = split(stdout, begin.as_bytes()) else {
             return Err(match excerpt(stdout).or_else(|| excerpt(stderr)) {
                 Some(text) => format!("no shell ran the script; instead it said \"{text}\"{exit}"),
                 None => format!("no shell ran the script, and nothing was said{exit}"),
             });
         };
-        let rest = &stdout[start..];
-        let Some(stop) = find(rest, end.as_bytes()) else {
-            let last = excerpt(&rest[rest.len().saturating_sub(EXCERPT)..]).or_else(|| excerpt(stderr));
+        let Some((body, tail)) = split(rest, end.as_bytes()) else {
+            let last = rest.last_chunk::<EXCERPT>().map_or(rest, <[u8; EXCERPT]>::as_slice);
+            let last = excerpt(last).or_else(|| excerpt(stderr));
             let last = last.map(|text| format!(", the last was \"{text}\"")).unwrap_or_default();
             return Err(format!("the script was cut off after {} bytes{last}{exit}", rest.len()));
         };
-        let (body, tail) = (&rest[..stop], &rest[stop + end.len()..]);
         let digits = tail.split(|byte| *byte == b'\n').next().and_then(|line| std::str::from_utf8(line).ok());
         let Some(status) = digits.and_then(|digits| digits.trim_end().parse().ok()) else {
             return Err("the script's end was cut off".to_owned());
         };
-        let stderr = match find(stderr, begin.as_bytes()) {
-            Some(at) => {
-                let own = &stderr[at + begin.len()..];
-                find(own, end.as_bytes()).map_or(own, |end| &own[..end])
-            }
-            None => stderr,
-        };
+        let own = split(stderr, begin.as_bytes()).map_or(stderr, |(_, own)| own);
+        let stderr = split(own, end.as_bytes()).map_or(own, |(own, _)| own);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let stderr = text(stderr).replace(&format!("{WAITING}\n"), "").replace(&format!("{ANSWERED}\n"), "");
         Ok(ScriptOutput { stdout: text(body), stderr, status })
@@ -160,7 +154,7 @@ pub(crate) fn quote(value: &str) -> Result<String, Unquotable> {
 
 /// The begin of a peer's text, made safe for a message: control characters become blanks, blanks are joined.
 pub(crate) fn excerpt(bytes: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(16 * EXCERPT)]);
+    let text = String::from_utf8_lossy(bytes.get(..16 * EXCERPT).unwrap_or(bytes));
     let harmless = |c: char| match c {
         c if c.is_control() => ' ',
         // Bidirectional and invisible characters, private use, tags.
@@ -185,8 +179,11 @@ pub(crate) fn random_hex() -> String {
     format!("{:016x}{:016x}", half(0), half(1))
 }
 
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+/// What stands before and after the first `mark`.
+fn split<'a>(bytes: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let at = bytes.windows(mark.len()).position(|window| window == mark)?;
+    let (before, rest) = bytes.split_at_checked(at)?;
+    Some((before, rest.strip_prefix(mark)?))
 }
 
 #[cfg(test)]

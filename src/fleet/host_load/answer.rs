@@ -43,9 +43,8 @@ impl<'a> Answer<'a> {
                 }
                 continue;
             }
-            let Some(at) = line.find(['\t', ':']) else { continue };
-            let (name, value) = (&line[..at], &line[at + 1..]);
-            if line[at..].starts_with(':') {
+            let Some((name, value)) = line.split_once(['\t', ':']) else { continue };
+            if line.strip_prefix(name).is_some_and(|rest| rest.starts_with(':')) {
                 if let Some(block) = answer.blocks.last_mut() {
                     block.files.entry(name).or_default().push(value);
                 }

@@ -33,8 +33,9 @@ pub(super) fn filesystems(mounts: &[(&str, &str)], df: &[&str]) -> Found {
         });
         // In a changed root df may name another mount point; it was asked for one only.
         let only = || {
-            let (_, mount) = line.rsplit_once("% ").filter(|_| next == 0 && asked.len() == 1)?;
-            Some((0, &asked[0].1, columns(line, mount)?))
+            let [(_, root)] = asked.as_slice() else { return None };
+            let (_, mount) = line.rsplit_once("% ").filter(|_| next == 0)?;
+            Some((0, root, columns(line, mount)?))
         };
         let Some((at, mount, sizes)) = hit.or_else(only) else { continue };
         next = at + 1;
@@ -101,16 +102,13 @@ fn shown(mount: &str) -> String {
 
 /// The kernel writes blanks, tabs, line ends and backslashes as a backslash and three octal digits.
 fn unescape(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let digits = bytes
-            .get(at + 1..at + 4)
-            .filter(|digits| bytes[at] == b'\\' && digits.iter().all(|d| (b'0'..b'8').contains(d)));
+    let mut rest = text.as_bytes();
+    let mut out = Vec::with_capacity(rest.len());
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..3).filter(|digits| *first == b'\\' && digits.iter().all(|d| (b'0'..b'8').contains(d)));
         let octal = digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
-        out.push(octal.unwrap_or(bytes[at]));
-        at += if octal.is_some() { 4 } else { 1 };
+        out.push(octal.unwrap_or(*first));
+        rest = if octal.is_some() { after.get(3..).unwrap_or_default() } else { after };
     }
     String::from_utf8_lossy(&out).into_owned()
 }

@@ -257,7 +257,7 @@ fn of_who(line: &str) -> Option<LoggedIn> {
     let time = |word: &str| word.contains(':') && word.chars().all(|c| c.is_ascii_digit() || c == ':' || c == '.');
     // busybox: idle, month, day, time, host.
     let bare = Some(last)
-        .filter(|last| rest.len() == 5 && !time(last) && time(rest[3]) || last.parse::<std::net::IpAddr>().is_ok());
+        .filter(|last| rest.len() == 5 && !time(last) && rest.get(3).is_some_and(|word| time(word)) || last.parse::<std::net::IpAddr>().is_ok());
     Some(LoggedIn { user: word(user), terminal: word(terminal), from: bracketed.or(bare).and_then(word), idle: None })
 }
 
@@ -275,9 +275,9 @@ fn of_bus(value: &str) -> Option<Vec<Inhibitor>> {
         }
         for _ in 0..2 {
             let number = rest.trim_start();
-            let end = number.find(' ').unwrap_or(number.len());
-            number[..end].parse::<u32>().ok()?;
-            rest = &number[end..];
+            let (number, after) = number.split_once(' ').unwrap_or((number, ""));
+            number.parse::<u32>().ok()?;
+            rest = after;
         }
         let [what, who, why, mode] = strings;
         if blocks(&mode) {
@@ -291,27 +291,27 @@ fn of_bus(value: &str) -> Option<Vec<Inhibitor>> {
 fn quoted(rest: &mut &str) -> Option<String> {
     let inner = rest.trim_start().strip_prefix('"')?;
     let mut bytes = Vec::new();
-    let mut chars = inner.char_indices();
-    while let Some((at, c)) = chars.next() {
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
         match c {
             '"' => {
-                *rest = &inner[at + 1..];
+                *rest = chars.as_str();
                 return Some(String::from_utf8_lossy(&bytes).into_owned());
             }
-            '\\' => match chars.next()?.1 {
+            '\\' => match chars.next()? {
                 'n' => bytes.push(b'\n'),
                 't' => bytes.push(b'\t'),
                 'r' => bytes.push(b'\r'),
                 digit @ '0'..='7' => {
                     let mut value = u32::from(digit) - 48;
                     for _ in 0..2 {
-                        value = value * 8 + chars.next()?.1.to_digit(8)?;
+                        value = value * 8 + chars.next()?.to_digit(8)?;
                     }
                     bytes.push(u8::try_from(value).ok()?);
                 }
                 'x' => {
-                    let high = chars.next()?.1.to_digit(16)?;
-                    bytes.push(u8::try_from(high * 16 + chars.next()?.1.to_digit(16)?).ok()?);
+                    let high = chars.next()?.to_digit(16)?;
+                    bytes.push(u8::try_from(high * 16 + chars.next()?.to_digit(16)?).ok()?);
                 }
                 other => bytes.extend(other.to_string().bytes()),
             },
@@ -334,15 +334,13 @@ fn of_columns(line: &str) -> Option<(Inhibitor, String)> {
         "handle-reboot-key",
     ];
     let words: Vec<&str> = line.split_whitespace().collect();
-    let number = |word: &str| word.parse::<u32>().is_ok();
-    let at = (5..words.len()).find(|at| {
-        let what = words[*at].split(':').all(|what| WORDS.contains(&what));
-        // COMM may have blanks as well: the PID stands somewhere before, the UID two before it.
-        what && (3..*at - 1).any(|pid| number(words[pid]) && number(words[pid - 2]))
+    let number = |at: usize| words.get(at).is_some_and(|word| word.parse::<u32>().is_ok());
+    // COMM may have blanks as well: the PID stands somewhere before WHAT, the UID two before it.
+    let uid_before = |what: usize| (1..what.saturating_sub(3)).find(|uid| number(*uid) && number(*uid + 2));
+    let (at, what, uid) = words.iter().enumerate().skip(5).find_map(|(at, word)| {
+        word.split(':').all(|what| WORDS.contains(&what)).then(|| Some((at, *word, uid_before(at)?)))?
     })?;
-    let pid = (3..at - 1).find(|pid| number(words[*pid]) && number(words[*pid - 2]))?;
-    let (mode, why) = words[at + 1..].split_last()?;
-    let inhibitor =
-        Inhibitor { who: text(&words[..pid - 2].join(" ")), what: words[at].to_owned(), why: text(&why.join(" ")) };
+    let (who, (mode, why)) = (words.get(..uid)?, words.get(at + 1..)?.split_last()?);
+    let inhibitor = Inhibitor { who: text(&who.join(" ")), what: what.to_owned(), why: text(&why.join(" ")) };
     Some((inhibitor, (*mode).to_owned()))
 }

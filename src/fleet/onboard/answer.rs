@@ -162,7 +162,6 @@ fn read(text: &str) -> Reading<'_> {
     let mut at = 0;
     for raw in text.split_inclusive('\n') {
         let line = raw.trim_end_matches(['\n', '\r']);
-        let here = at;
         at += raw.len();
         let Some(frame) = line.strip_prefix("== ") else {
             match place {
@@ -174,11 +173,11 @@ fn read(text: &str) -> Reading<'_> {
                 }
                 Place::Run => {
                     if let Some(call) = reading.calls.last_mut() {
-                        call.stdout = &text[start..at];
+                        call.stdout = text.get(start..at).unwrap_or_default();
                     }
                 }
-                Place::Ca => reading.ca = &text[start..at],
-                Place::Leaf => reading.leaf = &text[start..at],
+                Place::Ca => reading.ca = text.get(start..at).unwrap_or_default(),
+                Place::Leaf => reading.leaf = text.get(start..at).unwrap_or_default(),
                 Place::Nowhere => {}
             }
             continue;
@@ -187,7 +186,7 @@ fn read(text: &str) -> Reading<'_> {
         place = match *frame.split(' ').collect::<Vec<_>>().as_slice() {
             ["host"] => Place::Host,
             ["run", name] => {
-                reading.calls.push(Call { name, stdout: &text[here..here], code: None, stderr: Vec::new() });
+                reading.calls.push(Call { name, stdout: "", code: None, stderr: Vec::new() });
                 Place::Run
             }
             ["code", name, code] => {
@@ -226,12 +225,11 @@ fn host(reading: &Reading<'_>) -> HostSide {
 fn first_certificate(text: &str) -> Option<String> {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
     const END: &str = "-----END CERTIFICATE-----";
-    let from = text.find(BEGIN)?;
-    let length = text[from..].find(END)? + END.len();
-    let pem = &text[from..from + length];
-    let body = &pem[BEGIN.len()..pem.len() - END.len()];
+    // One after the other: the end that shares its dashes with the begin is none.
+    let (_, rest) = text.split_once(BEGIN)?;
+    let (body, _) = rest.split_once(END)?;
     let base64 = |c: char| c.is_ascii_alphanumeric() || "+/=\r\n".contains(c);
-    (pem.len() <= 65_536 && body.chars().all(base64)).then(|| format!("{pem}\n"))
+    (body.len() <= 65_536 && body.chars().all(base64)).then(|| format!("{BEGIN}{body}{END}\n"))
 }
 
 fn done(reading: &Reading<'_>, request: &Request) -> Result<Done, Failure> {

@@ -238,8 +238,8 @@ pub(super) fn is_page(body: &[u8]) -> bool {
 /// A foreign text on one line, cut where nobody reads on.
 pub(super) fn shown(text: &str) -> String {
     let text = text.trim();
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", clean(&text[..end])),
+    match text.char_indices().nth(SHOWN).and_then(|(end, _)| text.get(..end)) {
+        Some(begin) => format!("{}…", clean(begin)),
         None => clean(text).into_owned(),
     }
 }

@@ -1,6 +1,7 @@
 //! What a power action needs: the calls, their tasks, and what is asked before and after them.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
@@ -169,13 +170,12 @@ impl Client {
 
 /// Ids of tasks hold `:`, `@` and `!`, and whatever a type or a user's name may hold.
 fn task_path(upid: &Upid, call: &str) -> String {
-    let hex = |half: u8| char::from(b"0123456789ABCDEF"[usize::from(half)]);
     let mut path = format!("/nodes/{}/tasks/", upid.node());
     for byte in upid.as_str().bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             path.push(char::from(byte));
         } else {
-            path.extend(['%', hex(byte >> 4), hex(byte & 15)]);
+            let _ = write!(path, "%{byte:02X}");
         }
     }
     path + "/" + call

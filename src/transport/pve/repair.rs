@@ -38,7 +38,7 @@ fn repaired(text: &str) -> String {
         } else {
             rest.find(|c| c == '"' || is_word(c)).unwrap_or(rest.len())
         };
-        let (token, after) = rest.split_at(end);
+        let Some((token, after)) = rest.split_at_checked(end) else { break };
         rest = after;
         if first == '"' {
             push_string(&mut out, token);
@@ -77,20 +77,21 @@ fn string_end(text: &str) -> usize {
 /// Copies a string with its quotes; the half of a surrogate pair becomes U+FFFD.
 fn push_string(out: &mut String, token: &str) {
     let mut rest = token;
-    while let Some(at) = rest.find('\\') {
-        let length = match (unit(&rest[at..]), rest.get(at + 6..).and_then(unit)) {
+    while let Some((plain, after)) = rest.find('\\').and_then(|at| rest.split_at_checked(at)) {
+        out.push_str(plain);
+        let length = match (unit(after), after.get(6..).and_then(unit)) {
             (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
             (Some(0xD800..=0xDFFF), _) => {
-                out.push_str(&rest[..at]);
                 out.push('\u{FFFD}');
-                rest = &rest[at + 6..];
+                rest = after.get(6..).unwrap_or_default();
                 continue;
             }
             // Any other escape: its backslash and the character behind it.
-            _ => 1 + rest[at + 1..].chars().next().map_or(0, char::len_utf8),
+            _ => after.chars().take(2).map(char::len_utf8).sum(),
         };
-        out.push_str(&rest[..at + length]);
-        rest = &rest[at + length..];
+        let (escape, behind) = after.split_at_checked(length).unwrap_or((after, ""));
+        out.push_str(escape);
+        rest = behind;
     }
     out.push_str(rest);
 }

@@ -130,7 +130,7 @@ pub(crate) struct RrdRow {
 impl RrdRow {
     /// In the metric's own unit. `None`: nobody measured then.
     pub(crate) fn value(&self, metric: Metric) -> Option<f64> {
-        self.values[metric as usize]
+        self.values.get(metric as usize).copied().flatten()
     }
 }
 
@@ -244,7 +244,8 @@ impl<'de> Record<'de> for Sample {
             }
             _ => return skip(map),
         };
-        self.values[metric as usize] = number(metric, &map.next_value()?);
+        let value = number(metric, &map.next_value()?);
+        self.set(metric, value);
         Ok(())
     }
 }
@@ -276,7 +277,7 @@ pub(super) fn answer(entries: Entries<Sample>, timeframe: Timeframe, kind: Optio
         let Some(time) = sample.time else { continue };
         if kind == Some(GuestKind::Qemu) {
             // Not known to the hypervisor, whatever stands there.
-            sample.values[Metric::Disk as usize] = None;
+            sample.set(Metric::Disk, None);
         }
         match by_time.get_mut(&i64::from(time)) {
             Some(earlier) => earlier.overlay(&sample),
@@ -306,11 +307,17 @@ pub(super) fn answer(entries: Entries<Sample>, timeframe: Timeframe, kind: Optio
 }
 
 impl Sample {
+    fn set(&mut self, metric: Metric, value: Option<f64>) {
+        if let Some(slot) = self.values.get_mut(metric as usize) {
+            *slot = value;
+        }
+    }
+
     /// The numbers with memory as it is meant everywhere: a node's `memused` counts ZFS's cache, which is given back when
     /// memory is short.
     fn without_cache(&self) -> Values {
         let mut values = self.values;
-        if let (Some(used), Some(arc)) = (&mut values[Metric::Memory as usize], self.arc) {
+        if let (Some(Some(used)), Some(arc)) = (values.get_mut(Metric::Memory as usize), self.arc) {
             *used = (*used - arc).max(0.0);
         }
         values

@@ -206,9 +206,10 @@ impl Resources {
         let mut places: Vec<(VmId, usize)> = guests.iter().enumerate().map(|(i, guest)| (guest.vmid, i)).collect();
         places.sort_unstable();
         let mut left_out = Vec::new();
-        for same in places.chunk_by(|(a, _), (b, _)| a == b).filter(|same| same.len() > 1) {
-            guests.swap(same[0].1, same[same.len() - 1].1);
-            left_out.extend(same[1..].iter().map(|(_, place)| *place));
+        for same in places.chunk_by(|(a, _), (b, _)| a == b) {
+            let [(_, first), again @ .., (_, last)] = same else { continue };
+            guests.swap(*first, *last);
+            left_out.extend(again.iter().map(|(_, place)| *place).chain([*last]));
         }
         if !left_out.is_empty() {
             left_out.sort_unstable();

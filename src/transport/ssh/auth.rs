@@ -211,7 +211,7 @@ impl Login<'_> {
             (rank(identity).unwrap_or(usize::MAX), matches!(identity, AgentIdentity::PublicKey { .. }))
         });
         for identity in identities {
-            if let Some(Locked { identity: configured, .. }) = rank(&identity).map(|at| &locked[at]) {
+            if let Some(Locked { identity: configured, .. }) = rank(&identity).and_then(|at| locked.get(at)) {
                 self.held.insert(configured.path.clone());
                 for certificate in self.certificates(&configured.path, &identity.public_key()).await {
                     // The agent may have the key without the certificate.

@@ -301,11 +301,10 @@ fn marker(line: &str) -> Option<(Marker, &str)> {
         return Some((Marker::None, line));
     }
     // OpenSSH takes the tab for the end only if no blank follows anywhere.
-    let end = line.find(' ').or_else(|| line.find('\t'))?;
-    let tab = line.find('\t').unwrap_or(end);
-    let (marker, rest) = match (&line[..end], &line[..tab.min(end)]) {
-        ("@cert-authority", _) => (Marker::Authority, &line[end..]),
-        (_, "@revoked") => (Marker::Revoked, &line[tab.min(end)..]),
+    let (word, rest) = line.split_once(' ').or_else(|| line.split_once('\t'))?;
+    let (marker, rest) = match (word, line.split_once(['\t', ' '])) {
+        ("@cert-authority", _) => (Marker::Authority, rest),
+        (_, Some(("@revoked", rest))) => (Marker::Revoked, rest),
         _ => return None,
     };
     // A second marker is no host's name.
@@ -350,7 +349,7 @@ pub(crate) fn glob(pattern: &str, text: &str) -> bool {
                 star = Some((p, t));
                 p += 1;
             }
-            Some(c) if *c == b'?' || *c == text[t] => (p, t) = (p + 1, t + 1),
+            Some(c) if *c == b'?' || text.get(t) == Some(c) => (p, t) = (p + 1, t + 1),
             _ => match star {
                 Some((at, taken)) => {
                     star = Some((at, taken + 1));
@@ -360,7 +359,7 @@ pub(crate) fn glob(pattern: &str, text: &str) -> bool {
             },
         }
     }
-    pattern[p..].iter().all(|c| *c == b'*')
+    pattern.iter().skip(p).all(|c| *c == b'*')
 }
 
 /// The key types that are recorded, for a message.

@@ -46,7 +46,7 @@ pub(crate) fn remember(path: &Path, names: &Names, key: &PublicKey, hash: bool) 
 
 fn hashed_field(name: &str) -> io::Result<String> {
     // The salt is as long as the hash, and public.
-    let salt = (random_hex() + &random_hex()).into_bytes()[..20].to_vec();
+    let salt = (random_hex() + &random_hex()).into_bytes().into_iter().take(20).collect::<Vec<u8>>();
     let hash = hashed(&salt, name).ok_or_else(|| io::Error::other("the host's name cannot be hashed"))?;
     Ok(HostPatterns::HashedName { salt, hash }.to_string())
 }

@@ -88,7 +88,7 @@ impl Proxy {
         let reader = tokio::spawn(async move {
             let mut buffer = [0; 1024];
             while let Ok(length @ 1..) = stderr.read(&mut buffer).await {
-                heard.hear(&buffer[..length]);
+                heard.hear(buffer.get(..length).unwrap_or_default());
             }
         });
         let running = Arc::new(Running { _family: family, _child: child });
@@ -142,7 +142,7 @@ impl Said {
     fn hear(&self, bytes: &[u8]) {
         let mut heard = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let room = 4096_usize.saturating_sub(heard.len());
-        heard.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        heard.extend(bytes.iter().take(room));
     }
 
     fn has_line(&self, start: &[u8]) -> bool {
@@ -211,7 +211,7 @@ impl AsyncRead for Wire {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         if !self.greeted.load(Ordering::Relaxed) {
-            self.listen(&buffer.filled()[before..]);
+            self.listen(buffer.filled().get(before..).unwrap_or_default());
         }
         Poll::Ready(Ok(()))
     }
