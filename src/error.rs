@@ -124,6 +124,19 @@ impl From<FailureKind> for Exit {
     }
 }
 
+/// The whole error in a line, and apart from it the lines of the configuration that it is about.
+pub(crate) fn told(error: &anyhow::Error) -> (String, Option<&str>) {
+    let text = in_full(error);
+    let excerpt = error.chain().find_map(|cause| match cause.downcast_ref::<ConfigError>() {
+        Some(ConfigError::Invalid { excerpt, .. }) => Some(excerpt.as_str()),
+        _ => None,
+    });
+    match excerpt.and_then(|excerpt| text.strip_suffix(excerpt)) {
+        Some(message) => (message.to_owned(), excerpt),
+        None => (text, None),
+    }
+}
+
 /// The exit status for `error`, decided by the first typed error in its chain.
 pub(crate) fn classify(error: &anyhow::Error) -> Exit {
     for cause in error.chain() {
@@ -147,7 +160,7 @@ pub(crate) fn classify(error: &anyhow::Error) -> Exit {
 }
 
 /// An error with its causes, each once: some repeat the one inside of them.
-pub(crate) fn in_full(error: &anyhow::Error) -> String {
+fn in_full(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
         if !text.contains(&cause) {

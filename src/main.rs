@@ -21,6 +21,8 @@ mod config;
 mod error;
 mod file;
 mod fleet;
+#[cfg(any(test, fuzzing))]
+mod foreign;
 mod model;
 mod render;
 mod state;
@@ -65,7 +67,9 @@ fn main() -> ExitCode {
     match start(cli, ui) {
         Ok(exit) => ExitCode::from(exit.code()),
         Err((ui, error)) => {
-            ui.error(&error::in_full(&error));
+            let (message, excerpt) = error::told(&error);
+            ui.error(&message);
+            ui.excerpt(excerpt.unwrap_or_default());
             if let Some(hint) = error::hint(&error) {
                 ui.hint(&hint);
             }
@@ -275,9 +279,11 @@ fn start_log(global: &Global, configured: Option<&str>) {
     let filter = ours(level.or_else(environment).or_else(file).unwrap_or(LevelFilter::WARN));
     let registry = tracing_subscriber::registry().with(filter);
     let ansi = global.color.decide(&io::stderr());
-    let layer = tracing_subscriber::fmt::layer().with_writer(ui::log);
+    let layer = tracing_subscriber::fmt::layer().with_writer(ui::log::writer);
     match global.log_format {
-        LogFormat::Text => registry.with(layer.with_ansi(ansi).with_target(false)).init(),
-        LogFormat::Json => registry.with(layer.json()).init(),
+        LogFormat::Text => {
+            registry.with(layer.with_ansi(ansi).with_target(false).fmt_fields(ui::log::fields())).init();
+        }
+        LogFormat::Json => registry.with(layer.event_format(ui::log::JsonLine)).init(),
     }
 }

@@ -1,4 +1,9 @@
-//! All of stderr: progress, warnings, errors, hints, questions. Stdout belongs to `render`.
+//! All of stderr: progress, warnings, errors, hints, questions, the log. Stdout belongs to `render`.
+//!
+//! Whatever is said here may hold the words of others: an answer of the API, a banner, a guest's name. So each call makes
+//! one line, whose begin is ours, of safe characters, and not too long (`shown`).
+
+pub(crate) mod log;
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -7,7 +12,7 @@ use std::time::Duration;
 
 use crate::error::{Exit, Failure};
 use crate::model::id::Secret;
-use crate::model::text::clean;
+use crate::model::text::shown;
 use crate::transport::ssh::Ask;
 
 /// Proof that a person, or the command as typed, agreed to change a machine. Only this module makes one.
@@ -25,9 +30,6 @@ impl Confirmed {
         Confirmed(())
     }
 }
-
-/// Whether a screen has the terminal.
-static HUSHED: AtomicBool = AtomicBool::new(false);
 
 /// Whether a person is asked something, and may take their time.
 static ASKING: AtomicBool = AtomicBool::new(false);
@@ -47,21 +49,6 @@ fn asking<T>(question: impl FnOnce() -> T) -> T {
 /// Why the process ends at once, from beside the run.
 pub(crate) fn last_words(message: &str) {
     line(&format!("error: {message}"));
-}
-
-/// While it lives the log goes nowhere: a screen has the terminal.
-#[derive(Debug)]
-pub(crate) struct Hushed(());
-
-impl Drop for Hushed {
-    fn drop(&mut self) {
-        HUSHED.store(false, Ordering::Relaxed);
-    }
-}
-
-/// Where a line of the log goes: stderr, or nowhere while a screen has the terminal.
-pub(crate) fn log() -> Box<dyn Write> {
-    if HUSHED.load(Ordering::Relaxed) { Box::new(std::io::sink()) } else { Box::new(std::io::stderr()) }
 }
 
 /// When to use colour.
@@ -113,9 +100,8 @@ impl Ui {
 
     /// Silences the log for as long as a screen has the terminal.
     #[expect(clippy::unused_self, reason = "who may write to stderr may also silence it")]
-    pub(crate) fn hush(&self) -> Hushed {
-        HUSHED.store(true, Ordering::Relaxed);
-        Hushed(())
+    pub(crate) fn hush(&self) -> log::Hushed {
+        log::Hushed::begin()
     }
 
     /// What was done or found besides the report. Silent with `-q`.
@@ -143,12 +129,14 @@ impl Ui {
     fn labelled(&self, label: &str, color: anstyle::AnsiColor, message: &str) {
         let style =
             if self.color { anstyle::Style::new().fg_color(Some(color.into())).bold() } else { anstyle::Style::new() };
-        let mut stderr = std::io::stderr().lock();
-        for (i, part) in message.lines().enumerate() {
-            let part = clean(part);
-            // A message of several lines carries an excerpt that must stay aligned.
-            let _ =
-                if i == 0 { writeln!(stderr, "{style}{label}{style:#}: {part}") } else { writeln!(stderr, "{part}") };
+        let _ = writeln!(std::io::stderr().lock(), "{style}{label}{style:#}: {}", shown(message));
+    }
+
+    /// Lines of a file of the user's own, as `config` draws them: each begins with its number or its gutter.
+    #[expect(clippy::unused_self, reason = "stderr is the Ui's")]
+    pub(crate) fn excerpt(&self, lines: &str) {
+        for part in lines.lines().filter(|part| !part.is_empty()) {
+            line(part);
         }
     }
 
@@ -186,7 +174,7 @@ impl Ui {
             return None;
         }
         let mut stderr = std::io::stderr().lock();
-        let _ = write!(stderr, "{} ", clean(question));
+        let _ = write!(stderr, "{} ", shown(question));
         let _ = stderr.flush();
         drop(stderr);
         let mut answer = String::new();
@@ -196,7 +184,7 @@ impl Ui {
 
     /// A line that moves while `message` is being done: only on a terminal, and gone when dropped.
     pub(crate) fn progress(&self, message: &str) -> Progress {
-        let bar = indicatif::ProgressBar::new_spinner().with_message(clean(message).into_owned());
+        let bar = indicatif::ProgressBar::new_spinner().with_message(shown(message).into_owned());
         if self.quiet || !self.interactive {
             bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
         } else {
@@ -208,17 +196,14 @@ impl Ui {
 
 fn ask_yes_no(question: &str) -> bool {
     let mut stderr = std::io::stderr().lock();
-    let _ = write!(stderr, "{} [y/N] ", clean(question));
+    let _ = write!(stderr, "{} [y/N] ", shown(question));
     let _ = stderr.flush();
     let mut answer = String::new();
     asking(|| std::io::stdin().read_line(&mut answer)).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")
 }
 
 fn line(message: &str) {
-    let mut stderr = std::io::stderr().lock();
-    for part in message.lines() {
-        let _ = writeln!(stderr, "{}", clean(part));
-    }
+    let _ = writeln!(std::io::stderr().lock(), "{}", shown(message));
 }
 
 /// A moving line on the terminal, gone when dropped.
@@ -228,7 +213,7 @@ pub(crate) struct Progress(indicatif::ProgressBar);
 impl Progress {
     /// Says how far it is.
     pub(crate) fn set(&self, message: &str) {
-        self.0.set_message(clean(message).into_owned());
+        self.0.set_message(shown(message).into_owned());
     }
 }
 
@@ -251,7 +236,7 @@ impl Ask for Ui {
         if !self.interactive {
             return None;
         }
-        let prompt = format!("passphrase of {}", clean(&key.display().to_string()));
+        let prompt = format!("passphrase of {}", shown(&key.display().to_string()));
         asking(|| dialoguer::Password::new().with_prompt(prompt).interact()).ok().map(Secret::new)
     }
 }

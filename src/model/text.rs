@@ -32,6 +32,36 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     out.into()
 }
 
+/// The longest foreign text that is shown, in characters.
+pub(crate) const LONGEST: usize = 500;
+/// The longest name of something: a guest, a pool, a lock.
+pub(crate) const LONGEST_NAME: usize = 128;
+
+/// What can be shown of text from elsewhere: one line without unsafe characters; where there are more than 500, `…` stands
+/// for the rest.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    let text = text.trim_end();
+    // What is cut off is not even looked at: each character stays, or becomes several.
+    let begin = match text.char_indices().nth(LONGEST + 2).and_then(|(end, _)| text.get(..end)) {
+        Some(begin) => begin,
+        None => text,
+    };
+    match clean(begin) {
+        Cow::Borrowed(begin) => cut(begin, LONGEST + 1),
+        Cow::Owned(begin) => cut(&begin, LONGEST + 1).into_owned().into(),
+    }
+}
+
+/// The text where it has at most so many characters; else its begin, with `…` as the last of them.
+pub(crate) fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    // No text has more characters than bytes.
+    if text.len() <= most || text.char_indices().nth(most).is_none() {
+        return text.into();
+    }
+    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
+    (kept + "…").into()
+}
+
 /// The text between backquotes for a message: cleaned, and cut after 64 characters.
 pub(crate) fn quoted(text: &str) -> String {
     match text.char_indices().nth(64).and_then(|(end, _)| text.get(..end)) {
@@ -157,6 +187,21 @@ mod tests {
         }
         assert_eq!(quoted("a\nb"), "`a\\u{a}b`");
         assert_eq!(quoted(&"ü".repeat(65)), format!("`{}…`", "ü".repeat(64)));
+    }
+
+    #[test]
+    fn what_is_shown_is_one_line_and_not_endless() {
+        let long = "\u{e4}".repeat(60 << 10);
+        for (text, want) in [
+            ("a\nhint: b\n", "a\\u{a}hint: b".to_owned()),
+            ("  two blanks", "  two blanks".to_owned()),
+            (&long[..1000], "\u{e4}".repeat(500)),
+            (&long, "\u{e4}".repeat(500) + "\u{2026}"),
+            (&"\u{1b}".repeat(600), "\\u{1b}".repeat(83) + "\\u\u{2026}"),
+        ] {
+            assert_eq!(shown(text), want);
+        }
+        assert_eq!((cut("abcd", 3), cut("abc", 3)), ("ab\u{2026}".into(), "abc".into()));
     }
 
     #[test]
