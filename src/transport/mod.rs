@@ -4,6 +4,8 @@
 #![cfg_attr(not(test), deny(clippy::string_slice, clippy::indexing_slicing))]
 
 pub(crate) mod child;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod foreign;
 mod http;
 pub(crate) mod local;
 pub(crate) mod probe;
@@ -116,6 +118,12 @@ pub(crate) enum Error {
     /// The peer's key or certificate is not the recorded one. Never retried.
     #[error("{peer} is not who it should be: {detail}")]
     Untrusted { peer: String, detail: String },
+    /// The peer's host key was revoked, in the place that the detail names. Never retried, and never to be forgotten.
+    #[error("{peer} is not who it should be: {detail}")]
+    Revoked { peer: String, detail: String },
+    /// The peer could not prove who it is; what is recorded of it may be right. Never retried.
+    #[error("{peer} is not who it should be: {detail}")]
+    Unproven { peer: String, detail: String },
     /// Credentials were rejected, or a privilege is missing.
     #[error("{peer} refused: {detail}")]
     Denied { peer: String, detail: String },
@@ -141,7 +149,9 @@ impl Error {
     pub(crate) fn kind(&self) -> FailureKind {
         match self {
             Error::Connect { .. } | Error::Timeout { .. } => FailureKind::Unreachable,
-            Error::UnknownHostKey { .. } | Error::Untrusted { .. } => FailureKind::Identity,
+            Error::UnknownHostKey { .. } | Error::Untrusted { .. } | Error::Revoked { .. } | Error::Unproven { .. } => {
+                FailureKind::Identity
+            }
             Error::Denied { .. } | Error::NoToken { .. } => FailureKind::Denied,
             Error::Api { .. } | Error::Protocol { .. } | Error::Local { .. } => FailureKind::Failed,
         }
@@ -154,6 +164,13 @@ impl Error {
             Error::Untrusted { .. } => {
                 "if the host was reinstalled, remove its old key with `ssh-keygen -R` and run `ecobox init`; \
                  for the API's certificate run `ecobox setup-token --check`"
+            }
+            Error::Revoked { .. } => {
+                "somebody declared this key stolen: do not log in there; a host that is yours needs a new host key, \
+                 then run `ecobox init`"
+            }
+            Error::Unproven { .. } => {
+                "look at the host's key and certificate on its own console (HostKey and HostCertificate in its sshd_config)"
             }
             Error::Denied { .. } => "run `ecobox setup-token --check` to see what the token may do",
             Error::NoToken { .. } => {
@@ -206,8 +223,20 @@ mod tests {
             Error::Api { peer: peer(), method: "GET", path: "/version".to_owned(), status: 500, reason: detail() };
         let timeout = Error::Timeout { peer: peer(), doing: "waiting", after: Duration::from_millis(1500) };
         let login = Error::Timeout { peer: peer(), doing: "logging in", after: Duration::from_secs(20) };
-        let table: [(Error, FailureKind, &str, Option<&str>); 19] = [
+        let table: [(Error, FailureKind, &str, Option<&str>); 21] = [
             (login, FailureKind::Unreachable, "within 20 s (logging in)", Some("`--timeout`")),
+            (
+                Error::Revoked { peer: peer(), detail: detail() },
+                FailureKind::Identity,
+                "pve1 is not who it should be: why",
+                Some("a new host key"),
+            ),
+            (
+                Error::Unproven { peer: peer(), detail: detail() },
+                FailureKind::Identity,
+                "pve1 is not who it should be: why",
+                Some("HostCertificate"),
+            ),
             (
                 connect(ConnectFailure::Refused),
                 FailureKind::Unreachable,

@@ -328,3 +328,20 @@ fn nodes_with_custom_certificates_vouch_for_each_other() {
     assert_eq!((run.code, pve.secrets()), (0, secrets), "{run}");
     world.run(&["setup-token", "--check", "pve3"]).exits(6);
 }
+
+/// A key that somebody declared stolen is never to be forgotten by the command that a hint names.
+#[test]
+fn a_revoked_host_key_is_named_with_its_line() {
+    let world = World::new();
+    let pve = world.cluster(Cluster::new("single").node("pve1"));
+    world.configure(&pve.entries());
+    world.know_all(&pve.nodes);
+    let line = pve.nodes[0].ssh.known_hosts_line();
+    let (_, key) = line.split_once(' ').unwrap();
+    world.know_line(&format!("# stolen\n@revoked * {key}"));
+    for command in [&["setup-token"][..], &["init"]] {
+        let run = world.run(command).says("is revoked in ~/.ssh/known_hosts:3").says("needs a new host key");
+        assert_eq!(run.code, 6, "{run}");
+        assert!(!run.stderr.contains("ssh-keygen -R"), "{run}");
+    }
+}

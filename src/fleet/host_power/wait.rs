@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
+use crate::model::inventory::FailureKind;
 use crate::transport::ssh::{Hop, HostKeyPolicy, Session};
 use crate::transport::{ConnectFailure, Error, probe};
 
@@ -178,7 +179,7 @@ impl Fleet<'_> {
     /// not known it must have been gone in between, as `gone` says.
     ///
     /// # Errors
-    /// `Untrusted` and `UnknownHostKey`: then it is not the host that it was.
+    /// Those of the host's identity: then it is not the host that it was.
     pub(crate) async fn wait_back(
         &self,
         server: &ServerConfig,
@@ -207,7 +208,7 @@ impl Fleet<'_> {
                 }
                 // A login that is refused is none of them: sshd goes down in the middle of one, and `pam_nologin` keeps
                 // everybody but root out while a system stops and starts.
-                Ok(Err(error @ (Error::Untrusted { .. } | Error::UnknownHostKey { .. }))) => return Err(error),
+                Ok(Err(error)) if error.kind() == FailureKind::Identity => return Err(error),
                 Ok(Err(error)) => {
                     gone |= matches!(error, Error::Connect { failure, .. } if failure.is_of_host());
                     error.to_string()

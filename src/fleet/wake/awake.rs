@@ -69,7 +69,12 @@ impl Fleet<'_> {
 /// everybody but root out.
 fn is_final(error: &Error) -> bool {
     match error {
-        Error::UnknownHostKey { .. } | Error::Untrusted { .. } | Error::NoToken { .. } | Error::Local { .. } => true,
+        Error::UnknownHostKey { .. }
+        | Error::Untrusted { .. }
+        | Error::Revoked { .. }
+        | Error::Unproven { .. }
+        | Error::NoToken { .. }
+        | Error::Local { .. } => true,
         Error::Connect { .. }
         | Error::Denied { .. }
         | Error::Api { .. }

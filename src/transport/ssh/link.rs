@@ -5,11 +5,12 @@ use std::io;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use russh::client::{self, DisconnectReason, Handle};
 use russh::keys::{HashAlg, PublicKey, PublicKeyOrCertificate};
-use russh::{AlgorithmKind, ChannelOpenFailure, Preferred, SshId, cipher, kex};
+use russh::{AlgorithmKind, ChannelOpenFailure, Limits, Names, Preferred, SshId, cipher, kex};
 
 use crate::file;
 use crate::transport::probe::{DNS_LIMIT, TCP_LIMIT, dial, peer};
@@ -52,12 +53,21 @@ const CIPHERS: &[cipher::Name] = &[
     cipher::AES_128_CTR,
 ];
 
+/// Ten years: longer than a process runs, and short enough to count with.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// What is said of a connection that ended so.
+pub(super) const REKEYED: &str =
+    "it exchanged keys once more, in which its host key cannot be compared: the connection was ended";
+
 /// A connection to one hop, logged in.
 pub(super) struct Link {
     /// The hop's name, for messages.
     peer: String,
     pub(super) handle: Handle<Checker>,
     pub(super) host_key: String,
+    /// Whether keys were exchanged once more, which ends the connection.
+    pub(super) rekeyed: Arc<AtomicBool>,
     pub(super) _leash: Leash,
 }
 
@@ -94,8 +104,9 @@ impl Link {
         let (stream, said) = stream(hop, before).await?;
         let (wire, leash) = Wire::new(stream);
         let config = Arc::new(config(&known));
-        let presented = Arc::default();
-        let checker = Checker { known, presented: Arc::clone(&presented) };
+        let (presented, rekeyed) = (Arc::default(), Arc::default());
+        let checker =
+            Checker { known, presented: Arc::clone(&presented), exchanged: false, rekeyed: Arc::clone(&rekeyed) };
         let mut budget = Budget::new(hop.limit);
         let result = budget.run(client::connect_stream(config, wire, checker)).await;
         tracing::debug!(
@@ -114,7 +125,7 @@ impl Link {
         };
         log_in(&mut handle, hop, keys, ask, &mut budget).await?;
         let host_key = presented.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(Link { peer: hop.peer(), handle, host_key, _leash: leash })
+        Ok(Link { peer: hop.peer(), handle, host_key, rekeyed, _leash: leash })
     }
 }
 
@@ -197,6 +208,8 @@ fn config(known: &KnownHosts) -> client::Config {
     let certificates = if authorities { algorithms.clone() } else { Vec::new() };
     client::Config {
         client_id: SshId::Standard(Cow::Borrowed("SSH-2.0-ecobox")),
+        // As OpenSSH's client: by the amount of data, and not by time. What happens then is said at `kex_done`.
+        limits: Limits { rekey_time_limit: NEVER, ..Limits::default() },
         keepalive_interval: Some(KEEPALIVE),
         keepalive_max: KEEPALIVES,
         nodelay: true,
@@ -217,6 +230,9 @@ pub(crate) struct Checker {
     known: KnownHosts,
     /// The accepted key, for `Session::host_key`.
     presented: Arc<Mutex<String>>,
+    /// Whether the first key exchange is over.
+    exchanged: bool,
+    rekeyed: Arc<AtomicBool>,
 }
 
 /// Why a connection ended before it stood.
@@ -225,6 +241,10 @@ pub(crate) enum Stop {
     Ssh(russh::Error),
     Unknown(Box<PublicKey>),
     Untrusted(String),
+    Revoked(String),
+    Unproven(String),
+    /// Keys were exchanged again.
+    Rekeyed,
 }
 
 impl From<russh::Error> for Stop {
@@ -251,10 +271,26 @@ impl client::Handler for Checker {
                 let types = self.known.recorded_types();
                 format!("its host key {shown} is not recorded, but a key of another type is ({types} in {place})")
             }
-            Verdict::Revoked(place) => format!("its host key {shown} is revoked in {place}"),
-            Verdict::BadCertificate(why) => format!("its host certificate is no good: {why}"),
+            Verdict::Revoked(place) => {
+                return Err(Stop::Revoked(format!("its host key {shown} is revoked in {place}")));
+            }
+            Verdict::BadCertificate(why) => {
+                return Err(Stop::Unproven(format!("its host certificate is no good: {why}")));
+            }
         };
         Err(Stop::Untrusted(detail))
+    }
+
+    /// In a later key exchange a host may present any key: russh 0.65 checks the signature by that very key, shows it to
+    /// nobody (`check_server_key` is for the first exchange alone), and tells only that the exchange is done, before it
+    /// uses the new keys. What cannot be compared is not gone on with: the connection ends, and the next one begins with
+    /// a key that is checked.
+    async fn kex_done(&mut self, _: Option<&[u8]>, _: &Names, _: &mut client::Session) -> Result<(), Stop> {
+        if std::mem::replace(&mut self.exchanged, true) {
+            self.rekeyed.store(true, Ordering::Relaxed);
+            return Err(Stop::Rekeyed);
+        }
+        Ok(())
     }
 
     // ecobox asks for no forwarding, so a server has no reason to open a channel. To drop the reply is to refuse; the
@@ -347,8 +383,11 @@ async fn refusal(hop: &Hop, stop: Stop, leash: &Leash, said: Option<Complaints>)
     let error = match stop {
         Stop::Unknown(key) => return Refusal::Unknown(key),
         Stop::Untrusted(detail) => Error::Untrusted { peer: hop.peer(), detail },
+        Stop::Revoked(detail) => Error::Revoked { peer: hop.peer(), detail },
+        Stop::Unproven(detail) => Error::Unproven { peer: hop.peer(), detail },
+        Stop::Rekeyed => Error::Protocol { peer: hop.peer(), detail: REKEYED.to_owned() },
         Stop::Ssh(russh::Error::WrongServerSig) => {
-            Error::Untrusted { peer: hop.peer(), detail: "it cannot prove that it has its host key".to_owned() }
+            Error::Unproven { peer: hop.peer(), detail: "it cannot prove that it has its host key".to_owned() }
         }
         Stop::Ssh(russh::Error::Version) => {
             let said = leash.excerpt().map(|text| format!(", it said \"{text}\"")).unwrap_or_default();

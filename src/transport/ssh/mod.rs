@@ -8,6 +8,8 @@ mod account;
 mod auth;
 mod config;
 mod include;
+#[cfg(any(test, fuzzing))]
+pub(super) mod foreign;
 mod keys;
 mod known_hosts;
 mod link;

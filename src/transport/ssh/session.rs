@@ -1,6 +1,7 @@
 //! A connection to a host, logged in: scripts and forwarded connections over it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use russh::{ChannelMsg, ChannelOpenFailure, Disconnect, Sig};
@@ -8,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 
 use crate::transport::script::{Framed, Outputs, ScriptOutput, overdue};
-use crate::transport::ssh::link::{Link, direct};
+use crate::transport::ssh::link::{Link, REKEYED, direct};
 use crate::transport::{ConnectFailure, Error};
 
 /// sshd refuses the eleventh channel (`MaxSessions 10`), and counts those that end in the moment new ones are opened.
@@ -38,7 +39,11 @@ impl Session {
 
     /// Whether the connection has ended.
     pub(crate) fn is_closed(&self) -> bool {
-        self.last.handle.is_closed()
+        self.last.handle.is_closed() || self.links().any(|link| link.rekeyed.load(Ordering::Relaxed))
+    }
+
+    fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.iter().chain([&self.last])
     }
 
     /// Whether the host answers now: an open connection alone looks as if it did, long after the host is gone.
@@ -109,6 +114,7 @@ impl Session {
     ) -> Result<ScriptOutput, Error> {
         let unusable = |detail: String| Error::Protocol { peer: self.peer.clone(), detail };
         let lost = |_| unusable("the connection was lost while a script ran".to_owned());
+        let rekeyed = || self.links().any(|link| link.rekeyed.load(Ordering::Relaxed));
         channel.exec(true, "sh -s").await.map_err(lost)?;
         channel.data(framed.stdin().as_bytes()).await.map_err(lost)?;
         channel.eof().await.map_err(lost)?;
@@ -131,6 +137,7 @@ impl Session {
                     return Err(Error::Denied { peer: self.peer.clone(), detail });
                 }
                 Some(_) => Ok(()),
+                None if rekeyed() => return Err(unusable(REKEYED.to_owned())),
                 None => break,
             };
             kept.map_err(unusable)?;

@@ -32,6 +32,8 @@ enum Manner {
     HangAtLogin,
     /// Knows who comes by other means, as Tailscale does.
     NoKey,
+    /// Wants new keys as soon as a little was said.
+    Rekey,
 }
 
 #[derive(Clone)]
@@ -157,6 +159,10 @@ impl Scene {
             auth_rejection_time: Duration::ZERO,
             auth_rejection_time_initial: Some(Duration::ZERO),
             preferred,
+            limits: russh::Limits {
+                rekey_read_limit: if manner == Manner::Rekey { 2500 } else { 1 << 30 },
+                ..russh::Limits::default()
+            },
             ..server::Config::default()
         });
         let template = fake.clone();
@@ -229,6 +235,21 @@ async fn logins_that_need_more_or_never_end_are_told() {
     let scene = Scene::new(Manner::HangAtLogin, Preferred::DEFAULT).await;
     let error = scene.connect().await.err().unwrap();
     assert!(matches!(&error, Error::Timeout { doing: "logging in", .. }), "{error}");
+}
+
+/// russh shows nobody the host key of a later exchange: no such connection is gone on with.
+#[tokio::test]
+async fn a_connection_ends_where_keys_are_exchanged_again() {
+    let scene = Scene::new(Manner::Rekey, Preferred::DEFAULT).await;
+    let session = scene.connect().await.unwrap();
+    let long = format!(": {}\necho hello", "x".repeat(8000));
+    let error = session.run_script(&long, SOON).await.unwrap_err();
+    assert!(error.to_string().contains("its host key cannot be compared: the connection was ended"), "{error}");
+    assert!(session.is_closed());
+    let error = session.run_script("true", SOON).await.unwrap_err();
+    assert!(matches!(&error, Error::Connect { .. }), "{error:?}");
+    // The next one begins with the check of the key.
+    assert!(!scene.connect().await.unwrap().is_closed());
 }
 
 #[tokio::test]

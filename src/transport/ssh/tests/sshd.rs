@@ -456,7 +456,7 @@ async fn a_host_certificate_of_a_known_authority_is_enough() {
     {
         certify(principals, validity);
         let error = failure(&bench, &host, Bench::alone()).await;
-        assert!(matches!(&error, Error::Untrusted { detail, .. } if detail.ends_with(why)), "{error}");
+        assert!(matches!(&error, Error::Unproven { detail, .. } if detail.ends_with(why)), "{error}");
     }
     // A bad certificate does no harm where the bare key is known.
     bench.know(port);
