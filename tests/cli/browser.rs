@@ -112,7 +112,8 @@ impl Browser {
     /// What an expression of the page's language says.
     #[track_caller]
     pub(crate) fn eval(&mut self, expression: &str) -> Value {
-        let answer = self.ask("Runtime.evaluate", &json!({ "expression": expression, "returnByValue": true }));
+        let answer = self
+            .ask("Runtime.evaluate", &json!({ "expression": expression, "returnByValue": true, "awaitPromise": true }));
         assert!(answer["exceptionDetails"].is_null(), "{expression}: {}", answer["exceptionDetails"]);
         answer["result"]["value"].clone()
     }

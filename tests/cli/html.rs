@@ -309,6 +309,42 @@ fn it_fits_every_screen_and_can_be_read_on_it() {
     assert_eq!(browser.eval("document.querySelectorAll('svg:not([aria-hidden]):not([role])').length"), 0);
 }
 
+/// Anybody can send a link with a filter in it.
+#[test]
+fn no_filter_in_a_link_holds_the_page_up() {
+    let Some(mut browser) = Browser::start() else { return };
+    let name = "a".repeat(60);
+    let sim = Sim::start(cluster("lab").node("pve1").vm(101, &name, Guest::running).vm(102, "db2", Guest::stopped));
+    let env = env_for(&sim, &["pve1"]);
+    let path = env.home().join("page.html");
+    let _ = env.run(&["status", "-o", "html", "--out", path.to_str().unwrap()]).exits(0);
+    browser.open(&path);
+    let shown = "document.getElementById('count').textContent";
+    let hash = |pattern: &str| format!("location.hash = new URLSearchParams({{ q: {} }})", json!(pattern));
+    for pattern in ["*?".repeat(16) + "~", "*a".repeat(200) + "~", "*[a-z]?".repeat(100) + "~"] {
+        browser.eval(&hash(&pattern));
+        // The hash is read when the page is idle again: another one is asked for behind it.
+        browser.eval("new Promise(done => setTimeout(() => done(1), 0))");
+        assert_eq!(browser.eval(shown), "0 of 3 servers", "{pattern}");
+    }
+    // What model/glob.rs matches, and nothing else.
+    for (pattern, want) in [
+        ("DB2*", "1 of 3 servers"),
+        ("d?2", "1 of 3 servers"),
+        ("d[!c-z]2", "1 of 3 servers"),
+        ("d[!a-c]3", "0 of 3 servers"),
+        ("*", "3 of 3 servers"),
+        ("[d]*[1-3]", "1 of 3 servers"),
+        ("db[2", "0 of 3 servers"),
+        ("[]d]b2", "1 of 3 servers"),
+        ("a*a?a*", "1 of 3 servers"),
+    ] {
+        browser.eval(&hash(pattern));
+        browser.eval("new Promise(done => setTimeout(() => done(1), 0))");
+        assert_eq!(browser.eval(shown), want, "{pattern}");
+    }
+}
+
 #[test]
 fn a_page_that_nothing_replaces_says_so() {
     let Some(mut browser) = Browser::start() else { return };

@@ -21,27 +21,53 @@
     return number + " " + unit + (number === 1 ? "" : "s") + " ago";
   };
 
-  /* A shell's pattern: whole, in any letter case. */
+  /* Whether a set such as [a-cx] has a character. */
+  const contains = (members, c) => {
+    for (let i = 0; i < members.length; i++) {
+      if (members[i + 1] === "-" && i + 2 < members.length) {
+        if (members[i] <= c && c <= members[i + 2]) return true;
+        i += 2;
+      } else if (members[i] === c) return true;
+    }
+    return false;
+  };
+
+  /* A shell's pattern: whole, in any letter case. Only the last star ever has to take more, which keeps the time at
+     pattern times text; a regular expression would try all ways, and a link can carry any pattern. */
   const glob = (pattern) => {
-    let out = "";
-    for (let i = 0; i < pattern.length; i++) {
-      const c = pattern[i];
-      if (c === "*") out += ".*";
-      else if (c === "?") out += ".";
-      else if (c === "[") {
-        const not = /[!^]/.test(pattern[i + 1] || "") ? 1 : 0;
-        const end = pattern.indexOf("]", i + 2 + not);
-        if (end < 0) { out += "\\["; continue; }
-        out += "[" + (not ? "^" : "") + pattern.slice(i + 1 + not, end).replace(/[\\\]^[]/g, "\\$&") + "]";
-        i = end;
-      } else out += c.replace(/[\\^$.+(){}|\]]/g, "\\$&");
+    const chars = [...pattern.toLowerCase()], parts = [];
+    for (let i = 0; i < chars.length; i++) {
+      const c = chars[i];
+      if (c === "*") parts.push(null);
+      else if (c === "?") parts.push(() => true);
+      else {
+        const not = c === "[" && (chars[i + 1] === "!" || chars[i + 1] === "^") ? 1 : 0;
+        const end = c === "[" ? chars.indexOf("]", i + 2 + not) : -1;
+        if (end < 0) parts.push((other) => other === c);
+        else {
+          const members = chars.slice(i + 1 + not, end);
+          parts.push((other) => contains(members, other) !== (not === 1));
+          i = end;
+        }
+      }
     }
-    try {
-      const test = new RegExp("^(?:" + out + ")$", "is");
-      return (text) => test.test(text);
-    } catch {
-      return () => false;
-    }
+    return (text) => {
+      const letters = [...text.toLowerCase()];
+      let p = 0, t = 0, star = -1, taken = 0;
+      while (t < letters.length) {
+        if (p < parts.length && parts[p] === null) {
+          star = p++;
+          taken = t;
+        } else if (p < parts.length && parts[p](letters[t])) {
+          p++;
+          t++;
+        } else if (star >= 0) {
+          p = star + 1;
+          t = ++taken;
+        } else return false;
+      }
+      return parts.slice(p).every((part) => part === null);
+    };
   };
 
   document.addEventListener("DOMContentLoaded", () => {
@@ -159,7 +185,7 @@
 
     const read = () => {
       const said = new URLSearchParams(location.hash.slice(1));
-      input.value = said.get("q") || "";
+      input.value = (said.get("q") || "").slice(0, 500);
       const column = heads.findIndex((head) => head.dataset.c === said.get("sort"));
       sorted = column < 0 ? null : { column, down: said.get("dir") === "down" };
       folded.clear();
