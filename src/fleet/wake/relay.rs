@@ -15,7 +15,7 @@ use crate::model::id::ServerId;
 use crate::model::inventory::FailureKind;
 use crate::model::power::PowerState;
 use crate::model::server::ServerKey;
-use crate::model::text::clean;
+use crate::model::text::{clean, cut};
 use crate::model::wol::Mac;
 use crate::transport::Error;
 use crate::transport::ssh::HostKeyPolicy;
@@ -155,11 +155,16 @@ fn script(order: &Order<'_>, mac: Mac, has_password: bool) -> Zeroizing<String> 
     text
 }
 
+/// What is believed of what the script prints: a line for each way and each port, and each a few words.
+const MOST_LINES: usize = 256;
+const LONGEST_LINE: usize = 200;
+
 /// What the script says that it sent. Else why nothing was.
-fn read(text: &str, interface: Option<&str>, has_password: bool) -> Result<Sent, String> {
+pub(super) fn read(text: &str, interface: Option<&str>, has_password: bool) -> Result<Sent, String> {
     let mut all = Sent::default();
     let by = interface.map(|name| format!(" by {name}")).unwrap_or_default();
-    for line in text.lines() {
+    for line in text.lines().take(MOST_LINES) {
+        let line = cut(line, LONGEST_LINE);
         let mut words = line.splitn(4, ' ');
         match (words.next(), words.next(), words.next(), words.next()) {
             (Some("none"), None, ..) => {
