@@ -2,6 +2,7 @@
 
 mod upid;
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -73,6 +74,13 @@ pub(crate) struct NodeName(Arc<str>);
 
 impl NodeName {
     pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// So that a set of them is asked by a text.
+impl Borrow<str> for NodeName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -9,6 +9,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess};
 use crate::model::id::NodeName;
 use crate::model::scope::Permissions;
 use crate::model::server::Address;
+use crate::model::text::LONGEST_NAME;
 use crate::model::trust::Fingerprint;
 
 use super::lenient::{Entries, Entry, Record, Value, skip};
@@ -41,7 +42,7 @@ impl<'de> Record<'de> for Version {
             "repoid" => &mut self.repoid,
             _ => return skip(map),
         };
-        *field = map.next_value::<Value<'_>>()?.string().unwrap_or_default();
+        *field = map.next_value::<Value<'_>>()?.name_string().unwrap_or_default();
         Ok(())
     }
 }
@@ -124,6 +125,9 @@ impl<'de> Deserialize<'de> for LocalNode {
     }
 }
 
+/// The longest path of an ACL: Proxmox VE knows no such long one.
+const LONGEST_PATH: usize = 512;
+
 /// `/access/permissions`: for each path the privileges with a boolean that says whether they are inherited
 /// further down, so a privilege is held whatever its value (pve-access-control, `API2/AccessControl.pm`).
 #[derive(Default)]
@@ -131,7 +135,9 @@ pub(super) struct PermissionMap(pub(super) Permissions);
 
 impl<'de> Record<'de> for PermissionMap {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        if let Entry(Some(Names(names))) = map.next_value()? {
+        if let Entry(Some(Names(names))) = map.next_value()?
+            && key.len() <= LONGEST_PATH
+        {
             self.0.0.insert(key.to_owned(), names);
         }
         Ok(())
@@ -144,7 +150,9 @@ struct Names(BTreeSet<String>);
 
 impl<'de> Record<'de> for Names {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        self.0.insert(key.to_owned());
+        if key.len() <= LONGEST_NAME {
+            self.0.insert(key.to_owned());
+        }
         skip(map)
     }
 }
@@ -168,7 +176,7 @@ struct InterfaceAddress<'a> {
 impl<'de> Record<'de> for Interface<'de> {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
-            "name" => self.name = map.next_value::<Value<'_>>()?.text(),
+            "name" => self.name = map.next_value::<Value<'_>>()?.name(),
             "hardware-address" | "hwaddr" => self.mac = map.next_value::<Value<'_>>()?.text(),
             "inet" => self.inet[0] = map.next_value::<Value<'_>>()?.text(),
             "inet6" => self.inet[1] = map.next_value::<Value<'_>>()?.text(),

@@ -3,10 +3,14 @@
 use reqwest::StatusCode;
 
 use crate::model::id::TokenId;
+use crate::model::text::{LONGEST, cut};
 use crate::transport;
 use crate::transport::http::{CUT, Failure};
 
 use super::answers::ErrorBody;
+
+/// So many parameters an error may complain of.
+const MOST_ERRORS: usize = 16;
 
 /// PVE's words for an error: the reason phrase, else the body's `message`, and what `errors` says of parameters.
 pub(super) fn reason(status: StatusCode, phrase: Option<String>, body: &[u8]) -> String {
@@ -16,10 +20,12 @@ pub(super) fn reason(status: StatusCode, phrase: Option<String>, body: &[u8]) ->
     let given = phrase.into_iter().chain(message).find(|text| !text.is_empty());
     let mut reason = given.unwrap_or_else(standard);
     if !body.errors.is_empty() {
-        let errors: Vec<String> = body.errors.iter().map(|(name, text)| format!("{name}: {}", text.trim())).collect();
+        let errors: Vec<String> =
+            body.errors.iter().take(MOST_ERRORS).map(|(name, text)| format!("{name}: {}", text.trim())).collect();
         reason = format!("{} ({})", reason.trim_end_matches('.'), errors.join("; "));
     }
-    reason
+    // It is shown, and kept as an action's outcome.
+    cut(&reason, LONGEST).into_owned()
 }
 
 /// What an HTTP status other than 2xx means.

@@ -13,7 +13,7 @@ use super::lenient::{Entries, Record, Value, skip};
 const MOST: usize = 64;
 
 /// The longest path that Linux knows.
-const LONGEST_MOUNT: usize = 4096;
+const LONGEST_MOUNT: usize = 1000;
 
 /// Types that hold nothing of a disk, or that nobody can fill: what the kernel makes up, images and media that are only
 /// read, and what lies on other machines.

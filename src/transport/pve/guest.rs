@@ -23,8 +23,8 @@ pub(super) struct TaskAnswer {
 impl<'de> Record<'de> for TaskAnswer {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
-            "status" => self.status = map.next_value::<Value<'_>>()?.string(),
-            "exitstatus" => self.exit_status = map.next_value::<Value<'_>>()?.string(),
+            "status" => self.status = map.next_value::<Value<'_>>()?.name_string(),
+            "exitstatus" => self.exit_status = map.next_value::<Value<'_>>()?.line(),
             _ => skip(map)?,
         }
         Ok(())
@@ -81,7 +81,7 @@ struct LogLine(String);
 impl<'de> Record<'de> for LogLine {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         if key == "t" {
-            self.0 = map.next_value::<Value<'_>>()?.string().unwrap_or_default();
+            self.0 = map.next_value::<Value<'_>>()?.line().unwrap_or_default();
             return Ok(());
         }
         skip(map)
@@ -136,7 +136,7 @@ impl<'de> Record<'de> for Ha {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
             "managed" => self.managed = map.next_value::<Value<'_>>()?.flag() == Some(true),
-            "state" => self.state = map.next_value::<Value<'_>>()?.string(),
+            "state" => self.state = map.next_value::<Value<'_>>()?.name_string(),
             _ => skip(map)?,
         }
         Ok(())
@@ -149,13 +149,13 @@ impl<'de> Record<'de> for StatusAnswer {
             "vmid" => {
                 self.vmid = map.next_value::<Value<'_>>()?.exact().and_then(|number| VmId::try_from(number).ok());
             }
-            "status" => self.status = map.next_value::<Value<'_>>()?.string(),
-            "qmpstatus" => self.qmp_status = map.next_value::<Value<'_>>()?.string(),
-            "lock" => self.lock = map.next_value::<Value<'_>>()?.string(),
+            "status" => self.status = map.next_value::<Value<'_>>()?.name_string(),
+            "qmpstatus" => self.qmp_status = map.next_value::<Value<'_>>()?.name_string(),
+            "lock" => self.lock = map.next_value::<Value<'_>>()?.name_string(),
             "ha" => self.ha = map.next_value::<Entry<Ha>>()?.0.unwrap_or_default(),
             "agent" => self.agent = map.next_value::<Value<'_>>()?.flag() == Some(true),
             "template" => self.template = map.next_value::<Value<'_>>()?.flag() == Some(true),
-            "name" => self.name = map.next_value::<Value<'_>>()?.string(),
+            "name" => self.name = map.next_value::<Value<'_>>()?.name_string(),
             "uptime" => self.uptime = map.next_value::<Value<'_>>()?.seconds(),
             _ => skip(map)?,
         }
@@ -218,8 +218,8 @@ impl<'de> Record<'de> for ConfigAnswer {
             return Ok(());
         }
         match key {
-            "name" => self.name = map.next_value::<Value<'_>>()?.string(),
-            "hostname" => self.hostname = map.next_value::<Value<'_>>()?.string(),
+            "name" => self.name = map.next_value::<Value<'_>>()?.name_string(),
+            "hostname" => self.hostname = map.next_value::<Value<'_>>()?.name_string(),
             "smbios1" => self.smbios1 = map.next_value::<Value<'_>>()?.string(),
             "rootfs" => self.rootfs = map.next_value::<Value<'_>>()?.string(),
             "startup" => self.startup = map.next_value::<Value<'_>>()?.string(),
@@ -228,7 +228,7 @@ impl<'de> Record<'de> for ConfigAnswer {
             "protection" => self.protection = map.next_value::<Value<'_>>()?.flag() == Some(true),
             "template" => self.template = map.next_value::<Value<'_>>()?.flag() == Some(true),
             "freeze" => self.freeze = map.next_value::<Value<'_>>()?.flag() == Some(true),
-            "lock" => self.lock = map.next_value::<Value<'_>>()?.string(),
+            "lock" => self.lock = map.next_value::<Value<'_>>()?.name_string(),
             _ => skip(map)?,
         }
         Ok(())
@@ -332,7 +332,7 @@ impl<'de> Record<'de> for MemberRow {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
             "type" => self.is_cluster = map.next_value::<Value<'_>>()?.text() == Some(Cow::Borrowed("cluster")),
-            "name" => self.name = map.next_value::<Value<'_>>()?.string(),
+            "name" => self.name = map.next_value::<Value<'_>>()?.name_string(),
             "online" => self.online = map.next_value::<Value<'_>>()?.flag() == Some(true),
             "local" => self.local = map.next_value::<Value<'_>>()?.flag() == Some(true),
             "ip" => self.ip = map.next_value::<Value<'_>>()?.text().and_then(|text| text.parse().ok()),

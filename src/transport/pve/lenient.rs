@@ -7,8 +7,13 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::model::text::{LONGEST, LONGEST_NAME, cut};
+
 /// The most entries that a list may have.
 pub(super) const MAX_ENTRIES: usize = 100_000;
+
+/// The longest text that is kept, in characters: `smbios1` may have 512, with the names of its fields around them.
+const LONGEST_TEXT: usize = 1024;
 
 /// The greatest byte count that is believed: 1 EiB.
 const MAX_BYTES: f64 = 1_152_921_504_606_846_976.0;
@@ -26,9 +31,22 @@ pub(super) enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// A text that is not empty; a number as its digits, for Perl makes numbers of texts like `100`.
+    /// A text that is not empty, up to the longest that Proxmox VE writes; a number as its digits, for Perl makes numbers
+    /// of texts like `100`.
     pub(super) fn text(self) -> Option<Cow<'a, str>> {
+        self.text_up_to(LONGEST_TEXT)
+    }
+
+    /// A name: of a guest, a pool, a lock, a state.
+    pub(super) fn name(self) -> Option<Cow<'a, str>> {
+        self.text_up_to(LONGEST_NAME)
+    }
+
+    /// A text of which no more is kept than so many characters: whatever is kept is shown, stored and sent on.
+    pub(super) fn text_up_to(self, most: usize) -> Option<Cow<'a, str>> {
         match self {
+            Value::Text(Cow::Borrowed(text)) if !text.is_empty() => Some(cut(text, most)),
+            Value::Text(text) if text.len() > most => Some(cut(&text, most).into_owned().into()),
             Value::Text(text) if !text.is_empty() => Some(text),
             Value::Unsigned(number) => Some(number.to_string().into()),
             Value::Float(number) => Some(number.to_string().into()),
@@ -38,6 +56,15 @@ impl<'a> Value<'a> {
 
     pub(super) fn string(self) -> Option<String> {
         self.text().map(Cow::into_owned)
+    }
+
+    /// What somebody is told: as much of it as is shown.
+    pub(super) fn line(self) -> Option<String> {
+        self.text_up_to(LONGEST + 1).map(Cow::into_owned)
+    }
+
+    pub(super) fn name_string(self) -> Option<String> {
+        self.name().map(Cow::into_owned)
     }
 
     /// A number from 0 to `max`; everything else is unknown.

@@ -1,7 +1,7 @@
 //! `/cluster/resources`: one answer with all guests and nodes of a cluster, read in one pass into the model.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -9,6 +9,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use crate::model::id::{GuestKind, NodeName, VmId};
 use crate::model::power::PowerState;
 use crate::model::server::{Guest, Listing, Node, Tags};
+use crate::model::text::cut;
 use crate::model::usage::{Count, Usage};
 
 use super::lenient::{Entry, MAX_ENTRIES, Record, Value, skip, too_many};
@@ -36,12 +37,12 @@ impl<'de> Record<'de> for Row<'de> {
             "type" => self.kind = map.next_value::<Value<'_>>()?.text(),
             "vmid" => self.vmid = map.next_value::<Value<'_>>()?.exact(),
             "node" => self.node = map.next_value::<Value<'_>>()?.text(),
-            "name" => self.name = map.next_value::<Value<'_>>()?.text(),
-            "status" => self.status = map.next_value::<Value<'_>>()?.text(),
-            "lock" => self.lock = map.next_value::<Value<'_>>()?.text(),
-            "tags" => self.tags = map.next_value::<Value<'_>>()?.text(),
-            "pool" => self.pool = map.next_value::<Value<'_>>()?.text(),
-            "hastate" => self.ha_state = map.next_value::<Value<'_>>()?.text(),
+            "name" => self.name = map.next_value::<Value<'_>>()?.name(),
+            "status" => self.status = map.next_value::<Value<'_>>()?.name(),
+            "lock" => self.lock = map.next_value::<Value<'_>>()?.name(),
+            "tags" => self.tags = map.next_value::<Value<'_>>()?.text_up_to(usize::MAX),
+            "pool" => self.pool = map.next_value::<Value<'_>>()?.name(),
+            "hastate" => self.ha_state = map.next_value::<Value<'_>>()?.name(),
             "template" => self.template = map.next_value::<Value<'_>>()?.flag() == Some(true),
             "cpu" => self.usage.cpu_percent = map.next_value::<Value<'_>>()?.number(MOST_CPU).map(cpu_percent),
             "maxcpu" => self.usage.cpus = map.next_value::<Value<'_>>()?.number(1e6).and_then(cpus),
@@ -143,18 +144,18 @@ fn raw_status(text: Cow<'_, str>) -> Cow<'static, str> {
 /// What thousands of guests share, as far as it was seen.
 #[derive(Default)]
 struct Shared<'a> {
-    nodes: Vec<NodeName>,
+    nodes: HashSet<NodeName>,
     tags: HashMap<Cow<'a, str>, Tags>,
 }
 
 impl<'a> Shared<'a> {
     /// `None`: no node can have this name.
     fn node(&mut self, name: &str) -> Option<NodeName> {
-        if let Some(known) = self.nodes.iter().find(|known| known.as_str() == name) {
+        if let Some(known) = self.nodes.get(name) {
             return Some(known.clone());
         }
         let new: NodeName = name.parse().ok()?;
-        self.nodes.push(new.clone());
+        self.nodes.insert(new.clone());
         Some(new)
     }
 
@@ -177,10 +178,14 @@ pub(super) fn online(status: Option<&str>) -> Option<bool> {
     }
 }
 
+/// More tags than these, and longer ones, nobody reads.
+const MOST_TAGS: usize = 64;
+const LONGEST_TAG: usize = 64;
+
 /// PVE writes `a;b`, and takes commas and spaces for the same (pve-common, `JSONSchema.pm` `pve-tag-list`).
 fn tags(text: &str) -> Tags {
     let words = text.split(|c: char| matches!(c, ';' | ',') || c.is_whitespace());
-    words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    words.filter(|word| !word.is_empty()).take(MOST_TAGS).map(|word| cut(word, LONGEST_TAG).into_owned()).collect()
 }
 
 /// The listing, and how many rows could not be used.
@@ -226,10 +231,9 @@ impl Resources {
     /// then a guest's own status is believed.
     fn finish(mut self) -> Listing {
         let Listing { nodes, guests } = &mut self.listing;
-        // A handful of nodes: looking through them beats a map.
-        let online = |guest: &Guest| {
-            nodes.is_empty() || nodes.iter().any(|node| node.name == guest.node && node.online == Some(true))
-        };
+        let up: HashSet<&NodeName> =
+            nodes.iter().filter(|node| node.online == Some(true)).map(|node| &node.name).collect();
+        let online = |guest: &Guest| nodes.is_empty() || up.contains(&guest.node);
         for guest in guests {
             guest.state = PowerState::of_guest(&guest.raw_status, None, guest.lock.as_deref(), online(guest));
             guest.usage = guest.usage.of_guest(guest.state);

@@ -339,3 +339,38 @@ proptest! {
         }
     }
 }
+
+/// One look per guest at a map, not at all nodes: this ends.
+#[test]
+fn as_many_nodes_as_guests() {
+    let mut body = String::from("{\"data\":[");
+    for number in 0..49_990 {
+        body += &format!("{{\"type\":\"node\",\"node\":\"n{number}\",\"status\":\"online\"}},");
+    }
+    for number in 0..50_000 {
+        let (vmid, node) = (100 + number, number % 49_990);
+        body += &format!("{{\"type\":\"qemu\",\"vmid\":{vmid},\"node\":\"n{node}\",\"status\":\"running\"}},");
+    }
+    body.pop();
+    body += "]}";
+    let listing = listing(body.as_bytes(), "pve1").unwrap();
+    assert_eq!((listing.nodes.len(), listing.guests.len()), (49_990, 50_000));
+    assert!(listing.guests.iter().all(|guest| guest.state == PowerState::Running));
+}
+
+#[test]
+fn texts_are_kept_as_long_as_anybody_reads() {
+    let long = "\u{e4}".repeat(5000);
+    let tags = (0..100).map(|number| format!("{number}{long}")).collect::<Vec<_>>().join(";");
+    let body = format!(
+        "{{\"data\":[{{\"type\":\"lxc\",\"vmid\":101,\"node\":\"p\",\"name\":\"{long}\",\"status\":\"{long}\",\
+         \"tags\":\"{tags}\",\"hastate\":\"\\u00e4{long}\"}}]}}"
+    );
+    let listing = listing(body.as_bytes(), "pve1").unwrap();
+    let guest = &listing.guests[0];
+    let length = |text: &str| text.chars().count();
+    assert_eq!(guest.name.as_deref().map(length), Some(128));
+    assert_eq!(guest.ha_state.as_deref().map(length), Some(128));
+    assert_eq!(length(&guest.raw_status), 128);
+    assert_eq!(guest.tags.iter().map(|tag| length(tag)).collect::<Vec<_>>(), [64; 64]);
+}
