@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("state", &["file", "model"]),
     ("config", &["file", "model"]),
     ("file", &[]),
+    ("foreign", &["fleet", "model", "transport"]),
     ("model", &[]),
 ];
 
@@ -151,5 +152,31 @@ fn no_command_imports_another() {
                 assert!(!text.contains(&format!("commands::{other}")), "{name} imports {other}");
             }
         }
+    }
+}
+
+/// `fuzz/` takes the rooms in as they are, and so must build them with the same crates.
+#[test]
+fn the_fuzz_package_has_the_same_crates() {
+    let read = |path: &str| {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+        text.parse::<toml::Table>().unwrap()
+    };
+    let whole = |asked: &toml::Value| match asked {
+        toml::Value::String(version) => toml::Table::from_iter([("version".to_owned(), version.clone().into())]),
+        asked => asked.as_table().unwrap().clone(),
+    };
+    let (ours, fuzz) = (read("Cargo.toml"), read("fuzz/Cargo.toml"));
+    for (name, theirs) in fuzz["dependencies"].as_table().unwrap().iter().filter(|(name, _)| *name != "libfuzzer-sys") {
+        let mut own = whole(&ours["dependencies"][name]);
+        if own.remove("workspace").is_some() {
+            let mut shared = whole(&ours["workspace"]["dependencies"][name]);
+            if let Some(toml::Value::Array(more)) = own.remove("features") {
+                let features = shared.entry("features").or_insert_with(|| toml::Value::Array(Vec::new()));
+                features.as_array_mut().unwrap().extend(more);
+            }
+            own = shared;
+        }
+        assert_eq!(whole(theirs), own, "{name} in fuzz/Cargo.toml");
     }
 }

@@ -22,6 +22,17 @@ use crate::model::host_power::{HostPreflight, Identity, is_jump_host};
 use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::{self, Error};
 
+/// What is read here of what scripts print, for those who try any bytes on it.
+#[cfg(any(test, fuzzing))]
+pub(crate) const READERS: &[(&str, fn(&[u8]))] = &[
+    ("preflight", |bytes| drop(preflight::parse(&String::from_utf8_lossy(bytes)))),
+    ("arm", |bytes| drop(arm::parse(&String::from_utf8_lossy(bytes)))),
+    ("trigger", |bytes| {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        drop(trigger::parse(&transport::script::ScriptOutput { stdout: text.clone(), stderr: text, status: 0 }));
+    }),
+];
+
 impl Fleet<'_> {
     /// Looks what speaks against putting a host to sleep or switching it off: one script, one round trip, nothing is
     /// changed.

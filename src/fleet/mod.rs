@@ -8,6 +8,8 @@ pub(crate) mod api;
 mod assemble;
 pub(crate) mod availability;
 pub(crate) mod discover;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod foreign;
 mod history;
 pub(crate) mod host_facts;
 pub(crate) mod host_load;

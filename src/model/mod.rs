@@ -10,6 +10,8 @@ pub(crate) mod address;
 pub(crate) mod availability;
 pub(crate) mod condition;
 pub(crate) mod facts;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod foreign;
 mod glob;
 pub(crate) mod guest;
 pub(crate) mod host_power;

@@ -256,8 +256,10 @@ fn of_who(line: &str) -> Option<LoggedIn> {
     let bracketed = last.strip_prefix('(').and_then(|last| last.strip_suffix(')'));
     let time = |word: &str| word.contains(':') && word.chars().all(|c| c.is_ascii_digit() || c == ':' || c == '.');
     // busybox: idle, month, day, time, host.
-    let bare = Some(last)
-        .filter(|last| rest.len() == 5 && !time(last) && rest.get(3).is_some_and(|word| time(word)) || last.parse::<std::net::IpAddr>().is_ok());
+    let bare = Some(last).filter(|last| {
+        rest.len() == 5 && !time(last) && rest.get(3).is_some_and(|word| time(word))
+            || last.parse::<std::net::IpAddr>().is_ok()
+    });
     Some(LoggedIn { user: word(user), terminal: word(terminal), from: bracketed.or(bare).and_then(word), idle: None })
 }
 

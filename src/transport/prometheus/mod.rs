@@ -6,6 +6,8 @@
 //! (`Writer::send`) are two things.
 
 mod client;
+#[cfg(any(test, fuzzing))]
+pub(super) mod foreign;
 mod query;
 #[cfg(test)]
 mod tests;

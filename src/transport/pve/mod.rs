@@ -12,6 +12,8 @@ mod client;
 mod clock;
 mod failure;
 pub(crate) mod filesystems;
+#[cfg(any(test, fuzzing))]
+pub(super) mod foreign;
 mod guest;
 mod lenient;
 mod post;

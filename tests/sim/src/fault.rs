@@ -25,6 +25,8 @@ pub enum Fault {
     Delay(Duration),
     /// Answers with this status and reason and an empty body (595..599, 500, 503, ..).
     Status(u16, String),
+    /// Answers with this status in its usual words, and a body with this `message`, as pveproxy does since 8.3.
+    Message(u16, String),
     /// 200 with a body that is no JSON.
     Garbage,
     /// 200 with a login page of something else.

@@ -285,6 +285,11 @@ fn canned(fault: &Fault) -> Option<Response<SimBody>> {
     let ok = head(200, "OK");
     Some(match fault {
         Fault::Status(status, reason) => whole(Answer::empty(*status, reason)),
+        Fault::Message(status, message) => {
+            let reason = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());
+            let body = serde_json::json!({ "data": null, "message": message }).to_string();
+            head(*status, reason.unwrap_or("Error")).header(CONTENT_TYPE, JSON).body(SimBody::new(body)).unwrap()
+        }
         Fault::Garbage => ok.header(CONTENT_TYPE, JSON).body(SimBody::new("{\"data\":[{\"id\":")).unwrap(),
         Fault::Html => ok.header(CONTENT_TYPE, "text/html; charset=utf-8").body(SimBody::new(page)).unwrap(),
         Fault::WrongContentType => ok.header(CONTENT_TYPE, "text/plain").body(SimBody::new("{\"data\":[]}")).unwrap(),

@@ -1,0 +1,28 @@
+//! What this room reads of what the scripts print on servers, for those who try any bytes on it.
+
+use super::onboard::answer;
+use super::onboard::script::{Action, Request};
+use super::{host_facts, host_load, host_power, wake};
+use crate::model::scope::Scope;
+
+/// Each reader with its name.
+pub(crate) fn readers() -> impl Iterator<Item = &'static (&'static str, fn(&[u8]))> {
+    const OWN: &[(&str, fn(&[u8]))] = &[
+        ("setup", |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            let Ok(token) = "ecobox@pve!lap-1".parse() else { return };
+            let create = Action::Create { token, comment: String::new() };
+            for action in [create, Action::Remove, Action::Revoke, Action::Check] {
+                let ssh_user = "ann".to_owned();
+                drop(answer::parse(&text, &Request { action, scope: Scope::Operator, remove: Vec::new(), ssh_user }));
+            }
+        }),
+        ("facts", |bytes| drop(host_facts::parse(&String::from_utf8_lossy(bytes)))),
+        ("load", |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            let (reading, _) = host_load::read(&text, None);
+            drop(host_load::read(&text, Some(&reading)));
+        }),
+    ];
+    OWN.iter().chain(host_power::READERS).chain(wake::READERS)
+}

@@ -1,0 +1,27 @@
+//! What the model makes of text from elsewhere, for those who try any bytes on it.
+
+use super::glob;
+use super::guest::{GuestIdentity, Startup, TaskEnd};
+use super::id::{NodeName, TokenId, Upid};
+use super::text::{clean, near, quoted, without_token_ids};
+use super::trust::Fingerprint;
+
+/// Each reader with its name.
+pub(crate) const READERS: &[(&str, fn(&[u8]))] = &[
+    ("text", |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        drop((clean(&text), quoted(&text), without_token_ids(&text)));
+        drop(near(&text, ["hostname", "ssh_port"]));
+    }),
+    ("ids", |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        drop((text.parse::<Upid>(), text.parse::<NodeName>(), text.parse::<TokenId>(), text.parse::<Fingerprint>()));
+        drop((GuestIdentity::new(&text), TaskEnd::of_exit_status(&text)));
+        let _ = Startup::parse(&text);
+    }),
+    ("pattern", |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        let (pattern, name) = text.split_once('\n').unwrap_or((&text, "web-01"));
+        let _ = glob::matches(pattern, name);
+    }),
+];

@@ -1,0 +1,58 @@
+//! What this room reads of what Proxmox VE sends, for those who try any bytes on it.
+
+use reqwest::StatusCode;
+use serde::Deserialize;
+
+use super::answers::{AgentInterfaces, ContainerInterfaces, Nodes, PermissionMap, Version};
+use super::filesystems::{FilesystemAnswer, is_not_offered};
+use super::guest::{ConfigAnswer, LogAnswer, MemberRow, NodeConfig, StatusAnswer, TaskAnswer, TaskRow};
+use super::lenient::{Entries, Entry};
+use super::rrd::{self, Sample, Timeframe};
+use super::{failure, repair, trust, wire};
+use crate::model::id::GuestKind;
+
+/// Each reader with its name.
+pub(crate) const READERS: &[(&str, fn(&[u8]))] = &[
+    ("listing", |bytes| drop(wire::listing(bytes, "pve1"))),
+    ("version", |bytes| {
+        let _ = read::<Entry<Version>>(bytes).and_then(|Entry(version)| version?.major());
+    }),
+    ("nodes", |bytes| drop(read::<Nodes>(bytes))),
+    ("permissions", |bytes| drop(read::<Entry<PermissionMap>>(bytes))),
+    ("agent-interfaces", |bytes| drop(read::<Entry<AgentInterfaces>>(bytes))),
+    ("container-interfaces", |bytes| drop(read::<ContainerInterfaces>(bytes))),
+    ("filesystems", |bytes| drop(read::<Entry<FilesystemAnswer>>(bytes))),
+    ("rrd", |bytes| {
+        if let Some(entries) = read::<Entries<Sample>>(bytes) {
+            let answer = rrd::answer(entries, Timeframe::Day, Some(GuestKind::Qemu));
+            drop((answer.step(), rrd::merge(&answer, &answer)));
+        }
+    }),
+    ("task", |bytes| drop(read::<Entry<TaskAnswer>>(bytes).and_then(|Entry(task)| task?.state()))),
+    ("tasks", |bytes| drop(read::<Entries<TaskRow>>(bytes))),
+    ("task-log", |bytes| drop(LogAnswer::parse(bytes))),
+    ("guest-status", |bytes| drop(read::<Entry<StatusAnswer>>(bytes).and_then(|Entry(status)| Some(status?.status())))),
+    ("guest-config", |bytes| {
+        for kind in [GuestKind::Qemu, GuestKind::Lxc] {
+            drop(read::<Entry<ConfigAnswer>>(bytes).and_then(|Entry(config)| Some(config?.config(kind))));
+        }
+    }),
+    ("node-config", |bytes| drop(read::<Entry<NodeConfig>>(bytes))),
+    ("members", |bytes| {
+        let members = read::<Entries<MemberRow>>(bytes).unwrap_or_default();
+        drop(members.list.into_iter().map(MemberRow::node).collect::<Vec<_>>());
+    }),
+    ("error", |bytes| {
+        let reason = failure::reason(StatusCode::INTERNAL_SERVER_ERROR, None, bytes);
+        let _ = (failure::is_refusal(StatusCode::INTERNAL_SERVER_ERROR, &reason), is_not_offered(&reason));
+        let _ = rrd::is_unrecorded(&reason);
+    }),
+    ("certificate", |bytes| {
+        let pem = String::from_utf8_lossy(bytes);
+        drop((trust::presented_by_file(&pem), trust::ca_fingerprint(&pem)));
+    }),
+];
+
+fn read<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Option<T> {
+    repair::parse(bytes).ok()
+}
