@@ -248,16 +248,17 @@ impl Fleet<'_> {
             let why = "its node is not online";
             inventory.servers.extend(lost.map(|guest| self.unseen(group, guest, why)));
         }
+        let words: HashMap<&NodeName, Option<bool>> =
+            listing.nodes.iter().map(|node| (&node.name, node.online)).collect();
         for guest in in_pieces(listing.guests).filter(|guest| templates || !guest.template) {
             let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id);
             let memory = remembered.get(&guest.vmid).filter(|memory| memory.kind == guest.kind).copied();
             let addresses = addresses.remove(&guest.vmid).unwrap_or_default();
-            let online = listing.nodes.iter().find(|node| node.name == guest.node).and_then(|node| match node.online {
-                None => Some(NodeWord::Silent),
-                Some(true) => Some(NodeWord::Online),
-                Some(false) => None,
-            });
-            let online = online.unwrap_or(NodeWord::Offline);
+            let online = match words.get(&guest.node) {
+                Some(None) => NodeWord::Silent,
+                Some(Some(true)) => NodeWord::Online,
+                Some(Some(false)) | None => NodeWord::Offline,
+            };
             inventory.servers.push(listed(guest, parent, &group.cluster, addresses, memory, online, at));
         }
         Ok(Some(client))

@@ -11,7 +11,7 @@ use crate::fleet::assemble::failures;
 use crate::fleet::per_node::per_node;
 use crate::model::address::{Network, ranked};
 use crate::model::guest::GuestIdentity;
-use crate::model::id::{ClusterId, GuestKind, ServerId, VmId};
+use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId, VmId};
 use crate::model::inventory::Failed;
 use crate::model::power::PowerState;
 use crate::model::server::{Address, Guest, Listing};
@@ -223,8 +223,9 @@ impl<'a> Fleet<'a> {
         silent: &HashSet<VmId>,
         strangers: &BTreeSet<VmId>,
     ) -> (HashMap<VmId, Asked>, Vec<(VmId, GuestIdentity)>) {
-        let offline =
-            |guest: &Guest| listing.nodes.iter().any(|node| node.name == guest.node && node.online == Some(false));
+        let down: HashSet<&NodeName> =
+            listing.nodes.iter().filter(|node| node.online == Some(false)).map(|node| &node.name).collect();
+        let offline = |guest: &Guest| down.contains(&guest.node);
         let mut questions: Vec<(Question, &Guest)> = Vec::new();
         for guest in listing.guests.iter().filter(|guest| !guest.template) {
             if guest.state == PowerState::Running {

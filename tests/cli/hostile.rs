@@ -143,16 +143,17 @@ fn what_the_api_says_forges_no_line() {
     let sim = Sim::start(cluster("hostile").node("pve1").vm(101, &forged(), Guest::running));
     let env = env_for(&sim, &["pve1"]);
     for loud in LOUD {
-        let message = || ecobox_sim::Fault::Message(500, forged());
+        let message = |status| ecobox_sim::Fault::Message(status, forged());
         sim.node("pve1").heal();
-        sim.node("pve1").fail_on(Some("POST"), None, None, message());
+        // A refusal: after any other error ecobox looks for a long time what became of it.
+        sim.node("pve1").fail_on(Some("POST"), None, None, message(400));
         let power = [&["power", "stop", "pve1-vm-101", "--yes"], loud].concat();
         let run = env.run(&power);
         assert!(run.code != 0 && run.stderr.contains("FORGED"), "{run}");
         if loud[loud.len() - 1] != "always" {
             forges_nothing(&run, "power");
         }
-        sim.node("pve1").fail(message());
+        sim.node("pve1").fail(message(500));
         for command in [&["status"][..], &["discover"], &["stats"]] {
             let args = [command, loud].concat();
             let run = env.run(&args);
