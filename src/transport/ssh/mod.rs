@@ -7,9 +7,9 @@
 mod account;
 mod auth;
 mod config;
-mod include;
 #[cfg(any(test, fuzzing))]
 pub(super) mod foreign;
+mod include;
 mod keys;
 mod known_hosts;
 mod link;
