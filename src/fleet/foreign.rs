@@ -11,8 +11,8 @@ pub(crate) fn readers() -> impl Iterator<Item = &'static (&'static str, fn(&[u8]
         ("setup", |bytes| {
             let text = String::from_utf8_lossy(bytes);
             let Ok(token) = "ecobox@pve!lap-1".parse() else { return };
-            let create = Action::Create { token, comment: String::new() };
-            for action in [create, Action::Remove, Action::Revoke, Action::Check] {
+            let create = Action::Create { token, comment: String::new(), replaces: None };
+            for action in [create, Action::Remove, Action::Revoke] {
                 let ssh_user = "ann".to_owned();
                 drop(answer::parse(&text, &Request { action, scope: Scope::Operator, remove: Vec::new(), ssh_user }));
             }
