@@ -74,21 +74,19 @@ if [ -d /run/systemd/system ]; then
 	masked=no
 	for o in /etc/systemd/system/sleep.target /run/systemd/system/sleep.target \
 		/etc/systemd/system/suspend.target /run/systemd/system/suspend.target; do
-		[ "$o" -ef /dev/null ] && masked=yes
+		[ -e "$o" ] && ! [ -s "$o" ] && masked=yes
 	done
 	p masked "$masked"
 fi
 
-ip=
-for o in /usr/sbin/ip /usr/bin/ip /sbin/ip /bin/ip; do [ -x "$o" ] && ip=$o && break; done
-ethtool=
-for o in /usr/sbin/ethtool /sbin/ethtool /usr/bin/ethtool; do [ -x "$o" ] && ethtool=$o && break; done
-sudo=
+has /usr/sbin/ip /usr/bin/ip /sbin/ip /bin/ip
+ip=$v
+has /usr/sbin/ethtool /sbin/ethtool /usr/bin/ethtool
+ethtool=$v
+sudo= asks=
 if [ "$uid" != 0 ]; then
 	rights=none
-	for o in /usr/bin/sudo /usr/local/bin/sudo /run/wrappers/bin/sudo; do
-		[ -x "$o" ] && sudo=$o && rights=untried && break
-	done
+	has /usr/bin/sudo /usr/local/bin/sudo /run/wrappers/bin/sudo && sudo=$v rights=untried
 fi
 
 # Physical ports: only they have a device behind them. Not what is handed to guests (SR-IOV functions).
@@ -113,17 +111,14 @@ for d in /sys/class/net/*; do
 		:
 	elif [ "$uid" = 0 ]; then
 		"$ethtool" "$n" 2>/dev/null
-	elif [ "$rights" = untried ]; then
-		if "$sudo" -n -- "$ethtool" "$n" 2>/dev/null; then rights=yes
-		elif "$sudo" -n -- true 2>/dev/null; then rights=yes
-		else rights=no; fi
-	elif [ "$rights" = yes ]; then
-		"$sudo" -n -- "$ethtool" "$n" 2>/dev/null
+	elif [ "$rights" = untried ] && [ -z "$asks" ]; then
+		# Who may run this may not run everything.
+		"$sudo" -n -- "$ethtool" "$n" 2>/dev/null || asks=1
 	fi
 done
 if [ "$uid" != 0 ]; then
 	if [ "$rights" = untried ]; then
-		if "$sudo" -n -- true 2>/dev/null; then rights=yes; else rights=no; fi
+		if "$sudo" -n -- true >/dev/null 2>&1; then rights=yes; else rights=no; fi
 	fi
 	p sudo "$rights"
 fi
@@ -161,6 +156,17 @@ while [ -n "$todo" ] && [ "$i" -lt 64 ]; do
 		o=${o##*/lower_}
 		case $o in '*' | tap* | veth* | fwpr* | fwln*) ;; *) todo="$todo${todo:+ }$o" ;; esac
 	done
+	# Open vSwitch's bridges do not show their ports: they all lie below ovs-system, and the bridge has the address of one.
+	d=/sys/class/net/"$a"
+	if [ -z "$todo" ] && ! [ -e "$d/device" ] && ! [ -e "$d/tun_flags" ] && [ "$a" != ovs-system ]; then
+		v= same=
+		[ -r "$d/address" ] && IFS= read -r v < "$d/address"
+		for o in /sys/class/net/ovs-system/lower_*; do
+			n=${o##*/lower_}
+			[ "$n" != '*' ] && IFS= read -r b < /sys/class/net/"$n"/address && [ "$b" = "$v" ] && same=$n
+		done 2>/dev/null
+		if [ -n "$same" ]; then todo=$same; elif [ -e /sys/class/net/ovs-system ]; then todo=ovs-system; fi
+	fi
 done
 
 if [ -n "$ip" ]; then

@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::model::facts::{HostAddress, HostFacts, Nic, Privilege, Product, PveFacts};
 
 /// The script; POSIX sh, no arguments, reads nothing from its input, needs no rights.
-pub(crate) const SCRIPT: &str = include_str!("facts.sh");
+pub(crate) const SCRIPT: &str = concat!(include_str!("has.sh"), "\n", include_str!("facts.sh"));
 
 /// More ports than this are not believed.
 const MAX_NICS: usize = 256;

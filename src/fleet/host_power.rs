@@ -35,12 +35,13 @@ pub(crate) const READERS: &[(&str, fn(&[u8]))] = &[
 
 impl Fleet<'_> {
     /// Looks what speaks against putting a host to sleep or switching it off: one script, one round trip, nothing is
-    /// changed.
+    /// changed. With `past_locks` it also looks how a call would go past the locks that programs hold.
     ///
     /// # Errors
     /// Those of an SSH script; what the host does not tell is `None` in the answer.
-    pub(crate) async fn host_preflight(&self, server: &ServerConfig) -> Result<HostPreflight, Error> {
-        let output = self.run_script_in_time(server, HostKeyPolicy::Refuse, preflight::SCRIPT).await?;
+    pub(crate) async fn host_preflight(&self, server: &ServerConfig, past_locks: bool) -> Result<HostPreflight, Error> {
+        let script = preflight::script(past_locks);
+        let output = self.run_script_in_time(server, HostKeyPolicy::Refuse, &script).await?;
         Ok(preflight::parse(&output.stdout))
     }
 
@@ -49,7 +50,7 @@ impl Fleet<'_> {
     /// # Errors
     /// Those of a script that runs here.
     pub(crate) async fn local_identity(&self) -> Result<Identity, Error> {
-        let output = transport::local::run_script(preflight::SCRIPT, self.limits.host).await?;
+        let output = transport::local::run_script(&preflight::script(false), self.limits.host).await?;
         Ok(preflight::parse(&output.stdout).identity())
     }
 

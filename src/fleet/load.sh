@@ -23,12 +23,21 @@ up=${v%% *}
 up=${up%.*}${up#*.}
 
 # Physical ports: only they have a device behind them. Not what is handed to guests (SR-IOV functions). What passes
-# a bridge, a bond, a VLAN or a tap has passed one of them, or did not leave the host.
+# a bridge, a bond, a VLAN or a tap has passed one of them, or did not leave the host. Where one port lies on another
+# (a switch's ports on the CPU's, Hyper-V's synthetic port on a function of the card) both count the same bytes: the
+# upper ones are read.
+below=" "
+for d in ../sys/class/net/*; do
+	[ -e "$d/device" ] || continue
+	for v in "$d"/lower_*; do below="$below${v##*/lower_} "; done
+done
 set --
 ports=
 for d in ../sys/class/net/*; do
 	[ -e "$d/device" ] || continue
 	[ -e "$d/device/physfn" ] && continue
+	[ -e "$d/master/device" ] && continue
+	case $below in *" ${d##*/} "*) continue ;; esac
 	f "$d/type"
 	[ "$v" = 1 ] || continue
 	ports=1

@@ -60,6 +60,8 @@ pub(crate) struct HostPreflight {
     pub(crate) tasks: Option<BTreeSet<String>>,
     /// What each call would be made by, or why nothing can make it.
     pub(crate) ways: Vec<(HostCall, Result<String, NoWay>)>,
+    /// The same past the locks that programs hold, where that was asked for.
+    pub(crate) ways_past: Vec<(HostCall, Result<String, NoWay>)>,
     /// `/sys/class/dmi/id/product_uuid`; only root can read it.
     pub(crate) product_uuid: Option<String>,
     /// From where the session came that ran this (`SSH_CONNECTION`).
@@ -72,6 +74,16 @@ impl HostPreflight {
         self.ways.iter().find(|(one, _)| *one == call).map(|(_, way)| way)
     }
 
+    /// Whether a call has to go past locks, where that is allowed: past none if nobody holds one.
+    pub(crate) fn goes_past_locks(&self, call: HostCall, allowed: bool) -> bool {
+        allowed && self.blocks(call).is_some_and(|blocks| !blocks.is_empty())
+    }
+
+    /// What a call would be made by if it has to go past locks.
+    pub(crate) fn way_past(&self, call: HostCall) -> Option<&Result<String, NoWay>> {
+        self.ways_past.iter().find(|(one, _)| *one == call).map(|(_, way)| way)
+    }
+
     /// The inhibitors that a call would meet: those of sleep for suspend and hibernate, else those of shutdown.
     pub(crate) fn blocks(&self, call: HostCall) -> Option<Vec<&Inhibitor>> {
         let word = if call.sleeps() { "sleep" } else { "shutdown" };
@@ -82,11 +94,19 @@ impl HostPreflight {
     /// Whether a magic packet would wake it: the port's with this MAC, else the one to wake it by. `None`: it could
     /// not be read, or there is no such port.
     pub(crate) fn wol_armed(&self, mac: Option<&str>) -> Option<bool> {
-        let nic = match mac {
+        self.wake_nic(mac)?.wol_armed
+    }
+
+    /// Whether its hardware says that no magic packet can ever wake it.
+    pub(crate) fn wol_impossible(&self, mac: Option<&str>) -> bool {
+        self.wake_nic(mac).is_some_and(|nic| nic.wol_supported == Some(false) && nic.wol_armed != Some(true))
+    }
+
+    fn wake_nic(&self, mac: Option<&str>) -> Option<&crate::model::facts::Nic> {
+        match mac {
             Some(mac) => self.facts.nics.iter().find(|nic| nic.mac.eq_ignore_ascii_case(mac)),
             None => self.facts.wake_nic(),
-        };
-        nic?.wol_armed
+        }
     }
 
     /// Which machine this is.
@@ -157,12 +177,38 @@ pub(crate) enum NoWay {
     Disallowed { key: String },
     /// The kernel offers no such state: `mem`, `disk`.
     Unsupported { state: String },
+    /// `/sys/power/state` cannot be written, as in a container.
+    ReadOnly,
+    /// logind says so, without a reason that was found: its answer.
+    Logind { answer: String },
     /// No swap to hibernate to.
-    NoSwap,
+    NoSwap { why: SwapLack },
     /// No program for it.
     NoMeans,
     /// It was tried, and failed before anything was armed; its words.
     Failed { detail: String },
+}
+
+/// What is missing of a swap to hibernate to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SwapLack {
+    /// There is none.
+    None,
+    /// It lies in memory, which loses it.
+    Zram,
+    /// None has room for the memory in use.
+    Small,
+}
+
+impl SwapLack {
+    /// The script's word for it.
+    pub(crate) fn of(word: &str) -> SwapLack {
+        match word {
+            "zram" => SwapLack::Zram,
+            "small" => SwapLack::Small,
+            _ => SwapLack::None,
+        }
+    }
 }
 
 impl NoWay {
@@ -189,8 +235,12 @@ impl NoWay {
             NoWay::Rights { sudo: false, .. } => Some("set ssh_user = \"root\", or install sudo there".to_owned()),
             NoWay::Masked { unit } => Some(format!("systemctl unmask {unit}")),
             NoWay::Disallowed { key } => Some(format!("set {key}=yes in /etc/systemd/sleep.conf")),
-            NoWay::NoSwap => Some("add swap space at least as large as the memory in use".to_owned()),
-            NoWay::Unsupported { .. } | NoWay::NoMeans | NoWay::Failed { .. } => None,
+            NoWay::NoSwap { .. } => Some("add swap space on a disk, at least as large as the memory in use".to_owned()),
+            NoWay::Unsupported { .. }
+            | NoWay::ReadOnly
+            | NoWay::Logind { .. }
+            | NoWay::NoMeans
+            | NoWay::Failed { .. } => None,
         }
     }
 }
@@ -205,7 +255,13 @@ impl fmt::Display for NoWay {
             NoWay::Masked { unit } => write!(f, "{unit} is masked"),
             NoWay::Disallowed { key } => write!(f, "{key}=no stands in its sleep.conf"),
             NoWay::Unsupported { state } => write!(f, "its kernel offers no such state ({state})"),
-            NoWay::NoSwap => f.write_str("it has no swap space to hibernate to"),
+            NoWay::ReadOnly => f.write_str("/sys/power/state cannot be written there, as in a container"),
+            NoWay::Logind { answer } => write!(f, "its logind says that it cannot ({answer})"),
+            NoWay::NoSwap { why: SwapLack::None } => f.write_str("it has no swap space to hibernate to"),
+            NoWay::NoSwap { why: SwapLack::Zram } => {
+                f.write_str("its swap space lies in memory (zram), which is lost when it is off")
+            }
+            NoWay::NoSwap { why: SwapLack::Small } => f.write_str("its swap space is too small for the memory in use"),
             NoWay::NoMeans => f.write_str("no program there can do it"),
             NoWay::Failed { detail } => write!(f, "it failed before anything was sent: {detail}"),
         }
@@ -359,7 +415,7 @@ mod tests {
         let masked = NoWay::Masked { unit: "sleep.target".to_owned() };
         assert_eq!((masked.to_string().as_str(), masked.is_masked()), ("sleep.target is masked", true));
         assert_eq!(masked.hint().as_deref(), Some("systemctl unmask sleep.target"));
-        assert!(!NoWay::NoSwap.is_masked());
+        assert!(!NoWay::NoSwap { why: SwapLack::None }.is_masked());
     }
 
     #[test]

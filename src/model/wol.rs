@@ -20,10 +20,12 @@ pub(crate) struct InvalidMac(String);
 impl FromStr for Mac {
     type Err = InvalidMac;
 
-    /// `aa:bb:cc:dd:ee:ff` or `AA-BB-CC-DD-EE-FF`.
+    /// `aa:bb:cc:dd:ee:ff`, `AA-BB-CC-DD-EE-FF`, `aabb.ccdd.eeff` as switches write it, or `aabbccddeeff`.
     fn from_str(text: &str) -> Result<Mac, InvalidMac> {
         let shown = quoted(text);
-        let Some(bytes) = octets(text).and_then(|bytes| <[u8; 6]>::try_from(bytes.as_slice()).ok()) else {
+        let Some(bytes) =
+            octets(text).or_else(|| bare(text)).and_then(|bytes| <[u8; 6]>::try_from(bytes.as_slice()).ok())
+        else {
             return Err(InvalidMac(format!("{shown} is no MAC address: 6 bytes as aa:bb:cc:dd:ee:ff")));
         };
         let why = match bytes {
@@ -50,6 +52,21 @@ impl fmt::Debug for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Mac({self})")
     }
+}
+
+/// The bytes of twelve digits together, or in three groups of four between dots.
+fn bare(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let groups: Vec<&str> = text.split('.').collect();
+    let digits = match groups.as_slice() {
+        [all] if all.len() == 12 => (*all).to_owned(),
+        [a, b, c] if groups.iter().all(|group| group.len() == 4) => [*a, *b, *c].concat(),
+        _ => return None,
+    };
+    let pair = |pair: &[u8]| {
+        let digits = std::str::from_utf8(pair).ok().filter(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        u8::from_str_radix(digits, 16).ok()
+    };
+    digits.as_bytes().chunks(2).map(pair).collect::<Option<Vec<u8>>>().map(Zeroizing::new)
 }
 
 /// The bytes of a text that is all pairs of hexadecimal digits between one kind of separator.
@@ -126,7 +143,14 @@ mod tests {
             ("aa:bb:cc:dd:ee:fg", Err("`aa:bb:cc:dd:ee:fg` is no MAC address: 6 bytes as aa:bb:cc:dd:ee:ff")),
             ("aa:bb:cc:dd:ee:f", Err("is no MAC address")),
             ("aa-bb:cc-dd:ee-ff", Err("is no MAC address")),
-            ("aabbccddeeff", Err("is no MAC address")),
+            ("aabb.ccdd.ee0f", Ok("aa:bb:cc:dd:ee:0f")),
+            ("AABBCCDDEE0F", Ok("aa:bb:cc:dd:ee:0f")),
+            ("aabbccddee0", Err("is no MAC address")),
+            ("aabbccddee0g", Err("is no MAC address")),
+            ("aab.bccdd.ee0f", Err("is no MAC address")),
+            ("aabb.ccdd.ee0f.", Err("is no MAC address")),
+            ("aabb.ccdd", Err("is no MAC address")),
+            ("äabbccddee0", Err("is no MAC address")),
             (" aa:bb:cc:dd:ee:ff", Err("is no MAC address")),
             ("+a:bb:cc:dd:ee:ff", Err("is no MAC address")),
             ("00:00:00:00:00:00", Err("null address")),

@@ -243,7 +243,8 @@ impl Fleet<'_> {
             // Before it sleeps: afterwards nobody may be left to say that it was meant.
             self.state.put_wish(&server.id, true, self.now())?;
         }
-        let over_inhibitors = acting.options.allowed.contains(&CheckId::SleepInhibited);
+        let allowed = acting.options.allowed.contains(&CheckId::SleepInhibited);
+        let over_inhibitors = seen.goes_past_locks(call, allowed);
         acting.ledger.note(number, format!("{} of {} was sent", call.as_str(), server.id));
         (acting.tell)(number, &format!("{} sent", call.as_str()));
         let triggered = self.trigger(host, HostOrder { call, over_inhibitors }, confirmed).await;
@@ -261,10 +262,23 @@ impl Fleet<'_> {
                 };
                 Ended { hint: reason.hint(), ..Ended::because(how, format!("{}: {reason}", server.id)) }
             }
-            Ok(Triggered::Armed { by }) if !acting.options.wait && !acting.is_needed(number) => {
+            Ok(Triggered::Armed { by, .. }) if !acting.options.wait && !acting.is_needed(number) => {
                 Ended::because(How::Sent, format!("by {by}"))
             }
-            Ok(Triggered::Armed { .. }) => self.await_host(host, call, &seen, None, patience).await,
+            Ok(Triggered::Armed { trace, .. }) => {
+                // What fired says itself if it failed, long before the deadline.
+                tokio::select! {
+                    biased;
+                    words = self.failure_of(host, trace.as_ref()) => {
+                        if call.sleeps() {
+                            self.state.put_wish(&server.id, false, self.now())?;
+                        }
+                        let detail = format!("{}: {} failed there: {words}", server.id, call.as_str());
+                        Ended { hint: Some(look_hint(&host.id)), ..Ended::because(How::Failed(FailureKind::Failed), detail) }
+                    }
+                    ended = self.await_host(host, call, &seen, None, patience) => ended,
+                }
+            }
             Ok(Triggered::Lost { detail }) => self.await_host(host, call, &seen, Some(detail), patience).await,
         };
         if call.sleeps() && ended.how == How::Done {

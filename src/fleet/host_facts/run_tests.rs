@@ -90,10 +90,15 @@ impl Host {
     /// What a script prints here; it must end well and leave the shell alive.
     pub(crate) fn run(&self, shell: &[&str], script: &str) -> String {
         let script = format!("{{\n{}\n}} </dev/null\necho \"ended $?\"", moved(script, self.0.path()));
-        let mut child = Command::new(shell[0])
+        // What this machine has installed is not on the host: PATH leads to the plainest tools, and to what the host has.
+        let tools = self.0.path().join(".tools");
+        link_tools(&tools);
+        let path = format!("{}:{}", self.0.path().join("run/current-system/sw/bin").display(), tools.display());
+        let mut child = Command::new(tools.join(shell[0]))
             .args(&shell[1..])
             .arg("-s")
             .env("LC_ALL", "C")
+            .env("PATH", path)
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -105,6 +110,22 @@ impl Host {
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{shell:?}");
         let text = String::from_utf8(output.stdout).unwrap();
         text.strip_suffix("ended 0\n").unwrap_or_else(|| panic!("{shell:?}: {text}")).to_owned()
+    }
+}
+
+/// Fills a folder with the tools that every host has, and the shells.
+fn link_tools(folder: &Path) {
+    const NAMES: &str =
+        "sh dash bash busybox cat grep sed sleep stat id tr cp touch mktemp rm sort uname readlink printf true";
+    if fs::create_dir(folder).is_err() {
+        return;
+    }
+    let path = std::env::var_os("PATH").unwrap();
+    for name in NAMES.split(' ') {
+        let found = std::env::split_paths(&path).map(|path| path.join(name)).find(|path| path.is_file());
+        if let Some(real) = found {
+            symlink(real, folder.join(name)).unwrap();
+        }
     }
 }
 

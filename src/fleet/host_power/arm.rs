@@ -3,6 +3,7 @@
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::host_facts::word;
+use crate::fleet::host_power::trigger::RIGHTS;
 use crate::transport::Error;
 use crate::transport::script::quote;
 use crate::transport::ssh::HostKeyPolicy;
@@ -29,7 +30,7 @@ pub(super) fn script(nic: &str) -> Result<String, String> {
         return Err(bad());
     }
     let nic = quote(nic).map_err(|_| bad())?;
-    Ok(format!("uid= rights= sudo= nic={nic}\n{}\n{}", include_str!("way.sh"), include_str!("arm.sh")))
+    Ok(format!("uid= rights= sudo= listed= nic={nic}\n{RIGHTS}{}", include_str!("arm.sh")))
 }
 
 /// What the script said.

@@ -1,7 +1,5 @@
 # Arms Wake-on-LAN by magic packet on the port `$nic`, and reads it back. It holds until the next boot at least.
 p() { printf '%s\t%s\n' "$1" "$2"; }
-nl='
-'
 rights_here
 if ! has /usr/sbin/ethtool /sbin/ethtool /usr/bin/ethtool; then
 	p failed 'ethtool is not installed there'
@@ -14,7 +12,8 @@ else
 		# What ethtool prints begins with a tab.
 		$as "$ethtool" "$nic" 2>/dev/null </dev/null
 	else
-		p failed "${v%%"$nl"*}"
+		telling "$v"
+		p failed "$told"
 	fi
 fi
 :

@@ -4,12 +4,16 @@
 //! missing, cut off or senseless costs that one fact.
 
 use crate::fleet::host_facts::{self, word};
-use crate::model::host_power::{HostCall, HostPreflight, Inhibitor, LoggedIn, NoWay};
+use crate::fleet::host_power::trigger::{RIGHTS, WAY};
+use crate::model::host_power::{HostCall, HostPreflight, Inhibitor, LoggedIn, NoWay, SwapLack};
 use crate::model::id::VmId;
 
-/// The script; POSIX sh, no arguments, reads nothing from its input, needs no rights.
-pub(crate) const SCRIPT: &str =
-    concat!(include_str!("../facts.sh"), "\n", include_str!("way.sh"), "\n", include_str!("preflight.sh"));
+/// The script; POSIX sh, no arguments, reads nothing from its input, needs no rights. With `locks` it also says how a
+/// call would go past the locks that programs hold.
+pub(crate) fn script(locks: bool) -> String {
+    let locks = if locks { "yes" } else { "" };
+    format!("locks={locks} listed=\n{}\n{RIGHTS}{WAY}{}", host_facts::SCRIPT, include_str!("preflight.sh"))
+}
 
 /// More lines of one kind than this are not believed.
 const MOST: usize = 4096;
@@ -33,10 +37,15 @@ struct Seen {
     /// Somebody who knows who is logged in was asked.
     asked: bool,
     sessions: Vec<Session>,
-    others: Vec<LoggedIn>,
+    /// And whether the line says the service: then it is logind's.
+    others: Vec<(bool, LoggedIn)>,
+    /// Terminals of sessions, by what runs in them.
+    inside: Vec<(String, String)>,
+    /// Sessions in which something runs besides what ecobox and sshd start.
+    runs: Vec<String>,
     /// `systemd-inhibit` before version 240 tells of each on several lines.
     open: Option<(Inhibitor, String)>,
-    no_ways: Vec<(HostCall, String, String)>,
+    no_ways: Vec<(bool, HostCall, String, String)>,
 }
 
 /// A session of logind's.
@@ -45,6 +54,8 @@ struct Session {
     id: String,
     class: String,
     state: String,
+    /// `sshd`, `login`, `systemd-user`.
+    service: String,
     who: Option<LoggedIn>,
 }
 
@@ -62,13 +73,14 @@ impl Seen {
             "who" if self.others.len() < MOST => self.others.extend(of_who(value)),
             "pty" if self.others.len() < MOST => {
                 let (terminal, user) = value.split_once(' ').unwrap_or((value, ""));
-                self.others.extend(word(terminal).map(|terminal| LoggedIn {
-                    user: word(user),
-                    terminal: Some(terminal),
-                    from: None,
-                    idle: None,
-                }));
+                let open = |terminal| LoggedIn { user: word(user), terminal: Some(terminal), from: None, idle: None };
+                self.others.extend(word(terminal).map(|terminal| (false, open(terminal))));
             }
+            "inside" if self.inside.len() < MOST => {
+                let terminal = value.split_once(' ').map(|(id, terminal)| (id.to_owned(), terminal.to_owned()));
+                self.inside.extend(terminal);
+            }
+            "runs" if self.runs.len() < MOST => self.runs.extend(value.split(' ').next().map(str::to_owned)),
             "inhibitors" => self.found.inhibitors = of_bus(value),
             "inhibitlist" => {
                 self.found.inhibitors.get_or_insert_default();
@@ -85,7 +97,8 @@ impl Seen {
                 let upid = word(value).filter(|upid| upid.starts_with("UPID:") && tasks.len() < MOST);
                 tasks.extend(upid);
             }
-            "can" | "cannot" => self.take_way(key == "can", value),
+            "can" | "cannot" => self.take_way(key == "can", false, value),
+            "canpast" | "cannotpast" => self.take_way(key == "canpast", true, value),
             _ => {}
         }
     }
@@ -110,6 +123,7 @@ impl Seen {
             "Id" => value.clone_into(&mut session.id),
             "Class" => value.clone_into(&mut session.class),
             "State" => value.clone_into(&mut session.state),
+            "Service" => value.clone_into(&mut session.service),
             "Name" => who.user = word(value),
             "TTY" => who.terminal = word(value),
             "RemoteHost" => who.from = word(value),
@@ -171,43 +185,77 @@ impl Seen {
         }
     }
 
-    fn take_way(&mut self, can: bool, value: &str) {
+    fn take_way(&mut self, can: bool, past: bool, value: &str) {
         let mut words = value.splitn(3, ' ');
         let call = words.next().and_then(|name| HostCall::ALL.into_iter().find(|call| call.as_str() == name));
         let (Some(call), Some(first)) = (call, words.next()) else { return };
-        if self.found.way(call).is_some() || self.no_ways.iter().any(|(one, ..)| *one == call) {
+        let ways = if past { &mut self.found.ways_past } else { &mut self.found.ways };
+        let known = ways.iter().any(|(one, _)| *one == call);
+        if known || self.no_ways.iter().any(|(other, one, ..)| (*other, *one) == (past, call)) {
             return;
         }
         if can {
-            self.found.ways.extend(word(first).map(|by| (call, Ok(by))));
+            ways.extend(word(first).map(|by| (call, Ok(by))));
         } else {
-            self.no_ways.push((call, first.to_owned(), words.next().unwrap_or_default().to_owned()));
+            self.no_ways.push((past, call, first.to_owned(), words.next().unwrap_or_default().to_owned()));
         }
+    }
+
+    /// Who is logged in: logind's sessions first, then what only the book of logins knows.
+    fn people(&mut self) -> Vec<LoggedIn> {
+        let of_logind = !self.sessions.is_empty();
+        for session in &mut self.sessions {
+            let Some(who) = session.who.as_mut().filter(|who| who.terminal.is_none()) else { continue };
+            let inside = self.inside.iter().find(|(id, _)| *id == session.id);
+            who.terminal = inside.and_then(|(_, terminal)| word(terminal));
+        }
+        // A line with the service first is logind's session again, perhaps with the terminal that logind lacks.
+        let mut others = std::mem::take(&mut self.others);
+        for session in &mut self.sessions {
+            let Some(who) = session.who.as_mut().filter(|who| who.terminal.is_none()) else { continue };
+            let same = |(service, other): &(bool, LoggedIn)| {
+                *service && other.terminal.is_some() && other.user == who.user && other.from == who.from
+            };
+            if Some(session.id.as_str()) != self.own.as_deref()
+                && let Some(at) = others.iter().position(same)
+            {
+                who.terminal = others.remove(at).1.terminal;
+            }
+        }
+        let own = self.own.as_deref();
+        let here = self.found.ssh_client;
+        // `manager` is the user's systemd, `greeter` the login screen. One from this machine without a terminal, in
+        // which nothing else runs, is ecobox's own, as of `watch`.
+        let counts = |session: &Session| {
+            let from = session.who.as_ref().filter(|who| who.terminal.is_none()).and_then(|who| who.from.as_deref());
+            let ours = here.is_some() && from.and_then(|from| from.parse().ok()) == here;
+            (session.class.is_empty() || session.class == "user" || session.class.starts_with("user-"))
+                && session.state != "closing"
+                && session.service != "systemd-user"
+                && Some(session.id.as_str()) != own
+                && !(ours && !self.runs.contains(&session.id))
+        };
+        let kept = self.sessions.iter().filter(|session| counts(session));
+        let mut users: Vec<LoggedIn> = kept.filter_map(|session| session.who.clone()).collect();
+        for (service, other) in others {
+            let known = users.iter().any(|user| user.terminal == other.terminal);
+            if !known && !(service && of_logind) {
+                users.push(other);
+            }
+        }
+        users
     }
 
     fn finish(mut self, text: &str) -> HostPreflight {
         self.found.facts = host_facts::parse(text);
-        for (call, why, detail) in &self.no_ways {
+        for (past, call, why, detail) in &self.no_ways {
             let way = no_way(why, detail, self.user.as_deref(), self.has_sudo);
-            self.found.ways.extend(way.map(|way| (*call, Err(way))));
+            let ways = if *past { &mut self.found.ways_past } else { &mut self.found.ways };
+            ways.extend(way.map(|way| (*call, Err(way))));
         }
         self.found.ways.sort_by_key(|(call, _)| *call);
         if self.asked {
-            let own = self.own.as_deref();
-            // `manager` is the user's systemd, `greeter` the login screen.
-            let counts = |session: &Session| {
-                (session.class.is_empty() || session.class == "user" || session.class.starts_with("user-"))
-                    && session.state != "closing"
-                    && Some(session.id.as_str()) != own
-            };
-            let mut users: Vec<LoggedIn> =
-                self.sessions.into_iter().filter(counts).filter_map(|session| session.who).collect();
-            for other in self.others {
-                let known = users.iter().any(|user| user.terminal == other.terminal);
-                if !known {
-                    users.push(other);
-                }
-            }
+            let users = self.people();
             self.found.users = Some(users);
         }
         self.found
@@ -222,7 +270,9 @@ pub(super) fn no_way(why: &str, detail: &str, user: Option<&str>, sudo: bool) ->
         "masked" => NoWay::Masked { unit: detail },
         "disallowed" => NoWay::Disallowed { key: detail },
         "unsupported" => NoWay::Unsupported { state: detail },
-        "no-swap" => NoWay::NoSwap,
+        "no-swap" => NoWay::NoSwap { why: SwapLack::of(&detail) },
+        "read-only" => NoWay::ReadOnly,
+        "logind" => NoWay::Logind { answer: detail },
         "no-means" => NoWay::NoMeans,
         "failed" => NoWay::Failed { detail },
         _ => return None,
@@ -240,27 +290,30 @@ fn blocks(mode: &str) -> bool {
 
 /// A line of `who`: `anna     pts/0        2026-11-25 10:00 (10.0.0.5)`; busybox's has the idle time third and the
 /// host last, without brackets, and a line of headings.
-fn of_who(line: &str) -> Option<LoggedIn> {
+fn of_who(line: &str) -> Option<(bool, LoggedIn)> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let [user, terminal, rest @ ..] = words.as_slice() else { return None };
-    // A session without a terminal stands there with its service: `root sshd ...`. That may be this very one.
-    let is_terminal = terminal.starts_with("pts/")
-        || terminal.starts_with("tty")
-        || terminal.starts_with("hvc")
-        || terminal.starts_with(':')
-        || *terminal == "console";
-    if !is_terminal || *user == "LOGIN" {
+    let is_terminal = |word: &str| {
+        let kinds = ["pts/", "tty", "hvc", ":"];
+        kinds.iter().any(|kind| word.starts_with(kind)) || word == "console"
+    };
+    // Since coreutils 9.5 the service stands first: `root sshd pts/0 ...`, and `root sshd ...` without a terminal. That
+    // may be this very session.
+    let (service, terminal, rest) = match rest {
+        [second, rest @ ..] if !is_terminal(terminal) && is_terminal(second) => (true, second, rest),
+        rest => (false, terminal, rest),
+    };
+    if !is_terminal(terminal) || *user == "LOGIN" {
         return None;
     }
     let last = rest.last().copied().unwrap_or_default();
     let bracketed = last.strip_prefix('(').and_then(|last| last.strip_suffix(')'));
     let time = |word: &str| word.contains(':') && word.chars().all(|c| c.is_ascii_digit() || c == ':' || c == '.');
     // busybox: idle, month, day, time, host.
-    let bare = Some(last).filter(|last| {
-        rest.len() == 5 && !time(last) && rest.get(3).is_some_and(|word| time(word))
-            || last.parse::<std::net::IpAddr>().is_ok()
-    });
-    Some(LoggedIn { user: word(user), terminal: word(terminal), from: bracketed.or(bare).and_then(word), idle: None })
+    let bare = Some(last)
+        .filter(|last| rest.len() == 5 && !time(last) && time(rest[3]) || last.parse::<std::net::IpAddr>().is_ok());
+    let from = bracketed.or(bare).and_then(word);
+    Some((service, LoggedIn { user: word(user), terminal: word(terminal), from, idle: None }))
 }
 
 /// `a(ssssuu) 2 "sleep" "NetworkManager" "why" "delay" 0 812 "shutdown:sleep" ...`: what, who, why, mode, uid, pid.

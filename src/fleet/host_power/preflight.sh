@@ -1,5 +1,6 @@
 # What speaks against putting this host to sleep or switching it off now. It runs after the facts script, whose
-# variables and functions it uses, and after way.sh. One `key<TAB>value` a line; what cannot be had is left out.
+# variables and functions it uses, and after way.sh. `locks` is set where locks may be passed over. One `key<TAB>value`
+# a line; what cannot be had is left out.
 # Nothing here writes, asks, or waits for input. Absolute paths stand at the beginning of a word.
 
 p ssh "${SSH_CONNECTION-}"
@@ -13,6 +14,30 @@ if [ -z "$own" ] && [ -r /proc/self/cgroup ]; then
 	done < /proc/self/cgroup
 fi
 p own "$own"
+
+# What runs in a session: the terminal that it has, though logind does not know it (Debian 13), and the program where
+# it is none that ecobox itself or sshd runs.
+inside() {
+	for o in /sys/fs/cgroup/user.slice/user-*.slice/session-"$1".scope /sys/fs/cgroup/systemd/user.slice/user-*.slice/session-"$1".scope; do
+		[ -r "$o/cgroup.procs" ] && while read -r pid; do
+			v=
+			[ -r /proc/"$pid"/stat ] && IFS= read -r v < /proc/"$pid"/stat
+			case $v in *') '*) ;; *) continue ;; esac
+			b=${v#*\(} b=${b%\)*}
+			read -r c c c c c d <<Y
+x ${v##*) }
+Y
+			# The terminal's number: 136 is the kernel's for those of pseudo terminals.
+			c=${d%% *}
+			case $c in '' | *[!0-9]*) ;; *) [ "$c" -ge 34816 ] && [ "$c" -lt 35072 ] && p inside "$1 pts/$((c - 34816))" ;; esac
+			case $b in
+			sshd* | sh | dash | ash | bash | zsh | fish | ksh | busybox | systemd* | sleep | grep | df | ip | ethtool | sudo | who | \
+				stat | sort | id | uname | loginctl | busctl | systemctl | dpkg-query) ;;
+			*) p runs "$1 $b" ;;
+			esac
+		done < "$o/cgroup.procs"
+	done 2>/dev/null
+}
 if has /usr/bin/loginctl /bin/loginctl; then
 	loginctl=$v
 	if v=$("$loginctl" list-sessions --no-legend --no-pager 2>/dev/null </dev/null); then
@@ -24,7 +49,8 @@ if has /usr/bin/loginctl /bin/loginctl; then
 $v
 X
 		[ -n "$ids" ] && "$loginctl" show-session --no-pager -p Id -p Name -p TTY -p Remote -p RemoteHost -p Class -p State \
-			-p IdleHint $ids 2>/dev/null </dev/null | while IFS= read -r v; do p sess "$v"; done
+			-p Service -p IdleHint $ids 2>/dev/null </dev/null | while IFS= read -r v; do p sess "$v"; done
+		for a in $ids; do [ "$a" = "$own" ] || inside "$a"; done
 	fi
 fi
 utmp=
@@ -98,10 +124,15 @@ if [ -d /etc/pve ]; then
 	done 2>/dev/null
 fi
 
-ignore=
-for call in suspend hibernate shutdown reboot; do
-	way "$call"
-	if [ -n "$why" ]; then p cannot "$call $why $detail"; else p can "$call $by"; fi
+over= past=
+while :; do
+	for call in suspend hibernate shutdown reboot; do
+		way "$call"
+		if [ -n "$why" ]; then p "cannot$past" "$call $why $detail"; else p "can$past" "$call $by"; fi
+	done
+	# And how it would go past the locks, where that was allowed.
+	[ -n "$locks" ] && [ -z "$over" ] && [ -d /run/systemd/system ] || break
+	over=yes past=past
 done
 p user "$(id -un 2>/dev/null)"
 :

@@ -1,12 +1,12 @@
 //! Runs the look before a call with the shells of this machine, on folders that look like hosts.
 
-use super::preflight::{SCRIPT, parse};
+use super::preflight::{parse, script};
 use crate::fleet::host_facts::run_tests::{Host, shells};
-use crate::model::host_power::{HostCall, HostPreflight, NoWay};
+use crate::model::host_power::{HostCall, HostPreflight, NoWay, SwapLack};
 
 /// What the script finds on a host, the same from every shell.
 fn of(host: &Host) -> HostPreflight {
-    let mut all = shells().into_iter().map(|shell| (parse(&host.run(&shell, SCRIPT)), shell));
+    let mut all = shells().into_iter().map(|shell| (parse(&host.run(&shell, &script(false))), shell));
     let (mut first, _) = all.next().unwrap();
     for (other, shell) in all {
         assert_eq!(other, first, "{shell:?}");
@@ -23,6 +23,10 @@ fn ways(found: &HostPreflight) -> Vec<Result<String, NoWay>> {
 #[expect(clippy::unnecessary_wraps, reason = "what ways are compared with")]
 fn by(name: &str) -> Result<String, NoWay> {
     Ok(name.to_owned())
+}
+
+fn no_swap() -> Result<String, NoWay> {
+    Err(NoWay::NoSwap { why: SwapLack::None })
 }
 
 #[test]
@@ -42,16 +46,13 @@ fn a_host_with_systemd() {
     host.file("proc/swaps", "Filename\tType\n");
     host.file("etc/systemd/sleep.conf", "[Sleep]\n#AllowSuspend=yes\nAllowSuspend=no\n");
     let disallowed = NoWay::Disallowed { key: "AllowSuspend".to_owned() };
-    assert_eq!(ways(&of(&host))[..2], [Err(disallowed), Err(NoWay::NoSwap)]);
+    assert_eq!(ways(&of(&host))[..2], [Err(disallowed), no_swap()]);
     host.file("etc/systemd/sleep.conf.d/10-x.conf", "[Sleep]\nAllowSuspend=yes\n");
     assert_eq!(ways(&of(&host))[0], by("systemd-run"));
     host.link("run/systemd/system/suspend.target", "/dev/null");
     host.link("etc/systemd/system/reboot.target", "/dev/null");
     let masked = |unit: &str| Err(NoWay::Masked { unit: unit.to_owned() });
-    assert_eq!(
-        ways(&of(&host)),
-        [masked("suspend.target"), Err(NoWay::NoSwap), by("systemd-run"), masked("reboot.target")]
-    );
+    assert_eq!(ways(&of(&host)), [masked("suspend.target"), no_swap(), by("systemd-run"), masked("reboot.target")]);
     host.file("sys/power/state", "freeze\n");
     assert_eq!(ways(&of(&host))[0], Err(NoWay::Unsupported { state: "mem".to_owned() }));
 }
@@ -72,15 +73,75 @@ fn rights() {
     host.program("usr/bin/sudo", "exit 1");
     assert_eq!(command(&of(&host)), ("systemctl poweroff".to_owned(), true));
     // Only this is allowed.
-    host.program(
-        "usr/bin/sudo",
-        "case \"$1 $2 $3 $*\" in '-n -l -- '*'--on-active=2 '*' poweroff') exit 0;; esac; exit 1",
-    );
+    let run = "/usr/bin/systemd-run --on-active\\=2 --timer-property\\=AccuracySec\\=100ms";
+    let list = |rules: &str| {
+        let rules = rules.replace("/usr/", &format!("{}/usr/", host.0.path().display()));
+        host.file("rules", &format!("\nUser anna may run the following commands on nas:\n{rules}\n"));
+        host.program("usr/bin/sudo", &format!("[ \"$*\" = '-n -l' ] && cat {}/rules", host.0.path().display()));
+    };
+    list(&format!("    (root) NOPASSWD: {run} /usr/bin/systemctl poweroff"));
     let found = of(&host);
     assert_eq!(shutdown(&found), by("systemd-run"));
     assert!(matches!(ways(&found)[3], Err(NoWay::Rights { .. })));
-    host.program("usr/bin/sudo", "shift 2; exec \"$@\"");
+    // No list, as of something else that is called sudo: whoever may run anything may run this.
+    host.program("usr/bin/sudo", "[ \"$*\" = '-n -- true' ]");
     assert_eq!(shutdown(&of(&host)), by("systemd-run"));
+}
+
+/// Lists of Debian 12's sudo, which breaks long lines, and of others. The last rule that matches counts.
+#[test]
+fn what_sudo_asks_for_a_password_is_no_way() {
+    let host = Host::debian();
+    host.not_root();
+    host.file("run/systemd/system/x", "");
+    host.program("usr/bin/systemctl", "exit 1");
+    host.program("usr/bin/systemd-run", "exit 1");
+    let head = "Matching Defaults entries for anna on nas:\n    env_reset, mail_badpass,\n    \
+        secure_path=/usr/local/sbin\\:/usr/local/bin, use_pty";
+    let free = "/usr/bin/systemd-run --on-active\\=2\n        --timer-property\\=AccuracySec\\=100ms \
+        /usr/bin/systemctl poweroff";
+    let cases = [
+        ("    (ALL : ALL) ALL\n    (root) NOPASSWD: /usr/bin/true", "", false),
+        ("    (root) NOPASSWD: /usr/bin/true\n    (ALL : ALL) ALL", "", false),
+        ("    (ALL : ALL) NOPASSWD: ALL", "", true),
+        ("    (ALL : ALL) NOPASSWD: ALL\n    (ALL : ALL) ALL", "", false),
+        ("    (ALL) NOPASSWD: ALL, PASSWD: /usr/bin/systemd-run", "", false),
+        ("    (ALL) NOPASSWD: ALL, !/usr/bin/systemd-run", "", false),
+        ("    (ALL) NOPASSWD: ALL, PASSWD: /usr/*/systemd-*", "", false),
+        ("    (ALL) NOPASSWD: ALL, !/usr/bin/passwd, PASSWD: /usr/bin/vi", "", true),
+        (&format!("    (ALL : ALL) ALL\n    (root) NOPASSWD: {free}"), "", true),
+        (&format!("    (root) NOPASSWD: {free}\n    (ALL : ALL) ALL"), "", false),
+        (&format!("    (root) SETENV: NOPASSWD: /usr/bin/true, {free}"), "", true),
+        ("    (root) NOPASSWD: /usr/bin/systemd-run", "", true),
+        ("    (root) NOPASSWD: /usr/bin/", "", true),
+        ("    (root) NOPASSWD: /usr/*", "", false),
+        ("    (root) NOPASSWD: /usr/bin/systemd-*", "", true),
+        ("    (root) NOPASSWD: /usr/bin/systemd-run * /usr/bin/systemctl *", "", true),
+        ("    (root) NOPASSWD: /usr/bin/systemd-run \"\"", "", false),
+        ("    (root) NOPASSWD: sha256:abc= /usr/bin/systemd-run", "", true),
+        ("    (www-data) NOPASSWD: ALL", "", false),
+        ("    (ALL, !root) NOPASSWD: ALL", "", false),
+        ("    (www-data, root) NOPASSWD: ALL", "", true),
+        ("    (ALL) ALL", ", !authenticate", true),
+        ("    (ALL) PASSWD: ALL", ", !authenticate", false),
+        (
+            "    (ALL) ALL",
+            "\n\nRunas and Command-specific defaults for anna:\n    Defaults!/usr/bin/x !authenticate",
+            false,
+        ),
+    ];
+    for (rules, defaults, want) in cases {
+        let root = host.0.path().display();
+        let rules = rules.replace("/usr/", &format!("{root}/usr/"));
+        let text = format!("{head}{defaults}\n\nUser anna may run the following commands on nas:\n{rules}\n");
+        host.file("rules", &text);
+        // It runs `true`, and lists what it would ask a password for.
+        host.program(
+            "usr/bin/sudo",
+            &format!("case \"$*\" in '-n -l') cat {root}/rules;; '-n -- true') ;; *) exit 1;; esac"),
+        );
+        assert_eq!(ways(&of(&host))[2].is_ok(), want, "{rules}{defaults}");
+    }
 }
 
 #[test]

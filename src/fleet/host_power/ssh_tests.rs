@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::arm::ArmedWol;
-use super::trigger::{HostOrder, Triggered};
+use super::trigger::{HostOrder, Trace, Triggered};
 use super::wait::Waited;
 use crate::config::Config;
 use crate::fleet::{Fleet, Limits};
@@ -109,8 +109,10 @@ fn each_call_is_armed_once_and_fires() {
             ("root", HostCall::Reboot, "reboot"),
         ] {
             let world = World::new(Host::debian("nas"), login).await;
-            let armed = Triggered::Armed { by: "systemd-run".to_owned() };
-            assert_eq!(world.trigger(call).await.unwrap(), armed, "{call:?}");
+            let Ok(Triggered::Armed { by, trace: Some(Trace::Unit(_)) }) = world.trigger(call).await else {
+                panic!("{call:?}")
+            };
+            assert_eq!(by, "systemd-run", "{call:?}");
             assert_eq!(world.events(1).await, [event]);
             let timers = world.host.timers();
             let [timer] = timers.as_slice() else { panic!("{timers:?}") };
@@ -131,7 +133,10 @@ fn without_systemd_something_else_is_armed() {
             (Host::debian("d").without_systemd(), "admin", HostCall::Reboot, "reboot", "reboot"),
         ] {
             let world = World::new(host, login).await;
-            assert_eq!(world.trigger(call).await.unwrap(), Triggered::Armed { by: by.to_owned() });
+            let Ok(Triggered::Armed { by: armed, trace: Some(Trace::File(_)) }) = world.trigger(call).await else {
+                panic!("{call:?}")
+            };
+            assert_eq!(armed, by);
             assert_eq!(world.events(1).await, [event]);
             assert!(world.host.timers().is_empty());
         }
@@ -144,6 +149,7 @@ fn what_cannot_be_is_refused_before_anything_is_sent() {
         let bob = |rights| Host::debian("nas").login("bob", rights);
         for (host, login, call, want, hint) in [
             (bob(Rights::SudoPassword), "bob", HostCall::Suspend, "no rights", "bob ALL=(root) NOPASSWD: "),
+            (bob(Rights::SudoListed), "bob", HostCall::Suspend, "no rights", "bob ALL=(root) NOPASSWD: "),
             (
                 Host::debian("nas").without_login("admin").login("bob", Rights::NoSudo),
                 "bob",
@@ -174,6 +180,43 @@ fn what_cannot_be_is_refused_before_anything_is_sent() {
         let want = Triggered::Refused { reason: NoWay::Failed { detail } };
         assert_eq!(world.trigger(HostCall::Suspend).await.unwrap(), want);
         assert!(world.host.events().is_empty());
+    });
+}
+
+/// systemd 257 holds root by a lock as well: what fires there fails when nobody looks any more, and only the unit itself
+/// gets past it. Before, the plain verb does.
+#[test]
+fn a_lock_stops_what_fired_and_its_words_are_read() {
+    run(async {
+        let locked =
+            |version: &str| Host::pve("nas").version(version).inhibitor("tape", "sleep:shutdown", "x", "block");
+        let yes = Confirmed::by_command();
+        let world = World::new(locked("9.2.11"), "root").await;
+        let (fleet, server) = (world.fleet(), &world.config.servers[0]);
+        let Ok(Triggered::Armed { trace, .. }) = world.trigger(HostCall::Suspend).await else { panic!("armed") };
+        let words = tokio::time::timeout(SOON, fleet.failure_of(server, trace.as_ref())).await.unwrap();
+        assert_eq!(words, "Call to Suspend failed: Access denied");
+        assert!(world.host.events().is_empty());
+        for (version, call, command, event) in [
+            ("9.2.11", HostCall::Suspend, "systemctl start suspend.target", "suspend"),
+            (
+                "9.2.11",
+                HostCall::Reboot,
+                "systemctl start --job-mode=replace-irreversibly --no-block reboot.target",
+                "reboot",
+            ),
+            ("8.4.1", HostCall::Suspend, "systemctl suspend", "suspend"),
+        ] {
+            let world = World::new(locked(version), "root").await;
+            let (fleet, server) = (world.fleet(), &world.config.servers[0]);
+            let seen = fleet.host_preflight(server, true).await.unwrap();
+            assert!(seen.goes_past_locks(call, true) && !seen.goes_past_locks(call, false));
+            assert_eq!(seen.way_past(call), Some(&Ok("systemd-run".to_owned())));
+            let order = HostOrder { call, over_inhibitors: true };
+            assert!(matches!(fleet.trigger(server, order, &yes).await, Ok(Triggered::Armed { .. })));
+            assert_eq!(world.events(1).await, [event], "{version}");
+            assert!(world.host.timers()[0].ends_with(command), "{:?}", world.host.timers());
+        }
     });
 }
 
@@ -215,7 +258,7 @@ fn gone_and_back_are_seen() {
         let soon = Instant::now() + Duration::from_millis(200);
         let Waited::NotConfirmed { last } = fleet.wait_gone(server, soon).await.unwrap() else { panic!("it is there") };
         assert_eq!(last, "it still answers");
-        let before = fleet.host_preflight(server).await.unwrap().facts.boot_id;
+        let before = fleet.host_preflight(server, false).await.unwrap().facts.boot_id;
         let wait = fleet.wait_back(server, before.as_deref(), false, Instant::now() + Duration::from_millis(200)).await;
         assert!(matches!(wait.unwrap(), Waited::NotConfirmed { last } if last.contains("not started anew")));
         fleet.trigger(server, HostCall::Shutdown.into(), &Confirmed::by_command()).await.unwrap();
@@ -332,10 +375,10 @@ fn wake_on_lan_is_armed_and_read_back() {
         for login in ["root", "admin"] {
             let world = World::new(off(), login).await;
             let (fleet, server) = (world.fleet(), &world.config.servers[0]);
-            assert_eq!(fleet.host_preflight(server).await.unwrap().wol_armed(None), Some(false));
+            assert_eq!(fleet.host_preflight(server, false).await.unwrap().wol_armed(None), Some(false));
             assert_eq!(fleet.arm_wol(server, "enp3s0", &yes).await.unwrap(), ArmedWol::Armed);
             assert_eq!(world.host.wol_armed("enp3s0").as_deref(), Some("g"));
-            let seen = fleet.host_preflight(server).await.unwrap();
+            let seen = fleet.host_preflight(server, false).await.unwrap();
             assert_eq!(seen.wol_armed(Some("BC:24:11:00:00:01")), Some(true));
             let ArmedWol::Failed { detail } = fleet.arm_wol(server, "nope", &yes).await.unwrap() else {
                 panic!("nope")
@@ -344,7 +387,7 @@ fn wake_on_lan_is_armed_and_read_back() {
         }
         let world = World::new(off().login("bob", Rights::SudoPassword), "bob").await;
         let (fleet, server) = (world.fleet(), &world.config.servers[0]);
-        assert_eq!(fleet.host_preflight(server).await.unwrap().wol_armed(None), None);
+        assert_eq!(fleet.host_preflight(server, false).await.unwrap().wol_armed(None), None);
         let failed = ArmedWol::Failed { detail: "sudo: a password is required".to_owned() };
         assert_eq!(fleet.arm_wol(server, "enp3s0", &yes).await.unwrap(), failed);
         assert_eq!(world.host.wol_armed("enp3s0").as_deref(), Some("d"));
@@ -362,7 +405,7 @@ fn the_look_finds_what_speaks_against_it() {
             .running_guest_pid(101);
         let world = World::new(host, "root").await;
         let (fleet, server) = (world.fleet(), &world.config.servers[0]);
-        let seen = fleet.host_preflight(server).await.unwrap();
+        let seen = fleet.host_preflight(server, false).await.unwrap();
         let users: Vec<_> = seen.users.as_ref().unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(users, ["anna on pts/0 from 10.0.0.5", "backup from 10.0.0.6"]);
         let blocks = seen.blocks(HostCall::Suspend).unwrap();
@@ -376,7 +419,7 @@ fn the_look_finds_what_speaks_against_it() {
         // Nobody but us, and another init.
         for host in [Host::debian("nas"), Host::alpine("a")] {
             let world = World::new(host, "root").await;
-            let seen = world.fleet().host_preflight(&world.config.servers[0]).await.unwrap();
+            let seen = world.fleet().host_preflight(&world.config.servers[0], false).await.unwrap();
             assert_eq!(seen.inhibitors, Some(Vec::new()), "{seen:?}");
             assert!(seen.users.unwrap_or_default().is_empty() && seen.guests.is_empty() && seen.tasks.is_none());
         }
@@ -392,7 +435,7 @@ fn this_machine_knows_itself() {
         if here.boot_id.is_some() {
             assert_eq!(here.itself(&again), Some(crate::model::host_power::Itself::ThisMachine));
         }
-        let there = fleet.host_preflight(&world.config.servers[0]).await.unwrap();
+        let there = fleet.host_preflight(&world.config.servers[0], false).await.unwrap();
         assert_eq!(here.itself(&there.identity()), None);
         let local = "[[servers]]\nid = \"me\"\nlocal = true\n";
         let config = Config::parse(local, &world.home.path().join("config.toml")).unwrap();

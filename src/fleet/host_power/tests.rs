@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::arm::{self, ArmedWol};
 use super::preflight::parse;
 use super::trigger::{self, Triggered};
-use crate::model::host_power::{HostCall, NoWay};
+use crate::model::host_power::{HostCall, NoWay, SwapLack};
 use crate::transport::script::ScriptOutput;
 
 fn users(text: &str) -> Option<Vec<String>> {
@@ -35,6 +35,23 @@ fn people_are_told_apart_from_ourselves() {
         anna     pts/1        2026-11-25 10:01 (tmux(4711).%0)";
     let both = format!("{logind}utmp\tyes\n{}", keyed("who", who));
     assert_eq!(users(&both).unwrap()[3..], ["anna on pts/1 from tmux(4711).%0"]);
+    // Debian 13: no terminal in logind, the service before it in `who`, and this very session there as well.
+    let sessions = "Id=5\nName=root\nTTY=\nRemoteHost=10.0.0.9\nService=sshd\nClass=user\nState=active\n\n\
+        Id=9\nName=anna\nTTY=\nRemoteHost=10.0.0.5\nService=sshd\nClass=user\nState=active\n\n\
+        Id=10\nName=anna\nTTY=\nService=systemd-user\nClass=manager-early\nState=active\n\n\
+        Id=12\nName=root\nTTY=\nRemoteHost=10.0.0.9\nService=sshd\nClass=user\nState=active\n\n\
+        Id=13\nName=root\nTTY=\nRemoteHost=10.0.0.9\nService=sshd\nClass=user\nState=active\n\n\
+        Id=14\nName=root\nTTY=\nRemoteHost=10.0.0.9\nService=sshd\nClass=user\nState=active\n";
+    let who = "root     sshd         2026-11-25 09:00 (10.0.0.9)\nanna     sshd pts/0   2026-11-25 10:00 (10.0.0.5)";
+    let trixie = format!(
+        "ssh\t10.0.0.9 50022 10.0.0.1 22\nown\t5\nlogind\tyes\n{}inside\t14 pts/3\nruns\t13 rsync\nutmp\tyes\n{}",
+        keyed("sess", sessions),
+        keyed("who", who)
+    );
+    // 12 is ecobox's own, as of `watch`; in 13 somebody's copy runs, and 14 has a terminal.
+    let want = ["anna on pts/0 from 10.0.0.5", "root from 10.0.0.9", "root on pts/3 from 10.0.0.9"];
+    assert_eq!(users(&trixie).unwrap(), want);
+    assert_eq!(users(&format!("utmp\tyes\n{}", keyed("who", who))).unwrap(), ["anna on pts/0 from 10.0.0.5"]);
     // RHEL 9 in the C locale, without logind's answer.
     let who = "root     tty1         Nov 25 10:00\nanna     pts/0        Nov 25 10:00 (10.0.0.5)";
     let want = ["root on tty1", "anna on pts/0 from 10.0.0.5"];
@@ -90,7 +107,7 @@ fn guests_tasks_and_ways() {
     assert_eq!(found.ssh_client, Some("10.0.0.9".parse().unwrap()));
     let masked = NoWay::Masked { unit: "sleep.target".to_owned() };
     assert_eq!(found.way(HostCall::Suspend), Some(&Err(masked)));
-    assert_eq!(found.way(HostCall::Hibernate), Some(&Err(NoWay::NoSwap)));
+    assert_eq!(found.way(HostCall::Hibernate), Some(&Err(NoWay::NoSwap { why: SwapLack::None })));
     assert_eq!(found.way(HostCall::Shutdown), Some(&Ok("systemd-run".to_owned())));
     let command = "/usr/bin/systemctl reboot".to_owned();
     let rights = NoWay::Rights { user: Some("anna".to_owned()), sudo: true, command };
@@ -104,8 +121,13 @@ fn triggers_say_what_they_did() {
     let of = |stdout: &str, stderr: &str| {
         trigger::parse(&ScriptOutput { stdout: stdout.into(), stderr: stderr.into(), status: 0 })
     };
-    let armed = Triggered::Armed { by: "systemd-run".to_owned() };
+    let armed = Triggered::Armed { by: "systemd-run".to_owned(), trace: None };
     assert_eq!(of("armed\tsystemd-run\t/usr/bin/systemctl suspend\n", "Running timer as unit"), armed);
+    let traced = |trace| Triggered::Armed { by: "zzz".to_owned(), trace: Some(trace) };
+    let unit = trigger::Trace::Unit("run-u7.service".to_owned());
+    assert_eq!(of("unit\trun-u7.service\t\narmed\tzzz\tx\n", ""), traced(unit));
+    let file = trigger::Trace::File("/tmp/tmp.x y".to_owned());
+    assert_eq!(of("file\t/tmp/tmp.x y\t\narmed\tzzz\tx\n", ""), traced(file));
     let reason = NoWay::Failed { detail: "Failed to start transient timer unit".to_owned() };
     assert_eq!(of("refused\tfailed\tFailed to start transient timer unit\n", ""), Triggered::Refused { reason });
     let reason = NoWay::Rights { user: Some("anna".to_owned()), sudo: false, command: "x y".to_owned() };

@@ -6,7 +6,7 @@ use crate::fleet::host_facts::word;
 use crate::fleet::host_power::preflight::no_way;
 use crate::fleet::session::no_ssh;
 use crate::model::host_power::{HostCall, NoWay};
-use crate::transport::script::ScriptOutput;
+use crate::transport::script::{ScriptOutput, quote};
 use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::{self, Error};
 use crate::ui::Confirmed;
@@ -15,7 +15,7 @@ use crate::ui::Confirmed;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HostOrder {
     pub(crate) call: HostCall,
-    /// Past systemd's inhibitors (`systemctl -i`): somebody has allowed that.
+    /// Past a lock that a program holds: somebody has allowed that.
     pub(crate) over_inhibitors: bool,
 }
 
@@ -28,35 +28,56 @@ impl From<HostCall> for HostOrder {
 /// What became of a trigger that was sent, or was not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Triggered {
-    /// It fires about two seconds later; `by` which program.
-    Armed { by: String },
+    /// It fires about two seconds later; `by` which program, and where its failure would stand.
+    Armed { by: String, trace: Option<Trace> },
     /// Nothing was armed, and nothing will happen.
     Refused { reason: NoWay },
     /// The script was sent and its answer was lost: it may fire. It must not be sent again.
     Lost { detail: String },
 }
 
+/// Where the host keeps what became of a trigger that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Trace {
+    /// systemd's unit.
+    Unit(String),
+    /// A file that is gone once it has succeeded.
+    File(String),
+}
+
+/// What finds programs, and root's rights.
+pub(super) const RIGHTS: &str = concat!(include_str!("../has.sh"), "\n", include_str!("sudo.sh"), "\n");
+/// What decides by what a call is made; it stands after `RIGHTS`.
+pub(super) const WAY: &str = concat!(include_str!("sleep.sh"), "\n", include_str!("way.sh"), "\n");
+
+/// The script that looks whether a trigger failed; `None`: no script can name it.
+pub(super) fn after(trace: &Trace) -> Option<String> {
+    let (unit, file) = match trace {
+        Trace::Unit(unit) => (quote(unit).ok()?, String::new()),
+        Trace::File(file) => (String::new(), quote(file).ok()?),
+    };
+    Some(format!("uid= rights= sudo= listed= unit={unit} file={file}\n{RIGHTS}{}", include_str!("after.sh")))
+}
+
 /// The script for a call; POSIX sh, reads nothing from its input. Nothing in it comes from elsewhere.
 pub(super) fn script(order: HostOrder) -> String {
-    let ignore = if order.over_inhibitors { "-i" } else { "" };
-    format!(
-        "uid= rights= sudo= ignore={ignore} call={}\n{}\n{}",
-        order.call.as_str(),
-        include_str!("way.sh"),
-        include_str!("trigger.sh")
-    )
+    let over = if order.over_inhibitors { "yes" } else { "" };
+    let call = order.call.as_str();
+    format!("uid= rights= sudo= listed= over={over} call={call}\n{RIGHTS}{WAY}{}", include_str!("trigger.sh"))
 }
 
 /// What the script said. Without a word that is known nobody can tell what it did.
 pub(super) fn parse(output: &ScriptOutput) -> Triggered {
-    let (mut user, mut sudo) = (None, false);
+    let (mut user, mut sudo, mut trace) = (None, false, None);
     for line in output.stdout.lines() {
         let mut fields = line.splitn(3, '\t');
         let (key, first) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
         let rest = fields.next().unwrap_or_default();
         match key {
             "user" => (user, sudo) = (word(first), rest.trim() == "no"),
-            "armed" => return Triggered::Armed { by: word(first).unwrap_or_default() },
+            "unit" => trace = word(first).map(Trace::Unit),
+            "file" => trace = word(first).map(Trace::File),
+            "armed" => return Triggered::Armed { by: word(first).unwrap_or_default(), trace },
             "refused" => {
                 if let Some(reason) = no_way(first, rest, user.as_deref(), sudo) {
                     return Triggered::Refused { reason };
@@ -99,5 +120,16 @@ impl Fleet<'_> {
             Err(error @ (Error::Connect { .. } | Error::Denied { .. } | Error::Local { .. })) => Err(error),
             Err(error) => Ok(Triggered::Lost { detail: error.to_string() }),
         }
+    }
+
+    /// Why a trigger failed on the host, once that is known; it never ends where nothing failed, or nobody can tell.
+    pub(crate) async fn failure_of(&self, server: &ServerConfig, trace: Option<&Trace>) -> String {
+        if let Some(script) = trace.and_then(after)
+            && let Ok(output) = self.run_script_in_time(server, HostKeyPolicy::Refuse, &script).await
+            && let Some(words) = output.stdout.lines().find_map(|line| line.strip_prefix("failed\t"))
+        {
+            return word(words).unwrap_or_default();
+        }
+        std::future::pending().await
     }
 }

@@ -10,13 +10,28 @@ if [ -n "$why" ]; then
 	answer refused "$why" "$detail"
 elif [ -n "$run" ]; then
 	if v=$($as $run $cmd 2>&1 </dev/null); then
+		# The unit tells later whether it failed.
+		case $v in
+		*'service as unit: '*) v=${v##*service as unit: } ;;
+		*'timer as unit: '*) v=${v##*timer as unit: } v=${v%%.timer*}.service ;;
+		*) v= ;;
+		esac
+		v=${v%%"$nl"*} v=${v%%[; ]*}
+		[ -n "$v" ] && answer unit "$v"
 		answer armed "$by" "$cmd"
 	else
-		answer refused failed "${v%%"$nl"*}"
+		telling "$v"
+		answer refused failed "$told"
 	fi
 else
+	# What it says is kept until it has succeeded.
+	out=$(mktemp 2>/dev/null)
+	then=:
+	[ -n "$out" ] && then='if [ $e = 0 ]; then rm -f "$0"; else echo "ended $e" >>"$0"; fi'
 	has /usr/bin/setsid /bin/setsid || has /usr/bin/nohup /bin/nohup
-	$v sh -c "trap '' HUP; sleep 2; ${feed:+echo $feed | }$as $cmd" </dev/null >/dev/null 2>&1 &
+	$v sh -c "trap '' HUP; sleep 2; { ${feed:+echo $feed | }$as $cmd; } >\"\$0\" 2>&1; e=\$?; $then" "${out:-/dev/null}" \
+		</dev/null >/dev/null 2>&1 &
+	[ -n "$out" ] && answer file "$out"
 	answer armed "$by" "$cmd"
 fi
 :

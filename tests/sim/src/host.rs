@@ -45,6 +45,8 @@ pub enum Rights {
     Sudo,
     /// sudo is there and wants a password.
     SudoPassword,
+    /// sudo wants a password for all but `true`, and says so to whoever reads its list.
+    SudoListed,
     /// No sudo.
     NoSudo,
 }

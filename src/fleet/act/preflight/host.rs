@@ -59,7 +59,9 @@ impl Fleet<'_> {
         let members = async { self.members(links, node?.0).await };
         let tasks = async { self.tasks(links, node?.0, node?.1).await };
         let here = async { if config.access == Access::Local { None } else { self.local_identity().await.ok() } };
-        let (seen, here, (members, tasks)) = join3(self.host_preflight(config), here, join(members, tasks)).await;
+        let past_locks = options.allowed.contains(&CheckId::SleepInhibited);
+        let seen = self.host_preflight(config, past_locks);
+        let (seen, here, (members, tasks)) = join3(seen, here, join(members, tasks)).await;
         let seen = match seen {
             Ok(seen) => seen,
             Err(error) => {
@@ -78,7 +80,8 @@ impl Fleet<'_> {
                     let fix = error.advice().unwrap_or_else(|| "allow it if somebody can press its button".to_owned());
                     found(CheckId::NoWakePath, format!("nobody could wake it again: {error}"), fix);
                 }
-                Ok(_) if options.arm_wol => {}
+                // What its hardware cannot do no option makes it do.
+                Ok(_) if options.arm_wol && !seen.wol_impossible(config.mac.map(|mac| mac.to_string()).as_deref()) => {}
                 Ok(_) => look_at_wol(&seen, config, &mut found),
             }
         }
@@ -105,7 +108,8 @@ impl Fleet<'_> {
         if options.guests != Some(Policy::Leave) {
             look_at_running(host, servers, when, &seen, &mut found);
         }
-        if let Some(Err(no_way)) = seen.way(call) {
+        let way = if seen.goes_past_locks(call, past_locks) { seen.way_past(call) } else { seen.way(call) };
+        if let Some(Err(no_way)) = way {
             if no_way.is_masked() {
                 let fix = no_way.hint().unwrap_or_default();
                 let finding = Finding::new(CheckId::SleepMasked, &host.id, no_way.to_string()).final_word();
@@ -196,6 +200,11 @@ fn look_at_people(seen: &HostPreflight, call: HostCall, found: &mut impl FnMut(C
 
 fn look_at_wol(seen: &HostPreflight, config: &ServerConfig, found: &mut impl FnMut(CheckId, String, String)) {
     let mac = config.mac.map(|mac| mac.to_string());
+    if seen.wol_impossible(mac.as_deref()) {
+        let message = "its network card knows no Wake-on-LAN by magic packet: nothing would wake it";
+        let fix = "look for Wake-on-LAN in its firmware's settings, or allow it if somebody can press its button";
+        return found(CheckId::WolNotArmed, message.to_owned(), fix.to_owned());
+    }
     let message = match seen.wol_armed(mac.as_deref()) {
         Some(true) => return,
         Some(false) => "Wake-on-LAN is off on its network card: nothing would wake it",

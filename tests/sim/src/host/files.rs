@@ -70,10 +70,11 @@ fn kernel(kind: Kind) -> &'static str {
 
 fn system(tree: &Tree, host: &Builder) {
     let debian = match host.version.split('.').next() {
-        Some("7") => ("11", "bullseye"),
-        Some("8") => ("12", "bookworm"),
-        _ => ("13", "trixie"),
+        Some("7") => ("11", "bullseye", 247),
+        Some("8") => ("12", "bookworm", 252),
+        _ => ("13", "trixie", 257),
     };
+    tree.write(".sim/systemd", &format!("{}\n", debian.2));
     let (pretty, id) = match host.kind {
         Kind::Alpine => ("Alpine Linux v3.22".to_owned(), "alpine"),
         Kind::FreeBsd => ("FreeBSD 14.3-RELEASE".to_owned(), "freebsd"),
@@ -132,6 +133,9 @@ fn people(tree: &Tree, host: &Builder) {
     for (id, [user, terminal, from]) in (1..).zip(&host.logged_in) {
         let _ = writeln!(sessions, "{id} {user} {terminal} {from}");
     }
+    let blocks = host.inhibitors.iter().filter(|[.., mode]| mode == "block");
+    let locks: String = blocks.map(|[_, what, ..]| format!("{what}\n")).collect();
+    tree.write(".sim/locks", &locks);
     let mut bus = format!("a(ssssuu) {}", host.inhibitors.len());
     for [who, what, why, mode] in &host.inhibitors {
         let _ = write!(bus, " {what:?} {who:?} {why:?} {mode:?} 0 812");
@@ -153,6 +157,7 @@ fn logins(tree: &Tree, host: &Builder) {
             Rights::Root => (0, "root"),
             Rights::Sudo => (1000 + index, "sudo"),
             Rights::SudoPassword => (1000 + index, "password"),
+            Rights::SudoListed => (1000 + index, "listed"),
             Rights::NoSudo => (1000 + index, "none"),
         };
         tree.write(&format!(".sim/logins/{}", login.name), &format!("{uid} {rights}\n"));
@@ -213,7 +218,7 @@ fn programs(tree: &Tree, host: &Builder) {
     for name in ["id", "whoami", "hostname", "uname"] {
         small(&format!("usr/bin/{name}"));
     }
-    if host.logins.iter().any(|login| matches!(login.rights, Rights::Sudo | Rights::SudoPassword)) {
+    if host.logins.iter().any(|login| !matches!(login.rights, Rights::Root | Rights::NoSudo)) {
         stub("usr/bin/sudo", include_str!("../stubs/sudo.sh"));
     }
     if host.kind != Kind::FreeBsd {
@@ -230,7 +235,7 @@ fn programs(tree: &Tree, host: &Builder) {
     }
     if host.has_systemd() {
         stub("usr/bin/systemctl", include_str!("../stubs/systemctl.sh"));
-        for name in ["systemd-run", "loginctl", "busctl", "systemd-inhibit", "who"] {
+        for name in ["systemd-run", "journalctl", "loginctl", "busctl", "systemd-inhibit", "who"] {
             small(&format!("usr/bin/{name}"));
         }
     } else if host.kind != Kind::FreeBsd {

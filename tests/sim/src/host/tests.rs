@@ -383,7 +383,10 @@ fn people_locks_guests_and_timers() {
     host.set_sleep_delay(Duration::ZERO);
     let bus = "a(ssssuu) 1 \"sleep\" \"tape\" \"it \\\"writes\\\"\" \"block\" 0 812\n";
     for (login, command, stdout, code) in [
-        ("root", "who", "anna     pts/0        Nov 25 10:00 (10.0.0.5)\n", 0),
+        ("root", "who | cut -c1-21", "root     sshd        \nanna     sshd pts/0  \nbackup   sshd        \n", 0),
+        ("admin", "busctl call org.freedesktop.login1 / x CanSuspend", "s \"challenge\"\n", 0),
+        ("root", "systemctl suspend -i 2>&1", "Call to Suspend failed: Interactive authentication required.\n", 1),
+        ("root", "systemctl suspend 2>&1", "Call to Suspend failed: Access denied\n", 1),
         ("root", "loginctl list-sessions --no-legend | wc -l | tr -d ' '", "3\n", 0),
         ("admin", "loginctl show-session $XDG_SESSION_ID 2 | grep Name", "Name=admin\nName=backup\n", 0),
         ("root", "busctl call org.freedesktop.login1 / x ListInhibitors", bus, 0),

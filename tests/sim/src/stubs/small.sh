@@ -50,19 +50,37 @@ systemd-run)
 		exit 1
 	fi
 	echo "$asked" >>"$root/.sim/timers"
-	echo "Running timer as unit: run-r0815.timer" >&2
-	# It is the system's from the first moment on: whoever ends with the session's processes is not to end it.
-	"$root/usr/bin/setsid" @SH@ -c ': >"$0"; @SLEEP@ "0.0$1"; shift; exec "$@"' "$root/.sim/armed.$$" "$wait" "$@" \
-		</dev/null >/dev/null 2>&1 &
+	unit=run-u$$
+	mkdir -p "$root/.sim/runs"
+	echo "loaded inactive 0" >"$root/.sim/runs/$unit.service"
+	printf 'Running timer as unit: %s.timer\nWill run service as unit: %s.service\n' "$unit" "$unit" >&2
+	# It is the system's from the first moment on: whoever ends with the session's processes is not to end it. A unit
+	# that ended well is forgotten, one that failed stays.
+	"$root/usr/bin/setsid" @SH@ -c ': >"$0"; @SLEEP@ "0.0$1"; u=$2; shift 2; if said=$("$@" 2>&1); then rm -f "$u"; else
+		e=$?; echo "$said" >"$u.said"; echo "loaded failed $e" >"$u"; fi' \
+		"$root/.sim/armed.$$" "$wait" "$root/.sim/runs/$unit.service" "$@" </dev/null >/dev/null 2>&1 &
 	while ! [ -e "$root/.sim/armed.$$" ]; do @SLEEP@ 0.01; done
 	if [ -e "$root/.sim/cut-after-timer" ]; then
 		echo cut >"$root/.sim/requests"
 		while [ -e "$root/.sim/cut-after-timer" ]; do @SLEEP@ 0.01; done
 	fi ;;
+journalctl)
+	# Lines of others' units are root's to read.
+	while [ $# -gt 0 ] && [ "$1" != -u ]; do shift; done
+	[ "$SIM_UID" = 0 ] && [ -e "$root/.sim/runs/${2-}.said" ] && cat "$root/.sim/runs/$2.said"
+	exit 0 ;;
 who)
-	# Lines `id user terminal from`; a session without a terminal has `-` and is not in utmp.
+	# Lines `id user terminal from`; `-` is no terminal. Since Debian 13 it is logind that is asked, and each line has
+	# the service first: sessions without a terminal are there as well, this one too. Before, utmp had terminals only.
+	read -r systemd <"$root/.sim/systemd"
+	[ "$systemd" -ge 257 ] && printf '%-8s %-12s 2026-11-25 10:00 (10.9.9.9)\n' "$SIM_USER" sshd
 	while read -r id user tty from; do
-		[ "$tty" = - ] || printf '%-8s %-12s Nov 25 10:00%s\n' "$user" "$tty" "${from:+ ($from)}"
+		if [ "$systemd" -ge 257 ] && [ -n "$from" ]; then
+			[ "$tty" = - ] && tty=
+			printf '%-8s %-12s 2026-11-25 10:00 (%s)\n' "$user" "sshd $tty" "$from"
+		elif [ "$tty" != - ]; then
+			printf '%-8s %-12s Nov 25 10:00%s\n' "$user" "$tty" "${from:+ ($from)}"
+		fi
 	done <"$root/.sim/sessions" ;;
 loginctl)
 	case ${1-} in
@@ -73,12 +91,14 @@ loginctl)
 		done <"$root/.sim/sessions" ;;
 	show-session)
 		first=yes
+		read -r systemd <"$root/.sim/systemd"
 		show() {
 			[ -n "$first" ] || echo
 			first=
-			[ "$3" = - ] && set -- "$1" "$2" '' "$4"
-			printf 'Id=%s\nName=%s\nTTY=%s\nRemote=%s\nRemoteHost=%s\nClass=user\nState=active\nIdleHint=no\n' \
-				"$1" "$2" "$3" "${4:+yes}" "$4"
+			# Debian 13 keeps no utmp, by which logind had the terminal of an SSH session.
+			if [ "$3" = - ] || { [ -n "$4" ] && [ "$systemd" -ge 257 ]; }; then set -- "$1" "$2" '' "$4"; fi
+			printf 'Id=%s\nName=%s\nTTY=%s\nRemote=%s\nRemoteHost=%s\nService=%s\nClass=user\nState=active\nIdleHint=no\n' \
+				"$1" "$2" "$3" "${4:+yes}" "$4" sshd
 		}
 		for wanted; do
 			[ "$wanted" = 77 ] && show 77 "$SIM_USER" - 10.9.9.9
@@ -92,6 +112,17 @@ loginctl)
 busctl)
 	case "$*" in
 	*ListInhibitors) cat "$root/.sim/inhibitors" ;;
+	*CanSuspend | *CanHibernate)
+		# What the kernel and the configuration say comes first, then who asks. A masked sleep.target is not looked at.
+		case "$*" in *CanSuspend) state=mem ;; *) state=disk ;; esac
+		read -r states <"$root/sys/power/state"
+		case " $states " in
+		*" $state "*)
+			if [ -e "$root/.sim/can-$state" ]; then cat "$root/.sim/can-$state"
+			elif [ "$SIM_UID" = 0 ]; then echo 's "yes"'
+			else echo 's "challenge"'; fi ;;
+		*) echo 's "na"' ;;
+		esac ;;
 	*) echo 'Call failed: Unknown method' >&2; exit 1 ;;
 	esac ;;
 systemd-inhibit) cat "$root/.sim/inhibitors-list" ;;

@@ -1,12 +1,14 @@
 #!/bin/sh
-# sudo by the login's rights: `sudo` runs anything without a password, `password` never.
+# sudo by the login's rights: `sudo` runs anything without a password, `password` never, `listed` nothing but `true`;
+# where there is a rule without a password, the list needs none, as sudo's does.
 root=@ROOT@
-ask=yes check=
+ask=yes check= list=
 while [ $# -gt 0 ]; do
 	case $1 in
 	-n | --non-interactive) ask= ;;
 	-nv | -vn) ask= check=yes ;;
-	-v | -l) check=yes ;;
+	-v) check=yes ;;
+	-l) list=yes ;;
 	-u | -g) shift ;;
 	--) shift; break ;;
 	-*) ;;
@@ -15,6 +17,18 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
+if [ -n "$list" ] && [ "$SIM_RIGHTS" != password ]; then
+	# Of a command it says that some rule allows it, whether with a password or not.
+	if [ $# -gt 0 ]; then echo "$*"; exit 0; fi
+	printf 'Matching Defaults entries for %s on host:\n    env_reset, use_pty\n\n' "$SIM_USER"
+	printf 'User %s may run the following commands on host:\n' "$SIM_USER"
+	case $SIM_RIGHTS in
+	listed) printf '    (ALL : ALL) ALL\n    (root) NOPASSWD: /usr/bin/true\n' ;;
+	*) printf '    (ALL) NOPASSWD: ALL\n' ;;
+	esac
+	exit 0
+fi
+if [ "$SIM_RIGHTS" = listed ] && [ "${1##*/}" = true ]; then exit 0; fi
 if [ "$SIM_UID" != 0 ] && [ "$SIM_RIGHTS" != sudo ]; then
 	[ -n "$ask" ] && echo "sudo: a terminal is required to read the password; either use the -S option to read from standard input or configure an askpass helper" >&2
 	echo "sudo: a password is required" >&2

@@ -1,11 +1,14 @@
 #!/bin/sh
 # systemctl's words about units (`.sim/units` has lines `unit enabled-state active-state`), and its power verbs.
 root=@ROOT@
-verb= units= value= property=
+verb= units= value= property= ignore= direct=
+read -r systemd <"$root/.sim/systemd"
 while [ $# -gt 0 ]; do
 	case $1 in
 	--value) value=yes ;;
-	-p) shift; property=$1 ;;
+	--version) echo "systemd $systemd ($systemd.1-1)"; exit 0 ;;
+	-i | --ignore-inhibitors | --check-inhibitors=no) ignore=yes ;;
+	-p) shift; property=$property${property:+,}$1 ;;
 	-p* | --property=*) property=${1#-p}; property=${property#--property=} ;;
 	-*) ;;
 	*) if [ -z "$verb" ]; then verb=$1; else units="$units $1"; fi ;;
@@ -20,8 +23,10 @@ state() { # unit column
 case $verb in
 start)
 	case $units in
-	*systemd-suspend.service* | *suspend.target*) verb=suspend ;;
-	*systemd-hibernate.service* | *hibernate.target*) verb=hibernate ;;
+	*systemd-suspend.service* | *suspend.target*) verb=suspend direct=yes ;;
+	*systemd-hibernate.service* | *hibernate.target*) verb=hibernate direct=yes ;;
+	*poweroff.target*) verb=poweroff direct=yes ;;
+	*reboot.target*) verb=reboot direct=yes ;;
 	esac ;;
 esac
 case $verb in
@@ -45,11 +50,14 @@ is-enabled)
 show)
 	for unit in $units; do
 		case $(state "$unit" enabled) in '') load=not-found ;; masked) load=masked ;; *) load=loaded ;; esac
-		active=$(state "$unit" active)
+		active=$(state "$unit" active) status=0
+		# What systemd-run made is loaded until it has ended well.
+		[ -e "$root/.sim/runs/$unit" ] && read -r load active status <"$root/.sim/runs/$unit"
 		for name in $(printf '%s' "${property:-LoadState,ActiveState}" | tr , ' '); do
 			case $name in
 			LoadState) text=$load ;;
 			ActiveState) text=${active:-inactive} ;;
+			ExecMainStatus) text=$status ;;
 			UnitFileState) text=$(state "$unit" enabled) ;;
 			*) text= ;;
 			esac
@@ -67,6 +75,14 @@ suspend | hibernate | poweroff | reboot)
 			exit 1
 		fi ;;
 	esac
+	# Since 257 a lock of mode `block` holds root too, and `-i` asks polkit, over SSH nobody.
+	case $verb in suspend | hibernate) lock=sleep ;; *) lock=shutdown ;; esac
+	if [ -z "$direct" ] && [ "$systemd" -ge 257 ] && grep -q "\(^\|:\)$lock\(:\|\$\)" "$root/.sim/locks"; then
+		case $verb in suspend) call=Suspend ;; hibernate) call=Hibernate ;; poweroff) call=PowerOff ;; *) call=Reboot ;; esac
+		if [ -n "$ignore" ]; then echo "Call to $call failed: Interactive authentication required." >&2
+		else echo "Call to $call failed: Access denied" >&2; fi
+		exit 1
+	fi
 	exec "$root/.sim/event" "$verb" ;;
 *) exit 0 ;;
 esac
