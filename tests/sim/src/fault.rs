@@ -35,6 +35,8 @@ pub enum Fault {
     WrongContentType,
     /// 200 with a body of this many bytes.
     HugeBody(u64),
+    /// 200 with this JSON as its body.
+    Json(String),
     /// 302 to this address.
     Redirect(String),
 }

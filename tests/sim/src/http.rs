@@ -293,6 +293,7 @@ fn canned(fault: &Fault) -> Option<Response<SimBody>> {
         Fault::Garbage => ok.header(CONTENT_TYPE, JSON).body(SimBody::new("{\"data\":[{\"id\":")).unwrap(),
         Fault::Html => ok.header(CONTENT_TYPE, "text/html; charset=utf-8").body(SimBody::new(page)).unwrap(),
         Fault::WrongContentType => ok.header(CONTENT_TYPE, "text/plain").body(SimBody::new("{\"data\":[]}")).unwrap(),
+        Fault::Json(body) => ok.header(CONTENT_TYPE, JSON).body(SimBody::new(body.clone())).unwrap(),
         Fault::HugeBody(length) => ok.header(CONTENT_TYPE, JSON).body(SimBody::huge(*length)).unwrap(),
         Fault::Redirect(to) => head(302, "Found").header(LOCATION, to).body(SimBody::new("")).unwrap(),
         _ => return None,
