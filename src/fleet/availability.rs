@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::Fleet;
-use crate::model::availability::{Availability, Change, Observed};
+use crate::model::action::ActionOutcome;
+use crate::model::availability::confirmed::{Timeline, state_after};
+use crate::model::availability::{Availability, Change, Observed, halts};
 use crate::model::id::{ClusterId, VmId};
 use crate::model::inventory::Server;
 use crate::model::percentile::Histogram;
@@ -19,6 +21,8 @@ pub(crate) struct Record {
     /// `None`: the server itself.
     pub(crate) service: Option<String>,
     pub(crate) availability: Availability,
+    /// Of a service: whether it answered the last time.
+    pub(crate) answers: Option<bool>,
     /// How often it was asked, and how often it answered.
     pub(crate) checks: u64,
     pub(crate) checks_ok: u64,
@@ -30,7 +34,10 @@ pub(crate) struct Record {
 /// What the state file knows of all servers, for a window.
 struct Memory {
     changes: HashMap<ServerKey, Vec<Change>>,
-    present: HashMap<ServerKey, (PowerState, Timestamp)>,
+    /// The last state of each, since when, and when somebody looked.
+    present: HashMap<ServerKey, (PowerState, Timestamp, Timestamp)>,
+    /// What actions are known to have done, the oldest first, by the verb.
+    done: HashMap<ServerKey, Vec<(Timestamp, String)>>,
     checks: BTreeMap<ServerKey, Vec<CheckHistory>>,
     /// When each cluster was listed: all its members and guests were seen then.
     listed: HashMap<ClusterId, Vec<Timestamp>>,
@@ -57,8 +64,8 @@ impl Fleet<'_> {
         for event in before.chain(self.state.events(since)?) {
             changes.entry(event.server).or_default().push((event.at, event.from, event.to));
         }
-        let states = self.state.states()?.into_iter().map(|(key, known)| (key, (known.state, known.since)));
-        let mut present: HashMap<ServerKey, (PowerState, Timestamp)> = states.collect();
+        let states = self.state.states()?.into_iter().map(|(key, known)| (key, (known.state, known.since, known.at)));
+        let mut present: HashMap<ServerKey, (PowerState, Timestamp, Timestamp)> = states.collect();
         // A look before the window speaks into it.
         let earlier = since.checked_sub(SignedDuration::from_hours(1)).unwrap_or(since);
         let mut checks: BTreeMap<ServerKey, Vec<CheckHistory>> = BTreeMap::new();
@@ -69,14 +76,36 @@ impl Fleet<'_> {
         for group in self.groups() {
             for guest in self.state.guests(&group.cluster)? {
                 let since = guest.changed_at;
-                present.insert(key_of(&group.cluster, guest.vmid), (guest.known_state, since));
+                present.insert(key_of(&group.cluster, guest.vmid), (guest.known_state, since, guest.last_seen));
             }
             let own = |history: &&CheckHistory| history.service.is_empty();
             let members = group.members.iter().filter_map(|server| checks.get(&ServerKey::of_server(&server.id)));
             let answered = members.flatten().filter(own).flat_map(|history| looks(history, true));
             listed.insert(group.cluster, answered.collect());
         }
-        Ok(Memory { changes, present, checks, listed })
+        Ok(Memory { changes, present, done: self.done(since, until)?, checks, listed })
+    }
+
+    /// What actions are known to have done: the state that each wanted was seen when it ended. A look since has those of
+    /// the days before.
+    fn done(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<HashMap<ServerKey, Vec<(Timestamp, String)>>, StateError> {
+        let before = since.checked_sub(SignedDuration::from_hours(24)).unwrap_or(since);
+        let mut done: HashMap<ServerKey, Vec<(Timestamp, String)>> = HashMap::new();
+        for action in self.state.actions(before, until)? {
+            if action.outcome != ActionOutcome::Done.as_str() {
+                continue;
+            }
+            let took = SignedDuration::try_from_secs_f64(action.seconds.unwrap_or_default()).unwrap_or_default();
+            let ended = action.at.checked_add(took).unwrap_or(action.at);
+            if let Some(server) = action.server {
+                done.entry(server).or_default().push((ended, action.action));
+            }
+        }
+        Ok(done)
     }
 }
 
@@ -92,17 +121,41 @@ fn looks(history: &CheckHistory, answered: bool) -> Vec<Timestamp> {
 }
 
 impl Memory {
+    /// What was seen of a server's power, and what actions brought about.
+    fn timeline(&self, key: &ServerKey, is_guest: bool) -> Timeline {
+        let present = self.present.get(key);
+        let seen = Timeline {
+            changes: self.changes.get(key).cloned().unwrap_or_default(),
+            present: present.map(|(state, since, _)| (*state, *since)),
+        };
+        let done = self.done.get(key).into_iter().flatten();
+        let done: Vec<_> = done.filter_map(|(at, action)| Some((*at, state_after(action, is_guest)?))).collect();
+        seen.with(&done, present.map(|(_, _, looked_at)| *looked_at))
+    }
+
     fn records(&self, server: &Server, since: Timestamp, until: Timestamp) -> Vec<Record> {
         let key = server.key();
         let checks = self.checks.get(&key).map_or(&[][..], Vec::as_slice);
         let own = checks.iter().find(|history| history.service.is_empty());
         let mut seen: Vec<Timestamp> = own.map(|own| looks(own, false)).unwrap_or_default();
         seen.extend(server.cluster.iter().filter_map(|cluster| self.listed.get(cluster)).flatten());
+        let timeline = self.timeline(&key, server.vmid.is_some());
+        let mut halted = Vec::new();
+        if let (Some(_), Some(host)) = (server.vmid, &server.parent) {
+            let host = ServerKey::of_server(host);
+            let of_host = self.timeline(&host, false);
+            halted = halts(&of_host.changes, of_host.present);
+            // Who looked at a host that sleeps knows of its guests, too.
+            let own = self.checks.get(&host).into_iter().flatten().filter(|history| history.service.is_empty());
+            let within = |at: &Timestamp| halted.iter().any(|halt| (halt.begin..halt.end).contains(&at.as_second()));
+            seen.extend(own.flat_map(|own| looks(own, false)).filter(within));
+        }
         let observed = Observed {
-            changes: self.changes.get(&key).map_or(&[], Vec::as_slice),
-            present: self.present.get(&key).copied(),
+            changes: &timeline.changes,
+            present: timeline.present,
             looks: &seen,
             expected: server.expected,
+            host: &halted,
         };
         let availability = Availability::of_server(since, until, &observed);
         let itself = own.map(|own| counted(own, since)).unwrap_or_default();
@@ -110,6 +163,7 @@ impl Memory {
         let services = services.map(|history| Record {
             service: Some(history.service.clone()),
             availability: of_service(history, since, until, server.expected),
+            answers: history.switches.last().map(|(_, ok)| *ok),
             ..counted(history, since)
         });
         std::iter::once(Record { availability, ..itself }).chain(services).collect()
@@ -129,6 +183,7 @@ fn of_service(history: &CheckHistory, since: Timestamp, until: Timestamp, server
         present: history.switches.last().map(|(at, ok)| (state(*ok), *at)),
         looks: &looks(history, false),
         expected: if server == Expected::Asleep { server } else { Expected::On },
+        host: &[],
     };
     Availability::of_server(since, until, &observed)
 }

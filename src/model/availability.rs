@@ -1,5 +1,6 @@
 //! How much of the time a server or a service was there, from what somebody saw of it.
 
+pub(crate) mod confirmed;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,32 @@ pub(crate) struct Observed<'a> {
     pub(crate) looks: &'a [Timestamp],
     /// As configured, without regard to what the server does at present.
     pub(crate) expected: Expected,
+    /// Of a guest: when its host could not run it, from when to when, in order and apart from each other. Who was not off
+    /// by itself was asleep with its host, or nobody can tell.
+    pub(crate) host: &'a [Halt],
+}
+
+/// A time at which a host ran no guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Halt {
+    pub(crate) begin: i64,
+    /// `i64::MAX`: it goes on.
+    pub(crate) end: i64,
+    /// `Asleep`, or `Offline`: then nobody knows what became of its guests.
+    pub(crate) state: PowerState,
+}
+
+/// When a host was asleep or offline.
+pub(crate) fn halts(changes: &[Change], present: Option<(PowerState, Timestamp)>) -> Vec<Halt> {
+    let pieces = pieces(&Observed { changes, present, looks: &[], expected: Expected::Any, host: &[] });
+    let mut halts = Vec::new();
+    for (i, (begin, state)) in pieces.iter().enumerate() {
+        let end = pieces.get(i + 1).map_or(i64::MAX, |(at, _)| *at);
+        if *begin < end && matches!(state, PowerState::Asleep | PowerState::Offline) {
+            halts.push(Halt { begin: *begin, end, state: *state });
+        }
+    }
+    halts
 }
 
 /// What is left of the checks of one hour.
@@ -181,7 +208,29 @@ fn pieces(observed: &Observed<'_>) -> Vec<(i64, PowerState)> {
         };
         pieces.push((at.as_second(), if holds { *to } else { PowerState::Unknown }));
     }
-    pieces
+    with_host(pieces, observed.host)
+}
+
+/// The same of a guest whose host did not run it at times. Nobody sees its guests then, so that what was seen before
+/// seems to go on.
+fn with_host(pieces: Vec<(i64, PowerState)>, host: &[Halt]) -> Vec<(i64, PowerState)> {
+    if host.is_empty() {
+        return pieces;
+    }
+    let mut begins: Vec<i64> = pieces.iter().map(|(at, _)| *at).collect();
+    begins.extend(host.iter().flat_map(|halt| [halt.begin, halt.end]));
+    begins.sort_unstable();
+    begins.dedup();
+    let state_at = |at: i64| {
+        let own = pieces.iter().rev().find(|(begin, _)| *begin <= at).map_or(PowerState::Unknown, |(_, state)| *state);
+        let halt = host.iter().find(|halt| halt.begin <= at && at < halt.end);
+        match (own, halt.map(|halt| halt.state)) {
+            (PowerState::Running | PowerState::Paused, Some(PowerState::Asleep)) => PowerState::Asleep,
+            (PowerState::Running | PowerState::Paused, Some(_)) => PowerState::Unknown,
+            _ => own,
+        }
+    };
+    begins.into_iter().filter(|at| *at < i64::MAX).map(|at| (at, state_at(at))).collect()
 }
 
 /// The time for which the looks speak, cut to the window, in order and apart from each other.

@@ -118,13 +118,13 @@ const COLUMNS: &[Column] = &[
     Column::new("ON", 5),
     Column::new("ASLEEP", 7),
     Column::new("OFF", 6),
+    Column::new("PAUSED", 8),
     Column::new("UNKNOWN", 2),
     Column::new("CHECKS", 8),
     Column::new("P50", 9),
     Column::new("P95", 10),
     Column::wide("ID"),
     Column::wide("KIND"),
-    Column::wide("PAUSED"),
     Column::wide("DOWN"),
     Column::wide("ASKED"),
     Column::wide("LAST OUTAGE"),
@@ -151,20 +151,23 @@ impl Report for AvailabilityReport {
         let outages = || Value::Text(seen.outages.len().to_string());
         vec![
             Value::Name { depth: row.depth, text: row.name.clone() },
-            if record.service.is_none() { Value::State(row.state) } else { Value::Unknown },
+            match record.service {
+                None => Value::State(row.state),
+                Some(_) => Value::of(record.answers, |open| Value::text(if open { "open" } else { "closed" })),
+            },
             Value::of(seen.percent(), Value::Availability),
             if known { outages() } else { Value::Unknown },
             Value::of(seen.longest_outage_seconds(), Value::Seconds),
             seconds(seen.on_seconds),
             seconds(seen.asleep_seconds),
             seconds(seen.off_seconds),
+            seconds(seen.paused_seconds),
             Value::Seconds(seen.unknown_seconds),
             Value::of(row.checks_ok_percent(), Value::Availability),
             millis(record.response_p50_millis),
             millis(record.response_p95_millis),
             Value::text(row.id.as_str()),
             Value::text(row.kind.as_str()),
-            seconds(seen.paused_seconds),
             seconds(seen.outage_seconds()),
             Value::Text(record.checks.to_string()),
             Value::of(seen.outages.last(), |outage| Value::Time(outage.begin)),
@@ -201,6 +204,7 @@ impl Serialize for Row {
         map.serialize_entry("kind", self.kind.as_str())?;
         map.serialize_entry("service", &record.service)?;
         map.serialize_entry("state", &record.service.is_none().then_some(self.state.as_str()))?;
+        map.serialize_entry("open", &record.answers)?;
         map.serialize_entry("available_percent", &seen.percent())?;
         map.serialize_entry("on_seconds", &seen.seen(seen.on_seconds))?;
         map.serialize_entry("asleep_seconds", &seen.seen(seen.asleep_seconds))?;

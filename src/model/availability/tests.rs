@@ -14,7 +14,7 @@ type Seen = (i64, PowerState, PowerState);
 fn of(hours: i64, changes: &[Seen], looks: &[Timestamp], expected: Expected) -> Availability {
     let changes: Vec<Change> = changes.iter().map(|(second, from, to)| (at(*second), *from, *to)).collect();
     let present = changes.last().map(|(at, _, to)| (*to, *at));
-    Availability::of_server(at(0), at(hours * H), &Observed { changes: &changes, present, looks, expected })
+    Availability::of_server(at(0), at(hours * H), &Observed { changes: &changes, present, looks, expected, host: &[] })
 }
 
 /// On, off, asleep, paused and unknown hours, and begin, end and length of each outage in hours.
@@ -90,7 +90,7 @@ fn what_nobody_looked_at_is_unknown() {
         turned.reverse();
         let present = changes.last().map(|(second, _, to)| (*to, at(*second)));
         let turned: Vec<Change> = turned.iter().map(|(second, from, to)| (at(*second), *from, *to)).collect();
-        let observed = Observed { changes: &turned, present, looks, expected: Expected::On };
+        let observed = Observed { changes: &turned, present, looks, expected: Expected::On, host: &[] };
         assert_eq!(Availability::of_server(at(0), at(10 * H), &observed), sum, "{name}, unsorted");
     }
 }
@@ -107,7 +107,8 @@ fn a_look_speaks_for_an_hour() {
 fn the_present_state_holds_without_a_change_and_not_against_one() {
     let looks = hourly(0..10);
     let server = |changes: &[Change], state, since: i64| {
-        let observed = Observed { changes, present: Some((state, at(since))), looks: &looks, expected: Expected::On };
+        let observed =
+            Observed { changes, present: Some((state, at(since))), looks: &looks, expected: Expected::On, host: &[] };
         in_hours(&Availability::of_server(at(0), at(10 * H), &observed)).0
     };
     assert_eq!(server(&[], Online, -H), [10, 0, 0, 0, 0]);
@@ -135,6 +136,56 @@ fn percent_and_sums() {
     let json = serde_json::to_value(&sum).unwrap();
     assert_eq!(json["outages"][0]["begin"], "1970-01-01T01:00:00Z");
     assert_eq!(json["off_seconds"], 14_400);
+}
+
+/// Each state of a guest on a host that sleeps from the second to the fifth hour of ten, and where each hour counts.
+#[test]
+fn every_state_on_a_host_that_sleeps_or_is_off() {
+    let cases: [(PowerState, PowerState, [u64; 5]); 10] = [
+        // State of the guest, of its host; hours on, off, asleep, paused, unknown.
+        (Running, Asleep, [7, 0, 3, 0, 0]),
+        (Paused, Asleep, [0, 0, 3, 7, 0]),
+        (Stopped, Asleep, [0, 10, 0, 0, 0]),
+        (Hibernated, Asleep, [0, 10, 0, 0, 0]),
+        (Unknown, Asleep, [0, 0, 0, 0, 10]),
+        (Running, Offline, [7, 0, 0, 0, 3]),
+        (Paused, Offline, [0, 0, 0, 7, 3]),
+        (Stopped, Offline, [0, 10, 0, 0, 0]),
+        (Hibernated, Offline, [0, 10, 0, 0, 0]),
+        (Unknown, Offline, [0, 0, 0, 0, 10]),
+    ];
+    for (guest, host, want) in cases {
+        let halts = halts(&[(at(2 * H), Online, host), (at(5 * H), host, Online)], Some((Online, at(5 * H))));
+        assert_eq!(halts, [Halt { begin: 2 * H, end: 5 * H, state: host }]);
+        let looks = hourly(0..10);
+        let observed = Observed {
+            changes: &[],
+            present: Some((guest, at(-H))),
+            looks: &looks,
+            expected: Expected::Any,
+            host: &halts,
+        };
+        let sum = Availability::of_server(at(0), at(10 * H), &observed);
+        assert_eq!(in_hours(&sum).0, want, "{guest} on a host that is {host}");
+    }
+}
+
+/// A guest is shut down with its host, which wakes 150 s later; two minutes after that the guest is started.
+#[test]
+fn off_with_its_host_and_on_again() {
+    let confirmed = [(at(100), Stopped), (at(400), Running)];
+    let timeline = confirmed::Timeline { changes: vec![], present: Some((Running, at(-H))) };
+    let timeline = timeline.with(&confirmed, Some(at(420)));
+    let host = halts(&[(at(110), Online, Asleep), (at(260), Asleep, Online)], Some((Online, at(260))));
+    let observed = Observed {
+        changes: &timeline.changes,
+        present: timeline.present,
+        looks: &[at(0), at(420)],
+        expected: Expected::Any,
+        host: &host,
+    };
+    let sum = Availability::of_server(at(0), at(500), &observed);
+    assert_eq!((sum.on_seconds, sum.off_seconds, sum.asleep_seconds, sum.unknown_seconds), (200, 300, 0, 0));
 }
 
 fn state() -> impl Strategy<Value = PowerState> {
@@ -177,7 +228,7 @@ proptest! {
         let changes: Vec<Change> = changes.into_iter().map(|(second, from, to)| (at(second), from, to)).collect();
         let looks: Vec<Timestamp> = looks.into_iter().map(at).collect();
         let present = present.map(|(state, since)| (state, at(since)));
-        let observed = Observed { changes: &changes, present, looks: &looks, expected };
+        let observed = Observed { changes: &changes, present, looks: &looks, expected, host: &[] };
         sums_up(&Availability::of_server(at(since), at(until), &observed), since, until)?;
     }
 }

@@ -1,0 +1,161 @@
+//! What actions of ecobox brought about, among what was seen: a listing may be seconds old, and between two looks a server
+//! may have gone off and come back.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Change;
+use crate::model::power::PowerState;
+
+/// A listing may be this old: what it says that soon after an action may be from before.
+const STALE: SignedDuration = SignedDuration::from_secs(15);
+
+/// The state that a confirmed action leaves; `None` for a word that is no power action. `is_guest` tells a guest from a
+/// host, which sleeps where a guest is off or paused.
+pub(crate) fn state_after(action: &str, is_guest: bool) -> Option<PowerState> {
+    Some(match (action, is_guest) {
+        ("start" | "resume" | "reboot" | "reset", true) => PowerState::Running,
+        ("shutdown" | "stop", true) => PowerState::Stopped,
+        ("suspend", true) => PowerState::Paused,
+        ("hibernate", true) => PowerState::Hibernated,
+        ("start" | "wake" | "reboot", false) => PowerState::Online,
+        ("shutdown" | "suspend" | "hibernate", false) => PowerState::Asleep,
+        _ => return None,
+    })
+}
+
+/// What the state file has of a server's power.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Timeline {
+    /// Changes that were seen, in any order.
+    pub(crate) changes: Vec<Change>,
+    /// The last state that was seen, and since when it is so.
+    pub(crate) present: Option<(PowerState, Timestamp)>,
+}
+
+impl Timeline {
+    /// The same with what actions brought about: each a time at which a state was confirmed. `looked_at` is when the
+    /// present state was last seen.
+    pub(crate) fn with(mut self, confirmed: &[(Timestamp, PowerState)], looked_at: Option<Timestamp>) -> Timeline {
+        if confirmed.is_empty() {
+            return self;
+        }
+        let seen = self.changes.iter().map(|(at, from, to)| (*at, Some(*from), *to));
+        let mut marks: Vec<(Timestamp, Option<PowerState>, PowerState)> =
+            seen.chain(confirmed.iter().map(|(at, to)| (*at, None, *to))).collect();
+        marks.sort_by_key(|(at, ..)| *at);
+        let mut changes: Vec<Change> = Vec::new();
+        let mut last_confirmed = None;
+        for (at, from, to) in marks {
+            let Some(from) = from else {
+                changes.push((at, PowerState::Unknown, to));
+                last_confirmed = Some((at, to));
+                continue;
+            };
+            match (last_confirmed.take(), changes.last_mut()) {
+                // The look that saw what the action did, later.
+                (Some((_, state)), Some(before)) if state == to && before.1 == PowerState::Unknown => before.1 = from,
+                (Some((_, state)), _) if state == to => {}
+                // What was before the change is older than the action.
+                (Some(_), _) => changes.push((at, PowerState::Unknown, to)),
+                (None, _) => changes.push((at, from, to)),
+            }
+        }
+        if let Some((at, state)) = last_confirmed {
+            let younger = looked_at.filter(|looked| looked.duration_since(at) > STALE);
+            match (younger, self.present) {
+                // Whoever looked since then saw something else: when it came to that is not known.
+                (Some(looked), Some((present, _))) if present != state => {
+                    changes.push((looked, PowerState::Unknown, present));
+                    self.present = Some((present, looked));
+                }
+                _ => self.present = Some((state, at)),
+            }
+        }
+        self.changes = changes;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use PowerState::{Offline, Online, Paused, Running, Stopped, Unknown};
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn actions_among_what_was_seen() {
+        type Seen = (i64, PowerState, PowerState);
+        type Case<'a> =
+            (&'a str, &'a [Seen], (PowerState, i64), &'a [(i64, PowerState)], i64, &'a [Seen], (PowerState, i64));
+        let cases: [Case<'_>; 7] = [
+            ("no action", &[(9, Stopped, Running)], (Running, 9), &[], 99, &[(9, Stopped, Running)], (Running, 9)),
+            (
+                "off and on again between two looks",
+                &[],
+                (Running, 0),
+                &[(100, Stopped), (250, Running)],
+                300,
+                &[(100, Unknown, Stopped), (250, Unknown, Running)],
+                (Running, 250),
+            ),
+            (
+                "a look saw it later",
+                &[(112, Running, Stopped)],
+                (Stopped, 112),
+                &[(100, Stopped)],
+                112,
+                &[(100, Running, Stopped)],
+                (Stopped, 112),
+            ),
+            (
+                "a look saw the next state only",
+                &[(112, Running, Paused)],
+                (Paused, 112),
+                &[(100, Stopped)],
+                112,
+                &[(100, Unknown, Stopped), (112, Unknown, Paused)],
+                (Paused, 112),
+            ),
+            (
+                "nobody looked since",
+                &[(9, Stopped, Running)],
+                (Running, 9),
+                &[(100, Stopped)],
+                110,
+                &[(9, Stopped, Running), (100, Unknown, Stopped)],
+                (Stopped, 100),
+            ),
+            (
+                "somebody else started it unseen",
+                &[],
+                (Running, 0),
+                &[(100, Stopped)],
+                400,
+                &[(100, Unknown, Stopped), (400, Unknown, Running)],
+                (Running, 400),
+            ),
+            (
+                "a host",
+                &[(130, Online, Offline)],
+                (Offline, 130),
+                &[(100, PowerState::Asleep)],
+                130,
+                &[(100, Unknown, PowerState::Asleep), (130, Unknown, Offline)],
+                (Offline, 130),
+            ),
+        ];
+        let all = |changes: &[Seen]| -> Vec<Change> {
+            changes.iter().map(|(second, from, to)| (at(*second), *from, *to)).collect()
+        };
+        for (name, changes, present, confirmed, looked, want, then) in cases {
+            let timeline = Timeline { changes: all(changes), present: Some((present.0, at(present.1))) };
+            let confirmed: Vec<_> = confirmed.iter().map(|(second, state)| (at(*second), *state)).collect();
+            let got = timeline.with(&confirmed, Some(at(looked)));
+            assert_eq!(got, Timeline { changes: all(want), present: Some((then.0, at(then.1))) }, "{name}");
+        }
+    }
+}
