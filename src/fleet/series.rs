@@ -252,7 +252,13 @@ fn series(metric: Metric, kept: &Kept, rrd: Option<&Rrd>, window: Window) -> Ser
     let Some(rrd) = rrd else { return own() };
     let series = Series::of(metric, Source::Rrd, window.at_least(rrd.step), rrd.measured(metric));
     // What Proxmox VE does not keep of it may be known all the same.
-    if series.is_empty() { own() } else { series }
+    if series.is_empty() {
+        return own();
+    }
+    // A minute's average hides what a look within it saw. Sums of hours say nothing of shorter steps.
+    let hours = kept.hours.iter().filter_map(|hour| hour.of(metric)).filter(|_| series.window.step >= HOUR);
+    let seen = Series::of(metric, Source::Cache, series.window, hours.chain(values(metric, &kept.samples)));
+    series.widened_by(&seen)
 }
 
 /// What the state file kept: the sums of the hours whose samples are gone, then samples.

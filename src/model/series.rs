@@ -146,6 +146,12 @@ impl Metric {
     }
 }
 
+/// A number as it leaves ecobox: what binary fractions add behind the sixth place is noise, not measured.
+pub(crate) fn without_noise(number: f64) -> f64 {
+    // Beyond this there is nothing behind the point that was measured, and what stands before it stays.
+    if number.abs() < 1e9 { (number * 1e6).round() / 1e6 + 0.0 } else { number }
+}
+
 /// A measured number with four places, so that it is the same wherever it was kept meanwhile.
 pub(crate) fn four_places(number: f64) -> f64 {
     (number * 1e4).round() / 1e4
@@ -379,6 +385,22 @@ impl Series {
             None => Point { at, avg: None, min: None, max: None },
         });
         Series { metric, source, window, points: points.collect() }
+    }
+
+    /// The same, and what another source saw in the same steps: the highest and the lowest of both, and its steps where
+    /// this one has none. Averages stay those of who measured all the time.
+    pub(crate) fn widened_by(mut self, other: &Series) -> Series {
+        for (point, seen) in self.points.iter_mut().zip(&other.points) {
+            let (Some(avg), Some(_)) = (point.avg, seen.avg) else {
+                if point.avg.is_none() {
+                    *point = *seen;
+                }
+                continue;
+            };
+            point.max = point.max.into_iter().chain(seen.max).reduce(f64::max);
+            point.min = seen.min.map(|min| min.min(point.min.unwrap_or(avg)).min(avg)).or(point.min);
+        }
+        self
     }
 
     /// Whether nothing at all was measured.

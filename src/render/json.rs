@@ -4,7 +4,9 @@
 use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
+use serde_json::ser::{CompactFormatter, Formatter};
 
+use crate::model::series::without_noise;
 use crate::model::text::is_unsafe;
 use crate::render::Report;
 
@@ -62,8 +64,17 @@ impl<W: Write> Write for Guard<W> {
     }
 }
 
+/// Compact, and numbers without the noise of binary fractions: 16.9, not 16.900000000000002.
+struct Plain;
+
+impl Formatter for Plain {
+    fn write_f64<W: ?Sized + Write>(&mut self, out: &mut W, value: f64) -> io::Result<()> {
+        CompactFormatter.write_f64(out, without_noise(value))
+    }
+}
+
 fn write_line<T: Serialize, W: Write>(out: &mut BufWriter<Guard<W>>, value: &T) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, value)?;
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut *out, Plain))?;
     out.write_all(b"\n")
 }
 
@@ -111,6 +122,25 @@ mod tests {
         assert_eq!(serde_json::from_str::<String>(want).unwrap(), text);
         // In a key, too.
         assert_eq!(written(&std::collections::BTreeMap::from([("\u{7f}", 1)])), "{\"\\u007f\":1}\n");
+    }
+
+    #[test]
+    fn numbers_have_no_noise() {
+        for (number, want) in [
+            (16.900_000_000_000_002, "16.9"),
+            (0.1 + 0.2, "0.3"),
+            (100.0 / 3.0, "33.333333"),
+            (4.35 * 100.0, "435.0"),
+            (0.000_4, "0.0004"),
+            (1_258_291.2, "1258291.2"),
+            (-0.000_000_1, "0.0"),
+            (1e300, "1e300"),
+            (9_007_199_254_740_993.0, "9007199254740992.0"),
+            (f64::NAN, "null"),
+        ] {
+            assert_eq!(written(&number), want.to_owned() + "\n");
+        }
+        assert_eq!(written(&12.3_f32), "12.3\n");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use crate::model::metrics::{Definition, Family, Kind, Labels};
+use crate::model::series::without_noise;
 
 /// Writes the families, each of which has another name.
 pub(super) fn write(out: &mut dyn Write, families: &[Family]) -> io::Result<()> {
@@ -30,7 +31,7 @@ pub(super) fn write(out: &mut dyn Write, families: &[Family]) -> io::Result<()> 
             }
         }
         for (labels, value) in samples {
-            writeln!(out, "{name}{} {value}", list(labels))?;
+            writeln!(out, "{name}{} {}", list(labels), without_noise(*value))?;
         }
     }
     out.write_all(b"# EOF\n")

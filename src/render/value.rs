@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 pub(crate) use crate::model::human::{human_bytes, human_rate, human_seconds};
 use crate::model::power::PowerState;
+use crate::model::series::without_noise;
 use crate::model::spark::{Scale, sparkline};
 use crate::model::text;
 use crate::render::Output;
@@ -140,7 +141,7 @@ impl Value {
             Value::BytesPerSecond(rate) => human_rate(*rate),
             Value::Number(number) if number.abs() >= 1e9 => format!("{number:.0e}"),
             Value::Number(number) => format!("{number:.2}"),
-            Value::Exact(number) => number.to_string(),
+            Value::Exact(number) => without_noise(*number).to_string(),
             Value::Seconds(seconds) => human_seconds(*seconds),
             Value::Spark { points, scale } => sparkline(points, SPARK_WIDTH, *scale, output.utf8),
             Value::Time(at) if output.width.is_some() => human_age(output.now.duration_since(*at)),
@@ -168,7 +169,7 @@ impl Value {
             Value::Availability(number) | Value::Milliseconds(number) => format!("{number:.3}"),
             Value::Bytes(bytes) => bytes.to_string(),
             Value::Number(number) => format!("{number:.2}"),
-            Value::Exact(number) => number.to_string(),
+            Value::Exact(number) => without_noise(*number).to_string(),
             Value::Spark { points, .. } => {
                 let plain = |point: &Option<f64>| point.map_or(Value::Unknown, Value::Number).plain();
                 points.iter().map(plain).collect::<Vec<_>>().join(";")

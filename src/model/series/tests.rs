@@ -187,3 +187,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_two_sources_the_one_that_saw_it_counts() {
+    let at = |second: i64| Timestamp::from_second(second).unwrap();
+    let window = Window::new(at(0), at(179), Some(SignedDuration::from_secs(60)));
+    let kept = |second, avg, max| Measured { at: at(second), count: 1, avg, min: None, max };
+    let rrd = Series::of(Metric::Cpu, Source::Rrd, window, [kept(0, 30.0, 38.0), kept(60, 20.0, 21.0)]);
+    let own = [Measured::one(at(10), 97.0), Measured::one(at(20), 5.0), Measured::one(at(130), 50.0)];
+    let seen = rrd.widened_by(&Series::of(Metric::Cpu, Source::Cache, window, own));
+    let points: Vec<_> = seen.points.iter().map(|point| (point.avg, point.min, point.max)).collect();
+    assert_eq!(
+        points,
+        [(Some(30.0), Some(5.0), Some(97.0)), (Some(20.0), None, Some(21.0)), (Some(50.0), Some(50.0), Some(50.0)),]
+    );
+    assert_eq!((seen.source, seen.summary().max), (Source::Rrd, Some(97.0)));
+}
