@@ -13,7 +13,7 @@ use crate::model::power::PowerState;
 use crate::model::server::Address;
 use crate::render::value::{Value, rfc3339};
 use crate::render::{Column, Report};
-use crate::state::{Change, What};
+use crate::state::{Change, Edit, What};
 
 /// Read the guests of every Proxmox VE host or cluster
 ///
@@ -60,6 +60,8 @@ pub(crate) struct Row {
     addresses: Vec<Address>,
     /// Why no addresses could be had in this run.
     addresses_unknown: Option<String>,
+    /// When the addresses were told.
+    addresses_at: Option<String>,
     tags: Vec<String>,
     pool: Option<String>,
     lock: Option<String>,
@@ -139,6 +141,7 @@ fn note(discovery: &Discovery) -> String {
 impl From<Found> for Row {
     fn from(found: Found) -> Row {
         let Found { id, parent, guest, asked, changes } = found;
+        let addresses_at = guest.addresses_at.map(rfc3339);
         let (addresses, addresses_unknown) = match asked {
             Asked::Found(addresses) => (addresses, None),
             Asked::Silent(why) => (guest.addresses, Some(why)),
@@ -155,6 +158,7 @@ impl From<Found> for Row {
             hostname: addresses.first().map(|address| address.ip.to_string()),
             addresses,
             addresses_unknown,
+            addresses_at,
             tags: guest.tags,
             pool: guest.pool,
             lock: guest.lock,
@@ -163,6 +167,15 @@ impl From<Found> for Row {
             last_seen: rfc3339(guest.last_seen),
             changes: changes.into_iter().map(|Change { what, .. }| what).collect(),
         }
+    }
+}
+
+impl Row {
+    /// Why no addresses could be had, and since when those are known that stay.
+    fn why(&self) -> Option<String> {
+        let why = self.addresses_unknown.as_deref()?;
+        let kept = self.addresses_at.as_ref().filter(|_| !self.addresses.is_empty());
+        Some(kept.map_or_else(|| why.to_owned(), |at| format!("{why}; its addresses are those of {at}")))
     }
 }
 
@@ -177,7 +190,13 @@ fn words(what: &What) -> String {
         What::Moved { from, to } => format!("moved {from} -> {to}"),
         What::Renamed { from, to } => format!("renamed {from} -> {to}"),
         What::Power { from, to } => format!("{from} -> {to}"),
-        What::Edited { fields } => format!("{} changed", fields.join(", ")),
+        What::Edited { fields, values } => {
+            let word = |value: &Option<String>| value.as_deref().unwrap_or("-").to_owned();
+            let one = |edit: &Edit| format!("{} {} -> {}", edit.field, word(&edit.from), word(&edit.to));
+            let noted = |field: &&String| !values.iter().any(|edit| edit.field == **field);
+            let named = fields.iter().filter(noted).map(|field| format!("{field} changed"));
+            values.iter().map(one).chain(named).collect::<Vec<_>>().join(", ")
+        }
     }
 }
 
@@ -225,7 +244,7 @@ impl Report for DiscoverReport {
             Value::maybe(row.lock.as_deref()),
             Value::maybe(row.ha_state.as_deref()),
             list(row.addresses.iter().map(|address| address.ip.to_string()).collect()),
-            Value::maybe(row.addresses_unknown.as_deref()),
+            Value::maybe(row.why().as_deref()),
         ]
     }
 

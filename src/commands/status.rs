@@ -187,7 +187,7 @@ impl Report for StatusReport {
             Value::maybe(server.lock.as_deref()),
             Value::maybe(server.ha_state.as_deref()),
             list(&addresses),
-            Value::maybe(seen.reason.as_deref().or(seen.raw_status.as_deref())),
+            Value::maybe(seen.why()),
         ]
     }
 

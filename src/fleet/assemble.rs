@@ -245,14 +245,24 @@ impl Fleet<'_> {
             let listed: HashSet<VmId> = listing.guests.iter().map(|guest| guest.vmid).collect();
             let there = known.iter().filter(|guest| (templates || !guest.template) && guest.gone_at.is_none());
             let lost = there.filter(|guest| !listed.contains(&guest.vmid));
-            let why = "its node is not online";
-            inventory.servers.extend(lost.map(|guest| self.unseen(group, guest, why)));
+            let up = |guest: &KnownGuest| {
+                listing.nodes.iter().any(|node| node.name == guest.node && node.online == Some(true))
+            };
+            let why = |guest: &KnownGuest| match listing.unreadable {
+                0 => "its node is not online",
+                _ if !up(guest) => "its node is not online, or not to be read in the listing",
+                _ => "an entry of the listing could not be read, which may be its own",
+            };
+            inventory.servers.extend(lost.map(|guest| self.unseen(group, guest, why(guest))));
         }
-        let words: HashMap<&NodeName, Option<bool>> =
-            listing.nodes.iter().map(|node| (&node.name, node.online)).collect();
-        for guest in in_pieces(listing.guests).filter(|guest| templates || !guest.template) {
-            let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id);
+        for mut guest in in_pieces(listing.guests) {
             let memory = remembered.get(&guest.vmid).filter(|memory| memory.kind == guest.kind).copied();
+            // An entry without a name has no settings either.
+            guest.template |= guest.name.is_none() && memory.is_some_and(|memory| memory.template);
+            if guest.template && !templates {
+                continue;
+            }
+            let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id);
             let addresses = addresses.remove(&guest.vmid).unwrap_or_default();
             let online = match words.get(&guest.node) {
                 Some(None) => NodeWord::Silent,

@@ -9,13 +9,13 @@ use crate::fleet::Fleet;
 use crate::fleet::api::{Group, Listed};
 use crate::fleet::assemble::failures;
 use crate::fleet::per_node::per_node;
-use crate::model::address::{Network, ranked};
-use crate::model::guest::GuestIdentity;
-use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId, VmId};
+use crate::model::address::{Network, needs_cards, ranked};
+use crate::model::guest::{GuestConfig, GuestIdentity};
+use crate::model::id::{ClusterId, GuestKind, ServerId, VmId};
 use crate::model::inventory::Failed;
 use crate::model::power::PowerState;
 use crate::model::server::{Address, Guest, Listing};
-use crate::state::{Change, KnownGuest, StateError, What, is_fresh};
+use crate::state::{Change, KnownGuest, StateError, What, is_fresh, net};
 use crate::transport::Error;
 use crate::transport::pve::{AgentAnswer, Client};
 
@@ -120,6 +120,7 @@ impl<'a> Fleet<'a> {
         let mut changes = self.state.take_changes(&group.cluster)?;
         changes.extend(now.into_iter().filter(|change| matches!(change.what, What::Power { .. })));
         tell_replaced(&mut changes, &replaced);
+        let changes = net(changes);
         tracing::info!(
             proxmox_host = listed.via.as_str(),
             vm_count = listed.listing.guests.iter().filter(|guest| !guest.template).count(),
@@ -259,15 +260,24 @@ impl<'a> Fleet<'a> {
 
     /// Who a guest is, by its configuration. That nobody says so costs only this guest, until the next discovery.
     async fn identity_of(&self, client: &Client, guest: &Guest) -> Option<GuestIdentity> {
+        self.config_of(client, guest).await?.identity
+    }
+
+    /// The addresses of the cards that a guest's configuration gives it; none where nobody says so.
+    async fn cards_of(&self, client: &Client, guest: &Guest) -> Vec<String> {
+        self.config_of(client, guest).await.map(|config| config.macs).unwrap_or_default()
+    }
+
+    async fn config_of(&self, client: &Client, guest: &Guest) -> Option<GuestConfig> {
         let patience = self.limits.left(self.limits.agent);
         if patience.is_zero() {
             return None;
         }
         let asked = client.guest_config(&guest.node, guest.kind, guest.vmid);
         match tokio::time::timeout(patience, asked).await {
-            Ok(Ok(config)) => config.identity,
+            Ok(Ok(config)) => Some(config),
             Ok(Err(error)) => {
-                tracing::debug!(vmid = guest.vmid.get(), %error, "its identity was not read");
+                tracing::debug!(vmid = guest.vmid.get(), %error, "its configuration was not read");
                 None
             }
             Err(_) => None,
@@ -299,7 +309,7 @@ impl<'a> Fleet<'a> {
     async fn addresses_of(&self, client: &Client, guest: &Guest, networks: &[Network]) -> (VmId, Asked) {
         let asked = async {
             match guest.kind {
-                GuestKind::Lxc => client.container_addresses(&guest.node, guest.vmid).await.map(AgentAnswer::Addresses),
+                GuestKind::Lxc => client.container_addresses(&guest.node, guest.vmid).await,
                 GuestKind::Qemu => client.agent_addresses(&guest.node, guest.vmid).await,
             }
         };
@@ -308,7 +318,11 @@ impl<'a> Fleet<'a> {
             return (guest.vmid, Asked::Silent("no time was left to ask".to_owned()));
         }
         let answer = match tokio::time::timeout(patience, asked).await {
-            Ok(Ok(AgentAnswer::Addresses(addresses))) => Asked::Found(ranked(addresses, networks)),
+            Ok(Ok(AgentAnswer::Addresses(addresses))) => {
+                let macs = if needs_cards(&addresses) { self.cards_of(client, guest).await } else { Vec::new() };
+                Asked::Found(ranked(addresses, networks, &macs))
+            }
+            Ok(Ok(AgentAnswer::NotTold(why))) => Asked::Silent(why),
             Ok(Ok(AgentAnswer::NotConfigured)) => Asked::Silent("no guest agent is configured".to_owned()),
             Ok(Ok(AgentAnswer::NotRunning)) => Asked::Silent("its guest agent does not answer".to_owned()),
             // PVE 7 and 8 ask for VM.Monitor here, which is more than ecobox wants to hold.

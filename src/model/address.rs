@@ -30,18 +30,28 @@ fn same(a: u128, b: u128, prefix: u8, bits: u8) -> bool {
     }
 }
 
-/// The addresses worth keeping, the one to dial first: in one of the host's own networks, then private, then others;
-/// IPv4 before IPv6. Loopback, link-local and the like are left out, and so are bridges inside the guest. Sorting
-/// is stable otherwise: the guest's own order counts.
-pub(crate) fn ranked(mut addresses: Vec<Address>, networks: &[Network]) -> Vec<Address> {
-    addresses.retain(|address| is_dialled(address.ip) && !is_inner(&address.interface));
+/// The addresses worth keeping, the one to dial first: on a card that the guest's configuration names (`macs`, lower
+/// case), for only those lead out of the guest; then in one of the host's own networks, then private, then others; IPv4
+/// before IPv6. Loopback, link-local and the like are left out, and so is what by its name is a bridge inside the guest
+/// and is no such card. Sorting is stable otherwise: the guest's own order counts.
+pub(crate) fn ranked(mut addresses: Vec<Address>, networks: &[Network], macs: &[String]) -> Vec<Address> {
+    let leads_out = |address: &Address| address.mac.as_ref().is_some_and(|mac| macs.contains(mac));
+    addresses.retain(|address| is_dialled(address.ip) && (leads_out(address) || !is_inner(&address.interface)));
     addresses.sort_by_key(|address| {
         let near = networks.iter().any(|network| network.contains(address.ip));
-        (!near, !is_private(address.ip), address.ip.is_ipv6())
+        (!leads_out(address), !near, !is_private(address.ip), address.ip.is_ipv6())
     });
     let mut seen = std::collections::HashSet::new();
     addresses.retain(|address| seen.insert(address.ip));
     addresses
+}
+
+/// Whether it takes the guest's configuration to rank them: they are on several cards, or on what by its name is none.
+pub(crate) fn needs_cards(addresses: &[Address]) -> bool {
+    let mut dialled = addresses.iter().filter(|address| is_dialled(address.ip));
+    let Some(first) = dialled.next() else { return false };
+    let one_card = |other: &Address| other.mac == first.mac && other.interface == first.interface;
+    is_inner(&first.interface) || !dialled.all(one_card)
 }
 
 /// Whether an address that a guest names may be dialled at all. The guest's root chooses what it says: nothing that
@@ -105,9 +115,90 @@ mod tests {
             ("192.168.7.55", "eth1"),
             ("169.254.169.254", "eth0"),
         ];
-        let ranked = ranked(given.map(|(ip, interface)| address(ip, interface)).to_vec(), &networks);
+        let ranked = ranked(given.map(|(ip, interface)| address(ip, interface)).to_vec(), &networks, &[]);
         let ips: Vec<_> = ranked.iter().map(|address| address.ip.to_string()).collect();
         assert_eq!(ips, ["192.168.7.55", "10.8.0.2", "203.0.113.9", "2001:db8::7"]);
+    }
+
+    /// An address with the card it is on.
+    fn on(mac: &str, ip: &str, interface: &str) -> Address {
+        Address { mac: (mac != "-").then(|| mac.to_owned()), ..address(ip, interface) }
+    }
+
+    #[test]
+    fn a_card_of_the_configuration_comes_before_what_is_inside_the_guest() {
+        let (own, second) = ("bc:24:11:00:00:64", "bc:24:11:00:00:65");
+        let cases: [(&str, Vec<Address>, &[&str]); 7] = [
+            (
+                "Hyper-V's switch inside of Windows",
+                vec![
+                    on("00:15:5d:01:02:03", "172.29.208.1", "vEthernet (Default Switch)"),
+                    on(own, "192.168.7.50", "Ethernet"),
+                ],
+                &["192.168.7.50", "172.29.208.1"],
+            ),
+            (
+                "a public address on the card, private ones on tunnels and bridges",
+                vec![
+                    on("-", "10.8.0.2", "tun0"),
+                    on("00:00:00:00:00:00", "10.66.0.2", "wg0"),
+                    on("02:42:ac:11:00:01", "172.20.0.1", "mybridge"),
+                    on(own, "203.0.113.9", "ens18"),
+                ],
+                &["203.0.113.9", "10.8.0.2", "10.66.0.2", "172.20.0.1"],
+            ),
+            (
+                "a router's own bridge has the card's address and a bridge's name",
+                vec![on(own, "192.168.1.1", "br-lan"), on("02:42:ac:11:00:01", "172.17.0.1", "docker0")],
+                &["192.168.1.1"],
+            ),
+            (
+                "an IPv6 address alone on the card",
+                vec![on("-", "10.8.0.2", "tun0"), on(own, "2001:db8::7", "eth0")],
+                &["2001:db8::7", "10.8.0.2"],
+            ),
+            (
+                "in the host's own network, and not on a card",
+                vec![on("-", "192.168.7.9", "tap0"), on(second, "198.51.100.7", "eth1"), on(own, "10.0.0.5", "eth0")],
+                &["10.0.0.5", "198.51.100.7", "192.168.7.9"],
+            ),
+            (
+                "among cards the host's own network comes first",
+                vec![on(own, "10.0.0.5", "eth0"), on(second, "192.168.7.9", "eth1")],
+                &["192.168.7.9", "10.0.0.5"],
+            ),
+            (
+                "no card is known by its address: names are the last resort",
+                vec![on("02:42:00:00:00:01", "172.17.0.1", "docker0"), on("52:54:00:00:00:01", "10.0.0.5", "eth0")],
+                &["10.0.0.5"],
+            ),
+        ];
+        let networks = [Network { ip: "192.168.7.2".parse().unwrap(), prefix: 24 }];
+        for (name, given, want) in cases {
+            let macs = [own.to_owned(), second.to_owned()];
+            let ranked = ranked(given, &networks, &macs);
+            let ips: Vec<_> = ranked.iter().map(|address| address.ip.to_string()).collect();
+            assert_eq!(ips, want, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_configuration_is_asked_only_where_it_decides() {
+        let own = "bc:24:11:00:00:64";
+        for (name, given, want) in [
+            ("no address", vec![], false),
+            ("one card", vec![on("00:00:00:00:00:00", "127.0.0.1", "lo"), on(own, "10.0.0.5", "eth0")], false),
+            ("two addresses of it", vec![on(own, "10.0.0.5", "eth0"), on(own, "fd00::5", "eth0")], false),
+            ("two cards", vec![on(own, "10.0.0.5", "eth0"), on("-", "10.8.0.2", "tun0")], true),
+            (
+                "docker beside it",
+                vec![on(own, "10.0.0.5", "eth0"), on("02:42:00:00:00:01", "172.17.0.1", "docker0")],
+                true,
+            ),
+            ("only a bridge", vec![on(own, "192.168.1.1", "br-lan")], true),
+        ] {
+            assert_eq!(needs_cards(&given), want, "{name}");
+        }
     }
 
     #[test]

@@ -136,6 +136,13 @@ pub(crate) struct Observation {
 }
 
 impl Observation {
+    /// Why the state is what it is, or Proxmox VE's own word where it says more. A hibernated guest is one that Proxmox
+    /// VE calls stopped, which says less.
+    pub(crate) fn why(&self) -> Option<&str> {
+        let word = self.raw_status.as_deref().filter(|_| self.state != PowerState::Hibernated);
+        self.reason.as_deref().or(word)
+    }
+
     /// Nobody was asked, nobody answered.
     pub(crate) fn unknown(source: Source) -> Observation {
         Observation {

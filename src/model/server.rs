@@ -215,6 +215,8 @@ pub(crate) struct Node {
 pub(crate) struct Listing {
     pub(crate) nodes: Vec<Node>,
     pub(crate) guests: Vec<Guest>,
+    /// How many entries could not be read. Each may be a guest or a node: who is missing may stand there.
+    pub(crate) unreadable: usize,
 }
 
 /// The lasting identity of a server, under which state and history are kept: a guest keeps its key when it

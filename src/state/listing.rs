@@ -5,61 +5,14 @@ use std::hash::{DefaultHasher, Hash as _, Hasher};
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{CachedStatement, Connection, Params, Row, params};
-use serde::{Deserialize, Serialize};
 
+use super::changes::{Change, Edit, What};
 use super::clusters::{cluster_row, kind};
 use super::{Result, State, guests, history, identities, is_superseded};
 use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId, VmId};
 use crate::model::power::PowerState;
 use crate::model::server::{Guest, LISTING_LAG, Listing, ServerKey};
 use crate::model::usage::Source;
-
-/// One thing that is new since the last listing. A guest may have several.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Change {
-    pub(crate) vmid: VmId,
-    pub(crate) kind: GuestKind,
-    /// Its name now, or the remembered one.
-    pub(crate) name: Option<String>,
-    /// Where it is now, or was last.
-    pub(crate) node: NodeName,
-    #[serde(flatten)]
-    pub(crate) what: What,
-}
-
-/// What changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "change", rename_all = "snake_case")]
-pub(crate) enum What {
-    New,
-    /// It does not exist any more: its node answers and does not have it.
-    Gone,
-    /// It was gone and is there again.
-    Returned,
-    /// Another guest took the number: one of another kind, or one that is told from the last by its configuration.
-    Replaced {
-        from: GuestKind,
-        /// The name of the last one, if it is of the same kind.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        name: Option<String>,
-    },
-    Moved {
-        from: NodeName,
-        to: NodeName,
-    },
-    Renamed {
-        from: String,
-        to: String,
-    },
-    Power {
-        from: PowerState,
-        to: PowerState,
-    },
-    /// The named settings changed: `tags`, `pool`, `template`, `ha_state`.
-    Edited {
-        fields: Vec<String>,
-    },
-}
 
 /// What came of recording a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -93,7 +46,8 @@ impl State {
     /// Stores what a listing says of the cluster's guests and gives what changed, by vmid. Changes of power are also
     /// events. Only guests that differ are written.
     ///
-    /// A guest that is missing is gone if its node is online, or if all nodes are; else it is kept as it was. What the
+    /// A guest that is missing is gone if its node is online, or if all nodes are, and if every entry of the listing could
+    /// be read; else it is kept as it was. What the
     /// listing does not know (a dead node's names and states) stays as it was known. A listing without any node, or
     /// older than the stored one, changes nothing. PVE leaves out guests that the token may not see: give only
     /// listings of a token whose privileges are known to be whole.
@@ -134,7 +88,10 @@ impl State {
                 }
             }
             let unlisted = writer.miss(missing, listing)?;
-            if listed_at.is_none() && listing.nodes.iter().all(|node| node.online == Some(true)) {
+            if listed_at.is_none()
+                && listing.unreadable == 0
+                && listing.nodes.iter().all(|node| node.online == Some(true))
+            {
                 identities::forget_others(conn, id)?;
             }
             conn.prepare_cached(update)?.execute(params![id, at, via.as_str(), digest, unlisted])?;
@@ -191,6 +148,7 @@ fn digest(listed: &[&Guest], listing: &Listing) -> i64 {
     let mut nodes: Vec<_> = listing.nodes.iter().map(|node| (&node.name, node.online)).collect();
     nodes.sort();
     nodes.hash(&mut hasher);
+    (listing.unreadable > 0).hash(&mut hasher);
     hasher.finish().cast_signed()
 }
 
@@ -285,6 +243,10 @@ fn own(row: &Row<'_>) -> rusqlite::Result<Option<Known>> {
     }))
 }
 
+fn yes_or_no(flag: bool) -> &'static str {
+    if flag { "yes" } else { "no" }
+}
+
 struct Writer<'a> {
     conn: &'a Connection,
     cluster: &'a ClusterId,
@@ -370,16 +332,16 @@ impl Writer<'_> {
             }
             found.push(What::Power { from, to });
         }
+        let tags_changed = !guests::tags(&known.tags).eq(guests::tags(&tags));
         let edits = [
-            ("tags", !guests::tags(&known.tags).eq(guests::tags(&tags))),
-            ("pool", known.pool.as_deref() != pool),
-            ("template", known.template != template),
-            ("ha_state", known.ha_state != guest.ha_state),
+            Edit::of("tags", Some(&known.tags), Some(&tags)).filter(|_| tags_changed),
+            Edit::of("pool", known.pool.as_deref(), pool),
+            Edit::of("template", Some(yes_or_no(known.template)), Some(yes_or_no(template))),
+            Edit::of("ha_state", known.ha_state.as_deref(), guest.ha_state.as_deref()),
         ];
-        let fields: Vec<String> =
-            edits.into_iter().filter(|(_, changed)| *changed).map(|(field, _)| field.to_owned()).collect();
-        if !fields.is_empty() {
-            found.push(What::Edited { fields });
+        let edits: Vec<Edit> = edits.into_iter().flatten().collect();
+        if !edits.is_empty() {
+            found.push(What::edited(edits));
         }
         for what in found {
             self.say(guest.vmid, guest.kind, name, &guest.node, what);
@@ -417,7 +379,8 @@ impl Writer<'_> {
             listing.nodes.iter().map(|node| (node.name.as_str(), node.online == Some(true))).collect();
         let all = online.values().all(|online| *online);
         for known in missing {
-            let gone = all || online.get(known.node.as_str()).copied().unwrap_or(false);
+            let may_be_told = all || online.get(known.node.as_str()).copied().unwrap_or(false);
+            let gone = may_be_told && listing.unreadable == 0;
             kept += u32::from(!gone);
             if gone && let Ok(node) = known.node.parse() {
                 self.say(known.vmid, known.kind, known.name.as_deref(), &node, What::Gone);

@@ -25,6 +25,7 @@
 mod actions;
 mod blocks;
 mod cache;
+mod changes;
 mod check_hours;
 mod clusters;
 mod damage;
@@ -56,10 +57,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
+pub(crate) use changes::{Change, Edit, What, net};
 pub(crate) use error::StateError;
 pub(crate) use guests::KnownGuest;
 pub(crate) use history::{Check, Run};
-pub(crate) use listing::{Change, What};
+
 pub(crate) use open::find;
 pub(crate) use retention::Retention;
 pub(crate) use servers::KnownState;

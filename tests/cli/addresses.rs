@@ -142,3 +142,105 @@ fn containers_say_their_own_addresses() {
     assert_eq!(run.server("pve1-ct-202")["addresses"], serde_json::json!([]));
     assert_eq!(run.server("pve1-ct-203")["hostname"], serde_json::Value::Null);
 }
+
+/// The card's address stands in the guest's configuration; what is inside of it has others.
+#[test]
+fn a_card_of_the_guest_comes_before_what_is_inside_of_it() {
+    let (own, second) = ("BC:24:11:00:00:64", "BC:24:11:00:00:65");
+    let sim = Sim::start(
+        cluster("lab")
+            .node("pve1")
+            .vm(100, "windows", |vm| {
+                vm.running()
+                    .mac(own)
+                    .agent(Agent::Answers)
+                    .interface("vEthernet (Default Switch)", "00:15:5d:9a:01:02", &["172.29.208.1/20"])
+                    .interface("Ethernet", "bc:24:11:00:00:64", &["192.168.7.50/24"])
+            })
+            .vm(101, "public", |vm| {
+                vm.running()
+                    .mac(own)
+                    .agent(Agent::Answers)
+                    .interface("wg0", "00:00:00:00:00:00", &["10.66.0.1/24"])
+                    .interface("mybridge", "02:42:ac:00:00:01", &["192.168.99.1/24"])
+                    .interface("ens18", own, &["203.0.113.9/24"])
+            })
+            .vm(102, "router", |vm| {
+                vm.running()
+                    .mac(own)
+                    .config("net1", format!("e1000={second},bridge=vmbr1"))
+                    .agent(Agent::Answers)
+                    .interface("docker0", "02:42:00:00:00:01", &["172.17.0.1/16"])
+                    .interface("wan", second, &["198.51.100.7/24"])
+                    .interface("br-lan", own, &["192.168.1.1/24"])
+            })
+            .ct(201, "tunnel", |ct| {
+                ct.running().mac(own).interface("tun0", "00:00:00:00:00:00", &["10.8.0.2/24"]).interface(
+                    "eth0",
+                    own,
+                    &["203.0.113.10/24"],
+                )
+            }),
+    );
+    let env = env_for(&sim, &["pve1"]);
+    let run = env.run(&["discover", "-o", "json"]).exits(0);
+    for (id, want) in [
+        ("pve1-vm-100", &["192.168.7.50", "172.29.208.1"][..]),
+        ("pve1-vm-101", &["203.0.113.9", "10.66.0.1", "192.168.99.1"]),
+        ("pve1-vm-102", &["192.168.1.1", "198.51.100.7"]),
+        ("pve1-ct-201", &["203.0.113.10", "10.8.0.2"]),
+    ] {
+        let guest = run.server(id);
+        let ips: Vec<_> = guest["addresses"].as_array().unwrap().iter().map(|a| a["ip"].as_str().unwrap()).collect();
+        assert_eq!(ips, want, "{id}");
+        assert_eq!(guest["hostname"], want[0], "{id}");
+    }
+}
+
+/// An error where a list should stand is no empty list.
+#[test]
+fn an_answer_that_is_no_list_erases_no_address() {
+    use serde_json::json;
+    let sim = Sim::start(cluster("lab").node("pve1").vm(101, "web", |vm| vm.running().agent_ip("10.99.0.1")).ct(
+        201,
+        "dns",
+        |ct| ct.running().agent_ip("10.99.0.53"),
+    ));
+    let env = env_for(&sim, &["pve1"]);
+    let first = env.run(&["discover", "-o", "json"]).exits(0);
+    let since = first.server("pve1-vm-101")["addresses_at"].clone();
+    assert!(since.is_string(), "{first}");
+    let answers = [
+        (
+            json!({ "error": { "class": "GenericError", "desc": "Permission denied" } }),
+            "its guest agent says: Permission denied",
+        ),
+        (json!({ "error": { "class": "CommandNotFound" } }), "its guest agent says: CommandNotFound"),
+        (json!(null), "its guest agent answers with no list of interfaces"),
+        (json!("later"), "its guest agent answers with no list of interfaces"),
+        (json!({}), "its guest agent answers with no list of interfaces"),
+        (json!([7, null]), "its guest agent answers with no list of interfaces"),
+    ];
+    for (answer, why) in answers {
+        sim.cluster().change_guest(101, |vm| vm.agent_says("network-get-interfaces", answer.clone()));
+        let run = env.run(&["discover", "--all", "-o", "json"]).exits(0);
+        let web = run.server("pve1-vm-101");
+        assert_eq!((&web["hostname"], &web["addresses_unknown"]), (&json!("10.99.0.1"), &json!(why)), "{answer}");
+        assert_eq!(web["addresses_at"], since, "{answer}");
+    }
+    for body in [r#"{"data":null}"#, r#"{"data":{"error":"x"}}"#, r#"{"data":"not now"}"#] {
+        let fault = ecobox_sim::Fault::Json(body.to_owned());
+        sim.node("pve1").fail_on(Some("GET"), Some("/lxc/201/interfaces"), Some(1), fault);
+        let dns = env.run(&["discover", "--all", "-o", "json"]).exits(0).server("pve1-ct-201");
+        assert_eq!(dns["hostname"], "10.99.0.53", "{body}");
+        assert_eq!(dns["addresses_unknown"], "its node answers with no list of interfaces", "{body}");
+    }
+    let not_running = ecobox_sim::Fault::Status(500, "CT 201 not running".to_owned());
+    sim.node("pve1").fail_on(Some("GET"), Some("/lxc/201/interfaces"), Some(1), not_running);
+    let dns = env.run(&["discover", "--all", "-o", "json"]).exits(0).server("pve1-ct-201");
+    assert_eq!((&dns["hostname"], &dns["addresses_unknown"]), (&json!("10.99.0.53"), &json!("it does not run")));
+    // A list says so, even an empty one.
+    sim.cluster().change_guest(101, |vm| vm.agent_says("network-get-interfaces", json!([])));
+    let web = env.run(&["discover", "--all", "-o", "json"]).exits(0).server("pve1-vm-101");
+    assert_eq!((&web["hostname"], &web["addresses_unknown"]), (&json!(null), &json!(null)));
+}

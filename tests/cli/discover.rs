@@ -263,3 +263,65 @@ fn a_host_given_by_hand_needs_no_ssh() {
     // Which node it is was learned from its certificate.
     assert_eq!(env.rows("SELECT server, node FROM members"), ["lab|pve2"]);
 }
+
+/// Who is missing may stand in an entry that could not be read.
+#[test]
+fn nobody_is_gone_because_of_an_entry_that_cannot_be_read() {
+    let sim = homelab();
+    let env = env_for(&sim, &["pve1"]);
+    let _ = env.run(&["discover"]).exits(0);
+    let listing = |web: &str| {
+        let node = r#"{"type":"node","node":"pve1","status":"online","maxcpu":8,"id":"node/pve1"}"#;
+        let db = r#"{"type":"qemu","vmid":102,"node":"pve1","name":"db","status":"running","id":"qemu/102"}"#;
+        format!(r#"{{"data":[{node},{db},{web}]}}"#)
+    };
+    for web in [
+        r#"{"type":"qemu","vmid":"no number","node":"pve1","name":"web-01","status":"running"}"#,
+        r#"{"type":"qemu","vmid":101,"node":{"a":1},"name":"web-01","status":"running"}"#,
+        r#"{"vmid":101,"node":"pve1"}"#,
+        "null",
+        r#"[{"type":"qemu","vmid":101,"node":"pve1"}]"#,
+    ] {
+        let fault = ecobox_sim::Fault::Json(listing(web));
+        sim.node("pve1").fail_on(Some("GET"), Some("/cluster/resources"), None, fault);
+        let run = env.run(&["status", "-o", "json"]).exits(0);
+        let seen = run.server("pve1-vm-101");
+        assert_eq!((&seen["name"], &seen["state"]), (&"web-01".into(), &"unknown".into()), "{web}");
+        let reason = seen["reason"].as_str().unwrap_or_default();
+        assert!(reason.contains("could not be read"), "{web}: {reason}");
+        let run = env.run(&["discover", "--all", "-o", "json"]).exits(0);
+        assert!(!run.stdout.contains("gone"), "{web}: {run}");
+        assert_eq!(run.server("pve1-vm-101")["name"], "web-01", "{web}");
+        sim.node("pve1").heal();
+    }
+    // Where all of it could be read, it is.
+    sim.cluster().remove_guest(101);
+    let run = env.run(&["discover", "-o", "json"]).exits(0);
+    assert_eq!(change(&run, "pve1-vm-101"), serde_json::json!([{ "change": "gone" }]));
+}
+
+/// What `status` saw in between is told as one: from what it was to what it is.
+#[test]
+fn the_net_change_is_told_once_with_its_values() {
+    let sim = three();
+    let env = env_for(&sim, &["pve1", "pve2", "pve3"]);
+    let _ = env.run(&["discover"]).exits(0);
+    let step = |change: fn(&mut Cluster)| {
+        change(&mut sim.cluster());
+        let _ = env.run(&["status"]).exits(0);
+    };
+    step(|cluster| {
+        cluster.rename_guest(102, "shop");
+        cluster.migrate_guest(101, "pve3");
+        cluster.change_guest(103, |vm| vm.ha("stopped").tags("old"));
+        cluster.add_guest(Kind::Lxc, 202, "brief", |ct| ct.on("pve1").running());
+    });
+    step(|cluster| {
+        cluster.rename_guest(102, "web-02");
+        cluster.migrate_guest(101, "pve2");
+        cluster.change_guest(103, |vm| vm.ha("error").tags("new"));
+        cluster.remove_guest(202);
+    });
+    let run = env.run(&["discover"]).exits(0);
+    insta::assert_snapshot!(run, @"");
+}

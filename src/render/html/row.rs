@@ -254,7 +254,7 @@ fn why_not(server: &Server) -> String {
 fn state(server: &Server, wrong: bool) -> Markup {
     let look = Look::of(server);
     let word = server.doing().unwrap_or(server.seen.state.as_str());
-    let reason = server.seen.reason.as_deref().or(server.seen.raw_status.as_deref());
+    let reason = server.seen.why();
     // Sorted by what needs somebody first.
     let rank = if wrong { 0 } else { 1 + look as usize };
     html! {

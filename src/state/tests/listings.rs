@@ -4,7 +4,7 @@ use super::{at, cluster, guest, listing, node, server, vmid};
 use crate::model::id::GuestKind;
 use crate::model::power::PowerState;
 use crate::model::server::{Address, Guest, Listing};
-use crate::state::{Change, KnownGuest, State, What};
+use crate::state::{Change, Edit, KnownGuest, State, What};
 
 use PowerState::{Running, Stopped, Unknown};
 
@@ -39,7 +39,7 @@ fn what_a_second_listing_says() {
     let moved = What::Moved { from: node("pve1"), to: node("pve2") };
     let renamed = What::Renamed { from: "guest101".into(), to: "web".into() };
     let power = What::Power { from: Running, to: Stopped };
-    let edited = |field: &str| What::Edited { fields: vec![field.to_owned()] };
+    let edited = |field: &str, from, to| What::edited(Edit::of(field, from, to).into_iter().collect());
     let replaced = What::Replaced { from: GuestKind::Qemu, name: None };
     let only_1 = [("pve1", true)];
     let (dead_1, dead_2) = ([("pve1", false), ("pve2", true)], [("pve1", true), ("pve2", false)]);
@@ -52,14 +52,32 @@ fn what_a_second_listing_says() {
         ("moved and stopped", &ALL_ONLINE, vec![guest(101, "pve2", Stopped)], vec![moved.clone(), power], false),
         ("renamed", &ALL_ONLINE, vec![changed(|g| g.name = Some("web".into()))], vec![renamed], false),
         ("locked", &ALL_ONLINE, vec![changed(|g| g.lock = Some("backup".into()))], vec![], false),
-        ("tagged", &ALL_ONLINE, vec![changed(|g| g.tags = ["a".into()].into())], vec![edited("tags")], false),
-        ("in a pool", &ALL_ONLINE, vec![changed(|g| g.pool = Some("p".into()))], vec![edited("pool")], false),
-        ("a template", &ALL_ONLINE, vec![changed(|g| g.template = true)], vec![edited("template")], false),
+        (
+            "tagged",
+            &ALL_ONLINE,
+            vec![changed(|g| g.tags = ["a".into()].into())],
+            vec![edited("tags", Some("a;b"), Some("a"))],
+            false,
+        ),
+        (
+            "in a pool",
+            &ALL_ONLINE,
+            vec![changed(|g| g.pool = Some("p".into()))],
+            vec![edited("pool", None, Some("p"))],
+            false,
+        ),
+        (
+            "a template",
+            &ALL_ONLINE,
+            vec![changed(|g| g.template = true)],
+            vec![edited("template", Some("no"), Some("yes"))],
+            false,
+        ),
         (
             "managed",
             &ALL_ONLINE,
             vec![changed(|g| g.ha_state = Some("started".into()))],
-            vec![edited("ha_state")],
+            vec![edited("ha_state", None, Some("started"))],
             false,
         ),
         ("another kind", &ALL_ONLINE, vec![changed(|g| g.kind = GuestKind::Lxc)], vec![replaced], false),
@@ -88,6 +106,23 @@ fn what_a_second_listing_says() {
         let events = state.events(at(0)).unwrap().len();
         assert_eq!(events, usize::from(want.iter().any(|what| matches!(what, What::Power { .. }))), "{case}");
     }
+}
+
+#[test]
+fn nobody_is_gone_by_a_listing_that_could_not_be_read_whole() {
+    let state = State::in_memory().unwrap();
+    let both = || vec![guest(101, "pve1", Running), guest(102, "pve2", Running)];
+    put(&state, &listing(&ALL_ONLINE, both()), 0);
+    state.put_identity(&cluster("ca:1"), vmid(101), "uuid:x", at(0)).unwrap();
+    let torn = Listing { unreadable: 1, ..listing(&ALL_ONLINE, vec![guest(102, "pve2", Running)]) };
+    let recorded = state.record_listing(&cluster("ca:1"), &torn, &server("pve1"), at(10)).unwrap();
+    assert_eq!((recorded.changes, recorded.complete), (vec![], false));
+    let kept = known(&state, 101);
+    assert_eq!((kept.gone_at, kept.name.as_deref(), kept.last_seen), (None, Some("guest101"), at(0)));
+    assert!(state.identity(&cluster("ca:1"), vmid(101)).unwrap().is_some());
+    // The same rows, and all of them could be read: now it is gone.
+    let whole = Listing { unreadable: 0, ..torn };
+    assert_eq!(put(&state, &whole, 20)[0].what, What::Gone);
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn guest(number: u32, on: &str, state: PowerState) -> Guest {
 fn listing(nodes: &[(&str, bool)], guests: Vec<Guest>) -> Listing {
     let node =
         |(name, online): &(&str, bool)| Node { name: node(name), online: Some(*online), usage: Usage::default() };
-    Listing { nodes: nodes.iter().map(node).collect(), guests }
+    Listing { nodes: nodes.iter().map(node).collect(), guests, unreadable: 0 }
 }
 
 /// A wake that a terminal asked for.

@@ -12,7 +12,7 @@ use crate::model::server::Address;
 use crate::model::text::LONGEST_NAME;
 use crate::model::trust::Fingerprint;
 
-use super::lenient::{Entries, Entry, Record, Value, skip};
+use super::lenient::{Entries, Entry, Record, Rows, Told, Value, skip};
 use super::wire::online;
 
 /// What `/version` says.
@@ -82,8 +82,8 @@ pub(super) struct Nodes(pub(super) Vec<NodeCertificate>);
 
 impl<'de> Deserialize<'de> for Nodes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let rows = Entries::<NodeRow<'de>>::deserialize(deserializer)?;
-        let usable = rows.list.into_iter().filter_map(|row| {
+        let Rows(rows) = Rows::<NodeRow<'de>>::deserialize(deserializer)?;
+        let usable = rows.into_iter().filter_map(|row| {
             let fingerprint = row.fingerprint.and_then(|text| text.parse().ok());
             Some(NodeCertificate { name: row.node?.parse().ok()?, online: online(row.status.as_deref()), fingerprint })
         });
@@ -230,19 +230,25 @@ fn addresses(interfaces: &Entries<Interface<'_>>) -> Vec<Address> {
     interfaces.list.iter().flat_map(Interface::addresses).collect()
 }
 
-/// `lxc/{vmid}/interfaces`: a list, or null while the container does not run.
-#[derive(Default)]
-pub(super) struct ContainerInterfaces(pub(super) Vec<Address>);
+/// `lxc/{vmid}/interfaces`: a list, or null while the container does not run. Without a list the words of an error, if
+/// there are some.
+pub(super) struct ContainerInterfaces(pub(super) Result<Vec<Address>, Option<String>>);
 
 impl<'de> Deserialize<'de> for ContainerInterfaces {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Entries::<Interface<'de>>::deserialize(deserializer).map(|list| ContainerInterfaces(addresses(&list)))
+        let told = Told::<Interface<'de>>::deserialize(deserializer)?;
+        Ok(ContainerInterfaces(told.entries().map(|list| addresses(&list))))
     }
 }
 
-/// `agent/network-get-interfaces`: the list stands under `result`.
-#[derive(Default)]
-pub(super) struct AgentInterfaces(pub(super) Vec<Address>);
+/// `agent/network-get-interfaces`: the list stands under `result`. Where the agent failed, an object with `error` does.
+pub(super) struct AgentInterfaces(pub(super) Result<Vec<Address>, Option<String>>);
+
+impl Default for AgentInterfaces {
+    fn default() -> Self {
+        AgentInterfaces(Err(None))
+    }
+}
 
 impl<'de> Record<'de> for AgentInterfaces {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
@@ -320,10 +326,10 @@ mod tests {
                 address(v6, Some(64), "eth0", Some(mac)),
             ]
         };
-        let agent = parse::<Entry<AgentInterfaces>>(fixture!("agent-network")).unwrap().0.unwrap().0;
+        let agent = parse::<Entry<AgentInterfaces>>(fixture!("agent-network")).unwrap().0.unwrap().0.unwrap();
         assert_eq!(agent, expected(101, "bc:24:11:00:01:01", "fe80::be24:11ff:fe00:101"));
         for body in [&fixture!("lxc-interfaces-8")[..], &fixture!("lxc-interfaces-9")[..]] {
-            let container = parse::<ContainerInterfaces>(body).unwrap().0;
+            let container = parse::<ContainerInterfaces>(body).unwrap().0.unwrap();
             assert_eq!(container, expected(201, "bc:24:11:00:02:01", "fe80::be24:11ff:fe00:201"));
         }
     }
@@ -335,7 +341,7 @@ mod tests {
                 {"ip-address":"999.1.1.1","prefix":8},{"ip-address":"$(reboot)"},{"ip-address":["10.0.0.1"]},
                 {"ip-address":"10.0.0.1","prefix":33},{"ip-address":"fe80::1%eth0","prefix":-1},
                 {"ip-address":"10.0.0.2","prefix":"24"}]}]}}"#;
-        let found = parse::<Entry<AgentInterfaces>>(body).unwrap().0.unwrap().0;
+        let found = parse::<Entry<AgentInterfaces>>(body).unwrap().0.unwrap().0.unwrap();
         let name = "\u{1b}[31meth0";
         let expected = [
             address("10.0.0.1", None, name, None),
@@ -343,9 +349,33 @@ mod tests {
             address("10.0.0.2", Some(24), name, None),
         ];
         assert_eq!(found, expected);
-        for body in [r#"{"data":null}"#, r#"{"data":[]}"#, r#"{"data":{"result":null}}"#, r#"{"data":{"result":{}}}"#] {
-            assert_eq!(parse::<Entry<AgentInterfaces>>(body.as_bytes()).unwrap().0.unwrap_or_default().0, [], "{body}");
-            assert_eq!(parse::<ContainerInterfaces>(body.as_bytes()).unwrap().0, [], "{body}");
+    }
+
+    #[test]
+    fn only_a_list_says_what_addresses_there_are() {
+        let error = |desc: &str| Err(Some(desc.to_owned()));
+        for (answer, want) in [
+            ("[]", Ok(vec![])),
+            (r#"[{"name":"lo"},7]"#, Ok(vec![])),
+            ("[7,null]", Err(None)),
+            ("null", Err(None)),
+            ("{}", Err(None)),
+            ("7", Err(None)),
+            ("true", Err(None)),
+            (r#""""#, Err(None)),
+            (r#"{"error":null}"#, Err(None)),
+            (r#"{"error":{"class":"GenericError","desc":"Permission denied"}}"#, error("Permission denied")),
+            (r#"{"error":{"class":"CommandNotFound"}}"#, error("CommandNotFound")),
+        ] {
+            let container = format!(r#"{{"data":{answer}}}"#);
+            assert_eq!(parse::<ContainerInterfaces>(container.as_bytes()).unwrap().0, want, "{answer}");
+            let agent = format!(r#"{{"data":{{"result":{answer}}}}}"#);
+            let agent = parse::<Entry<AgentInterfaces>>(agent.as_bytes()).unwrap().0.unwrap_or_default();
+            assert_eq!(agent.0, want, "{answer}");
+        }
+        for body in [r#"{"data":null}"#, r#"{"data":[]}"#, r#"{"data":{}}"#] {
+            let agent = parse::<Entry<AgentInterfaces>>(body.as_bytes()).unwrap().0.unwrap_or_default();
+            assert_eq!(agent.0, Err(None), "{body}");
         }
     }
 

@@ -16,6 +16,8 @@ use super::wire;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AgentAnswer {
     Addresses(Vec<Address>),
+    /// It answered, and not with a list; why, as far as it says so.
+    NotTold(String),
     /// The agent is not enabled in the guest's configuration.
     NotConfigured,
     /// The agent does not answer, or the guest does not run.
@@ -60,7 +62,11 @@ impl Client {
     /// A virtual machine's addresses, from the agent inside.
     pub(crate) async fn agent_addresses(&self, node: &NodeName, vmid: VmId) -> Result<AgentAnswer, Error> {
         Ok(match self.ask_agent::<AgentInterfaces>(node, vmid, "network-get-interfaces").await? {
-            Ok(Entry(answer)) => AgentAnswer::Addresses(answer.unwrap_or_default().0),
+            Ok(Entry(answer)) => match answer.unwrap_or_default().0 {
+                Ok(addresses) => AgentAnswer::Addresses(addresses),
+                Err(Some(words)) => AgentAnswer::NotTold(format!("its guest agent says: {words}")),
+                Err(None) => AgentAnswer::NotTold("its guest agent answers with no list of interfaces".to_owned()),
+            },
             Err(Silence::NotConfigured) => AgentAnswer::NotConfigured,
             Err(Silence::NotRunning) => AgentAnswer::NotRunning,
         })
@@ -95,20 +101,25 @@ impl Client {
         }
     }
 
-    /// A container's addresses. None while it does not run, and none before PVE 8.1, which cannot say.
-    pub(crate) async fn container_addresses(&self, node: &NodeName, vmid: VmId) -> Result<Vec<Address>, Error> {
+    /// A container's addresses. Not told while it does not run, nor before PVE 8.1, which cannot say.
+    pub(crate) async fn container_addresses(&self, node: &NodeName, vmid: VmId) -> Result<AgentAnswer, Error> {
+        let not_told = |why: &str| Ok(AgentAnswer::NotTold(why.to_owned()));
         let path = guest_path(node, GuestKind::Lxc, vmid, "interfaces");
         match self.get::<ContainerInterfaces>(&path, Answers::Guest).await {
-            Ok(ContainerInterfaces(addresses)) => Ok(addresses),
+            Ok(ContainerInterfaces(Ok(addresses))) => Ok(AgentAnswer::Addresses(addresses)),
+            Ok(ContainerInterfaces(Err(Some(words)))) => Ok(AgentAnswer::NotTold(format!("its node says: {words}"))),
+            Ok(ContainerInterfaces(Err(None))) => not_told("its node answers with no list of interfaces"),
             Err(Error::Api { status: 501, .. }) => {
                 tracing::info!(
                     server = self.label,
                     vm_id = vmid.get(),
                     "this Proxmox VE is older than 8.1 and does not tell a container's addresses"
                 );
-                Ok(Vec::new())
+                not_told("its node is older than Proxmox VE 8.1 and does not tell a container's addresses")
             }
-            Err(Error::Api { status: 500, reason, .. }) if reason.trim_end().ends_with("not running") => Ok(Vec::new()),
+            Err(Error::Api { status: 500, reason, .. }) if reason.trim_end().ends_with("not running") => {
+                not_told("it does not run")
+            }
             Err(error) => Err(error),
         }
     }

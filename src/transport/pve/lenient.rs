@@ -327,6 +327,88 @@ impl<'de, R: Record<'de>> Visitor<'de> for EntriesVisitor<R> {
     }
 }
 
+/// A list of objects, or why there is none: only a list says what there is, and nothing else may stand for an empty one.
+pub(super) enum Told<R> {
+    List(Entries<R>),
+    /// An error's own words, where there are some.
+    Nothing(Option<String>),
+}
+
+impl<R> Told<R> {
+    /// The entries; of a list none of whose entries could be read nobody knows what it said.
+    pub(super) fn entries(self) -> Result<Entries<R>, Option<String>> {
+        match self {
+            Told::List(entries) if entries.list.is_empty() && entries.dropped > 0 => Err(None),
+            Told::List(entries) => Ok(entries),
+            Told::Nothing(why) => Err(why),
+        }
+    }
+}
+
+impl<'de, R: Record<'de>> Deserialize<'de> for Told<R> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ToldVisitor(PhantomData))
+    }
+}
+
+struct ToldVisitor<R>(PhantomData<R>);
+
+impl<'de, R: Record<'de>> Visitor<'de> for ToldVisitor<R> {
+    type Value = Told<R>;
+
+    scalars_are!(Told::Nothing(None));
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Told<R>, A::Error> {
+        EntriesVisitor(PhantomData).visit_seq(seq).map(Told::List)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Told<R>, A::Error> {
+        let failed = EntryVisitor::<Failed>(PhantomData).visit_map(map)?.0.unwrap_or_default();
+        Ok(Told::Nothing(failed.0.and_then(|error| error.desc.or(error.class))))
+    }
+}
+
+/// What stands in place of an answer of QEMU: `{"error":{"class":"GenericError","desc":"..."}}`.
+#[derive(Default)]
+struct Failed(Option<QmpError>);
+
+#[derive(Default)]
+struct QmpError {
+    class: Option<String>,
+    desc: Option<String>,
+}
+
+impl<'de> Record<'de> for Failed {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        if key == "error" {
+            self.0 = map.next_value::<Entry<QmpError>>()?.0;
+            return Ok(());
+        }
+        skip(map)
+    }
+}
+
+impl<'de> Record<'de> for QmpError {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "class" => self.class = map.next_value::<Value<'_>>()?.string(),
+            "desc" => self.desc = map.next_value::<Value<'_>>()?.string(),
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+/// A list of objects where nothing but a list will do: an empty list says that there is nothing, which an answer of
+/// another kind does not.
+pub(super) struct Rows<R>(pub(super) Vec<R>);
+
+impl<'de, R: Record<'de>> Deserialize<'de> for Rows<R> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(EntriesVisitor(PhantomData)).map(|entries| Rows(entries.list))
+    }
+}
+
 pub(super) fn too_many<E: Error>() -> E {
     E::custom(format_args!("a list has more than {MAX_ENTRIES} entries"))
 }

@@ -12,7 +12,7 @@ use crate::transport::Error;
 use super::calls::guest_path;
 use super::client::{Answers, Client};
 use super::guest::{ConfigAnswer, HaRow, LogAnswer, MemberRow, NodeConfig, StatusAnswer, TaskAnswer, TaskRow};
-use super::lenient::{Entries, Entry};
+use super::lenient::{Entry, Rows};
 use super::post::{Due, Posted};
 
 /// The most lines that one request for a log asks for where the log's length is not known.
@@ -83,17 +83,17 @@ impl Client {
             upid.user() == us && upid.id() == id && types.contains(&upid.kind()) && upid.started() >= floor(since)
         };
         let path = format!("/nodes/{node}/tasks?source=all&vmid={vmid}&since={}", floor(since).as_second().max(0));
-        let rows = self.get::<Entries<TaskRow>>(&path, Answers::Node).await?;
-        let found = rows.list.into_iter().filter_map(|row| row.upid).filter(ours);
+        let Rows(rows) = self.get::<Rows<TaskRow>>(&path, Answers::Node).await?;
+        let found = rows.into_iter().filter_map(|row| row.upid).filter(ours);
         Ok(found.max_by_key(Upid::age))
     }
 
     /// The tasks that run on a node: all with `Sys.Audit`, else the token's own.
     pub(crate) async fn active_tasks(&self, node: &NodeName) -> Result<Vec<ActiveTask>, Error> {
         let path = format!("/nodes/{node}/tasks?source=active");
-        let rows = self.get::<Entries<TaskRow>>(&path, Answers::Node).await?;
+        let Rows(rows) = self.get::<Rows<TaskRow>>(&path, Answers::Node).await?;
         // The list keeps tasks that have ended until they are put into the archive.
-        let running = rows.list.into_iter().filter(|row| !row.ended);
+        let running = rows.into_iter().filter(|row| !row.ended);
         Ok(running.filter_map(|row| row.upid).map(ActiveTask::from).collect())
     }
 
@@ -136,7 +136,7 @@ impl Client {
 
     /// The members of the cluster, as the node that is asked sees them. Needs `Sys.Audit` on `/`.
     pub(crate) async fn cluster_status(&self) -> Result<ClusterStatus, Error> {
-        let rows = self.get::<Entries<MemberRow>>("/cluster/status", Answers::Itself).await?.list;
+        let Rows(rows) = self.get::<Rows<MemberRow>>("/cluster/status", Answers::Itself).await?;
         Ok(ClusterStatus { nodes: rows.into_iter().filter_map(MemberRow::node).collect() })
     }
 
@@ -146,7 +146,7 @@ impl Client {
     /// The `quorate` of `/cluster/status` is kept by each worker of pveproxy for as long as the membership stays the
     /// same, and may be minutes old; this one is looked up for each answer.
     pub(crate) async fn quorate(&self) -> Result<Option<bool>, Error> {
-        let rows = self.get::<Entries<HaRow>>("/cluster/ha/status/current", Answers::Itself).await?.list;
+        let Rows(rows) = self.get::<Rows<HaRow>>("/cluster/ha/status/current", Answers::Itself).await?;
         Ok(rows.into_iter().find(|row| row.is_quorum).and_then(|row| row.quorate))
     }
 
