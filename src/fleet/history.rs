@@ -12,7 +12,7 @@ use crate::fleet::observe::Observed;
 use crate::fleet::prometheus::{reader, writer};
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, FailureKind, Server};
-use crate::model::metrics::{self, Families, UPTIME, totals};
+use crate::model::metrics::{self, Families, Ids, UPTIME, totals};
 use crate::model::series::{Measured, Metric, Series, Window, rates};
 use crate::model::usage::Source;
 use crate::state::Samples;
@@ -116,7 +116,8 @@ impl Fleet<'_> {
         window: Window,
     ) -> Result<Option<Vec<Vec<Series>>>, Error> {
         let Some(reader) = reader(&self.config.settings.history, self.limits.host).await? else { return Ok(None) };
-        let ids: Vec<String> = servers.iter().map(metrics::id_of).collect();
+        let labels = self.state.labels().unwrap_or_default();
+        let ids: Vec<String> = servers.iter().map(|server| labels.of(server)).collect();
         let names: Vec<&str> = ids.iter().map(String::as_str).collect();
         let only = (names.len() <= MOST_NAMED).then_some(("id", Matcher::OneOf(&names)));
         let read = async |name: &str, label: Option<(&'static str, &'static str)>| {
@@ -149,10 +150,10 @@ impl Fleet<'_> {
 
 /// The bodies that send what a run learned. `observed` has what is
 /// beyond samples: states, services, and what hosts alone tell.
-pub(super) fn outgoing(samples: &Samples, observed: Option<&Observed>, at: Timestamp) -> Vec<Vec<u8>> {
+pub(super) fn outgoing(samples: &Samples, observed: Option<&Observed>, ids: &Ids, at: Timestamp) -> Vec<Vec<u8>> {
     let mut families = Families::default();
     for server in observed.iter().flat_map(|observed| &observed.inventory.servers) {
-        let id = metrics::id_of(server);
+        let id = ids.of(server);
         families.power(&id, server.vmid.is_some(), server.seen.state);
         families.services(&id, &server.seen.checks);
     }
@@ -162,7 +163,7 @@ pub(super) fn outgoing(samples: &Samples, observed: Option<&Observed>, at: Times
         }
     }
     for (cluster, vmid, sample) in samples.guests() {
-        families.usage(&metrics::id_of_guest(cluster, vmid), &sample.usage);
+        families.usage(&ids.of_guest(cluster, vmid), &sample.usage);
     }
     for (server, sample) in samples.servers() {
         families.usage(server.as_str(), &sample.usage);

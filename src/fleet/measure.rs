@@ -169,10 +169,10 @@ impl Fleet<'_> {
             return Err("no time was left to ask its guest agent".to_owned());
         }
         match tokio::time::timeout(patience, client.agent_filesystems(node, vmid)).await {
-            Ok(Ok(AgentFilesystems::Told(told))) => match (told.root().is_some(), told.reason) {
-                (true, _) => Ok(told.list),
-                (false, Some(reason)) => Err(reason),
-                (false, None) => Err("its guest agent names no root file system".to_owned()),
+            Ok(Ok(AgentFilesystems::Told(told))) => match (told.list.is_empty(), told.reason) {
+                (false, _) => Ok(told.list),
+                (true, Some(reason)) => Err(reason),
+                (true, None) => Err("its guest agent names no file system".to_owned()),
             },
             Ok(Ok(AgentFilesystems::NotConfigured)) => Err("no guest agent is configured".to_owned()),
             Ok(Ok(AgentFilesystems::NotRunning)) => Err("its guest agent does not answer".to_owned()),

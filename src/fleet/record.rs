@@ -12,6 +12,7 @@ use crate::fleet::measure::{Measured, measured_by};
 use crate::fleet::observe::Observed;
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
+use crate::model::metrics::Ids;
 use crate::model::power::PowerState;
 use crate::model::reading::{HostLoad, Reading};
 use crate::model::server::{Listing, ServerKey};
@@ -97,8 +98,14 @@ impl Fleet<'_> {
 
     /// Keeps them, and what is to be sent of the look.
     pub(super) fn record(&self, recording: &Recording, observed: &Observed) -> Result<(), StateError> {
-        let bodies = |at| outgoing(&recording.samples, Some(observed), at);
+        let ids = self.labels()?;
+        let bodies = |at| outgoing(&recording.samples, Some(observed), &ids, at);
         recording.keep_and_send(self.state, self.sends_history().then_some(&bodies))
+    }
+
+    /// The labels of what is sent, where somebody is configured to get it.
+    fn labels(&self) -> Result<Ids, StateError> {
+        if self.sends_history() { self.state.labels() } else { Ok(Ids::default()) }
     }
 
     /// Whether somebody is configured to get what is kept.
@@ -108,7 +115,8 @@ impl Fleet<'_> {
 
     /// Keeps samples, with what is to be sent where somebody is configured to get it.
     fn keep(&self, samples: &Samples, at: Timestamp) -> Result<(), StateError> {
-        let bodies = |at| outgoing(samples, None, at);
+        let ids = self.labels()?;
+        let bodies = |at| outgoing(samples, None, &ids, at);
         self.state.record_samples(samples, at, if self.sends_history() { Some(&bodies) } else { None })
     }
 

@@ -190,7 +190,7 @@ impl Fleet<'_> {
         }
         let text = ssh::ask(&self.ssh.source, host).await?;
         let config = read(&text);
-        if config.canonicalized || !survey.is_lasting(&host.host, config.hostname.as_deref()) {
+        if config.canonicalized || !survey.is_of_ca(&host.host, config.hostname.as_deref()) {
             return Ok(Some(config));
         }
         if let Err(error) = self.state.put_ssh_answer(key, stamp, &text) {

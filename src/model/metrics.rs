@@ -3,12 +3,14 @@
 //! Guests and hosts share one namespace; the label `id` tells them apart, and is the caller's: one that stays when a
 //! guest moves. Bytes, seconds, and ratios from 0 to 1, as Prometheus has it.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
 use crate::model::id::{ClusterId, VmId};
 use crate::model::inventory::{FailureKind, Server, ServiceCheck};
 use crate::model::power::PowerState;
-use crate::model::reading::HostLoad;
+use crate::model::reading::{Filesystem, HostLoad};
 use crate::model::series::{Metric, Total, Unit, four_places};
 use crate::model::text::clean;
 use crate::model::usage::{Count, Pressure, Usage};
@@ -56,6 +58,7 @@ catalogue! {
     SWAP_SIZE Gauge "ecobox_swap_size_bytes" Some("bytes"), "Swap space of the server.";
     FILESYSTEM_USED Gauge "ecobox_filesystem_used_bytes" Some("bytes"), "Space in use on a file system.";
     FILESYSTEM_SIZE Gauge "ecobox_filesystem_size_bytes" Some("bytes"), "Space on a file system that users may fill.";
+    DISK_SIZE Gauge "ecobox_disk_size_bytes" Some("bytes"), "Size of a guest's disk from outside; of several the one it boots from.";
     NETWORK_RECEIVE Counter "ecobox_network_receive_bytes_total" Some("bytes"), "Received over the network since boot.";
     NETWORK_TRANSMIT Counter "ecobox_network_transmit_bytes_total" Some("bytes"), "Sent over the network since boot.";
     DISK_READ Counter "ecobox_disk_read_bytes_total" Some("bytes"), "Read from disks since boot.";
@@ -148,15 +151,39 @@ impl Families {
 
     /// The numbers of a server.
     pub(crate) fn usage(&mut self, id: &str, usage: &Usage) {
+        if usage.disk_bytes.is_some() {
+            let root = [("id", id), ("mountpoint", "/")];
+            self.add(&FILESYSTEM_USED, &root, usage.disk_bytes);
+            self.add(&FILESYSTEM_SIZE, &root, usage.disk_max_bytes);
+        } else {
+            // The size of a disk of which nobody knows how full it is: it holds partitions, and not one file system.
+            self.add(&DISK_SIZE, &[("id", id)], usage.disk_max_bytes);
+        }
+        self.usage_besides_disks(id, usage);
+    }
+
+    /// The same of a guest that told of its file systems.
+    pub(crate) fn usage_inside(&mut self, id: &str, usage: &Usage, inside: &[Filesystem], disk: Option<Count>) {
+        self.filesystems(id, inside.iter());
+        self.add(&DISK_SIZE, &[("id", id)], disk);
+        self.usage_besides_disks(id, usage);
+    }
+
+    fn filesystems<'f>(&mut self, id: &str, filesystems: impl Iterator<Item = &'f Filesystem>) {
+        for filesystem in filesystems {
+            let labels = [("id", id), ("mountpoint", filesystem.mount.as_str())];
+            self.add(&FILESYSTEM_USED, &labels, filesystem.used_bytes);
+            self.add(&FILESYSTEM_SIZE, &labels, filesystem.size_bytes);
+        }
+    }
+
+    fn usage_besides_disks(&mut self, id: &str, usage: &Usage) {
         let of = [("id", id)];
-        let root = [("id", id), ("mountpoint", "/")];
         self.add(&CPU_USAGE, &of, share(usage.cpu_percent));
         self.add(&CPUS, &of, usage.cpus);
         self.add(&LOAD1, &of, usage.load);
         self.add(&MEMORY_USED, &of, usage.memory_bytes);
         self.add(&MEMORY_SIZE, &of, usage.memory_max_bytes);
-        self.add(&FILESYSTEM_USED, &root, usage.disk_bytes);
-        self.add(&FILESYSTEM_SIZE, &root, usage.disk_max_bytes);
         self.add(&NETWORK_RECEIVE, &of, usage.receive_bytes);
         self.add(&NETWORK_TRANSMIT, &of, usage.transmit_bytes);
         self.add(&DISK_READ, &of, usage.read_bytes);
@@ -187,11 +214,7 @@ impl Families {
         self.add(&SWAP_SIZE, &[("id", id)], load.swap_max_bytes);
         // The root file system stands in the usage already, where it is known.
         let known = load.usage.disk_bytes.is_some();
-        for system in load.filesystems.iter().filter(|system| !(known && system.mount == "/")) {
-            let labels = [("id", id), ("mountpoint", system.mount.as_str())];
-            self.add(&FILESYSTEM_USED, &labels, system.used_bytes);
-            self.add(&FILESYSTEM_SIZE, &labels, system.size_bytes);
-        }
+        self.filesystems(id, load.filesystems.iter().filter(|system| !(known && system.mount == "/")));
     }
 
     /// Whether services answer, and how fast.
@@ -258,17 +281,34 @@ fn share(percent: Option<f32>) -> Option<f64> {
     percent.number().map(|percent| (percent * 1e4).round() / 1e6)
 }
 
-/// The label `id` of a server: a guest's stays the same when it moves to another node.
-pub(crate) fn id_of(server: &Server) -> String {
-    match (&server.cluster, server.vmid) {
-        (Some(cluster), Some(vmid)) => id_of_guest(cluster, vmid),
-        _ => server.id.to_string(),
-    }
-}
+/// The labels `id`: a guest's stays the same when it moves to another node, and when its cluster gets a new certificate
+/// authority, by which ecobox knows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Ids(HashMap<ClusterId, String>);
 
-/// The same of a guest: `ca:1a2b3c4d/101`.
-pub(crate) fn id_of_guest(cluster: &ClusterId, vmid: VmId) -> String {
-    format!("{}/{vmid}", cluster.short())
+impl Ids {
+    /// The cluster has another label than its own.
+    pub(crate) fn put(&mut self, cluster: ClusterId, label: String) {
+        self.0.insert(cluster, label);
+    }
+
+    /// Of a server.
+    pub(crate) fn of(&self, server: &Server) -> String {
+        match (&server.cluster, server.vmid) {
+            (Some(cluster), Some(vmid)) => self.of_guest(cluster, vmid),
+            _ => server.id.to_string(),
+        }
+    }
+
+    /// Of a guest: `ca:1a2b3c4d/101`.
+    pub(crate) fn of_guest(&self, cluster: &ClusterId, vmid: VmId) -> String {
+        format!("{}/{vmid}", self.of_cluster(cluster))
+    }
+
+    /// Of a cluster: `ca:1a2b3c4d`.
+    pub(crate) fn of_cluster<'a>(&'a self, cluster: &'a ClusterId) -> &'a str {
+        self.0.get(cluster).map_or_else(|| cluster.short(), String::as_str)
+    }
 }
 
 /// Under which name a metric's history is kept, and how its numbers come back. A rate is kept as its total.

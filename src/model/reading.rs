@@ -174,6 +174,21 @@ pub(crate) struct Filesystem {
     pub(crate) size_bytes: u64,
 }
 
+impl Filesystem {
+    /// Which of these is the disk of a server: its root, else the largest. Systems that are images are mounted from
+    /// something that nobody fills, and have their data elsewhere.
+    pub(crate) fn main_of(all: &[Filesystem]) -> Option<&Filesystem> {
+        let root = all.iter().find(|filesystem| is_root(&filesystem.mount));
+        // Of equal ones the first, in the order of their names.
+        root.or_else(|| all.iter().rev().max_by_key(|filesystem| filesystem.size_bytes))
+    }
+}
+
+/// `/`, or Windows' `C:\`.
+pub(crate) fn is_root(mount: &str) -> bool {
+    mount == "/" || matches!(mount.as_bytes(), [b'c' | b'C', b':'] | [b'c' | b'C', b':', b'\\' | b'/'])
+}
+
 /// What is known of a host's or plain server's load.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct HostLoad {

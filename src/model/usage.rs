@@ -171,6 +171,12 @@ impl Usage {
         percent(self.memory_bytes?, self.memory_max_bytes?)
     }
 
+    /// The same, and more than 100 where more is in use than there is: Proxmox VE may count what QEMU itself needs.
+    pub(crate) fn memory_share(&self) -> Option<f64> {
+        let (used, of) = (self.memory_bytes?, self.memory_max_bytes?);
+        (of.get() > 0).then(|| (used.as_f64() * 1e4 / of.as_f64()).round() / 100.0)
+    }
+
     /// Percent of its root file system that is in use.
     pub(crate) fn disk_percent(&self) -> Option<f64> {
         percent(self.disk_bytes?, self.disk_max_bytes?)
@@ -225,6 +231,24 @@ pub(crate) struct Sample {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn more_memory_than_there_is_is_shown_as_more() {
+        let usage = |used: u64, of: u64| Usage {
+            memory_bytes: Some(Count::new(used << 20)),
+            memory_max_bytes: Some(Count::new(of << 20)),
+            ..Usage::default()
+        };
+        for (used, of, share, percent) in [
+            (227, 128, Some(177.34), Some(100.0)),
+            (128, 128, Some(100.0), Some(100.0)),
+            (1, 3, Some(33.33), Some(33.33)),
+            (1, 0, None, None),
+        ] {
+            assert_eq!((usage(used, of).memory_share(), usage(used, of).memory_percent()), (share, percent), "{used}");
+        }
+        assert_eq!(Usage::default().memory_share(), None);
+    }
 
     #[test]
     fn a_count_is_its_number_and_takes_no_more_room() {

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Result, State, rollup, samples, time, tokens};
 use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId, VmId};
+use crate::model::metrics::Ids;
 
 /// A configured server as a member of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,9 +81,29 @@ impl State {
             for table in ["members", "intents"] {
                 conn.execute(&format!("UPDATE {table} SET cluster = ?2 WHERE cluster = ?1"), names)?;
             }
+            // Whoever keeps the numbers knows them by the label of the first certificate authority.
+            let label = old.is_of_ca().then(|| old.short());
+            let sql = "SELECT label FROM clusters WHERE name = ?1";
+            let kept = conn.query_row(sql, [old.as_str()], |row| row.get::<_, Option<String>>(0)).optional()?.flatten();
+            let label = kept.or(label.map(str::to_owned));
             move_token(conn, old, new)?;
             move_guests(conn, old, new)?;
+            let sql = "UPDATE clusters SET label = coalesce(label, ?2) WHERE name = ?1";
+            conn.execute(sql, params![new.as_str(), label])?;
             move_history(conn, old, new)
+        })
+    }
+
+    /// Under which labels the numbers of clusters leave, where those are not their own names'.
+    pub(crate) fn labels(&self) -> Result<Ids> {
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached("SELECT name, label FROM clusters WHERE label IS NOT NULL")?;
+            let mut rows = statement.query([])?;
+            let mut labels = Ids::default();
+            while let Some(row) = rows.next()? {
+                labels.put(ClusterId::new(row.get_ref(0)?.as_str()?), row.get(1)?);
+            }
+            Ok(labels)
         })
     }
 

@@ -27,7 +27,7 @@ pub(super) const PAGE: u64 = 4096;
 pub(super) const SECRET_TABLE: &str = "tokens";
 
 /// Step n makes schema n+1 of schema n. A step that was ever released is never changed; a new one is added.
-pub(super) const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH];
+pub(super) const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH];
 
 const FIRST: &str = "
 CREATE TABLE machine (
@@ -277,6 +277,12 @@ CREATE TABLE sightings (
     at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ALTER TABLE events ADD COLUMN lag INTEGER NOT NULL DEFAULT 0;
+";
+
+/// Under which label a cluster's numbers leave ecobox, where that is another one than its name's: one that it had before
+/// it got a new certificate authority.
+const SIXTH: &str = "
+ALTER TABLE clusters ADD COLUMN label TEXT;
 ";
 
 /// The schema number of the newest file that this program can use.

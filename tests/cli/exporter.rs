@@ -35,7 +35,10 @@ fn reported(run: &Run, server: &str, id: &str) -> BTreeMap<String, f64> {
         ("disk_max_bytes", "ecobox_filesystem_size_bytes", &root, 1.0),
         ("swap_max_bytes", "ecobox_swap_size_bytes", &id, 1.0),
     ];
-    let known = all.into_iter().filter_map(|(field, name, labels, factor)| {
+    // Of a disk that nobody looked into there is no file system.
+    let looked_into = server["disk_bytes"].is_u64();
+    let all = all.into_iter().filter(|(field, ..)| looked_into || *field != "disk_max_bytes");
+    let known = all.filter_map(|(field, name, labels, factor)| {
         Some((format!("{name}{{{labels}}}"), server.get(field)?.as_f64()? * factor))
     });
     known.collect()

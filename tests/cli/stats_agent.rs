@@ -83,7 +83,7 @@ fn each_agent_fails_for_itself() {
         (104, "pve1 sent an unusable answer: more than 1048576 bytes"),
         (105, "pve1 sent an unusable answer: more than 1048576 bytes"),
         (106, "pve1 sent an unusable answer: /nodes/pve1/qemu/106/agent/get-fsinfo: "),
-        (107, "the guest agent tells no file systems"),
+        (107, "its guest agent says: CommandNotFound"),
         (109, "no guest agent is configured"),
         (110, "its guest agent does not answer"),
         (111, "pve1 sent an unusable answer: the connection was closed within the answer"),
@@ -111,4 +111,59 @@ fn each_agent_fails_for_itself() {
         assert_eq!(found.collect::<Vec<_>>(), mounts);
     }
     assert_eq!(run.json()["failures"], json!([]));
+}
+
+/// An image that is only read is the root of appliances; their data lies elsewhere.
+#[test]
+fn without_a_usable_root_the_largest_file_system_is_the_disk() {
+    let data = (10_837_524_480_u64, 31_675_576_320_u64);
+    let mounted = |name: &str, mount: &str, kind: &str, used: u64, total: u64| json!({ "name": name, "mountpoint": mount, "type": kind, "used-bytes": used, "total-bytes": total, "disk": [] });
+    let sim = ecobox_sim::Sim::start(
+        cluster("homelab")
+            .node("pve1")
+            .vm(101, "haos", |vm| {
+                usual(vm).disk(32 * GIB, 0).agent_says(
+                    "get-fsinfo",
+                    json!([
+                        mounted("sda3", "/", "erofs", 265_000_000, 265_000_000),
+                        mounted("sda1", "/mnt/boot", "vfat", 2_000_000, 33_000_000),
+                        mounted("sda8", "/mnt/data", "ext4", data.0, data.1),
+                    ]),
+                )
+            })
+            .vm(102, "plain", |vm| vm.running().disk(32 * GIB, 0)),
+    );
+    let env = env_for(&sim, &["pve1"]);
+    let run = env.run(&["stats", "--agent", "-o", "json"]).exits(0);
+    let haos = run.server("pve1-vm-101");
+    assert_eq!(
+        fields(&haos, ["disk_bytes", "disk_max_bytes", "disk_mount"]),
+        [json!(data.0), json!(data.1), json!("/mnt/data")]
+    );
+    let reason = "no usable root file system is told; the disk is the largest, /mnt/data";
+    assert_eq!((&haos["reasons"]["disk"], haos["filesystems"].as_array().unwrap().len()), (&json!(reason), 2));
+    let table = env.run(&["stats", "--agent"]).exits(0);
+    assert!(table.stdout.contains("/mnt/boot 6%, /mnt/data 34%"), "{table}");
+    // A virtual disk is no file system, whoever looked into it.
+    let metrics = env.run(&["stats", "--agent", "-o", "openmetrics"]).exits(0).stdout;
+    let of = |vmid: u32| -> Vec<String> {
+        let disks = metrics.lines().filter(|line| line.contains(&format!("/{vmid}\"")));
+        let disks = disks.filter(|line| line.starts_with("ecobox_disk_size") || line.starts_with("ecobox_filesystem"));
+        disks
+            .map(|line| {
+                line.split_once("id=").map_or(line, |(name, _)| name).to_owned() + line.rsplit('"').next().unwrap()
+            })
+            .collect()
+    };
+    assert_eq!(
+        of(101),
+        [
+            "ecobox_filesystem_used_bytes{} 2000000",
+            "ecobox_filesystem_used_bytes{} 10837524480",
+            "ecobox_filesystem_size_bytes{} 33000000",
+            "ecobox_filesystem_size_bytes{} 31675576320",
+            "ecobox_disk_size_bytes{} 34359738368",
+        ]
+    );
+    assert_eq!(of(102), ["ecobox_disk_size_bytes{} 34359738368"]);
 }

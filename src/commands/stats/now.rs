@@ -15,9 +15,9 @@ use crate::fleet::measure::{AskedAgent, Earlier, LoadOptions};
 use crate::fleet::observe::{Asking, Observed};
 use crate::model::id::{NodeName, ServerId};
 use crate::model::inventory::{Failed, Server};
-use crate::model::metrics::{self, Families};
+use crate::model::metrics::{self, Families, Ids};
 use crate::model::power::PowerState;
-use crate::model::reading::{Filesystem, HostLoad};
+use crate::model::reading::{Filesystem, HostLoad, is_root};
 use crate::model::server::ServerKind;
 use crate::model::usage::{Count, Rates, Source, Usage};
 use crate::render::value::{Stamp, Value};
@@ -30,6 +30,8 @@ pub(crate) struct StatsReport {
     servers: Vec<Server>,
     /// What guests had counted before: rates are made of it as rows are printed.
     earlier: Earlier,
+    /// Under which labels numbers go to Prometheus.
+    ids: Ids,
     /// What few servers have.
     details: HashMap<ServerId, Detail>,
     /// Whom we could not ask, and why.
@@ -51,6 +53,8 @@ struct Detail {
     load: Option<HostLoad>,
     /// What a guest's agent told of its file systems, the root first.
     inside: Vec<Filesystem>,
+    /// The size of a virtual machine's disk as the hypervisor knows it, where file systems inside of it are told.
+    virtual_disk: Option<Count>,
     /// Who gave a number, where that is not the row's source.
     sources: BTreeMap<&'static str, Source>,
     /// Why a number is unknown, or what is to be known of it, as far as that is not plain from the numbers.
@@ -91,12 +95,14 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
         inventory.servers.iter().filter(|server| !failed(server) && server.seen.state != PowerState::Unknown);
     let exit = Exit::of_many(answered.count(), inventory.failures.iter().map(|failed| failed.kind.into()));
     let (mut servers, failures) = (inventory.servers, inventory.failures);
+    // What cannot be read is a label of its own at worst.
+    let ids = ctx.state.labels().unwrap_or_default();
     let mut details = HashMap::new();
     for server in &mut servers {
         let detail = Detail::of(server, loads.remove(&server.id), agents.remove(&server.id));
         details.extend(detail.map(|detail| (server.id.clone(), detail)));
     }
-    Ok(Outcome { report: StatsReport { generated_at: at, servers, earlier, details, failures }, exit, recording })
+    Ok(Outcome { report: StatsReport { generated_at: at, servers, earlier, ids, details, failures }, exit, recording })
 }
 
 impl Detail {
@@ -142,12 +148,14 @@ impl Detail {
     }
 
     fn of_filesystems(server: &mut Server, inside: Vec<Filesystem>) -> Option<Detail> {
-        let root = inside.first()?;
+        let main = Filesystem::main_of(&inside)?;
         let usage = &mut server.seen.usage;
-        usage.disk_bytes = Some(Count::new(root.used_bytes));
-        usage.disk_max_bytes = Some(Count::new(root.size_bytes));
+        usage.disk_bytes = Some(Count::new(main.used_bytes));
+        let virtual_disk = usage.disk_max_bytes.replace(Count::new(main.size_bytes));
         let sources = [("disk", Source::Agent)].into();
-        Some(Detail { inside, sources, ..Detail::default() })
+        let why = || format!("no usable root file system is told; the disk is the largest, {}", main.mount);
+        let reasons = if is_root(&main.mount) { Vec::new() } else { vec![("disk", why().into())] };
+        Some(Detail { inside, virtual_disk, sources, reasons, ..Detail::default() })
     }
 }
 
@@ -215,6 +223,12 @@ impl<'r> Row<'r> {
         detail.load.as_ref().map_or(&detail.inside, |load| &load.filesystems)
     }
 
+    /// Where what is shown as the disk is mounted.
+    fn disk_mount(&self) -> Option<&'r str> {
+        self.server.seen.usage.disk_bytes?;
+        Some(Filesystem::main_of(self.filesystems()).map_or("/", |main| main.mount.as_str()))
+    }
+
     /// Bytes received and sent together.
     fn network_total(&self) -> Option<u64> {
         let usage = &self.server.seen.usage;
@@ -269,17 +283,15 @@ fn families(report: &StatsReport) -> Families {
     }
     for row in report.rows() {
         let server = row.server;
-        let id = &metrics::id_of(server);
+        let id = &report.ids.of(server);
         let is_guest = server.vmid.is_some();
         families.power(id, is_guest, server.seen.state);
         match row.load() {
             Some(load) => families.host_load(id, load),
-            None => families.usage(id, &server.seen.usage),
-        }
-        for filesystem in row.filesystems().iter().skip(1).filter(|_| is_guest) {
-            let labels = [("id", id.as_str()), ("mountpoint", filesystem.mount.as_str())];
-            families.add(&metrics::FILESYSTEM_USED, &labels, filesystem.used_bytes);
-            families.add(&metrics::FILESYSTEM_SIZE, &labels, filesystem.size_bytes);
+            None => match row.detail.filter(|detail| !detail.inside.is_empty()) {
+                Some(detail) => families.usage_inside(id, &server.seen.usage, &detail.inside, detail.virtual_disk),
+                None => families.usage(id, &server.seen.usage),
+            },
         }
         families.services(id, &server.seen.checks);
         let text = |node: Option<&NodeName>| node.map(|node| node.as_str().to_owned()).unwrap_or_default();
@@ -294,7 +306,7 @@ fn families(report: &StatsReport) -> Families {
                 ("kind", kind),
                 ("node", node.as_str()),
                 ("vmid", vmid.as_str()),
-                ("cluster", server.cluster.as_ref().map_or("", |cluster| cluster.short())),
+                ("cluster", server.cluster.as_ref().map_or("", |cluster| report.ids.of_cluster(cluster))),
                 ("pool", server.pool.as_deref().unwrap_or_default()),
                 ("tags", tags.as_str()),
             ];
@@ -339,7 +351,7 @@ impl Report for StatsReport {
             Value::Name { depth: server.depth, text: server.name.clone() },
             percent(usage.cpu_percent),
             Value::of(usage.load, |load| Value::Number(load.into())),
-            Value::of(usage.memory_percent(), Value::Percent),
+            Value::of(usage.memory_share(), Value::Percent),
             share(get(usage.memory_bytes), get(usage.memory_max_bytes)),
             Value::of(usage.disk_percent(), Value::Percent),
             share(get(usage.disk_bytes), get(usage.disk_max_bytes).filter(|_| usage.disk_bytes.is_some())),
@@ -384,9 +396,9 @@ fn sorted<'r>(reasons: impl Iterator<Item = (&'static str, Cow<'r, str>)>) -> Re
     reasons
 }
 
-/// `/ 27%, /srv 91%`, where there is more than the root.
+/// `/ 27%, /srv 91%`, where there is more than the root, or another one than that.
 fn disks(filesystems: &[Filesystem]) -> String {
-    if filesystems.len() < 2 {
+    if filesystems.iter().all(|filesystem| is_root(&filesystem.mount)) {
         return String::new();
     }
     let one = |filesystem: &Filesystem| match filesystem.percent() {
@@ -430,7 +442,7 @@ impl Serialize for Row<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (server, usage, rates) = (self.server, &self.server.seen.usage, &self.rates);
         let only_of_hosts = if server.vmid.is_none() { 8 } else { 0 };
-        let mut object = serializer.serialize_struct("Server", 30 + only_of_hosts)?;
+        let mut object = serializer.serialize_struct("Server", 31 + only_of_hosts)?;
         object.serialize_field("id", &server.id)?;
         object.serialize_field("name", &server.name)?;
         object.serialize_field("kind", server.kind.as_str())?;
@@ -446,6 +458,7 @@ impl Serialize for Row<'_> {
         object.serialize_field("disk_bytes", &usage.disk_bytes)?;
         object.serialize_field("disk_max_bytes", &usage.disk_max_bytes)?;
         object.serialize_field("disk_percent", &usage.disk_percent())?;
+        object.serialize_field("disk_mount", &self.disk_mount())?;
         object.serialize_field("network_receive_bytes", &usage.receive_bytes)?;
         object.serialize_field("network_transmit_bytes", &usage.transmit_bytes)?;
         object.serialize_field("network_total_bytes", &self.network_total())?;

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{at, cluster, folder, furnish, guest, key, listing, node, non_secret_dump, server, token, vmid};
 use crate::model::facts::{HostFacts, Nic, Product, PveFacts};
+use crate::model::id::ClusterId;
 use crate::model::power::PowerState;
 use crate::model::scope::Scope;
 use crate::model::server::{Address, ServerKey};
@@ -375,4 +376,23 @@ fn writes_together_are_one() {
     assert_eq!((states(&state), states(&other)), (2, 2));
     record("c", 3).unwrap();
     assert_eq!(states(&other), 3);
+}
+
+/// Whoever keeps the numbers knows a guest by its label, which a new certificate authority must not change.
+#[test]
+fn the_label_of_numbers_outlives_certificate_authorities() {
+    let state = State::in_memory().unwrap();
+    let (host, first, second, third) =
+        (cluster("host:pve1"), cluster("ca:11111111aa"), cluster("ca:22222222bb"), cluster("ca:33333333cc"));
+    let label = |of: &ClusterId| state.labels().unwrap().of_guest(of, vmid(101));
+    state.put_discovered(&host, at(0)).unwrap();
+    state.rename_cluster(&host, &first).unwrap();
+    assert_eq!(label(&first), "ca:11111111/101");
+    state.rename_cluster(&first, &second).unwrap();
+    assert_eq!(label(&second), "ca:11111111/101");
+    // Somebody listed it under its newest name before it was known to be the same.
+    state.put_discovered(&third, at(1)).unwrap();
+    state.rename_cluster(&second, &third).unwrap();
+    assert_eq!(label(&third), "ca:11111111/101");
+    assert_eq!(label(&second), "ca:22222222/101");
 }

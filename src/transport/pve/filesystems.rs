@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use serde::de::MapAccess;
 
-use crate::model::reading::Filesystem;
+use crate::model::reading::{Filesystem, is_root};
 
-use super::lenient::{Entries, Record, Value, skip};
+use super::lenient::{Record, Told, Value, skip};
 
 /// The most file systems that are told of one guest.
 const MOST: usize = 64;
@@ -44,11 +44,6 @@ pub(crate) struct GuestFilesystems {
 }
 
 impl GuestFilesystems {
-    /// `/`, or Windows' `C:\`. `None` where its size is not known.
-    pub(crate) fn root(&self) -> Option<&Filesystem> {
-        self.list.first().filter(|filesystem| is_root(&filesystem.mount))
-    }
-
     /// Of an agent that is too old for the question, or forbidden to answer it.
     pub(super) fn not_told() -> GuestFilesystems {
         GuestFilesystems { list: Vec::new(), reason: Some("the guest agent tells no file systems".to_owned()) }
@@ -91,7 +86,13 @@ impl Default for FilesystemAnswer {
 impl<'de> Record<'de> for FilesystemAnswer {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         if key == "result" {
-            self.0 = filesystems(map.next_value::<Entries<Mounted<'de>>>()?.list);
+            self.0 = match map.next_value::<Told<Mounted<'de>>>()?.entries() {
+                Ok(entries) => filesystems(entries.list),
+                Err(Some(words)) => {
+                    GuestFilesystems { list: Vec::new(), reason: Some(format!("its guest agent says: {words}")) }
+                }
+                Err(None) => GuestFilesystems::not_told(),
+            };
             return Ok(());
         }
         skip(map)
@@ -104,7 +105,7 @@ fn filesystems(entries: Vec<Mounted<'_>>) -> GuestFilesystems {
         .filter(|entry| !is_left_out(entry.kind.as_deref().unwrap_or_default()))
         .filter_map(|Mounted { name, mount, used, total, .. }| {
             let mount = mount.filter(|mount| is_mount(mount))?;
-            Some((!is_root(&mount), mount.len(), mount, name, used.zip(total)))
+            Some((!is_root(mount.as_ref()), mount.len(), mount, name, used.zip(total)))
         })
         .collect();
     // Of what is mounted several times the root counts, else the shortest path.
@@ -151,10 +152,6 @@ fn is_mount(mount: &str) -> bool {
     mount.len() <= LONGEST_MOUNT && (mount.starts_with('/') || on_drive)
 }
 
-fn is_root(mount: &str) -> bool {
-    mount == "/" || matches!(mount.as_bytes(), [b'c' | b'C', b':'] | [b'c' | b'C', b':', b'\\' | b'/'])
-}
-
 /// Whether an error's text says that the agent does not know the question or must not answer it: `… 'guest-get-fsinfo'
 /// failed - The command guest-get-fsinfo has not been found`, `… has been disabled for this instance`.
 pub(super) fn is_not_offered(reason: &str) -> bool {
@@ -182,6 +179,22 @@ mod tests {
         filesystems.list.iter().map(|entry| (entry.mount.as_str(), entry.used_bytes, entry.size_bytes)).collect()
     }
 
+    fn main(found: &GuestFilesystems) -> Option<&str> {
+        Filesystem::main_of(&found.list).map(|main| main.mount.as_str())
+    }
+
+    #[test]
+    fn without_a_usable_root_the_largest_is_the_disk() {
+        // Of Home Assistant OS: an image that is only read, and all that counts on another partition.
+        let found = entries(
+            r#"{"name":"sda3","total-bytes":265000000,"used-bytes":265000000,"mountpoint":"/","type":"erofs","disk":[]},
+               {"name":"sda1","total-bytes":33000000,"used-bytes":2000000,"mountpoint":"/mnt/boot","type":"vfat","disk":[]},
+               {"name":"sda8","total-bytes":31675576320,"used-bytes":10837524480,"mountpoint":"/mnt/data","type":"ext4","disk":[]}"#,
+        );
+        assert_eq!(told(&found), [("/mnt/boot", 2_000_000, 33_000_000), ("/mnt/data", 10_837_524_480, 31_675_576_320)]);
+        assert_eq!((main(&found), found.reason.as_deref()), (Some("/mnt/data"), None));
+    }
+
     #[test]
     fn of_linux() {
         // Of Debian 12 with its agent of QEMU 7.2: a snap, a bind mount, an ISO.
@@ -199,7 +212,7 @@ mod tests {
             told(&found),
             [("/", 4_186_210_304, 31_495_655_424), ("/boot/efi", 12_124_160, 129_718_272), ("/data", 0, 100)]
         );
-        assert_eq!((found.root().unwrap().mount.as_str(), found.reason.as_ref()), ("/", None));
+        assert_eq!((main(&found), found.reason.as_ref()), (Some("/"), None));
     }
 
     #[test]
@@ -211,16 +224,16 @@ mod tests {
                {"name":"\\\\?\\Volume{f4}\\","total-bytes":5,"used-bytes":5,"mountpoint":"E:\\","type":"CDFS"}"#,
         );
         assert_eq!(told(&found), [("C:\\", 30, 50), ("D:\\data\\", 20, 90)]);
-        assert_eq!((found.root().unwrap().mount.as_str(), found.reason.as_ref()), ("C:\\", None));
+        assert_eq!((main(&found), found.reason.as_ref()), (Some("C:\\"), None));
     }
 
     #[test]
     fn what_is_not_told_has_a_reason() {
         let sized = r#"{"name":"b","mountpoint":"/b","type":"ext4","used-bytes":1,"total-bytes":2}"#;
         let none = "the guest agent tells no file systems";
-        for body in
-            ["{}", r#"{"result":[]}"#, r#"{"result":null}"#, r#"{"result":{"error":{"class":"CommandNotFound"}}}"#]
-        {
+        let failed = read(br#"{"data":{"result":{"error":{"class":"CommandNotFound"}}}}"#);
+        assert_eq!(failed.reason.as_deref(), Some("its guest agent says: CommandNotFound"));
+        for body in ["{}", r#"{"result":[]}"#, r#"{"result":null}"#, r#"{"result":[7,null]}"#] {
             let found = read(format!(r#"{{"data":{body}}}"#).as_bytes());
             assert_eq!((found.list.len(), found.reason.as_deref()), (0, Some(none)), "{body}");
         }
@@ -237,7 +250,7 @@ mod tests {
         ] {
             let found = entries(&format!(r#"{sized},{{"name":"a","mountpoint":"/","type":"ext4",{sizes}}}"#));
             assert_eq!(told(&found), [("/b", 1, 2)], "{sizes}");
-            assert_eq!(found.root(), None, "{sizes}");
+            assert_eq!(main(&found), Some("/b"), "{sizes}");
             let reason = "the guest agent tells no usable size of 1 of 2 file systems";
             assert_eq!(found.reason.as_deref(), Some(reason), "{sizes}");
         }
@@ -261,7 +274,7 @@ mod tests {
         let many = (0..500).map(|n| format!(r#"{{"name":"d{n}","mountpoint":"/{n}","used-bytes":1,"total-bytes":2}}"#));
         let many = many.chain([r#"{"name":"r","mountpoint":"/","used-bytes":1,"total-bytes":2}"#.to_owned()]);
         let many = entries(&many.collect::<Vec<_>>().join(","));
-        assert_eq!((many.list.len(), many.root().is_some()), (MOST, true));
+        assert_eq!((many.list.len(), main(&many)), (MOST, Some("/")));
         assert_eq!(many.reason.as_deref(), Some("the guest agent tells 501 file systems, of which 64 are kept"));
     }
 
@@ -304,7 +317,8 @@ mod tests {
             let mounts: BTreeSet<_> = found.list.iter().map(|entry| &entry.mount).collect();
             prop_assert_eq!(mounts.len(), found.list.len());
             let roots = found.list.iter().filter(|entry| is_root(&entry.mount)).count();
-            prop_assert_eq!(roots > 0, found.root().is_some());
+            prop_assert_eq!(roots > 0, found.list.first().is_some_and(|first| is_root(&first.mount)));
+            prop_assert_eq!(found.list.is_empty(), main(&found).is_none());
         }
 
         #[test]

@@ -115,7 +115,7 @@ impl Survey {
 
     /// Whether what ssh says of a host, which it takes for `hostname`, stays true while the stamp is the same: no
     /// command, and none of this machine's networks, has a say in it.
-    pub(crate) fn is_lasting(&self, host: &str, hostname: Option<&str>) -> bool {
+    pub(crate) fn is_of_ca(&self, host: &str, hostname: Option<&str>) -> bool {
         let names: Vec<String> = [Some(host), hostname].into_iter().flatten().map(str::to_ascii_lowercase).collect();
         !self.unclear && !self.worldly.iter().any(|blocks| blocks.iter().all(|block| block.may_count(host, &names)))
     }
@@ -399,7 +399,7 @@ mod tests {
         for (text, host, hostname, lasting) in cases {
             folders.write("user/config", &text.replace("EXEC", exec));
             let survey = folders.survey(&ConfigSource::Default).unwrap();
-            assert_eq!(survey.is_lasting(host, *hostname), *lasting, "{text:?} {host}");
+            assert_eq!(survey.is_of_ca(host, *hostname), *lasting, "{text:?} {host}");
         }
     }
 
