@@ -260,15 +260,15 @@ impl<'a> Fleet<'a> {
 
     /// Who a guest is, by its configuration. That nobody says so costs only this guest, until the next discovery.
     async fn identity_of(&self, client: &Client, guest: &Guest) -> Option<GuestIdentity> {
-        self.config_of(client, guest).await?.identity
+        self.told_config(client, guest).await?.identity
     }
 
     /// The addresses of the cards that a guest's configuration gives it; none where nobody says so.
     async fn cards_of(&self, client: &Client, guest: &Guest) -> Vec<String> {
-        self.config_of(client, guest).await.map(|config| config.macs).unwrap_or_default()
+        self.told_config(client, guest).await.map(|config| config.macs).unwrap_or_default()
     }
 
-    async fn config_of(&self, client: &Client, guest: &Guest) -> Option<GuestConfig> {
+    async fn told_config(&self, client: &Client, guest: &Guest) -> Option<GuestConfig> {
         let patience = self.limits.left(self.limits.agent);
         if patience.is_zero() {
             return None;

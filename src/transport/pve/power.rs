@@ -118,8 +118,8 @@ impl Client {
         // Else virtual machines are only running or stopped.
         let full = if kind == GuestKind::Qemu { "?full=1" } else { "" };
         let path = format!("/nodes/{node}/{}{full}", kind.as_str());
-        let rows = self.get::<Entries<StatusAnswer>>(&path, Answers::Node).await?;
-        Ok(rows.list.into_iter().filter_map(|row| Some((row.vmid?, row.status()))).collect())
+        let Rows(rows) = self.get::<Rows<StatusAnswer>>(&path, Answers::Node).await?;
+        Ok(rows.into_iter().filter_map(|row| Some((row.vmid?, row.status()))).collect())
     }
 
     /// What a guest's configuration says. `is_not_here` tells the error of a guest that is not there.
