@@ -23,6 +23,9 @@ const ONE_BY_ONE: usize = 3;
 /// So long a look counts for a step that begins at once. Who waited, for a person or for another step, looks again.
 const RECENT: Duration = Duration::from_secs(5);
 
+/// Guests that one list tells of.
+type OnNode<'a> = (&'a ClusterId, &'a NodeName, GuestKind);
+
 /// What was seen of a guest while the plan was made.
 #[derive(Debug, Clone)]
 pub(super) struct Looked {
@@ -59,7 +62,7 @@ impl Fleet<'_> {
         places: &[usize],
         links: &Links,
     ) -> Result<(), StateError> {
-        let mut groups: HashMap<(&ClusterId, &NodeName, GuestKind), Vec<(usize, VmId)>> = HashMap::new();
+        let mut groups: HashMap<OnNode<'_>, Vec<(usize, VmId)>> = HashMap::new();
         for place in places {
             let server = &servers[*place];
             let Some(named) = Named::of(server) else { continue };
