@@ -134,13 +134,14 @@ impl<'a> Fleet<'a> {
         for (i, look) in looks.into_iter().enumerate() {
             match look {
                 Err(error) => done[i] = Some(SetUp::failed(servers[i], error)),
-                Ok(shown) => match self.proven(servers[i], &shown) {
-                    Some(cluster) => clusters.add(cluster, (i, shown)),
-                    None => {
+                Ok(shown) => {
+                    if let Some(cluster) = self.proven(servers[i], &shown) {
+                        clusters.add(cluster, (i, shown));
+                    } else {
                         let own = || ClusterId::of_host(&servers[i].id);
                         claims.add(shown.learned.cluster().unwrap_or_else(own), (i, shown));
                     }
-                },
+                }
             }
         }
         let work = clusters.0.into_iter().map(|(cluster, mut members)| async move {

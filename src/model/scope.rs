@@ -80,12 +80,12 @@ impl Permissions {
     /// A path on which nothing is held is not told, so that what is held above it may be said to reach further than it
     /// does. What is said to be missing is.
     pub(crate) fn allows_on(&self, path: &str, privilege: &str) -> bool {
-        let above = std::iter::successors(Some(path), |path| match path.rfind('/')? {
+        let mut above = std::iter::successors(Some(path), |path| match path.rfind('/')? {
             0 if *path == "/" => None,
             0 => Some("/"),
             end => path.get(..end),
         });
-        above.filter_map(|path| self.0.get(path)).next().is_some_and(|held| held.contains(privilege))
+        above.find_map(|path| self.0.get(path)).is_some_and(|held| held.contains(privilege))
     }
 
     /// What a call to a guest needs and is not held, each with its path: `VM.PowerMgmt on /vms/101`.
@@ -171,10 +171,11 @@ mod tests {
 
     #[test]
     fn a_call_needs_what_proxmox_asks_for() {
+        type Held = &'static [(&'static str, &'static [&'static str])];
         let start = GuestCall::Start;
         let (guest, disk) = ("VM.PowerMgmt on /vms/101", "VM.Config.Disk on /vms/101");
         let storage = "Datastore.AllocateSpace on the storage that takes its memory";
-        let cases: [(&[(&str, &[&str])], GuestCall, &[&str]); 7] = [
+        let cases: [(Held, GuestCall, &[&str]); 7] = [
             (&[("/", &["VM.Audit"])], start, &[guest]),
             (&[("/", &["VM.PowerMgmt"])], start, &[]),
             (&[("/vms/102", &["VM.PowerMgmt"])], start, &[guest]),

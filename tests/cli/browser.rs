@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::env::skipped;
+
 /// More than any answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -21,11 +23,6 @@ pub(crate) struct Browser {
     /// What came without being asked for.
     events: Vec<Value>,
     _profile: tempfile::TempDir,
-}
-
-/// Past the test harness, which shows nothing of a test that passes.
-fn skipped(why: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 impl Browser {

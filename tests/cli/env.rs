@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -16,6 +17,11 @@ const SECRET_TABLE: &str = "tokens";
 
 /// More than any command may take.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Says that a test could not run, past the test harness, which shows nothing of a test that passes.
+pub(crate) fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+}
 
 /// A home directory, and everything that was printed in it.
 pub(crate) struct Env {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::env::Env;
+use super::env::{Env, skipped};
 use super::fleets::{CLOSED, env_for, plain, three};
 
 fn mode(path: &Path) -> u32 {
@@ -128,7 +128,7 @@ fn exit_3_nothing_is_made_in_another_users_home() {
     let config = elsewhere.path().join("config.toml");
     fs::write(&config, format!("[ssh]\nconfig = false\n{}", plain("nas", CLOSED))).unwrap();
     if std::os::unix::fs::chown(env.home(), Some(54321), None).is_err() {
-        eprintln!("SKIPPED: the home of another user: only root can make one");
+        skipped("the home of another user: only root can make one");
         return;
     }
     let variables = [("ECOBOX_CONFIG", config.to_str().unwrap())];
@@ -165,7 +165,7 @@ fn exit_3_a_configuration_that_others_can_write_runs_no_command() {
         let run = env.run(&["status"]).exits(3);
         assert!(run.stderr.contains("config.toml belongs to user 54321, not to 0 who runs this"), "{run}");
     } else {
-        eprintln!("SKIPPED: a configuration of another user: only root can make one");
+        skipped("a configuration of another user: only root can make one");
     }
     assert!(!trace.exists(), "the command ran");
     // Without one there is nothing to be misled to.
@@ -200,7 +200,7 @@ fn what_is_published_replaces_nobodys_secret() {
     fs::write(&file, "secret").unwrap();
     set_mode(&file, 0o600);
     if std::os::unix::fs::chown(&file, Some(54321), None).is_err() {
-        eprintln!("SKIPPED: a file of another user: only root can make one");
+        skipped("a file of another user: only root can make one");
         return;
     }
     let run = env.run(&["status", "--out", file.to_str().unwrap()]);
@@ -252,7 +252,7 @@ fn exit_3_a_folder_that_cannot_be_made() {
 #[test]
 fn exit_3_a_folder_that_cannot_be_written() {
     if rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: root may write everywhere");
+        skipped("root may write everywhere");
         return;
     }
     let env = Env::new();

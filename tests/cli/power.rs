@@ -3,7 +3,7 @@
 use ecobox_sim::{Agent, Cluster, Guest, Kind, Sim};
 use serde_json::json;
 
-use super::env::{CANARY, Env, Run};
+use super::env::{CANARY, Env, Run, skipped};
 use super::fleets::{OPERATOR, TOKEN, env_for};
 use super::world::assert_transcript;
 
@@ -291,7 +291,7 @@ fn each_reason_against_it_has_its_override() {
         let _ = lab.power(&format!("{words} --yes --allow {other}")).exits(11);
         assert_eq!(lab.sim.posts(), [""; 0], "{words}");
         let run = lab.power(&format!("{words} --yes --allow {id}")).exits(exit).says(&format!("(allowed: {id})"));
-        assert_eq!(run.stderr.contains(&format!("add `--allow {id}`")), false, "{words}\n{run}");
+        assert!(!run.stderr.contains(&format!("add `--allow {id}`")), "{words}\n{run}");
         assert_eq!(lab.sim.posts().len(), 1, "{words}\n{run}");
     }
 }
@@ -385,7 +385,7 @@ pub(crate) fn own_mac() -> Option<String> {
 #[test]
 fn the_guest_that_ecobox_runs_in() {
     let Some(mac) = own_mac() else {
-        println!("SKIPPED: this machine has no network card");
+        skipped("this machine has no network card");
         return;
     };
     let mut cluster = guests();

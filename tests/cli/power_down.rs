@@ -3,7 +3,7 @@
 use ecobox_sim::Cluster;
 use ecobox_sim::host::Host;
 
-use super::env::Run;
+use super::env::{Run, skipped};
 use super::power::own_mac;
 use super::power_hosts::history;
 use super::world::{FAST, Pve, World, assert_transcript};
@@ -141,7 +141,7 @@ fn a_guest_that_only_its_host_shows_keeps_it_up() {
 #[test]
 fn the_host_of_the_guest_that_ecobox_runs_in() {
     let Some(mac) = own_mac() else {
-        println!("SKIPPED: this machine has no network card");
+        skipped("this machine has no network card");
         return;
     };
     for way in [["--guests", "leave"], ["--allow", "running-guests"], ["--guests", "shutdown"]] {

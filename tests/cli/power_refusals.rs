@@ -127,10 +127,10 @@ fn all_guests_that_cannot_go_down_are_named() {
     let world = World::new();
     let cluster = Cluster::new("homelab").node("pve1");
     let cluster = cluster
-        .vm(101, "one", |vm| vm.running())
-        .vm(102, "two", |vm| vm.paused())
-        .vm(103, "three", |vm| vm.paused())
-        .vm(104, "four", |vm| vm.paused());
+        .vm(101, "one", Guest::running)
+        .vm(102, "two", Guest::paused)
+        .vm(103, "three", Guest::paused)
+        .vm(104, "four", Guest::paused);
     let pve = world.cluster_with(cluster, |host| host);
     world.configure(&pve.nodes.iter().map(Served::wakeable).collect::<String>());
     world.know_all(&pve.nodes);

@@ -14,7 +14,7 @@ use std::process::Command;
 
 use ecobox_sim::{Cluster, Guest};
 
-use super::env::Run;
+use super::env::{Run, skipped};
 use super::world::{World, until};
 
 /// A host that somebody lives with.
@@ -161,7 +161,7 @@ fn with_a_real_one() {
     let (Some(target), Some(key), Some(guests)) =
         (variable("ECOBOX_TEST_PVE"), variable("ECOBOX_TEST_KEY"), variable("ECOBOX_TEST_GUESTS"))
     else {
-        println!("SKIPPED: ECOBOX_TEST_PVE, ECOBOX_TEST_KEY and ECOBOX_TEST_GUESTS name no Proxmox VE");
+        skipped("ECOBOX_TEST_PVE, ECOBOX_TEST_KEY and ECOBOX_TEST_GUESTS name no Proxmox VE");
         return;
     };
     let (user, place) = target.split_once('@').expect("ECOBOX_TEST_PVE is user@host:port");

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use ecobox_sim::{Fault, Identity};
 
-use super::env::{CANARY, Env};
+use super::env::{CANARY, Env, skipped};
 use super::fleets::{api, env_for, full_token, three};
 
 /// Whatever happens, however much is logged.
@@ -185,7 +185,7 @@ fn nobody_looks_into_the_process() {
         command.uid(54321).gid(54321);
     }
     let Ok(mut child) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
-        eprintln!("SKIPPED: another user cannot run the binary where it is");
+        skipped("another user cannot run the binary where it is");
         return;
     };
     while sim.requests().is_empty() && child.try_wait().unwrap().is_none() {

@@ -1,6 +1,7 @@
 //! `ssh_config` as ssh reads it: answers of `ssh -G` that do not last, paths with blanks, names that are no servers, and
 //! what is not supported.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -12,13 +13,16 @@ use super::world::{Served, World};
 /// Makes `ssh_config` the one that is asked, and names servers in the configuration; `None` where there is no ssh.
 fn configure(world: &World, ssh_config: &str, servers: &[&str]) -> Option<PathBuf> {
     if std::process::Command::new("ssh").arg("-V").output().is_err() {
-        eprintln!("SKIPPED: this test asks ssh, which is not installed");
+        let _ =
+            std::io::Write::write_all(&mut std::io::stderr(), b"SKIPPED: this test asks ssh, which is not installed\n");
         return None;
     }
     let file = world.env.home().join("ssh_config");
     fs::write(&file, ssh_config).unwrap();
-    let entries: String =
-        servers.iter().map(|id| format!("[[servers]]\nid = \"{id}\"\nhostname = \"{id}\"\n")).collect();
+    let mut entries = String::new();
+    for id in servers {
+        writeln!(entries, "[[servers]]\nid = \"{id}\"\nhostname = \"{id}\"").unwrap();
+    }
     world.env.config(&format!("[ssh]\nconfig = \"{}\"\n\n{entries}", file.display()));
     Some(file)
 }
@@ -123,7 +127,7 @@ fn a_changed_key_is_refused_where_the_path_of_known_hosts_has_blanks() {
     assert!(!world.env.home().join("my").exists() && !world.known_hosts().exists(), "nothing is written elsewhere");
     // Two lines that ssh prints alike: which one holds, it does not say.
     let mut text = fs::read_to_string(&file).unwrap();
-    text += &format!("Host else\n  UserKnownHostsFile {}\n", known.display());
+    writeln!(text, "Host else\n  UserKnownHostsFile {}", known.display()).unwrap();
     fs::write(&file, text).unwrap();
     let run = world.run(&["init", "--accept-new"]);
     assert!(run.stderr.contains("can be read in more than one way") && run.code != 0, "{run}");

@@ -233,13 +233,13 @@ impl Seen {
                 && session.state != "closing"
                 && session.service != "systemd-user"
                 && Some(session.id.as_str()) != own
-                && !(ours && !self.runs.contains(&session.id))
+                && (!ours || self.runs.contains(&session.id))
         };
         let kept = self.sessions.iter().filter(|session| counts(session));
         let mut users: Vec<LoggedIn> = kept.filter_map(|session| session.who.clone()).collect();
         for (service, other) in others {
             let known = users.iter().any(|user| user.terminal == other.terminal);
-            if !known && !(service && of_logind) {
+            if !known && (!service || !of_logind) {
                 users.push(other);
             }
         }

@@ -194,7 +194,7 @@ impl<'a> Fleet<'a> {
             Some(error) if shown.presented.is_none() => Err(error.into()),
             _ => {
                 // Said once, when it becomes one of its own.
-                if !self.known.borrow().members.get(&server.id).is_some_and(|(known, _)| *known == own) {
+                if self.known.borrow().members.get(&server.id).is_none_or(|(known, _)| *known != own) {
                     self.notice(format!(
                         "{}: it names the CA of another cluster ({}), but its certificate does not show that it belongs \
                          there: it is taken for a cluster of its own",

@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn lines_are_split_as_openssh_splits_them() {
-        let cases: &[(&str, Option<(&str, &[&str])>)] = &[
+        type Split = Option<(&'static str, &'static [&'static str])>;
+        let cases: &[(&str, Split)] = &[
             ("", None),
             ("  # Host x", None),
             ("Host a b\tc", Some(("host", &["a", "b", "c"]))),

@@ -66,8 +66,8 @@ fn explain(finding: &mut Finding, named: Named<'_>, node: &NodeName, lock: &str,
             format!("{unlock} removes the lock, which was left behind")
         });
     } else {
-        let names = list(holders.iter().map(|task| task.kind.as_str()));
-        finding.message = format!("its configuration is locked ({lock}): {names} works on it");
+        let kinds = list(holders.iter().map(|task| task.kind.as_str()));
+        finding.message = format!("its configuration is locked ({lock}): {kinds} works on it");
         finding.fix = Some("wait until that has ended".to_owned());
     }
 }
