@@ -255,6 +255,8 @@ impl Fleet<'_> {
             };
             inventory.servers.extend(lost.map(|guest| self.unseen(group, guest, why(guest))));
         }
+        let words: HashMap<&NodeName, Option<bool>> =
+            listing.nodes.iter().map(|node| (&node.name, node.online)).collect();
         for mut guest in in_pieces(listing.guests) {
             let memory = remembered.get(&guest.vmid).filter(|memory| memory.kind == guest.kind).copied();
             // An entry without a name has no settings either.

@@ -11,7 +11,7 @@ use crate::fleet::assemble::failures;
 use crate::fleet::per_node::per_node;
 use crate::model::address::{Network, needs_cards, ranked};
 use crate::model::guest::{GuestConfig, GuestIdentity};
-use crate::model::id::{ClusterId, GuestKind, ServerId, VmId};
+use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId, VmId};
 use crate::model::inventory::Failed;
 use crate::model::power::PowerState;
 use crate::model::server::{Address, Guest, Listing};

@@ -201,9 +201,10 @@ impl Fleet<'_> {
                     _ => client.node_rrd(node, timeframe, consolidation).await,
                 }
             };
-            let late =
-                |_| Error::Timeout { peer: server.id.to_string(), doing: "reading its history", after: patience };
-            tokio::time::timeout(patience, asked).await.map_err(late)?
+            let late = |after| Error::Timeout { peer: server.id.to_string(), doing: "reading its history", after };
+            let answer = tokio::time::timeout(patience, asked).await.map_err(|_| late(patience))?;
+            // Whose history it was says more than which host was asked for it.
+            answer.map_err(|error| if let Error::Timeout { after, .. } = error { late(after) } else { error })
         };
         let average = ask(Consolidation::Average).await?;
         if average.rows.is_empty() {

@@ -140,7 +140,7 @@ pub(crate) enum Error {
     #[error("{peer}: {detail}")]
     Local { peer: String, detail: String },
     /// The connection stood, and the answer did not come in time.
-    #[error("{peer} did not answer within {} s ({doing})", after.as_secs_f32())]
+    #[error("{peer} did not answer within {} s ({doing})", (after.as_secs_f64() * 10.0).round() / 10.0)]
     Timeout { peer: String, doing: &'static str, after: Duration },
 }
 

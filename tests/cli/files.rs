@@ -244,7 +244,9 @@ fn exit_3_a_folder_that_cannot_be_made() {
     // What is no file at all.
     let run = env.run(&["status", "--state", "/dev/null"]).exits(3);
     assert!(run.stderr.contains("/dev/null"), "{run}");
-    let run = env.run(&["status", "--state", env.home().to_str().unwrap()]).exits(3);
+    let folder = env.home().join("folder");
+    fs::create_dir(&folder).unwrap();
+    let run = env.run(&["status", "--state", folder.to_str().unwrap()]).exits(3);
     assert!(run.stderr.contains("is no file"), "{run}");
 }
 

@@ -310,8 +310,10 @@ fn of_who(line: &str) -> Option<(bool, LoggedIn)> {
     let bracketed = last.strip_prefix('(').and_then(|last| last.strip_suffix(')'));
     let time = |word: &str| word.contains(':') && word.chars().all(|c| c.is_ascii_digit() || c == ':' || c == '.');
     // busybox: idle, month, day, time, host.
-    let bare = Some(last)
-        .filter(|last| rest.len() == 5 && !time(last) && time(rest[3]) || last.parse::<std::net::IpAddr>().is_ok());
+    let bare = Some(last).filter(|last| {
+        rest.len() == 5 && !time(last) && rest.get(3).is_some_and(|word| time(word))
+            || last.parse::<std::net::IpAddr>().is_ok()
+    });
     let from = bracketed.or(bare).and_then(word);
     Some((service, LoggedIn { user: word(user), terminal: word(terminal), from, idle: None }))
 }

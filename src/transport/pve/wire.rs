@@ -232,10 +232,9 @@ impl Resources {
     fn finish(mut self) -> Listing {
         let Listing { nodes, guests, unreadable } = &mut self.listing;
         *unreadable = self.unusable;
-        // A handful of nodes: looking through them beats a map.
-        let online = |guest: &Guest| {
-            nodes.is_empty() || nodes.iter().any(|node| node.name == guest.node && node.online == Some(true))
-        };
+        let up: HashSet<&NodeName> =
+            nodes.iter().filter(|node| node.online == Some(true)).map(|node| &node.name).collect();
+        let online = |guest: &Guest| nodes.is_empty() || up.contains(&guest.node);
         for guest in guests {
             guest.state = PowerState::of_guest(&guest.raw_status, None, guest.lock.as_deref(), online(guest));
             guest.usage = guest.usage.of_guest(guest.state);
