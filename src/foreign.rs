@@ -1,10 +1,11 @@
 //! Everything that reads what a host, an API or a stranger sends, in one list: any bytes are tried on it, by `cargo test` a
 //! few thousand, by `fuzz/` as many as there is time for. A reader may refuse, and may find nothing; it must come back.
 
+use crate::model::foreign::Reader;
 use crate::{fleet, model, transport};
 
 /// Each reader with its name, in an order that lasts: the first byte of an input names one.
-fn readers() -> Vec<&'static (&'static str, fn(&[u8]))> {
+fn readers() -> Vec<&'static Reader> {
     let mut all: Vec<_> = model::foreign::READERS.iter().collect();
     all.extend(transport::foreign::readers().chain(fleet::foreign::readers()));
     all.sort_unstable_by_key(|(name, _)| *name);

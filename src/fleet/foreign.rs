@@ -3,11 +3,12 @@
 use super::onboard::answer;
 use super::onboard::script::{Action, Request};
 use super::{host_facts, host_load, host_power, wake};
+use crate::model::foreign::Reader;
 use crate::model::scope::Scope;
 
 /// Each reader with its name.
-pub(crate) fn readers() -> impl Iterator<Item = &'static (&'static str, fn(&[u8]))> {
-    const OWN: &[(&str, fn(&[u8]))] = &[
+pub(crate) fn readers() -> impl Iterator<Item = &'static Reader> {
+    const OWN: &[Reader] = &[
         ("setup", |bytes| {
             let text = String::from_utf8_lossy(bytes);
             let Ok(token) = "ecobox@pve!lap-1".parse() else { return };

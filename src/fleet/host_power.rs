@@ -24,7 +24,7 @@ use crate::transport::{self, Error};
 
 /// What is read here of what scripts print, for those who try any bytes on it.
 #[cfg(any(test, fuzzing))]
-pub(crate) const READERS: &[(&str, fn(&[u8]))] = &[
+pub(crate) const READERS: &[crate::model::foreign::Reader] = &[
     ("preflight", |bytes| drop(preflight::parse(&String::from_utf8_lossy(bytes)))),
     ("arm", |bytes| drop(arm::parse(&String::from_utf8_lossy(bytes)))),
     ("trigger", |bytes| {

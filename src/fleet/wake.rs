@@ -25,7 +25,7 @@ use crate::ui::Confirmed;
 
 /// What is read here of what a relay's script prints, for those who try any bytes on it.
 #[cfg(any(test, fuzzing))]
-pub(crate) const READERS: &[(&str, fn(&[u8]))] = &[("relay", |bytes| {
+pub(crate) const READERS: &[crate::model::foreign::Reader] = &[("relay", |bytes| {
     let text = String::from_utf8_lossy(bytes);
     drop((relay::read(&text, Some("eno1"), false), relay::read(&text, None, true)));
 })];

@@ -6,8 +6,11 @@ use super::id::{NodeName, TokenId, Upid};
 use super::text::{clean, near, quoted, without_token_ids};
 use super::trust::Fingerprint;
 
+/// Something that reads what others wrote, and its name.
+pub(crate) type Reader = (&'static str, fn(&[u8]));
+
 /// Each reader with its name.
-pub(crate) const READERS: &[(&str, fn(&[u8]))] = &[
+pub(crate) const READERS: &[Reader] = &[
     ("text", |bytes| {
         let text = String::from_utf8_lossy(bytes);
         drop((clean(&text), quoted(&text), without_token_ids(&text)));

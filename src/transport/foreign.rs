@@ -1,11 +1,13 @@
 //! What the transports read of what comes from elsewhere, for those who try any bytes on it.
 
+use crate::model::foreign::Reader;
+
 use super::script::{Framed, excerpt};
 use super::{prometheus, pve, ssh};
 
 /// Each reader with its name.
-pub(crate) fn readers() -> impl Iterator<Item = &'static (&'static str, fn(&[u8]))> {
-    const OWN: &[(&str, fn(&[u8]))] = &[
+pub(crate) fn readers() -> impl Iterator<Item = &'static Reader> {
+    const OWN: &[Reader] = &[
         ("excerpt", |bytes| drop(excerpt(bytes))),
         ("frame", |bytes| {
             let framed = Framed::new("true");

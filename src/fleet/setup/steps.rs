@@ -36,7 +36,7 @@ impl<'a> Fleet<'a> {
             goal,
             scope,
             ssh_user: self.login_user(server).await?,
-            suffix: self.state.machine_suffix(|| crate::transport::script::random_hex()[..6].to_owned())?,
+            suffix: self.state.machine_suffix(|| crate::transport::script::random_hex().chars().take(6).collect())?,
             comment: format!("ecobox on {hostname}, {today}"),
             hostname,
             intents,

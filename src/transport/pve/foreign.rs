@@ -9,10 +9,11 @@ use super::guest::{ConfigAnswer, LogAnswer, MemberRow, NodeConfig, StatusAnswer,
 use super::lenient::{Entries, Entry};
 use super::rrd::{self, Sample, Timeframe};
 use super::{failure, repair, trust, wire};
+use crate::model::foreign::Reader;
 use crate::model::id::GuestKind;
 
 /// Each reader with its name.
-pub(crate) const READERS: &[(&str, fn(&[u8]))] = &[
+pub(crate) const READERS: &[Reader] = &[
     ("listing", |bytes| drop(wire::listing(bytes, "pve1"))),
     ("version", |bytes| {
         let _ = read::<Entry<Version>>(bytes).and_then(|Entry(version)| version?.major());

@@ -90,7 +90,7 @@ fn bracket(inside: &[char], c: char) -> Option<(bool, &[char])> {
     };
     // A bracket at the start is one of its characters.
     let end = 1 + inside.get(1..)?.iter().position(|c| *c == ']')?;
-    let (mut set, rest) = (&inside[..end], &inside[end + 1..]);
+    let (mut set, rest) = (inside.get(..end)?, inside.get(end + 1..)?);
     let mut has = false;
     while let [first, left @ ..] = set {
         set = left;

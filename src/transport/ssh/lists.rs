@@ -25,12 +25,11 @@ pub(super) fn apart(printed: &str, readings: &[Vec<String>]) -> Result<Vec<Strin
 /// Where nobody wrote the list as it is printed: a path begins at `/` or `~`, unless what exists speaks against it.
 fn by_what_exists(printed: &str) -> Result<Vec<String>, String> {
     let words: Vec<&str> = printed.split(' ').collect();
-    let mut starts: Vec<usize> = (0..words.len()).filter(|at| *at == 0 || words[*at].starts_with(['/', '~'])).collect();
-    starts.push(words.len());
-    let likely: Vec<String> = starts.windows(2).map(|pair| words[pair[0]..pair[1]].join(" ")).collect();
-    let other_exists = (0..words.len()).any(|from| {
-        (from + 1..=words.len()).any(|until| {
-            let path = words[from..until].join(" ");
+    let likely: Vec<String> =
+        words.chunk_by(|_, next| !next.starts_with(['/', '~'])).map(|path| path.join(" ")).collect();
+    let other_exists = (1..=words.len()).any(|length| {
+        words.windows(length).any(|path| {
+            let path = path.join(" ");
             !likely.contains(&path) && !path.is_empty() && exists(&path)
         })
     });

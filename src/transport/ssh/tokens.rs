@@ -45,20 +45,21 @@ impl Tokens<'_> {
     fn replace(&self, text: &str, variables: bool) -> Result<String, String> {
         let mut expanded = String::new();
         let mut rest = text;
-        while let Some(at) = rest.find(['%', '$']) {
-            expanded.push_str(&rest[..at]);
-            rest = &rest[at..];
+        while let Some((plain, from)) = rest.find(['%', '$']).and_then(|at| rest.split_at_checked(at)) {
+            expanded.push_str(plain);
+            rest = from;
             if let Some(after) = rest.strip_prefix('%') {
-                let token = after.chars().next().ok_or("a % stands at its end")?;
+                let mut after = after.chars();
+                let token = after.next().ok_or("a % stands at its end")?;
                 expanded.push_str(&self.token(token)?);
-                rest = &after[token.len_utf8()..];
+                rest = after.as_str();
             } else if let Some(after) = rest.strip_prefix("${").filter(|_| variables) {
                 let (name, after) = after.split_once('}').ok_or("a ${ is not closed")?;
                 expanded.push_str(&std::env::var(name).map_err(|_| format!("${{{name}}} is not set"))?);
                 rest = after;
             } else {
                 expanded.push('$');
-                rest = &rest[1..];
+                rest = rest.strip_prefix('$').unwrap_or_default();
             }
         }
         Ok(expanded + rest)

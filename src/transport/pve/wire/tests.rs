@@ -343,16 +343,12 @@ proptest! {
 /// One look per guest at a map, not at all nodes: this ends.
 #[test]
 fn as_many_nodes_as_guests() {
-    let mut body = String::from("{\"data\":[");
-    for number in 0..49_990 {
-        body += &format!("{{\"type\":\"node\",\"node\":\"n{number}\",\"status\":\"online\"}},");
-    }
-    for number in 0..50_000 {
+    let nodes = (0..49_990).map(|number| format!("{{\"type\":\"node\",\"node\":\"n{number}\",\"status\":\"online\"}}"));
+    let guests = (0..50_000).map(|number| {
         let (vmid, node) = (100 + number, number % 49_990);
-        body += &format!("{{\"type\":\"qemu\",\"vmid\":{vmid},\"node\":\"n{node}\",\"status\":\"running\"}},");
-    }
-    body.pop();
-    body += "]}";
+        format!("{{\"type\":\"qemu\",\"vmid\":{vmid},\"node\":\"n{node}\",\"status\":\"running\"}}")
+    });
+    let body = format!("{{\"data\":[{}]}}", nodes.chain(guests).collect::<Vec<_>>().join(","));
     let listing = listing(body.as_bytes(), "pve1").unwrap();
     assert_eq!((listing.nodes.len(), listing.guests.len()), (49_990, 50_000));
     assert!(listing.guests.iter().all(|guest| guest.state == PowerState::Running));
