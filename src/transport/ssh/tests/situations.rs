@@ -258,7 +258,13 @@ async fn verdicts_are_those_of_ssh() {
                 session.close().await;
                 "in"
             }
-            Err(Error::UnknownHostKey { .. } | Error::Untrusted { .. } | Error::Local { .. }) => "host key",
+            Err(
+                Error::UnknownHostKey { .. }
+                | Error::Untrusted { .. }
+                | Error::Revoked { .. }
+                | Error::Unproven { .. }
+                | Error::Local { .. },
+            ) => "host key",
             Err(Error::Denied { .. }) => "no login",
             Err(error) => panic!("{options:?}: {error}"),
         };
