@@ -53,8 +53,69 @@ fn a_host_with_systemd() {
     host.link("etc/systemd/system/reboot.target", "/dev/null");
     let masked = |unit: &str| Err(NoWay::Masked { unit: unit.to_owned() });
     assert_eq!(ways(&of(&host)), [masked("suspend.target"), no_swap(), by("systemd-run"), masked("reboot.target")]);
-    host.file("sys/power/state", "freeze\n");
-    assert_eq!(ways(&of(&host))[0], Err(NoWay::Unsupported { state: "mem".to_owned() }));
+    let other = Host::debian();
+    other.file("run/systemd/system/x", "");
+    other.file("sys/power/state", "freeze\n");
+    assert_eq!(ways(&of(&other))[0], Err(NoWay::Unsupported { state: "mem".to_owned() }));
+}
+
+/// logind decides where it answers; else all folders' drop-ins count, by their names.
+#[test]
+fn systemd_is_asked_or_its_files_are_read_as_it_does() {
+    let host = Host::debian();
+    host.file("run/systemd/system/x", "");
+    host.file("sys/power/state", "freeze mem disk\n");
+    host.file("proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n/dev/zram0\tpartition\t8388604\t0\t100\n");
+    host.program("usr/bin/systemctl", "exit 1");
+    let suspend = || ways(&of(&host))[0].clone();
+    let hibernate = || ways(&of(&host))[1].clone();
+    let lacks = |why| Err(NoWay::NoSwap { why });
+    assert_eq!((suspend(), hibernate()), (by("systemctl"), lacks(SwapLack::Zram)));
+    host.file("proc/meminfo", "Active(anon):  100 kB\n");
+    host.file("proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n/dev/sda2\tpartition\t101\t0\t100\n");
+    assert_eq!(hibernate(), lacks(SwapLack::Small));
+    let no = || Err(NoWay::Disallowed { key: "AllowSuspend".to_owned() });
+    for (path, text, want) in [
+        ("etc/systemd/sleep.conf.d/40-y.conf", "[Sleep]\nAllowSuspend=yes\n", by("systemctl")),
+        ("usr/lib/systemd/sleep.conf.d/50-x.conf", " [Sleep] \n  AllowSuspend = No \n", no()),
+        ("etc/systemd/sleep.conf.d/50-x.conf", "", by("systemctl")),
+        ("etc/systemd/sleep.conf.d/50-x.conf", "AllowSuspend=no\n[Other]\nAllowSuspend=no\n", by("systemctl")),
+        ("etc/systemd/sleep.conf.d/50-x.conf", "[Sleep]\nAllowSuspend=\"no\"\nAllowSuspend=no # c\n", by("systemctl")),
+        ("etc/systemd/sleep.conf.d/50-x.conf", "[Sleep]\nAllowSuspend=\\\n OFF\n", no()),
+        ("etc/systemd/sleep.conf.d/50-x.conf", "[Sleep]\nAllowSuspend=no\nAllowSuspend=\n", by("systemctl")),
+    ] {
+        host.file(path, text);
+        assert_eq!(suspend(), want, "{path}: {text}");
+    }
+    host.file("proc/mounts", "sysfs /sys sysfs ro,nosuid 0 0\n");
+    assert_eq!(suspend(), Err(NoWay::ReadOnly));
+    host.file("proc/mounts", "sysfs /sys sysfs rw,nosuid 0 0\n");
+    for (answer, want) in [
+        ("yes", by("systemctl")),
+        ("na", Err(NoWay::Logind { answer: "na".to_owned() })),
+        ("no", Err(NoWay::Logind { answer: "no".to_owned() })),
+        ("inhibitor-blocked", by("systemctl")),
+        ("perhaps", Err(NoWay::Logind { answer: "perhaps".to_owned() })),
+    ] {
+        host.program(
+            "usr/bin/busctl",
+            &format!("case \"$*\" in *CanSuspend) echo 's \"{answer}\"' ;; *) exit 1 ;; esac"),
+        );
+        assert_eq!(suspend(), want, "{answer}");
+    }
+    // logind does not see this one.
+    host.program("usr/bin/busctl", "echo 's \"yes\"'");
+    host.file("etc/systemd/system/sleep.target", "");
+    assert_eq!(suspend(), Err(NoWay::Masked { unit: "sleep.target".to_owned() }));
+}
+
+/// NixOS has its programs nowhere else.
+#[test]
+fn programs_are_found_on_the_path() {
+    let host = Host::debian();
+    host.file("run/systemd/system/x", "");
+    host.program("run/current-system/sw/bin/systemctl", "exit 1");
+    assert_eq!(ways(&of(&host))[2], by("systemctl"));
 }
 
 #[test]

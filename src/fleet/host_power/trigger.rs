@@ -74,7 +74,8 @@ pub(super) fn parse(output: &ScriptOutput) -> Triggered {
         let (key, first) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
         let rest = fields.next().unwrap_or_default();
         match key {
-            "user" => (user, sudo) = (word(first), rest.trim() == "no"),
+            // Whoever may run something without a password may still not run this.
+            "user" => (user, sudo) = (word(first), matches!(rest.trim(), "yes" | "no")),
             "unit" => trace = word(first).map(Trace::Unit),
             "file" => trace = word(first).map(Trace::File),
             "armed" => return Triggered::Armed { by: word(first).unwrap_or_default(), trace },
