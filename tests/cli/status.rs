@@ -12,7 +12,7 @@ fn one_request_shows_a_whole_host() {
     let run = env.run(&["status"]).exits(0);
     insta::assert_snapshot!(run, @"
     NAME       STATE       KIND  NODE  ADDRESS    CPU  MEMORY     UPTIME  SERVICES  SEEN                  BY
-    pve1       online      pve   -     127.0.0.1   8%   8.0G/32G  11d13h  -         2026-01-02T03:04:05Z  api
+    pve1       online      pve   pve1  127.0.0.1   8%   8.0G/32G  11d13h  -         2026-01-02T03:04:05Z  api
       web-01   running     qemu  pve1  -          25%  1.0G/4.0G   3d04h  -         2026-01-02T03:04:05Z  api
       db       running     qemu  pve1  -           0%  4.0G/8.0G   1h00m  -         2026-01-02T03:04:05Z  api
       VM 103   stopped     qemu  pve1  -          -    -          -       -         2026-01-02T03:04:05Z  api
@@ -89,7 +89,7 @@ fn json_says_who_saw_what_and_when() {
       "memory_bytes": 8589934592,
       "memory_max_bytes": 34359738368,
       "name": "pve1",
-      "node": null,
+      "node": "pve1",
       "observed_at": "2026-01-02T03:04:05Z",
       "origin": "config",
       "parent": null,
@@ -113,7 +113,7 @@ fn a_cluster_is_shown_once_through_one_host() {
     let run = env.run(&["status"]).exits(0);
     insta::assert_snapshot!(run, @"
     NAME      STATE    KIND  NODE  ADDRESS    CPU  MEMORY     UPTIME  SERVICES  SEEN                  BY
-    pve1      online   pve   -     127.0.0.1  -    -          -       -         2026-01-02T03:04:05Z  api
+    pve1      online   pve   pve1  127.0.0.1   8%   8.0G/32G   1d00h  -         2026-01-02T03:04:05Z  api
       web-01  running  qemu  pve1  -           0%  256M/512M   1h00m  -         2026-01-02T03:04:05Z  api
       web-02  running  qemu  pve2  -           0%  256M/512M   1h00m  -         2026-01-02T03:04:05Z  api
       web-03  stopped  qemu  pve3  -          -    -          -       -         2026-01-02T03:04:05Z  api

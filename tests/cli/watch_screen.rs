@@ -145,8 +145,8 @@ fn what_speaks_against_it_is_said_and_there_is_no_way_past() {
     screen.line(&["web-03", "stopped"]);
     sim.cluster().change_guest(103, |vm| vm.locked("backup"));
     screen.keys("s");
-    screen.shows("There is no way past this here");
-    screen.shows("--allow");
+    screen.shows("There is no way past this.");
+    screen.shows("qm unlock 103");
     screen.keys("y");
     screen.until("the dialogue is gone", |text| !text.contains("no way past"));
     screen.keys("q");

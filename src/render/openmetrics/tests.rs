@@ -37,7 +37,7 @@ fn everything() -> Families {
         families.power(id, id == "pve1", PowerState::Unknown);
         families.power(id, id != "pve1", PowerState::Running);
         families.failed(id, FailureKind::Denied);
-        for definition in [&metrics::MEMORY_ARC, &metrics::SWAP_USED, &metrics::SWAP_SIZE] {
+        for definition in [&metrics::MEMORY_ARC, &metrics::SWAP_USED, &metrics::SWAP_SIZE, &metrics::DISK_SIZE] {
             families.add(definition, &[("id", id)], 1e-300);
         }
         // The same twice would make a reader refuse the whole file.

@@ -201,7 +201,9 @@ fn a_file_of_schema_2_loses_nothing() {
     assert_eq!(schema::definitions(&state.lock()).unwrap(), schema::definitions(&self::state().lock()).unwrap());
     let after = dump(&state.lock(), |table| format!("SELECT * FROM {table}"));
     for line in before.lines() {
-        assert!(after.lines().any(|one| one == line), "{line}");
+        // Columns that came later stand at the end.
+        let values = line.trim_end_matches(']');
+        assert!(after.lines().any(|one| one.starts_with(values)), "{line}");
     }
     let outcomes: Vec<_> = state.actions(at(0), at(9)).unwrap().into_iter().map(|one| one.outcome).collect();
     assert_eq!(outcomes, ["created", "failed"]);
