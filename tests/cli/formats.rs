@@ -113,7 +113,7 @@ fn csv_has_all_columns_and_plain_values() {
     insta::assert_snapshot!(run.stdout.replace('\r', ""), @r#"
     name,state,kind,node,address,cpu,memory,uptime,services,seen,by,id,last_seen,tags,pool,lock,ha,addresses,reason
     pve1,online,pve,pve1,127.0.0.1,8.0,8589934592/34359738368,1000000,,2026-01-02T03:04:05Z,api,pve1,2026-01-02T03:04:05Z,,,,,,
-    web-01,running,qemu,pve1,10.99.0.101,25.0,1073741824/4294967296,273600,,2026-01-02T03:04:05Z,api,pve1-vm-101,2026-01-02T03:04:05Z,\"prod,web\",live,,started,10.99.0.101,
+    web-01,running,qemu,pve1,10.99.0.101,25.0,1073741824/4294967296,273600,,2026-01-02T03:04:05Z,api,pve1-vm-101,2026-01-02T03:04:05Z,"prod,web",live,,started,10.99.0.101,
     laptop,hibernated,qemu,pve1,,,,,,2026-01-02T03:04:05Z,api,pve1-vm-106,2026-01-02T03:04:05Z,,,suspended,,,
     "#);
 }

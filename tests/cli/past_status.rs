@@ -159,14 +159,14 @@ fn thirty_days_of_looks() {
     let nobody = record(&json, "attic", None);
     assert_eq!(fields(&nobody, parts), [Value::Null, Value::Null, Value::Null, Value::Null, seconds(720.0)]);
     insta::assert_snapshot!(table, @"
-    NAME      NOW      AVAILABLE  OUTAGES  LONGEST  ON      ASLEEP  OFF    UNKNOWN  CHECKS  P50   P95
-    nas       online      99.06%  2          6h00m  28d17h      0s  6h30m    1d00h  99.06%  19ms  196ms
-      web     -           98.77%  3          6h00m  28d15h      0s  8h30m    1d00h  98.77%  19ms  196ms
-    backup    offline       100%  0        -         2h00m  28d22h     0s    1d00h   0.28%  19ms  196ms
-      ssh     -             100%  0        -         2h00m  28d22h     0s    1d00h   0.28%  19ms  196ms
-    pve1      online        100%  0        -        29d00h      0s     0s    1d00h    100%  19ms  196ms
-      web-01  running     99.56%  1          3h00m  28d21h      0s  3h00m    1d00h  -       -     -
-    attic     unknown  -          -        -        -       -       -       30d00h  -       -     -
+    NAME      NOW      AVAILABLE  OUTAGES  LONGEST  ON      ASLEEP  OFF    PAUSED  UNKNOWN  CHECKS  P50   P95
+    nas       online      99.06%  2          6h00m  28d17h      0s  6h30m      0s    1d00h  99.06%  19ms  196ms
+      web     open        98.77%  3          6h00m  28d15h      0s  8h30m      0s    1d00h  98.77%  19ms  196ms
+    backup    offline       100%  0        -         2h00m  28d22h     0s      0s    1d00h   0.28%  19ms  196ms
+      ssh     closed        100%  0        -         2h00m  28d22h     0s      0s    1d00h   0.28%  19ms  196ms
+    pve1      online        100%  0        -        29d00h      0s     0s      0s    1d00h    100%  19ms  196ms
+      web-01  running     99.56%  1          3h00m  28d21h      0s  3h00m      0s    1d00h  -       -     -
+    attic     unknown  -          -        -        -       -       -      -        30d00h  -       -     -
     ");
     // What a platform's logarithm makes of the last digits is its own business.
     let mut settings = insta::Settings::clone_current();

@@ -270,8 +270,9 @@ fn what_a_token_was_given_besides_goes_to_the_one_that_replaces_it() {
         // The last one takes all with it that nobody else uses.
         world.run(&["setup-token", "--revoke"]).exits(0);
         let cluster = pve.sim.cluster();
-        assert_eq!((cluster.access().own_roles().len(), cluster.access().acl_lines().len()), (0, 0), "{version}");
-        assert_eq!(cluster.access().users(), ["root@pam"], "{version}");
+        let access = cluster.access();
+        assert_eq!((access.own_roles().len(), access.acl_lines().len()), (0, 0), "{version}");
+        assert_eq!(access.users(), ["root@pam"], "{version}");
     }
 }
 

@@ -119,7 +119,12 @@ fn a_cluster_is_shown_once_through_one_host() {
       web-03  stopped  qemu  pve3  -          -    -          -       -         2026-01-02T03:04:05Z  api
       dns     running  lxc   pve2  -           0%  256M/512M   1h00m  -         2026-01-02T03:04:05Z  api
     ");
-    assert_eq!(sim.requests().len(), 1, "{:?}", sim.requests());
+    // The listing, and once which node it is that gave it.
+    let asked = || sim.requests().into_iter().map(|request| request.path).collect::<Vec<_>>();
+    assert_eq!(asked(), ["/api2/json/cluster/resources", "/api2/json/nodes"]);
+    sim.clear_requests();
+    let _ = env.run(&["status"]).exits(0);
+    assert_eq!(asked(), ["/api2/json/cluster/resources"]);
 }
 
 #[test]

@@ -47,7 +47,9 @@ impl Timeline {
         let mut last_confirmed = None;
         for (at, from, to) in marks {
             let Some(from) = from else {
-                changes.push((at, PowerState::Unknown, to));
+                // What is seen since before the first of all changes was so until then.
+                let before = self.present.filter(|(_, since)| changes.is_empty() && *since <= at);
+                changes.push((at, before.map_or(PowerState::Unknown, |(state, _)| state), to));
                 last_confirmed = Some((at, to));
                 continue;
             };
@@ -99,7 +101,7 @@ mod tests {
                 (Running, 0),
                 &[(100, Stopped), (250, Running)],
                 300,
-                &[(100, Unknown, Stopped), (250, Unknown, Running)],
+                &[(100, Running, Stopped), (250, Unknown, Running)],
                 (Running, 250),
             ),
             (
@@ -135,7 +137,7 @@ mod tests {
                 (Running, 0),
                 &[(100, Stopped)],
                 400,
-                &[(100, Unknown, Stopped), (400, Unknown, Running)],
+                &[(100, Running, Stopped), (400, Unknown, Running)],
                 (Running, 400),
             ),
             (

@@ -365,7 +365,9 @@ fn a_file_of_schema_1_loses_nothing() {
         _ => format!("SELECT * FROM {table}"),
     });
     for line in before.lines() {
-        assert!(after.lines().any(|one| one == line), "{line}");
+        // Columns that came later stand at the end.
+        let values = line.trim_end_matches(']');
+        assert!(after.lines().any(|one| one.starts_with(values)), "{line}");
     }
     // The outcomes that were kept have their changes, and their hours are summed up in time.
     let changes: Vec<_> = history(state, at(0)).into_iter().map(|one| (one.service, one.switches)).collect();

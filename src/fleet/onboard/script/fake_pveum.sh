@@ -23,7 +23,7 @@ trap 'rc=$?; trap - EXIT; [ $rc = 0 ] && injected fail_after; exit $rc' EXIT
 opt() { want=$1; shift; while [ $# -gt 1 ]; do [ "$1" = "$want" ] && printf '%s' "$2"; shift; done; }
 noise() { for t in acl/*!*; do t=${t#acl/}; [ "$t" = '*!*' ] || [ -e "tokens/${t%% *}" ] || echo "user config - ignore invalid acl token '${t%% *}'" >&2; done; }
 noise
-list() { sep=; printf '['; for f in "$1"/*; do [ -e "$f" ] || continue; printf '%s' "$sep"; sep=,; "$2" "${f#*/}"; done; printf ']\n'; }
+list() { sep=; printf '['; for f in "$1/$3"*; do [ -e "$f" ] || continue; printf '%s' "$sep"; sep=,; "$2" "${f#*/}"; done; printf ']\n'; }
 role_json() { printf '{"privs":"%s","roleid":"%s","special":0}' "$(cat "roles/$1")" "$1"; }
 user_json() { printf '{"comment":"%s","enable":1,"expire":0,"realm-type":"pve","userid":"%s"}' "$(cat "users/$1")" "$1"; }
 token_json() { printf '{"expire":0,"privsep":%s,"tokenid":"%s"}' "$(cat "tokens/$1")" "${1#*!}"; }
@@ -50,7 +50,7 @@ acl\ *)
 user\ token\ *)
 	[ -e "users/$4" ] || fail 255 "no such user ('$4')"
 	case $3 in
-	list) for f in tokens/"$4"!*; do [ -e "$f" ] || continue; mkdir -p mine; cp "$f" mine/; done; [ -d mine ] || { echo '[]'; exit 0; }; list mine token_json; rm -r mine ;;
+	list) list tokens token_json "$4!" ;;
 	add) [ -e "tokens/$4!$5" ] && fail 255 '400 Parameter verification failed.\ntokenid: Token already exists.\npveum user token add <userid> <tokenid> [OPTIONS] [FORMAT_OPTIONS]'
 		opt --privsep "$@" > "tokens/$4!$5"
 		printf '{"full-tokenid":"%s!%s","info":{"comment":"%s","privsep":"%s"},"value":"%s"}\n' "$4" "$5" "$(opt --comment "$@")" "$(opt --privsep "$@")" "5ec7e7-$5" ;;
