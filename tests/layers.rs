@@ -25,6 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["file", "model"]),
     ("file", &[]),
     ("foreign", &["fleet", "model", "transport"]),
+    ("fuzz", &["foreign"]),
     ("model", &[]),
 ];
 
