@@ -88,14 +88,14 @@ mod tests {
     #[tokio::test]
     async fn what_hangs_is_left() {
         let folder = tempfile::tempdir().unwrap();
-        let (pipe, file) = (folder.path().join("pipe"), folder.path().join("file"));
-        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let [pipe, other, file] = ["pipe", "other", "file"].map(|name| folder.path().join(name));
+        assert!(std::process::Command::new("mkfifo").args([&pipe, &other]).status().unwrap().success());
         for error in [read(&pipe, 10, SOON).await.unwrap_err(), read_blocking(&pipe, 10, SOON).unwrap_err()] {
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
             assert!(error.to_string().starts_with("nothing came within 100ms"), "{error}");
         }
-        // So that the threads come to an end, and with them this test.
-        drop(std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap());
+        // So that the threads come to an end, and with them this test: whoever opens the pipe from now on is let in.
+        let both_ends = std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
         std::fs::write(&file, "0123456789").unwrap();
         assert_eq!(read(&file, 10, PATIENCE).await.unwrap(), b"0123456789");
         assert_eq!(read_text(&file, 10, PATIENCE).await.unwrap(), "0123456789");
@@ -110,10 +110,13 @@ mod tests {
         assert_eq!(read_text(&file, 10, PATIENCE).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
         // Who writes into a pipe is waited for.
         let writer = std::thread::spawn({
-            let pipe = pipe.clone();
-            move || std::fs::write(pipe, "late").unwrap()
+            let other = other.clone();
+            move || std::fs::write(other, "late").unwrap()
         });
-        assert_eq!(read(&pipe, 10, PATIENCE).await.unwrap(), b"late");
+        assert_eq!(read(&other, 10, PATIENCE).await.unwrap(), b"late");
         writer.join().unwrap();
+        // Whoever comes later still finds no pipe.
+        drop(folder);
+        drop(both_ends);
     }
 }
