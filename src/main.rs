@@ -108,6 +108,7 @@ fn start(cli: Cli, ui: Ui) -> Ended {
         }
         command => {
             let ctx = prepare(&global, &command, ui)?;
+            let leaves = Leaves::of(&command);
             let result = {
                 // Connections that are dropped with the set say goodbye through the runtime.
                 let _context = runtime.enter();
@@ -120,6 +121,12 @@ fn start(cli: Cli, ui: Ui) -> Ended {
             };
             // A look-up of a name that hangs must not keep the process.
             runtime.shutdown_background();
+            if let Ok(exit @ (Exit::Interrupted | Exit::Terminated)) = &result
+                && let Some(words) = leaves.words(&ctx)
+            {
+                let how = if *exit == Exit::Interrupted { "interrupted" } else { "terminated" };
+                ctx.ui.ended(&format!("{how}{words}"));
+            }
             // Whoever interrupted, left the screen, or lost the state file reads what was sent.
             for line in ctx.ledger.lines() {
                 ctx.ui.warning(&format!("{line}; nothing was cancelled"));
@@ -128,6 +135,45 @@ fn start(cli: Cli, ui: Ui) -> Ended {
             state.close();
             result.map_err(|error| (ui, error))
         }
+    }
+}
+
+/// What a command may leave behind when a signal ends it.
+enum Leaves {
+    /// It only looks.
+    Nothing,
+    /// Calls to servers, which the ledger has.
+    Calls,
+    /// Tokens that are half made.
+    Tokens,
+    /// To be ended is its usual end.
+    NothingToSay,
+}
+
+impl Leaves {
+    fn of(command: &Command) -> Leaves {
+        match command {
+            Command::Power(_) | Command::Init(_) => Leaves::Calls,
+            Command::SetupToken(_) => Leaves::Tokens,
+            Command::Watch(_) => Leaves::NothingToSay,
+            _ => Leaves::Nothing,
+        }
+    }
+
+    /// What is said after `interrupted`.
+    fn words(&self, ctx: &Context) -> Option<&'static str> {
+        Some(match self {
+            Leaves::NothingToSay => return None,
+            Leaves::Nothing => "",
+            Leaves::Calls if !ctx.ledger.has_any() => ", nothing was sent",
+            Leaves::Calls if ctx.ledger.lines().is_empty() => "; what was sent has ended",
+            Leaves::Calls => "",
+            // A file that cannot be read is said by the next run.
+            Leaves::Tokens if ctx.state.all_intents().is_ok_and(|intents| intents.is_empty()) => {
+                "; no token is left half made"
+            }
+            Leaves::Tokens => "; run `ecobox setup-token` again: it removes the token that was being made",
+        })
     }
 }
 

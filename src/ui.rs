@@ -4,12 +4,17 @@
 //! one line, whose begin is ours, of safe characters, and not too long (`shown`).
 
 pub(crate) mod log;
+mod progress;
+mod question;
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
+use futures::future::LocalBoxFuture;
+use tokio::sync::Mutex;
+
+pub(crate) use self::progress::Progress;
+pub(crate) use self::question::give_back;
 use crate::error::{Exit, Failure};
 use crate::model::id::Secret;
 use crate::model::text::shown;
@@ -29,21 +34,6 @@ impl Confirmed {
     pub(crate) fn on_screen() -> Confirmed {
         Confirmed(())
     }
-}
-
-/// Whether a person is asked something, and may take their time.
-static ASKING: AtomicBool = AtomicBool::new(false);
-
-/// Whether a person is asked something just now.
-pub(crate) fn is_asking() -> bool {
-    ASKING.load(Ordering::Relaxed)
-}
-
-fn asking<T>(question: impl FnOnce() -> T) -> T {
-    ASKING.store(true, Ordering::Relaxed);
-    let answer = question();
-    ASKING.store(false, Ordering::Relaxed);
-    answer
 }
 
 /// Why the process ends at once, from beside the run.
@@ -83,6 +73,9 @@ pub(crate) struct Ui {
     color: bool,
     /// Both ends of a conversation: questions can be asked.
     interactive: bool,
+    /// One question at a time.
+    asking: Mutex<()>,
+    moving: progress::Lines,
 }
 
 impl Ui {
@@ -90,7 +83,8 @@ impl Ui {
     pub(crate) fn new(quiet: bool, color: ColorWhen) -> Ui {
         let stderr = std::io::stderr();
         let interactive = stderr.is_terminal() && std::io::stdin().is_terminal();
-        Ui { quiet, color: color.decide(&stderr), interactive }
+        let moving = progress::Lines::new(interactive && !quiet);
+        Ui { quiet, color: color.decide(&stderr), interactive, asking: Mutex::default(), moving }
     }
 
     /// Whether questions can be asked.
@@ -114,6 +108,12 @@ impl Ui {
     /// What the user should know or mend.
     pub(crate) fn warning(&self, message: &str) {
         self.labelled("warning", anstyle::AnsiColor::Yellow, message);
+    }
+
+    /// How a run ended that somebody ended.
+    #[expect(clippy::unused_self, reason = "stderr is the Ui's")]
+    pub(crate) fn ended(&self, message: &str) {
+        line(message);
     }
 
     /// Why the command failed.
@@ -144,7 +144,7 @@ impl Ui {
     ///
     /// # Errors
     /// `Exit::Refused` when the answer is no, or when nobody can be asked.
-    pub(crate) fn confirm(&self, question: &str, yes: bool) -> Result<Confirmed, Failure> {
+    pub(crate) async fn confirm(&self, question: &str, yes: bool) -> Result<Confirmed, Failure> {
         if yes {
             return Ok(Confirmed(()));
         }
@@ -152,91 +152,91 @@ impl Ui {
             return Err(Failure::new(Exit::Refused, "not confirmed: there is no terminal to ask on")
                 .hint("add `--yes` to go on without a question"));
         }
-        if ask_yes_no(question) { Ok(Confirmed(())) } else { Err(Failure::new(Exit::Refused, "not confirmed")) }
+        let agreed = self.ask_yes_no("", question).await;
+        if agreed { Ok(Confirmed(())) } else { Err(Failure::new(Exit::Refused, "not confirmed")) }
     }
 
     /// The same where several servers are meant: their number is to be typed, so that nobody says yes by habit.
     ///
     /// # Errors
     /// As `confirm`.
-    pub(crate) fn confirm_many(&self, question: &str, number: usize, yes: bool) -> Result<Confirmed, Failure> {
+    pub(crate) async fn confirm_many(&self, question: &str, number: usize, yes: bool) -> Result<Confirmed, Failure> {
         if yes || !self.interactive {
-            return self.confirm(question, yes);
+            return self.confirm(question, yes).await;
         }
-        let typed = self.ask_line(&format!("{question} type {number} to go on:"));
+        let typed = self.ask_line(&format!("{question} type {number} to go on:")).await;
         let agreed = typed.is_some_and(|typed| typed == number.to_string());
         if agreed { Ok(Confirmed(())) } else { Err(Failure::new(Exit::Refused, "not confirmed")) }
     }
 
     /// Asks for a line of text; `None` where nobody can be asked or nothing was typed.
-    pub(crate) fn ask_line(&self, question: &str) -> Option<String> {
+    pub(crate) async fn ask_line(&self, question: &str) -> Option<String> {
         if !self.interactive {
             return None;
         }
-        let mut stderr = std::io::stderr().lock();
-        let _ = write!(stderr, "{} ", shown(question));
-        let _ = stderr.flush();
-        drop(stderr);
-        let mut answer = String::new();
-        asking(|| std::io::stdin().read_line(&mut answer)).ok()?;
+        self.ask_about("", question).await
+    }
+
+    async fn ask_yes_no(&self, about: &str, question: &str) -> bool {
+        let answer = self.ask_about(about, &format!("{question} [y/N]")).await;
+        matches!(answer.as_deref(), Some("y" | "Y" | "yes" | "Yes"))
+    }
+
+    /// Says a line, asks a question about it, and waits for the answer. Nothing comes in between.
+    async fn ask_about(&self, about: &str, question: &str) -> Option<String> {
+        let _turn = self.asking.lock().await;
+        let _still = self.moving.pause();
+        if !about.is_empty() {
+            line(about);
+        }
+        prompt(question);
+        let answer = question::line().await.ok()?;
         Some(answer.trim().to_owned()).filter(|answer| !answer.is_empty())
     }
 
-    /// A line that moves while `message` is being done: only on a terminal, and gone when dropped.
+    /// Lines that move while `message` is being done: only on a terminal, and gone when dropped.
     pub(crate) fn progress(&self, message: &str) -> Progress {
-        let bar = indicatif::ProgressBar::new_spinner().with_message(shown(message).into_owned());
-        if self.quiet || !self.interactive {
-            bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
-        } else {
-            bar.enable_steady_tick(Duration::from_millis(120));
-        }
-        Progress(bar)
+        Progress::new(self.moving.clone(), message)
     }
 }
 
-fn ask_yes_no(question: &str) -> bool {
+/// What is typed next stands behind it.
+fn prompt(question: &str) {
     let mut stderr = std::io::stderr().lock();
-    let _ = write!(stderr, "{} [y/N] ", shown(question));
+    let _ = write!(stderr, "{} ", shown(question));
     let _ = stderr.flush();
-    let mut answer = String::new();
-    asking(|| std::io::stdin().read_line(&mut answer)).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")
 }
 
 fn line(message: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", shown(message));
 }
 
-/// A moving line on the terminal, gone when dropped.
-#[derive(Debug)]
-pub(crate) struct Progress(indicatif::ProgressBar);
-
-impl Progress {
-    /// Says how far it is.
-    pub(crate) fn set(&self, message: &str) {
-        self.0.set_message(shown(message).into_owned());
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
-    }
-}
-
 impl Ask for Ui {
-    fn accept_host_key(&self, peer: &str, algorithm: &str, fingerprint: &str) -> bool {
-        if !self.interactive {
-            return false;
-        }
-        line(&format!("the host key of {peer} is not known yet: {algorithm} {fingerprint}"));
-        ask_yes_no("trust it from now on?")
+    fn accept_host_key<'a>(
+        &'a self,
+        peer: &'a str,
+        algorithm: &'a str,
+        fingerprint: &'a str,
+    ) -> LocalBoxFuture<'a, bool> {
+        Box::pin(async move {
+            if !self.interactive {
+                return false;
+            }
+            let about = format!("the host key of {peer} is not known yet: {algorithm} {fingerprint}");
+            self.ask_yes_no(&about, "trust it from now on?").await
+        })
     }
 
-    fn passphrase(&self, key: &Path) -> Option<Secret> {
-        if !self.interactive {
-            return None;
-        }
-        let prompt = format!("passphrase of {}", shown(&key.display().to_string()));
-        asking(|| dialoguer::Password::new().with_prompt(prompt).interact()).ok().map(Secret::new)
+    fn passphrase<'a>(&'a self, key: &'a Path) -> LocalBoxFuture<'a, Option<Secret>> {
+        Box::pin(async move {
+            if !self.interactive {
+                return None;
+            }
+            let _turn = self.asking.lock().await;
+            let _still = self.moving.pause();
+            prompt(&format!("passphrase of {}:", key.display()));
+            let typed = question::secret().await.ok()?;
+            Some(Secret::new(typed.to_string()))
+        })
     }
 }

@@ -86,7 +86,7 @@ async fn reason(pulse: &Pulse) -> std::io::Result<Exit> {
             _ = interrupt.recv() => return Ok(Exit::Interrupted),
             _ = terminate.recv() => return Ok(Exit::Terminated),
             () = tokio::time::sleep(LOOK) => {
-                let rests = pulse.0.rests.load(Ordering::Relaxed) || ui::is_asking();
+                let rests = pulse.0.rests.load(Ordering::Relaxed);
                 if silence.is_too_long(pulse.0.beats.load(Ordering::Relaxed), rests) {
                     return Ok(Exit::Config);
                 }
@@ -97,6 +97,7 @@ async fn reason(pulse: &Pulse) -> std::io::Result<Exit> {
 
 #[expect(clippy::exit, reason = "main cannot: it waits for what does not answer")]
 fn end(exit: Exit) -> ! {
+    ui::give_back();
     process::exit(i32::from(exit.code()))
 }
 
@@ -111,7 +112,7 @@ mod tests {
             assert!(!silence.is_too_long(beats, false));
         }
         assert!((1..MOST_SILENT).all(|_| !silence.is_too_long(99, false)));
-        assert!(!silence.is_too_long(99, true), "somebody is asked");
+        assert!(!silence.is_too_long(99, true), "somebody reads");
         assert!((1..MOST_SILENT).all(|_| !silence.is_too_long(99, false)));
         assert!(silence.is_too_long(99, false));
         assert!(!silence.is_too_long(100, false));

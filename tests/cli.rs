@@ -30,6 +30,7 @@ mod cli {
     mod init;
     mod init_facts;
     mod init_terminal;
+    mod interrupted;
     mod jump;
     mod nodes;
     mod packed;

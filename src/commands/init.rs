@@ -140,7 +140,7 @@ async fn wanted(ctx: &Context, args: &InitArgs) -> anyhow::Result<Vec<NewServer>
                 .hint("run `ecobox init --host root@pve1.lan`, or `ecobox init --from-ssh-config`")
                 .into());
         }
-        ask(ctx, &mut new, &mut taken);
+        ask(ctx, &mut new, &mut taken).await;
         if new.is_empty() {
             return Err(Failure::new(Exit::Refused, "no host was named").into());
         }
@@ -211,16 +211,16 @@ async fn from_ssh_config(ctx: &Context, args: &InitArgs, taken: &mut Vec<ServerI
         1 => "add this host?".to_owned(),
         count => format!("add these {count} hosts?"),
     };
-    ctx.ui.confirm(&question, args.yes)?;
+    ctx.ui.confirm(&question, args.yes).await?;
     // Only the alias is kept: `ssh -G` knows the rest, today and when it changes.
     let server = |(name, _): (String, _)| NewServer { id: take(&name, taken), hostname: name, ..NewServer::default() };
     Ok(good.into_iter().map(server).collect())
 }
 
-fn ask(ctx: &Context, new: &mut Vec<NewServer>, taken: &mut Vec<ServerId>) {
+async fn ask(ctx: &Context, new: &mut Vec<NewServer>, taken: &mut Vec<ServerId>) {
     let path = short(&ctx.config.path);
     ctx.ui.status(&format!("{path} will be made; hosts as user@host or user@host:port, an empty line ends"));
-    while let Some(line) = ctx.ui.ask_line("host:") {
+    while let Some(line) = ctx.ui.ask_line("host:").await {
         match host(&line) {
             Ok(host) => add(ctx, &host, new, taken),
             Err(why) => ctx.ui.warning(&why),

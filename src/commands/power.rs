@@ -12,7 +12,7 @@ use crate::commands::{Context, Outcome, asked_by, complete, counted, tell, warn}
 use crate::config::Access;
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
-use crate::fleet::act::{Acting, Ended, How, Links, Options, PARALLEL, PrepareError, Prepared};
+use crate::fleet::act::{Acting, Ended, How, Links, Now, Options, PARALLEL, PrepareError, Prepared};
 use crate::fleet::observe::{Asking, Observed};
 use crate::model::action::ActionOutcome;
 use crate::model::id::ServerId;
@@ -164,7 +164,7 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
         Outcome::new(report(plan, None), exit)
     } else {
         say_findings(&ctx.ui, action, &plan.findings, true);
-        let confirmed = confirm(&ctx.ui, action, servers, &plan, args.yes)?;
+        let confirmed = confirm(&ctx.ui, action, servers, &plan, args.yes).await?;
         let ends = carry_out(ctx, &fleet, servers, &plan, &options, &links, &confirmed).await?;
         say_ends(&ctx.ui, servers, &plan, &ends);
         ctx.ledger.forget();
@@ -200,7 +200,13 @@ fn options(ctx: &Context, args: &PowerArgs) -> Options {
 }
 
 /// Asks whether the plan shall be carried out. Nobody is asked about what only wakes, or where nothing is to be done.
-fn confirm(ui: &Ui, action: PowerAction, servers: &[Server], plan: &Plan, yes: bool) -> Result<Confirmed, Failure> {
+async fn confirm(
+    ui: &Ui,
+    action: PowerAction,
+    servers: &[Server],
+    plan: &Plan,
+    yes: bool,
+) -> Result<Confirmed, Failure> {
     let acting: Vec<_> = plan.steps.iter().filter(|step| step.acts()).collect();
     if action.only_wakes() || acting.is_empty() {
         return Ok(Confirmed::by_command());
@@ -211,8 +217,8 @@ fn confirm(ui: &Ui, action: PowerAction, servers: &[Server], plan: &Plan, yes: b
         }
     }
     match acting.as_slice() {
-        [only] => ui.confirm(&format!("{action} {}?", servers[only.server].id), yes),
-        many => ui.confirm_many(&format!("{action} {}?", counted(many.len(), "server")), many.len(), yes),
+        [only] => ui.confirm(&format!("{action} {}?", servers[only.server].id), yes).await,
+        many => ui.confirm_many(&format!("{action} {}?", counted(many.len(), "server")), many.len(), yes).await,
     }
 }
 
@@ -226,13 +232,17 @@ async fn carry_out(
     confirmed: &Confirmed,
 ) -> anyhow::Result<Vec<Ended>> {
     let progress = ctx.ui.progress(&format!("{} to go", counted(plan.steps.len(), "step")));
-    let doing = std::cell::RefCell::new(std::collections::BTreeMap::new());
-    let tell = |number: usize, what: &str| {
-        let id = &servers[plan.steps[number].server].id;
-        tracing::info!(server = id.as_str(), what, "power");
-        let mut doing = doing.borrow_mut();
-        doing.insert(number, format!("{id}: {what}"));
-        progress.set(&doing.values().cloned().collect::<Vec<_>>().join("; "));
+    let left = std::cell::Cell::new(plan.steps.len());
+    let tell = |number: usize, now: Now<'_>| match now {
+        Now::Does(what, of) => {
+            tracing::info!(server = servers[plan.steps[number].server].id.as_str(), what, "power");
+            progress.step(number, what, of);
+        }
+        Now::Over => {
+            progress.end_step(number);
+            left.set(left.get().saturating_sub(1));
+            progress.set(&format!("{} to go", counted(left.get(), "step")));
+        }
     };
     let acting = Acting { plan, servers, options, ledger: ctx.ledger.clone(), tell: &tell, links };
     Ok(fleet.carry_out(&acting, confirmed).await?)

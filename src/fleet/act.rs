@@ -8,7 +8,7 @@ mod preflight;
 mod prepare;
 mod wait;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -194,6 +194,8 @@ type Sent = (u64, usize);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ledger {
     lines: Rc<RefCell<Vec<(Sent, String)>>>,
+    /// Whether anything was ever sent.
+    any: Rc<Cell<bool>>,
     /// Which plan it is: two that are carried out at one time have steps of the same numbers.
     plan: u64,
 }
@@ -201,7 +203,12 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// The same ledger for another plan.
     pub(crate) fn of_plan(&self, plan: u64) -> Ledger {
-        Ledger { lines: Rc::clone(&self.lines), plan }
+        Ledger { lines: Rc::clone(&self.lines), any: Rc::clone(&self.any), plan }
+    }
+
+    /// Whether anything was sent, whatever came of it.
+    pub(crate) fn has_any(&self) -> bool {
+        self.any.get()
     }
 
     /// A line for each, in the order in which they were sent.
@@ -210,6 +217,7 @@ impl Ledger {
     }
 
     fn note(&self, step: usize, line: String) {
+        self.any.set(true);
         let mut lines = self.lines.borrow_mut();
         lines.retain(|(other, _)| *other != (self.plan, step));
         lines.push(((self.plan, step), line));
@@ -225,6 +233,15 @@ impl Ledger {
     }
 }
 
+/// What a step does now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Now<'a> {
+    /// In words, and how long the step may take in all, where that is known.
+    Does(&'a str, Option<Duration>),
+    /// Nothing any more.
+    Over,
+}
+
 /// A plan on its way.
 pub(crate) struct Acting<'a> {
     pub(crate) plan: &'a Plan,
@@ -232,7 +249,7 @@ pub(crate) struct Acting<'a> {
     pub(crate) options: &'a Options,
     pub(crate) ledger: Ledger,
     /// Called with the place of a step and what it does now.
-    pub(crate) tell: &'a dyn Fn(usize, &str),
+    pub(crate) tell: &'a dyn Fn(usize, Now<'_>),
     pub(crate) links: &'a Links,
 }
 
@@ -257,6 +274,11 @@ impl Links {
 }
 
 impl<'a> Acting<'a> {
+    /// Says what a step does now.
+    fn say(&self, step: usize, what: &str, of: Option<Duration>) {
+        (self.tell)(step, Now::Does(what, of));
+    }
+
     /// Whether anything waits for this step.
     fn is_needed(&self, step: usize) -> bool {
         self.plan.steps.iter().any(|other| other.needs.contains(&step) || other.follows.contains(&step))
@@ -374,6 +396,7 @@ impl Fleet<'_> {
         if ended.how != How::Unconfirmed {
             acting.ledger.clear(number);
         }
+        (acting.tell)(number, Now::Over);
         Ok(Ended { took: begun.elapsed(), ..ended })
     }
 

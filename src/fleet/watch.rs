@@ -37,12 +37,12 @@ const SPREAD_LATER: Duration = Duration::from_secs(2);
 pub(crate) struct Unattended;
 
 impl Ask for Unattended {
-    fn accept_host_key(&self, _peer: &str, _algorithm: &str, _fingerprint: &str) -> bool {
-        false
+    fn accept_host_key<'a>(&'a self, _: &'a str, _: &'a str, _: &'a str) -> LocalBoxFuture<'a, bool> {
+        Box::pin(std::future::ready(false))
     }
 
-    fn passphrase(&self, _key: &Path) -> Option<Secret> {
-        None
+    fn passphrase<'a>(&'a self, _: &'a Path) -> LocalBoxFuture<'a, Option<Secret>> {
+        Box::pin(std::future::ready(None))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Bytes, rates and durations as people read them.
 
+use std::time::Duration;
+
 /// Three significant places at most, binary units as PVE's own interface: `512M`, `3.9G`.
 #[expect(clippy::cast_precision_loss, reason = "three places are shown")]
 pub(crate) fn human_bytes(bytes: u64) -> String {
@@ -41,9 +43,30 @@ pub(crate) fn human_seconds(seconds: u64) -> String {
     }
 }
 
+/// A length of time in words: `12 s`, `5 min`, `1 min 45 s`, `2 h 10 min`.
+pub(crate) fn human_span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s} s"),
+        (0, m, 0) => format!("{m} min"),
+        (0, m, s) => format!("{m} min {s} s"),
+        (h, 0, _) => format!("{h} h"),
+        (h, m, _) => format!("{h} h {m} min"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans() {
+        for (seconds, want) in
+            [(0, "0 s"), (59, "59 s"), (60, "1 min"), (105, "1 min 45 s"), (7200, "2 h"), (7810, "2 h 10 min")]
+        {
+            assert_eq!(human_span(Duration::from_secs(seconds)), want);
+        }
+    }
 
     #[test]
     fn units() {

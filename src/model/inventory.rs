@@ -87,6 +87,15 @@ impl Server {
         self.seen.action.as_ref()?.word(self.kind, self.seen.state)
     }
 
+    /// What people call it: `vm-101 (web)`, `pve1`, `nas (Media)`.
+    pub(crate) fn called(&self) -> String {
+        let id = match (self.kind.guest(), self.vmid) {
+            (Some(kind), Some(vmid)) => format!("{}-{vmid}", kind.short()),
+            _ => self.id.to_string(),
+        };
+        if self.name == id { id } else { format!("{id} ({})", self.name) }
+    }
+
     /// What a person has to know who is to say yes: `pve1-vm-101 (web), qemu on pve1, running for 3d04h, managed by HA`.
     pub(crate) fn summary(&self) -> String {
         let node = self.node.as_ref().filter(|_| self.vmid.is_some());

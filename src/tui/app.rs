@@ -1,10 +1,12 @@
 //! What the screen of `watch` shows, and how each event changes it. Pure: no I/O, and no clock but the one of `Tick`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use crossterm::event::KeyEventKind;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::model::human::human_span;
 use crate::model::id::ServerId;
 use crate::model::inventory::{Inventory, Server};
 use crate::model::server::ServerKey;
@@ -72,6 +74,27 @@ pub(crate) struct Log {
     pub(crate) tasks: Vec<Entry>,
 }
 
+/// What is being done to a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Doing {
+    pub(crate) text: String,
+    pub(crate) since: Timestamp,
+    /// How long it may take in all.
+    pub(crate) of: Option<Duration>,
+}
+
+impl Doing {
+    /// `waiting for pve2 to answer, 12 s of 5 min`
+    pub(crate) fn line(&self, now: Timestamp) -> String {
+        let since = Duration::try_from(now.duration_since(self.since)).unwrap_or_default();
+        match self.of {
+            _ if since.as_secs() == 0 => self.text.clone(),
+            Some(of) => format!("{}, {} of {}", self.text, human_span(since), human_span(of)),
+            None => format!("{}, {}", self.text, human_span(since)),
+        }
+    }
+}
+
 /// All that the screen shows.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
@@ -110,7 +133,7 @@ pub(crate) struct State {
     /// Wishes so far: an answer to an older one is not taken for that to a newer one.
     pub(crate) wishes: u64,
     /// Whom something is being done to, and how far it is.
-    pub(crate) progress: BTreeMap<ServerId, String>,
+    pub(crate) progress: BTreeMap<ServerId, Doing>,
     /// Which actions failed, until the next one is asked for.
     pub(crate) failed: VecDeque<String>,
     pub(crate) message: Option<String>,
@@ -289,9 +312,11 @@ pub(crate) fn update(state: &mut State, event: Event) -> Vec<Effect> {
                 state.message = Some(why);
             }
         }
-        Event::Progress { server, text } => {
-            state.progress.insert(server, text);
+        Event::Progress { server, text, of } => {
+            let since = state.progress.get(&server).map_or(state.now, |known| known.since);
+            state.progress.insert(server, Doing { text, since, of });
         }
+        Event::Over { server } => drop(state.progress.remove(&server)),
         Event::Ended { server, good, text } => {
             state.progress.remove(&server);
             let text = format!("{server}: {text}");

@@ -1,5 +1,7 @@
 //! What comes in and what goes out: all that the rest of the program and the screen say to each other.
 
+use std::time::Duration;
+
 use crossterm::event::KeyEvent;
 use jiff::Timestamp;
 
@@ -40,10 +42,15 @@ pub(crate) enum Event {
         number: u64,
         why: String,
     },
-    /// How far an action on a server is.
+    /// What is being done to a server, and how long that may take in all.
     Progress {
         server: ServerId,
         text: String,
+        of: Option<Duration>,
+    },
+    /// Nothing is being done to it any more.
+    Over {
+        server: ServerId,
     },
     /// How an action on a server ended.
     Ended {

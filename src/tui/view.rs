@@ -154,10 +154,10 @@ fn status(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
         let text = format!("{} {whom}: looking what speaks against it ...  ", wish.action);
         area = after(area, put(buffer, area, &text, look.accent()));
     }
-    if let Some((server, text)) = state.progress.iter().next() {
+    if let Some(doing) = state.progress.values().next() {
         let more = state.progress.len() - 1;
         let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
-        area = after(area, put(buffer, area, &format!("{server}: {text}{more}  "), look.accent()));
+        area = after(area, put(buffer, area, &format!("{}{more}  ", doing.line(state.now)), look.accent()));
     }
     if let Some(message) = &state.message {
         put(buffer, area, message, look.head());

@@ -84,7 +84,7 @@ impl Fleet<'_> {
         let Some(named) = Named::of(server) else {
             return Ok(Ended::because(How::Failed(FailureKind::Failed), "it is no guest"));
         };
-        (acting.tell)(number, "looking");
+        acting.say(number, &format!("looking at {}", server.called()), None);
         let looked = acting.links.looked(&server.id);
         let found = match self.find_again(acting, named, looked.clone()).await {
             Ok(found) => found,
@@ -235,7 +235,7 @@ impl Fleet<'_> {
     async fn send(&self, acting: &Acting<'_>, sending: &Sending<'_>, _: &Confirmed) -> Ended {
         let Sending { named, found, call, number, patience, .. } = sending;
         let (id, name) = (&named.server.id, call.as_str());
-        (acting.tell)(*number, &format!("{name} sent"));
+        acting.say(*number, &format!("{name} of {} was sent", named.server.called()), Some(*patience));
         acting.ledger.note(*number, format!("{name} of {id} was sent, the answer is not there yet"));
         let sent_at = self.now();
         let mut looks = Looks::during(*patience);
@@ -257,7 +257,8 @@ impl Fleet<'_> {
             }
             Posted::Lost(error) => {
                 acting.ledger.note(*number, format!("{name} of {id} was sent, its answer was lost: {error}"));
-                (acting.tell)(*number, "the answer was lost, looking for the task");
+                let what = format!("the answer about {} was lost, looking for its task", named.server.called());
+                acting.say(*number, &what, Some(*patience));
                 let since = found.client.by_its_clock(sent_at);
                 match self.look_up(acting, sending, since).await {
                     Some(upid) => Some(upid),

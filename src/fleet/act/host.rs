@@ -90,7 +90,7 @@ impl Fleet<'_> {
                 self.awake(host, |_| {}).await?;
                 if is_needed && self.is_pve(host) {
                     *missing.borrow_mut() = Some("its API does not answer".to_owned());
-                    (acting.tell)(number, "it is awake, waiting for its API");
+                    acting.say(number, &format!("{} is awake, waiting for its API", server.called()), Some(patience));
                     self.await_pve(acting, server, &guests, &missing).await
                 } else {
                     Ok(())
@@ -105,23 +105,28 @@ impl Fleet<'_> {
             Some(why) if sent == 0 => format!("whether a magic packet was sent is not known ({why})"),
             _ => rounds(sent),
         };
+        let waiting = format!("waiting for {} to answer", server.called());
         let events = |event: WakeEvent<'_>| match event {
             WakeEvent::Sent { sent, .. } if sent.sent.is_empty() => {
                 first.notify_one();
                 let why = sent.failed.join(", ");
                 acting.ledger.note(number, format!("a magic packet for {} may have been sent: {why}", server.id));
-                (acting.tell)(number, &why);
+                acting.say(number, &format!("{waiting}; {why}"), Some(patience));
                 *lost.borrow_mut() = Some(why);
             }
             WakeEvent::Sent { round, of, sent } => {
                 first.notify_one();
                 acting.ledger.note(number, format!("magic packets for {} were sent", server.id));
-                (acting.tell)(number, &format!("magic packet {round} of {of} sent to {}", sent.sent.join(", ")));
+                let to = sent.sent.join(", ");
+                let what = format!("{waiting}; magic packet {round} of {of} was sent to {to}");
+                acting.say(number, &what, Some(patience));
             }
             WakeEvent::NotSent { round, of, error } => {
-                (acting.tell)(number, &format!("magic packet {round} of {of} not sent: {error}"));
+                let what = format!("{waiting}; magic packet {round} of {of} was not sent: {error}");
+                acting.say(number, &what, Some(patience));
             }
         };
+        acting.say(number, &waiting, Some(patience));
         let woken = if acting.options.wait || is_needed {
             Box::pin(self.wake(host, &path, until_awake, events, confirmed)).await
         } else {
@@ -215,7 +220,7 @@ impl Fleet<'_> {
         let Some(host) = self.configured(&server.id) else {
             return Ok(Ended::because(How::Refused, format!("{} is not configured", server.id)));
         };
-        (acting.tell)(number, "looking once more");
+        acting.say(number, &format!("looking at {} once more", server.called()), None);
         // Since the plan was made guests were ended, and perhaps somebody has logged in.
         let look = self.look_at_host(server, call, When::Acting, acting.servers, acting.links, acting.options);
         let look = Box::pin(look).await?;
@@ -246,7 +251,7 @@ impl Fleet<'_> {
         let allowed = acting.options.allowed.contains(&CheckId::SleepInhibited);
         let over_inhibitors = seen.goes_past_locks(call, allowed);
         acting.ledger.note(number, format!("{} of {} was sent", call.as_str(), server.id));
-        (acting.tell)(number, &format!("{} sent", call.as_str()));
+        acting.say(number, &format!("{} of {} was sent", call.as_str(), server.called()), Some(patience));
         let triggered = self.trigger(host, HostOrder { call, over_inhibitors }, confirmed).await;
         let refused = !matches!(triggered, Ok(Triggered::Armed { .. } | Triggered::Lost { .. }));
         if call.sleeps() && refused {
@@ -360,8 +365,11 @@ impl Fleet<'_> {
         let Some(nic) = nic else {
             return if allowed { None } else { refused("it has no network card that could be armed".to_owned()) };
         };
-        (acting.tell)(number, &format!("arming Wake-on-LAN on {}", nic.name));
-        let why = match self.arm_wol(host, &nic.name, confirmed).await {
+        acting.say(number, &format!("arming Wake-on-LAN of {} on {}", host.id, nic.name), Some(self.limits.host));
+        acting.ledger.note(number, format!("Wake-on-LAN of {} is being armed", host.id));
+        let armed = self.arm_wol(host, &nic.name, confirmed).await;
+        acting.ledger.clear(number);
+        let why = match armed {
             Ok(ArmedWol::Armed | ArmedWol::Unread) => return None,
             Ok(ArmedWol::NotArmed) => "its driver did not take it".to_owned(),
             Ok(ArmedWol::Failed { detail }) => detail,

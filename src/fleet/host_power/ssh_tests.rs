@@ -6,6 +6,7 @@ use std::time::Duration;
 use ecobox_sim::host::{Builder, Host, Nic, Rights};
 use ecobox_sim::keys::{ClientKey, KeyType};
 use ecobox_sim::ssh::{SshFault, SshServer};
+use futures::future::LocalBoxFuture;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -27,12 +28,12 @@ const SOON: Duration = Duration::from_secs(30);
 struct Nobody;
 
 impl Ask for Nobody {
-    fn accept_host_key(&self, _: &str, _: &str, _: &str) -> bool {
-        false
+    fn accept_host_key<'a>(&'a self, _: &'a str, _: &'a str, _: &'a str) -> LocalBoxFuture<'a, bool> {
+        Box::pin(std::future::ready(false))
     }
 
-    fn passphrase(&self, _: &Path) -> Option<Secret> {
-        None
+    fn passphrase<'a>(&'a self, _: &'a Path) -> LocalBoxFuture<'a, Option<Secret>> {
+        Box::pin(std::future::ready(None))
     }
 }
 

@@ -7,6 +7,7 @@ use ecobox_sim::host::{Host, WolPacket};
 use ecobox_sim::keys::ClientKey;
 use ecobox_sim::ssh::SshServer;
 use ecobox_sim::{Cluster, Sim};
+use futures::future::LocalBoxFuture;
 use tokio::sync::Notify;
 
 use super::*;
@@ -23,12 +24,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct NoOne;
 
 impl Ask for NoOne {
-    fn accept_host_key(&self, _: &str, _: &str, _: &str) -> bool {
-        false
+    fn accept_host_key<'a>(&'a self, _: &'a str, _: &'a str, _: &'a str) -> LocalBoxFuture<'a, bool> {
+        Box::pin(std::future::ready(false))
     }
 
-    fn passphrase(&self, _: &Path) -> Option<Secret> {
-        None
+    fn passphrase<'a>(&'a self, _: &'a Path) -> LocalBoxFuture<'a, Option<Secret>> {
+        Box::pin(std::future::ready(None))
     }
 }
 

@@ -450,7 +450,7 @@ impl Planner<'_> {
     /// `vm-101 (web), ct-201 (dns) and 3 more`
     fn list(&self, places: &[usize]) -> String {
         const NAMED: usize = 8;
-        let mut named: Vec<String> = places.iter().take(NAMED).map(|place| called(&self.servers[*place])).collect();
+        let mut named: Vec<String> = places.iter().take(NAMED).map(|place| self.servers[*place].called()).collect();
         if places.len() > NAMED {
             let last = format!("{} and {} more", named.pop().unwrap_or_default(), places.len() - NAMED);
             named.push(last);
@@ -468,14 +468,6 @@ fn view(server: &Server, kind: GuestKind) -> GuestView<'_> {
         lock: server.lock.as_deref(),
         ha: server.ha_state.as_deref(),
         template: server.template,
-    }
-}
-
-/// `vm-101 (web)`
-fn called(server: &Server) -> String {
-    match (server.kind.guest(), server.vmid) {
-        (Some(kind), Some(vmid)) => format!("{}-{vmid} ({})", kind.short(), server.name),
-        _ => server.id.to_string(),
     }
 }
 

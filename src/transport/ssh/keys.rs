@@ -83,7 +83,7 @@ impl Keys {
         }
         let mut why = "encrypted, and no agent has it".to_owned();
         for _ in 0..MOST_QUESTIONS {
-            let Some(passphrase) = ask.passphrase(path) else { break };
+            let Some(passphrase) = ask.passphrase(path).await else { break };
             match decrypt(path, passphrase).await {
                 Ok(key) => {
                     let key = Arc::new(key);

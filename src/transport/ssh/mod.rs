@@ -26,6 +26,8 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
+use futures::future::LocalBoxFuture;
+
 pub(crate) use config::{ConfigSource, Lookup, SshConfig, ask, parse};
 pub(crate) use keys::Keys;
 pub(crate) use route::{Hop, Route};
@@ -50,12 +52,18 @@ pub(crate) struct SshHost {
     pub(crate) proxy_jump: Option<String>,
 }
 
-/// Questions that only a person can answer. Without a terminal every answer is no.
+/// Questions that only a person can answer. Without a terminal every answer is no. Nobody else has to wait meanwhile, and
+/// whoever is interrupted drops the answer.
 pub(crate) trait Ask {
     /// Whether a host key that nothing is known about is right.
-    fn accept_host_key(&self, peer: &str, algorithm: &str, fingerprint: &str) -> bool;
+    fn accept_host_key<'a>(
+        &'a self,
+        peer: &'a str,
+        algorithm: &'a str,
+        fingerprint: &'a str,
+    ) -> LocalBoxFuture<'a, bool>;
     /// The passphrase of a key file.
-    fn passphrase(&self, key: &Path) -> Option<Secret>;
+    fn passphrase<'a>(&'a self, key: &'a Path) -> LocalBoxFuture<'a, Option<Secret>>;
 }
 
 /// What happens with a host key of a host that nothing is recorded of. A changed key, a revoked one, and another type
@@ -117,7 +125,7 @@ async fn open(
         _ if hop.strict => false,
         HostKeyPolicy::Refuse => false,
         HostKeyPolicy::AcceptNew => true,
-        HostKeyPolicy::Ask => ask.accept_host_key(&hop.peer(), key.algorithm().as_str(), &fingerprint),
+        HostKeyPolicy::Ask => ask.accept_host_key(&hop.peer(), key.algorithm().as_str(), &fingerprint).await,
     };
     if !accepted {
         return Err(Error::UnknownHostKey { peer: hop.peer(), fingerprint: describe(&key) });

@@ -68,7 +68,7 @@ fn event() -> impl Strategy<Value = Event> {
         })),
         1 => ".{0,200}".prop_map(Event::Message),
         1 => ".{0,40}".prop_map(Event::Paste),
-        1 => ".{0,90}".prop_map(|text| Event::Progress { server: "pve1".parse().unwrap(), text }),
+        1 => ".{0,90}".prop_map(|text| Event::Progress { server: "pve1".parse().unwrap(), text, of: None }),
         1 => ".{0,90}".prop_map(|text| Event::Ended { server: "pve1".parse().unwrap(), good: false, text }),
     ]
 }

@@ -1,5 +1,7 @@
 //! What keys and events change.
 
+use std::time::Duration;
+
 use super::*;
 use crate::tui::app::Mode;
 use crate::tui::rows::Order;
@@ -334,9 +336,17 @@ fn read_only_has_no_actions() {
 fn progress_is_seen_and_ends() {
     let mut state = screen(SETUP, (80, 24), fleet());
     let server = id("pve1-vm-101");
-    update(&mut state, Event::Progress { server: server.clone(), text: "waits for its end".to_owned() });
-    assert!(text(&state).contains("pve1-vm-101: waits for its end"));
+    update(&mut state, Event::Progress { server: server.clone(), text: "waits for its end".to_owned(), of: None });
+    assert!(text(&state).contains("waits for its end"));
     assert!(text(&state).contains("> wait"));
+    // How long it takes, and may take; what it does may change meanwhile.
+    let of = Some(Duration::from_secs(300));
+    update(&mut state, Event::Tick(at(11)));
+    update(&mut state, Event::Progress { server: server.clone(), text: "waiting for pve2 to answer".to_owned(), of });
+    update(&mut state, Event::Tick(at(15)));
+    assert!(text(&state).contains("waiting for pve2 to answer, 12 s of 5 min"), "{}", text(&state));
+    update(&mut state, Event::Over { server: server.clone() });
+    assert!(!text(&state).contains("of 5 min"));
     update(&mut state, Event::Ended { server: server.clone(), good: false, text: "no answer".to_owned() });
     assert!(state.progress.is_empty());
     assert!(text(&state).contains("✖ pve1-vm-101: no answer (Esc: read)"));

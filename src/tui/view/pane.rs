@@ -95,7 +95,7 @@ fn lines(state: &State, server: &Server, width: u16, look: Look) -> Vec<Pieces> 
     let raw = seen.raw_status.as_ref().map(|raw| format!(" ({raw})")).unwrap_or_default();
     let state_word = format!("{} {}{raw}{uptime}", look::symbol(seen.state), seen.state);
     add("state", format!("{state_word}; by {}, age {age}{old}", seen.source.as_str()));
-    add("doing", state.progress.get(&server.id).cloned().unwrap_or_default());
+    add("doing", state.progress.get(&server.id).map(|doing| doing.line(state.now)).unwrap_or_default());
     add("because", seen.reason.clone().unwrap_or_default());
     let own = state.fleet.failures.iter().filter(|failed| failed.server == server.id);
     for failed in own {

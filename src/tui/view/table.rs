@@ -118,8 +118,8 @@ fn draw_row(buffer: &mut Buffer, area: Rect, columns: Columns, state: &State, ro
     }
     let cell = line.take(columns.services);
     match state.progress.get(&server.id) {
-        Some(text) => {
-            put(buffer, cell, &format!("> {text}"), look.accent());
+        Some(doing) => {
+            put(buffer, cell, &format!("> {}", doing.line(state.now)), look.accent());
         }
         None => services(buffer, cell, server, look),
     }

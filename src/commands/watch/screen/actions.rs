@@ -4,7 +4,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::commands::{Context, asked_by};
 use crate::fleet::Fleet;
-use crate::fleet::act::{Acting, Ended, Options, PARALLEL, Prepared};
+use crate::fleet::act::{Acting, Ended, Now, Options, PARALLEL, Prepared};
 use crate::fleet::observe::{Asking, Observed};
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
@@ -118,8 +118,9 @@ pub(super) async fn carry(
         tell(Event::Message("refused: nothing was sent".to_owned()));
         return Answer::Carried;
     }
-    let progress = |number: usize, what: &str| {
-        tell(Event::Progress { server: id(number), text: format!("{}: {what}", plan.steps[number].action) });
+    let progress = |number: usize, now: Now<'_>| match now {
+        Now::Does(what, of) => tell(Event::Progress { server: id(number), text: what.to_owned(), of }),
+        Now::Over => tell(Event::Over { server: id(number) }),
     };
     let ledger = ctx.ledger.of_plan(number);
     let acting = Acting { plan, servers, options, ledger, tell: &progress, links };

@@ -86,8 +86,9 @@ impl Fleet<'_> {
         upid: Option<&Upid>,
         looks: &mut Looks,
     ) -> Ended {
-        let Sending { named, call, number, .. } = sending;
-        (acting.tell)(*number, &format!("{} runs", call.as_str()));
+        let Sending { named, call, number, patience, .. } = sending;
+        let what = format!("waiting until {} is {}", named.server.called(), Goal::of(call).as_str());
+        acting.say(*number, &what, Some(*patience));
         // The task of a guest that HA manages ends when HA was asked, or could not be: then only the state tells.
         let mut went_well = false;
         if let Some(upid) = upid {

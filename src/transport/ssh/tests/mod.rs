@@ -16,6 +16,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::future::LocalBoxFuture;
+
 use crate::model::id::Secret;
 use crate::transport::Error;
 use crate::transport::ssh::config::SshConfig;
@@ -62,17 +64,23 @@ pub(super) struct Answers {
 }
 
 impl Ask for Answers {
-    fn accept_host_key(&self, peer: &str, algorithm: &str, fingerprint: &str) -> bool {
+    fn accept_host_key<'a>(
+        &'a self,
+        peer: &'a str,
+        algorithm: &'a str,
+        fingerprint: &'a str,
+    ) -> LocalBoxFuture<'a, bool> {
         self.asked.lock().unwrap().push(format!("{peer} {algorithm} {fingerprint}"));
-        self.accept
+        Box::pin(std::future::ready(self.accept))
     }
 
-    fn passphrase(&self, key: &Path) -> Option<Secret> {
+    fn passphrase<'a>(&'a self, key: &'a Path) -> LocalBoxFuture<'a, Option<Secret>> {
         let mut asked = self.asked.lock().unwrap();
         let name = key.file_name().unwrap().to_str().unwrap();
         let before = asked.iter().filter(|question| *question == name).count();
         asked.push(name.to_owned());
-        self.passphrases.get(before).map(|text| Secret::new((*text).to_owned()))
+        let answer = self.passphrases.get(before).map(|text| Secret::new((*text).to_owned()));
+        Box::pin(std::future::ready(answer))
     }
 }
 
@@ -81,10 +89,7 @@ impl Ask for Answers {
 pub(super) struct Configured(pub(super) Vec<(String, SshConfig)>);
 
 impl Lookup for Configured {
-    fn config<'a>(
-        &'a self,
-        host: &'a SshHost,
-    ) -> futures::future::LocalBoxFuture<'a, Result<Option<SshConfig>, Error>> {
+    fn config<'a>(&'a self, host: &'a SshHost) -> LocalBoxFuture<'a, Result<Option<SshConfig>, Error>> {
         let found = self.0.iter().find(|(name, _)| *name == host.host || name == "*");
         Box::pin(async move { Ok(found.map(|(_, config)| config.clone())) })
     }
