@@ -18,6 +18,7 @@ mod cli {
     mod exporter;
     mod faults;
     mod files;
+    mod filters;
     mod first_run;
     mod fleets;
     mod formats;

@@ -15,13 +15,12 @@ pub(crate) mod watch;
 
 use crate::config::Config;
 use crate::error::Exit;
-use crate::fleet::Limits;
 use crate::fleet::act::Ledger;
 use crate::fleet::record::Recording;
+use crate::fleet::{Fleet, Limits};
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory};
-use crate::model::select::{Candidate, SelectError, select};
-use crate::model::server::ServerKind;
+use crate::model::select::SelectError;
 use crate::model::watch::Notice;
 use crate::state::State;
 use crate::transport;
@@ -86,6 +85,16 @@ pub(crate) fn selected(
     Ok(selected?)
 }
 
+/// What a report without rows says: there is nobody, or nobody whom the targets mean.
+pub(crate) fn nobody(has_targets: bool) -> String {
+    let text = if has_targets {
+        "no server is in the state that was asked for"
+    } else {
+        "no servers are configured; run `ecobox init --host user@host`"
+    };
+    text.to_owned()
+}
+
 /// Says a line besides the report.
 pub(crate) fn tell(ui: &Ui, notice: &Notice) {
     if notice.is_loss { ui.warning(&notice.text) } else { ui.status(&notice.text) }
@@ -105,29 +114,20 @@ pub(crate) fn warn(ui: &Ui, failures: &[Failed]) {
     }
 }
 
-/// The configured hosts that words on the command line name: their ids or names.
+/// The configured hosts that words on the command line name: their ids or names, or what is remembered of them.
 ///
 /// # Errors
-/// No such host, with the near ones.
-pub(crate) fn hosts_named(config: &Config, words: &[String]) -> Result<Vec<ServerId>, SelectError> {
-    let hosts: Vec<_> = config.servers.iter().filter(|server| server.guest_ref().is_none()).collect();
+/// No such host, with the near ones; the state file's.
+pub(crate) fn hosts_named(fleet: &Fleet<'_>, words: &[String]) -> anyhow::Result<Vec<ServerId>> {
     if words.is_empty() {
         return Ok(Vec::new());
     }
-    let candidates: Vec<_> = hosts
-        .iter()
-        .map(|server| Candidate {
-            id: &server.id,
-            kind: ServerKind::Linux,
-            name: &server.name,
-            vmid: None,
-            parent: server.parent_server_id.as_ref(),
-            node: None,
-            pool: None,
-            tags: &server.tags,
-            hostname: &server.hostname,
-        })
-        .collect();
-    let chosen = select(words, &candidates)?;
-    Ok(chosen.into_iter().map(|i| hosts[i].id.clone()).collect())
+    let mut hosts = fleet.remembered()?;
+    hosts.servers.retain(|server| server.vmid.is_none());
+    let chosen = hosts.chosen(words)?;
+    if chosen.is_empty() {
+        // To name nobody is not to name all.
+        return Err(SelectError::NotFound { word: words.join(" "), near: Vec::new() }.into());
+    }
+    Ok(chosen.into_iter().map(|i| hosts.servers[i].id.clone()).collect())
 }

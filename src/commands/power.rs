@@ -12,7 +12,7 @@ use crate::commands::{Context, Outcome, asked_by, complete, counted, tell, warn}
 use crate::config::Access;
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
-use crate::fleet::act::{Acting, Ended, How, Links, Now, Options, PARALLEL, PrepareError, Prepared};
+use crate::fleet::act::{Acting, Choice, Ended, How, Links, Now, Options, PARALLEL, PrepareError, Prepared};
 use crate::fleet::observe::{Asking, Observed};
 use crate::model::action::ActionOutcome;
 use crate::model::id::ServerId;
@@ -31,7 +31,7 @@ pub(crate) struct PowerArgs {
     /// What to do
     #[arg(value_enum, value_name = "ACTION")]
     action: ActionArg,
-    /// With whom: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `!` excludes
+    /// With whom: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `state=`, `!` excludes
     #[arg(value_name = "TARGET", required = true, add = ArgValueCompleter::new(complete::target))]
     targets: Vec<String>,
     /// Show the plan, and what speaks against it; do nothing
@@ -138,10 +138,12 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
         let _progress = ctx.ui.progress("looking");
         fleet.observe(&asking).await?
     };
-    let chosen = inventory.chosen(&args.targets)?;
+    let links = Links::new(clients);
+    let Choice { places: chosen, unclear } = fleet.choose(&mut inventory, &args.targets, &links).await?;
+    say_choice(&ctx.ui, &inventory.servers, &chosen, &unclear);
     let Prepared { plan, calls, is_clear, links } = {
         let _progress = ctx.ui.progress("looking what speaks against it");
-        fleet.prepare(&mut inventory, &chosen, action, &options, clients).await.map_err(|error| match error {
+        fleet.prepare(&mut inventory, &chosen, action, &options, links).await.map_err(|error| match error {
             PrepareError::State(error) => anyhow::Error::from(error),
             error @ PrepareError::Plan(_) => {
                 Failure::new(Exit::Config, error.to_string()).hint("mend `parent_server_id`").into()
@@ -171,6 +173,9 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
         let exit = exit_of(&plan, &ends);
         Outcome::new(report(plan, Some(ends)), exit)
     };
+    // Whoever was not chosen for want of an answer may have been meant.
+    let exit = if outcome.exit == Exit::Done && !unclear.is_empty() { Exit::Partial } else { outcome.exit };
+    let outcome = Outcome { exit, ..outcome };
     fleet.send_history().await;
     fleet.close().await;
     for notice in fleet.notices.take() {
@@ -183,6 +188,18 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
         warn(&ctx.ui, &failures);
     }
     Ok(outcome)
+}
+
+/// Says what else but the plan came of targets that ask for a state.
+fn say_choice(ui: &Ui, servers: &[Server], chosen: &[usize], unclear: &[usize]) {
+    if chosen.is_empty() {
+        ui.status("no server is in the state that was asked for: nothing to do");
+    }
+    for place in unclear {
+        let Server { id, seen, .. } = &servers[*place];
+        let why = seen.reason.as_deref().unwrap_or("nobody told it");
+        ui.warning(&format!("{id} is not chosen, as its state is unknown: {why}"));
+    }
 }
 
 fn options(ctx: &Context, args: &PowerArgs) -> Options {

@@ -109,7 +109,7 @@ pub(crate) struct Row {
 /// No such host; no host that could be one of Proxmox VE; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &SetupTokenArgs) -> anyhow::Result<Outcome<SetupTokenReport>> {
     let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
-    let named = hosts_named(&ctx.config, &args.hosts)?;
+    let named = hosts_named(&fleet, &args.hosts)?;
     let servers = candidates(&fleet, &named, args.check);
     if servers.is_empty() {
         return Err(Failure::new(Exit::NoTarget, "no configured server can be a Proxmox VE host reached over SSH")

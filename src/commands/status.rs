@@ -8,7 +8,7 @@ use clap_complete::engine::ArgValueCompleter;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
-use crate::commands::{Context, Outcome, complete, counted, selected, stamp, tell, warn};
+use crate::commands::{Context, Outcome, complete, counted, nobody, selected, stamp, tell, warn};
 use crate::error::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::observe::Asking;
@@ -28,7 +28,7 @@ use crate::render::{Column, Report};
 /// guest's only while it runs. A host that does not answer is listed with the reason, and the exit status is 8.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArgs {
-    /// Only these: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `!` excludes
+    /// Only these: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `state=`, `!` excludes
     #[arg(value_name = "TARGET", add = ArgValueCompleter::new(complete::target))]
     targets: Vec<String>,
     /// Ask no one: show what the last run saw
@@ -59,6 +59,8 @@ pub(crate) struct StatusReport {
     /// The last day of each server, for a page only.
     #[serde(skip)]
     past: Vec<Vec<Series>>,
+    #[serde(skip)]
+    has_targets: bool,
 }
 
 /// One server.
@@ -102,7 +104,8 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs, with_past: bool) -> an
         Vec::new()
     };
     let servers = inventory.servers.into_iter().map(Row).collect();
-    let report = StatusReport { generated_at: fleet.now(), servers, failures: inventory.failures, past };
+    let has_targets = !args.targets.is_empty();
+    let report = StatusReport { generated_at: fleet.now(), servers, failures: inventory.failures, past, has_targets };
     Ok(Outcome { report, exit, recording })
 }
 
@@ -193,7 +196,7 @@ impl Report for StatusReport {
 
     fn notes(&self) -> Vec<String> {
         if self.servers.is_empty() {
-            return vec!["no servers are configured; run `ecobox init --host user@host`".to_owned()];
+            return vec![nobody(self.has_targets)];
         }
         unknown(&self.servers)
     }

@@ -31,7 +31,7 @@ use crate::render::lines::Lines;
 /// its own.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WatchArgs {
-    /// Only these: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `!` excludes
+    /// Only these: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `state=`, `!` excludes
     #[arg(value_name = "TARGET", add = ArgValueCompleter::new(complete::target))]
     targets: Vec<String>,
     /// Look this often, e.g. `5s` [default: `update_interval` of the configuration]

@@ -31,7 +31,7 @@ use crate::transport::pve::Client;
 use crate::ui::Confirmed;
 
 use self::fresh::Looked;
-pub(crate) use self::prepare::{PrepareError, Prepared};
+pub(crate) use self::prepare::{Choice, PrepareError, Prepared};
 
 /// Steps at a time on each node, where nobody says how many.
 pub(crate) const PARALLEL: u16 = 4;
@@ -270,6 +270,12 @@ impl Links {
         if error.kind() == FailureKind::Unreachable {
             self.0.borrow_mut().remove(cluster);
         }
+    }
+}
+
+impl From<HashMap<ClusterId, Client>> for Links {
+    fn from(clients: HashMap<ClusterId, Client>) -> Links {
+        Links::new(clients)
     }
 }
 

@@ -7,6 +7,7 @@ use crate::fleet::Fleet;
 use crate::fleet::api::Group;
 use crate::model::id::{ClusterId, ServerId};
 use crate::model::inventory::Server;
+use crate::model::select::whatever_state;
 use crate::model::server::{ServerKey, ServerKind};
 use crate::state::StateError;
 
@@ -65,6 +66,8 @@ impl<'a> Fleet<'a> {
     /// # Errors
     /// The state file's.
     pub(crate) fn scope(&self, words: &[String]) -> Result<Scope, StateError> {
+        // What a server did when it was seen last does not say what it does now.
+        let words = &whatever_state(words);
         if words.is_empty() {
             return Ok(Scope::All);
         }

@@ -59,6 +59,10 @@ impl std::fmt::Display for ActionOutcome {
     }
 }
 
+/// What servers are doing, while an action is in flight: all words of [`InFlight::word`].
+pub(crate) const DOING: [&str; 7] =
+    ["starting", "resuming", "waking", "suspending", "hibernating", "stopping", "rebooting"];
+
 /// An action that was begun and has not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InFlight {
@@ -145,6 +149,7 @@ mod tests {
             for (kind, state) in kinds.iter().flat_map(|kind| PowerState::ALL.map(|state| (*kind, state))) {
                 let want = (!seen.contains(&state)).then_some(word);
                 assert_eq!(in_flight.word(kind, state), want, "{action} {kind:?} {state}");
+                assert!(want.is_none_or(|word| DOING.contains(&word)), "{action}");
             }
         }
     }

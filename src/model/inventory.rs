@@ -11,8 +11,9 @@ use crate::model::guest::GuestStatus;
 use crate::model::human::human_seconds;
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::power::PowerState;
-use crate::model::select::{Candidate, SelectError, select};
+use crate::model::select::{Candidate, SelectError, filter, select, whatever_state};
 use crate::model::server::{Address, Expected, ServerKey, ServerKind, Service, ServiceType, Tags};
+use crate::model::trouble::troubles;
 use crate::model::usage::{Source, Usage};
 
 /// One server, and what was seen of it.
@@ -53,8 +54,8 @@ impl Server {
         }
     }
 
-    /// What words on a command line can name it by.
-    fn candidate(&self) -> Candidate<'_> {
+    /// What words on a command line can name it by; `wrong`: something is wrong with it.
+    fn candidate(&self, wrong: bool) -> Candidate<'_> {
         Candidate {
             id: &self.id,
             kind: self.kind,
@@ -65,6 +66,10 @@ impl Server {
             pool: self.pool.as_deref(),
             tags: &self.tags,
             hostname: self.hostname.as_deref().unwrap_or_default(),
+            addresses: &self.addresses,
+            state: (!self.template).then_some(self.seen.state),
+            doing: self.doing(),
+            wrong,
         }
     }
 
@@ -268,15 +273,30 @@ impl Inventory {
 }
 
 impl Inventory {
-    /// The places of the servers that words on a command line name.
+    /// The places of the servers that words on a command line name. None, where they ask for a state that no server is in.
     ///
     /// # Errors
     /// A word that names nothing, or more than one where one is meant.
     pub(crate) fn chosen(&self, words: &[String]) -> Result<Vec<usize>, SelectError> {
-        let candidates: Vec<Candidate<'_>> = self.servers.iter().chain(&self.unasked).map(Server::candidate).collect();
-        let mut chosen = select(words, &candidates)?;
+        let mut chosen = select(words, &self.candidates())?;
         chosen.retain(|place| *place < self.servers.len());
         Ok(chosen)
+    }
+
+    /// The places of the servers that a filter lets through.
+    ///
+    /// # Errors
+    /// Why the text is no filter.
+    pub(crate) fn filtered(&self, text: &str) -> Result<Vec<usize>, String> {
+        let mut found = filter(text, &self.candidates())?;
+        found.retain(|place| *place < self.servers.len());
+        Ok(found)
+    }
+
+    fn candidates(&self) -> Vec<Candidate<'_>> {
+        let all: Vec<&Server> = self.servers.iter().collect();
+        let wrong: HashSet<&ServerId> = troubles(&all, &self.failures).iter().map(|trouble| trouble.server).collect();
+        self.servers.iter().chain(&self.unasked).map(|server| server.candidate(wrong.contains(&server.id))).collect()
     }
 
     /// What words on a command line name, with the failures that concern it; without words all of it.
@@ -288,6 +308,12 @@ impl Inventory {
             return Ok(self);
         }
         let chosen = self.chosen(words)?;
+        // Who failed may be in the state that is asked for: nobody knows.
+        let could = whatever_state(words);
+        let could: HashSet<ServerId> = match self.chosen(&could) {
+            Ok(places) if could != words => places.into_iter().map(|i| self.servers[i].id.clone()).collect(),
+            _ => HashSet::new(),
+        };
         let mut keep = vec![false; self.servers.len()];
         for i in chosen {
             keep[i] = true;
@@ -302,8 +328,9 @@ impl Inventory {
             depths.insert(server.id.clone(), server.depth);
         }
         // A guest's own failure is its host's.
-        let own = |server: &Server| [Some(server.id.clone()), parents.get(&server.id).cloned().flatten()];
-        let concerned: HashSet<_> = self.servers.iter().flat_map(own).flatten().collect();
+        let own = |id: &ServerId| [Some(id.clone()), parents.get(id).cloned().flatten()];
+        let shown = self.servers.iter().map(|server| &server.id);
+        let concerned: HashSet<_> = shown.chain(&could).flat_map(own).flatten().collect();
         self.failures.retain(|failed| concerned.contains(&failed.server));
         // What stood above may not have been asked for.
         self.sort();

@@ -25,7 +25,7 @@ use crate::model::trouble::{Trouble, troubles};
 use crate::render::value::rfc3339;
 
 const STYLE: &str = include_str!("html/page.css");
-const SCRIPT: &str = include_str!("html/page.js");
+const SCRIPT: &str = concat!(include_str!("html/filter.js"), include_str!("html/page.js"));
 
 /// How long a page is fresh that nobody said to write again.
 const FRESH_FOR: SignedDuration = SignedDuration::from_mins(10);
@@ -119,7 +119,7 @@ impl Page<'_> {
                     main {
                         (wrong(&troubles, &self.servers))
                         @if self.servers.is_empty() {
-                            p.none { "no servers are configured" }
+                            p.none { "there is no server to show" }
                         } @else {
                             (self.tools(&troubles))
                             (self.fleet(&troubles))

@@ -60,8 +60,8 @@ pub(crate) struct Filter {
     pub(crate) text: String,
     /// Why it is not what selects.
     pub(crate) error: Option<String>,
-    /// The last that selected something; empty: all.
-    pub(crate) words: Vec<String>,
+    /// The last text that was of the grammar: the one that selects.
+    pub(crate) kept: String,
     /// Whom it selects; `None`: all.
     pub(crate) chosen: Option<HashSet<ServerKey>>,
 }
@@ -215,19 +215,21 @@ impl State {
 
     /// Takes what is typed as the filter, or keeps the one before and says why.
     pub(crate) fn apply_filter(&mut self) {
-        let words: Vec<String> = self.filter.text.split_whitespace().map(str::to_owned).collect();
-        if words.is_empty() {
-            self.filter = Filter { text: std::mem::take(&mut self.filter.text), ..Filter::default() };
-        } else {
-            match self.fleet.chosen(&words) {
-                Ok(places) => {
-                    self.filter.chosen = Some(places.into_iter().map(|place| self.keys[place].clone()).collect());
-                    (self.filter.words, self.filter.error) = (words, None);
-                }
-                Err(error) => self.filter.error = Some(error.to_string()),
+        match self.fleet.filtered(&self.filter.text) {
+            Ok(places) => {
+                self.filter.error = None;
+                self.filter.kept.clone_from(&self.filter.text);
+                self.choose(places);
             }
+            Err(error) => self.filter.error = Some(error),
         }
         self.arrange();
+    }
+
+    /// Shows those that the filter lets through.
+    fn choose(&mut self, places: Vec<usize>) {
+        let all = self.filter.kept.trim().is_empty();
+        self.filter.chosen = (!all).then(|| places.into_iter().map(|place| self.keys[place].clone()).collect());
     }
 
     /// Whom an action would be done to: the marked ones, else the chosen one.
@@ -245,11 +247,9 @@ impl State {
         self.samples.retain(|key, _| known.contains(key));
         self.marked.retain(|key| known.contains(key));
         self.folded.retain(|key| known.contains(key));
-        // Whom the words select may have changed; words that select nobody any more keep whom they did.
-        if let Ok(places) = self.fleet.chosen(&self.filter.words)
-            && !self.filter.words.is_empty()
-        {
-            self.filter.chosen = Some(places.into_iter().map(|place| self.keys[place].clone()).collect());
+        // Whom the filter lets through may have changed.
+        if let Ok(places) = self.fleet.filtered(&self.filter.kept) {
+            self.choose(places);
         }
         self.problems = problems(self);
         self.arrange();

@@ -244,9 +244,9 @@ fn filter(state: &mut State, key: KeyEvent, held: bool) {
         }
         KeyCode::Enter => {
             state.mode = Mode::Browse;
-            // What is shown is what the last good words mean: the line says those then.
+            // What is shown is what the last good text means: the line says that then.
             if state.filter.error.is_some() {
-                state.filter.text = state.filter.words.join(" ");
+                state.filter.text.clone_from(&state.filter.kept);
                 state.filter.error = None;
                 state.settle();
                 return;

@@ -169,7 +169,7 @@ fn status(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
 fn hints(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
     let text = match &state.mode {
         Mode::Filter { .. } if state.ready.is_some() => "a plan is ready: Enter or Esc shows it",
-        Mode::Filter { .. } => "Enter keeps it, Esc takes it back: name glob* tag= node= kind= pool= !not",
+        Mode::Filter { .. } => "Enter keeps it, Esc takes it back: glob* tag= node= kind= pool= state= !not",
         Mode::Help { .. } | Mode::Dialogue { .. } => "",
         Mode::Browse if state.setup.read_only => "? help  / filter  Enter detail  f fold  N S C M A sort  q quit",
         Mode::Browse => "? help  / filter  s start  h shutdown  r reboot  z suspend  w wake  q quit",

@@ -115,7 +115,7 @@ fn a_reader_who_leaves_is_no_error() {
 const NAMES: &str = "[...document.querySelectorAll('#fleet tbody')].filter(part => part.checkVisibility())
     .map(part => part.querySelector('.name').textContent)";
 
-fn filter(browser: &mut Browser, text: &str) -> serde_json::Value {
+pub(crate) fn filter(browser: &mut Browser, text: &str) -> serde_json::Value {
     browser.eval("{ const q = document.getElementById('q'); q.focus(); q.select(); }");
     if text.is_empty() {
         browser.press("Escape", "");
@@ -170,7 +170,7 @@ fn a_browser_shows_filters_sorts_and_folds_it() {
     assert_eq!(browser.eval("document.getElementById('count').textContent"), "0 of 9 servers");
     filter(&mut browser, "colour=red");
     let said = browser.eval("document.getElementById('count').textContent");
-    assert_eq!(said, "there is no colour=, only tag=, node=, kind=, pool=, state=");
+    assert_eq!(said, "unknown selector `colour=`; there are tag=, node=, kind=, pool=, state=");
     // What is chosen stands in the address, and a guest says where it is.
     filter(&mut browser, "tag=prod");
     assert_eq!(browser.eval("new URLSearchParams(location.hash.slice(1)).get('q')"), "tag=prod");

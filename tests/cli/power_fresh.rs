@@ -66,6 +66,26 @@ fn what_others_did_a_moment_ago_counts() {
     }
 }
 
+/// A state as a target is the state of this moment.
+#[test]
+fn targets_by_state_are_chosen_by_what_the_nodes_say() {
+    let lab = lab();
+    lab.sim.cluster().unheard(|c| c.crash_guest(101));
+    let run = lab.power("start kind=vm,state=stopped --dry-run -o json");
+    let ids: Vec<_> = run.json()["steps"].as_array().unwrap().iter().map(|step| step["id"].clone()).collect();
+    assert!(ids.contains(&json!("pve1-vm-101")), "{run}");
+    // A template is in no state.
+    assert!(!ids.contains(&json!("pve1-vm-108")), "{run}");
+    lab.sim.cluster().unheard(|c| c.change_guest(102, Guest::running));
+    let run = lab.power("start kind=vm,state=stopped --dry-run -o json");
+    let ids: Vec<_> = run.json()["steps"].as_array().unwrap().iter().map(|step| step["id"].clone()).collect();
+    assert!(ids.contains(&json!("pve1-vm-101")) && !ids.contains(&json!("pve1-vm-102")), "{run}");
+    // Who is excluded by its state, too.
+    let run = lab.power("stop vm-102 vm-101 !state=stopped --dry-run -o json").exits(0);
+    let ids: Vec<_> = run.json()["steps"].as_array().unwrap().iter().map(|step| step["id"].clone()).collect();
+    assert_eq!(ids, ["pve1-vm-102"], "{run}");
+}
+
 /// A list for each node and kind costs less than a request for each guest.
 #[test]
 fn many_guests_are_asked_by_lists() {

@@ -25,7 +25,7 @@ pub(crate) use since::run as since;
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("past").args(["since", "chart"]).multiple(true)))]
 pub(crate) struct StatsArgs {
-    /// Only these: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `!` excludes
+    /// Only these: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `state=`, `!` excludes
     #[arg(value_name = "TARGET", add = ArgValueCompleter::new(complete::target))]
     targets: Vec<String>,
     /// Show all local file systems of hosts and plain servers, not only the root

@@ -8,7 +8,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::StatsArgs;
-use crate::commands::{Context, Outcome, counted, selected, tell, warn};
+use crate::commands::{Context, Outcome, counted, nobody, selected, tell, warn};
 use crate::error::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::measure::{AskedAgent, Earlier, LoadOptions};
@@ -36,6 +36,7 @@ pub(crate) struct StatsReport {
     details: HashMap<ServerId, Detail>,
     /// Whom we could not ask, and why.
     failures: Vec<Failed>,
+    has_targets: bool,
 }
 
 /// One server.
@@ -102,7 +103,9 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
         let detail = Detail::of(server, loads.remove(&server.id), agents.remove(&server.id));
         details.extend(detail.map(|detail| (server.id.clone(), detail)));
     }
-    Ok(Outcome { report: StatsReport { generated_at: at, servers, earlier, ids, details, failures }, exit, recording })
+    let has_targets = !args.targets.is_empty();
+    let report = StatsReport { generated_at: at, servers, earlier, ids, details, failures, has_targets };
+    Ok(Outcome { report, exit, recording })
 }
 
 impl Detail {
@@ -382,7 +385,7 @@ impl Report for StatsReport {
 
     fn notes(&self) -> Vec<String> {
         if self.servers.is_empty() {
-            return vec!["no servers are configured; run `ecobox init --host user@host`".to_owned()];
+            return vec![nobody(self.has_targets)];
         }
         Vec::new()
     }

@@ -4,11 +4,17 @@ use std::collections::HashMap;
 
 use super::{Links, Options};
 use crate::fleet::Fleet;
-use crate::model::id::ClusterId;
 use crate::model::inventory::{Failed, Inventory, Server};
 use crate::model::power::{Means, Plan, PlanError, Policy, PowerAction, PowerState, allow, plan};
+use crate::model::select::{asks_for_state, whatever_state};
 use crate::state::StateError;
-use crate::transport::pve::Client;
+
+/// Whom words on a command line name.
+pub(crate) struct Choice {
+    pub(crate) places: Vec<usize>,
+    /// Who may be in the state that was asked for, and nobody can tell.
+    pub(crate) unclear: Vec<usize>,
+}
 
 /// A plan, ready to be agreed to.
 pub(crate) struct Prepared {
@@ -31,7 +37,30 @@ pub(crate) enum PrepareError {
 }
 
 impl Fleet<'_> {
-    /// Plans an action on the chosen servers (places in the inventory's) and looks what speaks against it. `clients` are
+    /// The servers that words on a command line name (places in the inventory). Where they ask for a state, guests are asked
+    /// for theirs first: what a listing says may be ten seconds old.
+    ///
+    /// # Errors
+    /// No such target; the state file's.
+    pub(crate) async fn choose(
+        &self,
+        inventory: &mut Inventory,
+        words: &[String],
+        links: &Links,
+    ) -> anyhow::Result<Choice> {
+        if !words.iter().any(|word| asks_for_state(word)) {
+            return Ok(Choice { places: inventory.chosen(words)?, unclear: Vec::new() });
+        }
+        let could = inventory.chosen(&whatever_state(words))?;
+        self.refresh(&mut inventory.servers, &could, links).await?;
+        let places = inventory.chosen(words)?;
+        let is_unclear =
+            |place: &usize| !places.contains(place) && inventory.servers[*place].seen.state == PowerState::Unknown;
+        let unclear = could.into_iter().filter(is_unclear).collect();
+        Ok(Choice { places, unclear })
+    }
+
+    /// Plans an action on the chosen servers (places in the inventory's) and looks what speaks against it. `links` are
     /// the connections that the observation left.
     ///
     /// # Errors
@@ -42,10 +71,10 @@ impl Fleet<'_> {
         chosen: &[usize],
         action: PowerAction,
         options: &Options,
-        clients: HashMap<ClusterId, Client>,
+        links: impl Into<Links>,
     ) -> Result<Prepared, PrepareError> {
+        let links = links.into();
         let Inventory { servers, failures, .. } = inventory;
-        let links = Links::new(clients);
         let asked = to_ask(servers, chosen, action);
         self.refresh(servers, &asked, &links).await?;
         let configs = self.configs(&links, concerned(servers, chosen, action, options.guests)).await;

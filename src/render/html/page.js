@@ -1,5 +1,5 @@
-/* The page's own script: filter, sort, fold, details, ages. It asks nobody for anything. No line comments in here:
-   their two slashes are what the tests look for. */
+/* The page's own script: sort, fold, details, ages; filter.js comes before it. It asks nobody for anything. No line
+   comments in here: their two slashes are what the tests look for. */
 (() => {
   "use strict";
   const root = document.documentElement;
@@ -19,55 +19,6 @@
       : seconds < 2 * DAY ? [HOUR, "hour"] : [DAY, "day"];
     const number = Math.max(0, Math.floor(seconds / size));
     return number + " " + unit + (number === 1 ? "" : "s") + " ago";
-  };
-
-  /* Whether a set such as [a-cx] has a character. */
-  const contains = (members, c) => {
-    for (let i = 0; i < members.length; i++) {
-      if (members[i + 1] === "-" && i + 2 < members.length) {
-        if (members[i] <= c && c <= members[i + 2]) return true;
-        i += 2;
-      } else if (members[i] === c) return true;
-    }
-    return false;
-  };
-
-  /* A shell's pattern: whole, in any letter case. Only the last star ever has to take more, which keeps the time at
-     pattern times text; a regular expression would try all ways, and a link can carry any pattern. */
-  const glob = (pattern) => {
-    const chars = [...pattern.toLowerCase()], parts = [];
-    for (let i = 0; i < chars.length; i++) {
-      const c = chars[i];
-      if (c === "*") parts.push(null);
-      else if (c === "?") parts.push(() => true);
-      else {
-        const not = c === "[" && (chars[i + 1] === "!" || chars[i + 1] === "^") ? 1 : 0;
-        const end = c === "[" ? chars.indexOf("]", i + 2 + not) : -1;
-        if (end < 0) parts.push((other) => other === c);
-        else {
-          const members = chars.slice(i + 1 + not, end);
-          parts.push((other) => contains(members, other) !== (not === 1));
-          i = end;
-        }
-      }
-    }
-    return (text) => {
-      const letters = [...text.toLowerCase()];
-      let p = 0, t = 0, star = -1, taken = 0;
-      while (t < letters.length) {
-        if (p < parts.length && parts[p] === null) {
-          star = p++;
-          taken = t;
-        } else if (p < parts.length && parts[p](letters[t])) {
-          p++;
-          t++;
-        } else if (star >= 0) {
-          p = star + 1;
-          t = ++taken;
-        } else return false;
-      }
-      return parts.slice(p).every((part) => part === null);
-    };
   };
 
   document.addEventListener("DOMContentLoaded", () => {
@@ -121,9 +72,11 @@
         kind: short ? [word, short, "guest"] : [word, "host"],
         state: [lower(cell("state").dataset.s), ...list(state)],
       };
-      const address = lower(cell("address").textContent);
-      server.called = [lower(id), server.name, ...(vmid ? [vmid, short + "-" + vmid] : []), ...list(host), address];
-      server.words = [...server.called, ...server.tag, ...server.node, ...server.pool, ...server.kind, ...server.state];
+      const address = lower(cell("address").textContent), numbers = vmid ? [vmid, short + "-" + vmid] : [];
+      /* In full it is one of these, and a plain word is a part of one of those. */
+      server.names = [lower(id), server.name, ...numbers, address].filter((name) => name !== "" && name !== "-");
+      server.calls = [...server.names, ...list(host)];
+      server.has = [...server.tag, ...server.node, ...server.pool, ...server.kind, ...server.state];
       return server;
     });
     const byId = new Map(servers.map((server) => [server.id, server]));
@@ -138,44 +91,6 @@
       row.setAttribute("role", "row");
       for (const cell of row.cells) cell.setAttribute("role", cell.tagName === "TH" ? "columnheader" : "cell");
     }
-
-    /* The grammar of `ecobox status`: blanks are "or", commas "and", an exclamation mark "not". */
-    const KEYS = ["tag", "node", "kind", "pool", "state"];
-    const term = (text) => {
-      if (text.startsWith("!")) {
-        const inner = term(text.slice(1));
-        return (server) => !inner(server);
-      }
-      text = text.toLowerCase();
-      const at = text.indexOf("=");
-      if (at >= 0 && !servers.some((server) => server.called.includes(text))) {
-        const key = text.slice(0, at), fits = glob(text.slice(at + 1));
-        if (!KEYS.includes(key)) throw new Error("there is no " + key + "=, only " + KEYS.join("=, ") + "=");
-        return (server) => server[key].some(fits);
-      }
-      if (/[*?[]/.test(text)) {
-        const fits = glob(text);
-        return (server) => fits(server.name) || fits(server.id.toLowerCase());
-      }
-      const slash = text.indexOf("/");
-      if (slash > 0) {
-        const host = text.slice(0, slash), guest = text.slice(slash + 1);
-        return (server) => (server.node.includes(host) || (server.up || "").toLowerCase() === host)
-          && server.called.some((word) => word.includes(guest));
-      }
-      return (server) => server.words.some((word) => word.includes(text));
-    };
-    const whole = (word) => {
-      const terms = word.split(",").filter(Boolean).map(term);
-      return (server) => terms.every((fits) => fits(server));
-    };
-    const filter = (text) => {
-      const words = text.trim().split(/\s+/).filter((word) => word !== "" && word !== "!");
-      const wanted = words.filter((word) => !word.startsWith("!")).map(whole);
-      const excluded = words.filter((word) => word.startsWith("!")).map((word) => whole(word.slice(1)));
-      return (server) => (wanted.length === 0 || wanted.some((fits) => fits(server)))
-        && !excluded.some((fits) => fits(server));
-    };
 
     /* What is chosen: it stands in the address, too, so that it survives a reload and can be kept as a bookmark. */
     const input = find("q"), count = find("count"), foldAll = find("fold-all");
@@ -237,7 +152,7 @@
     const show = () => {
       let keep = () => true, wrong = "";
       try {
-        keep = filter(input.value);
+        keep = grammar.filter(input.value, servers, byId);
       } catch (error) {
         wrong = error.message;
       }

@@ -98,7 +98,7 @@ impl Row<'_> {
     pub(super) fn markup(&self) -> Markup {
         let server = self.server;
         let is_host = server.vmid.is_none();
-        let up = server.parent.as_ref().filter(|_| server.depth > 0);
+        let up = server.parent.as_ref();
         let states = lines([self.wrong.then_some("wrong"), server.doing().map(|_| server.seen.state.as_str())]);
         let addresses: Vec<String> = server.addresses.iter().map(|address| address.ip.to_string()).collect();
         let is_shown = |ip: &&str| server.hostname.as_deref() == Some(*ip);

@@ -200,7 +200,7 @@ fn a_page_knows_for_how_long_it_is_fresh() {
 #[test]
 fn a_fleet_without_servers_says_so() {
     let text = text(&page(&[], &[], &[]));
-    assert!(text.contains("no servers are configured") && !text.contains("nothing is wrong"));
+    assert!(text.contains("there is no server to show") && !text.contains("nothing is wrong"));
 }
 
 #[test]

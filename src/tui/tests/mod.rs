@@ -1,6 +1,7 @@
 //! The screen without a terminal: keys and events in, state, effects and drawn cells out.
 
 mod any;
+mod filter;
 mod frames;
 mod keys;
 mod real;

@@ -21,7 +21,7 @@ const KEYS: [(&str, &str); 17] = [
     ("Left Right, f", "fold and unfold a host"),
     ("F", "fold and unfold all hosts"),
     ("t", "servers under their hosts, or one by one"),
-    ("/", "filter: name glob* host/101 tag= node= kind= pool= !not"),
+    ("/", "filter: part glob* tag= node= kind= pool= state= !not"),
     ("O N S", "sort: own order, name, state; once more: reversed"),
     ("C M A", "sort: CPU, memory, age of the answer"),
     ("^R, F5", "look at everybody now"),
