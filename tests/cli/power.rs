@@ -179,18 +179,38 @@ fn a_dry_run_does_nothing() {
 
 #[test]
 fn six_requests_and_the_polling() {
-    for (guest, word) in [("vm-102", "start"), ("ct-202", "start"), ("vm-103", "resume"), ("vm-111", "start")] {
-        let lab = lab();
+    for (words, word) in [
+        ("start vm-102", "start"),
+        ("start ct-202", "start"),
+        ("start vm-103", "resume"),
+        ("start vm-111", "start"),
+        ("start vm-112", "start"),
+        ("shutdown vm-101", "shutdown"),
+        ("shutdown vm-109", "shutdown"),
+        ("shutdown ct-201", "shutdown"),
+        ("stop vm-101", "stop"),
+        ("stop vm-109", "stop"),
+        ("reboot vm-101", "reboot"),
+        ("reboot ct-201", "reboot"),
+        ("reset vm-101", "reset"),
+        ("suspend vm-101", "suspend"),
+        ("resume vm-103", "resume"),
+        ("hibernate vm-101", "suspend"),
+        ("resume vm-104", "start"),
+    ] {
+        let lab = lab_of(guests().vm(112, "idle", |vm| vm.stopped().ha("stopped")));
+        lab.sim.cluster().change_guest(101, |vm| vm.agent_ip("10.0.0.5"));
+        lab.sim.cluster().change_guest(109, |vm| vm.agent_ip("10.0.0.9"));
         // The nodes are known to be of one cluster from the first run on.
         let _ = lab.env.run(&["status"]).exits(0);
         lab.sim.clear_requests();
-        let _ = lab.power(&format!("start {guest}")).exits(0);
+        let _ = lab.power(&format!("{words} --yes")).exits(0);
         let calls: Vec<String> =
             lab.sim.requests().iter().map(|r| format!("{} {}", r.method, r.path.replace("/api2/json", ""))).collect();
         let posted = calls.iter().position(|call| call.starts_with("POST")).unwrap();
-        assert!(posted < 6 && calls[posted].ends_with(&format!("status/{word}")), "{guest}: {calls:#?}");
+        assert!(posted < 6 && calls[posted].contains(&format!("status/{word}")), "{words}: {calls:#?}");
         let polls = |call: &String| call.contains("/tasks/UPID") || call.ends_with("/status/current");
-        assert!(calls[posted + 1..].iter().all(polls), "{guest}: {calls:#?}");
+        assert!(calls[posted + 1..].iter().all(polls), "{words}: {calls:#?}");
     }
 }
 

@@ -19,7 +19,7 @@ use crate::model::guest::{ActiveTask, ClusterStatus, GuestCall, GuestConfig, Sta
 use crate::model::host_power::Identity;
 use crate::model::id::{ClusterId, NodeName, ServerId};
 use crate::model::inventory::Server;
-use crate::model::power::{CheckId, Finding, Move, Plan, PowerAction, PowerState};
+use crate::model::power::{CheckId, Finding, Move, Plan, PowerAction, PowerState, Step};
 use crate::state::StateError;
 use crate::transport::pve::AgentAnswer;
 
@@ -138,16 +138,26 @@ impl Fleet<'_> {
         here: &Here,
     ) -> Result<Vec<Finding>, StateError> {
         let mut findings = Vec::new();
-        let steps = plan.steps.iter().filter(|step| matches!(step.does, Move::Guest(_)));
-        let guests: Vec<_> = steps.filter_map(|step| Some((step.action, Named::of(&servers[step.server])?))).collect();
-        for (action, named) in &guests {
+        let guest_step = |step: &Step| match step.does {
+            Move::Guest(call) => Some((call, (step.action, Named::of(&servers[step.server])?))),
+            _ => None,
+        };
+        let (calls, guests): (Vec<_>, Vec<_>) = plan.steps.iter().filter_map(guest_step).unzip();
+        for (call, (action, named)) in calls.iter().zip(&guests) {
             let id = &named.server.id;
             let Some(config) = configs.0.get(id) else { continue };
             match self.compare_identity(*named, config)? {
                 Some(finding) => findings.push(finding),
-                None if self.state.identity(named.cluster, named.vmid)?.is_some() => links.keep_config(id, config),
-                // Whoever gets the number between now and the call is another one.
-                None => self.keep_identity(*named, config)?,
+                None => {
+                    // Whoever gets the number between now and the call is another one.
+                    let is_new = self.state.identity(named.cluster, named.vmid)?.is_none();
+                    if is_new {
+                        self.keep_identity(*named, config)?;
+                    }
+                    if !is_new || questions(*call, *action, *named, config) > 1 {
+                        links.keep_config(id, config);
+                    }
+                }
             }
             if !action.only_wakes()
                 && let Some(here) = here.get(self).await
@@ -176,8 +186,7 @@ impl Fleet<'_> {
         for step in &plan.steps {
             let Move::Guest(call) = &step.does else { continue };
             let Some(named) = Named::of(&servers[step.server]) else { continue };
-            let managed = named.server.ha_state.as_deref().is_some_and(|state| state != "ignored");
-            if !call.needs_quorum(named.kind, managed) {
+            if !call.needs_quorum(named.kind, is_managed(named.server)) {
                 continue;
             }
             let lost = match asked.entry(named.cluster) {
@@ -238,7 +247,8 @@ impl Fleet<'_> {
         findings
     }
 
-    /// Whether the agents that a clean end goes through answer.
+    /// Whether the agents that a clean end goes through answer. HA ends by force what does not end in time; and before a
+    /// reboot quorum is the question that counts: without an agent nothing happens, without quorum it stays off.
     async fn look_at_agents(
         &self,
         guests: &[(PowerAction, Named<'_>)],
@@ -246,8 +256,7 @@ impl Fleet<'_> {
         links: &Links,
     ) -> Vec<Finding> {
         let by_agent = guests.iter().filter(|(action, named)| {
-            matches!(action, PowerAction::Shutdown | PowerAction::Reboot)
-                && configs.0.get(&named.server.id).is_some_and(|config| config.agent)
+            configs.0.get(&named.server.id).is_some_and(|config| asks_agent(*action, *named, config))
         });
         let work = by_agent.filter_map(|(_, named)| Some((named.server.node.clone()?, *named)));
         let ask = |named: Named<'_>| {
@@ -302,6 +311,27 @@ impl Here {
     async fn get(&self, fleet: &Fleet<'_>) -> Option<&Identity> {
         self.0.get_or_init(|| async { fleet.local_identity().await.ok() }).await.as_ref()
     }
+}
+
+/// Whether a guest's agent is asked for before an action.
+fn asks_agent(action: PowerAction, named: Named<'_>, config: &GuestConfig) -> bool {
+    action == PowerAction::Shutdown && config.agent && !is_managed(named.server)
+}
+
+/// What is asked about a guest beside its state and its configuration. One guest costs at most six requests: with more
+/// than one of these its configuration, read a moment ago, is not read again.
+fn questions(call: GuestCall, action: PowerAction, named: Named<'_>, config: &GuestConfig) -> usize {
+    let asked = [
+        call.needs_quorum(named.kind, is_managed(named.server)),
+        !action.only_wakes(),
+        asks_agent(action, named, config),
+    ];
+    asked.into_iter().filter(|asked| *asked).count()
+}
+
+/// Whether HA carries out what is asked of a guest.
+fn is_managed(guest: &Server) -> bool {
+    guest.ha_state.as_deref().is_some_and(|state| state != "ignored")
 }
 
 /// Consoles that are open are no work.
