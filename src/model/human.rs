@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 /// Three significant places at most, binary units as PVE's own interface: `512M`, `3.9G`.
 #[expect(clippy::cast_precision_loss, reason = "three places are shown")]
 pub(crate) fn human_bytes(bytes: u64) -> String {
@@ -53,6 +55,12 @@ pub(crate) fn human_span(span: Duration) -> String {
         (h, 0, _) => format!("{h} h"),
         (h, m, _) => format!("{h} h {m} min"),
     }
+}
+
+/// An age that may be more by `lag`: `<12s`. `None` from a minute on: of an age in minutes the seconds say nothing.
+pub(crate) fn human_age_up_to(age: SignedDuration, lag: SignedDuration) -> Option<String> {
+    let is_young = age >= SignedDuration::ZERO && age < SignedDuration::from_mins(1);
+    is_young.then(|| format!("<{}", human_seconds((age + lag).as_secs().unsigned_abs())))
 }
 
 #[cfg(test)]

@@ -150,11 +150,15 @@ pub(crate) struct Observation {
 }
 
 impl Observation {
-    /// Why the state is what it is, or Proxmox VE's own word where it says more. A hibernated guest is one that Proxmox
-    /// VE calls stopped, which says less.
+    /// Why the state is what it is, or Proxmox VE's own word where it says more.
     pub(crate) fn why(&self) -> Option<&str> {
-        let word = self.raw_status.as_deref().filter(|_| self.state != PowerState::Hibernated);
-        self.reason.as_deref().or(word)
+        self.reason.as_deref().or(self.word())
+    }
+
+    /// Proxmox VE's own word, where it says more than the state. A hibernated guest is one that Proxmox VE calls stopped,
+    /// which says less.
+    pub(crate) fn word(&self) -> Option<&str> {
+        self.raw_status.as_deref().filter(|_| self.state != PowerState::Hibernated)
     }
 
     /// Nobody was asked, nobody answered.

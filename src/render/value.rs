@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
+use crate::model::human::human_age_up_to;
 pub(crate) use crate::model::human::{human_bytes, human_rate, human_seconds};
 use crate::model::power::PowerState;
 use crate::model::series::without_noise;
@@ -145,13 +146,10 @@ impl Value {
             Value::Seconds(seconds) => human_seconds(*seconds),
             Value::Spark { points, scale } => sparkline(points, SPARK_WIDTH, *scale, output.utf8),
             Value::Time(at) if output.width.is_some() => human_age(output.now.duration_since(*at)),
-            // Of an age in minutes the seconds say nothing.
-            Value::TimeUpTo(at, lag) if output.width.is_some() => match output.now.duration_since(*at) {
-                age if age < SignedDuration::from_mins(1) && age >= SignedDuration::ZERO => {
-                    format!("<{}", human_seconds((age + *lag).as_secs().unsigned_abs()))
-                }
-                age => human_age(age),
-            },
+            Value::TimeUpTo(at, lag) if output.width.is_some() => {
+                let age = output.now.duration_since(*at);
+                human_age_up_to(age, *lag).unwrap_or_else(|| human_age(age))
+            }
             Value::Time(at) | Value::TimeUpTo(at, _) => rfc3339(*at),
         }
     }

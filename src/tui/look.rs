@@ -8,7 +8,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::model::human::human_seconds;
+use crate::model::human::{human_age_up_to, human_seconds};
 use crate::model::power::PowerState;
 use crate::model::text::clean;
 
@@ -171,6 +171,11 @@ pub(crate) fn age(age: SignedDuration) -> String {
         0 => "now".to_owned(),
         seconds => human_seconds(seconds),
     }
+}
+
+/// The same of what may have been seen so much earlier: `<12s`.
+pub(crate) fn age_up_to(age: SignedDuration, lag: Option<SignedDuration>) -> String {
+    lag.and_then(|lag| human_age_up_to(age, lag)).unwrap_or_else(|| self::age(age))
 }
 
 /// Writes what is not ASCII in ASCII: for terminals whose locale knows no more.

@@ -108,7 +108,7 @@ fn compare(state: &State, a: usize, b: usize) -> Ordering {
             let cpu = |server: &Server| server.seen.usage.cpu_percent.map(f64::from).filter(|cpu| cpu.is_finite());
             largest(cpu(left), cpu(right))
         }
-        Order::Memory => largest(left.seen.usage.memory_percent(), right.seen.usage.memory_percent()),
+        Order::Memory => largest(left.seen.usage.memory_share(), right.seen.usage.memory_share()),
         Order::Age => {
             let age = |server: &Server| state.age(server).map(|age| age.as_secs_f64());
             largest(age(left), age(right))

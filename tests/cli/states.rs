@@ -1,8 +1,8 @@
 //! The states that `status` tells apart, and what it knows of guests whose node is gone.
 
-use ecobox_sim::{Service, Stats};
+use ecobox_sim::{Service, Sim, Stats};
 
-use super::fleets::{env_for, homelab, three};
+use super::fleets::{cluster, env_for, homelab, three};
 
 #[test]
 fn each_state_of_a_guest_has_its_word() {
@@ -41,6 +41,24 @@ fn templates_are_never_shown() {
         let args: Vec<&str> = args.into_iter().chain(args.ends_with(&["-o"]).then_some("json")).collect();
         let run = env.run(&args).exits(0);
         assert!(!run.stdout.contains("9000") && !run.stdout.contains("template"), "{run}");
+    }
+}
+
+/// Of a node without numbers nothing says which of its guests are templates; it was known before.
+#[test]
+fn a_template_whose_node_is_gone_is_no_guest() {
+    let sim = Sim::start(cluster("lab").node("pve1").node("pve2").vm(101, "web", |vm| vm.running()).vm(
+        900,
+        "golden",
+        |vm| vm.on("pve2").template(),
+    ));
+    let env = env_for(&sim, &["pve1", "pve2"]);
+    let _ = env.run(&["discover"]).exits(0);
+    sim.cluster().stop_node("pve2");
+    sim.cluster().expire_stats("pve2");
+    for args in [&["status", "-o", "json"][..], &["discover", "-o", "json"], &["status", "--cached", "-o", "json"]] {
+        let run = env.run(args);
+        assert!(run.stdout.contains("pve1-vm-101") && !run.stdout.contains("900"), "{run}");
     }
 }
 

@@ -6,7 +6,6 @@ use maud::{Markup, html};
 use super::row::answer;
 use super::{Message, chart};
 use crate::model::inventory::Server;
-use crate::model::power::PowerState;
 use crate::model::series::{Metric, Series};
 use crate::model::server::{Address, Expected};
 use crate::model::usage::Count;
@@ -47,7 +46,7 @@ fn facts(server: &Server) -> Vec<(&'static str, String)> {
     let mut add = |term: &'static str, text: Option<String>| facts.extend(text.map(|text| (term, text)));
     add("id", Some(server.id.to_string()));
     add("node", server.node.as_ref().map(ToString::to_string));
-    add("state", (seen.raw_status.is_some()).then(|| state(seen.state, seen.raw_status.as_deref())));
+    add("state", seen.word().map(|word| format!("{} ({word})", seen.state)));
     add("reason", seen.reason.clone());
     let action = seen.action.as_ref();
     add("asked for", action.map(|a| format!("{} since {} by {}", a.action, time(a.since), a.by)));
@@ -79,10 +78,6 @@ fn facts(server: &Server) -> Vec<(&'static str, String)> {
     add("seen", seen.at.map(|at| format!("{} by {}{lag}", time(at), seen.source.as_str())));
     add("last seen", seen.last_seen.filter(|last| Some(*last) != seen.at).map(time));
     facts
-}
-
-fn state(state: PowerState, raw: Option<&str>) -> String {
-    raw.map_or_else(|| state.to_string(), |raw| format!("{state} ({raw})"))
 }
 
 fn address(address: &Address) -> String {

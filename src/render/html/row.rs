@@ -174,14 +174,15 @@ impl Row<'_> {
 
     fn memory(&self) -> Markup {
         let usage = &self.server.seen.usage;
-        let (Some(used), Some(of), Some(percent)) =
-            (usage.memory_bytes, usage.memory_max_bytes, usage.memory_percent())
+        let (Some(used), Some(of), Some(percent)) = (usage.memory_bytes, usage.memory_max_bytes, usage.memory_share())
         else {
             return nil("w-memory", &why_not(self.server));
         };
         html! {
             td.w-memory data-v=(percent) {
                 (bar(percent)) (human_bytes(used.get())) span.q { "/" (human_bytes(of.get())) }
+                // A bar cannot be more than full.
+                @if percent > 100.0 { " (" (format!("{percent:.0}%")) ")" }
             }
         }
     }
@@ -285,7 +286,14 @@ pub(super) fn answer(check: &ServiceCheck) -> String {
 
 fn seen(server: &Server, now: Timestamp) -> Markup {
     let Some(at) = server.seen.at else { return nil("w-seen", "nobody saw it yet") };
-    html! { td.w-seen { (age(at, now)) " by " (server.seen.source.as_str()) } }
+    // What a listing says may be older than the listing.
+    let first = server.seen.lag.and_then(|lag| at.checked_sub(lag).ok());
+    html! {
+        td.w-seen {
+            @if first.is_some() { "<" }
+            (age(first.unwrap_or(at), now)) " by " (server.seen.source.as_str())
+        }
+    }
 }
 
 /// How long ago, kept true by the script; without one it is the age when the page was made.

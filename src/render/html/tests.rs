@@ -175,6 +175,38 @@ fn the_page_asks_nobody_for_anything() {
 }
 
 #[test]
+fn numbers_say_how_sure_they_are() {
+    let mut servers = vec![guest(101)];
+    let seen = &mut servers[0].seen;
+    seen.usage.memory_bytes = Some(Count::new(227 << 20));
+    seen.usage.memory_max_bytes = Some(Count::new(128 << 20));
+    seen.at = Some(now().saturating_sub(SignedDuration::from_secs(2)).unwrap());
+    seen.lag = Some(SignedDuration::from_secs(10));
+    let text = text(&page(&servers, &[], &[]));
+    assert!(
+        text.contains(r#"data-v="177.34""#) && text.contains("227M<span class=\"q\">/128M</span> (177%)"),
+        "{text}"
+    );
+    assert!(text.contains(r#"<td class="w-seen">&lt;<time datetime="2026-11-25T17:59:48Z">12s</time> by api"#));
+    assert!(text.contains("2026-11-25T17:59:58Z by api, up to 10 s before"));
+    // What its own node says now is not older than the answer.
+    servers[0].seen.lag = None;
+    let text = self::text(&page(&servers, &[], &[]));
+    assert!(text.contains(r#"<td class="w-seen"><time datetime="2026-11-25T17:59:58Z">2s</time> by api"#), "{text}");
+}
+
+/// Proxmox VE calls it stopped, which says less.
+#[test]
+fn hibernated_is_not_stopped() {
+    let mut servers = vec![guest(101), guest(102)];
+    (servers[0].seen.state, servers[0].seen.raw_status) = (PowerState::Hibernated, Some("stopped".into()));
+    (servers[1].seen.state, servers[1].seen.raw_status) = (PowerState::Paused, Some("io-error".into()));
+    let text = text(&page(&servers, &[], &[]));
+    assert!(!text.contains("stopped)") && !text.contains(r#"title="stopped""#), "{text}");
+    assert!(text.contains("paused (io-error)") && text.contains(r#"title="io-error""#), "{text}");
+}
+
+#[test]
 fn ids_of_tokens_stay_out() {
     let mut host = server("pve1", None, None);
     host.seen.reason = Some("token root@pam!old: expired".to_owned());

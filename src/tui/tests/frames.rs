@@ -59,6 +59,26 @@ fn without_colour_there_is_none() {
 }
 
 #[test]
+fn numbers_say_how_sure_they_are() {
+    let mut fleet = fleet();
+    let web = fleet.servers.iter_mut().find(|server| server.name == "web").unwrap();
+    (web.seen.lag, web.seen.at) = (Some(SignedDuration::from_secs(10)), Some(at(1)));
+    web.seen.usage.memory_bytes = Some(Count::new(227 << 20));
+    web.seen.usage.memory_max_bytes = Some(Count::new(128 << 20));
+    (web.seen.state, web.seen.raw_status) = (PowerState::Hibernated, Some("stopped".into()));
+    let mut state = screen(SETUP, (120, 40), fleet);
+    press(&mut state, "j");
+    let shown = text(&state);
+    let row = shown.lines().find(|line| line.contains("✖https")).unwrap();
+    assert!(row.contains("177%") && row.trim_end_matches(['"', ' ']).ends_with("<12s"), "{row}");
+    assert!(shown.contains("hibernated; by api, age <12s") && !shown.contains("(stopped)"), "{shown}");
+    assert!(shown.contains("227M of 128M (177%)"), "{shown}");
+    // What is too old to be relied on is so in any case.
+    update(&mut state, Event::Tick(at(50)));
+    assert!(text(&state).contains("~59s"), "{}", text(&state));
+}
+
+#[test]
 fn ascii_is_ascii() {
     let mut state = full(Setup { utf8: false, ..SETUP }, (120, 40));
     for letters in ["", "?", "x", "h"] {

@@ -90,9 +90,9 @@ fn lines(state: &State, server: &Server, width: u16, look: Look) -> Vec<Pieces> 
     add("id", format!("{}{place}", server.id));
     let uptime = usage.uptime_seconds.filter(|_| seen.state.is_up()).map(Count::get);
     let uptime = uptime.map(|seconds| format!(" for {}", human_seconds(seconds))).unwrap_or_default();
-    let age = state.age(server).map_or("-".to_owned(), look::age);
+    let age = state.age(server).map_or("-".to_owned(), |age| look::age_up_to(age, seen.lag));
     let old = if state.is_stale(server) { ", old" } else { "" };
-    let raw = seen.raw_status.as_ref().map(|raw| format!(" ({raw})")).unwrap_or_default();
+    let raw = seen.word().map(|raw| format!(" ({raw})")).unwrap_or_default();
     let state_word = format!("{} {}{raw}{uptime}", look::symbol(seen.state), seen.state);
     add("state", format!("{state_word}; by {}, age {age}{old}", seen.source.as_str()));
     add("doing", state.progress.get(&server.id).map(|doing| doing.line(state.now)).unwrap_or_default());
@@ -105,8 +105,8 @@ fn lines(state: &State, server: &Server, width: u16, look: Look) -> Vec<Pieces> 
     let cpus = usage.cpus.map(|cpus| format!(" of {cpus} CPUs")).unwrap_or_default();
     let load = usage.load.map(|load| format!(", load {load:.2}")).unwrap_or_default();
     add("cpu", usage.cpu_percent.map_or("-".to_owned(), |cpu| format!("{cpu:.0}%{cpus}{load}")));
-    add("memory", share(usage.memory_bytes, usage.memory_max_bytes));
-    add("disk", share(usage.disk_bytes, usage.disk_max_bytes));
+    add("memory", share(usage.memory_bytes, usage.memory_max_bytes, usage.memory_share()));
+    add("disk", share(usage.disk_bytes, usage.disk_max_bytes, usage.disk_percent()));
     let address = |address: &crate::model::server::Address| match address.prefix {
         Some(prefix) => format!("{}/{prefix}", address.ip),
         None => address.ip.to_string(),
@@ -149,8 +149,7 @@ fn lines(state: &State, server: &Server, width: u16, look: Look) -> Vec<Pieces> 
 }
 
 /// `3.9G of 16G (24%)`
-fn share(used: Option<Count>, of: Option<Count>) -> String {
-    let percent = used.zip(of).and_then(|(used, of)| crate::model::usage::percent(used, of));
+fn share(used: Option<Count>, of: Option<Count>, percent: Option<f64>) -> String {
     match (used, of, percent) {
         (Some(used), Some(of), Some(percent)) => {
             format!("{} of {} ({percent:.0}%)", human_bytes(used.get()), human_bytes(of.get()))

@@ -100,7 +100,7 @@ fn draw_row(buffer: &mut Buffer, area: Rect, columns: Columns, state: &State, ro
     };
     put(buffer, line.take(columns.state), &text, style);
     percent(buffer, line.take(columns.load), seen.usage.cpu_percent.map(f64::from), look);
-    percent(buffer, line.take(columns.load), seen.usage.memory_percent(), look);
+    percent(buffer, line.take(columns.load), seen.usage.memory_share(), look);
     let spark = line.take(columns.spark);
     if let Some(ring) = state.samples.get(key) {
         let points: Vec<Option<f64>> =
@@ -124,9 +124,13 @@ fn draw_row(buffer: &mut Buffer, area: Rect, columns: Columns, state: &State, ro
         None => services(buffer, cell, server, look),
     }
     let is_old = state.is_stale(server);
-    let age = state.age(server).map_or("-".to_owned(), look::age);
     // A stamp from the future is as good as none.
-    let age = if is_old { format!("~{age}") } else { age };
+    let age = match state.age(server) {
+        Some(age) if is_old => format!("~{}", look::age(age + seen.lag.unwrap_or_default())),
+        Some(age) => look::age_up_to(age, seen.lag),
+        None if is_old => "~-".to_owned(),
+        None => "-".to_owned(),
+    };
     put_right(buffer, line.take(columns.age), &age, Style::new());
     if is_old {
         buffer.set_style(area, look.quiet());
