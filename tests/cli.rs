@@ -36,9 +36,10 @@ mod cli {
     mod nodes;
     mod packed;
     pub(crate) mod past;
+    mod past_places;
     mod past_prometheus;
     mod past_rrd;
-    mod past_status;
+    pub(crate) mod past_status;
     mod plain;
     pub(crate) mod power;
     mod power_bulk;

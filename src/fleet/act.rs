@@ -23,7 +23,7 @@ use crate::fleet::Fleet;
 use crate::model::action::ActionOutcome;
 use crate::model::id::{ClusterId, ServerId, Upid, VmId};
 use crate::model::inventory::{FailureKind, Server};
-use crate::model::power::{CheckId, Finding, Manner, Move, Plan, Policy, PowerState, Step};
+use crate::model::power::{CheckId, Finding, Manner, Move, Plan, Policy, PowerAction, PowerState, Step};
 use crate::model::server::{Listing, ServerKey};
 use crate::state::{ActionId, NewAction, State, StateError};
 use crate::transport::Error;
@@ -307,6 +307,8 @@ struct Begun<'a> {
     id: ActionId,
     /// The guest that it concerns.
     guest: Option<ServerKey>,
+    /// It goes through other states until it is there again.
+    passing: bool,
     at: Instant,
     ended: bool,
 }
@@ -321,7 +323,8 @@ impl Begun<'_> {
             // A listing may not have heard of it for a while.
             if let (Some(guest), Some(state), Some(at)) = (&self.guest, ended.state, ended.seen_at) {
                 let ago = SignedDuration::try_from(at.elapsed()).unwrap_or(SignedDuration::MAX);
-                self.state.put_sighting(guest, state, now.saturating_sub(ago).unwrap_or(Timestamp::MIN))?;
+                let seen_at = now.saturating_sub(ago).unwrap_or(Timestamp::MIN);
+                self.state.put_sighting(guest, state, seen_at, self.passing)?;
             }
             Ok(())
         })
@@ -419,7 +422,8 @@ impl Fleet<'_> {
         };
         let id = self.state.begin_action(&action)?;
         let guest = acting.server(step).vmid.map(|_| action.server.clone());
-        Ok(Begun { state: self.state, id, guest, at: Instant::now(), ended: false })
+        let passing = step.action == PowerAction::Reboot;
+        Ok(Begun { state: self.state, id, guest, passing, at: Instant::now(), ended: false })
     }
 
     /// The configuration of a host or plain server.

@@ -6,14 +6,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::Fleet;
 use crate::model::action::ActionOutcome;
-use crate::model::availability::confirmed::{Timeline, state_after};
-use crate::model::availability::{Availability, Change, Observed, halts};
-use crate::model::id::{ClusterId, VmId};
+use crate::model::availability::confirmed::{Timeline, state_after, without_echoes};
+use crate::model::availability::{Availability, Change, Halt, Observed, halts};
+use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::inventory::Server;
 use crate::model::percentile::Histogram;
 use crate::model::power::PowerState;
 use crate::model::server::{Expected, ServerKey};
-use crate::state::{CheckHistory, StateError};
+use crate::state::{CheckHistory, Moves, StateError};
 
 /// The past of one server or of one of its services.
 #[derive(Debug, Default)]
@@ -33,7 +33,12 @@ pub(crate) struct Record {
 
 /// What the state file knows of all servers, for a window.
 struct Memory {
-    changes: HashMap<ServerKey, Vec<Change>>,
+    /// Changes that were seen, and by how much each may be older.
+    changes: HashMap<ServerKey, Vec<(Change, SignedDuration)>>,
+    /// Where guests were before they moved.
+    moves: Moves,
+    /// The configured hosts by the nodes that they are.
+    hosts: HashMap<(ClusterId, NodeName), ServerId>,
     /// The last state of each, since when, and when somebody looked.
     present: HashMap<ServerKey, (PowerState, Timestamp, Timestamp)>,
     /// What actions are known to have done, the oldest first, by the verb.
@@ -59,10 +64,10 @@ impl Fleet<'_> {
     }
 
     fn memory_of(&self, since: Timestamp, until: Timestamp) -> Result<Memory, StateError> {
-        let mut changes: HashMap<ServerKey, Vec<Change>> = HashMap::new();
+        let mut changes: HashMap<ServerKey, Vec<(Change, SignedDuration)>> = HashMap::new();
         let before = self.state.last_events_before(since)?.into_values();
         for event in before.chain(self.state.events(since)?) {
-            changes.entry(event.server).or_default().push((event.at, event.from, event.to));
+            changes.entry(event.server).or_default().push(((event.at, event.from, event.to), event.lag));
         }
         let states = self.state.states()?.into_iter().map(|(key, known)| (key, (known.state, known.since, known.at)));
         let mut present: HashMap<ServerKey, (PowerState, Timestamp, Timestamp)> = states.collect();
@@ -72,7 +77,7 @@ impl Fleet<'_> {
         for history in self.state.check_history(earlier, until)? {
             checks.entry(history.server.clone()).or_default().push(history);
         }
-        let mut listed = HashMap::new();
+        let (mut listed, mut hosts) = (HashMap::new(), HashMap::new());
         for group in self.groups() {
             for guest in self.state.guests(&group.cluster)? {
                 let since = guest.changed_at;
@@ -81,9 +86,12 @@ impl Fleet<'_> {
             let own = |history: &&CheckHistory| history.service.is_empty();
             let members = group.members.iter().filter_map(|server| checks.get(&ServerKey::of_server(&server.id)));
             let answered = members.flatten().filter(own).flat_map(|history| looks(history, true));
+            let nodes = self.parents(&group).into_iter();
+            hosts.extend(nodes.map(|(node, host)| ((group.cluster.clone(), node), host)));
             listed.insert(group.cluster, answered.collect());
         }
-        Ok(Memory { changes, present, done: self.done(since, until)?, checks, listed })
+        let moves = self.state.moves(since)?;
+        Ok(Memory { changes, moves, hosts, present, done: self.done(since, until)?, checks, listed })
     }
 
     /// What actions are known to have done: the state that each wanted was seen when it ended. A look since has those of
@@ -124,13 +132,29 @@ impl Memory {
     /// What was seen of a server's power, and what actions brought about.
     fn timeline(&self, key: &ServerKey, is_guest: bool) -> Timeline {
         let present = self.present.get(key);
-        let seen = Timeline {
-            changes: self.changes.get(key).cloned().unwrap_or_default(),
-            present: present.map(|(state, since, _)| (*state, *since)),
-        };
         let done = self.done.get(key).into_iter().flatten();
         let done: Vec<_> = done.filter_map(|(at, action)| Some((*at, state_after(action, is_guest)?))).collect();
+        let seen = Timeline {
+            changes: without_echoes(self.changes.get(key).map_or(&[], Vec::as_slice), &done),
+            present: present.map(|(state, since, _)| (*state, *since)),
+        };
         seen.with(&done, present.map(|(_, _, looked_at)| *looked_at))
+    }
+
+    /// The configured hosts that a guest was on, from when to when, the oldest first.
+    fn places<'a>(&'a self, server: &'a Server) -> Vec<(i64, i64, &'a ServerId)> {
+        let (Some(cluster), Some(_)) = (&server.cluster, server.vmid) else { return Vec::new() };
+        let host_of = |node: &NodeName| self.hosts.get(&(cluster.clone(), node.clone()));
+        let (mut places, mut begin) = (Vec::new(), i64::MIN);
+        for (at, before) in self.moves.get(&server.key()).into_iter().flatten() {
+            places.extend(host_of(before).map(|host| (begin, at.as_second(), host)));
+            begin = at.as_second();
+        }
+        // Which node a lone host is may not be known.
+        let own = || server.parent.as_ref().filter(|parent| !self.hosts.values().any(|host| host == *parent));
+        let now = server.node.as_ref().and_then(host_of).or_else(own);
+        places.extend(now.map(|host| (begin, i64::MAX, host)));
+        places
     }
 
     fn records(&self, server: &Server, since: Timestamp, until: Timestamp) -> Vec<Record> {
@@ -141,14 +165,16 @@ impl Memory {
         seen.extend(server.cluster.iter().filter_map(|cluster| self.listed.get(cluster)).flatten());
         let timeline = self.timeline(&key, server.vmid.is_some());
         let mut halted = Vec::new();
-        if let (Some(_), Some(host)) = (server.vmid, &server.parent) {
+        for (begin, end, host) in self.places(server) {
             let host = ServerKey::of_server(host);
             let of_host = self.timeline(&host, false);
-            halted = halts(&of_host.changes, of_host.present);
+            let halts = halts(&of_host.changes, of_host.present).into_iter();
+            let here: Vec<Halt> = halts.filter_map(|halt| halt.within(begin, end)).collect();
             // Who looked at a host that sleeps knows of its guests, too.
             let own = self.checks.get(&host).into_iter().flatten().filter(|history| history.service.is_empty());
-            let within = |at: &Timestamp| halted.iter().any(|halt| (halt.begin..halt.end).contains(&at.as_second()));
+            let within = |at: &Timestamp| here.iter().any(|halt| (halt.begin..halt.end).contains(&at.as_second()));
             seen.extend(own.flat_map(|own| looks(own, false)).filter(within));
+            halted.extend(here);
         }
         let observed = Observed {
             changes: &timeline.changes,
@@ -157,7 +183,9 @@ impl Memory {
             expected: server.expected,
             host: &halted,
         };
-        let availability = Availability::of_server(since, until, &observed);
+        let mut availability = Availability::of_server(since, until, &observed);
+        let lags = self.changes.get(&key).into_iter().flatten().map(|((at, ..), lag)| (*at, *lag));
+        availability.doubt(&lags.collect::<Vec<_>>());
         let itself = own.map(|own| counted(own, since)).unwrap_or_default();
         let services = checks.iter().filter(|history| !history.service.is_empty());
         let services = services.map(|history| Record {

@@ -14,7 +14,7 @@ use crate::model::id::{ClusterId, GuestKind, NodeName, VmId};
 use crate::model::inventory::Server;
 use crate::model::power::PowerState;
 use crate::model::server::{Listing, ServerKey};
-use crate::state::StateError;
+use crate::state::{Sighting, StateError};
 
 impl Fleet<'_> {
     /// Corrects a listing by what actions have seen since, until it has heard of that itself.
@@ -30,10 +30,10 @@ impl Fleet<'_> {
         for guest in &mut listing.guests {
             let key = ServerKey::of_guest(cluster, guest.vmid);
             match sightings.get(&key) {
-                Some((state, _)) if *state == guest.state => heard.push(key),
+                Some(Sighting { state, passing: false, .. }) if *state == guest.state => heard.push(key),
                 // Who cannot be seen now is not what it was.
-                Some((state, seen_at)) if guest.state != PowerState::Unknown => {
-                    guest.see(*state, state.as_str(), *seen_at);
+                Some(Sighting { state, at, .. }) if guest.state != PowerState::Unknown => {
+                    guest.see(*state, state.as_str(), *at);
                 }
                 _ => {}
             }
@@ -64,7 +64,7 @@ impl Fleet<'_> {
             match timeout(self.limits.left(self.limits.listing), asked).await {
                 Ok(Ok(status)) => {
                     if status.state != server.seen.state {
-                        self.state.put_sighting(&server.key(), status.state, self.now())?;
+                        self.state.put_sighting(&server.key(), status.state, self.now(), false)?;
                     }
                     return Ok(Some(status));
                 }

@@ -4,7 +4,7 @@ pub(crate) mod confirmed;
 #[cfg(test)]
 mod tests;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::model::power::PowerState;
@@ -42,6 +42,14 @@ pub(crate) struct Halt {
     pub(crate) end: i64,
     /// `Asleep`, or `Offline`: then nobody knows what became of its guests.
     pub(crate) state: PowerState,
+}
+
+impl Halt {
+    /// The part of it between these.
+    pub(crate) fn within(self, begin: i64, end: i64) -> Option<Halt> {
+        let halt = Halt { begin: self.begin.max(begin), end: self.end.min(end), ..self };
+        (halt.begin < halt.end).then_some(halt)
+    }
 }
 
 /// When a host was asleep or offline.
@@ -92,6 +100,15 @@ pub(crate) struct Outage {
     pub(crate) end: Option<Timestamp>,
     /// How long somebody looked in between: less than from begin to end where nobody did for hours.
     pub(crate) seconds: u64,
+    /// By how many seconds it may have begun, or ended, earlier: where only a listing said so.
+    pub(crate) begin_lag_seconds: Option<u64>,
+    pub(crate) end_lag_seconds: Option<u64>,
+}
+
+impl Outage {
+    fn begun(begin: Timestamp, seconds: u64) -> Outage {
+        Outage { begin, end: None, seconds, begin_lag_seconds: None, end_lag_seconds: None }
+    }
 }
 
 /// What a state counts as.
@@ -144,7 +161,7 @@ impl Availability {
             if part == (Part::Off { outage: true }) {
                 match &mut open {
                     Some(outage) => outage.seconds += seen,
-                    None if seen > 0 => open = Some(Outage { begin: at(first), end: None, seconds: seen }),
+                    None if seen > 0 => open = Some(Outage::begun(at(first), seen)),
                     None => {}
                 }
             } else if let Some(outage) = open.take() {
@@ -153,6 +170,19 @@ impl Availability {
         }
         sum.outages.extend(open);
         sum
+    }
+
+    /// Says of the outages by how much they may have begun or ended earlier. `lags`: of each change, when it was seen and
+    /// by how much it may be older.
+    pub(crate) fn doubt(&mut self, lags: &[(Timestamp, SignedDuration)]) {
+        let lag_of = |at: Timestamp| {
+            let of = lags.iter().find(|(seen, lag)| seen.as_second() == at.as_second() && lag.is_positive());
+            of.map(|(_, lag)| lag.as_secs().unsigned_abs())
+        };
+        for outage in &mut self.outages {
+            outage.begin_lag_seconds = lag_of(outage.begin);
+            outage.end_lag_seconds = outage.end.and_then(lag_of);
+        }
     }
 
     /// Percent of the time on, among on and off. Asleep, paused and unknown count neither way; `None` where nothing

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::{Result, State, time};
+use super::{Result, State, sightings, time};
 use crate::model::action::{ActionOutcome, InFlight};
 use crate::model::server::ServerKey;
 
@@ -62,8 +62,7 @@ impl State {
             let id = conn.last_insert_rowid();
             let sql = "INSERT INTO in_flight (action, until) VALUES (?1, ?2)";
             conn.prepare_cached(sql)?.execute(params![id, until.as_millisecond()])?;
-            // What was seen before is about to change.
-            conn.prepare_cached("DELETE FROM sightings WHERE server = ?1")?.execute([&server.0])?;
+            sightings::begin(conn, server, *at)?;
             Ok(ActionId(id))
         })
     }

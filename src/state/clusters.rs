@@ -221,11 +221,14 @@ fn move_history(conn: &Connection, old: &ClusterId, new: &ClusterId) -> rusqlite
     };
     moved("events", "")?;
     moved("actions", "")?;
+    moved("moves", "OR IGNORE")?;
     moved("states", "OR IGNORE")?;
     moved("series", "OR IGNORE")?;
     // What is still under the old name is also known under the new one.
     let rest = &range[..2];
-    conn.execute("DELETE FROM states WHERE server >= ?1 AND server < ?2", rest)?;
+    for table in ["states", "moves"] {
+        conn.execute(&format!("DELETE FROM {table} WHERE server >= ?1 AND server < ?2"), rest)?;
+    }
     let twin = "SELECT twin.id FROM series old JOIN series twin ON twin.service = old.service
             AND twin.server = ?3 || substr(old.server, length(?1)) WHERE old.id";
     for table in ["checks", "check_hours", "switches"] {

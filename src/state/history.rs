@@ -1,11 +1,12 @@
 //! What happened: power changes, service checks, and whether each server could be looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Result, State, check_hours, rollup, time};
+use crate::model::id::NodeName;
 use crate::model::power::PowerState;
 use crate::model::server::ServerKey;
 use crate::model::usage::Source;
@@ -53,7 +54,12 @@ pub(crate) struct Event {
     pub(crate) from: PowerState,
     pub(crate) to: PowerState,
     pub(crate) source: Source,
+    /// By how much it may have happened before even the look before: zero where a guest's own node said it.
+    pub(crate) lag: SignedDuration,
 }
+
+/// Where guests were: until when on which node, the oldest first.
+pub(crate) type Moves = HashMap<ServerKey, Vec<(Timestamp, NodeName)>>;
 
 impl State {
     /// Keeps checks of services.
@@ -117,7 +123,7 @@ impl State {
     /// The changes of power from `since` on, oldest first.
     pub(crate) fn events(&self, since: Timestamp) -> Result<Vec<Event>> {
         self.read(|conn| {
-            let sql = "SELECT at, server, before, after, source FROM events WHERE at >= ?1 ORDER BY at, id";
+            let sql = "SELECT at, server, before, after, source, lag FROM events WHERE at >= ?1 ORDER BY at, id";
             let mut statement = conn.prepare_cached(sql)?;
             statement.query_map([since.as_millisecond()], read_event)?.collect()
         })
@@ -126,7 +132,7 @@ impl State {
     /// The last changes of power of one server since then, the newest first.
     pub(crate) fn last_events_of(&self, server: &ServerKey, since: Timestamp, number: u32) -> Result<Vec<Event>> {
         self.read(|conn| {
-            let sql = "SELECT at, server, before, after, source FROM events WHERE at >= ?1 AND server = ?2
+            let sql = "SELECT at, server, before, after, source, lag FROM events WHERE at >= ?1 AND server = ?2
                 ORDER BY at DESC, id DESC LIMIT ?3";
             let mut statement = conn.prepare_cached(sql)?;
             statement.query_map(params![since.as_millisecond(), server.0, number], read_event)?.collect()
@@ -137,11 +143,29 @@ impl State {
     pub(crate) fn last_events_before(&self, since: Timestamp) -> Result<BTreeMap<ServerKey, Event>> {
         self.read(|conn| {
             // With max() the other columns are those of its row; of two in one millisecond the later stored one counts.
-            let sql = "SELECT at, server, before, after, source, max((at << 20) + (id & 1048575)) FROM events
+            let sql = "SELECT at, server, before, after, source, lag, max((at << 20) + (id & 1048575)) FROM events
                 WHERE at < ?1 GROUP BY server";
             let mut statement = conn.prepare_cached(sql)?;
             let rows = statement.query_map([since.as_millisecond()], read_event)?;
             rows.map(|row| row.map(|event| (event.server.clone(), event))).collect()
+        })
+    }
+}
+
+impl State {
+    /// Where guests were that have moved since then.
+    pub(crate) fn moves(&self, since: Timestamp) -> Result<Moves> {
+        self.read(|conn| {
+            let sql = "SELECT server, at, before FROM moves WHERE at >= ?1 ORDER BY server, at";
+            let mut statement = conn.prepare_cached(sql)?;
+            let mut rows = statement.query([since.as_millisecond()])?;
+            let mut moves = Moves::new();
+            while let Some(row) = rows.next()? {
+                if let Ok(node) = row.get_ref(2)?.as_str()?.parse() {
+                    moves.entry(ServerKey(row.get(0)?)).or_default().push((time(row.get(1)?), node));
+                }
+            }
+            Ok(moves)
         })
     }
 }
@@ -153,6 +177,7 @@ fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
         from: PowerState::parse(row.get_ref(2)?.as_str()?),
         to: PowerState::parse(row.get_ref(3)?.as_str()?),
         source: source(row.get_ref(4)?.as_str()?),
+        lag: SignedDuration::from_millis(row.get(5)?),
     })
 }
 
@@ -170,6 +195,12 @@ pub(super) fn add_event(
     let lag = i64::try_from(lag.as_millis()).unwrap_or_default();
     let values = params![at, server.0, from.as_str(), to.as_str(), source.as_str(), lag];
     conn.prepare_cached(sql)?.execute(values).map(drop)
+}
+
+/// Of two moves in one millisecond the first stays: it says where the guest was.
+pub(super) fn add_move(conn: &Connection, at: i64, server: &ServerKey, before: &NodeName) -> rusqlite::Result<()> {
+    let sql = "INSERT OR IGNORE INTO moves (server, at, before) VALUES (?1, ?2, ?3)";
+    conn.prepare_cached(sql)?.execute(params![server.0, at, before.as_str()]).map(drop)
 }
 
 /// The stored name of a source; one that is not known reads as the state file itself.

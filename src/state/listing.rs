@@ -310,6 +310,8 @@ impl Writer<'_> {
             found.push(What::Returned);
         }
         if let Some(from) = known.node.parse().ok().filter(|from| *from != guest.node) {
+            let server = ServerKey::of_guest(self.cluster, guest.vmid);
+            history::add_move(self.conn, self.at, &server, &from)?;
             found.push(What::Moved { from, to: guest.node.clone() });
         }
         if let (Some(from), Some(to)) = (known_name, name)

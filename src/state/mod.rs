@@ -19,6 +19,7 @@
 //! - `readings`: the last readings of each host's counters
 //! - `outbox`: what is still to be sent to Prometheus, and who sends
 //! - `actions`: what was done to servers, and who asked for it; what is in flight
+//! - `moves`: on which node a guest was until when
 //! - `sightings`: what actions have seen of guests, which listings may not have heard of yet
 //! - `cache`: answers of other programs that are slow to ask again
 
@@ -60,11 +61,12 @@ use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 pub(crate) use changes::{Change, Edit, What, net};
 pub(crate) use error::StateError;
 pub(crate) use guests::KnownGuest;
-pub(crate) use history::{Check, Run};
+pub(crate) use history::{Check, Moves, Run};
 
 pub(crate) use open::find;
 pub(crate) use retention::Retention;
 pub(crate) use servers::KnownState;
+pub(crate) use sightings::Sighting;
 pub(crate) use tokens::{Intent, StoredToken};
 pub(crate) use {
     actions::Action, check_hours::CheckHistory, rollup::Hour, samples::Bodies, samples::Counted, samples::Samples,

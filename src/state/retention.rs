@@ -68,6 +68,7 @@ impl State {
             if checks > 0 {
                 deleted +=
                     delete_switches(conn, hourly)? + conn.prepare_cached(OLD_EVENTS)?.execute([hourly, EVENTS])?;
+                deleted += conn.prepare_cached("DELETE FROM moves WHERE at < ?1")?.execute([hourly])?;
             }
             Ok(Tidied { rolled: samples + checks, deleted })
         })

@@ -27,7 +27,7 @@ pub(super) const PAGE: u64 = 4096;
 pub(super) const SECRET_TABLE: &str = "tokens";
 
 /// Step n makes schema n+1 of schema n. A step that was ever released is never changed; a new one is added.
-pub(super) const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH];
+pub(super) const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH];
 
 const FIRST: &str = "
 CREATE TABLE machine (
@@ -283,6 +283,17 @@ ALTER TABLE events ADD COLUMN lag INTEGER NOT NULL DEFAULT 0;
 /// it got a new certificate authority.
 const SIXTH: &str = "
 ALTER TABLE clusters ADD COLUMN label TEXT;
+";
+
+/// Which node a guest was on until when, and whether a listing that agrees with a sighting may still be from before.
+const SEVENTH: &str = "
+ALTER TABLE sightings ADD COLUMN passing INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE moves (
+    server TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    before TEXT NOT NULL,
+    PRIMARY KEY (server, at)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// The schema number of the newest file that this program can use.

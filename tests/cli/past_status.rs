@@ -17,7 +17,7 @@ fn this_hour() -> i64 {
 }
 
 /// Times counted back from the end of the history.
-type Ago = (i64, i64);
+pub(crate) type Ago = (i64, i64);
 
 /// When nobody looked at anything.
 const HOLIDAY: Ago = (10 * DAY, 9 * DAY);
@@ -33,7 +33,7 @@ fn within(at: &str, base: i64, times: &[Ago]) -> String {
 }
 
 /// A look each half hour of 31 days, the last at `base`: it speaks for all of the present hour. Every tenth answer took 200 ms, the others 20 ms.
-fn looks(env: &Env, base: i64, server: &str, service: &str, down: &[Ago]) {
+pub(crate) fn looks(env: &Env, base: i64, server: &str, service: &str, down: &[Ago]) {
     let fails = if down.is_empty() { "0".to_owned() } else { within("at", base, down) };
     env.execute(&format!(
         "WITH RECURSIVE looks (i, at) AS (
@@ -55,7 +55,7 @@ fn looks(env: &Env, base: i64, server: &str, service: &str, down: &[Ago]) {
 }
 
 /// Changes of power that those looks saw: `off` during these times.
-fn events(env: &Env, base: i64, key: &str, [on, off]: [&str; 2], times: &[Ago]) {
+pub(crate) fn events(env: &Env, base: i64, key: &str, [on, off]: [&str; 2], times: &[Ago]) {
     let ends = times.iter().flat_map(|(from, to)| [(*from, on, off), (*to, off, on)]);
     for (ago, before, after) in ends.filter(|(ago, ..)| (1..31 * DAY).contains(ago)) {
         env.execute(&format!(
@@ -115,7 +115,7 @@ fn month(base: i64) -> (Env, Open, Sim) {
 
 /// The record of a server, or of one of its services.
 #[track_caller]
-fn record(run: &Run, id: &str, service: Option<&str>) -> Value {
+pub(crate) fn record(run: &Run, id: &str, service: Option<&str>) -> Value {
     let report = run.json();
     let mut rows = report["servers"].as_array().expect("a list of servers").iter();
     let found = rows.find(|row| row["id"] == id && row["service"].as_str() == service);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -170,7 +170,10 @@ impl Report for AvailabilityReport {
             Value::text(row.kind.as_str()),
             seconds(seen.outage_seconds()),
             Value::Text(record.checks.to_string()),
-            Value::of(seen.outages.last(), |outage| Value::Time(outage.begin)),
+            Value::of(seen.outages.last(), |outage| match outage.begin_lag_seconds {
+                Some(lag) => Value::TimeUpTo(outage.begin, SignedDuration::from_secs(lag.cast_signed())),
+                None => Value::Time(outage.begin),
+            }),
         ]
     }
 

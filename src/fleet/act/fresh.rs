@@ -140,7 +140,7 @@ impl Fleet<'_> {
                 }
                 // Who looks next is told the same, though the listing has not heard of it.
                 if server.seen.state != status.state && !server.template {
-                    self.state.put_sighting(&server.key(), status.state, at)?;
+                    self.state.put_sighting(&server.key(), status.state, at, false)?;
                 }
                 server.see(&status, at);
                 let look = Looked { at: Instant::now(), node: node.clone(), status, config: None };

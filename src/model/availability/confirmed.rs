@@ -23,6 +23,33 @@ pub(crate) fn state_after(action: &str, is_guest: bool) -> Option<PowerState> {
     })
 }
 
+/// Changes without those that only a listing told and that are older than an action it had not heard of: it says what was
+/// before the action, and soon after what the action brought about. Each change comes with how much older it may be.
+pub(crate) fn without_echoes(
+    changes: &[(Change, SignedDuration)],
+    confirmed: &[(Timestamp, PowerState)],
+) -> Vec<Change> {
+    let mut kept = Vec::new();
+    let mut rest = changes;
+    while let [((at, from, to), lag), others @ ..] = rest {
+        rest = others;
+        let is_unheard = |(done, state): &&(Timestamp, PowerState)| {
+            let after = at.duration_since(*done);
+            state == from && after >= SignedDuration::ZERO && after < *lag
+        };
+        if let [((again, _, back), _), later @ ..] = others
+            && back == from
+            && let Some((done, _)) = confirmed.iter().find(is_unheard)
+            && again.duration_since(*done) < STALE + *lag
+        {
+            rest = later;
+            continue;
+        }
+        kept.push((*at, *from, *to));
+    }
+    kept
+}
+
 /// What the state file has of a server's power.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Timeline {
@@ -86,6 +113,28 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn what_a_listing_had_not_heard_of() {
+        let lag = SignedDuration::from_secs(10);
+        let none = SignedDuration::ZERO;
+        type Told = (i64, PowerState, PowerState, SignedDuration);
+        // It was stopped until it was started at 100.
+        let cases: [(&str, &[Told], usize); 6] = [
+            ("the listing from before", &[(104, Running, Stopped, lag), (114, Stopped, Running, lag)], 0),
+            ("too late to be one", &[(111, Running, Stopped, lag), (121, Stopped, Running, lag)], 2),
+            ("its own node said so", &[(104, Running, Stopped, none), (114, Stopped, Running, none)], 2),
+            ("it stayed so", &[(104, Running, Stopped, lag)], 1),
+            ("it came back much later", &[(104, Running, Stopped, lag), (400, Stopped, Running, lag)], 2),
+            ("before", &[(90, Running, Stopped, lag), (104, Stopped, Running, lag)], 2),
+        ];
+        for (name, told, want) in cases {
+            let told: Vec<_> = told.iter().map(|(second, from, to, lag)| ((at(*second), *from, *to), *lag)).collect();
+            let kept = without_echoes(&told, &[(at(100), Running)]);
+            assert_eq!(kept.len(), want, "{name}");
+        }
+        assert_eq!(without_echoes(&[], &[(at(1), Running)]), []);
     }
 
     #[test]

@@ -128,7 +128,8 @@ fn states_keep_since_and_last_online() {
     }
     assert_eq!(state.events(at(21)).unwrap().len(), 2);
     let first = &state.events(at(0)).unwrap()[0];
-    let want = Event { at: at(9), server: nas, from: Online, to: Offline, source: Source::Tcp };
+    let want =
+        Event { at: at(9), server: nas, from: Online, to: Offline, source: Source::Tcp, lag: SignedDuration::ZERO };
     assert_eq!(first, &want);
 }
 
