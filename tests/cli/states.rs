@@ -1,6 +1,6 @@
 //! The states that `status` tells apart, and what it knows of guests whose node is gone.
 
-use ecobox_sim::{Service, Sim, Stats};
+use ecobox_sim::{Guest, Service, Sim, Stats};
 
 use super::fleets::{cluster, env_for, homelab, three};
 
@@ -47,11 +47,9 @@ fn templates_are_never_shown() {
 /// Of a node without numbers nothing says which of its guests are templates; it was known before.
 #[test]
 fn a_template_whose_node_is_gone_is_no_guest() {
-    let sim = Sim::start(cluster("lab").node("pve1").node("pve2").vm(101, "web", |vm| vm.running()).vm(
-        900,
-        "golden",
-        |vm| vm.on("pve2").template(),
-    ));
+    let golden = |vm: Guest| vm.on("pve2").template();
+    let cluster = cluster("lab").node("pve1").node("pve2").vm(101, "web", Guest::running);
+    let sim = Sim::start(cluster.vm(900, "golden", golden));
     let env = env_for(&sim, &["pve1", "pve2"]);
     let _ = env.run(&["discover"]).exits(0);
     sim.cluster().stop_node("pve2");

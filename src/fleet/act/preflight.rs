@@ -146,17 +146,16 @@ impl Fleet<'_> {
         for (call, (action, named)) in calls.iter().zip(&guests) {
             let id = &named.server.id;
             let Some(config) = configs.0.get(id) else { continue };
-            match self.compare_identity(*named, config)? {
-                Some(finding) => findings.push(finding),
-                None => {
-                    // Whoever gets the number between now and the call is another one.
-                    let is_new = self.state.identity(named.cluster, named.vmid)?.is_none();
-                    if is_new {
-                        self.keep_identity(*named, config)?;
-                    }
-                    if !is_new || questions(*call, *action, *named, config) > 1 {
-                        links.keep_config(id, config);
-                    }
+            if let Some(finding) = self.compare_identity(*named, config)? {
+                findings.push(finding);
+            } else {
+                // Whoever gets the number between now and the call is another one.
+                let is_new = self.state.identity(named.cluster, named.vmid)?.is_none();
+                if is_new {
+                    self.keep_identity(*named, config)?;
+                }
+                if !is_new || questions(*call, *action, *named, config) > 1 {
+                    links.keep_config(id, config);
                 }
             }
             if !action.only_wakes()

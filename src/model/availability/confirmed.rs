@@ -117,9 +117,9 @@ mod tests {
 
     #[test]
     fn what_a_listing_had_not_heard_of() {
+        type Told = (i64, PowerState, PowerState, SignedDuration);
         let lag = SignedDuration::from_secs(10);
         let none = SignedDuration::ZERO;
-        type Told = (i64, PowerState, PowerState, SignedDuration);
         // It was stopped until it was started at 100.
         let cases: [(&str, &[Told], usize); 6] = [
             ("the listing from before", &[(104, Running, Stopped, lag), (114, Stopped, Running, lag)], 0),
