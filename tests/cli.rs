@@ -7,6 +7,7 @@
 
 mod cli {
     mod addresses;
+    mod asleep;
     mod browser;
     mod cached;
     mod concurrency;

@@ -132,9 +132,13 @@ fn note(discovery: &Discovery) -> String {
             parts.push(format!("{number} {word}"));
         }
     }
+    if discovery.answered == 0 && !discovery.resting.is_empty() {
+        return format!("{}: their guests are as they were", discovery.resting.join(", "));
+    }
     if discovery.fresh > 0 && discovery.answered == 0 && discovery.failures.is_empty() {
         return "nothing to do: the last discovery is younger than vm_discovery_interval".to_owned();
     }
+    parts.extend(discovery.resting.iter().cloned());
     parts.join(", ")
 }
 

@@ -172,25 +172,29 @@ impl<'a> Fleet<'a> {
     }
 
     /// The members of a cluster in the order to ask them: first the one that answered last time, so that another one
-    /// that hangs holds up only the first run that meets it.
-    fn asking_order(&self, group: &Group<'a>) -> Vec<&'a ServerConfig> {
+    /// that hangs holds up only the first run that meets it; last, and all at once, those that were off.
+    fn asking_order(&self, group: &Group<'a>) -> Vec<Vec<&'a ServerConfig>> {
         let mut members = group.members.clone();
         if members.len() > 1
             && let Ok(Some(last)) = self.state.listed_via(&group.cluster)
         {
             members.sort_by_key(|server| server.id != last);
         }
-        members
+        let (off, on): (Vec<_>, Vec<_>) = members.into_iter().partition(|server| self.was_off(server));
+        on.into_iter().map(|server| vec![server]).chain((!off.is_empty()).then_some(off)).collect()
     }
 
     /// One listing of a cluster, from any member that answers: the next one is asked when a member fails, or besides
-    /// when it is silent for a while.
+    /// when it is silent for a while. Those that were off are only knocked at.
     pub(crate) async fn listing(&self, group: &Group<'a>) -> Answer {
         let mut failures = Vec::new();
         let mut running = FuturesUnordered::new();
         let mut waiting = self.asking_order(group).into_iter();
         let started = Instant::now();
-        running.extend(waiting.next().map(|server| self.listing_of(server)));
+        let ask = |servers: Option<Vec<&'a ServerConfig>>| {
+            servers.into_iter().flatten().map(|server| self.listing_of(server)).collect::<Vec<_>>()
+        };
+        running.extend(ask(waiting.next()));
         loop {
             tokio::select! {
                 Some((via, result)) = running.next() => match result {
@@ -200,14 +204,14 @@ impl<'a> Fleet<'a> {
                     }
                     Err(error) => {
                         failures.push((via, error));
-                        running.extend(waiting.next().map(|server| self.listing_of(server)));
+                        running.extend(ask(waiting.next()));
                         if running.is_empty() {
                             break;
                         }
                     }
                 },
                 () = tokio::time::sleep(HEDGE), if waiting.len() > 0 => {
-                    running.extend(waiting.next().map(|server| self.listing_of(server)));
+                    running.extend(ask(waiting.next()));
                 }
                 else => break,
             }
@@ -218,6 +222,9 @@ impl<'a> Fleet<'a> {
     }
 
     async fn listing_of(&self, server: &'a ServerConfig) -> (ServerId, Result<(Client, Listing), Error>) {
+        if let Some(silence) = self.still_off(server).await {
+            return (server.id.clone(), Err(silence.error(server)));
+        }
         let after = self.limits.left(self.limits.listing);
         let asked = tokio::time::timeout(after, self.try_listing(server)).await;
         let late = || Error::Timeout { peer: server.id.to_string(), doing: "listing its guests", after };

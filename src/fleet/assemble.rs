@@ -79,6 +79,7 @@ impl Fleet<'_> {
             );
         }
         self.overlay(&mut inventory, scope);
+        rest_with_hosts(&mut inventory);
         memory.note_actions(&mut inventory);
         let vain = |failed| is_expected(failed, &inventory) || is_off_besides(failed, &inventory);
         let vain: Vec<bool> = inventory.failures.iter().map(vain).collect();
@@ -431,6 +432,22 @@ pub(super) fn failures(answer: &Answer) -> Vec<Failed> {
     let to_mend = |error: &Error| matches!(error.kind(), FailureKind::Denied | FailureKind::Identity);
     let said = answer.failures.iter().filter(|(_, error)| answer.listed.is_none() || to_mend(error));
     said.map(|(server, error)| failed(server, error)).collect()
+}
+
+/// What runs on a host that was put to sleep is not expected to be seen.
+fn rest_with_hosts(inventory: &mut Inventory) {
+    let asleep = |server: &&Server| server.vmid.is_none() && server.seen.state == PowerState::Asleep;
+    let hosts: HashSet<ServerId> = inventory.servers.iter().filter(asleep).map(|host| host.id.clone()).collect();
+    if hosts.is_empty() {
+        return;
+    }
+    for guest in inventory.servers.iter_mut().filter(|server| server.seen.state == PowerState::Unknown) {
+        let Some(host) = guest.parent.as_ref().filter(|host| guest.vmid.is_some() && hosts.contains(host)) else {
+            continue;
+        };
+        guest.seen.reason = Some(format!("its host {host} is asleep"));
+        guest.expected = Expected::Any;
+    }
 }
 
 /// Whether a failure says no more than that a host is off which may be, or that it is on its way.

@@ -60,6 +60,8 @@ pub(crate) struct Discovery {
     /// All guests, by host and number; those that went away in this run too.
     pub(crate) guests: Vec<Found>,
     pub(crate) failures: Vec<Failed>,
+    /// Hosts that could not be asked, as they may: `pve3 is asleep`.
+    pub(crate) resting: Vec<String>,
     /// Clusters that were asked and answered.
     pub(crate) answered: usize,
     /// Clusters that were fresh enough not to be asked.
@@ -101,6 +103,7 @@ impl<'a> Fleet<'a> {
             let part = part?;
             discovery.guests.extend(part.guests);
             discovery.failures.extend(part.failures);
+            discovery.resting.extend(part.resting);
             discovery.answered += part.answered;
         }
         self.tidy(self.now())?;
@@ -111,9 +114,10 @@ impl<'a> Fleet<'a> {
         let answer = self.listing(group).await;
         let at = self.now();
         self.state.record_runs(&answer.runs().collect::<Vec<_>>(), at)?;
-        let failures = failures(&answer);
+        let (failures, resting) = self.told_apart_from_rest(failures(&answer)).await;
         let Some(mut listed) = answer.listed else {
-            return Ok(Discovery { failures, ..Discovery::default() });
+            let resting = resting.into_iter().map(|(_, word)| word).collect();
+            return Ok(Discovery { failures, resting, ..Discovery::default() });
         };
         let AskedGuests { asked, now, replaced } = self.ask_guests(group, &mut listed, at, true).await?;
         // What `status` saw since the last discovery was not told yet; power changes are told when they are seen.
@@ -127,7 +131,7 @@ impl<'a> Fleet<'a> {
             changes = changes.len(),
             "discovered"
         );
-        Ok(Discovery { guests: self.found(group, asked, changes)?, failures, answered: 1, fresh: 0 })
+        Ok(Discovery { guests: self.found(group, asked, changes)?, failures, answered: 1, ..Discovery::default() })
     }
 
     /// Looks at one cluster as `discover` does, and leaves what changed to be told by it. Says whether anybody answered.

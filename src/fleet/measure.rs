@@ -113,6 +113,10 @@ impl Fleet<'_> {
         measuring: &Measuring,
     ) -> Option<Result<Measured, Error>> {
         let options = measuring.options.filter(|_| measuring.wants(server))?;
+        // Nobody logs in where no port answers.
+        if let Some(silence) = self.still_off(server).await {
+            return Some(Err(silence.error(server)));
+        }
         let known = measuring.known.get(&server.id);
         let script = host_load::script(known, options.interval, options.all_disks);
         let output = self.run_script_in_time(server, HostKeyPolicy::Refuse, &script).await;

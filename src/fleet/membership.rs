@@ -82,6 +82,9 @@ impl<'a> Fleet<'a> {
     /// The same of several servers at once, of those that answer soon: nobody waits long for it before the first listing.
     async fn certified_soon<'s>(&self, servers: &[&'s ServerConfig]) -> Vec<(&'s ServerConfig, CertifiedNodes)> {
         let asked = servers.iter().map(|server| async move {
+            if self.still_off(server).await.is_some() {
+                return None;
+            }
             let asked = self.certified_nodes(server);
             let nodes = tokio::time::timeout(self.patience(), asked).await.ok()?.ok()?;
             Some((*server, nodes))

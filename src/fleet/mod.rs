@@ -14,6 +14,7 @@ mod history;
 pub(crate) mod host_facts;
 pub(crate) mod host_load;
 pub(crate) mod host_power;
+mod knock;
 mod look;
 pub(crate) mod measure;
 mod membership;
@@ -132,6 +133,10 @@ pub(crate) struct Fleet<'a> {
     pub(crate) ssh: session::Shared,
     /// Connections to APIs that stand between two looks.
     kept: RefCell<HashMap<ServerId, Client>>,
+    /// Who was off when somebody looked last.
+    off: RefCell<knock::Off>,
+    /// What came of knocking at them.
+    knocks: RefCell<HashMap<ServerId, knock::Knock>>,
 }
 
 impl<'a> Fleet<'a> {
@@ -157,6 +162,8 @@ impl<'a> Fleet<'a> {
             notices: RefCell::default(),
             ssh,
             kept: RefCell::default(),
+            off: RefCell::new(knock::Off::known(state)?),
+            knocks: RefCell::default(),
         })
     }
 

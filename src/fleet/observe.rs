@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use futures::future::{join, join_all, join3};
+use futures::future::{Either, join, join_all, join3, select};
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::api::{Answer, Group};
+use crate::fleet::api::{Answer, Group, Listed};
 use crate::fleet::measure::{Earlier, LoadOptions, Loads, Measured, Measuring, measured_by, told_apart};
 use crate::fleet::record::Recording;
 use crate::fleet::scope::Scope;
@@ -29,6 +30,12 @@ use crate::transport::{ConnectFailure, Error};
 /// How many ports are asked at a time.
 const PROBES: usize = 64;
 
+/// How long a visit takes that measures, at most, where all is well: longer, and its ports are asked besides.
+const USUAL_VISIT: Duration = Duration::from_millis(1500);
+
+/// Why a host is taken for off that answers nobody, and that its cluster does not see either.
+const OFFLINE_BY_CLUSTER: &str = "its cluster says that it is offline";
+
 /// What was seen of a host or plain server, not through a listing.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Seen {
@@ -36,6 +43,13 @@ pub(crate) struct Seen {
     pub(crate) source: Source,
     pub(crate) reason: Option<String>,
     pub(crate) checks: Vec<ServiceCheck>,
+}
+
+impl Seen {
+    /// The same without any service.
+    fn silent(state: PowerState, source: Source, reason: Option<String>) -> Seen {
+        Seen { state, source, reason, checks: Vec::new() }
+    }
 }
 
 /// What a run asks for.
@@ -47,6 +61,12 @@ pub(crate) struct Asking {
     /// Templates, too, which are no servers to anybody else.
     pub(crate) templates: bool,
 }
+
+/// One host or plain server: what was seen of it, and how hard it works where that was asked for.
+type LookAtHost = (ServerId, Seen, Option<Result<Measured, Error>>);
+
+/// Whether each member of a cluster is online by its listing, as soon as there is one.
+type Words = watch::Receiver<Option<HashMap<ServerId, bool>>>;
 
 /// What came of asking a cluster and its hosts.
 type AnswerOfCluster = (Answer, Vec<(ServerId, Seen)>, Vec<(ServerId, Result<Measured, Error>)>);
@@ -110,7 +130,7 @@ impl<'a> Fleet<'a> {
     async fn see(&self, asking: &Asking) -> Result<(Observed, Recording), StateError> {
         let (groups, plain) = self.to_ask(&asking.scope);
         let measuring = self.measuring(asking)?;
-        let listings = join_all(groups.iter().map(|group| self.cluster_and_hosts(group, &measuring)));
+        let listings = join_all(groups.iter().map(|group| self.cluster_and_hosts(group, &measuring, &asking.scope)));
         let plain = bounded(plain.into_iter().map(|server| self.plain(server, &measuring)));
         let earlier = async {
             // Read while the answers are on their way: everybody is asked first.
@@ -138,15 +158,14 @@ impl<'a> Fleet<'a> {
         self.check_guests(&mut observed.inventory).await;
         let recording = self.to_keep(runs, readings, &observed);
         observed.inventory.sort();
+        self.note_off(observed.inventory.servers.iter().filter(|server| server.vmid.is_none()));
         observed.inventory.unasked = asking.scope.unasked(&observed.inventory.servers);
         Ok((observed, recording))
     }
 
-    /// One cluster's listing, while its hosts are measured and their own services are checked; then the ports of those
-    /// hosts that neither answered nor are online by the listing.
-    async fn cluster_and_hosts(&self, group: &Group<'a>, measuring: &Measuring) -> AnswerOfCluster {
-        let checks = join_all(group.members.iter().map(|server| self.checks(&server.hostname, &server.services)));
-        let loads = join_all(group.members.iter().map(|server| Box::pin(self.measure(server, measuring))));
+    /// One cluster's listing, while those of its hosts that are meant are looked at.
+    async fn cluster_and_hosts(&self, group: &Group<'a>, measuring: &Measuring, scope: &Scope) -> AnswerOfCluster {
+        let (tell, words) = watch::channel(None);
         let listing = async {
             let mut answer = self.listing(group).await;
             if let Some(listed) = answer.listed.as_mut() {
@@ -154,34 +173,106 @@ impl<'a> Fleet<'a> {
                 if let Err(error) = self.learn_nodes(group, listed).await {
                     tracing::debug!(%error, "which nodes they are was not kept");
                 }
+                // Whoever waits for it has gone.
+                let _ = tell.send(Some(self.words(group, listed)));
                 self.ask_silent_nodes(listed, self.limits.left(self.limits.listing)).await;
+            } else {
+                let _ = tell.send(Some(HashMap::new()));
             }
             answer
         };
-        let (answer, checks, loads) = join3(listing, checks, loads).await;
-        let mut seen = Vec::new();
-        for ((server, checks), load) in group.members.iter().zip(checks).zip(&loads) {
-            let answered = answer.listed.as_ref().is_some_and(|listed| listed.via == server.id);
-            let node = self.node_of(&server.id);
-            let rows = answer.listed.iter().flat_map(|listed| &listed.listing.nodes);
-            let row = rows.clone().find(|row| Some(&row.name) == node.as_ref());
-            let (state, source, reason) = if answered || row.is_some_and(|row| row.online == Some(true)) {
-                (PowerState::Online, Source::Api, None)
-            } else if matches!(load, Some(Ok(_))) {
-                (PowerState::Online, measured_by(server), None)
-            } else {
-                let reason = row.filter(|row| row.online == Some(false)).map(|_| "its cluster says that it is offline");
-                let (state, why) = self.alive(server).await;
-                (state, Source::Tcp, reason.map(str::to_owned).or(why))
-            };
-            seen.push((server.id.clone(), Seen { state, source, reason, checks }));
+        let meant = group.members.iter().filter(|server| scope.asks(&server.id));
+        let members = join_all(meant.map(|server| Box::pin(self.member(server, measuring, words.clone()))));
+        let (answer, members) = join(listing, members).await;
+        let (mut seen, mut loads) = (Vec::new(), Vec::new());
+        for (server, saw, load) in members {
+            loads.extend(load.map(|load| (server.clone(), load)));
+            seen.push((server, saw));
         }
-        let loads = group.members.iter().zip(loads).filter_map(|(server, load)| Some((server.id.clone(), load?)));
-        (answer, seen, loads.collect())
+        let words = words.borrow().clone().unwrap_or_default();
+        for server in group.members.iter().filter(|server| !scope.asks(&server.id)) {
+            seen.extend(self.unmeant(server, words.get(&server.id).copied()).map(|saw| (server.id.clone(), saw)));
+        }
+        (answer, seen, loads)
+    }
+
+    /// Whether each member is online, as the listing says, or as it shows by having given it.
+    fn words(&self, group: &Group<'a>, listed: &Listed) -> HashMap<ServerId, bool> {
+        let word = |server: &ServerId| {
+            let row = || listed.listing.nodes.iter().find(|row| Some(&row.name) == self.node_of(server).as_ref());
+            if *server == listed.via { Some(true) } else { row()?.online }
+        };
+        group.members.iter().filter_map(|server| Some((server.id.clone(), word(&server.id)?))).collect()
+    }
+
+    /// A host of a cluster: by its cluster's word, else by its own ports; its load where that is asked for.
+    async fn member(&self, server: &ServerConfig, measuring: &Measuring, words: Words) -> LookAtHost {
+        let word = || {
+            let mut words = words.clone();
+            async move {
+                let told = words.wait_for(Option::is_some).await;
+                told.ok().and_then(|told| told.as_ref()?.get(&server.id).copied())
+            }
+        };
+        let says_offline = || Some(OFFLINE_BY_CLUSTER.to_owned());
+        // It was put to sleep: that its cluster does not see it is enough.
+        if self.was_put_to_sleep(server) && word().await == Some(false) {
+            let seen = Seen::silent(PowerState::Offline, Source::Api, says_offline());
+            return (server.id.clone(), seen, measuring.wants(server).then(|| Err(unreached(server))));
+        }
+        if let Some(silence) = self.still_off(server).await {
+            let mut seen = silence.seen(&server.services);
+            match word().await {
+                Some(true) => (seen.state, seen.source, seen.reason) = (PowerState::Online, Source::Api, None),
+                Some(false) => seen.reason = says_offline(),
+                None => {}
+            }
+            return (server.id.clone(), seen, measuring.wants(server).then(|| Err(silence.error(server))));
+        }
+        let alive = async {
+            match word().await {
+                Some(true) => (PowerState::Online, Source::Api, None),
+                word => {
+                    let (state, why) = self.alive(server).await;
+                    (state, Source::Tcp, says_offline().filter(|_| word == Some(false)).or(why))
+                }
+            }
+        };
+        let state = async {
+            let load = match select(Box::pin(self.measure(server, measuring)), Box::pin(alive)).await {
+                Either::Left((Some(Ok(load)), _)) => Some(Ok(load)),
+                Either::Left((load, alive)) => return (alive.await, load),
+                // Nobody logs in where no port answers.
+                Either::Right((off @ (PowerState::Offline, ..), _)) => {
+                    return (off, measuring.wants(server).then(|| Err(unreached(server))));
+                }
+                Either::Right((alive, measure)) => match measure.await {
+                    Some(Ok(load)) => Some(Ok(load)),
+                    load => return (alive, load),
+                },
+            };
+            let source = if word().await == Some(true) { Source::Api } else { measured_by(server) };
+            ((PowerState::Online, source, None), load)
+        };
+        let (((state, source, reason), load), checks) =
+            join(state, self.checks(&server.hostname, &server.services)).await;
+        (server.id.clone(), Seen { state, source, reason, checks }, load)
+    }
+
+    /// A host that nobody asked for, as its cluster lists it: nothing is sent to it. That it is offline there is no proof:
+    /// nobody has tried.
+    fn unmeant(&self, server: &ServerConfig, online: Option<bool>) -> Option<Seen> {
+        let state = match online? {
+            true => PowerState::Online,
+            false if self.was_put_to_sleep(server) => PowerState::Offline,
+            false => PowerState::Unknown,
+        };
+        let reason = (state != PowerState::Online).then(|| OFFLINE_BY_CLUSTER.to_owned());
+        Some(Seen::silent(state, Source::Api, reason))
     }
 
     /// Whether a host answers at all: SSH's port, or the API's. Anything but an accepted connection is no answer.
-    async fn alive(&self, server: &ServerConfig) -> (PowerState, Option<String>) {
+    pub(super) async fn alive(&self, server: &ServerConfig) -> (PowerState, Option<String>) {
         if server.access == Access::Local {
             return (PowerState::Online, None);
         }
@@ -214,19 +305,31 @@ impl<'a> Fleet<'a> {
 
     /// A plain server: its load where that is asked for, else its SSH port and its services. One behind a jump host is
     /// asked through its SSH session.
-    async fn plain(
-        &self,
-        server: &ServerConfig,
-        measuring: &Measuring,
-    ) -> (ServerId, Seen, Option<Result<Measured, Error>>) {
+    async fn plain(&self, server: &ServerConfig, measuring: &Measuring) -> LookAtHost {
+        if let Some(silence) = self.still_off(server).await {
+            let seen = silence.seen(&silence.services(server));
+            return (server.id.clone(), seen, measuring.wants(server).then(|| Err(silence.error(server))));
+        }
+        let wants = measuring.wants(server);
         let ports = async {
-            // Whoever runs a script is there: its ports are asked only for the services behind them.
-            if measuring.wants(server) && server.services.is_empty() { None } else { Some(self.ports(server).await) }
+            // Whoever runs a script is there: its ports are asked only for the services behind them, or if it takes long.
+            if wants && server.services.is_empty() {
+                tokio::time::sleep(USUAL_VISIT).await;
+            }
+            self.ports(server).await
         };
-        let (load, ports) = join(Box::pin(self.measure(server, measuring)), Box::pin(ports)).await;
-        let seen = match (&load, ports) {
-            (Some(Ok(_)), ports) => {
-                let checks = ports.map(|seen| seen.checks).unwrap_or_default();
+        let (load, seen) = match select(Box::pin(self.measure(server, measuring)), Box::pin(ports)).await {
+            // Nobody logs in where no port answers.
+            Either::Right((seen, _)) if wants && seen.state == PowerState::Offline => {
+                (Some(Err(unreached(server))), Some(seen))
+            }
+            Either::Right((seen, measure)) => (measure.await, Some(seen)),
+            Either::Left((Some(Ok(load)), _)) if server.services.is_empty() => (Some(Ok(load)), None),
+            Either::Left((load, ports)) => (load, Some(ports.await)),
+        };
+        let seen = match (&load, seen) {
+            (Some(Ok(_)), seen) => {
+                let checks = seen.map(|seen| seen.checks).unwrap_or_default();
                 Seen { state: PowerState::Online, source: measured_by(server), reason: None, checks }
             }
             (_, Some(seen)) => seen,
@@ -260,10 +363,7 @@ impl<'a> Fleet<'a> {
             }
         };
         let Some(hop) = route.direct() else { return self.behind_jump(server, &route).await };
-        let mut services = server.services.clone();
-        if !services.iter().any(|service| service.port == hop.port) {
-            services.insert(0, Service { name: "ssh".to_owned(), port: hop.port, kind: ServiceType::Ssh });
-        }
+        let services = with_ssh(server, hop.port);
         let probes = self.probes(&hop.host, &services).await;
         let (state, reason) = if probes.iter().any(|probe| probe.open) {
             (PowerState::Online, None)
@@ -360,7 +460,7 @@ fn state_behind(error: &Error, route: &Route) -> (PowerState, String) {
 }
 
 /// What it means that no port accepted: offline, unless nothing could be asked.
-fn state_of_silence(failures: impl Iterator<Item = ConnectFailure>) -> (PowerState, Option<String>) {
+pub(super) fn state_of_silence(failures: impl Iterator<Item = ConnectFailure>) -> (PowerState, Option<String>) {
     let failures: Vec<_> = failures.collect();
     let reason = failures.first().map(|failure| failure.as_str().to_owned());
     if failures.iter().any(|failure| failure.is_of_host()) {
@@ -370,7 +470,21 @@ fn state_of_silence(failures: impl Iterator<Item = ConnectFailure>) -> (PowerSta
     }
 }
 
-fn check_of(service: &Service, probe: &Probe) -> ServiceCheck {
+/// The services of a plain server, with SSH if that is not one of them.
+pub(super) fn with_ssh(server: &ServerConfig, port: u16) -> Vec<Service> {
+    let mut services = server.services.clone();
+    if !services.iter().any(|service| service.port == port) {
+        services.insert(0, Service { name: "ssh".to_owned(), port, kind: ServiceType::Ssh });
+    }
+    services
+}
+
+/// The failure of whoever was not logged in to, as no port answers.
+fn unreached(server: &ServerConfig) -> Error {
+    Error::Connect { peer: server.id.to_string(), failure: ConnectFailure::Timeout, source: None }
+}
+
+pub(super) fn check_of(service: &Service, probe: &Probe) -> ServiceCheck {
     if let (true, Some(millis)) = (probe.open, probe.millis) {
         return answered(service, Duration::from_secs_f64(millis / 1000.0));
     }

@@ -19,6 +19,8 @@ pub(crate) enum Scope {
     Only {
         /// Hosts and plain servers that are meant themselves.
         hosts: HashSet<ServerId>,
+        /// Hosts of guests that are meant: whether they are there says what is known of these.
+        around: HashSet<ServerId>,
         /// Clusters whose listing is needed.
         clusters: HashSet<ClusterId>,
         /// Who is remembered and not meant, where words exclude somebody: see [`Inventory::unasked`].
@@ -32,6 +34,14 @@ impl Scope {
         match self {
             Scope::All => true,
             Scope::Only { hosts, .. } => hosts.contains(server),
+        }
+    }
+
+    /// Whether somebody wants to know if this host is there. Others are shown as their cluster lists them.
+    pub(crate) fn asks(&self, server: &ServerId) -> bool {
+        match self {
+            Scope::All => true,
+            Scope::Only { hosts, around, .. } => hosts.contains(server) || around.contains(server),
         }
     }
 
@@ -82,19 +92,25 @@ impl<'a> Fleet<'a> {
         if !words.iter().all(|word| is_exact(word)) {
             clusters.extend(self.groups().into_iter().map(|group| group.cluster));
         }
+        let around = meant.servers.iter().filter(|server| !is_host(server.kind)).filter_map(|s| s.parent.clone());
+        let around = around.collect();
         let hosts = meant.servers.into_iter().filter(|server| is_host(server.kind)).map(|server| server.id);
-        Ok(Scope::Only { hosts: hosts.collect(), clusters, unasked })
+        Ok(Scope::Only { hosts: hosts.collect(), around, clusters, unasked })
     }
 
     /// The same with what those servers hang on, which may have to be woken; `and_below`: and with what hangs on them.
+    /// Whoever is to be changed is waited for.
     ///
     /// # Errors
     /// The state file's.
     pub(crate) fn scope_around(&self, words: &[String], and_below: bool) -> Result<Scope, StateError> {
-        let (mut hosts, mut clusters, unasked) = match self.scope(words)? {
+        let (mut hosts, around, mut clusters, unasked) = match self.scope(words)? {
             Scope::All => return Ok(Scope::All),
-            Scope::Only { hosts, clusters, unasked } => (hosts, clusters, unasked),
+            Scope::Only { hosts, around, clusters, unasked } => (hosts, around, clusters, unasked),
         };
+        for host in &hosts {
+            self.be_patient_with(host);
+        }
         loop {
             let known = hosts.len() + clusters.len();
             for server in self.hosts() {
@@ -112,7 +128,7 @@ impl<'a> Fleet<'a> {
                 }
             }
             if hosts.len() + clusters.len() == known {
-                return Ok(Scope::Only { hosts, clusters, unasked });
+                return Ok(Scope::Only { hosts, around, clusters, unasked });
             }
         }
     }

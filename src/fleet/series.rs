@@ -1,7 +1,7 @@
 //! Numbers of the past: from the state file, from Proxmox VE's own database where that reaches further back, or from
 //! the Prometheus server that the configuration names.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +12,7 @@ use crate::fleet::assemble::failures;
 use crate::fleet::observe::failed;
 use crate::fleet::per_node::per_node;
 use crate::model::id::{ClusterId, NodeName, VmId};
-use crate::model::inventory::{Failed, Server};
+use crate::model::inventory::{Failed, FailureKind, Server};
 use crate::model::series::{Measured, Metric, Series, Window, values};
 use crate::model::server::ServerKey;
 use crate::model::usage::{Sample, Source};
@@ -155,8 +155,11 @@ impl Fleet<'_> {
         one_more: &dyn Fn(),
     ) -> (Vec<(ServerKey, Rrd)>, Vec<Failed>) {
         let answer = self.listing(group).await;
-        let mut failures = failures(&answer);
+        let (mut failures, resting) = self.told_apart_from_rest(failures(&answer)).await;
         let Some(listed) = answer.listed else {
+            for (_, word) in resting {
+                self.notice(format!("{word}; from the state file"));
+            }
             return (Vec::new(), failures.into_iter().map(stood_in_for).collect());
         };
         let guests = &listed.listing.guests;
@@ -165,10 +168,23 @@ impl Fleet<'_> {
             Some(vmid) => now_on.get(&vmid).copied().or(server.node.as_ref()).cloned(),
             None => self.node_in(&server.id, &listed),
         };
-        let work = servers.into_iter().filter_map(|server| {
-            let node = node_of(server)?;
-            Some((node.clone(), (server, node)))
-        });
+        let mut down = BTreeSet::new();
+        let mut work = Vec::new();
+        for server in servers {
+            let Some(node) = node_of(server) else { continue };
+            if listed.listing.nodes.iter().any(|row| row.name == node && row.online == Some(false)) {
+                down.insert(node);
+                one_more();
+            } else {
+                work.push((node.clone(), (server, node)));
+            }
+        }
+        for node in down {
+            match self.off_node(group, &listed, &node) {
+                Ok(word) => self.notice(format!("{word}; from the state file")),
+                Err(failed) => failures.push(failed),
+            }
+        }
         let Listed { client, via, .. } = &listed;
         let asked = per_node(work, |(server, node)| async move {
             let rrd = self.rrd(client, server, &node, window).await;
@@ -187,6 +203,21 @@ impl Fleet<'_> {
         }
         failures.extend(unread);
         (rrds, failures)
+    }
+
+    /// What is to be said of a node that its cluster does not see, and that is not asked for that: that its host rests, or
+    /// the failure.
+    fn off_node(&self, group: &Group<'_>, listed: &Listed, node: &NodeName) -> Result<String, Failed> {
+        let host = self.parents(group).remove(node);
+        if let Some(word) = host.as_ref().and_then(|host| self.may_rest(host)) {
+            return Ok(word);
+        }
+        let message = match &host {
+            Some(host) => format!("{host} is offline: its cluster says so"),
+            None => format!("the node {node} is offline: {} says so", listed.via),
+        };
+        let server = host.unwrap_or_else(|| listed.via.clone());
+        Err(stood_in_for(Failed { server, kind: FailureKind::Unreachable, message, advice: None }))
     }
 
     async fn rrd(&self, client: &Client, server: &Server, node: &NodeName, window: Window) -> Result<Rrd, Error> {

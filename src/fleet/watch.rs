@@ -111,7 +111,7 @@ impl<'a> Fleet<'a> {
             let parts = self.parts(scope);
             watch.say(Heard::Parts(parts.clone())).await;
             tokio::select! {
-                ended = self.watch_parts(&parts, &watch) => ended?,
+                ended = self.watch_parts(&parts, scope, &watch) => ended?,
                 changed = self.until_other_parts(scope, &parts, &watch) => changed?,
             }
         }
@@ -136,13 +136,13 @@ impl<'a> Fleet<'a> {
     }
 
     /// One loop for the states of each part, one for each host's load, one for each cluster's addresses.
-    async fn watch_parts(&self, parts: &[Part], watch: &Watch<'_>) -> Result<(), StateError> {
+    async fn watch_parts(&self, parts: &[Part], scope: &Scope, watch: &Watch<'_>) -> Result<(), StateError> {
         let begun = Instant::now();
         let mut loops: Vec<Loop<'_>> = Vec::new();
         let hosts: Vec<_> = parts.iter().flat_map(|part| self.hosts_of(part)).collect();
         for (i, part) in parts.iter().enumerate() {
             let beat = Beat::new(begun, watch.pace.update).late(SPREAD, i, parts.len());
-            loops.push(Box::pin(self.watch_states(part, beat, watch)));
+            loops.push(Box::pin(self.watch_states(part, scope, beat, watch)));
         }
         for (i, server) in hosts.iter().enumerate().filter(|(_, server)| server.access != Access::Api) {
             let beat = Beat::new(begun + SPREAD, watch.pace.load).late(SPREAD_LATER, i, hosts.len());
@@ -163,14 +163,21 @@ impl<'a> Fleet<'a> {
         std::future::pending().await
     }
 
-    async fn watch_states(&self, part: &Part, mut beat: Beat, watch: &Watch<'_>) -> Result<(), StateError> {
+    async fn watch_states(
+        &self,
+        part: &Part,
+        scope: &Scope,
+        mut beat: Beat,
+        watch: &Watch<'_>,
+    ) -> Result<(), StateError> {
         let clusters = match part {
             Part::Cluster(cluster) => [cluster.clone()].into(),
             Part::Server(_) => [].into(),
         };
-        let hosts = self.hosts_of(part).into_iter().map(|server| server.id.clone()).collect();
-        let asking =
-            Asking { scope: Scope::Only { hosts, clusters, unasked: Vec::new() }, load: None, templates: false };
+        let meant = self.hosts_of(part).into_iter().filter(|server| scope.asks(&server.id));
+        let hosts = meant.map(|server| server.id.clone()).collect();
+        let scope = Scope::Only { hosts, around: [].into(), clusters, unasked: Vec::new() };
+        let asking = Asking { scope, load: None, templates: false };
         loop {
             watch.next(&beat).await;
             let Observed { inventory, clients, at, .. } = self.observe_known(&asking).await?;
@@ -188,7 +195,12 @@ impl<'a> Fleet<'a> {
     }
 
     async fn watch_load(&self, server: &ServerConfig, mut beat: Beat, watch: &Watch<'_>) -> Result<(), StateError> {
-        let scope = Scope::Only { hosts: [server.id.clone()].into(), clusters: [].into(), unasked: Vec::new() };
+        let scope = Scope::Only {
+            hosts: [server.id.clone()].into(),
+            around: [].into(),
+            clusters: [].into(),
+            unasked: Vec::new(),
+        };
         let load = Some(LoadOptions { interval: MEASURED_OVER, all_disks: false });
         let asking = Asking { scope, load, templates: false };
         loop {

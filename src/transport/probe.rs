@@ -18,6 +18,8 @@ pub(crate) const TCP_LIMIT: Duration = Duration::from_secs(5);
 const STAGGER: Duration = Duration::from_millis(250);
 /// More addresses of one name are not tried.
 const MOST_ADDRESSES: usize = 8;
+/// When the packets of a knock leave. The system itself repeats a lost one after a second.
+const KNOCKS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(120), Duration::from_millis(240)];
 
 /// What a port said.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,6 +37,60 @@ pub(crate) async fn tcp(host: &str, port: u16, deadline: Duration) -> Probe {
         Ok((_, took)) => Probe { open: true, millis: Some(took.as_secs_f64() * 1000.0), failure: None },
         Err((failure, _)) => Probe { open: false, millis: None, failure: Some(failure) },
     }
+}
+
+/// The same for a host that is likely to sleep: three packets to each of its addresses, and who is there has answered one
+/// of them within `deadline`. The look-up of the name is not part of it, but for names in `.local`: for these the host
+/// itself answers, so that a name without an answer is a silent host.
+pub(crate) async fn knock(host: &str, port: u16, deadline: Duration) -> Probe {
+    let closed = |failure| Probe { open: false, millis: None, failure: Some(failure) };
+    let by_host = host.trim_end_matches('.').to_ascii_lowercase().ends_with(".local");
+    let addresses = match resolve(host, port, if by_host { deadline } else { DNS_LIMIT }).await {
+        Ok(addresses) => addresses,
+        Err(_) if by_host => return closed(ConnectFailure::Timeout),
+        Err((failure, _)) => return closed(failure),
+    };
+    let until = tokio::time::Instant::now() + deadline;
+    let mut knocks: FuturesUnordered<_> = addresses.into_iter().map(knock_at).collect();
+    let mut worst: Option<ConnectFailure> = None;
+    loop {
+        let failure = tokio::select! {
+            ended = knocks.next() => match ended {
+                Some(Ok(took)) => {
+                    return Probe { open: true, millis: Some(took.as_secs_f64() * 1000.0), failure: None };
+                }
+                Some(Err(failure)) => failure,
+                None => return closed(worst.unwrap_or(ConnectFailure::Resolve)),
+            },
+            () = sleep_until(until) => {
+                let said = worst.filter(|known| telling(*known) > telling(ConnectFailure::Timeout));
+                return closed(said.unwrap_or(ConnectFailure::Timeout));
+            }
+        };
+        if worst.is_none_or(|known| telling(failure) > telling(known)) {
+            worst = Some(failure);
+        }
+    }
+}
+
+/// The packets of a knock at one address. A refusal is an answer; what a router says may be as old as its memory, and
+/// does not keep the next packet back.
+async fn knock_at(address: SocketAddr) -> Result<Duration, ConnectFailure> {
+    let one = |after: Duration| async move {
+        tokio::time::sleep(after).await;
+        let begun = Instant::now();
+        TcpStream::connect(address).await.map(|_| begun.elapsed()).map_err(|error| ConnectFailure::of(&error))
+    };
+    let mut packets: FuturesUnordered<_> = KNOCKS.into_iter().map(one).collect();
+    let mut last = ConnectFailure::Timeout;
+    while let Some(ended) = packets.next().await {
+        match ended {
+            Ok(took) => return Ok(took),
+            Err(ConnectFailure::Refused) => return Err(ConnectFailure::Refused),
+            Err(failure) => last = failure,
+        }
+    }
+    Err(last)
 }
 
 /// A TCP connection without Nagle's algorithm, to the first address of the name that answers. Every error is `Connect`.
@@ -60,14 +116,18 @@ pub(crate) fn peer(host: &str, port: u16) -> String {
 type Failure = (ConnectFailure, Option<std::io::Error>);
 
 async fn race(host: &str, port: u16, deadline: Duration) -> Result<(TcpStream, Duration), Failure> {
-    let name = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let found = timeout(DNS_LIMIT.min(deadline), lookup_host((name, port))).await;
-    let addresses = match found {
-        Ok(Ok(addresses)) => interleave(addresses.collect()),
-        Ok(Err(e)) => return Err((ConnectFailure::Resolve, Some(e))),
-        Err(_) => return Err((ConnectFailure::Resolve, None)),
-    };
+    let addresses = resolve(host, port, DNS_LIMIT.min(deadline)).await?;
     first_of(addresses, tokio::time::Instant::now() + deadline).await
+}
+
+/// The addresses of a name, in the order to try them.
+async fn resolve(host: &str, port: u16, deadline: Duration) -> Result<Vec<SocketAddr>, Failure> {
+    let name = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    match timeout(deadline, lookup_host((name, port))).await {
+        Ok(Ok(addresses)) => Ok(interleave(addresses.collect())),
+        Ok(Err(e)) => Err((ConnectFailure::Resolve, Some(e))),
+        Err(_) => Err((ConnectFailure::Resolve, None)),
+    }
 }
 
 /// Connects to the addresses, each a moment after the one before, and keeps the first connection.
@@ -187,18 +247,57 @@ mod tests {
         assert_eq!(first_of(vec![bad, bad], until).await.err().unwrap().0, ConnectFailure::Refused);
     }
 
+    /// Its backlog is full: it never answers.
+    fn silent() -> (socket2::Socket, SocketAddr, std::net::TcpStream) {
+        let silent = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        silent.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        silent.listen(0).unwrap();
+        let address = silent.local_addr().unwrap().as_socket().unwrap();
+        let full = std::net::TcpStream::connect(address).unwrap();
+        (silent, address, full)
+    }
+
+    #[tokio::test]
+    async fn a_knock_is_heard_refused_or_met_with_silence() {
+        let short = Duration::from_millis(300);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let probe = knock("127.0.0.1", listener.local_addr().unwrap().port(), SOON).await;
+        assert!(probe.open && probe.millis.is_some(), "{probe:?}");
+        let (_silent, address, _full) = silent();
+        for (host, port, want) in [
+            ("127.0.0.1", closed_port(), ConnectFailure::Refused),
+            ("127.0.0.1", address.port(), ConnectFailure::Timeout),
+            ("224.0.0.1", 1, ConnectFailure::NoNetwork),
+            ("no-such-name.invalid", 1, ConnectFailure::Resolve),
+            // Nobody but the host itself answers for it.
+            ("no-such-host.local", 1, ConnectFailure::Timeout),
+        ] {
+            let deadline = if want == ConnectFailure::Refused { SOON } else { short };
+            let probe = knock(host, port, deadline).await;
+            assert_eq!(probe, Probe { open: false, millis: None, failure: Some(want) }, "{host}");
+        }
+    }
+
+    /// The queue has no place for the first packet, and has one for a later one.
+    #[tokio::test]
+    async fn a_packet_that_is_lost_is_made_up_for() {
+        let (silent, address, full) = silent();
+        let accepted = async {
+            tokio::time::sleep(KNOCKS[1] / 2).await;
+            drop((full, silent.accept().unwrap()));
+        };
+        let (probe, ()) = tokio::join!(knock("127.0.0.1", address.port(), SOON), accepted);
+        // The system's own second packet would come after a second.
+        assert!(probe.open && probe.millis.is_some(), "{probe:?}");
+    }
+
     /// The system has no way to a TCP connection with a multicast address, on any machine.
     #[tokio::test]
     async fn a_network_that_cannot_be_reached_says_less_than_silence() {
         let nowhere = SocketAddr::from(([224, 0, 0, 1], 1));
         let probe = tcp("224.0.0.1", 1, SOON).await;
         assert_eq!(probe.failure, Some(ConnectFailure::NoNetwork));
-        // Its backlog is full: it never answers.
-        let silent = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        silent.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        silent.listen(0).unwrap();
-        let address = silent.local_addr().unwrap().as_socket().unwrap();
-        let _full = std::net::TcpStream::connect(address).unwrap();
+        let (_silent, address, _full) = silent();
         let until = tokio::time::Instant::now() + Duration::from_millis(700);
         let (failure, _) = first_of(vec![nowhere, address], until).await.err().unwrap();
         assert_eq!(failure, ConnectFailure::Timeout);

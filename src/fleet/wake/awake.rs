@@ -37,7 +37,10 @@ impl Fleet<'_> {
             let looked = tokio::time::timeout(LOOK, Box::pin(self.try_awake(server, client.as_ref()))).await;
             let late = |_| Error::Timeout { peer: server.id.to_string(), doing: "waking up", after: LOOK };
             match looked.map_err(late).flatten() {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.be_patient_with(&server.id);
+                    return Ok(());
+                }
                 Err(error) if is_final(&error) => return Err(error),
                 Err(error) => missed(&error),
             }

@@ -1,0 +1,278 @@
+//! Hosts that were off when somebody looked last. Most of them sleep, as they shall, so nobody waits long for them: a short
+//! knock at their ports, once for all who want something of the host. Whoever answers is asked like any other.
+//!
+//! Full patience has who asks for it: `--timeout` is given, or a power action means the host itself.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use futures::future::join_all;
+use futures::stream::FuturesUnordered;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use crate::config::{Access, ServerConfig};
+use crate::fleet::Fleet;
+use crate::fleet::observe::{Seen, check_of, state_of_silence, with_ssh};
+use crate::model::id::ServerId;
+use crate::model::inventory::{Failed, FailureKind, Server, ServiceCheck};
+use crate::model::power::PowerState;
+use crate::model::server::{Expected, ServerKey, Service};
+use crate::model::usage::Source;
+use crate::state::{State, StateError};
+use crate::transport::probe::{self, Probe};
+use crate::transport::ssh::Route;
+use crate::transport::{ConnectFailure, Error};
+
+/// How long a host has to answer that was off at the last look.
+const KNOCK: Duration = Duration::from_millis(400);
+
+/// How long one knock counts: a run goes on for a moment, a watch for hours.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// Who was off when somebody looked last.
+#[derive(Debug, Default)]
+pub(crate) struct Off {
+    hosts: HashSet<ServerId>,
+    /// Those that ecobox itself put to sleep.
+    put_to_sleep: HashSet<ServerId>,
+}
+
+/// What a knock was met with; `None`: somebody answered.
+pub(super) type Knock = (Instant, Rc<OnceCell<Option<Rc<Silence>>>>);
+
+/// A host that did not answer a knock.
+#[derive(Debug)]
+pub(super) struct Silence {
+    /// By port.
+    probes: Vec<(u16, Probe)>,
+    /// The one of SSH, where that was knocked at.
+    ssh: Option<u16>,
+    /// The jump host that does not answer, where nobody came as far as the host itself.
+    stopped_at: Option<String>,
+}
+
+impl Off {
+    /// What the state file knows.
+    pub(super) fn known(state: &State) -> Result<Off, StateError> {
+        let is_off = |state: PowerState| matches!(state, PowerState::Offline | PowerState::Asleep);
+        let host = |key: ServerKey| key.0.parse::<ServerId>().ok();
+        let states = state.states()?.into_iter().filter(|(_, known)| is_off(known.state));
+        let wishes = state.wishes()?.into_iter().filter(|(_, wish)| wish.asleep);
+        Ok(Off {
+            hosts: states.filter_map(|(key, _)| host(key)).collect(),
+            put_to_sleep: wishes.map(|(server, _)| server).collect(),
+        })
+    }
+}
+
+impl Silence {
+    /// What it says of the host.
+    pub(super) fn seen(&self, services: &[Service]) -> Seen {
+        let failures = || self.probes.iter().filter_map(|(_, probe)| probe.failure);
+        let (state, reason) = state_of_silence(failures());
+        let reason = match failures().next() {
+            Some(ConnectFailure::OnTheWay(why)) => {
+                let (jump, why) = (self.stopped_at.as_deref().unwrap_or_default(), told(why.to_owned()));
+                Some(format!("its jump host does not answer: cannot reach {jump}: {why}"))
+            }
+            _ => reason.map(told),
+        };
+        Seen { state, source: Source::Tcp, reason, checks: self.checks(services) }
+    }
+
+    /// The services of a plain server that were knocked at.
+    pub(super) fn services(&self, server: &ServerConfig) -> Vec<Service> {
+        self.ssh.map_or_else(|| server.services.clone(), |port| with_ssh(server, port))
+    }
+
+    /// What it says of services that were knocked at.
+    pub(super) fn checks(&self, services: &[Service]) -> Vec<ServiceCheck> {
+        let check = |service: &Service| {
+            let (_, probe) = self.probes.iter().find(|(port, _)| *port == service.port)?;
+            let check = check_of(service, probe);
+            Some(ServiceCheck { error: check.error.map(told), ..check })
+        };
+        services.iter().filter_map(check).collect()
+    }
+
+    /// Why nothing else was tried.
+    pub(super) fn error(&self, server: &ServerConfig) -> Error {
+        let failure = self.probes.iter().find_map(|(_, probe)| probe.failure).unwrap_or(ConnectFailure::Timeout);
+        Error::Connect { peer: server.id.to_string(), failure, source: None }
+    }
+}
+
+/// How it was found that nobody answers: by less patience than usual.
+fn told(reason: String) -> String {
+    if reason == ConnectFailure::Timeout.as_str() {
+        format!("{reason} in {:.1} s", KNOCK.as_secs_f32())
+    } else {
+        reason
+    }
+}
+
+impl Fleet<'_> {
+    /// Whether a host is only knocked at: it was off at the last look, and nobody asked for patience.
+    pub(super) fn was_off(&self, server: &ServerConfig) -> bool {
+        self.limits.given.is_none() && server.access != Access::Local && self.off.borrow().hosts.contains(&server.id)
+    }
+
+    /// Whether ecobox put it to sleep, and nobody has seen it awake since.
+    pub(super) fn was_put_to_sleep(&self, server: &ServerConfig) -> bool {
+        self.limits.given.is_none() && self.off.borrow().put_to_sleep.contains(&server.id)
+    }
+
+    /// Of failures to ask hosts those that say more than that a host rests which may; and those hosts, in words. A host
+    /// may rest that ecobox put to sleep, or that is not expected to be on.
+    pub(super) async fn told_apart_from_rest(&self, failures: Vec<Failed>) -> (Vec<Failed>, Vec<(ServerId, String)>) {
+        let looked = failures.into_iter().map(async |failed| {
+            let rests = match failed.kind {
+                FailureKind::Unreachable => self.rests(&failed.server).await,
+                FailureKind::Denied | FailureKind::Identity | FailureKind::Failed => None,
+            };
+            match rests {
+                Some(word) => Ok((failed.server, word)),
+                None => Err(failed),
+            }
+        });
+        let (mut said, mut resting) = (Vec::new(), Vec::new());
+        for looked in join_all(looked).await {
+            match looked {
+                Ok(rests) => resting.push(rests),
+                Err(failed) => said.push(failed),
+            }
+        }
+        (said, resting)
+    }
+
+    /// `pve3 is asleep`, where it may be, and does not answer.
+    async fn rests(&self, server: &ServerId) -> Option<String> {
+        let word = self.may_rest(server)?;
+        let server = self.hosts().find(|host| host.id == *server)?;
+        let is_off = match self.still_off(server).await {
+            Some(silence) => silence.seen(&[]).state == PowerState::Offline,
+            None => self.alive(server).await.0 == PowerState::Offline,
+        };
+        is_off.then_some(word)
+    }
+
+    /// How to call it if it does not answer, where that is no failure.
+    pub(super) fn may_rest(&self, server: &ServerId) -> Option<String> {
+        let expected = self.hosts().find(|host| host.id == *server)?.expected;
+        if self.off.borrow().put_to_sleep.contains(server) {
+            return Some(format!("{server} is asleep"));
+        }
+        matches!(expected, Some(Expected::Asleep | Expected::Any)).then(|| format!("{server} is off"))
+    }
+
+    /// From now on this host is waited for like any other.
+    pub(super) fn be_patient_with(&self, server: &ServerId) {
+        let mut off = self.off.borrow_mut();
+        off.hosts.remove(server);
+        off.put_to_sleep.remove(server);
+    }
+
+    /// Remembers who is off for the next look of this run.
+    pub(super) fn note_off<'s>(&self, hosts: impl Iterator<Item = &'s Server>) {
+        let mut off = self.off.borrow_mut();
+        for host in hosts {
+            match host.seen.state {
+                PowerState::Offline => drop(off.hosts.insert(host.id.clone())),
+                PowerState::Asleep => {
+                    off.hosts.insert(host.id.clone());
+                    off.put_to_sleep.insert(host.id.clone());
+                }
+                PowerState::Unknown => {}
+                _ => {
+                    off.hosts.remove(&host.id);
+                    off.put_to_sleep.remove(&host.id);
+                }
+            }
+        }
+    }
+
+    /// Knocks at a host that was off. `None`: it answers, or it is to be asked like any other.
+    pub(super) async fn still_off(&self, server: &ServerConfig) -> Option<Rc<Silence>> {
+        if !self.was_off(server) {
+            return None;
+        }
+        let cell = {
+            let mut knocks = self.knocks.borrow_mut();
+            knocks.retain(|_, (since, _)| since.elapsed() < FRESH);
+            knocks.entry(server.id.clone()).or_insert_with(|| (Instant::now(), Rc::default())).1.clone()
+        };
+        let silence = cell.get_or_init(|| async { self.knock(server).await.map(Rc::new) }).await.clone();
+        if silence.is_none() {
+            self.be_patient_with(&server.id);
+        }
+        silence
+    }
+
+    async fn knock(&self, server: &ServerConfig) -> Option<Silence> {
+        let mut ports: Vec<u16> = server.services.iter().map(|service| service.port).collect();
+        if self.is_pve(server) {
+            ports.push(server.api_port());
+        }
+        let mut ssh = None;
+        let host = match server.access {
+            Access::Api | Access::Local => server.hostname.clone(),
+            Access::Ssh => {
+                // Whoever asks it in full says what is wrong with the way.
+                let route = self.route(server).await.ok()?;
+                let Some(hop) = route.direct() else { return self.knock_behind(server, &route).await };
+                ports.push(hop.port);
+                ssh = Some(hop.port);
+                hop.host.clone()
+            }
+        };
+        ports.sort_unstable();
+        ports.dedup();
+        let knock = |port| {
+            let host = &host;
+            async move { (port, probe::knock(host, port, self.limits.left(KNOCK)).await) }
+        };
+        let mut knocks: FuturesUnordered<_> = ports.into_iter().map(knock).collect();
+        let mut probes = Vec::new();
+        while let Some((port, probe)) = knocks.next().await {
+            if probe.open {
+                return None;
+            }
+            probes.push((port, probe));
+        }
+        Some(Silence { probes, ssh, stopped_at: None })
+    }
+
+    /// The same from its last jump host. That is another host: it is logged in to if it is there.
+    async fn knock_behind(&self, server: &ServerConfig, route: &Route) -> Option<Silence> {
+        let jumps = route.to_jump()?;
+        let first = jumps.hops().first()?;
+        // What a command does cannot be hurried.
+        if jumps.by_command() {
+            return None;
+        }
+        let way = probe::knock(&first.host, first.port, self.limits.left(KNOCK)).await;
+        let failure = match way.failure {
+            Some(failure) => ConnectFailure::OnTheWay(failure.as_str()),
+            None => {
+                let (session, hop) = self.jump_session(server).await.ok().flatten()?;
+                let asked = timeout(KNOCK, session.forward(&hop.host, hop.port)).await;
+                let answer = asked.map(|answer| answer.map(drop));
+                session.close().await;
+                match answer {
+                    Ok(Ok(())) => return None,
+                    Ok(Err(Error::Connect { failure, .. })) => failure,
+                    // It does not forward: that is for whoever asks in full to say.
+                    Ok(Err(_)) => return None,
+                    Err(_) => ConnectFailure::Timeout,
+                }
+            }
+        };
+        let port = server.ssh_port.unwrap_or(22);
+        let probe = Probe { open: false, millis: None, failure: Some(failure) };
+        let stopped_at = matches!(failure, ConnectFailure::OnTheWay(_)).then(|| probe::peer(&first.host, first.port));
+        Some(Silence { probes: vec![(port, probe)], ssh: None, stopped_at })
+    }
+}
