@@ -40,6 +40,7 @@ use anyhow::Context as _;
 use clap::{CommandFactory, Parser};
 
 use crate::cli::{Cli, Command, Global, LogFormat};
+use crate::commands::complete::shells::SHELLS;
 use crate::commands::{Context, Outcome};
 use crate::config::{Config, ConfigError};
 use crate::error::{Exit, Failure};
@@ -47,20 +48,16 @@ use crate::fleet::Limits;
 use crate::fleet::act::Ledger;
 use crate::render::{Format, Output, Report};
 use crate::state::State;
-use crate::ui::Ui;
+use crate::ui::{ColorWhen, Ui};
 use crate::watchdog::Pulse;
 
 fn main() -> ExitCode {
     if std::env::var_os("COMPLETE").is_some() {
-        clap_complete::CompleteEnv::with_factory(Cli::command).complete();
+        clap_complete::CompleteEnv::with_factory(Cli::command).shells(SHELLS).complete();
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version go to stdout and are no error; a pipe that closes is silence.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() });
-        }
+        Err(error) => return refuse(error),
     };
     let ui = Ui::new(cli.global.quiet, cli.global.color);
     keep_to_itself();
@@ -78,6 +75,37 @@ fn main() -> ExitCode {
     }
 }
 
+/// Says what is wrong with the command line, and what may have been meant. Help and version come here, too: they go to
+/// stdout and are no error; a pipe that closes is silence.
+fn refuse(error: clap::Error) -> ExitCode {
+    let args: Vec<_> = std::env::args_os().collect();
+    if let Some(meant) = cli::meant::meant(&error, &args) {
+        let ui = Ui::new(false, ColorWhen::Auto);
+        ui.error(&meant.message);
+        ui.hint(&meant.hint);
+        return ExitCode::from(Exit::Usage.code());
+    }
+    let error = cli::meant::without_hidden(error);
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() })
+}
+
+/// What runs where no command is given: `status`, once there is a configuration.
+fn bare(global: &Global) -> Result<Command, Failure> {
+    let path = config::find(global.config.as_deref(), |name| std::env::var_os(name));
+    // One that cannot be looked at is for `status` to complain of.
+    if path.try_exists().unwrap_or(true) {
+        return Ok(Command::Status(commands::status::StatusArgs::default()));
+    }
+    Err(Failure::new(Exit::Config, format!("not set up yet: there is no {}", path.display())))
+}
+
+const FIRST_STEPS: &str = "\
+    \x20 ecobox init --host root@pve1.example.com   add a host, and look at it over SSH\n\
+    \x20 ecobox setup-token                         make an API token of least privilege there\n\
+    \x20 ecobox discover                            find its guests\n\
+    \x20 ecobox status                              show everything";
+
 /// A process that a bug ends must not leave its tokens in a file, nor may others of the same user look into one that runs.
 fn keep_to_itself() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -92,15 +120,32 @@ type Ended = Result<Exit, (Ui, anyhow::Error)>;
 
 fn start(cli: Cli, ui: Ui) -> Ended {
     let Cli { global, command } = cli;
+    let command = match command.map_or_else(|| bare(&global), Ok) {
+        Ok(command) => command,
+        Err(failure) => {
+            ui.error(&failure.message);
+            ui.excerpt(FIRST_STEPS);
+            return Ok(failure.exit);
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Err((ui, anyhow::Error::from(error).context("cannot begin"))),
     };
     match command {
-        Command::Generate(args) => match commands::generate::run(&args) {
+        Command::Generate(args) => match commands::generate::run(&args, Cli::command()) {
             Ok(()) => Ok(Exit::Done),
             Err(error) => Err((ui, error.into())),
         },
+        Command::Options => {
+            let mut options = Cli::command();
+            options.build();
+            let help = options.find_subcommand_mut("options").map(|options| options.print_long_help());
+            match help.unwrap_or(Ok(())) {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err((ui, error.into())),
+                _ => Ok(Exit::Done),
+            }
+        }
         #[cfg(feature = "demo")]
         Command::Demo(args) => {
             let color = global.color.decide(&io::stdout());
@@ -234,7 +279,7 @@ async fn dispatch(ctx: &Context, global: &Global, command: Command, pulse: &Puls
             let color = global.color.decide(&io::stdout());
             Box::pin(commands::watch::run(ctx, &args, global.output, global.out.is_some(), color)).await
         }
-        Command::Generate(_) => Ok(Exit::Done),
+        Command::Generate(_) | Command::Options => Ok(Exit::Done),
         #[cfg(feature = "demo")]
         Command::Demo(_) => Ok(Exit::Done),
     }

@@ -10,6 +10,7 @@ mod cli {
     mod asleep;
     mod browser;
     mod cached;
+    mod completions;
     mod concurrency;
     #[cfg(feature = "demo")]
     mod demo;

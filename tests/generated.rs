@@ -3,13 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use ecobox_sim::{Cluster, Sim};
-
-use crate::cli::env::{CANARY, Env};
+use crate::cli::env::Env;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -18,11 +14,6 @@ fn root() -> &'static Path {
 fn read(path: impl AsRef<Path>) -> String {
     let path = root().join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// Past the test harness, which shows nothing of a test that passes.
-fn skipped(what: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {what}");
 }
 
 fn files(folder: &Path) -> BTreeMap<String, String> {
@@ -65,6 +56,51 @@ fn completions_are_current() {
 #[test]
 fn man_pages_are_current() {
     is_current("man", "man");
+}
+
+/// The terms of a section of a committed man page, each with its text.
+fn man_section(page: &str, title: &str) -> Vec<(String, String)> {
+    let text = read(format!("man/{page}"));
+    let section = text.split("\n.SH ").find_map(|section| section.trim_start_matches('"').strip_prefix(title)).unwrap();
+    let plain = |line: &str| line.replace("\\fB", "").replace("\\fR", "").replace("\\-", "-").replace("\\(aq", "'");
+    let terms = section.split("\n.TP\n").skip(1).map(|term| term.split_once('\n').unwrap());
+    terms.map(|(term, says)| (plain(term), plain(says).trim().replace('\n', " "))).collect()
+}
+
+#[test]
+fn man_pages_have_the_tables_of_readme() {
+    let statuses: Vec<_> =
+        man_section("ecobox-power.1", "EXIT STATUS").into_iter().map(|(term, says)| vec![term, says]).collect();
+    assert_eq!(statuses, table("| status | meaning"));
+    let variables: String = man_section("ecobox.1", "ENVIRONMENT").into_iter().map(|(term, _)| term + ", ").collect();
+    for row in table("| variable |") {
+        for name in row[0].split('`').skip(1).step_by(2) {
+            let name = name.trim_end_matches('…');
+            // How completions are written stands in the shells' own pages.
+            assert!(name == "COMPLETE" || variables.contains(name), "ecobox(1) does not name {name}");
+        }
+    }
+    for row in table("| file | |") {
+        let path = row[0].trim_matches('`');
+        assert!(
+            man_section("ecobox.1", "FILES").iter().any(|(term, _)| term == path),
+            "ecobox(1) does not name {path}"
+        );
+    }
+}
+
+#[test]
+fn every_key_of_the_example_is_in_the_page_of_the_configuration() {
+    let page = read("man/ecobox-config.5").replace("\\-", "-");
+    let example = read("config.example.toml");
+    let keys =
+        example.lines().filter_map(|line| line.trim_start_matches("# ").trim_start_matches("or ").split_once(" = "));
+    let mut count = 0;
+    for (key, _) in keys.filter(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_')) {
+        assert!(page.contains(&format!("\\fB{key} = ")), "ecobox-config(5) does not explain `{key}`");
+        count += 1;
+    }
+    assert!(count > 40, "the keys were not found");
 }
 
 /// The cells of the first table of README whose header begins so.
@@ -151,7 +187,8 @@ fn readme_names_every_environment_variable() {
             for (at, _) in code.match_indices(asks) {
                 let name = &code[at + asks.find('"').unwrap() + 1..];
                 let name = name.split(|c: char| !c.is_ascii_uppercase() && c != '_').next().unwrap();
-                names.extend((name.len() > 3).then(|| name.to_owned()));
+                // Those of clap's completions pass between its script and the binary alone.
+                names.extend((name.len() > 3 && !name.starts_with('_')).then(|| name.to_owned()));
             }
         }
     }
@@ -208,76 +245,6 @@ fn commands_shown_are_understood() {
         }
     }
     assert!(count > 10, "README's commands were not found");
-}
-
-/// What bash offers for the last of these words, with the committed script.
-fn offered(env: &Env, words: &[&str]) -> Vec<String> {
-    let script = format!(
-        "source '{}/completions/ecobox.bash'\nCOMP_WORDS=(\"$@\") COMP_CWORD=$(($# - 1)) COMP_TYPE=9\n\
-         _clap_complete_ecobox ecobox \"${{!#}}\" ''\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
-        root().display()
-    );
-    let folder = Path::new(env!("CARGO_BIN_EXE_ecobox")).parent().unwrap();
-    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
-    let mut command = Command::new("bash");
-    command.args(["--norc", "-c", &script, "bash"]).args(words).env_clear().env("HOME", env.home()).env("PATH", path);
-    let run = env.finish(command.output().unwrap());
-    assert_eq!(run.code, 0, "{run}");
-    run.stdout.lines().map(str::to_owned).collect()
-}
-
-#[test]
-fn bash_completes_commands_options_and_values() {
-    let env = Env::new();
-    let cases: [(&[&str], &[&str]); 4] = [
-        (&["ecobox", "sta"], &["status", "stats"]),
-        (&["ecobox", "status", "--cac"], &["--cached"]),
-        (&["ecobox", "status", "-o", "js"], &["json", "jsonl"]),
-        (&["ecobox", "--col"], &["--color"]),
-    ];
-    for (words, want) in cases {
-        let got: Vec<String> = offered(&env, words).iter().map(|word| word.trim().to_owned()).collect();
-        assert_eq!(got, want, "{words:?}");
-    }
-    assert!(!env.state_path().exists(), "completion makes no state file");
-}
-
-#[test]
-fn bash_completes_names_from_the_state_file() {
-    let cluster = Cluster::new("homelab")
-        .node("pve1")
-        .vm(101, "web-01", |vm| vm.on("pve1").running())
-        .ct(201, "proxy", |ct| ct.on("pve1"))
-        .token("ecobox@pve!test", CANARY, "/", &["VM.Audit", "Sys.Audit"]);
-    let sim = Sim::start(cluster);
-    let env = Env::new();
-    let (port, fingerprint) = (sim.node("pve1").port(), sim.node("pve1").fingerprint());
-    env.config(&format!(
-        "[[servers]]\nid = \"pve1\"\ntype = \"proxmox\"\nhostname = \"127.0.0.1\"\napi_port = {port}\n\
-         fingerprint = \"{fingerprint}\"\n"
-    ));
-    let token = format!("ecobox@pve!test={CANARY}");
-    drop(env.run_with(&["discover"], &[("ECOBOX_TOKEN_PVE1", &token)]).exits(0));
-    sim.clear_requests();
-    for (typed, want) in [("we", "web-01"), ("pve1-v", "pve1-vm-101"), ("pr", "proxy")] {
-        let got = offered(&env, &["ecobox", "status", typed]);
-        assert_eq!(got.iter().map(|word| word.trim()).collect::<Vec<_>>(), [want], "{typed}");
-    }
-    assert!(sim.requests().is_empty(), "completion asks no one");
-}
-
-#[test]
-fn zsh_and_fish_read_their_completions() {
-    let env = Env::new();
-    for (shell, file, load) in
-        [("zsh", "_ecobox", "autoload -U compinit; compinit -u -D; source"), ("fish", "ecobox.fish", "source")]
-    {
-        let script = format!("{load} '{}/completions/{file}'", root().display());
-        match Command::new(shell).args(["-c", &script]).env("HOME", env.home()).stdin(Stdio::null()).output() {
-            Ok(output) => assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr)),
-            Err(_) => skipped(&format!("{shell} is not installed: completions/{file} was not read by it")),
-        }
-    }
 }
 
 /// CONTRIBUTING's walks name files that exist, and in them what they say is there.

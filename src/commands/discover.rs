@@ -3,6 +3,7 @@
 use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
 
+use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::{Context, Outcome, complete, counted, hosts_named, tell, warn};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
@@ -15,11 +16,19 @@ use crate::render::value::{Value, rfc3339};
 use crate::render::{Column, Report};
 use crate::state::{Change, Edit, What};
 
+const USAGE: &str = "ecobox discover [HOST]... [--all] [--if-stale]";
+
+const EXAMPLES: &str = "Examples:\n\
+    \x20 ecobox discover                          # what is new, changed, moved or gone\n\
+    \x20 ecobox discover pve1 --all               # all guests of the cluster of pve1\n\
+    \x20 ecobox -q discover --if-stale            # for cron: silent unless something changed";
+
 /// Read the guests of every Proxmox VE host or cluster
 ///
 /// One request for a whole cluster, then each running guest's addresses from its guest agent or container. Shows what
 /// is new, changed, moved or gone since the last time; what could not be seen because a node was off is kept.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = USAGE, after_help = GLOBAL_OPTIONS, after_long_help = EXAMPLES)]
 pub(crate) struct DiscoverArgs {
     /// Only the clusters of these hosts
     #[arg(value_name = "HOST", add = ArgValueCompleter::new(complete::target))]

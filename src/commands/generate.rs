@@ -1,10 +1,12 @@
 //! `ecobox generate`: completions and man pages, made from the command line's definition. Hidden: for packagers.
 
-use std::path::PathBuf;
+mod man;
 
-use clap::CommandFactory;
+use std::path::{Path, PathBuf};
 
-use crate::cli::Cli;
+use clap::Command;
+
+use crate::commands::complete::shells::SCRIPTS;
 
 /// Write the shell completions or the man pages into a folder
 #[derive(Debug, clap::Args)]
@@ -21,27 +23,21 @@ enum What {
     Man,
 }
 
-/// Writes the files.
+/// Writes the files, for this command line.
 ///
 /// # Errors
 /// The system's, when the folder or a file cannot be written.
-pub(crate) fn run(args: &GenerateArgs) -> std::io::Result<()> {
+pub(crate) fn run(args: &GenerateArgs, command: Command) -> std::io::Result<()> {
     std::fs::create_dir_all(&args.folder)?;
-    // The demo is a feature of test builds: what is shipped does not speak of it.
-    let mut command = Cli::command().mut_subcommands(|sub| sub.hide(false));
-    let hidden = ["generate", "demo"];
-    command = command.mut_subcommands(|sub| if hidden.contains(&sub.get_name()) { sub.hide(true) } else { sub });
     match args.what {
         What::Completions => completions(&args.folder),
-        What::Man => clap_mangen::generate_to(command, &args.folder),
+        What::Man => man::write(command, &args.folder),
     }
 }
 
 /// Each script asks the binary itself while one types, so that names of servers complete as well as options.
-fn completions(folder: &std::path::Path) -> std::io::Result<()> {
-    use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
-    let shells: [(&dyn EnvCompleter, &str); 3] = [(&Bash, "ecobox.bash"), (&Zsh, "_ecobox"), (&Fish, "ecobox.fish")];
-    for (shell, file) in shells {
+fn completions(folder: &Path) -> std::io::Result<()> {
+    for (shell, file) in SCRIPTS {
         let mut script = Vec::new();
         shell.write_registration("COMPLETE", "ecobox", "ecobox", "ecobox", &mut script)?;
         std::fs::write(folder.join(file), script)?;

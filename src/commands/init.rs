@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use futures::{StreamExt as _, stream};
 use serde::Serialize;
 
+use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::{Context, Outcome};
 use crate::config::{self, Config, NewServer, ServerConfig};
 use crate::error::{Exit, Failure};
@@ -23,12 +24,22 @@ use crate::transport::{ConnectFailure, Error};
 /// Programs that are asked at once.
 const AT_ONCE: usize = 4;
 
+const USAGE: &str = "ecobox init [--host [USER@]HOST[:PORT]]... [--local] [--accept-new]\n       ecobox init --from-ssh-config [--yes] [--accept-new]";
+
+const EXAMPLES: &str = "Examples:\n\
+    \x20 ecobox init --host root@pve1.example.com\n\
+    \x20 ecobox init --host pve1 --host admin@nas.example.com:2222\n\
+    \x20 ecobox init --from-ssh-config            # every host of ~/.ssh/config, after showing them\n\
+    \x20 ecobox init --local                      # this machine itself\n\
+    \x20 ecobox init --host pve1 --accept-new     # in a script: trusts a host key that is not known yet";
+
 /// Make the configuration and look at every server in it
 ///
 /// Servers come from `--host`, from `~/.ssh/config`, or are asked for on a terminal; an existing configuration is
 /// extended and its comments stay. Then every server is visited over SSH: what it is, how it can be woken and put to
 /// sleep, whether commands can run as root. Run it again to refresh.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = USAGE, after_help = GLOBAL_OPTIONS, after_long_help = EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct InitArgs {
     /// Add this host (can be repeated)

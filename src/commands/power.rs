@@ -8,6 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap_complete::engine::ArgValueCompleter;
 
 use self::report::{PowerReport, Ready};
+use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::{Context, Outcome, asked_by, complete, counted, tell, warn};
 use crate::config::Access;
 use crate::error::{Exit, Failure};
@@ -21,11 +22,21 @@ use crate::model::power::{CheckId, Finding, Manner, Move, Plan, Policy, PowerAct
 use crate::state::Action as Done;
 use crate::ui::{Confirmed, Ui};
 
+const USAGE: &str = "ecobox power ACTION TARGET... [--dry-run | --yes] [--guests WHAT] [--arm-wol] [--then-stop]\n                    [--allow REASON]... [--parallel NUMBER] [--no-wait]";
+
+const EXAMPLES: &str = "Examples:\n\
+    \x20 ecobox power start vm-101                # wakes its host first, if that sleeps\n\
+    \x20 ecobox power shutdown web-01 --dry-run   # the plan and its checks; nothing is done\n\
+    \x20 ecobox power suspend pve2 --guests shutdown --arm-wol\n\
+    \x20 ecobox power shutdown tag=lab --then-stop --yes\n\
+    \x20 ecobox power wake nas";
+
 /// Start, stop, suspend, wake: as a plan, with every reason not to checked first
 ///
 /// A guest whose host sleeps has its host woken first; a host on which guests run is not put to sleep under them. Each
 /// step is seen to be done before the next one begins. Nothing is sent twice. `--dry-run` shows the plan.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = USAGE, after_help = GLOBAL_OPTIONS, after_long_help = EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct PowerArgs {
     /// What to do

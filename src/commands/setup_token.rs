@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
 
+use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::{Context, Outcome, asked_by, complete, hosts_named, tell};
 use crate::config::{Access, ServerConfig};
 use crate::error::{Exit, Failure};
@@ -23,12 +24,22 @@ use crate::state::Action as Done;
 use crate::transport;
 use crate::ui::Confirmed;
 
+const USAGE: &str = "ecobox setup-token [HOST]... [--scope SCOPE]\n       ecobox setup-token [HOST]... --print | --check | --rotate | --revoke";
+
+const EXAMPLES: &str = "Examples:\n\
+    \x20 ecobox setup-token                       # every Proxmox VE host of the configuration\n\
+    \x20 ecobox setup-token pve1 --scope monitor  # a token that can read, and nothing else\n\
+    \x20 ecobox setup-token --print               # the commands, without running them\n\
+    \x20 ecobox setup-token --check               # what the stored token may do\n\
+    \x20 ecobox setup-token pve1 --revoke";
+
 /// Make an API token for this machine on each Proxmox VE host or cluster
 ///
 /// Over SSH, in one script: a user `ecobox@pve` without a password, a role with just the privileges of the scope, a
 /// token of this machine's own, and their ACLs. Then the API's certificate is learned through SSH, and the token is
 /// verified. One token serves a whole cluster. A token that is there and does is kept.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = USAGE, after_help = GLOBAL_OPTIONS, after_long_help = EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct SetupTokenArgs {
     /// Only these hosts

@@ -8,6 +8,7 @@ use clap_complete::engine::ArgValueCompleter;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
+use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::{Context, Outcome, complete, counted, nobody, selected, stamp, tell, warn};
 use crate::error::Exit;
 use crate::fleet::Fleet;
@@ -22,11 +23,22 @@ use crate::render::server::ServerJson;
 use crate::render::value::Value;
 use crate::render::{Column, Report};
 
+const USAGE: &str = "ecobox status [TARGET]... [--cached | --since WHEN]";
+
+const EXAMPLES: &str = "Examples:\n\
+    \x20 ecobox status                            # everything\n\
+    \x20 ecobox status tag=web '!web-01'          # the servers tagged `web`, but for one\n\
+    \x20 ecobox status --cached                   # what the last run saw, without asking anyone\n\
+    \x20 ecobox status --since 30d                # how much of the time everything was there\n\
+    \x20 ecobox status -o json | jq '.servers[] | select(.state == \"offline\").id'\n\
+    \x20 ecobox -q status -o html --out /var/www/html/ecobox.html";
+
 /// Show the state of every host, guest and plain server
 ///
 /// Guests come from the Proxmox VE API, one request for a whole cluster. Services are asked by a TCP connection, a
 /// guest's only while it runs. A host that does not answer is listed with the reason, and the exit status is 8.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
+#[command(override_usage = USAGE, after_help = GLOBAL_OPTIONS, after_long_help = EXAMPLES)]
 pub(crate) struct StatusArgs {
     /// Only these: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `state=`, `!` excludes
     #[arg(value_name = "TARGET", add = ArgValueCompleter::new(complete::target))]
@@ -35,8 +47,8 @@ pub(crate) struct StatusArgs {
     #[arg(long)]
     cached: bool,
     /// Show how much of the time since then everything was there: `24h`, `30d`, or a time
-    #[arg(long, value_name = "WHEN", value_parser = crate::cli::since, conflicts_with = "cached")]
-    since: Option<crate::cli::Since>,
+    #[arg(long, value_name = "WHEN", value_parser = crate::commands::args::since, conflicts_with = "cached")]
+    since: Option<crate::commands::args::Since>,
 }
 
 impl StatusArgs {

@@ -14,6 +14,7 @@ use clap_complete::engine::ArgValueCompleter;
 
 use self::page::Pages;
 use self::stream::Stream;
+use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::{Context, complete};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
@@ -21,6 +22,15 @@ use crate::fleet::watch::{Pace, Unattended};
 use crate::model::condition::Condition;
 use crate::render::Format;
 use crate::render::lines::Lines;
+
+const USAGE: &str = "ecobox watch [TARGET]... [--interval DURATION] [--read-only] [--html FILE]\n       ecobox watch -o jsonl [TARGET]... [--count N]\n       ecobox watch --until CONDITION... [--timeout DURATION]";
+
+const EXAMPLES: &str = "Examples:\n\
+    \x20 ecobox watch                             # the screen\n\
+    \x20 ecobox watch --read-only tag=web         # only these, and no actions\n\
+    \x20 ecobox watch --html /var/www/html/fleet.html\n\
+    \x20 ecobox watch -o jsonl                    # a snapshot, then what changes\n\
+    \x20 ecobox watch --until vm-101=running --timeout 2m";
 
 /// Watch the fleet, or wait until something is so
 ///
@@ -30,15 +40,17 @@ use crate::render::lines::Lines;
 /// host is asked on its own, on the intervals of [dashboard] in the configuration. Without `--timeout` it has no end of
 /// its own.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = USAGE, after_help = GLOBAL_OPTIONS, after_long_help = EXAMPLES)]
 pub(crate) struct WatchArgs {
     /// Only these: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `state=`, `!` excludes
     #[arg(value_name = "TARGET", add = ArgValueCompleter::new(complete::target))]
     targets: Vec<String>,
     /// Look this often, e.g. `5s` [default: `update_interval` of the configuration]
-    #[arg(long, value_name = "DURATION", value_parser = crate::cli::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = crate::commands::args::duration)]
     interval: Option<Duration>,
     /// End when this holds: `TARGET=STATE`, `TARGET.SERVICE=open` or `=closed` (can be repeated: when all hold)
     #[arg(long, value_name = "CONDITION", value_parser = Condition::parse)]
+    #[arg(add = ArgValueCompleter::new(complete::condition))]
     until: Vec<Condition>,
     /// End after so many looks at everything
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

@@ -36,6 +36,7 @@ use crate::model::text::quoted;
 
 pub(crate) use self::filter::filter;
 use self::names::{by_word, is_called, neighbours};
+pub(crate) use self::terms::{KINDS, states};
 use self::terms::{Term, has_all};
 
 /// What the grammar asks of a server.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Result, State, rollup, samples, time, tokens};
-use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId, VmId};
+use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId};
 use crate::model::metrics::Ids;
 
 /// A configured server as a member of a cluster.
@@ -104,43 +104,6 @@ impl State {
                 labels.put(ClusterId::new(row.get_ref(0)?.as_str()?), row.get(1)?);
             }
             Ok(labels)
-        })
-    }
-
-    /// What shells complete targets by: ids and names of guests and servers, each with a few words on it.
-    pub(crate) fn names(&self) -> Result<Vec<(String, String)>> {
-        self.read(|conn| {
-            // A guest's id needs the configured server of its node; of a cluster of one server that server.
-            let mut statement = conn.prepare_cached(
-                "SELECT guests.vmid, guests.kind, guests.name, guests.node,
-                    coalesce(
-                        (SELECT server FROM members WHERE cluster = clusters.name AND node = guests.node),
-                        (SELECT min(server) FROM members WHERE cluster = clusters.name HAVING count(*) = 1))
-                 FROM guests JOIN clusters ON clusters.id = guests.cluster
-                 WHERE gone_at IS NULL AND NOT template",
-            )?;
-            let mut rows = statement.query([])?;
-            let mut names = Vec::new();
-            while let Some(row) = rows.next()? {
-                let Some(kind) = kind(row.get_ref(1)?.as_str()?) else { continue };
-                let Ok(vmid) = VmId::try_from(row.get::<_, u32>(0)?) else { continue };
-                let name = row.get::<_, Option<String>>(2)?;
-                let node = row.get_ref(3)?.as_str()?;
-                let parent = row.get::<_, Option<String>>(4)?.and_then(|parent| parent.parse().ok());
-                let id = match parent {
-                    Some(parent) => ServerId::of_guest(&parent, kind, vmid).to_string(),
-                    None => format!("{}-{vmid}", kind.short()),
-                };
-                let what = format!("{} on {node}", kind.as_str());
-                names.push((id.clone(), format!("{} ({what})", name.as_deref().unwrap_or("-"))));
-                names.extend(name.map(|name| (name, format!("{id} ({what})"))));
-            }
-            let mut statement = conn.prepare_cached("SELECT server FROM facts UNION SELECT server FROM members")?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                names.push((row.get(0)?, "server".to_owned()));
-            }
-            Ok(names)
         })
     }
 }

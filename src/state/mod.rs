@@ -36,6 +36,7 @@ mod guests;
 mod history;
 mod identities;
 mod listing;
+mod names;
 mod open;
 mod outbox;
 mod read_only;
@@ -63,6 +64,7 @@ pub(crate) use error::StateError;
 pub(crate) use guests::KnownGuest;
 pub(crate) use history::{Check, Moves, Run};
 
+pub(crate) use names::Name;
 pub(crate) use open::find;
 pub(crate) use retention::Retention;
 pub(crate) use servers::KnownState;

@@ -33,8 +33,9 @@ fn exit_1_a_reason_not_listed() {
 fn exit_2_wrong_usage() {
     let env = Env::new();
     for args in [
-        &[][..],
-        &["frobnicate"],
+        &["frobnicate"][..],
+        &["start", "vm-101"],
+        &["status", "--json"],
         &["status", "--no-such-flag"],
         &["status", "-o", "yaml"],
         &["status", "--timeout", "soon"],
@@ -45,6 +46,20 @@ fn exit_2_wrong_usage() {
         let run = env.run(args).exits(2);
         assert!(run.stdout.is_empty() && !run.stderr.is_empty(), "{args:?}\n{run}");
     }
+}
+
+/// `ecobox` alone is for whoever sits at a terminal: what there is, or how to begin.
+#[test]
+fn without_a_command_it_is_status_or_the_first_steps() {
+    let env = Env::new();
+    let run = env.run(&[]).exits(3).says("not set up yet").says("ecobox init --host");
+    assert_eq!((run.stdout.as_str(), run.stderr.lines().count()), ("", 5), "{run}");
+    let sim = three();
+    let env = env_for(&sim, &["pve1"]);
+    let (bare, status) = (env.run(&[]), env.run(&["status"]));
+    assert_eq!(bare.code, status.code, "{bare}");
+    assert!(bare.stdout.contains("pve1"), "{bare}");
+    assert!(!env.run(&["-o", "json"]).json()["servers"].as_array().unwrap().is_empty());
 }
 
 #[test]

@@ -5,14 +5,25 @@ mod since;
 
 use std::time::Duration;
 
-use clap_complete::engine::ArgValueCompleter;
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 use jiff::SignedDuration;
 
+use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::complete;
 use crate::model::series::Metric;
 
 pub(crate) use now::run as now;
 pub(crate) use since::run as since;
+
+const USAGE: &str = "ecobox stats [TARGET]... [--all-disks] [--agent] [--interval DURATION]\n       ecobox stats [TARGET]... --since WHEN [--step DURATION] [--metric METRIC]...\n       ecobox stats [TARGET]... --chart METRIC [--since WHEN] [--step DURATION]";
+
+const EXAMPLES: &str = "Examples:\n\
+    \x20 ecobox stats                             # the load of everything\n\
+    \x20 ecobox stats nas --all-disks             # every local file system\n\
+    \x20 ecobox stats kind=vm --agent             # with the disks of virtual machines\n\
+    \x20 ecobox stats --since 7d --chart cpu 'pve*'\n\
+    \x20 ecobox stats --since 24h --step 5m --metric cpu -o csv\n\
+    \x20 ecobox -q stats -o openmetrics --out /var/lib/prometheus/node-exporter/ecobox.prom";
 
 /// Show how hard every server works
 ///
@@ -23,6 +34,7 @@ pub(crate) use since::run as since;
 /// With `--since` the numbers of the past: what earlier runs kept, what Proxmox VE kept where that reaches further back,
 /// or a Prometheus server's where the configuration names one.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = USAGE, after_help = GLOBAL_OPTIONS, after_long_help = EXAMPLES)]
 #[command(group(clap::ArgGroup::new("past").args(["since", "chart"]).multiple(true)))]
 pub(crate) struct StatsArgs {
     /// Only these: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `state=`, `!` excludes
@@ -35,20 +47,22 @@ pub(crate) struct StatsArgs {
     #[arg(long, conflicts_with = "past")]
     agent: bool,
     /// Time between two readings, where no earlier run left one
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = crate::cli::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = crate::commands::args::duration)]
     #[arg(conflicts_with = "past")]
     interval: Duration,
     /// Show the time since then: `2h`, `7d`, or a time like `2026-11-24T08:00:00Z`
-    #[arg(long, value_name = "WHEN", value_parser = crate::cli::since)]
-    since: Option<crate::cli::Since>,
+    #[arg(long, value_name = "WHEN", value_parser = crate::commands::args::since)]
+    since: Option<crate::commands::args::Since>,
     /// Length of a step of the series [default: one that suits the time]
-    #[arg(long, value_name = "DURATION", value_parser = crate::cli::span, requires = "past")]
+    #[arg(long, value_name = "DURATION", value_parser = crate::commands::args::span, requires = "past")]
     step: Option<SignedDuration>,
     /// Which series (can be repeated) [default: cpu, memory, receive, transmit]
     #[arg(long = "metric", value_name = "METRIC", value_parser = metric, requires = "since")]
+    #[arg(add = ArgValueCandidates::new(complete::metric))]
     metrics: Vec<Metric>,
     /// Draw this series as a chart, of the last 24 hours unless `--since` says otherwise
     #[arg(long, value_name = "METRIC", value_parser = metric, conflicts_with = "metrics")]
+    #[arg(add = ArgValueCandidates::new(complete::metric))]
     chart: Option<Metric>,
 }
 

@@ -6,7 +6,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::StatsArgs;
-use crate::cli::Since;
+use crate::commands::args::Since;
 use crate::commands::{Context, Outcome, counted, stamp, tell, warn};
 use crate::error::Exit;
 use crate::fleet::Fleet;

@@ -31,7 +31,6 @@ pub(crate) enum PowerAction {
 
 impl PowerAction {
     /// Each once, in the order of help and documentation.
-    #[cfg(test)]
     pub(crate) const ALL: [PowerAction; 9] = [
         PowerAction::Start,
         PowerAction::Shutdown,

@@ -10,13 +10,13 @@ use crate::model::text::{did_you_mean, quoted};
 
 /// The words of `kind=`: those of [`crate::model::server::ServerKind`], how ids call guests, and the two halves of the
 /// inventory.
-pub(super) const KINDS: [&str; 8] = ["pve", "linux", "qemu", "lxc", "vm", "ct", "guest", "host"];
+pub(crate) const KINDS: [&str; 8] = ["pve", "linux", "qemu", "lxc", "vm", "ct", "guest", "host"];
 
 /// The word of `state=` for servers that something is wrong with.
 pub(super) const WRONG: &str = "wrong";
 
 /// The words of `state=`.
-pub(super) fn states() -> Vec<&'static str> {
+pub(crate) fn states() -> Vec<&'static str> {
     PowerState::ALL.map(PowerState::as_str).into_iter().chain(DOING).chain([WRONG]).collect()
 }
 

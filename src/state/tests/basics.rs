@@ -11,7 +11,7 @@ use crate::model::server::{Address, ServerKey};
 use crate::model::trust::{Fingerprint, Trust};
 use crate::model::usage::Source;
 use crate::state::history::Event;
-use crate::state::{Check, Run, State, StateError, is_fresh};
+use crate::state::{Check, Name, Run, State, StateError, is_fresh};
 
 fn state() -> State {
     State::in_memory().unwrap()
@@ -294,15 +294,14 @@ fn names_for_completion() {
     let state = state();
     furnish(&state);
     let names = state.names().unwrap();
-    for (name, help) in
-        [("pve1-vm-101", "guest101 (qemu on pve1)"), ("guest101", "pve1-vm-101 (qemu on pve1)"), ("pve1", "server")]
-    {
-        assert!(names.contains(&(name.to_owned(), help.to_owned())), "{name}");
+    for (id, name, what) in [("pve1-vm-101", "guest101", "qemu on pve1"), ("pve1", "pve1", "server")] {
+        let name = Name { id: id.to_owned(), name: name.to_owned(), what: what.to_owned() };
+        assert!(names.contains(&name), "{names:?}");
     }
     // The node's server is not configured, and the cluster has several: only the short id is sure.
     state.put_member(&server("pve2"), &cluster("host:pve1"), Some(&node("pve2")), at(0)).unwrap();
     state.put_member(&server("pve1"), &cluster("host:pve1"), None, at(0)).unwrap();
-    assert!(state.names().unwrap().iter().any(|(name, _)| name == "vm-101"));
+    assert!(state.names().unwrap().iter().any(|name| name.id == "vm-101"));
 }
 
 #[test]

@@ -1,0 +1,105 @@
+//! Words that the arguments of several commands have in common: times, durations, and what `-h` says of global options.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// What `-h` says in place of the options of every command.
+pub(crate) const GLOBAL_OPTIONS: &str =
+    "Global options: -o FORMAT, -q, -v, --timeout, --config and others; see `ecobox help options`";
+
+/// A moment in the past, as words on a command line have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// So long ago.
+    Ago(SignedDuration),
+    At(Timestamp),
+}
+
+impl Since {
+    /// The moment itself, seen from `now`; never later than that.
+    pub(crate) fn before(self, now: Timestamp) -> Timestamp {
+        match self {
+            Since::Ago(span) => now.checked_sub(span).unwrap_or(Timestamp::UNIX_EPOCH),
+            Since::At(at) => at.min(now),
+        }
+    }
+}
+
+/// `24h`, `7d`, a date, or a time in RFC 3339; not in the future, of which nothing is known.
+pub(crate) fn since(text: &str) -> Result<Since, String> {
+    match moment(text)? {
+        Since::At(at) if at > Timestamp::now() => Err("it is in the future".to_owned()),
+        since => Ok(since),
+    }
+}
+
+fn moment(text: &str) -> Result<Since, String> {
+    if let Ok(span) = span(text) {
+        return Ok(Since::Ago(span));
+    }
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(Since::At(at));
+    }
+    // A day begins where this machine's clock says so.
+    let date = text.parse::<jiff::civil::Date>().ok();
+    let begin = date.and_then(|date| date.to_zoned(jiff::tz::TimeZone::system()).ok());
+    begin.map(|begin| Since::At(begin.timestamp())).ok_or_else(|| {
+        "a time span like `24h` or `7d`, a date like `2026-11-24`, or a time like `2026-11-24T08:00:00Z`".to_owned()
+    })
+}
+
+/// A positive time span; a number alone is seconds, a day is 24 hours.
+pub(crate) fn span(text: &str) -> Result<SignedDuration, String> {
+    let seconds = text.parse::<u32>().ok().map(|seconds| SignedDuration::from_secs(seconds.into()));
+    let spelled = || {
+        let span = text.parse::<jiff::Span>().ok()?;
+        span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()
+    };
+    let found = seconds.or_else(spelled).filter(SignedDuration::is_positive);
+    found.ok_or_else(|| "a time span like `30s`, `5m`, `24h` or `7d`".to_owned())
+}
+
+/// A positive time span of at most some hours; a number alone is seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<u64>().ok().map(Duration::from_secs);
+    let spelled = || text.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
+    seconds.or_else(spelled).filter(|d| !d.is_zero()).ok_or_else(|| "a duration like `30s`, `2m` or `1h30m`".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn durations_are_read_with_and_without_a_unit() {
+        use std::time::Duration;
+        assert_eq!(super::duration("5"), Ok(Duration::from_secs(5)));
+        assert_eq!(super::duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(super::duration("1h30m"), Ok(Duration::from_secs(5400)));
+        for bad in ["", "0", "-5s", "soon"] {
+            assert!(super::duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_moment_in_the_past_is_said_in_three_ways() {
+        use super::{Since, since};
+        use jiff::{SignedDuration, Timestamp};
+        let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
+        let before = |text: &str| super::moment(text).map(|since| since.before(now).to_string());
+        for (text, want) in [
+            ("24h", "2026-11-24T12:00:00Z"),
+            ("7d", "2026-11-18T12:00:00Z"),
+            ("1h 30m", "2026-11-25T10:30:00Z"),
+            ("90", "2026-11-25T11:58:30Z"),
+            ("2026-11-24T08:00:00Z", "2026-11-24T08:00:00Z"),
+            ("2026-11-24T08:00:00+02:00", "2026-11-24T06:00:00Z"),
+        ] {
+            assert_eq!(before(text).as_deref(), Ok(want), "{text}");
+        }
+        assert!(matches!(since("2026-11-24"), Ok(Since::At(_))));
+        assert_eq!(since("2d"), Ok(Since::Ago(SignedDuration::from_hours(48))));
+        for bad in ["", "0", "-5h", "yesterday", "2026-13-01", "1mo", "9000-01-01", "9000-01-01T00:00:00Z"] {
+            assert!(since(bad).is_err(), "{bad}");
+        }
+    }
+}
