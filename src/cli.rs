@@ -10,6 +10,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::args::{self, GLOBAL_OPTIONS};
 use crate::commands::{discover, generate, init, power, setup_token, stats, status, watch};
+use crate::file;
+use crate::model::hint::Carried;
 use crate::render::Format;
 use crate::ui::ColorWhen;
 
@@ -94,6 +96,19 @@ pub(crate) struct Global {
         hide_default_value = true
     )]
     pub(crate) log_format: LogFormat,
+}
+
+impl Global {
+    /// What a command that continues this one needs, too: the files that were named.
+    pub(crate) fn carried(&self) -> Carried {
+        let mut words = Vec::new();
+        for (option, path) in [("--config", &self.config), ("--state", &self.state)] {
+            if let Some(path) = path {
+                words.extend([option.to_owned(), file::shell_word(path).to_string()]);
+            }
+        }
+        Carried::new(&words)
+    }
 }
 
 /// How the log is written.

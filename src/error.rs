@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::config::ConfigError;
+use crate::model::hint::HintId;
 use crate::model::inventory::FailureKind;
 use crate::model::select::SelectError;
 use crate::state::StateError;
@@ -171,31 +172,24 @@ fn in_full(error: &anyhow::Error) -> String {
     text
 }
 
-/// What to run or look at next, from the type of the first typed error in the chain.
+/// What to run or look at next, from the type of the first typed error in the chain. What helps against an error of a
+/// server depends on the server: see `fleet/hint.rs`.
 pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
     for cause in error.chain() {
         if let Some(failure) = cause.downcast_ref::<Failure>() {
             return failure.hint.clone();
         }
-        if let Some(error) = cause.downcast_ref::<transport::Error>() {
-            return transport_hint(error);
-        }
         if let Some(error) = cause.downcast_ref::<prometheus::Error>() {
-            return error.advice().map(str::to_owned);
+            return error.advice().map(HintId::text);
         }
         if let Some(ConfigError::NotFound { .. }) = cause.downcast_ref::<ConfigError>() {
-            return Some("run `ecobox init` to make one".to_owned());
+            return Some(HintId::NoConfig.text());
         }
         if cause.is::<SelectError>() {
-            return Some("run `ecobox status --cached` to see the names".to_owned());
+            return Some(HintId::NoTarget.text());
         }
     }
     None
-}
-
-/// What to run next after an error of the transports.
-pub(crate) fn transport_hint(error: &transport::Error) -> Option<String> {
-    error.advice().map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -208,15 +202,16 @@ mod tests {
     fn each_typed_error_has_its_exit_status_and_its_hint() {
         let path = || std::path::PathBuf::from("x");
         let refused = StateError::Refused { path: path(), reason: "holds tokens".to_owned() };
-        let denied = transport::Error::Denied { peer: "a".to_owned(), detail: "b".to_owned() };
-        let secret = transport::Error::Denied { peer: "Prometheus".to_owned(), detail: "401".to_owned() };
+        let why = transport::Denial::Token;
+        let denied = transport::Error::Denied { peer: "a".to_owned(), why: why.clone(), detail: "b".to_owned() };
+        let secret = transport::Error::Denied { peer: "Prometheus".to_owned(), why, detail: "401".to_owned() };
         let cases: [(anyhow::Error, Exit, Option<&str>); 8] = [
             (prometheus::Error::from(secret).into(), Exit::Denied, Some("`username`")),
             (anyhow::anyhow!("anything"), Exit::Failed, None),
             (ConfigError::NotFound { path: path() }.into(), Exit::Config, Some("ecobox init")),
             (refused.into(), Exit::Config, None),
             (SelectError::NothingLeft.into(), Exit::NoTarget, Some("--cached")),
-            (denied.into(), Exit::Denied, Some("setup-token --check")),
+            (denied.into(), Exit::Denied, None),
             (Failure::new(Exit::Refused, "no").hint("add `--yes`").into(), Exit::Refused, Some("--yes")),
             (Failure::new(Exit::NoTarget, "no").into(), Exit::NoTarget, None),
         ];

@@ -46,6 +46,7 @@ use crate::config::{Config, ConfigError};
 use crate::error::{Exit, Failure};
 use crate::fleet::Limits;
 use crate::fleet::act::Ledger;
+use crate::model::hint::{Carried, HintId};
 use crate::render::{Format, Output, Report};
 use crate::state::State;
 use crate::ui::{ColorWhen, Ui};
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(error),
     };
-    let ui = Ui::new(cli.global.quiet, cli.global.color);
+    let ui = Ui::new(cli.global.quiet, cli.global.color, cli.global.carried());
     keep_to_itself();
     match start(cli, ui) {
         Ok(exit) => ExitCode::from(exit.code()),
@@ -80,7 +81,7 @@ fn main() -> ExitCode {
 fn refuse(error: clap::Error) -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
     if let Some(meant) = cli::meant::meant(&error, &args) {
-        let ui = Ui::new(false, ColorWhen::Auto);
+        let ui = Ui::new(false, ColorWhen::Auto, Carried::default());
         ui.error(&meant.message);
         ui.hint(&meant.hint);
         return ExitCode::from(Exit::Usage.code());
@@ -254,7 +255,7 @@ fn prepare(global: &Global, command: &Command, ui: Ui) -> Result<Context, (Ui, a
     };
     if let Some(notice) = state.notice() {
         ui.warning(&notice.text);
-        ui.hint(&format!("run {}", notice.rerun.iter().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(", then ")));
+        ui.hint(&notice.hint.text());
     }
     Ok(Context { config, state, ui, limits, ledger: Ledger::default() })
 }
@@ -294,11 +295,11 @@ async fn show<R: Report + Sync>(
 ) -> anyhow::Result<Exit> {
     if global.output == Format::Openmetrics && R::METRICS.is_none() {
         let failure = Failure::new(Exit::Usage, "`-o openmetrics`: this command has no metrics");
-        return Err(failure.hint("run `ecobox stats -o openmetrics`").into());
+        return Err(failure.hint(HintId::NoMetrics.text()).into());
     }
     if global.output == Format::Html && R::PAGE.is_none() {
         let failure = Failure::new(Exit::Usage, "`-o html`: this command has no page");
-        return Err(failure.hint("run `ecobox status -o html`").into());
+        return Err(failure.hint(HintId::NoPage.text()).into());
     }
     let Outcome { report, exit, recording } = work.await?;
     let print = || {
@@ -328,7 +329,8 @@ async fn show<R: Report + Sync>(
 
 /// Prints a report, or writes it to the file that it is to go to.
 fn print<R: Report>(global: &Global, report: &R) -> anyhow::Result<()> {
-    let output = Output::new(global.output, global.color.decide(&io::stdout()), jiff::Timestamp::now());
+    let color = global.color.decide(&io::stdout());
+    let output = Output::new(global.output, color, global.carried(), jiff::Timestamp::now());
     if let Some(path) = &global.out {
         return render::write_file(path, report, &output.for_a_file()).map_err(Into::into);
     }

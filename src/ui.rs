@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 pub(crate) use self::progress::Progress;
 pub(crate) use self::question::give_back;
 use crate::error::{Exit, Failure};
+use crate::model::hint::{Carried, HintId};
 use crate::model::id::Secret;
 use crate::model::text::shown;
 use crate::transport::ssh::Ask;
@@ -76,15 +77,17 @@ pub(crate) struct Ui {
     /// One question at a time.
     asking: Mutex<()>,
     moving: progress::Lines,
+    /// What commands in hints need.
+    carried: Carried,
 }
 
 impl Ui {
     /// Looks once whether there is a terminal, and whether it shall be in colour.
-    pub(crate) fn new(quiet: bool, color: ColorWhen) -> Ui {
+    pub(crate) fn new(quiet: bool, color: ColorWhen, carried: Carried) -> Ui {
         let stderr = std::io::stderr();
         let interactive = stderr.is_terminal() && std::io::stdin().is_terminal();
         let moving = progress::Lines::new(interactive && !quiet);
-        Ui { quiet, color: color.decide(&stderr), interactive, asking: Mutex::default(), moving }
+        Ui { quiet, color: color.decide(&stderr), interactive, asking: Mutex::default(), moving, carried }
     }
 
     /// Whether questions can be asked.
@@ -101,7 +104,7 @@ impl Ui {
     /// What was done or found besides the report. Silent with `-q`.
     pub(crate) fn status(&self, message: &str) {
         if !self.quiet {
-            line(message);
+            line(&self.carried.to_paste(message));
         }
     }
 
@@ -129,7 +132,8 @@ impl Ui {
     fn labelled(&self, label: &str, color: anstyle::AnsiColor, message: &str) {
         let style =
             if self.color { anstyle::Style::new().fg_color(Some(color.into())).bold() } else { anstyle::Style::new() };
-        let _ = writeln!(std::io::stderr().lock(), "{style}{label}{style:#}: {}", shown(message));
+        let _ =
+            writeln!(std::io::stderr().lock(), "{style}{label}{style:#}: {}", shown(&self.carried.to_paste(message)));
     }
 
     /// Lines of a file of the user's own, as `config` draws them: each begins with its number or its gutter.
@@ -150,7 +154,7 @@ impl Ui {
         }
         if !self.interactive {
             return Err(Failure::new(Exit::Refused, "not confirmed: there is no terminal to ask on")
-                .hint("add `--yes` to go on without a question"));
+                .hint(HintId::NotConfirmed.text()));
         }
         let agreed = self.ask_yes_no("", question).await;
         if agreed { Ok(Confirmed(())) } else { Err(Failure::new(Exit::Refused, "not confirmed")) }

@@ -9,7 +9,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "main",
         &["cli", "commands", "config", "error", "fleet", "model", "render", "state", "transport", "ui", "watchdog"],
     ),
-    ("cli", &["commands", "model", "render", "ui"]),
+    ("cli", &["commands", "file", "model", "render", "ui"]),
     ("commands", &["commands", "config", "error", "fleet", "model", "render", "state", "transport", "tui", "ui"]),
     ("error", &["config", "model", "state", "transport"]),
     ("ui", &["error", "model", "transport"]),

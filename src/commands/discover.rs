@@ -8,6 +8,7 @@ use crate::commands::{Context, Outcome, complete, counted, hosts_named, tell, wa
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::discover::{Asked, Discovery, Found};
+use crate::model::hint::HintId;
 use crate::model::id::{NodeName, ServerId, VmId};
 use crate::model::inventory::Failed;
 use crate::model::power::PowerState;
@@ -90,7 +91,7 @@ pub(crate) async fn run(ctx: &Context, args: &DiscoverArgs) -> anyhow::Result<Ou
     let wanted = hosts_named(&fleet, &args.hosts)?;
     if fleet.groups().is_empty() {
         return Err(Failure::new(Exit::NoTarget, "no configured server is known to be a Proxmox VE host")
-            .hint("run `ecobox init` to look at them, then `ecobox setup-token`")
+            .hint(HintId::NoPveKnown.text())
             .into());
     }
     let discovery = {

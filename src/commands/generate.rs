@@ -1,4 +1,5 @@
-//! `ecobox generate`: completions and man pages, made from the command line's definition. Hidden: for packagers.
+//! `ecobox generate`: completions and man pages, made from the command line's definition, and the table of hints.
+//! Hidden: for packagers and tests.
 
 mod man;
 
@@ -7,8 +8,9 @@ use std::path::{Path, PathBuf};
 use clap::Command;
 
 use crate::commands::complete::shells::SCRIPTS;
+use crate::model::hint::HintId;
 
-/// Write the shell completions or the man pages into a folder
+/// Write the shell completions, the man pages or the table of hints into a folder
 #[derive(Debug, clap::Args)]
 pub(crate) struct GenerateArgs {
     /// What to write
@@ -21,6 +23,8 @@ pub(crate) struct GenerateArgs {
 enum What {
     Completions,
     Man,
+    /// `hints.json`
+    Hints,
 }
 
 /// Writes the files, for this command line.
@@ -32,6 +36,7 @@ pub(crate) fn run(args: &GenerateArgs, command: Command) -> std::io::Result<()> 
     match args.what {
         What::Completions => completions(&args.folder),
         What::Man => man::write(command, &args.folder),
+        What::Hints => hints(&args.folder),
     }
 }
 
@@ -43,4 +48,10 @@ fn completions(folder: &Path) -> std::io::Result<()> {
         std::fs::write(folder.join(file), script)?;
     }
     Ok(())
+}
+
+fn hints(folder: &Path) -> std::io::Result<()> {
+    let row = |row: &HintId| serde_json::json!({ "id": row.as_str(), "cause": row.cause(), "fix": row.fix() });
+    let rows: Vec<_> = HintId::ALL.iter().map(row).collect();
+    std::fs::write(folder.join("hints.json"), format!("{:#}\n", serde_json::Value::from(rows)))
 }

@@ -11,15 +11,17 @@ use crate::commands::{Context, Outcome};
 use crate::config::{self, Config, NewServer, ServerConfig};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
+use crate::fleet::hint::Doing;
 use crate::fleet::visit::Visit;
 use crate::model::facts::{HostFacts, Nic, Privilege, Product};
+use crate::model::hint::HintId;
 use crate::model::id::{NodeName, ServerId};
 use crate::model::inventory::FailureKind;
 use crate::model::text;
 use crate::render::value::Value;
 use crate::render::{Column, Report};
+use crate::transport::Error;
 use crate::transport::ssh::HostKeyPolicy;
-use crate::transport::{ConnectFailure, Error};
 
 /// Programs that are asked at once.
 const AT_ONCE: usize = 4;
@@ -113,7 +115,7 @@ pub(crate) async fn run(ctx: &Context, args: &InitArgs) -> anyhow::Result<Outcom
         added = name_by_themselves(ctx, written, &mut visits)?;
         ctx.ui.status(&format!("added {} to {}", added.join(", "), short(&config.path)));
     }
-    let hints = hints(&visits, ctx.ui.is_interactive());
+    let hints = hints(&fleet, &visits, ctx.ui.is_interactive());
     let rows: Vec<Row> = visits.into_iter().zip(&servers).map(|(visit, server)| row(visit, server)).collect();
     for row in &rows {
         if let Some(error) = &row.error {
@@ -148,7 +150,7 @@ async fn wanted(ctx: &Context, args: &InitArgs) -> anyhow::Result<Vec<NewServer>
     if !anything {
         if !ctx.ui.is_interactive() {
             return Err(Failure::new(Exit::Usage, "no host is named, and there is no configuration yet")
-                .hint("run `ecobox init --host root@pve1.lan`, or `ecobox init --from-ssh-config`")
+                .hint(HintId::NobodyNamed.text())
                 .into());
         }
         ask(ctx, &mut new, &mut taken).await;
@@ -339,33 +341,15 @@ fn host(text: &str) -> Result<NewHost, String> {
 }
 
 /// What to run next after what failed, each once.
-fn hints(visits: &[Visit], asked: bool) -> Vec<String> {
+fn hints(fleet: &Fleet<'_>, visits: &[Visit], asked: bool) -> Vec<String> {
     let mut hints = Vec::new();
-    for error in visits.iter().filter_map(|visit| visit.facts.as_ref()?.as_ref().err()) {
-        let hint = match error {
-            // The answer was no.
-            Error::UnknownHostKey { .. } if asked => None,
-            // Who reads this has run `ecobox init` just now.
-            Error::UnknownHostKey { .. } => Some(
-                "run `ecobox init` on a terminal to see the key and accept it, or `ecobox init --accept-new` to trust \
-                 all keys that are not known yet"
-                    .to_owned(),
-            ),
-            Error::Untrusted { .. } => Some(
-                "if the host was reinstalled, remove its old key with `ssh-keygen -R` and run `ecobox init` again"
-                    .to_owned(),
-            ),
-            Error::Denied { .. } => Some(
-                "put your key there with `ssh-copy-id`, or name another `ssh_user` or `ssh_key_path` in the configuration"
-                    .to_owned(),
-            ),
-            // The general hint is the API's.
-            Error::Connect { failure: ConnectFailure::Closed, .. } => None,
-            other => other.advice().map(str::to_owned).or_else(|| {
-                let again = "run `ecobox init` again when the hosts that did not answer are on";
-                (other.kind() == FailureKind::Unreachable).then(|| again.to_owned())
-            }),
-        };
+    for visit in visits {
+        let Some(Err(error)) = &visit.facts else { continue };
+        // The answer was no.
+        if asked && matches!(error, Error::UnknownHostKey { .. }) {
+            continue;
+        }
+        let hint = fleet.hint(&visit.server, error, Doing::Init);
         hints.extend(hint.filter(|hint| !hints.contains(hint)));
     }
     hints

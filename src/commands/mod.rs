@@ -19,6 +19,7 @@ use crate::error::Exit;
 use crate::fleet::act::Ledger;
 use crate::fleet::record::Recording;
 use crate::fleet::{Fleet, Limits};
+use crate::model::hint::HintId;
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory};
 use crate::model::select::SelectError;
@@ -88,12 +89,11 @@ pub(crate) fn selected(
 
 /// What a report without rows says: there is nobody, or nobody whom the targets mean.
 pub(crate) fn nobody(has_targets: bool) -> String {
-    let text = if has_targets {
-        "no server is in the state that was asked for"
+    if has_targets {
+        "no server is in the state that was asked for".to_owned()
     } else {
-        "no servers are configured; run `ecobox init --host user@host`"
-    };
-    text.to_owned()
+        format!("no servers are configured; {}", HintId::NoServers.text())
+    }
 }
 
 /// Says a line besides the report.
@@ -107,7 +107,7 @@ pub(crate) fn warn(ui: &Ui, failures: &[Failed]) {
         ui.warning(&failed.message);
     }
     let mut said: Vec<&str> = Vec::new();
-    for advice in failures.iter().filter_map(|failed| failed.advice) {
+    for advice in failures.iter().filter_map(|failed| failed.advice.as_deref()) {
         if !said.contains(&advice) {
             ui.hint(advice);
             said.push(advice);

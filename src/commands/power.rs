@@ -16,6 +16,7 @@ use crate::fleet::Fleet;
 use crate::fleet::act::{Acting, Choice, Ended, How, Links, Now, Options, PARALLEL, PrepareError, Prepared};
 use crate::fleet::observe::{Asking, Observed};
 use crate::model::action::ActionOutcome;
+use crate::model::hint::HintId;
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::power::{CheckId, Finding, Manner, Move, Plan, Policy, PowerAction, Why};
@@ -156,9 +157,9 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
         let _progress = ctx.ui.progress("looking what speaks against it");
         fleet.prepare(&mut inventory, &chosen, action, &options, links).await.map_err(|error| match error {
             PrepareError::State(error) => anyhow::Error::from(error),
-            error @ PrepareError::Plan(_) => {
-                Failure::new(Exit::Config, error.to_string()).hint("mend `parent_server_id`").into()
-            }
+            error @ PrepareError::Plan(_) => Failure::new(Exit::Config, error.to_string())
+                .hint(HintId::ParentsCircle.say(&[("config", &ctx.config.path.display().to_string())]))
+                .into(),
         })?
     };
     let servers = &inventory.servers;

@@ -10,11 +10,13 @@ use crate::commands::{Context, Outcome, asked_by, complete, hosts_named, tell};
 use crate::config::{Access, ServerConfig};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
+use crate::fleet::hint::Doing;
 use crate::fleet::onboard::answer;
 use crate::fleet::onboard::script::{Action, Removal, Request, plan};
 use crate::fleet::onboard::{next_generation, token_id, token_name};
 use crate::fleet::setup::{Did, SetUp, SetUpError, Wanted};
 use crate::model::facts::Product;
+use crate::model::hint::HintId;
 use crate::model::id::ServerId;
 use crate::model::scope::Scope;
 use crate::model::server::ServerKey;
@@ -124,7 +126,7 @@ pub(crate) async fn run(ctx: &Context, args: &SetupTokenArgs) -> anyhow::Result<
     let servers = candidates(&fleet, &named, args.check);
     if servers.is_empty() {
         return Err(Failure::new(Exit::NoTarget, "no configured server can be a Proxmox VE host reached over SSH")
-            .hint("run `ecobox init --host root@pve1.lan`")
+            .hint(HintId::NoPveHost.text())
             .into());
     }
     let scope = args.scope.map(Scope::from);
@@ -141,7 +143,7 @@ pub(crate) async fn run(ctx: &Context, args: &SetupTokenArgs) -> anyhow::Result<
         let confirmed = Confirmed::by_command();
         let _progress = ctx.ui.progress(&format!("setting up {} hosts", servers.len()));
         let results = fleet.set_up(&servers, wanted, &confirmed).await;
-        results.into_iter().map(|result| outcome(result, !named.is_empty())).unzip()
+        results.into_iter().map(|result| outcome(&fleet, result, !named.is_empty())).unzip()
     };
     if !args.print && !args.check {
         record(ctx, &fleet, &rows)?;
@@ -188,6 +190,7 @@ impl From<Exit> for End {
 }
 
 fn warn(ctx: &Context, rows: &[Row], ends: &[End]) {
+    let left = HintId::TokensLeft.text();
     let mut hints: Vec<&str> = ends.iter().filter_map(|end| end.hint.as_deref()).collect();
     for row in rows {
         let id = row.id.as_ref().map_or("", ServerId::as_str);
@@ -199,7 +202,7 @@ fn warn(ctx: &Context, rows: &[Row], ends: &[End]) {
         }
         if !row.left.is_empty() {
             ctx.ui.warning(&format!("{id}: may still be on the host: {}", row.left.join(", ")));
-            hints.push("run `ecobox setup-token` again to remove them");
+            hints.push(&left);
         }
     }
     let mut said = HashSet::new();
@@ -279,18 +282,15 @@ async fn check(fleet: &Fleet<'_>, servers: &[&ServerConfig]) -> (Vec<Row>, Vec<E
         let stored = fleet.state.token(&fleet.cluster_of(&server.id)).ok().flatten();
         let scope = stored.as_ref().map_or(Scope::Operator, |stored| stored.scope);
         let token = fleet.token(server).await.map(|token| token.id.to_string());
-        let compared = match token {
-            Ok(_) => fleet.check(server, scope).await,
-            Err(_) => Err(transport::Error::Denied {
-                peer: server.id.to_string(),
-                detail: "no API token is known for it".to_owned(),
-            }),
+        let (token, compared) = match token {
+            Ok(token) => (Some(token), fleet.check(server, scope).await),
+            Err(error) => (None, Err(error)),
         };
         let mut row = Row {
             id: Some(server.id.clone()),
             node: fleet.node_of(&server.id).map(|node| node.to_string()),
             result: "checked",
-            token: token.ok(),
+            token,
             scope: Some(scope.as_str()),
             trust: fleet.trust(server).await.ok().map(|trust| trust.as_str()),
             ..Row::default()
@@ -302,17 +302,13 @@ async fn check(fleet: &Fleet<'_>, servers: &[&ServerConfig]) -> (Vec<Row>, Vec<E
                     Exit::Done.into()
                 } else {
                     row.error = Some(format!("{}: the token lacks {}", server.id, row.missing.join(", ")));
-                    End { exit: Exit::Denied, hint: Some("run `ecobox setup-token` to mend it".to_owned()) }
+                    End { exit: Exit::Denied, hint: Some(fleet.privileges(server)) }
                 }
             }
             Err(error) => {
                 row.result = "failed";
                 row.error = Some(error.to_string());
-                let hint = match &error {
-                    transport::Error::Denied { .. } => Some("run `ecobox setup-token` to make one".to_owned()),
-                    other => other.advice().map(str::to_owned),
-                };
-                End { exit: error.kind().into(), hint }
+                End { exit: error.kind().into(), hint: fleet.hint(&server.id, &error, Doing::Look) }
             }
         };
         (row, end)
@@ -321,13 +317,13 @@ async fn check(fleet: &Fleet<'_>, servers: &[&ServerConfig]) -> (Vec<Row>, Vec<E
 }
 
 /// A host's row, and how it ended there.
-fn outcome(mut result: SetUp, named: bool) -> (Row, End) {
+fn outcome(fleet: &Fleet<'_>, mut result: SetUp, named: bool) -> (Row, End) {
     // A plain server among all the others is no failure; one that was named is.
     let other = matches!(result.error, Some(SetUpError::Host { failure: answer::Failure::NotPve, .. })) && !named;
     if other {
         (result.error, result.scope) = (None, None);
     }
-    let end = result.error.as_ref().map_or(Exit::Done.into(), end_of);
+    let end = result.error.as_ref().map_or(Exit::Done.into(), |error| end_of(fleet, &result.server, error));
     let (missing, excess) = result.comparison.map(|c| (c.missing, c.excess)).unwrap_or_default();
     let id = result.server;
     let row = Row {
@@ -363,22 +359,18 @@ fn explain(id: &str, error: &SetUpError) -> String {
 }
 
 /// The exit status that an error asks for, and the way out.
-fn end_of(error: &SetUpError) -> End {
+fn end_of(fleet: &Fleet<'_>, server: &ServerId, error: &SetUpError) -> End {
     use answer::Failure as Host;
     let (exit, hint) = match error {
-        // Of a login that is refused, no token can tell more.
-        SetUpError::Transport(error @ transport::Error::Denied { .. }) => (error.kind().into(), None),
-        SetUpError::Transport(error) => (error.kind().into(), error.advice().map(str::to_owned)),
+        SetUpError::Transport(error) => (error.kind().into(), fleet.hint(server, error, Doing::SetUp)),
         SetUpError::State(_) => (Exit::Config, None),
         SetUpError::Host { failure, .. } => match failure {
             Host::NoRights { hint, .. } => (Exit::Denied, Some(hint.clone())),
-            Host::NoSuchUser { userid } => {
-                (Exit::Denied, Some(format!("use `--scope operator`, or add {userid} in Proxmox VE")))
-            }
+            Host::NoSuchUser { userid } => (Exit::Denied, Some(HintId::UserUnknown.say(&[("user", userid)]))),
             Host::NotPve => (Exit::NoTarget, None),
-            Host::PmxcfsDown => (Exit::Failed, Some("look at `systemctl status pve-cluster` there".to_owned())),
-            Host::NoQuorum => (Exit::Failed, Some("look at `pvecm status` there".to_owned())),
-            Host::Busy => (Exit::Failed, Some("run `ecobox setup-token` again".to_owned())),
+            Host::PmxcfsDown => (Exit::Failed, Some(HintId::PmxcfsDown.text())),
+            Host::NoQuorum => (Exit::Failed, Some(HintId::NoQuorum.text())),
+            Host::Busy => (Exit::Failed, Some(HintId::PveBusy.text())),
             Host::TokenExists(_) | Host::Other { .. } | Host::CutOff => (Exit::Failed, None),
         },
         SetUpError::Missing { .. } => (Exit::Denied, None),

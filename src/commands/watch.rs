@@ -20,6 +20,7 @@ use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::watch::{Pace, Unattended};
 use crate::model::condition::Condition;
+use crate::model::hint::HintId;
 use crate::render::Format;
 use crate::render::lines::Lines;
 
@@ -82,7 +83,7 @@ impl Mode {
             Format::Table | Format::Wide if on_terminal => Ok(Mode::Screen),
             Format::Table | Format::Wide if has_page => Ok(Mode::Silent),
             _ => Err(Failure::new(Exit::Usage, "`watch` writes a stream here, one JSON object a line: add `-o jsonl`")
-                .hint("run `ecobox watch -o jsonl`, or `ecobox status` for one look")),
+                .hint(HintId::NoStream.text())),
         }
     }
 }
@@ -104,7 +105,7 @@ pub(crate) async fn run(
     let mode = Mode::of(format, std::io::stdout().is_terminal(), !args.until.is_empty(), args.html.is_some())?;
     if ctx.config.servers.is_empty() {
         let failure = Failure::new(Exit::NoTarget, "no servers are configured: there is nothing to watch");
-        return Err(failure.hint("run `ecobox init --host user@host`").into());
+        return Err(failure.hint(HintId::NoServers.text()).into());
     }
     let fleet = Fleet::open(&ctx.config, &ctx.state, &Unattended, ctx.limits.open_ended())?;
     let pace = Pace::of(&ctx.config.settings, args.interval);

@@ -21,8 +21,9 @@ use tokio::sync::Semaphore;
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::model::action::ActionOutcome;
+use crate::model::hint::HintId;
 use crate::model::id::{ClusterId, ServerId, Upid, VmId};
-use crate::model::inventory::{FailureKind, Server};
+use crate::model::inventory::{Failed, FailureKind, Server};
 use crate::model::power::{CheckId, Finding, Manner, Move, Plan, Policy, PowerAction, PowerState, Step};
 use crate::model::server::{Listing, ServerKey};
 use crate::state::{ActionId, NewAction, State, StateError};
@@ -158,33 +159,15 @@ impl Ended {
     }
 
     /// A failure of a transport: nothing was sent, or it was refused.
-    fn failed(server: &ServerId, error: &Error) -> Ended {
-        let failed = crate::fleet::observe::failed(server, error);
-        let hint = beyond_operator(error).or(failed.advice).map(str::to_owned);
+    fn failed(server: &ServerId, failed: Failed) -> Ended {
         // Whoever shows it names the server.
         let message = failed.message.strip_prefix(&format!("{server}: ")).unwrap_or(&failed.message);
-        Ended { hint, ..Ended::because(How::Failed(failed.kind), message) }
+        Ended { hint: failed.advice, ..Ended::because(How::Failed(failed.kind), message) }
     }
 
     fn seen(self, state: PowerState) -> Ended {
         Ended { state: Some(state), seen_at: Some(Instant::now()), ..self }
     }
-}
-
-/// What a token lacks that no scope but `full` would give it: Proxmox VE names the privilege (`Permission check failed
-/// (/vms/105, VM.Config.Disk)`).
-fn beyond_operator(error: &Error) -> Option<&'static str> {
-    let Error::Denied { detail, .. } = error else { return None };
-    if detail.contains("VM.Config.Disk") || detail.contains("Datastore.AllocateSpace") {
-        return Some(
-            "to hibernate a virtual machine a token needs VM.Config.Disk and Datastore.AllocateSpace, which `operator` \
-             lacks: see \"Power\" in README",
-        );
-    }
-    detail.contains("Sys.PowerMgmt").then_some(
-        "to have a node send magic packets a token needs Sys.PowerMgmt, which `operator` lacks: see \"Power\" in README, \
-         or put `mac` under [servers.wol]",
-    )
 }
 
 /// The plan, and the number of the step in it.
@@ -426,6 +409,11 @@ impl Fleet<'_> {
         Ok(Begun { state: self.state, id, guest, passing, at: Instant::now(), ended: false })
     }
 
+    /// What a failure of a transport makes of a step.
+    fn failed_step(&self, server: &ServerId, error: &Error) -> Ended {
+        Ended::failed(server, self.failed(server, error))
+    }
+
     /// The configuration of a host or plain server.
     fn configured(&self, server: &ServerId) -> Option<&ServerConfig> {
         self.config.servers.iter().find(|configured| configured.id == *server)
@@ -465,7 +453,7 @@ impl Fleet<'_> {
 
 /// What to do about an outcome that nobody saw.
 fn look_hint(server: &ServerId) -> String {
-    format!("it may still come: look with `ecobox status {server}`")
+    HintId::StillComing.say(&[("server", server.as_str())])
 }
 
 /// Where steps share a limit: the node of guests, each host on its own.

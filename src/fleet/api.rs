@@ -14,7 +14,7 @@ use crate::model::id::{ClusterId, ServerId, Token};
 use crate::model::server::Listing;
 use crate::model::trust::Trust;
 use crate::transport::pve::{Client, Endpoint};
-use crate::transport::{self, Error};
+use crate::transport::{self, Denial, Error};
 
 /// How long a member may be silent before the next one is asked besides.
 const HEDGE: Duration = Duration::from_millis(400);
@@ -63,9 +63,7 @@ impl<'a> Fleet<'a> {
 
     /// Whether a token for this server comes from outside the state file.
     pub(crate) fn has_given_token(server: &ServerConfig) -> bool {
-        server.token_command.is_some()
-            || std::env::var_os(token_variable(&server.id)).is_some_and(|text| !text.is_empty())
-            || credential_path(&server.id).is_some_and(|path| path.exists())
+        given_by(server).is_some()
     }
 
     /// The token for a server: `token_command`, the environment, systemd's credentials, then what is stored for its
@@ -253,13 +251,26 @@ impl<'a> Fleet<'a> {
         // A token without rights is answered 200 with an empty list: that is no empty fleet.
         if listing.guests.is_empty() && !client.permissions().await?.allows("VM.Audit") {
             let detail = "its API token may see no guest (VM.Audit is missing): an empty list proves nothing";
-            return Err(Error::Denied { peer: server.id.to_string(), detail: detail.to_owned() });
+            let (peer, detail) = (server.id.to_string(), detail.to_owned());
+            return Err(Error::Denied { peer, why: Denial::Privilege, detail });
         }
         Ok((client, listing))
     }
 }
 
-fn token_variable(server: &ServerId) -> String {
+/// What gives a server's token where that is not the state file, in words.
+pub(super) fn given_by(server: &ServerConfig) -> Option<String> {
+    let variable = token_variable(&server.id);
+    if server.token_command.is_some() {
+        Some(format!("`token_command` of `{}`", server.id))
+    } else if std::env::var_os(&variable).is_some_and(|text| !text.is_empty()) {
+        Some(format!("the environment variable {variable}"))
+    } else {
+        credential_path(&server.id).filter(|path| path.exists()).map(|path| path.display().to_string())
+    }
+}
+
+pub(super) fn token_variable(server: &ServerId) -> String {
     format!("ECOBOX_TOKEN_{}", server.env_suffix())
 }
 

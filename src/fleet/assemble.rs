@@ -8,7 +8,7 @@ use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::api::{Answer, Group, Listed};
 use crate::fleet::measure::{Earlier, measured_by};
-use crate::fleet::observe::{Answers, Observed, Seen, failed};
+use crate::fleet::observe::{Answers, Observed, Seen};
 use crate::fleet::scope::Scope;
 use crate::model::action::InFlight;
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
@@ -65,7 +65,7 @@ impl Fleet<'_> {
             let host = self.host(server, seen, usage, usage_source, at, &memory);
             // Whoever does not answer at all is told of as a whole.
             if let (Some(Err(error)), true) = (&load, host.seen.state.is_up()) {
-                inventory.failures.push(failed(&server.id, error));
+                inventory.failures.push(self.failed(&server.id, error));
             }
             let load = load.map(|load| load.map(|load| load.beside(&listed)).map_err(|error| error.to_string()));
             known_loads.extend(load.map(|load| (server.id.clone(), load)));
@@ -73,7 +73,7 @@ impl Fleet<'_> {
         }
         let mut clients = HashMap::new();
         for (group, answer) in clusters {
-            inventory.failures.extend(failures(&answer));
+            inventory.failures.extend(self.failures(&answer));
             clients.extend(
                 self.add_guests(&group, answer, at, templates, &mut inventory)?.map(|client| (group.cluster, client)),
             );
@@ -87,6 +87,14 @@ impl Fleet<'_> {
         inventory.failures.retain(|_| vain.next() != Some(true));
         inventory.failures.extend(silent_hosts(&inventory));
         Ok(Observed { inventory, loads: known_loads, clients, earlier: Earlier::default(), at })
+    }
+
+    /// A cluster that nobody listed fails once for each member that was asked. Where a later member answered, only what
+    /// somebody has to fix is said: a member that refused the token, or is not who it should be.
+    pub(super) fn failures(&self, answer: &Answer) -> Vec<Failed> {
+        let to_fix = |error: &Error| matches!(error.kind(), FailureKind::Denied | FailureKind::Identity);
+        let said = answer.failures.iter().filter(|(_, error)| answer.listed.is_none() || to_fix(error));
+        said.map(|(server, error)| self.failed(server, error)).collect()
     }
 
     /// The inventory from memory alone: nobody is asked, every answer is as old as it says.
@@ -424,14 +432,6 @@ fn listed(
             action: None,
         },
     }
-}
-
-/// A cluster that nobody listed fails once for each member that was asked. Where a later member answered, only what
-/// somebody has to mend is said: a member that refused the token, or is not who it should be.
-pub(super) fn failures(answer: &Answer) -> Vec<Failed> {
-    let to_mend = |error: &Error| matches!(error.kind(), FailureKind::Denied | FailureKind::Identity);
-    let said = answer.failures.iter().filter(|(_, error)| answer.listed.is_none() || to_mend(error));
-    said.map(|(server, error)| failed(server, error)).collect()
 }
 
 /// What runs on a host that was put to sleep is not expected to be seen.

@@ -7,7 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::Fleet;
 use crate::fleet::api::{Group, Listed};
-use crate::fleet::assemble::failures;
 use crate::fleet::per_node::per_node;
 use crate::model::address::{Network, needs_cards, ranked};
 use crate::model::guest::{GuestConfig, GuestIdentity};
@@ -114,7 +113,7 @@ impl<'a> Fleet<'a> {
         let answer = self.listing(group).await;
         let at = self.now();
         self.state.record_runs(&answer.runs().collect::<Vec<_>>(), at)?;
-        let (failures, resting) = self.told_apart_from_rest(failures(&answer)).await;
+        let (failures, resting) = self.told_apart_from_rest(self.failures(&answer)).await;
         let Some(mut listed) = answer.listed else {
             let resting = resting.into_iter().map(|(_, word)| word).collect();
             return Ok(Discovery { failures, resting, ..Discovery::default() });

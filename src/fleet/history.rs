@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::fleet::Fleet;
 use crate::fleet::observe::Observed;
 use crate::fleet::prometheus::{reader, writer};
+use crate::model::hint::HintId;
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, FailureKind, Server};
 use crate::model::metrics::{self, Families, Ids, UPTIME, totals};
@@ -54,7 +55,7 @@ impl Fleet<'_> {
             self.notice(format!("{error}; waiting in the state file for the next run: {}", batches(waiting)));
             // One that is down comes back by itself.
             if let Some(advice) = error.advice().filter(|_| error.kind() != FailureKind::Unreachable) {
-                self.notice(advice.to_owned());
+                self.notice(advice.text());
             }
         }
     }
@@ -105,7 +106,7 @@ impl Fleet<'_> {
             server: ServerId::of_prometheus(),
             kind: error.kind(),
             message: format!("{error}; the state file stands in"),
-            advice: error.advice(),
+            advice: error.advice().map(HintId::text),
         })
     }
 

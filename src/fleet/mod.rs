@@ -10,6 +10,7 @@ pub(crate) mod availability;
 pub(crate) mod discover;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod foreign;
+pub(crate) mod hint;
 mod history;
 pub(crate) mod host_facts;
 pub(crate) mod host_load;

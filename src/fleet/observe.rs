@@ -16,7 +16,7 @@ use crate::fleet::measure::{Earlier, LoadOptions, Loads, Measured, Measuring, me
 use crate::fleet::record::Recording;
 use crate::fleet::scope::Scope;
 use crate::model::id::{ClusterId, ServerId};
-use crate::model::inventory::{Failed, Inventory, ServiceCheck};
+use crate::model::inventory::{Inventory, ServiceCheck};
 use crate::model::power::PowerState;
 use crate::model::reading::HostLoad;
 use crate::model::server::{Service, ServiceType};
@@ -423,14 +423,6 @@ impl<'a> Fleet<'a> {
             inventory.servers[i].seen.checks = checks;
         }
     }
-}
-
-/// The failure that an error is in a report.
-pub(crate) fn failed(server: &ServerId, error: &Error) -> Failed {
-    let text = error.to_string();
-    // Some errors know only where was dialled.
-    let message = if text.contains(server.as_str()) { text } else { format!("{server}: {text}") };
-    Failed { server: server.clone(), kind: error.kind(), message, advice: error.advice() }
 }
 
 /// Runs some futures, at most `PROBES` at a time; answers in the order they come.

@@ -8,8 +8,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::Fleet;
 use crate::fleet::api::{Group, Listed};
-use crate::fleet::assemble::failures;
-use crate::fleet::observe::failed;
 use crate::fleet::per_node::per_node;
 use crate::model::id::{ClusterId, NodeName, VmId};
 use crate::model::inventory::{Failed, FailureKind, Server};
@@ -155,7 +153,7 @@ impl Fleet<'_> {
         one_more: &dyn Fn(),
     ) -> (Vec<(ServerKey, Rrd)>, Vec<Failed>) {
         let answer = self.listing(group).await;
-        let (mut failures, resting) = self.told_apart_from_rest(failures(&answer)).await;
+        let (mut failures, resting) = self.told_apart_from_rest(self.failures(&answer)).await;
         let Some(listed) = answer.listed else {
             for (_, word) in resting {
                 self.notice(format!("{word}; from the state file"));
@@ -198,7 +196,7 @@ impl Fleet<'_> {
                 Ok(rrd) => rrds.push((key, rrd)),
                 // One of many of a kind says as much as all.
                 Err(error) if unread.iter().any(|known| known.kind == error.kind()) => {}
-                Err(error) => unread.push(stood_in_for(failed(via, &error))),
+                Err(error) => unread.push(stood_in_for(self.failed(via, &error))),
             }
         }
         failures.extend(unread);

@@ -21,7 +21,7 @@ use crate::transport::script::ScriptOutput;
 use crate::transport::ssh::{
     self, ConfigSource, Hop, HostKeyPolicy, Lookup, Route, Session, SshConfig, SshHost, Survey,
 };
-use crate::transport::{self, Error};
+use crate::transport::{self, Denial, Error};
 
 /// How long what was read of `ssh_config` is good without a look at its files: a run that goes on for hours sees changes.
 const FRESH: Duration = Duration::from_secs(10);
@@ -119,7 +119,7 @@ fn refuse_exposed(source: &ConfigSource) -> std::io::Result<()> {
 /// The refusal to reach over SSH what is configured without it.
 pub(super) fn no_ssh(server: &ServerConfig) -> Error {
     let detail = "it is configured without SSH (type = \"proxmox\")".to_owned();
-    Error::Denied { peer: server.id.to_string(), detail }
+    Error::Denied { peer: server.id.to_string(), why: Denial::NoSsh, detail }
 }
 
 /// What the configuration says of reaching a server over SSH.

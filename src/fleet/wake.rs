@@ -15,6 +15,7 @@ use crate::config::{Access, SecureOnFrom, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::secret::{Asker, secret};
 use crate::model::facts::HostFacts;
+use crate::model::hint::HintId;
 use crate::model::id::{NodeName, ServerId};
 use crate::model::power::PowerState;
 use crate::model::wol::{Mac, SecureOn, magic_packet};
@@ -64,9 +65,7 @@ impl NoWakePath {
     /// The line that mends it, if one does.
     pub(crate) fn advice(&self) -> Option<String> {
         match self {
-            NoWakePath::UnknownMac { server } => Some(format!(
-                "put `mac = \"aa:bb:cc:dd:ee:ff\"` under [servers.wol] of `{server}`, or run `ecobox init` while it is awake"
-            )),
+            NoWakePath::UnknownMac { server } => Some(HintId::NoMac.say(&[("server", server.as_str())])),
             NoWakePath::ThisMachine { .. } => None,
         }
     }

@@ -16,7 +16,7 @@ use self::beat::{Beat, Ended};
 use crate::config::{Access, ServerConfig, Settings};
 use crate::fleet::Fleet;
 use crate::fleet::measure::{LoadOptions, measured_by};
-use crate::fleet::observe::{Asking, Observed, failed};
+use crate::fleet::observe::{Asking, Observed};
 use crate::fleet::scope::Scope;
 use crate::model::id::{ClusterId, Secret};
 use crate::model::inventory::{Failed, FailureKind};
@@ -213,7 +213,7 @@ impl<'a> Fleet<'a> {
                     self.record_load(server, &measured, at)?;
                     Ok(measured.load.usage)
                 }
-                Err(error) => Err(failed(&server.id, &error)),
+                Err(error) => Err(self.failed(&server.id, &error)),
             };
             let refused = usage.as_ref().is_err_and(is_refusal);
             beat.ended(Instant::now(), if refused { Ended::Refused } else { how(usage.is_ok()) });

@@ -218,7 +218,7 @@ pub(crate) struct Failed {
     pub(crate) message: String,
     /// What a person can do about it.
     #[serde(skip)]
-    pub(crate) advice: Option<&'static str>,
+    pub(crate) advice: Option<String>,
 }
 
 /// All servers, in a stable order: as configured, each host followed by its guests by number.

@@ -14,6 +14,7 @@ pub(crate) mod facts;
 pub(crate) mod foreign;
 mod glob;
 pub(crate) mod guest;
+pub(crate) mod hint;
 pub(crate) mod host_power;
 pub(crate) mod human;
 pub(crate) mod id;

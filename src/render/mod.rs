@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::file::{self, Manner};
+use crate::model::hint::Carried;
 use crate::model::metrics::Families;
 use crate::model::text::clean;
 use crate::render::html::Page;
@@ -111,7 +112,7 @@ pub(crate) struct Records {
 }
 
 /// How stdout is written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Output {
     pub(crate) format: Format,
     pub(crate) color: bool,
@@ -119,14 +120,16 @@ pub(crate) struct Output {
     pub(crate) width: Option<usize>,
     /// Whether the locale's characters are UTF-8: blocks and dots are drawn only then.
     pub(crate) utf8: bool,
+    /// What commands in notes need.
+    pub(crate) carried: Carried,
     pub(crate) now: jiff::Timestamp,
 }
 
 impl Output {
     /// The output for this process: `color` was decided from the flag and the environment.
-    pub(crate) fn new(format: Format, color: bool, now: jiff::Timestamp) -> Output {
+    pub(crate) fn new(format: Format, color: bool, carried: Carried, now: jiff::Timestamp) -> Output {
         let width = io::stdout().is_terminal().then(|| terminal_size::terminal_size().map_or(80, |(w, _)| w.0.into()));
-        Output { format, color, width, utf8: has_utf8(), now }
+        Output { format, color, width, utf8: has_utf8(), carried, now }
     }
 }
 
@@ -242,6 +245,11 @@ mod tests {
         }
     }
 
+    fn output() -> Output {
+        let (carried, now) = (Carried::default(), jiff::Timestamp::UNIX_EPOCH);
+        Output { format: Format::Table, color: false, width: None, utf8: true, carried, now }
+    }
+
     #[test]
     fn a_file_gets_what_stdout_would_get() {
         let folder = tempfile::tempdir().unwrap();
@@ -256,13 +264,11 @@ mod tests {
                 "# HELP ecobox_cpus Number of the server's CPUs.\n# TYPE ecobox_cpus gauge\necobox_cpus{id=\"a\"} 2\n# EOF\n",
             ),
         ] {
-            let output = Output { format, color: false, width: None, utf8: true, now: jiff::Timestamp::UNIX_EPOCH };
+            let output = Output { format, ..output() };
             write_file(&path, &Two { servers: [1, 2] }, &output).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), want, "{format:?}");
         }
-        let output =
-            Output { format: Format::Table, color: false, width: None, utf8: true, now: jiff::Timestamp::UNIX_EPOCH };
-        let error = write_file(&folder.path().join("no/x"), &Two { servers: [1, 2] }, &output).unwrap_err();
+        let error = write_file(&folder.path().join("no/x"), &Two { servers: [1, 2] }, &output()).unwrap_err();
         let folder = folder.path().display();
         let want = format!("cannot write {folder}/no/x: no file can be made in {folder}/no: entity not found");
         assert_eq!(format!("{:#}", anyhow::Error::from(error)), want);

@@ -53,7 +53,7 @@ pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R, output: &Outpu
         }
     }
     for note in report.notes() {
-        writeln!(out, "{}", crate::model::text::clean(&note))?;
+        writeln!(out, "{}", crate::model::text::clean(&output.carried.to_paste(&note)))?;
     }
     Ok(())
 }

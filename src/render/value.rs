@@ -220,7 +220,8 @@ mod tests {
 
     fn output(terminal: bool, utf8: bool) -> Output {
         let now = Timestamp::UNIX_EPOCH;
-        Output { format: Format::Table, color: false, width: terminal.then_some(80), utf8, now }
+        let carried = crate::model::hint::Carried::default();
+        Output { format: Format::Table, color: false, width: terminal.then_some(80), utf8, carried, now }
     }
 
     #[test]

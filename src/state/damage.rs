@@ -12,6 +12,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 
+use crate::model::hint::HintId;
+
 use super::files::{SIDECARS, beside, demand_ours, failed, folder_of, refused, sync_folder};
 use super::{Notice, Result, schema};
 
@@ -65,7 +67,7 @@ pub(super) fn set_aside(path: &Path, detail: &str, now: Timestamp) -> Result<(No
         path.display(),
         aside.display()
     );
-    Ok((Notice { text, rerun: &["ecobox setup-token", "ecobox discover"] }, aside))
+    Ok((Notice { text, hint: HintId::StateDamaged }, aside))
 }
 
 /// Copies row by row until the damage, and says what came over.

@@ -77,6 +77,8 @@ pub(crate) use {
 pub(crate) use actions::ActionId;
 pub(crate) use actions::NewAction;
 
+use crate::model::hint::HintId;
+
 type Result<T> = std::result::Result<T, StateError>;
 
 /// The open state file. It may be shared between threads; calls wait for each other.
@@ -94,8 +96,8 @@ pub(crate) struct State {
 pub(crate) struct Notice {
     /// What happened: a lowercase fragment.
     pub(crate) text: String,
-    /// The commands that bring back what was lost.
-    pub(crate) rerun: &'static [&'static str],
+    /// What brings back what was lost.
+    pub(crate) hint: HintId,
 }
 
 impl State {

@@ -15,6 +15,7 @@ pub(crate) mod script;
 pub(crate) mod ssh;
 pub(crate) mod wol;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::inventory::FailureKind;
@@ -100,6 +101,59 @@ fn said(source: Option<&std::io::Error>) -> String {
     said.map(|said| format!(" ({said})")).unwrap_or_default()
 }
 
+/// What is not the recorded one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Mismatch {
+    /// The SSH host key: where the recorded one stands, and under which name.
+    HostKey { file: PathBuf, name: String },
+    /// The API's certificate: the SHA-256 of the one that was presented.
+    Certificate { presented: Option<String> },
+}
+
+/// What is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Denial {
+    /// SSH: no key of those offered is accepted.
+    Key(Account),
+    /// SSH: there was none to offer.
+    NoKey(Account),
+    /// SSH: this key file stayed closed.
+    Locked(PathBuf),
+    /// SSH: a key is not enough.
+    NotEnough,
+    /// SSH: no keys are taken.
+    NoKeysTaken,
+    /// SSH: the login may do nothing, or not this.
+    Use,
+    /// The configuration says that the server has no SSH.
+    NoSsh,
+    /// The credentials of a request.
+    Token,
+    /// What the credentials may do.
+    Privilege,
+}
+
+/// Where somebody tried to log in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Account {
+    /// The server's id, or a jump host's name.
+    pub(crate) label: String,
+    pub(crate) user: String,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+/// Who answers in the place of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stranger {
+    /// Another service.
+    Service,
+    /// Something that sends elsewhere.
+    Redirect,
+    /// A proxy that refuses by itself.
+    Login,
+}
+
 /// What went wrong between ecobox and one peer. The first four kinds mean that nothing was done there.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -117,7 +171,7 @@ pub(crate) enum Error {
     UnknownHostKey { peer: String, fingerprint: String },
     /// The peer's key or certificate is not the recorded one. Never retried.
     #[error("{peer} is not who it should be: {detail}")]
-    Untrusted { peer: String, detail: String },
+    Untrusted { peer: String, what: Mismatch, detail: String },
     /// The peer's host key was revoked, in the place that the detail names. Never retried, and never to be forgotten.
     #[error("{peer} is not who it should be: {detail}")]
     Revoked { peer: String, detail: String },
@@ -126,13 +180,16 @@ pub(crate) enum Error {
     Unproven { peer: String, detail: String },
     /// Credentials were rejected, or a privilege is missing.
     #[error("{peer} refused: {detail}")]
-    Denied { peer: String, detail: String },
+    Denied { peer: String, why: Denial, detail: String },
     /// Nothing was asked, for there is no API token that could be shown.
     #[error("{peer}: {detail}")]
     NoToken { peer: String, detail: String },
     /// The API answered with an error; `reason` is its own text.
     #[error("{peer} answered {status} to {method} {path}: {reason}")]
     Api { peer: String, method: &'static str, path: String, status: u16, reason: String },
+    /// Somebody else answered than who was meant: another service, or what stands in front of the API.
+    #[error("{peer} {detail}")]
+    Stranger { peer: String, who: Stranger, detail: String },
     /// The peer answered something that is no valid answer.
     #[error("{peer} sent an unusable answer: {detail}")]
     Protocol { peer: String, detail: String },
@@ -153,42 +210,28 @@ impl Error {
                 FailureKind::Identity
             }
             Error::Denied { .. } | Error::NoToken { .. } => FailureKind::Denied,
-            Error::Api { .. } | Error::Protocol { .. } | Error::Local { .. } => FailureKind::Failed,
+            Error::Api { .. } | Error::Stranger { .. } | Error::Protocol { .. } | Error::Local { .. } => {
+                FailureKind::Failed
+            }
         }
     }
 
-    /// What a person can do about it, where the error alone says so.
-    pub(crate) fn advice(&self) -> Option<&'static str> {
-        Some(match self {
-            Error::UnknownHostKey { .. } => "run `ecobox init` to see the key and accept it",
-            Error::Untrusted { .. } => {
-                "if the host was reinstalled, remove its old key with `ssh-keygen -R` and run `ecobox init`; \
-                 for the API's certificate run `ecobox setup-token --check`"
-            }
-            Error::Revoked { .. } => {
-                "somebody declared this key stolen: do not log in there; a host that is yours needs a new host key, \
-                 then run `ecobox init`"
-            }
-            Error::Unproven { .. } => {
-                "look at the host's key and certificate on its own console (HostKey and HostCertificate in its sshd_config)"
-            }
-            Error::Denied { .. } => "run `ecobox setup-token --check` to see what the token may do",
-            Error::NoToken { .. } => {
-                "run `ecobox setup-token`, or give a token by `token_command` or ECOBOX_TOKEN_<ID> (see config.example.toml)"
-            }
-            Error::Connect { failure: ConnectFailure::Closed, .. } => {
-                "the peer closes before it speaks: for a Proxmox VE host look at ALLOW_FROM in /etc/default/pveproxy"
-            }
-            Error::Connect { failure: ConnectFailure::Resolve, .. } => "check `hostname` in the configuration",
-            Error::Timeout { doing: "logging in", .. } => {
-                "an agent may ask a person, and the server somebody else: give the login more time by `--timeout`"
-            }
-            Error::Connect { .. }
-            | Error::Api { .. }
-            | Error::Protocol { .. }
-            | Error::Local { .. }
-            | Error::Timeout { .. } => return None,
-        })
+    /// Who it is about: `label`, `label (host:port)` or `host:port`.
+    pub(crate) fn peer(&self) -> &str {
+        match self {
+            Error::Connect { peer, .. }
+            | Error::UnknownHostKey { peer, .. }
+            | Error::Untrusted { peer, .. }
+            | Error::Revoked { peer, .. }
+            | Error::Unproven { peer, .. }
+            | Error::Denied { peer, .. }
+            | Error::NoToken { peer, .. }
+            | Error::Api { peer, .. }
+            | Error::Stranger { peer, .. }
+            | Error::Protocol { peer, .. }
+            | Error::Local { peer, .. }
+            | Error::Timeout { peer, .. } => peer,
+        }
     }
 }
 
@@ -216,88 +259,46 @@ mod tests {
     }
 
     #[test]
-    fn each_error_has_its_class_its_words_and_its_advice() {
+    fn each_error_has_its_class_and_its_words() {
+        use FailureKind::{Denied, Failed, Identity, Unreachable};
         let (peer, detail) = (|| "pve1".to_owned(), || "why".to_owned());
         let connect = |failure| Error::Connect { peer: "pve1:8006".to_owned(), failure, source: None };
         let api =
             Error::Api { peer: peer(), method: "GET", path: "/version".to_owned(), status: 500, reason: detail() };
         let timeout = Error::Timeout { peer: peer(), doing: "waiting", after: Duration::from_millis(1500) };
         let login = Error::Timeout { peer: peer(), doing: "logging in", after: Duration::from_secs(20) };
-        let table: [(Error, FailureKind, &str, Option<&str>); 21] = [
-            (login, FailureKind::Unreachable, "within 20 s (logging in)", Some("`--timeout`")),
-            (
-                Error::Revoked { peer: peer(), detail: detail() },
-                FailureKind::Identity,
-                "pve1 is not who it should be: why",
-                Some("a new host key"),
-            ),
-            (
-                Error::Unproven { peer: peer(), detail: detail() },
-                FailureKind::Identity,
-                "pve1 is not who it should be: why",
-                Some("HostCertificate"),
-            ),
-            (
-                connect(ConnectFailure::Refused),
-                FailureKind::Unreachable,
-                "cannot reach pve1:8006: connection refused",
-                None,
-            ),
-            (connect(ConnectFailure::Timeout), FailureKind::Unreachable, "cannot reach pve1:8006: no answer", None),
-            (connect(ConnectFailure::Unreachable), FailureKind::Unreachable, "cannot reach pve1:8006: no route", None),
-            (connect(ConnectFailure::Other), FailureKind::Unreachable, "cannot reach pve1:8006: cannot connect", None),
-            (connect(ConnectFailure::NoNetwork), FailureKind::Unreachable, "this machine has no way to its", None),
-            (connect(ConnectFailure::NotForwarded), FailureKind::Unreachable, "its jump host cannot connect", None),
-            (connect(ConnectFailure::OnTheWay("no answer")), FailureKind::Unreachable, "pve1:8006: no answer", None),
-            (
-                connect(ConnectFailure::Resolve),
-                FailureKind::Unreachable,
-                "the name has no address",
-                Some("check `hostname`"),
-            ),
-            (connect(ConnectFailure::Closed), FailureKind::Unreachable, "connection closed", Some("ALLOW_FROM")),
+        let what = Mismatch::Certificate { presented: None };
+        let stranger = Error::Stranger { peer: peer(), who: Stranger::Redirect, detail: "answered 302".to_owned() };
+        let table = [
+            (login, Unreachable, "within 20 s (logging in)"),
+            (timeout, Unreachable, "pve1 did not answer within 1.5 s (waiting)"),
+            (connect(ConnectFailure::Refused), Unreachable, "cannot reach pve1:8006: connection refused"),
+            (connect(ConnectFailure::Timeout), Unreachable, "cannot reach pve1:8006: no answer"),
+            (connect(ConnectFailure::Unreachable), Unreachable, "cannot reach pve1:8006: no route"),
+            (connect(ConnectFailure::Other), Unreachable, "cannot reach pve1:8006: cannot connect"),
+            (connect(ConnectFailure::NoNetwork), Unreachable, "this machine has no way to its"),
+            (connect(ConnectFailure::NotForwarded), Unreachable, "its jump host cannot connect"),
+            (connect(ConnectFailure::OnTheWay("no answer")), Unreachable, "pve1:8006: no answer"),
+            (connect(ConnectFailure::Resolve), Unreachable, "the name has no address"),
+            (connect(ConnectFailure::Closed), Unreachable, "connection closed"),
             (
                 Error::UnknownHostKey { peer: peer(), fingerprint: "SHA256:x".to_owned() },
-                FailureKind::Identity,
+                Identity,
                 "the host key of pve1 is not known (SHA256:x)",
-                Some("run `ecobox init`"),
             ),
-            (
-                Error::Untrusted { peer: peer(), detail: detail() },
-                FailureKind::Identity,
-                "pve1 is not who it should be: why",
-                Some("ssh-keygen -R"),
-            ),
-            (
-                Error::Denied { peer: peer(), detail: detail() },
-                FailureKind::Denied,
-                "pve1 refused: why",
-                Some("--check"),
-            ),
-            (
-                Error::NoToken { peer: peer(), detail: detail() },
-                FailureKind::Denied,
-                "pve1: why",
-                Some("`token_command`"),
-            ),
-            (api, FailureKind::Failed, "pve1 answered 500 to GET /version: why", None),
-            (
-                Error::Protocol { peer: peer(), detail: detail() },
-                FailureKind::Failed,
-                "pve1 sent an unusable answer: why",
-                None,
-            ),
-            (Error::Local { peer: peer(), detail: detail() }, FailureKind::Failed, "pve1: why", None),
-            (timeout, FailureKind::Unreachable, "pve1 did not answer within 1.5 s (waiting)", None),
-            (connect(ConnectFailure::Closed), FailureKind::Unreachable, "pve1:8006", Some("closes before it speaks")),
+            (Error::Untrusted { peer: peer(), what, detail: detail() }, Identity, "pve1 is not who it should be: why"),
+            (Error::Revoked { peer: peer(), detail: detail() }, Identity, "pve1 is not who it should be: why"),
+            (Error::Unproven { peer: peer(), detail: detail() }, Identity, "pve1 is not who it should be: why"),
+            (Error::Denied { peer: peer(), why: Denial::Use, detail: detail() }, Denied, "pve1 refused: why"),
+            (Error::NoToken { peer: peer(), detail: detail() }, Denied, "pve1: why"),
+            (api, Failed, "pve1 answered 500 to GET /version: why"),
+            (stranger, Failed, "pve1 answered 302"),
+            (Error::Protocol { peer: peer(), detail: detail() }, Failed, "pve1 sent an unusable answer: why"),
+            (Error::Local { peer: peer(), detail: detail() }, Failed, "pve1: why"),
         ];
-        for (error, kind, words, advice) in table {
+        for (error, kind, words) in table {
             assert_eq!(error.kind(), kind, "{error}");
-            assert!(error.to_string().contains(words), "{error}");
-            match (error.advice(), advice) {
-                (Some(said), Some(wanted)) => assert!(said.contains(wanted), "{error}: {said}"),
-                (said, wanted) => assert_eq!(said, wanted, "{error}"),
-            }
+            assert!(error.to_string().contains(words) && error.peer().starts_with("pve1"), "{error}");
         }
     }
 }

@@ -87,7 +87,8 @@ fn exit_4_credentials_rejected() {
     let sim = three();
     let mut env = env_for(&sim, &["pve1"]);
     env.set("ECOBOX_TOKEN_PVE1", "ecobox@pve!other=00000000-0000-4000-8000-000000000000");
-    let _ = env.run(&["discover"]).exits(4).says("hint: run `ecobox setup-token --check`");
+    let _ =
+        env.run(&["discover"]).exits(4).says("hint: the token comes from the environment variable ECOBOX_TOKEN_PVE1");
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn a_name_that_has_no_address_has_a_hint() {
     let mut env = Env::new();
     env.config("[[servers]]\nid = \"pve1\"\ntype = \"proxmox\"\nhostname = \"pve.invalid\"\n");
     env.set("ECOBOX_TOKEN_PVE1", full_token());
-    let _ = env.run(&["discover", "--timeout", "5s"]).exits(5).says("hint: check `hostname` in the configuration");
+    let _ = env.run(&["discover", "--timeout", "5s"]).exits(5).says("hint: check `hostname` of `");
 }
 
 /// Twenty hosts, each a cluster of its own.

@@ -81,7 +81,7 @@ fn exit_4_without_a_token_and_nothing_is_sent() {
     no guests could be read
     ------- stderr -------
     warning: pve1: no API token is known for it
-    hint: run `ecobox setup-token`, or give a token by `token_command` or ECOBOX_TOKEN_<ID> (see config.example.toml)
+    hint: give a token for `pve1` by `token_command` in ~/.config/ecobox/config.toml, or by the environment variable ECOBOX_TOKEN_PVE1
     [exit status: 4]
     ");
     assert_eq!(sim.requests().len(), 0);
@@ -99,7 +99,7 @@ fn exit_4_wrong_token_has_a_hint() {
     no guests could be read
     ------- stderr -------
     warning: pve1 refused: token ecobox@pve!test: Authentication failed!
-    hint: run `ecobox setup-token --check` to see what the token may do
+    hint: the token comes from the environment variable ECOBOX_TOKEN_PVE1: put one there that Proxmox VE takes
     [exit status: 4]
     ");
     assert_eq!(sim.node("pve1").count("/cluster/resources"), 1, "a rejected token is not tried again");
@@ -109,7 +109,7 @@ fn exit_4_wrong_token_has_a_hint() {
     pve1  online  pve   -     127.0.0.1  -    -       -       -         2026-01-02T03:04:05Z  tcp
     ------- stderr -------
     warning: pve1 refused: token ecobox@pve!test: Authentication failed!
-    hint: run `ecobox setup-token --check` to see what the token may do
+    hint: the token comes from the environment variable ECOBOX_TOKEN_PVE1: put one there that Proxmox VE takes
     [exit status: 4]
     ");
 }
@@ -123,7 +123,7 @@ fn exit_4_a_token_without_rights_is_no_empty_fleet() {
     no guests could be read
     ------- stderr -------
     warning: pve1 refused: its API token may see no guest (VM.Audit is missing): an empty list proves nothing
-    hint: run `ecobox setup-token --check` to see what the token may do
+    hint: the token comes from the environment variable ECOBOX_TOKEN_PVE1: give it the missing privileges in Proxmox VE (Datacenter, Permissions)
     [exit status: 4]
     ");
     let run = env.run(&["status", "-o", "json"]).exits(4);

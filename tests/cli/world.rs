@@ -356,6 +356,8 @@ macro_rules! assert_transcript {
             (r"ecobox on [A-Za-z0-9.-]+, \d{4}-\d\d-\d\d", "ecobox on HOST, DATE"),
             (r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME"),
             (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
+            (r"\[127\.0\.0\.1\]:\d+", "[127.0.0.1]:PORT"),
+            (r"-p \d+ ", "-p PORT "),
             (r"<?\d+ms\b", "0ms"),
             (r"within [0-9.]+ s\b", "within SECONDS"),
             (r"(?:[0-9A-F]{2}:){31}[0-9A-F]{2}", "FINGERPRINT"),

@@ -88,11 +88,11 @@ impl Fleet<'_> {
         let looked = acting.links.looked(&server.id);
         let found = match self.find_again(acting, named, looked.clone()).await {
             Ok(found) => found,
-            Err(missing) => return Ok(missing.ended(server)),
+            Err(missing) => return Ok(self.missing(server, missing)),
         };
         let (found, config) = match self.config_of(acting, named, found, looked).await {
             Ok(found) => found,
-            Err(missing) => return Ok(missing.ended(server)),
+            Err(missing) => return Ok(self.missing(server, missing)),
         };
         let mut findings: Vec<Finding> = self.compare_identity(named, &config)?.into_iter().collect();
         let manner = acting.options.manner;
@@ -253,7 +253,7 @@ impl Fleet<'_> {
                     Error::Api { reason, .. } => self.was_faster(acting, sending, reason).await,
                     _ => None,
                 };
-                return faster.unwrap_or_else(|| refusal(named.server, &error));
+                return faster.unwrap_or_else(|| self.refusal(named.server, &error));
             }
             Posted::Lost(error) => {
                 acting.ledger.note(*number, format!("{name} of {id} was sent, its answer was lost: {error}"));
@@ -285,13 +285,29 @@ enum Missing {
     OtherKind,
 }
 
-impl Missing {
-    fn ended(self, server: &Server) -> Ended {
-        match self {
-            Missing::Error(error) => Ended::failed(&server.id, &error),
+impl Fleet<'_> {
+    /// What a guest that was not found makes of its step.
+    fn missing(&self, server: &Server, missing: Missing) -> Ended {
+        match missing {
+            Missing::Error(error) => self.failed_step(&server.id, &error),
             Missing::Gone => gone(server),
             Missing::OtherKind => Ended::refused(vec![other_kind(server)]),
         }
+    }
+
+    /// What Proxmox VE's refusal of a call means. Nothing was carried out.
+    fn refusal(&self, server: &Server, error: &Error) -> Ended {
+        let Error::Api { reason, status, .. } = error else { return self.failed_step(&server.id, error) };
+        // The node that was asked could not connect to the guest's.
+        if *status == 595 {
+            let detail = format!("its node cannot be reached: {reason}; nothing was done");
+            return Ended::because(How::Failed(FailureKind::Unreachable), detail);
+        }
+        if reason.contains("no quorum") {
+            let finding = Finding::new(CheckId::QuorumLost, &server.id, format!("Proxmox VE refused: {reason}"));
+            return Ended::refused(vec![finding.fix("bring the other nodes back first").final_word()]);
+        }
+        Ended::because(How::Failed(FailureKind::Failed), format!("Proxmox VE refused: {reason}"))
     }
 }
 
@@ -310,21 +326,6 @@ fn other_kind(server: &Server) -> Finding {
     let message = "another guest has its number now: one of the other kind".to_owned();
     let finding = Finding::new(CheckId::IdentityChanged, &server.id, message).final_word();
     finding.fix("run `ecobox discover`, and name the guest anew")
-}
-
-/// What Proxmox VE's refusal of a call means. Nothing was carried out.
-fn refusal(server: &Server, error: &Error) -> Ended {
-    let Error::Api { reason, status, .. } = error else { return Ended::failed(&server.id, error) };
-    // The node that was asked could not connect to the guest's.
-    if *status == 595 {
-        let detail = format!("its node cannot be reached: {reason}; nothing was done");
-        return Ended::because(How::Failed(FailureKind::Unreachable), detail);
-    }
-    if reason.contains("no quorum") {
-        let finding = Finding::new(CheckId::QuorumLost, &server.id, format!("Proxmox VE refused: {reason}"));
-        return Ended::refused(vec![finding.fix("bring the other nodes back first").final_word()]);
-    }
-    Ended::because(How::Failed(FailureKind::Failed), format!("Proxmox VE refused: {reason}"))
 }
 
 /// How long Proxmox VE itself may take, and a while more to see it.

@@ -14,8 +14,8 @@ use crate::fleet::Fleet;
 use crate::fleet::host_power::arm::ArmedWol;
 use crate::fleet::host_power::trigger::{HostOrder, Triggered};
 use crate::fleet::host_power::wait::Waited;
-use crate::fleet::observe::failed;
 use crate::fleet::wake::{NoWakePath, NotWoken, WakeEvent, WakePath};
+use crate::model::hint::HintId;
 use crate::model::host_power::{HostCall, HostPreflight, NoWay};
 use crate::model::id::VmId;
 use crate::model::inventory::{FailureKind, Server};
@@ -143,7 +143,7 @@ impl Fleet<'_> {
                     Ended::because(How::Done, "it was awake before a magic packet was sent").seen(PowerState::Online)
                 }
                 Ok(()) => Ended::because(How::Done, packets(woken.rounds)).seen(PowerState::Online),
-                Err(error) => Ended::failed(&server.id, &error),
+                Err(error) => self.failed_step(&server.id, &error),
             },
             Err(NotWoken::Silent { rounds: sent, .. }) if sent > 0 && !acting.options.wait && !is_needed => {
                 Ended::because(How::Sent, format!("{}, not waited for", rounds(sent)))
@@ -157,9 +157,9 @@ impl Fleet<'_> {
                 Ended { hint: advice, ..Ended::because(How::Refused, error.to_string()) }
             }
             Err(NotWoken::NotSent(error)) => {
-                let failed = error.cause().map(|cause| failed(&server.id, cause));
+                let failed = error.cause().map(|cause| self.failed(&server.id, cause));
                 let kind = failed.as_ref().map_or(FailureKind::Failed, |failed| failed.kind);
-                let hint = failed.and_then(|failed| failed.advice).map(str::to_owned);
+                let hint = failed.and_then(|failed| failed.advice);
                 Ended { hint, ..Ended::because(How::Failed(kind), error.to_string()) }
             }
         };
@@ -258,7 +258,7 @@ impl Fleet<'_> {
             self.state.put_wish(&server.id, false, self.now())?;
         }
         let ended = match triggered {
-            Err(error) => Ended::failed(&server.id, &error),
+            Err(error) => self.failed_step(&server.id, &error),
             Ok(Triggered::Refused { reason }) => {
                 let how = match reason {
                     NoWay::Rights { .. } => How::Failed(FailureKind::Denied),
@@ -337,7 +337,7 @@ impl Fleet<'_> {
                 };
                 Ended { hint, ..Ended::because(How::Unconfirmed, detail) }
             }
-            Err(error) if matches!(error.kind(), FailureKind::Identity) => Ended::failed(&host.id, &error),
+            Err(error) if matches!(error.kind(), FailureKind::Identity) => self.failed_step(&host.id, &error),
             Err(error) => Ended { hint, ..Ended::because(How::Unconfirmed, error.to_string()) },
         }
     }
@@ -409,11 +409,11 @@ impl Fleet<'_> {
 fn not_ready(server: &Server, missing: Option<String>, packets: &str) -> Ended {
     if let Some(missing) = missing {
         let detail = format!("it is awake, and cannot start guests yet: {missing}");
-        let hint = format!("look at `ecobox status {}`, and run the command again", server.id);
+        let hint = HintId::NotReady.say(&[("server", server.id.as_str())]);
         return Ended { hint: Some(hint), ..Ended::because(How::Unconfirmed, detail) }.seen(PowerState::Online);
     }
     let detail = format!("{packets}, and it does not answer yet");
-    let hint = format!("look whether Wake-on-LAN is armed there, and at `ecobox status {}`", server.id);
+    let hint = HintId::NotAwake.say(&[("server", server.id.as_str())]);
     Ended { hint: Some(hint), ..Ended::because(How::Unconfirmed, detail) }
 }
 

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use crate::fleet::host_facts::{node_of_link, version_in, word};
 use crate::fleet::onboard::script::{Action, Request};
+use crate::model::hint::HintId;
 use crate::model::id::{NodeName, Secret, Token, TokenId};
 
 /// What a visit found and did.
@@ -296,13 +297,9 @@ fn classify(call: &Call<'_>, request: &Request) -> Failure {
         Failure::Busy
     } else if sudo_missing {
         let detail = "it is not root, and sudo is not installed".to_owned();
-        Failure::NoRights { detail, hint: "log in as root, or install sudo there".to_owned() }
+        Failure::NoRights { detail, hint: HintId::SudoMissing.text() }
     } else if sudo_says_no || has("please run as root") || (has("ipcc_send_rec") && refused) {
-        let user = &request.ssh_user;
-        let hint = format!(
-            "log in as root, or allow it there without a password: {user} ALL=(root) NOPASSWD: /usr/sbin/pveum"
-        );
-        Failure::NoRights { detail, hint }
+        Failure::NoRights { detail, hint: HintId::SudoPveum.say(&[("user", &request.ssh_user)]) }
     } else if has("ipcc_send_rec") {
         Failure::PmxcfsDown
     } else if let Some((_, rest)) = text.split_once("no such user ('") {

@@ -6,7 +6,7 @@ use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::transport::pve::Client;
 use crate::transport::ssh::HostKeyPolicy;
-use crate::transport::{ConnectFailure, Error, probe};
+use crate::transport::{ConnectFailure, Error, Stranger, probe};
 
 /// Between the first two looks; then half as much again each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -54,6 +54,7 @@ impl Fleet<'_> {
             return match client.version().await {
                 // Whatever it says, its certificate was verified before.
                 Ok(_) | Err(Error::Api { .. } | Error::Denied { .. }) => Ok(()),
+                Err(Error::Stranger { who: Stranger::Redirect | Stranger::Login, .. }) => Ok(()),
                 Err(error) => Err(error),
             };
         }
@@ -81,6 +82,7 @@ fn is_final(error: &Error) -> bool {
         Error::Connect { .. }
         | Error::Denied { .. }
         | Error::Api { .. }
+        | Error::Stranger { .. }
         | Error::Protocol { .. }
         | Error::Timeout { .. } => false,
     }

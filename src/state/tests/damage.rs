@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::{at, cluster, folder, furnish, guest, key, listing, server, token, vmid};
 use crate::model::facts::HostFacts;
+use crate::model::hint::HintId;
 use crate::model::power::PowerState;
 use crate::model::reading::Reading;
 use crate::model::scope::Scope;
@@ -243,7 +244,7 @@ fn a_state_file_of_which_only_the_begin_is_left() {
     let aside = case.folder.path().canonicalize().unwrap().join("state.db.damaged-20260101T000000Z");
     assert!(notice.text.contains(&format!("kept as {}", aside.display())), "{}", notice.text);
     assert!(notice.text.ends_with("no token could be read from it"), "{}", notice.text);
-    assert_eq!(notice.rerun, ["ecobox setup-token", "ecobox discover"]);
+    assert_eq!(notice.hint, HintId::StateDamaged);
     assert_eq!(fs::read(aside).unwrap(), bytes);
     use_it(&state, 1).unwrap();
 }

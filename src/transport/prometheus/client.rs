@@ -6,13 +6,14 @@ use reqwest::header::HeaderValue;
 use reqwest::{RequestBuilder, StatusCode, Url};
 use tokio::time::timeout;
 
+use crate::model::hint::HintId;
 use crate::model::id::Secret;
 use crate::model::inventory::FailureKind;
 use crate::model::text::clean;
 use crate::model::trust::Trust;
 use crate::transport::http::{self, Failure, Pace, Peer};
 use crate::transport::pve::tls;
-use crate::transport::{self, ConnectFailure};
+use crate::transport::{self, ConnectFailure, Denial};
 
 /// How it is called in messages.
 const LABEL: &str = "Prometheus";
@@ -104,23 +105,16 @@ impl Error {
     }
 
     /// What a person can do about it, where the error alone says so.
-    pub(crate) fn advice(&self) -> Option<&'static str> {
-        Some(match &self.error {
-            transport::Error::Denied { .. } => {
-                "check `username` and the password, or the bearer token, in [history] of the configuration"
-            }
-            transport::Error::Untrusted { .. } => {
-                "set `ca_file` in [history] to the CA that signed the certificate of Prometheus"
-            }
-            transport::Error::Api { status: 404 | 405, .. } => {
-                "check `remote_write` and `query` in [history]; Prometheus takes numbers only when started with \
-                 --web.enable-remote-write-receiver"
-            }
+    pub(crate) fn advice(&self) -> Option<HintId> {
+        match &self.error {
+            transport::Error::Denied { .. } => Some(HintId::PrometheusLogin),
+            transport::Error::Untrusted { .. } => Some(HintId::PrometheusCertificate),
+            transport::Error::Api { status: 404 | 405, .. } => Some(HintId::PrometheusPath),
             transport::Error::Connect { failure: ConnectFailure::Resolve | ConnectFailure::Refused, .. } => {
-                "check `remote_write` and `query` in [history], and that Prometheus runs"
+                Some(HintId::PrometheusAway)
             }
-            _ => return None,
-        })
+            _ => None,
+        }
     }
 }
 
@@ -250,7 +244,7 @@ fn of_status(status: StatusCode, reason: String, path: String, is_page: bool) ->
     // Go's words where `http://` should be `https://`.
     let without_tls = reason.contains("HTTP request to an HTTPS server");
     let error = match number {
-        401 | 403 => transport::Error::Denied { peer, detail: format!("{number} {reason}") },
+        401 | 403 => transport::Error::Denied { peer, why: Denial::Token, detail: format!("{number} {reason}") },
         _ => transport::Error::Api { peer, method: "POST", path, status: number, reason },
     };
     // What says something about the server or the moment: who may ask, where it listens, that it is busy.

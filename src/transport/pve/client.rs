@@ -15,8 +15,8 @@ use tokio::time::timeout;
 
 use crate::model::id::{Token, TokenId};
 use crate::model::trust::Trust;
-use crate::transport::Error;
 use crate::transport::http::{self, Failure, Pace, Peer};
+use crate::transport::{Error, Mismatch, Stranger};
 
 use super::clock::Ahead;
 use super::failure;
@@ -143,7 +143,11 @@ impl Client {
     pub(super) fn with_limits(endpoint: Endpoint, limits: Limits) -> Result<Client, Error> {
         let Endpoint { label, host, port, name, trust, token } = endpoint;
         let unusable = |detail: String| Error::Protocol { peer: label.clone(), detail };
-        let rule = Rule::new(&trust, Some(&name)).map_err(|detail| Error::Untrusted { peer: label.clone(), detail })?;
+        let unusable_trust = |detail| {
+            let what = Mismatch::Certificate { presented: None };
+            Error::Untrusted { peer: label.clone(), what, detail }
+        };
+        let rule = Rule::new(&trust, Some(&name)).map_err(unusable_trust)?;
         let verifier = Verifier::new(rule);
         let tls = client_config(verifier.clone()).map_err(|error| unusable(error.to_string()))?;
         let http = http::builder(tls.clone(), limits.resolve, limits.connect)
@@ -250,7 +254,8 @@ impl Client {
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("nothing");
         let essence = kind.split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("application/json") {
-            return Err(self.unusable(format!("{kind} where JSON should be: is this a Proxmox VE API?")));
+            let detail = format!("sent an unusable answer: {kind} where JSON should be: is this a Proxmox VE API?");
+            return Err(Failure::lasting(Error::Stranger { peer: self.label.clone(), who: Stranger::Service, detail }));
         }
         self.chunks(response, cap, patience).await
     }
@@ -276,6 +281,10 @@ impl Client {
         let status = response.status();
         let phrase = response.extensions().get::<hyper::ext::ReasonPhrase>();
         let phrase = phrase.map(|phrase| String::from_utf8_lossy(phrase.as_bytes()).trim().to_owned());
+        if let Some((who, words)) = failure::stranger(status, phrase.as_deref(), response.headers()) {
+            let detail = format!("answered {} to {method} {path}: {words}", status.as_u16());
+            return Failure::lasting(Error::Stranger { peer: self.label.clone(), who, detail });
+        }
         // The body only adds to the reason; without it the answer is as good.
         let body = self.chunks(response, ERROR_BODY, patience).await.unwrap_or_default();
         let reason = failure::reason(status, phrase, &body);

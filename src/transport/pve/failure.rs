@@ -1,11 +1,12 @@
 //! What the API's own errors mean: from a status to `transport::Error`.
 
 use reqwest::StatusCode;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, SERVER, WWW_AUTHENTICATE};
 
 use crate::model::id::TokenId;
 use crate::model::text::{LONGEST, cut};
-use crate::transport;
 use crate::transport::http::{CUT, Failure};
+use crate::transport::{self, Denial, Stranger};
 
 use super::answers::ErrorBody;
 
@@ -28,6 +29,27 @@ pub(super) fn reason(status: StatusCode, phrase: Option<String>, body: &[u8]) ->
     cut(&reason, LONGEST).into_owned()
 }
 
+/// Who refused in the place of Proxmox VE, and with which words: the API never redirects over TLS, has words of its own
+/// for each refusal, and neither asks for a password nor sends a page (pve-http-server, `AnyEvent.pm`).
+pub(super) fn stranger(status: StatusCode, phrase: Option<&str>, headers: &HeaderMap) -> Option<(Stranger, String)> {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let usual = status.canonical_reason().unwrap_or_default();
+    let phrase = phrase.filter(|phrase| !phrase.is_empty()).unwrap_or(usual);
+    if status.is_redirection() {
+        let to = header(LOCATION);
+        let to = if to.is_empty() { "to nowhere".to_owned() } else { format!("to {}", cut(to, LONGEST)) };
+        return Some((Stranger::Redirect, format!("{phrase}, {to}")));
+    }
+    if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        return None;
+    }
+    let server = header(SERVER);
+    let of_another = !server.is_empty() && !server.starts_with("pve-api-daemon") && phrase == usual;
+    let foreign = headers.contains_key(WWW_AUTHENTICATE) || header(CONTENT_TYPE).starts_with("text/") || of_another;
+    let name = if of_another { format!(" ({})", cut(server, 40)) } else { String::new() };
+    foreign.then(|| (Stranger::Login, format!("{}, by a proxy in front of the API{name}", cut(phrase, LONGEST))))
+}
+
 /// What an HTTP status other than 2xx means.
 ///
 /// 595: the node that was asked could not connect to the one that should answer; 596 to 599: the connection
@@ -42,10 +64,8 @@ pub(super) fn of_status(
 ) -> Failure {
     let peer = label.to_owned();
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-        return Failure {
-            error: transport::Error::Denied { peer, detail: format!("token {token}: {reason}") },
-            passing: false,
-        };
+        let why = if status == StatusCode::UNAUTHORIZED { Denial::Token } else { Denial::Privilege };
+        return Failure::lasting(transport::Error::Denied { peer, why, detail: format!("token {token}: {reason}") });
     }
     let error = transport::Error::Api { peer, method, path: path.to_owned(), status: status.as_u16(), reason };
     Failure { error, passing: matches!(status.as_u16(), 595 | 596 | 599) }
@@ -203,7 +223,7 @@ mod tests {
             (api(500, "VM 105 not running"), false, false),
             (protocol(CUT), true, false),
             (protocol("no valid HTTP"), false, false),
-            (Error::Denied { peer: "pve1".to_owned(), detail: "x".to_owned() }, false, false),
+            (Error::Denied { peer: "pve1".to_owned(), why: Denial::Token, detail: "x".to_owned() }, false, false),
         ] {
             assert_eq!((is_passing(&error), is_not_here(&error)), (passing, elsewhere), "{error}");
         }

@@ -13,7 +13,7 @@ use rustls::{CertificateError, DigitallySignedStruct, Error as TlsError, OtherEr
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::model::trust::Trust;
-use crate::transport::{ConnectFailure, Error};
+use crate::transport::{ConnectFailure, Error, Mismatch, Stranger};
 
 use super::trust::{Presented, Rule, provider};
 
@@ -22,11 +22,15 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// Why the certificate was refused. Travels inside of rustls' error.
 #[derive(Debug)]
-struct Refused(String);
+struct Refused {
+    why: String,
+    /// The SHA-256 of what was presented.
+    presented: String,
+}
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.why)
     }
 }
 
@@ -90,12 +94,13 @@ impl ServerCertVerifier for Verifier {
             Err(error) => return Err(error),
         };
         let verdict = self.rule.check(&presented, name, now);
+        let fingerprint = presented.leaf.to_string();
         let seen = Seen { presented: Some(presented), holds_key: false };
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
         match verdict {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             Err(why) => {
-                let other = OtherError(Arc::new(Refused(why)));
+                let other = OtherError(Arc::new(Refused { why, presented: fingerprint }));
                 Err(TlsError::InvalidCertificate(CertificateError::Other(other)))
             }
         }
@@ -167,17 +172,20 @@ pub(crate) async fn presented_over(
 /// What a failed handshake with `peer` means.
 pub(in crate::transport) fn handshake_error(error: &TlsError, peer: &str) -> Error {
     let peer = peer.to_owned();
+    let untrusted =
+        |peer, presented, detail| Error::Untrusted { peer, what: Mismatch::Certificate { presented }, detail };
     match error {
         TlsError::InvalidCertificate(CertificateError::Other(other)) if other.0.is::<Refused>() => {
-            Error::Untrusted { peer, detail: other.0.to_string() }
+            let presented = other.0.downcast_ref::<Refused>().map(|refused| refused.presented.clone());
+            untrusted(peer, presented, other.0.to_string())
         }
         TlsError::InvalidCertificate(CertificateError::BadSignature) => {
-            Error::Untrusted { peer, detail: "it does not hold the key of the certificate that it presents".to_owned() }
+            untrusted(peer, None, "it does not hold the key of the certificate that it presents".to_owned())
         }
-        TlsError::InvalidCertificate(_) => {
-            Error::Untrusted { peer, detail: format!("its certificate was refused: {error}") }
+        TlsError::InvalidCertificate(_) => untrusted(peer, None, format!("its certificate was refused: {error}")),
+        TlsError::InvalidMessage(_) => {
+            Error::Stranger { peer, who: Stranger::Service, detail: format!("speaks no TLS there ({error})") }
         }
-        TlsError::InvalidMessage(_) => Error::Protocol { peer, detail: format!("no TLS there ({error})") },
         _ => Error::Protocol { peer, detail: format!("TLS failed: {error}") },
     }
 }

@@ -15,12 +15,12 @@ use russh::keys::{Algorithm, Certificate, Error as KeyError, HashAlg, PrivateKey
 use russh::{AgentAuthError, MethodKind, Signer};
 use tokio::net::UnixStream;
 
-use crate::transport::Error;
 use crate::transport::script::excerpt;
 use crate::transport::ssh::Ask;
 use crate::transport::ssh::keys::{Keys, Loaded, beside};
 use crate::transport::ssh::link::Checker;
 use crate::transport::ssh::route::{Hop, Identity};
+use crate::transport::{Account, Denial, Error};
 
 /// The time that the network may take in all. A person's answers do not count.
 pub(super) struct Budget {
@@ -62,6 +62,7 @@ pub(super) async fn log_in(
         skipped: Vec::new(),
         known: HashSet::new(),
         held: HashSet::new(),
+        locked: None,
         wanted: None,
         over: false,
         instead: None,
@@ -70,7 +71,7 @@ pub(super) async fn log_in(
     tracing::debug!(server = hop.label, ms = begun.elapsed().as_millis(), offered = login.offered.len(), "login");
     match result {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Error::Denied { peer: hop.peer(), detail: login.why() }),
+        Ok(false) => Err(Error::Denied { peer: hop.peer(), why: login.denial(), detail: login.why() }),
         Err(Overdue(after)) => Err(Error::Timeout { peer: hop.peer(), doing: "logging in", after }),
     }
 }
@@ -94,6 +95,8 @@ struct Login<'a> {
     known: HashSet<(String, bool)>,
     /// Key files whose key the agent has.
     held: HashSet<PathBuf>,
+    /// The first key file that stayed closed.
+    locked: Option<PathBuf>,
     /// What the server asks for besides a key.
     wanted: Option<String>,
     /// The server hung up.
@@ -145,7 +148,10 @@ impl Login<'_> {
                         return Ok(true);
                     }
                 }
-                Err(why) => self.skipped.push(format!("{}: {why}", name(&identity.path))),
+                Err(why) => {
+                    self.locked.get_or_insert_with(|| identity.path.clone());
+                    self.skipped.push(format!("{}: {why}", name(&identity.path)));
+                }
             }
         }
         Ok(false)
@@ -331,6 +337,22 @@ impl Login<'_> {
                 self.over = self.handle.is_closed();
                 false
             }
+        }
+    }
+
+    fn denial(&self) -> Denial {
+        let Hop { label, user, host, port, .. } = self.hop;
+        let account = || Account { label: label.clone(), user: user.clone(), host: host.clone(), port: *port };
+        if self.wanted.is_some() {
+            Denial::NotEnough
+        } else if self.instead.is_some() {
+            Denial::NoKeysTaken
+        } else if let Some(file) = &self.locked {
+            Denial::Locked(file.clone())
+        } else if self.offered.is_empty() {
+            Denial::NoKey(account())
+        } else {
+            Denial::Key(account())
         }
     }
 

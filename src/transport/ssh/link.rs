@@ -21,7 +21,7 @@ use crate::transport::ssh::known_hosts::{KnownHosts, Verdict};
 use crate::transport::ssh::remember::remember;
 use crate::transport::ssh::route::{Hop, Via};
 use crate::transport::ssh::stream::{Complaints, Duplex, Leash, Proxy, Tcp, Wire};
-use crate::transport::{ConnectFailure, Error, Said};
+use crate::transport::{ConnectFailure, Denial, Error, Mismatch, Said};
 
 const KEEPALIVE: Duration = Duration::from_secs(5);
 const KEEPALIVES: usize = 3;
@@ -105,8 +105,13 @@ impl Link {
         let (wire, leash) = Wire::new(stream);
         let config = Arc::new(config(&known));
         let (presented, rekeyed) = (Arc::default(), Arc::default());
-        let checker =
-            Checker { known, presented: Arc::clone(&presented), exchanged: false, rekeyed: Arc::clone(&rekeyed) };
+        let checker = Checker {
+            known,
+            name: hop.names.recorded.clone(),
+            presented: Arc::clone(&presented),
+            exchanged: false,
+            rekeyed: Arc::clone(&rekeyed),
+        };
         let mut budget = Budget::new(hop.limit);
         let result = budget.run(client::connect_stream(config, wire, checker)).await;
         tracing::debug!(
@@ -192,7 +197,7 @@ pub(super) async fn direct(
         Ok(Ok(channel)) => Ok(channel.into_stream()),
         Ok(Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::AdministrativelyProhibited))) => {
             let detail = format!("it does not forward connections to {target} (AllowTcpForwarding in its sshd_config)");
-            Err(Error::Denied { peer: through.to_owned(), detail })
+            Err(Error::Denied { peer: through.to_owned(), why: Denial::Use, detail })
         }
         Ok(Err(russh::Error::ChannelOpenFailure(_))) => {
             Err(fail(ConnectFailure::NotForwarded, Some(io::Error::other(format!("{through} cannot connect to it")))))
@@ -228,6 +233,8 @@ fn config(known: &KnownHosts) -> client::Config {
 /// Checks the host key, and refuses everything that a server may want from a client.
 pub(crate) struct Checker {
     known: KnownHosts,
+    /// Under which it is recorded.
+    name: String,
     /// The accepted key, for `Session::host_key`.
     presented: Arc<Mutex<String>>,
     /// Whether the first key exchange is over.
@@ -240,7 +247,7 @@ pub(crate) struct Checker {
 pub(crate) enum Stop {
     Ssh(russh::Error),
     Unknown(Box<PublicKey>),
-    Untrusted(String),
+    Untrusted(Mismatch, String),
     Revoked(String),
     Unproven(String),
     /// Keys were exchanged again.
@@ -260,16 +267,21 @@ impl client::Handler for Checker {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let key = presented.public_key();
         let shown = describe(&key);
-        let detail = match self.known.check(presented, now) {
+        let (place, detail) = match self.known.check(presented, now) {
             Verdict::Trusted => {
                 *self.presented.lock().unwrap_or_else(PoisonError::into_inner) = shown;
                 return Ok(true);
             }
             Verdict::Unknown => return Err(Stop::Unknown(Box::new(key))),
-            Verdict::Changed(place) => format!("its host key {shown} is not the one recorded in {place}"),
+            Verdict::Changed(place) => {
+                let detail = format!("its host key {shown} is not the one recorded in {place}");
+                (place, detail)
+            }
             Verdict::OtherType(place) => {
                 let types = self.known.recorded_types();
-                format!("its host key {shown} is not recorded, but a key of another type is ({types} in {place})")
+                let detail =
+                    format!("its host key {shown} is not recorded, but a key of another type is ({types} in {place})");
+                (place, detail)
             }
             Verdict::Revoked(place) => {
                 return Err(Stop::Revoked(format!("its host key {shown} is revoked in {place}")));
@@ -278,7 +290,9 @@ impl client::Handler for Checker {
                 return Err(Stop::Unproven(format!("its host certificate is no good: {why}")));
             }
         };
-        Err(Stop::Untrusted(detail))
+        // Only what is recorded under the very name can be another one: see `KnownHosts::check`.
+        let what = Mismatch::HostKey { file: place.file.to_path_buf(), name: self.name.clone() };
+        Err(Stop::Untrusted(what, detail))
     }
 
     /// In a later key exchange a host may present any key: russh 0.65 checks the signature by that very key, shows it to
@@ -382,7 +396,7 @@ impl client::Handler for Checker {
 async fn refusal(hop: &Hop, stop: Stop, leash: &Leash, said: Option<Complaints>) -> Refusal {
     let error = match stop {
         Stop::Unknown(key) => return Refusal::Unknown(key),
-        Stop::Untrusted(detail) => Error::Untrusted { peer: hop.peer(), detail },
+        Stop::Untrusted(what, detail) => Error::Untrusted { peer: hop.peer(), what, detail },
         Stop::Revoked(detail) => Error::Revoked { peer: hop.peer(), detail },
         Stop::Unproven(detail) => Error::Unproven { peer: hop.peer(), detail },
         Stop::Rekeyed => Error::Protocol { peer: hop.peer(), detail: REKEYED.to_owned() },

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::transport::script::{Framed, Outputs, ScriptOutput, overdue};
 use crate::transport::ssh::link::{Link, REKEYED, direct};
-use crate::transport::{ConnectFailure, Error};
+use crate::transport::{ConnectFailure, Denial, Error};
 
 /// sshd refuses the eleventh channel (`MaxSessions 10`), and counts those that end in the moment new ones are opened.
 const MOST_CHANNELS: usize = 5;
@@ -134,7 +134,7 @@ impl Session {
                 }
                 Some(ChannelMsg::Failure) => {
                     let detail = "it runs no commands for this user".to_owned();
-                    return Err(Error::Denied { peer: self.peer.clone(), detail });
+                    return Err(Error::Denied { peer: self.peer.clone(), why: Denial::Use, detail });
                 }
                 Some(_) => Ok(()),
                 None if rekeyed() => return Err(unusable(REKEYED.to_owned())),
@@ -152,7 +152,7 @@ impl Session {
             ChannelOpenFailure::AdministrativelyProhibited => "it allows no commands".to_owned(),
             why => format!("it opens no more channels ({why:?}; MaxSessions in its sshd_config)"),
         };
-        Error::Denied { peer: self.peer.clone(), detail }
+        Error::Denied { peer: self.peer.clone(), why: Denial::Use, detail }
     }
 
     /// A TCP connection to `host:port` as seen from the server. It ends with the session.

@@ -100,7 +100,7 @@ fn lines(state: &State, server: &Server, width: u16, look: Look) -> Vec<Pieces> 
     let own = state.fleet.failures.iter().filter(|failed| failed.server == server.id);
     for failed in own {
         add("failed", failed.message.clone());
-        add("hint", failed.advice.unwrap_or_default().to_owned());
+        add("hint", failed.advice.clone().unwrap_or_default());
     }
     let cpus = usage.cpus.map(|cpus| format!(" of {cpus} CPUs")).unwrap_or_default();
     let load = usage.load.map(|load| format!(", load {load:.2}")).unwrap_or_default();

@@ -7,6 +7,7 @@ use super::super::{Acting, Ended, How, look_hint};
 use super::{Named, Sending, gone};
 use crate::fleet::Fleet;
 use crate::model::guest::{GuestStatus, TaskEnd, TaskState};
+use crate::model::hint::HintId;
 use crate::model::id::{ClusterId, NodeName, Upid, VmId};
 use crate::model::inventory::{FailureKind, Server};
 use crate::model::power::{Goal, PowerState};
@@ -259,8 +260,7 @@ impl Fleet<'_> {
 /// What to do about a task that failed with these words.
 fn task_hint(words: &str, vmid: VmId) -> Option<String> {
     if words.starts_with("can't lock file") {
-        let hint = "something else works on the guest: see the tasks of its node, and run the command again";
-        return Some(hint.to_owned());
+        return Some(HintId::GuestBusy.text());
     }
     // Storages have words of their own around the name: `vm-105-state-suspend-2026-11-29.raw` in a directory.
     let state = format!("vm-{vmid}-state-suspend-");
@@ -298,7 +298,7 @@ enum Seen {
 fn halted(sending: &Sending<'_>, status: &GuestStatus) -> Ended {
     let because = if sending.freezes { ": `freeze` in its configuration halts it at the start" } else { "" };
     let detail = format!("its task ended well, and it is paused ({}){because}", status.raw);
-    let hint = format!("run `ecobox power resume {}`", sending.named.server.id);
+    let hint = HintId::Paused.say(&[("server", sending.named.server.id.as_str())]);
     Ended { hint: Some(hint), ..Ended::because(How::Failed(FailureKind::Failed), detail) }.seen(status.state)
 }
 

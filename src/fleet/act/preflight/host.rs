@@ -8,8 +8,8 @@ use super::{is_console, list};
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::act::{Links, Options};
-use crate::fleet::observe::failed;
 use crate::model::guest::{ActiveTask, ClusterStatus};
+use crate::model::hint::HintId;
 use crate::model::host_power::{HostCall, HostPreflight, Identity, Itself, NoWay};
 use crate::model::id::{GuestKind, VmId};
 use crate::model::inventory::{FailureKind, Server};
@@ -51,7 +51,8 @@ impl Fleet<'_> {
         };
         if config.access == Access::Api {
             let why = format!("{} goes over SSH, and it is configured without SSH (type = \"proxmox\")", call.as_str());
-            let fix = format!("give `{}` another `type`, or none, and let ecobox log in there", host.id);
+            let file = self.config.path.display().to_string();
+            let fix = HintId::NoSsh.say(&[("server", host.id.as_str()), ("config", &file)]);
             look.blocked = Some((why, Some(fix), None));
             return Ok(look);
         }
@@ -65,8 +66,8 @@ impl Fleet<'_> {
         let seen = match seen {
             Ok(seen) => seen,
             Err(error) => {
-                let failed = failed(&host.id, &error);
-                look.blocked = Some((failed.message, failed.advice.map(str::to_owned), Some(failed.kind)));
+                let failed = self.failed(&host.id, &error);
+                look.blocked = Some((failed.message, failed.advice, Some(failed.kind)));
                 return Ok(look);
             }
         };

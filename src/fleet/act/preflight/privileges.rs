@@ -8,6 +8,7 @@ use crate::fleet::Fleet;
 use crate::fleet::act::guest::Named;
 use crate::fleet::act::{Links, Options};
 use crate::model::guest::GuestCall;
+use crate::model::hint::HintId;
 use crate::model::id::{ClusterId, TokenId};
 use crate::model::inventory::Server;
 use crate::model::power::{CheckId, Finding, Move, Plan};
@@ -40,7 +41,7 @@ impl Fleet<'_> {
             if !missing.is_empty() {
                 let message = format!("its token {token} lacks {}", missing.join(" and "));
                 let finding = Finding::new(CheckId::PrivilegeMissing, &named.server.id, message).final_word();
-                findings.push(finding.fix(fix(*call)));
+                findings.push(finding.fix(self.right_to(*call, named.cluster)));
             }
         }
         findings
@@ -57,9 +58,17 @@ impl Fleet<'_> {
     }
 }
 
-fn fix(call: GuestCall) -> &'static str {
-    match call {
-        GuestCall::Hibernate => "`operator` has no right to hibernate: see \"What it needs\" in README",
-        _ => "run `ecobox setup-token --scope operator`",
+impl Fleet<'_> {
+    /// What gives a cluster's token the right to a call.
+    fn right_to(&self, call: GuestCall, cluster: &ClusterId) -> String {
+        match call {
+            GuestCall::Hibernate => HintId::HibernateRights.text(),
+            _ => {
+                let groups = self.groups();
+                let member =
+                    groups.iter().find(|group| group.cluster == *cluster).and_then(|group| group.members.first());
+                member.map_or_else(|| HintId::PrivilegeMissing.say(&[("scope", "")]), |member| self.privileges(member))
+            }
+        }
     }
 }

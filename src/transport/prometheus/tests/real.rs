@@ -6,6 +6,7 @@ use ecobox_sim::prometheus::{PASSWORD, Prometheus};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 use super::*;
+use crate::model::hint::HintId;
 use crate::model::inventory::FailureKind;
 
 /// Some moment in the past, to the millisecond.
@@ -106,7 +107,7 @@ async fn its_own_words_say_what_is_wrong() {
     assert!(error.to_string().contains("parse error"), "{error}");
     let error = Reader::new(&format!("http://127.0.0.1:{}/not/here", prometheus.port()), open()).unwrap();
     let error = error.range("m", at(now), at(now)).await.unwrap_err();
-    assert!(error.advice().is_some_and(|advice| advice.contains("`query`")), "{error}");
+    assert!(error.advice() == Some(HintId::PrometheusPath), "{error}");
 }
 
 #[tokio::test]
@@ -125,7 +126,7 @@ async fn only_who_has_the_password_is_let_in() {
             assert_eq!(error.to_string(), "Prometheus refused: 401 Unauthorized");
             // The numbers are as good as before; the password may be put right.
             assert_eq!((error.kind(), error.is_final()), (FailureKind::Denied, false));
-            assert!(error.advice().unwrap().contains("`username`"));
+            assert_eq!(error.advice(), Some(HintId::PrometheusLogin));
             assert!(!format!("{error:?}").contains(SECRET));
         }
     }
@@ -153,7 +154,7 @@ async fn over_tls_only_to_whom_the_ca_vouches_for() {
             send(&Writer::new(&url, trusting(ca_pem)).unwrap(), &[series("m", &id, &samples)]).await.unwrap_err();
         assert!(error.to_string().starts_with("Prometheus is not who it should be: "), "{error}");
         assert_eq!((error.kind(), error.is_final()), (FailureKind::Identity, false));
-        assert!(error.advice().unwrap().contains("`ca_file`"));
+        assert_eq!(error.advice(), Some(HintId::PrometheusCertificate));
     }
     // Where only the URL is wrong, the numbers are not.
     let plain = Writer::new(&url.replace("https", "http"), open()).unwrap();

@@ -1,0 +1,201 @@
+//! Which row of the hints fits an error, on this kind of server, for what is being done.
+
+use crate::config::{Access, ServerConfig};
+use crate::file::shell_word;
+use crate::fleet::Fleet;
+use crate::fleet::api::{given_by, token_variable};
+use crate::model::hint::HintId;
+use crate::model::id::ServerId;
+use crate::model::inventory::Failed;
+use crate::model::scope::Scope;
+use crate::transport::{Account, ConnectFailure, Denial, Error, Mismatch, Stranger};
+
+/// What is being done, where that decides what helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doing {
+    /// `init` visits servers.
+    Init,
+    /// `setup-token` makes a token.
+    SetUp,
+    /// Anything that only asks.
+    Look,
+}
+
+/// The server that an error is about, and what kind it is.
+struct Place<'a> {
+    config: &'a ServerConfig,
+    /// The configuration file.
+    file: String,
+    /// What gives its token, where that is not the state file.
+    given: Option<String>,
+}
+
+impl Place<'_> {
+    fn id(&self) -> &str {
+        self.config.id.as_str()
+    }
+
+    fn api_only(&self) -> bool {
+        self.config.access == Access::Api
+    }
+
+    /// The hint with the server's and the file's name.
+    fn say(&self, row: HintId, more: &[(&str, &str)]) -> String {
+        let names = [("server", self.id()), ("config", self.file.as_str())];
+        row.say(&[&names, more].concat())
+    }
+}
+
+impl Fleet<'_> {
+    /// The failure that an error is in a report, with what helps.
+    pub(crate) fn failed(&self, server: &ServerId, error: &Error) -> Failed {
+        let text = error.to_string();
+        // Some errors know only where was dialled.
+        let message = if text.contains(server.as_str()) { text } else { format!("{server}: {text}") };
+        Failed { server: server.clone(), kind: error.kind(), message, advice: self.hint(server, error, Doing::Look) }
+    }
+
+    /// What helps against an error that was met at `server`, or at the one that the error names.
+    pub(crate) fn hint(&self, server: &ServerId, error: &Error, doing: Doing) -> Option<String> {
+        let named = error.peer().split(" (").next().unwrap_or_default();
+        let find = |id: &str| self.config.servers.iter().find(|config| config.id.as_str() == id);
+        let config = find(named).or_else(|| find(server.as_str()))?;
+        let file = self.config.path.display().to_string();
+        let place = Place { config, file, given: given_by(config) };
+        match error {
+            Error::UnknownHostKey { .. } => Some(HintId::HostKeyUnknown.text()),
+            Error::Revoked { .. } => Some(HintId::HostKeyRevoked.text()),
+            Error::Unproven { .. } => Some(HintId::HostKeyUnproven.text()),
+            Error::Untrusted { what: Mismatch::HostKey { file, name }, .. } => {
+                let (file, name) = (shell_word(file).to_string(), shell_word(name.as_ref()).to_string());
+                Some(HintId::HostKeyChanged.say(&[("file", &file), ("name", &name)]))
+            }
+            Error::Untrusted { what: Mismatch::Certificate { presented }, .. } => {
+                self.certificate(&place, presented.as_deref(), doing)
+            }
+            Error::Denied { why, detail, .. } => self.denied(&place, why, detail, doing),
+            Error::NoToken { .. } if place.given.is_some() => refused(&place, HintId::TokenRefusedGiven),
+            Error::NoToken { .. } if place.api_only() => {
+                let variable = token_variable(&place.config.id);
+                Some(place.say(HintId::NoTokenApi, &[("variable", &variable)]))
+            }
+            Error::NoToken { .. } => Some(HintId::NoToken.text()),
+            Error::Connect { peer, failure, .. } => unreached(&place, peer, *failure, doing),
+            Error::Timeout { doing: "logging in", .. } => Some(HintId::LoginSlow.text()),
+            Error::Timeout { .. } => again(doing),
+            Error::Stranger { who: Stranger::Service, .. } => Some(place.say(HintId::NotPve, &[])),
+            Error::Stranger { who: Stranger::Redirect, .. } => Some(place.say(HintId::Redirected, &[])),
+            Error::Stranger { who: Stranger::Login, .. } => Some(place.say(HintId::ProxyLogin, &[])),
+            // Proxmox VE itself never answers so.
+            Error::Api { status: 502..=504, .. } => Some(place.say(HintId::ProxyFailed, &[])),
+            Error::Api { .. } | Error::Protocol { .. } | Error::Local { .. } => None,
+        }
+    }
+
+    fn denied(&self, place: &Place<'_>, why: &Denial, detail: &str, doing: Doing) -> Option<String> {
+        match why {
+            Denial::Key(account) => Some(place.say(HintId::KeyRefused, &[("target", &target(place, account))])),
+            Denial::NoKey(account) => Some(HintId::NoKey.say(&[("target", &target(place, account))])),
+            Denial::Locked(file) => Some(HintId::KeyLocked.say(&[("file", &shell_word(file).to_string())])),
+            Denial::NotEnough => Some(HintId::KeyNotEnough.text()),
+            Denial::NoKeysTaken => Some(HintId::KeysNotTaken.text()),
+            // The words of the refusal name the option.
+            Denial::Use => None,
+            Denial::NoSsh => Some(place.say(HintId::NoSsh, &[])),
+            Denial::Token if place.given.is_some() => refused(place, HintId::TokenRefusedGiven),
+            // It was made in this very run.
+            Denial::Token | Denial::Privilege if doing == Doing::SetUp => None,
+            Denial::Token if place.api_only() => {
+                let variable = token_variable(&place.config.id);
+                Some(place.say(HintId::NoTokenApi, &[("variable", &variable)]))
+            }
+            Denial::Token => Some(HintId::TokenRefused.text()),
+            Denial::Privilege => Some(beyond_operator(detail).unwrap_or_else(|| self.privileges(place.config))),
+        }
+    }
+
+    fn certificate(&self, place: &Place<'_>, presented: Option<&str>, doing: Doing) -> Option<String> {
+        if place.config.is_trust_configured() || place.api_only() {
+            return Some(place.say(HintId::CertificateOther, &[("fingerprint", presented?)]));
+        }
+        // It was looked at over SSH just now.
+        if doing == Doing::SetUp {
+            return None;
+        }
+        // What was learned once is looked up again without a change on the host.
+        let learned = self.state.trust(&place.config.id).ok().flatten().is_some();
+        Some(place.say(HintId::CertificateChanged, &[("check", if learned { "--check " } else { "" })]))
+    }
+
+    /// What gives the token of a server's cluster what it lacks.
+    pub(crate) fn privileges(&self, server: &ServerConfig) -> String {
+        if let Some(source) = given_by(server) {
+            return HintId::PrivilegeMissingGiven.say(&[("source", &source)]);
+        }
+        let stored = self.state.token(&self.cluster_of(&server.id)).ok().flatten();
+        let scope = if stored.is_some_and(|stored| stored.scope == Scope::Monitor) { " --scope operator" } else { "" };
+        HintId::PrivilegeMissing.say(&[("scope", scope)])
+    }
+}
+
+fn refused(place: &Place<'_>, row: HintId) -> Option<String> {
+    let source = place.given.as_deref()?;
+    Some(place.say(row, &[("source", source)]))
+}
+
+fn unreached(place: &Place<'_>, peer: &str, failure: ConnectFailure, doing: Doing) -> Option<String> {
+    let is_port = |port: u16| peer.trim_end_matches(')').ends_with(&format!(":{port}"));
+    let is_api = place.api_only() || is_port(place.config.api_port()) && !place.config.ssh_port.is_some_and(is_port);
+    match failure {
+        ConnectFailure::Resolve => Some(place.say(HintId::NameUnknown, &[])),
+        ConnectFailure::OnTheWay(_) => Some(place.say(HintId::JumpHost, &[])),
+        ConnectFailure::Refused if is_api => Some(place.say(HintId::ApiPortClosed, &[])),
+        ConnectFailure::Refused => Some(place.say(HintId::SshPortClosed, &[])),
+        ConnectFailure::Closed if is_api => Some(HintId::ApiCloses.text()),
+        ConnectFailure::Closed => Some(HintId::SshCloses.text()),
+        ConnectFailure::Unreachable
+        | ConnectFailure::NoNetwork
+        | ConnectFailure::Timeout
+        | ConnectFailure::NotForwarded
+        | ConnectFailure::Other => again(doing),
+    }
+}
+
+/// For whoever is off: nothing is wrong with it.
+fn again(doing: Doing) -> Option<String> {
+    let command = match doing {
+        Doing::Init => "init",
+        Doing::SetUp => "setup-token",
+        Doing::Look => return None,
+    };
+    Some(HintId::LookAgain.say(&[("command", command)]))
+}
+
+/// What `ssh-copy-id` is to be called with, to reach the account that refused.
+fn target(place: &Place<'_>, account: &Account) -> String {
+    let Account { label, user, host, port } = account;
+    let mut words = Vec::new();
+    let mut name = host.as_str();
+    if label == place.id() {
+        let ServerConfig { hostname, ssh_key_path, proxy_jump, .. } = place.config;
+        // ssh itself knows what a name of its configuration stands for.
+        name = hostname;
+        words.extend(ssh_key_path.as_ref().map(|path| format!("-i {}", shell_word(path))));
+        words
+            .extend(proxy_jump.as_ref().map(|jump| format!("-o {}", shell_word(format!("ProxyJump={jump}").as_ref()))));
+    }
+    if *port != 22 {
+        words.push(format!("-p {port}"));
+    }
+    words.push(shell_word(format!("{user}@{name}").as_ref()).to_string());
+    words.join(" ")
+}
+
+/// What a token lacks that no scope but `full` would give it: Proxmox VE names the privilege (`Permission check failed
+/// (/vms/105, VM.Config.Disk)`).
+fn beyond_operator(detail: &str) -> Option<String> {
+    if detail.contains("VM.Config.Disk") || detail.contains("Datastore.AllocateSpace") {
+        return Some(HintId::HibernateRights.text());
+    }
+    detail.contains("Sys.PowerMgmt").then(|| HintId::NodeWakeRights.text())
+}
