@@ -46,6 +46,7 @@ mod cli {
     pub(crate) mod power;
     mod power_bulk;
     mod power_checks;
+    mod power_courses;
     mod power_down;
     mod power_faults;
     mod power_fresh;

@@ -77,13 +77,15 @@ impl PowerState {
     /// `status` is `/cluster/resources`' or `status/current`'s, `qmpstatus` only the latter's. PVE keeps
     /// saying `running` for up to five minutes after a node died, so a node that is not online makes its
     /// guests unknown whatever the listing says. A hibernated guest reads `stopped` with the lock
-    /// `suspended`; `prelaunch` and `suspended` (ACPI S3) execute nothing, as `paused`.
+    /// `suspended`; where a listing has the lock already and still says `running`, the lock is newer.
+    /// `prelaunch` and `suspended` (ACPI S3) execute nothing, as `paused`.
     pub(crate) fn of_guest(status: &str, qmpstatus: Option<&str>, lock: Option<&str>, node_online: bool) -> PowerState {
         if !node_online {
             return PowerState::Unknown;
         }
         match qmpstatus.unwrap_or(status) {
             "stopped" if lock == Some("suspended") => PowerState::Hibernated,
+            "running" if lock == Some("suspended") && qmpstatus.is_none() => PowerState::Hibernated,
             "stopped" => PowerState::Stopped,
             "running" => PowerState::Running,
             // From `io-error` on halted by QEMU itself: the process is there and executes nothing.
@@ -110,6 +112,9 @@ mod tests {
         use PowerState::*;
         let cases = [
             ("running", None, None, true, Running),
+            ("running", None, Some("suspended"), true, Hibernated),
+            ("running", Some("running"), Some("suspended"), true, Running),
+            ("running", None, Some("suspending"), true, Running),
             ("running", Some("running"), Some("backup"), true, Running),
             ("running", Some("paused"), None, true, Paused),
             ("paused", None, None, true, Paused),

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The guests are stopped, started, suspended and reset; the tokens of this machine are made and removed. PORT is SSH's;
-//! `ECOBOX_TEST_API_PORT` says where the API is, if it is not 8006.
+//! `ECOBOX_TEST_API_PORT` says where the API is, if it is not 8006. `ECOBOX_TEST_VERBS=reboot,hibernate`: the guests obey a clean
+//! end, and the memory of virtual machines can be saved; else these verbs are left out.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -24,6 +25,12 @@ struct Place {
     entry: String,
     /// Guests that may be started and stopped: `vm-101`, `ct-201`.
     guests: Vec<String>,
+    /// Whether they obey a clean end.
+    reboots: bool,
+    /// Whether the memory of virtual machines can be written to a storage.
+    hibernates: bool,
+    /// Runs `pveum` with these arguments on it.
+    pveum: Box<dyn Fn(&str)>,
     /// Gives its API a new certificate.
     renew: Box<dyn Fn()>,
 }
@@ -72,6 +79,9 @@ fn a_life(place: &Place) {
         assert_eq!(report["servers"][0]["state"], "online", "{report:#}");
     }
 
+    if place.hibernates {
+        may_hibernate(place, guest);
+    }
     for guest in &place.guests {
         right_after_its_opposite(place, guest);
         until_it_is(place, guest);
@@ -86,10 +96,29 @@ fn a_life(place: &Place) {
     let first = &place.guests[0];
     place.power(&format!("stop {first}"));
     assert_eq!(place.power(&format!("start {first}")), "done running");
+    if place.hibernates {
+        // What the token was given besides, the new one has, too.
+        assert_eq!(place.power(&format!("hibernate {first}")), "done hibernated");
+        assert_eq!(place.power(&format!("start {first}")), "done running");
+        (place.pveum)("acl delete / --users ecobox@pve --roles EcoboxHibernate");
+    }
 
     place.run("setup-token --revoke", 0);
     let refused = place.world.run(&["status"]);
     assert!(matches!(refused.code, 4 | 5 | 8), "without a token nobody tells of guests\n{refused}");
+}
+
+/// To hibernate takes what no scope has: it is named, and given as README says.
+fn may_hibernate(place: &Place, guest: &str) {
+    let begin = place.power(&format!("start {guest}"));
+    assert!(matches!(begin.as_str(), "done running" | "already running"), "{begin}");
+    let refused = place.run(&format!("power hibernate {guest} --yes"), 4);
+    assert!(refused.stderr.contains("VM.Config.Disk"), "{refused}");
+    assert_eq!(place.state(guest), "running");
+    let token = place.world.env.rows("SELECT token_id FROM tokens").remove(0);
+    (place.pveum)("role add EcoboxHibernate --privs VM.Config.Disk,Datastore.AllocateSpace");
+    (place.pveum)("acl modify / --users ecobox@pve --roles EcoboxHibernate");
+    (place.pveum)(&format!("acl modify / --tokens {token} --roles EcoboxHibernate"));
 }
 
 /// Each verb right after its opposite, without a pause: what the listing says is always old.
@@ -119,6 +148,26 @@ fn right_after_its_opposite(place: &Place, guest: &str) {
         ]);
     }
     steps.extend([("shutdown --then-stop", "done stopped"), ("start", "done running")]);
+    if place.reboots {
+        steps.extend([("reboot", "done running"), ("shutdown", "done stopped"), ("start", "done running")]);
+        steps.extend([("reboot", "done running"), ("stop", "done stopped"), ("start", "done running")]);
+    }
+    if place.hibernates && guest.starts_with("vm-") {
+        steps.extend([
+            ("hibernate", "done hibernated"),
+            ("hibernate", "already hibernated"),
+            ("resume", "done running"),
+            ("hibernate", "done hibernated"),
+            ("start", "done running"),
+            ("stop", "done stopped"),
+            ("start", "done running"),
+            ("hibernate", "done hibernated"),
+            ("stop", "already hibernated"),
+            ("resume", "done running"),
+            ("suspend", "done paused"),
+            ("resume", "done running"),
+        ]);
+    }
     for (number, (action, want)) in steps.iter().enumerate() {
         assert_eq!(verb(action), *want, "{guest}: step {number}, {action}");
         let state = want.rsplit(' ').next().unwrap();
@@ -151,7 +200,13 @@ fn with_the_simulated_one() {
         of.publish_certificates();
     });
     let guests = ["vm-101", "ct-201"].map(str::to_owned).to_vec();
-    a_life(&Place { world, entry, guests, renew });
+    let of = pve.clone();
+    let pveum = Box::new(move |line: &str| {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let outcome = of.sim.cluster().access().pveum(&words);
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{line}");
+    });
+    a_life(&Place { world, entry, guests, renew, reboots: true, hibernates: true, pveum });
     assert_eq!(pve.tokens(), [""; 0], "nothing is left behind");
 }
 
@@ -176,21 +231,20 @@ fn with_a_real_one() {
     );
     let known = world.env.home().join("known");
     let (login, port) = (format!("{user}@{host}"), port.to_owned());
-    let renew = Box::new(move || {
+    let on_it = std::rc::Rc::new(move |command: &str| {
         let mut ssh = Command::new("ssh");
-        ssh.arg("-i").arg(&own_key).args([
-            "-p",
-            &port,
-            "-o",
-            "BatchMode=yes",
-            "-o",
-            "StrictHostKeyChecking=accept-new",
-        ]);
+        ssh.arg("-i").arg(&own_key).args(["-p", &port, "-o", "BatchMode=yes"]);
+        ssh.args(["-o", "StrictHostKeyChecking=accept-new"]);
         ssh.arg("-o").arg(format!("UserKnownHostsFile={}", known.display())).arg(&login);
-        let done = ssh.arg("pvecm updatecerts --force && (systemctl restart pveproxy || pveproxy restart)").output();
-        let done = done.expect("ssh");
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let done = ssh.arg(command).output().expect("ssh");
+        assert!(done.status.success(), "{command}: {}", String::from_utf8_lossy(&done.stderr));
     });
+    let there = on_it.clone();
+    let renew =
+        Box::new(move || there("pvecm updatecerts --force && (systemctl restart pveproxy || pveproxy restart)"));
+    let pveum = Box::new(move |line: &str| on_it(&format!("pveum {}", line.replace('!', "'!'"))));
+    let may = |word: &str| variable("ECOBOX_TEST_VERBS").is_some_and(|verbs| verbs.split(',').any(|verb| verb == word));
+    let (reboots, hibernates) = (may("reboot"), may("hibernate"));
     let guests = guests.split(',').map(|guest| guest.trim().to_owned()).collect();
-    a_life(&Place { world, entry, guests, renew });
+    a_life(&Place { world, entry, guests, renew, reboots, hibernates, pveum });
 }

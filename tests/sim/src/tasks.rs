@@ -237,9 +237,7 @@ impl Cluster {
     }
 
     fn run(&mut self, index: usize, at: Instant) {
-        let plan = plan(self, &self.tasks[index].work);
-        let until = at + plan.takes;
-        self.tasks[index].state = State::Running { until, plan };
+        self.go(index, at);
         self.settle();
     }
 
@@ -250,9 +248,18 @@ impl Cluster {
         let waiting = |task: &Task| task.id == id && matches!(task.state, State::Waiting { .. });
         if let Some(index) = self.tasks.iter().position(waiting) {
             self.tasks[index].log.push(" OK".to_owned());
-            let plan = plan(self, &self.tasks[index].work);
-            self.tasks[index].state = State::Running { until: at + plan.takes, plan };
+            self.go(index, at);
         }
+    }
+
+    fn go(&mut self, index: usize, at: Instant) {
+        let plan = plan(self, &self.tasks[index].work);
+        // The configuration says so as long as the memory is written.
+        if plan.effect == Effect::Hibernate {
+            let vmid = self.tasks[index].work.vmid;
+            self.guest_mut(vmid).lock = Some("suspending".to_owned());
+        }
+        self.tasks[index].state = State::Running { until: at + plan.takes, plan };
     }
 
     fn is_locked(&self, id: &str) -> bool {

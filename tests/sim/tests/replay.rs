@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 mod common;
+#[path = "replay/courses.rs"]
+mod courses;
 #[path = "replay/host.rs"]
 mod host;
 #[path = "replay/shape.rs"]

@@ -130,10 +130,15 @@ pub(crate) fn reset(sim: &Sim, given: &[String], service: Option<&str>) {
         cluster.remove_guest(*vmid);
         cluster.add_guest(*kind, *vmid, name, |guest| {
             let guest = describe(*vmid, guest);
+            let (state, deaf) = state.map_or(("", false), |state| match state.strip_suffix(" deaf") {
+                Some(state) => (state, true),
+                None => (state, false),
+            });
+            let guest = if deaf { guest.ignores_shutdown() } else { guest };
             match state {
-                Some("running") => guest.running(),
-                Some("paused") => guest.paused(),
-                Some("stopped") => guest.stopped(),
+                "running" => guest.running(),
+                "paused" => guest.paused(),
+                "stopped" => guest.stopped(),
                 _ => guest,
             }
         });
