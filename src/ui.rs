@@ -95,6 +95,12 @@ impl Ui {
         self.interactive
     }
 
+    /// How many columns the terminal has.
+    #[expect(clippy::unused_self, reason = "stderr is the Ui's")]
+    pub(crate) fn columns(&self) -> usize {
+        terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| width.0.into())
+    }
+
     /// Silences the log for as long as a screen has the terminal.
     #[expect(clippy::unused_self, reason = "who may write to stderr may also silence it")]
     pub(crate) fn hush(&self) -> log::Hushed {

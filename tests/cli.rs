@@ -53,6 +53,7 @@ mod cli {
     mod power_hosts;
     mod power_races;
     mod power_refusals;
+    mod power_text;
     mod power_wake;
     mod power_words;
     mod real_pve;

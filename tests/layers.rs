@@ -36,7 +36,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["src/transport/pve"]),
     ("rusqlite", &["src/state"]),
     ("indicatif", &["src/ui/progress.rs"]),
-    ("unicode_width", &["src/render", "src/tui"]),
+    ("unicode_width", &["src/render", "src/tui", "src/model/text.rs"]),
     ("ratatui", &["src/tui"]),
     ("crossterm", &["src/tui"]),
     ("maud", &["src/render/html"]),

@@ -19,7 +19,7 @@ use crate::model::action::ActionOutcome;
 use crate::model::hint::HintId;
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
-use crate::model::power::{CheckId, Finding, Manner, Move, Plan, Policy, PowerAction, Why};
+use crate::model::power::{CheckId, Finding, Manner, Move, Plan, Policy, PowerAction, Told, Why};
 use crate::state::Action as Done;
 use crate::ui::{Confirmed, Ui};
 
@@ -241,12 +241,15 @@ async fn confirm(
         return Ok(Confirmed::by_command());
     }
     if !yes && ui.is_interactive() {
-        for step in &acting {
-            ui.status(&format!("  {:9} {}", step.action.as_str(), servers[step.server].summary()));
+        let told = acting.iter().flat_map(|step| Told::of(step, &servers[step.server]).lines());
+        for line in report::numbered(told, ui.columns()).lines() {
+            ui.status(line);
         }
     }
+    // A server may have more than one step.
+    let acting: Vec<_> = acting.iter().map(|step| &servers[step.server].id).collect();
     match acting.as_slice() {
-        [only] => ui.confirm(&format!("{action} {}?", servers[only.server].id), yes).await,
+        [only] => ui.confirm(&format!("{action} {only}?"), yes).await,
         many => ui.confirm_many(&format!("{action} {}?", counted(many.len(), "server")), many.len(), yes).await,
     }
 }

@@ -17,6 +17,7 @@ use crate::model::id::NodeName;
 use crate::model::inventory::{Failed, Server, ServiceCheck};
 use crate::model::power::PowerState;
 use crate::model::series::{Metric, Series, Window};
+use crate::model::trouble::{Kind, troubles};
 use crate::model::usage::Source;
 use crate::render::html::Page;
 use crate::render::server::ServerJson;
@@ -210,7 +211,10 @@ impl Report for StatusReport {
         if self.servers.is_empty() {
             return vec![nobody(self.has_targets)];
         }
-        unknown(&self.servers)
+        let servers: Vec<&Server> = self.servers.iter().map(|row| &row.0).collect();
+        // Who could not be asked is said by a warning.
+        let others = troubles(&servers, &self.failures).into_iter().filter(|trouble| trouble.kind != Kind::Failure);
+        unknown(&self.servers).into_iter().chain(others.map(|trouble| format!("! {}", trouble.text))).collect()
     }
 }
 

@@ -190,6 +190,9 @@ impl<'a> Fleet<'a> {
             }
             let (servers, failures) = (inventory.servers, inventory.failures);
             watch.say(Heard::Look(Look { part: part.clone(), servers, failures, at })).await;
+            let left = beat.next().saturating_duration_since(Instant::now());
+            let left = jiff::SignedDuration::try_from(left).unwrap_or_default();
+            watch.say(Heard::Next(part.clone(), self.now().saturating_add(left).unwrap_or(at))).await;
             self.pass_notices(watch).await;
         }
     }

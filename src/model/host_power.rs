@@ -102,6 +102,11 @@ impl HostPreflight {
         self.wake_nic(mac).is_some_and(|nic| nic.wol_supported == Some(false) && nic.wol_armed != Some(true))
     }
 
+    /// The port to arm: the one with this MAC, else the one to wake it by.
+    pub(crate) fn nic_to_arm(&self, mac: Option<&str>) -> Option<&crate::model::facts::Nic> {
+        self.wake_nic(mac).or_else(|| self.facts.wake_nic())
+    }
+
     fn wake_nic(&self, mac: Option<&str>) -> Option<&crate::model::facts::Nic> {
         match mac {
             Some(mac) => self.facts.nics.iter().find(|nic| nic.mac.eq_ignore_ascii_case(mac)),

@@ -101,8 +101,8 @@ impl Server {
         if self.name == id { id } else { format!("{id} ({})", self.name) }
     }
 
-    /// What a person has to know who is to say yes: `pve1-vm-101 (web), qemu on pve1, running for 3d04h, managed by HA`.
-    pub(crate) fn summary(&self) -> String {
+    /// What a person has to know who is to say yes: `pve1-vm-101 (web)`, and `, qemu on pve1, running for 3d04h, managed by HA`.
+    pub(crate) fn summary(&self) -> (String, String) {
         let node = self.node.as_ref().filter(|_| self.vmid.is_some());
         let node = node.map(|node| format!(" on {}", node.as_str())).unwrap_or_default();
         let uptime = self.seen.usage.uptime_seconds.filter(|_| self.seen.state.is_up());
@@ -110,7 +110,7 @@ impl Server {
         let ha = if self.ha_state.is_some() { ", managed by HA" } else { "" };
         let Server { id, name, kind, seen, .. } = self;
         let name = if name == id.as_str() { String::new() } else { format!(" ({name})") };
-        format!("{id}{name}, {}{node}, {}{uptime}{ha}", kind.as_str(), seen.state)
+        (format!("{id}{name}"), format!(", {}{node}, {}{uptime}{ha}", kind.as_str(), seen.state))
     }
 
     /// Whether its state is worth an alarm: it should be on (or asleep), is not, and nothing is being done about it.

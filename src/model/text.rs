@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
 /// Whether a terminal or a reader could be misled by this character: controls, characters that turn the
 /// direction of text, invisible ones, private ones and tags.
 pub(crate) fn is_unsafe(c: char) -> bool {
@@ -60,6 +62,26 @@ pub(crate) fn cut(text: &str, most: usize) -> Cow<'_, str> {
     }
     let kept: String = text.chars().take(most.saturating_sub(1)).collect();
     (kept + "…").into()
+}
+
+/// The text in lines of at most so many columns, cut between words where that is possible.
+pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let columns = columns.max(1);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_inclusive(' ') {
+        if !line.is_empty() && line.width() + word.trim_end().width() > columns {
+            lines.push(std::mem::take(&mut line).trim_end().to_owned());
+        }
+        for c in word.chars() {
+            if !line.is_empty() && c != ' ' && line.width() + c.width().unwrap_or(0) > columns {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push(c);
+        }
+    }
+    lines.push(line.trim_end().to_owned());
+    lines
 }
 
 /// The text between backquotes for a message: cleaned, and cut after 64 characters.
@@ -187,6 +209,14 @@ mod tests {
         }
         assert_eq!(quoted("a\nb"), "`a\\u{a}b`");
         assert_eq!(quoted(&"ü".repeat(65)), format!("`{}…`", "ü".repeat(64)));
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("abcdefghij k", 4), ["abcd", "efgh", "ij k"]);
+        assert_eq!(wrap("", 4), [""]);
+        assert_eq!(wrap("数据 库", 3), ["数", "据", "库"]);
     }
 
     #[test]

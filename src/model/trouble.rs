@@ -4,15 +4,28 @@ use std::collections::HashSet;
 
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Server};
+use crate::model::power::PowerState;
 use crate::model::server::Expected;
 
 /// Halted by QEMU itself, not by a person.
 const HALTED: [&str; 3] = ["io-error", "internal-error", "guest-panicked"];
 
+/// What kind of thing is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Somebody could not be asked.
+    Failure,
+    /// Somebody should be on and is not, or was halted.
+    State,
+    /// A service does not answer.
+    Service,
+}
+
 /// One thing that is wrong. Names the server; may hold foreign text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trouble<'a> {
     pub(crate) server: &'a ServerId,
+    pub(crate) kind: Kind,
     pub(crate) text: String,
 }
 
@@ -20,24 +33,34 @@ pub(crate) struct Trouble<'a> {
 /// server that is on do not answer.
 pub(crate) fn troubles<'a>(servers: &[&'a Server], failures: &'a [Failed]) -> Vec<Trouble<'a>> {
     let failed: HashSet<&ServerId> = failures.iter().map(|failed| &failed.server).collect();
-    let said = failures.iter().map(|failed| Trouble { server: &failed.server, text: failed.message.clone() });
-    let states = servers.iter().filter(|server| server.is_alarming() && !failed.contains(&server.id));
+    let said = failures.iter().map(|failed| Trouble {
+        server: &failed.server,
+        kind: Kind::Failure,
+        text: failed.message.clone(),
+    });
+    // That nobody can say what the guests of such a host do is no trouble of its own.
+    let is_of_failure = |server: &Server| {
+        let parent = server.parent.as_ref().is_some_and(|parent| failed.contains(parent));
+        failed.contains(&server.id) || parent && server.vmid.is_some() && server.seen.state == PowerState::Unknown
+    };
+    let states = servers.iter().filter(|server| server.is_alarming() && !is_of_failure(server));
     let states = states.map(|server| {
         let wanted = if server.expected == Expected::Asleep { "asleep" } else { "on" };
         let reason = server.seen.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
         let text = format!("{} is {}, and should be {wanted}{reason}", server.name, server.seen.state);
-        Trouble { server: &server.id, text }
+        Trouble { server: &server.id, kind: Kind::State, text }
     });
     let halted = servers.iter().filter_map(|server| {
         let word = server.seen.raw_status.as_deref().filter(|word| HALTED.contains(word))?;
-        Some(Trouble { server: &server.id, text: format!("{} was halted by QEMU: {word}", server.name) })
+        let text = format!("{} was halted by QEMU: {word}", server.name);
+        Some(Trouble { server: &server.id, kind: Kind::State, text })
     });
     let on = servers.iter().filter(|server| server.seen.state.is_up());
     let closed = on.flat_map(|server| {
         server.seen.checks.iter().filter(|check| check.open == Some(false)).map(|check| {
             let why = check.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
             let text = format!("{}: {} (port {}) does not answer{why}", server.name, check.name, check.port);
-            Trouble { server: &server.id, text }
+            Trouble { server: &server.id, kind: Kind::Service, text }
         })
     });
     said.chain(states).chain(halted).chain(closed).collect()
@@ -48,7 +71,6 @@ mod tests {
     use super::*;
     use crate::model::inventory::tests::server;
     use crate::model::inventory::{FailureKind, ServiceCheck};
-    use crate::model::power::PowerState;
     use crate::model::server::ServiceType;
 
     fn closed(name: &str) -> ServiceCheck {
@@ -83,7 +105,10 @@ mod tests {
             message: "backup is offline".to_owned(),
             advice: None,
         }];
-        let all = [&nas, &backup, &web, &broken, &idle];
+        // What runs on it nobody can say: that is the same trouble.
+        let mut guest = server("guest", Some("backup"), Some(104));
+        guest.seen.state = PowerState::Unknown;
+        let all = [&nas, &backup, &web, &broken, &idle, &guest];
         let said: Vec<_> = troubles(&all, &failures).into_iter().map(|trouble| trouble.text).collect();
         assert_eq!(
             said,

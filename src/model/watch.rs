@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -12,6 +12,7 @@ use crate::model::guest::GuestStatus;
 use crate::model::id::{ClusterId, ServerId, VmId};
 use crate::model::inventory::{Failed, FailureKind, Inventory, Server};
 use crate::model::power::PowerState;
+use crate::model::server::ServerKey;
 use crate::model::usage::{Source, Usage};
 
 /// What is looked at in one piece: a cluster with its hosts and guests, or one plain server.
@@ -38,6 +39,8 @@ pub(crate) enum Heard {
     Parts(Vec<Part>),
     Look(Look),
     Load(Load),
+    /// When a part is looked at next.
+    Next(Part, Timestamp),
     Notice(Notice),
 }
 
@@ -190,6 +193,24 @@ impl Watched {
         self.inventory.servers.sort_by_key(|server| order.get(&server.id).copied().unwrap_or(usize::MAX));
         self.inventory.sort();
         changes.extend(self.note_failures());
+        changes
+    }
+
+    /// Takes which actions are in flight, whoever began them, and says what that changes.
+    pub(crate) fn actions(&mut self, in_flight: &BTreeMap<ServerKey, InFlight>) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for server in &mut self.inventory.servers {
+            // Most often there are none.
+            if in_flight.is_empty() && server.seen.action.is_none() {
+                continue;
+            }
+            let now = in_flight.get(&server.key());
+            if server.seen.action.as_deref() != now {
+                let to = now.cloned();
+                let from = std::mem::replace(&mut server.seen.action, to.clone().map(Box::new));
+                changes.push(Change::Action { id: server.id.clone(), from: from.map(|from| *from), to });
+            }
+        }
         changes
     }
 

@@ -58,6 +58,25 @@ pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R, output: &Outpu
     Ok(())
 }
 
+/// How wide the table is where nothing is cut.
+pub(crate) fn natural_width<R: Report>(report: &R, output: &Output) -> usize {
+    let columns: Vec<(usize, &Column)> = report.columns().iter().enumerate().filter(|(_, c)| !c.wide).collect();
+    let mut widths: Vec<usize> = columns.iter().map(|(_, column)| column.name.width()).collect();
+    let mut told = vec![false; columns.len()];
+    for item in report.items() {
+        let cells = report.cells(item);
+        for ((i, _), (width, told)) in columns.iter().zip(widths.iter_mut().zip(&mut told)) {
+            *width = (*width).max(cells[*i].human(output).width());
+            *told |= !cells[*i].is_unknown();
+        }
+    }
+    // A column in which nobody knows anything gives way without a loss.
+    let shown =
+        columns.iter().zip(widths.iter().zip(told)).filter(|((_, column), (_, told))| column.yields == 0 || *told);
+    let widths: Vec<usize> = shown.map(|(_, (width, _))| *width).collect();
+    widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
+}
+
 fn header_cell(column: &Column) -> Cell {
     Cell { text: column.name.to_owned(), width: column.name.width(), right: false, tone: Tone::Plain, unknown: false }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use crossterm::event::KeyEventKind;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::human::human_span;
@@ -13,6 +14,7 @@ use crate::model::server::ServerKey;
 use crate::tui::event::{Effect, Entry, Event, Plan, Wish};
 use crate::tui::keys;
 use crate::tui::layout::Areas;
+use crate::tui::mouse;
 use crate::tui::problems::{Problem, problems};
 use crate::tui::rows::{self, Order};
 use crate::tui::samples::Ring;
@@ -50,6 +52,8 @@ pub(crate) enum Mode {
         /// What was typed of the number.
         typed: String,
         top: usize,
+        /// Something else was chosen: the plan that is shown is not wanted any more, the next one is being made.
+        again: bool,
     },
 }
 
@@ -127,6 +131,12 @@ pub(crate) struct State {
     /// Whether the chosen server is shown in detail, and the first line of that.
     pub(crate) pane: bool,
     pub(crate) pane_top: usize,
+    /// Whether it is shown in place of the list, on a screen that has no room for both.
+    pub(crate) instead: bool,
+    /// The time zone of the clock.
+    pub(crate) zone: TimeZone,
+    /// When somebody is looked at next.
+    pub(crate) next: Option<Timestamp>,
     pub(crate) wish: Option<Wish>,
     /// The answer to it, where it came while something else had the keys: it opens when they are free.
     pub(crate) ready: Option<(Wish, Plan)>,
@@ -167,6 +177,9 @@ impl State {
             mode: Mode::Browse,
             pane: true,
             pane_top: 0,
+            instead: false,
+            zone: TimeZone::UTC,
+            next: None,
             wish: None,
             ready: None,
             wishes: 0,
@@ -258,7 +271,12 @@ impl State {
     fn take_plan(&mut self, plan: Plan) -> Vec<Effect> {
         match self.wish.take_if(|wish| wish.number == plan.number) {
             Some(wish) => {
-                self.ready = Some((wish, plan));
+                match &mut self.mode {
+                    Mode::Dialogue { wish: shown, plan: old, again, .. } if shown.number == wish.number => {
+                        (*old, *again) = (plan, false);
+                    }
+                    _ => self.ready = Some((wish, plan)),
+                }
                 Vec::new()
             }
             None => vec![Effect::Abandon { number: plan.number }],
@@ -270,7 +288,7 @@ impl State {
         if self.mode == Mode::Browse
             && let Some((wish, plan)) = self.ready.take()
         {
-            self.mode = Mode::Dialogue { wish, plan, typed: String::new(), top: 0 };
+            self.mode = Mode::Dialogue { wish, plan, typed: String::new(), top: 0, again: false };
             self.message = None;
         }
     }
@@ -284,6 +302,8 @@ pub(crate) fn update(state: &mut State, event: Event) -> Vec<Effect> {
     match event {
         Event::Key(key) if key.kind == KeyEventKind::Release => {}
         Event::Key(key) => effects = keys::press(state, key),
+        Event::Mouse(mouse) => mouse::handle(state, mouse),
+        Event::Next(at) => state.next = Some(at),
         Event::Paste(text) => keys::paste(state, &text),
         Event::Resize(columns, lines) => {
             state.size = (columns, lines);
@@ -310,6 +330,9 @@ pub(crate) fn update(state: &mut State, event: Event) -> Vec<Effect> {
         Event::NoPlan { number, why } => {
             if state.wish.take_if(|wish| wish.number == number).is_some() {
                 state.message = Some(why);
+                if matches!(&state.mode, Mode::Dialogue { wish, .. } if wish.number == number) {
+                    state.mode = Mode::Browse;
+                }
             }
         }
         Event::Progress { server, text, of } => {

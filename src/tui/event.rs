@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyEvent, MouseEvent};
 use jiff::Timestamp;
 
 use crate::model::id::ServerId;
 use crate::model::inventory::Inventory;
-use crate::model::power::{Finding, PowerAction};
+use crate::model::power::{Finding, Policy, PowerAction};
 use crate::model::server::ServerKey;
 use crate::tui::samples::Point;
 
@@ -15,12 +15,15 @@ use crate::tui::samples::Point;
 #[derive(Debug, Clone)]
 pub(crate) enum Event {
     Key(KeyEvent),
+    Mouse(MouseEvent),
     /// Text put in at once: it types a filter, and never is a key.
     Paste(String),
     /// Columns and lines of the terminal.
     Resize(u16, u16),
     /// The time: one a second is enough.
     Tick(Timestamp),
+    /// When somebody is looked at next.
+    Next(Timestamp),
     /// All servers as seen last, sorted.
     Fleet(Box<Inventory>),
     /// Measurements of one server, in any order: those that are kept at first, then each new one.
@@ -74,6 +77,7 @@ pub(crate) enum Effect {
         number: u64,
         action: PowerAction,
         servers: Vec<ServerId>,
+        choices: Choices,
     },
     /// A person has seen the plan with this number, and agreed.
     Carry {
@@ -103,6 +107,42 @@ pub(crate) struct Plan {
     /// What would be done, in order.
     pub(crate) steps: Vec<String>,
     pub(crate) findings: Vec<Finding>,
+    pub(crate) offers: Offers,
+}
+
+/// What a person chooses for a plan at the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Choices {
+    /// What becomes of the guests of a host that goes down; `None`: it does not go down while any runs.
+    pub(crate) guests: Option<Policy>,
+    /// Wake-on-LAN is armed first.
+    pub(crate) arm_wol: bool,
+}
+
+impl Choices {
+    /// The next that can become of guests, in turns; what loses least comes first.
+    pub(crate) fn next_guests(self) -> Choices {
+        let guests = match self.guests {
+            None => Some(Policy::Shutdown),
+            Some(Policy::Shutdown) => Some(Policy::Hibernate),
+            Some(Policy::Hibernate) => Some(Policy::Leave),
+            Some(Policy::Leave) => None,
+        };
+        Choices { guests, ..self }
+    }
+
+    /// The options that say the same on the command line.
+    pub(crate) fn options(self) -> String {
+        let guests = self.guests.map(|policy| format!(" --guests {}", policy.as_str())).unwrap_or_default();
+        guests + if self.arm_wol { " --arm-wol" } else { "" }
+    }
+}
+
+/// Which choices change a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Offers {
+    pub(crate) guests: bool,
+    pub(crate) arm_wol: bool,
 }
 
 impl Plan {
@@ -118,4 +158,5 @@ pub(crate) struct Wish {
     pub(crate) number: u64,
     pub(crate) action: PowerAction,
     pub(crate) servers: Vec<ServerId>,
+    pub(crate) choices: Choices,
 }

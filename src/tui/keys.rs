@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::model::power::PowerAction;
 use crate::tui::app::{Mode, State};
-use crate::tui::event::{Effect, Wish};
+use crate::tui::event::{Choices, Effect, Wish};
 use crate::tui::layout::Areas;
 use crate::tui::problems::problems;
 use crate::tui::rows::Order;
@@ -50,7 +50,10 @@ pub(crate) fn paste(state: &mut State, text: &str) {
 fn abandon(state: &mut State) -> Vec<Effect> {
     let mode = std::mem::replace(&mut state.mode, Mode::Browse);
     let asked = match mode {
-        Mode::Dialogue { wish, .. } => Some(wish),
+        Mode::Dialogue { wish, .. } => {
+            state.wish.take_if(|wanted| wanted.number == wish.number);
+            Some(wish)
+        }
         _ => state.wish.take().or_else(|| state.ready.take().map(|(wish, _)| wish)),
     };
     asked.map(|wish| Effect::Abandon { number: wish.number }).into_iter().collect()
@@ -97,7 +100,11 @@ fn browse(state: &mut State, key: KeyEvent, held: bool) -> Vec<Effect> {
             state.arrange();
         }
         KeyCode::Enter | KeyCode::Char('d') => {
-            state.pane = !state.pane;
+            if Areas::has_room_for_both(state) {
+                state.pane = !state.pane;
+            } else {
+                state.instead = !state.instead;
+            }
             state.settle();
         }
         KeyCode::Char(']') => state.pane_top = (state.pane_top + 1).min(view::last_line_of_pane(state)),
@@ -181,10 +188,14 @@ fn letter_of_browse(state: &mut State, letter: char) -> Vec<Effect> {
     state.wishes += 1;
     state.message = None;
     forget_failed(state);
-    let wish = Wish { number: state.wishes, action, servers };
+    let wish = Wish { number: state.wishes, action, servers, choices: Choices::default() };
     state.wish = Some(wish.clone());
-    let Wish { number, action, servers } = wish;
-    vec![Effect::Prepare { number, action, servers }]
+    vec![prepare(wish)]
+}
+
+fn prepare(wish: Wish) -> Effect {
+    let Wish { number, action, servers, choices } = wish;
+    Effect::Prepare { number, action, servers, choices }
 }
 
 fn go(state: &mut State, to: impl Fn(usize) -> usize) {
@@ -284,12 +295,31 @@ fn scrolled(code: KeyCode, top: usize, last: usize) -> Option<usize> {
 
 fn dialogue(state: &mut State, code: KeyCode, held: bool) -> Vec<Effect> {
     let last = view::last_line_of_dialogue(state);
-    let Mode::Dialogue { plan, typed, top, .. } = &mut state.mode else { return Vec::new() };
+    let Mode::Dialogue { wish, plan, typed, top, again } = &mut state.mode else { return Vec::new() };
+    let chosen = match code {
+        KeyCode::Char('g') if plan.offers.guests && !held => Some(wish.choices.next_guests()),
+        KeyCode::Char('a') if plan.offers.arm_wol && !held => {
+            Some(Choices { arm_wol: !wish.choices.arm_wol, ..wish.choices })
+        }
+        _ => None,
+    };
+    if let Some(choices) = chosen {
+        state.wishes += 1;
+        let before = std::mem::replace(&mut wish.number, state.wishes);
+        (wish.choices, *again) = (choices, true);
+        typed.clear();
+        state.wish = Some(wish.clone());
+        return vec![Effect::Abandon { number: before }, prepare(wish.clone())];
+    }
     if let Some(to) = scrolled(code, *top, last).filter(|_| !held) {
         *top = to;
         return Vec::new();
     }
-    let can = !plan.is_refused() && plan.changes > 0 && !held;
+    // Who types an answer means the plan that was shown: it is not wanted any more.
+    if *again && !matches!(code, KeyCode::Esc | KeyCode::Char('q')) {
+        return Vec::new();
+    }
+    let can = !plan.is_refused() && plan.changes > 0 && !held && !*again;
     let agreed = match (code, plan.changes) {
         (KeyCode::Char('y'), 1) => can,
         (KeyCode::Char(digit), 2..) if can && digit.is_ascii_digit() && typed.len() < 6 => {

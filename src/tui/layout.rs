@@ -4,11 +4,11 @@ use ratatui::layout::Rect;
 
 use crate::tui::app::State;
 
-/// Below this many columns and lines nothing can be read.
-pub(crate) const LEAST: (u16, u16) = (80, 24);
-
 /// From this many columns on, details stand beside the list and not below it.
 const BESIDE: u16 = 140;
+
+/// With fewer lines than this between title and hints the list and a detail have no room beside each other.
+const BOTH: u16 = 14;
 
 /// The parts of the screen. What is not shown is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,17 +29,22 @@ impl Areas {
         Areas::within(state, Rect::new(0, 0, state.size.0, state.size.1))
     }
 
+    /// Whether there is room for the list and a detail.
+    pub(crate) fn has_room_for_both(state: &State) -> bool {
+        let frame = Areas::frame(state, Rect::new(0, 0, state.size.0, state.size.1));
+        frame.rows.width >= BESIDE || frame.rows.height >= BOTH
+    }
+
     /// Those within `area`.
     pub(crate) fn within(state: &State, area: Rect) -> Areas {
-        let said = u16::try_from(state.problems.len()).unwrap_or(u16::MAX);
-        let mut rest = area;
-        let title = take_top(&mut rest, 1);
-        let problems = take_top(&mut rest, said.clamp(1, (area.height / 8).max(1)));
-        let hints = take_bottom(&mut rest, 1);
-        let status = take_bottom(&mut rest, 1);
-        let pane = if !state.pane {
+        let frame = Areas::frame(state, area);
+        let mut rest = frame.rows;
+        let pane = if rest.width < BESIDE && rest.height < BOTH {
+            let height = if state.instead { rest.height } else { 0 };
+            take_bottom(&mut rest, height)
+        } else if !state.pane {
             Rect::ZERO
-        } else if area.width >= BESIDE {
+        } else if rest.width >= BESIDE {
             let width = (area.width * 2 / 5).min(120);
             rest.width -= width;
             Rect::new(rest.right(), rest.y, width, rest.height)
@@ -48,7 +53,23 @@ impl Areas {
             take_bottom(&mut rest, height)
         };
         let names = take_top(&mut rest, 1);
-        Areas { title, problems, names, rows: rest, pane, status, hints }
+        Areas { names, rows: rest, pane, ..frame }
+    }
+
+    /// What is always there; all else is `rows`. A small screen has fewer lines that only explain.
+    fn frame(state: &State, area: Rect) -> Areas {
+        let said = u16::try_from(state.problems.len()).unwrap_or(u16::MAX);
+        let mut rest = area;
+        let title = take_top(&mut rest, 1);
+        let hints = take_bottom(&mut rest, u16::from(area.height >= 10));
+        // What is typed has to be seen on the smallest screen.
+        let status = take_bottom(&mut rest, u16::from(area.height >= 3));
+        let problems = match area.height {
+            0..6 => 0,
+            height => said.clamp(1, (height / 8).max(1)),
+        };
+        let problems = take_top(&mut rest, problems);
+        Areas { title, problems, names: Rect::ZERO, rows: rest, pane: Rect::ZERO, status, hints }
     }
 }
 

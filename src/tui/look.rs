@@ -11,6 +11,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 use crate::model::human::{human_age_up_to, human_seconds};
 use crate::model::power::PowerState;
 use crate::model::text::clean;
+pub(crate) use crate::model::text::wrap;
 
 /// Which styles there are, with colour or without.
 #[derive(Debug, Clone, Copy)]
@@ -102,26 +103,6 @@ pub(crate) fn cut(text: &str, columns: usize) -> Cow<'_, str> {
     });
     let end = kept.map_or(text.len(), |(at, _)| at);
     if columns == 0 { "".into() } else { format!("{}…", &text[..end]).into() }
-}
-
-/// The text in lines of at most so many columns, cut between words where that is possible.
-pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let columns = columns.max(1);
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    for word in text.split_inclusive(' ') {
-        if !line.is_empty() && line.width() + word.trim_end().width() > columns {
-            lines.push(std::mem::take(&mut line).trim_end().to_owned());
-        }
-        for c in word.chars() {
-            if !line.is_empty() && c != ' ' && line.width() + c.width().unwrap_or(0) > columns {
-                lines.push(std::mem::take(&mut line));
-            }
-            line.push(c);
-        }
-    }
-    lines.push(line.trim_end().to_owned());
-    lines
 }
 
 /// Writes a text, cleaned and cut, into `area`'s first line; gives how many columns it took.
@@ -227,14 +208,6 @@ mod tests {
         ] {
             assert_eq!(cut(text, columns), want, "{text} {columns}");
         }
-    }
-
-    #[test]
-    fn lines_break_between_words() {
-        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrap("abcdefghij k", 4), ["abcd", "efgh", "ij k"]);
-        assert_eq!(wrap("", 4), [""]);
-        assert_eq!(wrap("数据 库", 3), ["数", "据", "库"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The screen of `watch` on a terminal.
 //!
-//! `event` has what comes in and goes out, `app` the state and the pure `update`, `keys` what each key means, `rows` who
+//! `event` has what comes in and goes out, `app` the state and the pure `update`, `keys` and `mouse` what each means, `rows` who
 //! is shown in which order, `view` the drawing, which only reads. This file has all that touches the terminal.
 
 mod app;
@@ -8,6 +8,7 @@ mod event;
 mod keys;
 mod layout;
 mod look;
+mod mouse;
 mod problems;
 mod rows;
 mod samples;
@@ -23,7 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossterm::event::{
-    DisableBracketedPaste, EnableBracketedPaste, Event as Typed, EventStream, KeyCode, KeyEvent, KeyModifiers,
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event as Typed, EventStream,
+    KeyCode, KeyEvent, KeyModifiers, MouseEventKind,
 };
 use crossterm::{cursor, execute, terminal};
 use futures::{Stream, StreamExt as _};
@@ -36,7 +38,7 @@ use tokio::time::{Instant, sleep_until};
 
 use self::app::update;
 pub(crate) use self::app::{Setup, State};
-pub(crate) use self::event::{Effect, Entry, Event, Plan};
+pub(crate) use self::event::{Choices, Effect, Entry, Event, Offers, Plan};
 pub(crate) use self::samples::Point;
 
 /// How long a frame stands at least.
@@ -86,6 +88,12 @@ pub(crate) async fn run(
                 Some(Ok(Typed::Key(key))) => {
                     pause = AFTER_KEY;
                     Event::Key(key)
+                }
+                // A mouse that only moves is nothing, and comes often.
+                Some(Ok(Typed::Mouse(mouse))) if matches!(mouse.kind, MouseEventKind::Moved) => continue,
+                Some(Ok(Typed::Mouse(mouse))) => {
+                    pause = AFTER_KEY;
+                    Event::Mouse(mouse)
                 }
                 Some(Ok(Typed::Paste(text))) => Event::Paste(text),
                 Some(Ok(Typed::Resize(columns, lines))) => Event::Resize(columns, lines),
@@ -183,13 +191,13 @@ impl Drop for Guard {
 
 fn enter() -> io::Result<()> {
     terminal::enable_raw_mode()?;
-    execute!(io::stdout(), terminal::EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)
+    execute!(io::stdout(), terminal::EnterAlternateScreen, EnableBracketedPaste, EnableMouseCapture, cursor::Hide)
 }
 
 /// Nothing can be done about a terminal that does not take it.
 fn leave() {
     let mut stdout = io::stdout();
-    let _ = execute!(stdout, DisableBracketedPaste, cursor::Show, terminal::LeaveAlternateScreen);
+    let _ = execute!(stdout, DisableMouseCapture, DisableBracketedPaste, cursor::Show, terminal::LeaveAlternateScreen);
     let _ = stdout.flush();
     let _ = terminal::disable_raw_mode();
 }

@@ -1,16 +1,19 @@
-//! What is wrong, the worst first: the header says it.
+//! What is wrong, one line for each trouble: the header says it, and counts as `status` and the page do.
 
-use crate::model::inventory::{FailureKind, Server};
+use crate::model::inventory::Server;
+use crate::model::trouble::{self, troubles};
 use crate::tui::app::State;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Weight {
-    /// A server is not in the state that is expected of it.
-    Alarm,
+    /// An action of this screen failed. It is no trouble of the fleet.
+    Action,
     /// A server could not be asked.
     Failure,
-    /// An answer is too old to be relied on.
+    /// A server, a guest or a service is not as it should be.
+    Alarm,
+    /// Answers are too old to be relied on.
     Stale,
 }
 
@@ -23,48 +26,34 @@ pub(crate) struct Problem {
 
 /// All that is wrong now.
 pub(crate) fn problems(state: &State) -> Vec<Problem> {
-    let mut found = Vec::new();
-    let mut add = |weight, text| found.push(Problem { weight, text });
-    for text in &state.failed {
-        add(Weight::Failure, format!("{text} (Esc: read)"));
-    }
-    let servers = &state.fleet.servers;
-    let said = |server: &Server| format!("{} {}", server.name, server.seen.state);
-    if let Some(text) = listed(servers.iter().filter(|server| server.is_alarming()), "not as expected", said) {
-        add(Weight::Alarm, text);
-    }
-    for failed in &state.fleet.failures {
-        let kind = match failed.kind {
-            FailureKind::Unreachable => "unreachable",
-            FailureKind::Identity => "not who it should be",
-            FailureKind::Denied => "denied",
-            FailureKind::Failed => "failed",
-        };
-        add(Weight::Failure, format!("{kind}: {}", failed.message));
-    }
-    let old = servers.iter().filter(|server| state.is_stale(server));
-    if let Some(text) = listed(old, "with old answers", |server| server.name.clone()) {
-        add(Weight::Stale, text);
-    }
-    found
+    let failed = state.failed.iter().map(|text| (Weight::Action, format!("{text} (Esc: read)")));
+    let servers: Vec<&Server> = state.fleet.servers.iter().collect();
+    let troubles = troubles(&servers, &state.fleet.failures);
+    let troubles = troubles.into_iter().map(|trouble| match trouble.kind {
+        trouble::Kind::Failure => (Weight::Failure, trouble.text),
+        trouble::Kind::State | trouble::Kind::Service => (Weight::Alarm, trouble.text),
+    });
+    let old = stale(state).map(|text| (Weight::Stale, text));
+    failed.chain(troubles).chain(old).map(|(weight, text)| Problem { weight, text }).collect()
 }
 
-/// `2 servers not as expected: nas offline, web unknown`; names beyond what a line can hold are not made.
-fn listed<'s>(
-    servers: impl Iterator<Item = &'s Server>,
-    what: &str,
-    say: impl Fn(&Server) -> String,
-) -> Option<String> {
+/// How many troubles of the fleet these are.
+pub(crate) fn number_of_troubles(problems: &[Problem]) -> usize {
+    problems.iter().filter(|problem| matches!(problem.weight, Weight::Failure | Weight::Alarm)).count()
+}
+
+/// `2 servers with old answers: nas, web`; names beyond what a line can hold are not made.
+fn stale(state: &State) -> Option<String> {
     const NAMED: usize = 20;
     let mut names = Vec::new();
     let mut number = 0;
-    for server in servers {
+    for server in state.fleet.servers.iter().filter(|server| state.is_stale(server)) {
         number += 1;
         if names.len() < NAMED {
-            names.push(say(server));
+            names.push(server.name.as_str());
         }
     }
     let more = if number > NAMED { ", …" } else { "" };
-    (number > 0)
-        .then(|| format!("{number} server{} {what}: {}{more}", if number == 1 { "" } else { "s" }, names.join(", ")))
+    let s = if number == 1 { "" } else { "s" };
+    (number > 0).then(|| format!("{number} server{s} with old answers: {}{more}", names.join(", ")))
 }

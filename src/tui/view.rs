@@ -13,11 +13,12 @@ use ratatui::layout::Rect;
 
 pub(crate) use self::overlay::{last_line_of_dialogue, last_line_of_help};
 pub(crate) use self::pane::last_line_of_pane;
+pub(crate) use self::table::sign_of;
 use crate::model::power::PowerState;
 use crate::tui::app::{Mode, State};
-use crate::tui::layout::{Areas, LEAST};
+use crate::tui::layout::Areas;
 use crate::tui::look::{self, Look, after, put, put_all, put_right};
-use crate::tui::problems::Weight;
+use crate::tui::problems::{Weight, number_of_troubles};
 use crate::tui::rows::Order;
 
 /// States in the order of the title: what wants to be looked at is not what a narrow screen cuts off.
@@ -32,26 +33,22 @@ const WORST_FIRST: [PowerState; 8] = [
     PowerState::Hibernated,
 ];
 
+/// With fewer columns than these, what only repeats or decorates is left out.
+const NARROW: u16 = 60;
+
 /// Draws all of it.
 pub(crate) fn draw(frame: &mut Frame<'_>, state: &State) {
     let area = frame.area();
     let buffer = frame.buffer_mut();
     let look = Look { color: state.setup.color };
-    if area.width < LEAST.0 || area.height < LEAST.1 {
-        let text = format!("{}x{}: too small, {}x{} are needed; q quits", area.width, area.height, LEAST.0, LEAST.1);
-        for (line, text) in (0..area.height).zip(look::wrap(&text, area.width.into())) {
-            put(buffer, Rect { y: area.y + line, height: 1, ..area }, &text, look.head());
-        }
-    } else {
-        let areas = Areas::within(state, area);
-        title(buffer, areas.title, state, look);
-        problems(buffer, areas.problems, state, look);
-        table::draw(buffer, &areas, state, look);
-        pane::draw(buffer, areas.pane, state, look);
-        status(buffer, areas.status, state, look);
-        hints(buffer, areas.hints, state, look);
-        overlay::draw(buffer, area, state, look);
-    }
+    let areas = Areas::within(state, area);
+    title(buffer, areas.title, state, look);
+    problems(buffer, areas.problems, state, look);
+    table::draw(buffer, &areas, state, look);
+    pane::draw(buffer, areas.pane, state, look);
+    status(buffer, areas.status, state, look);
+    hints(buffer, areas.hints, state, look);
+    overlay::draw(buffer, area, state, look);
     if !state.setup.utf8 {
         look::to_ascii(buffer);
     }
@@ -59,8 +56,12 @@ pub(crate) fn draw(frame: &mut Frame<'_>, state: &State) {
 
 fn title(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
     let servers = &state.fleet.servers;
-    let mut pieces = vec![("ecobox watch  ".to_owned(), look.head())];
-    pieces.push((counted(servers.len(), "server"), look.head()));
+    let name = if area.width < NARROW { "" } else { "ecobox watch  " };
+    let mut pieces = vec![(name.to_owned() + &counted(servers.len(), "server"), look.head())];
+    match number_of_troubles(&state.problems) {
+        0 => {}
+        number => pieces.push((format!("  !{}", counted(number, "trouble")), look.bad())),
+    }
     for power in WORST_FIRST {
         let number = servers.iter().filter(|server| server.seen.state == power).count();
         if number > 0 {
@@ -111,7 +112,7 @@ fn problems(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
     for (i, problem) in (0..area.height).zip(&state.problems) {
         let (sign, style) = match problem.weight {
             Weight::Alarm => ("! ", look.bad()),
-            Weight::Failure => ("✖ ", look.warn()),
+            Weight::Action | Weight::Failure => ("✖ ", look.warn()),
             Weight::Stale => ("~ ", look.quiet()),
         };
         let more = state.problems.len() - usize::from(i) - 1;
@@ -146,6 +147,9 @@ fn status(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
         return;
     }
     let mut area = area;
+    let clock = clock(state, area.width);
+    put_right(buffer, area, &clock, look.quiet());
+    area.width -= u16::try_from(look::width(&clock) + 2).unwrap_or(u16::MAX).min(area.width);
     if let Some(wish) = &state.wish {
         let whom = match wish.servers.as_slice() {
             [one] => one.to_string(),
@@ -163,6 +167,21 @@ fn status(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
         put(buffer, area, message, look.head());
     } else if !state.filter.text.is_empty() {
         put(buffer, area, &format!("filter: {}", state.filter.text), look.quiet());
+    }
+}
+
+/// `14:03:22, next look in 3 s`
+fn clock(state: &State, width: u16) -> String {
+    let time = state.zone.to_datetime(state.now).strftime("%H:%M:%S").to_string();
+    let next = match state.next.map(|at| at.duration_since(state.now).as_secs()) {
+        None => String::new(),
+        Some(seconds) if seconds <= 0 => ", looking".to_owned(),
+        Some(seconds) => format!(", next look in {seconds} s"),
+    };
+    match width {
+        0..24 => String::new(),
+        24..NARROW => time,
+        _ => time + &next,
     }
 }
 

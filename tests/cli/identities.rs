@@ -142,8 +142,8 @@ fn power_leaves_another_guest_alone_until_it_is_allowed() {
     of_any_day.add_filter(r"on \d{4}-\d\d-\d\d", "on DAY");
     of_any_day.bind(|| {
         insta::assert_snapshot!(run, @"
-        STEP  SERVER       ACTION  RESULT     STATE  TIME  WHY  DETAIL
-        1     pve1-vm-101  stop    not tried  -      -     -    -
+        STEP  SERVER                ACTION  RESULT     STATE  TIME  WHY  DETAIL
+        1     pve1-vm-101 (web-01)  stop    not tried  -      -     -    -
         ------- stderr -------
         error: stop pve1-vm-101: another guest has its number now: on DAY it was uuid:00000000-0000-4000-8000-000000000101, now it is uuid:11111111-2222-4333-8444-555555555555
         hint: see which guest that is (`ecobox status pve1-vm-101`); or add `--allow identity-changed`

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use ecobox_sim::Cluster;
+use ecobox_sim::host::Nic;
 use expectrl::Session;
 use expectrl::process::unix::WaitStatus;
 use expectrl::session::OsSession;
@@ -10,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::env::{CANARY, Env};
 use super::fleets::three;
 use super::watch::fast;
+use super::world::{FAST, World};
 
 const NODES: [&str; 3] = ["pve1", "pve2", "pve3"];
 
@@ -152,6 +155,38 @@ fn what_speaks_against_it_is_said_and_there_is_no_way_past() {
     screen.keys("q");
     screen.ends(0);
     assert_eq!(sim.posts(), [""; 0]);
+}
+
+/// A host with a guest on it whose card is not armed: the fixes are chosen in the dialogue, and are done.
+#[test]
+fn a_host_goes_to_sleep_with_what_was_chosen() {
+    let world = World::new();
+    let cluster = Cluster::new("homelab").node("pve1").vm(101, "web-01", |vm| vm.on("pve1").running());
+    let off = Nic::physical("enp3s0", "bc:24:11:00:00:01").wol("pumbg", "d");
+    let pve = world.cluster_with(cluster, |host| host.nics(vec![off.clone()]));
+    world.configure(&format!("{FAST}{}", pve.node("pve1").wakeable()));
+    world.know_all(&pve.nodes);
+    let _ = world.run(&["setup-token"]).exits(0);
+    pve.sleeps_with_hosts();
+    pve.sim.clear_requests();
+    let mut screen = Screen::start(&world.env, &["--interval", "500ms"], (40, 100));
+    screen.line(&["web-01", "running"]);
+    screen.keys("z");
+    screen.shows("--guests shutdown --arm-wol");
+    screen.until("no override is named", |text| !text.contains("--allow"));
+    screen.keys("g");
+    screen.shows("they are shut down first");
+    screen.keys("a");
+    screen.shows("arm Wake-on-LAN of pve1 on enp3s0, at most");
+    screen.line(&["suspend pve1", "until it is gone", "at most 2 min"]);
+    assert_eq!(pve.sim.posts(), [""; 0]);
+    screen.shows("type 2 and Enter");
+    screen.keys("2\r");
+    screen.line(&["pve1", "asleep"]);
+    assert_eq!(pve.sim.posts(), ["/nodes/pve1/qemu/101/status/shutdown"]);
+    assert!(*pve.node("pve1").host.asleep().borrow());
+    screen.keys("q");
+    screen.ends(0);
 }
 
 #[test]

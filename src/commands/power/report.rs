@@ -1,15 +1,18 @@
 //! The plan as rows, before and after it was carried out.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::fleet::act::{Ended, How};
+use crate::model::human::human_span;
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
-use crate::model::power::{Finding, Goal, Move, Plan, PowerAction, PowerState, Step, Why};
+use crate::model::power::{Course, Finding, Goal, Move, Plan, PowerAction, PowerState, Step, Told, Why};
+use crate::model::text::{clean, wrap};
 use crate::render::value::Value;
-use crate::render::{Column, Report};
+use crate::render::{Column, Format, Output, Records, Report, table};
 
 /// The plan, and what came of it.
 #[derive(Debug, Serialize)]
@@ -47,6 +50,12 @@ pub(crate) struct Row {
     call: Option<String>,
     /// What is waited for.
     until: Option<String>,
+    /// How long that is waited for.
+    deadline_seconds: Option<f64>,
+    /// The network port on which Wake-on-LAN is armed first.
+    arms_wol: Option<String>,
+    /// After how long a guest is stopped that has not shut down.
+    stops_after_seconds: Option<f64>,
     /// Numbers of the steps that come before.
     after: Vec<usize>,
     /// Why it did not succeed, or what more there is to say.
@@ -59,7 +68,38 @@ pub(crate) struct Row {
     seconds: Option<f64>,
     /// What was found against it when its turn had come.
     checks: Vec<Finding>,
+    /// The plan of it in words, step by step.
+    #[serde(skip)]
+    told: Vec<String>,
 }
+
+impl Row {
+    /// `pve1-vm-101 (web)`
+    fn whom(&self) -> String {
+        if self.name == self.id.as_str() { self.name.clone() } else { format!("{} ({})", self.id, self.name) }
+    }
+
+    /// The same as it came out: `start pve1-vm-101 (web): done, running, 2.1 s`
+    fn came_out(&self) -> String {
+        let state = self.state.map(|state| format!(", {state}")).unwrap_or_default();
+        let seconds = self.seconds.map(|seconds| format!(", {seconds:.1} s")).unwrap_or_default();
+        let detail = self.detail.as_ref().map(|detail| format!("; {detail}")).unwrap_or_default();
+        format!("{} {}: {}{state}{seconds}{detail}", self.action, self.whom(), self.result)
+    }
+
+    /// What is waited for, how long, and what is done besides.
+    fn ahead(&self) -> Option<String> {
+        let until = self.until.as_ref().filter(|_| self.result == PLANNED)?;
+        let span = |seconds: f64| human_span(Duration::from_secs_f64(seconds));
+        let limit = self.deadline_seconds.map(|limit| format!(", at most {}", span(limit))).unwrap_or_default();
+        let first = self.arms_wol.as_ref().map(|port| format!("first Wake-on-LAN is armed on {port}; "));
+        let then = self.stops_after_seconds.map(|after| format!("; stopped at once after {}", span(after)));
+        Some(format!("{}until {until}{limit}{}", first.unwrap_or_default(), then.unwrap_or_default()))
+    }
+}
+
+/// The result of a step that nobody has taken.
+const PLANNED: &str = "planned";
 
 impl PowerReport {
     /// `ends`: what came of the steps.
@@ -102,7 +142,7 @@ fn row(
         (None, Move::Already(_)) => How::Already.as_str(),
         (None, Move::Cannot { kind, .. }) => kind.map_or(How::Refused, How::Failed).as_str(),
         (None, _) if refused => How::NotTried.as_str(),
-        (None, _) => "planned",
+        (None, _) => PLANNED,
     };
     let planned_state = match &step.does {
         Move::Already(state) => Some(*state),
@@ -112,6 +152,15 @@ fn row(
         Move::Cannot { why, .. } => Some(why.clone()),
         _ => None,
     };
+    let until = until(number, step, servers, plan, ready);
+    let told = Told {
+        until: cannot
+            .clone()
+            .or_else(|| planned_state.map(|state| format!("it is {state} already")))
+            .or_else(|| until.as_ref().map(|until| format!("until {until}"))),
+        ..Told::of(step, server)
+    };
+    let Course { limit, arms, stops_after } = &step.course;
     let mut after: Vec<usize> = step.needs.iter().chain(&step.follows).map(|other| other + 1).collect();
     after.sort_unstable();
     Row {
@@ -123,7 +172,11 @@ fn row(
         result,
         why: step.why.clone(),
         call: ready.calls.get(&number).cloned().or_else(|| call(step, server)),
-        until: until(number, step, servers, plan, ready),
+        told: told.lines(),
+        until,
+        deadline_seconds: limit.map(|limit| limit.as_secs_f64()),
+        arms_wol: arms.as_ref().map(|arms| arms.port.clone()),
+        stops_after_seconds: stops_after.map(|after| after.as_secs_f64()),
         after,
         detail: end.as_ref().map_or(cannot, |end| end.detail.clone()),
         state: end.as_ref().map_or(planned_state, |end| end.state).map(PowerState::as_str),
@@ -207,22 +260,58 @@ impl Report for PowerReport {
     }
 
     fn cells(&self, row: &Row) -> Vec<Value> {
-        let until = row.until.as_ref().map(|until| format!("until {until}")).filter(|_| row.result == "planned");
+        let ahead = row.ahead();
         let after: Vec<String> = row.after.iter().map(ToString::to_string).collect();
         vec![
             Value::text(row.step.to_string()),
-            Value::text(row.id.as_str()),
+            Value::text(row.whom()),
             Value::text(row.action),
             Value::text(row.result),
             Value::maybe(row.state),
             Value::of(row.seconds, |seconds| Value::Milliseconds(seconds * 1000.0)),
             // That it was asked for needs no words.
             Value::maybe((row.why != Why::Asked).then(|| row.why.to_string()).as_deref()),
-            Value::maybe(row.detail.as_deref().or(until.as_deref())),
+            Value::maybe(row.detail.as_deref().or(ahead.as_deref())),
             Value::text(row.name.as_str()),
             Value::maybe(Some(after.join(",").as_str())),
             Value::maybe(row.call.as_deref()),
             Value::maybe(row.upid.as_deref()),
         ]
     }
+
+    fn picture(&self, output: &Output) -> Option<String> {
+        let width = output.width.filter(|_| output.format == Format::Table)?;
+        if table::natural_width(self, output) <= width {
+            return None;
+        }
+        let lines = self.steps.iter().flat_map(|row| match row.result {
+            PLANNED => row.told.clone(),
+            _ => vec![row.came_out()],
+        });
+        Some(numbered(lines, width))
+    }
+
+    /// The server's id alone is what scripts look for.
+    fn records(&self) -> Option<Records> {
+        const HEADER: &[&str] =
+            &["step", "server", "action", "result", "state", "time", "why", "detail", "name", "after", "call", "upid"];
+        let row = |row: &Row| {
+            let mut cells = self.cells(row);
+            cells[1] = Value::text(row.id.as_str());
+            cells
+        };
+        Some(Records { header: HEADER, rows: self.steps.iter().map(row).collect() })
+    }
+}
+
+/// Lines with their numbers, broken where the terminal ends.
+pub(super) fn numbered(lines: impl IntoIterator<Item = String>, width: usize) -> String {
+    let mut text = String::new();
+    for (number, line) in (1..).zip(lines) {
+        let sign = format!("{number:2}. ");
+        for (i, part) in wrap(&clean(&line), width.saturating_sub(sign.len())).into_iter().enumerate() {
+            text += &(if i == 0 { sign.clone() } else { " ".repeat(sign.len()) } + part.trim_start() + "\n");
+        }
+    }
+    text
 }

@@ -28,12 +28,15 @@ use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::server::ServerKey;
 use crate::model::usage::{Pressure, Sample, Source};
-use crate::model::watch::{Heard, Watched};
+use crate::model::watch::{Change, Heard, Part, Watched};
 use crate::render;
 use crate::tui::{self, Effect, Event, Setup, State};
 
 /// The screen is told of the fleet at most this often: nobody reads faster.
 const SHOWN: Duration = Duration::from_millis(200);
+
+/// How often it is looked what other processes do to servers.
+const OTHERS: Duration = Duration::from_millis(500);
 
 /// So long it waits for somebody to answer, before it shows what is remembered.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -78,6 +81,7 @@ pub(super) async fn run(
         log_wanted: false,
         detail: None,
         samples: HashMap::new(),
+        next: HashMap::new(),
         plans: HashMap::new(),
         said: Said::default(),
     };
@@ -85,7 +89,8 @@ pub(super) async fn run(
         let _hushed = ctx.ui.hush();
         let events = futures::stream::poll_fn(move |cx| said.poll_recv(cx));
         // It can only fail when nobody is there to do it any more.
-        tui::run(State::new(setup, fleet.now()), events, |effect| drop(want.send(effect))).await
+        let state = State { zone: jiff::tz::TimeZone::system(), ..State::new(setup, fleet.now()) };
+        tui::run(state, events, |effect| drop(want.send(effect))).await
     };
     tokio::select! {
         ended = screen => ended.map(|()| Exit::Done).context("the screen"),
@@ -115,6 +120,8 @@ struct Conductor<'s, 'f> {
     detail: Option<ServerKey>,
     /// The readings that rates are made from.
     samples: HashMap<ServerKey, (Timestamp, Sample)>,
+    /// When each part is looked at next.
+    next: HashMap<Part, Timestamp>,
     /// Plans that nobody has answered yet.
     plans: HashMap<u64, Ready>,
     said: Said,
@@ -127,6 +134,8 @@ impl<'s> Conductor<'s, '_> {
         let mut working: FuturesUnordered<Work<'s>> = FuturesUnordered::new();
         let mut clock = interval(Duration::from_secs(1));
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut others = interval(OTHERS);
+        others.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut shown = begun;
         self.tell_past()?;
         loop {
@@ -141,6 +150,7 @@ impl<'s> Conductor<'s, '_> {
                 },
                 Some(answer) = working.next(), if !working.is_empty() => self.answer(answer),
                 _ = clock.tick() => self.tell(Event::Tick(self.fleet.now())),
+                _ = others.tick() => self.look_at_actions()?,
                 () = sleep_until(shown + SHOWN), if self.unshown || self.log_wanted => {
                     self.show()?;
                     shown = Instant::now();
@@ -194,6 +204,13 @@ impl<'s> Conductor<'s, '_> {
                 self.unshown = true;
                 changes
             }
+            Heard::Next(part, at) => {
+                self.next.insert(part, at);
+                // Of parts that are no more nothing is heard.
+                self.next.retain(|_, at| at.duration_since(self.fleet.now()) > -PAST);
+                self.next.values().min().into_iter().for_each(|at| self.tell(Event::Next(*at)));
+                Vec::new()
+            }
             Heard::Notice(notice) => {
                 if self.said.is_new(&notice.text) {
                     self.tell(Event::Message(notice.text));
@@ -205,6 +222,21 @@ impl<'s> Conductor<'s, '_> {
         if let Some(pages) = &mut self.pages {
             pages.note(&changes);
         }
+    }
+
+    /// What other processes, and this one, do to servers stands in the state file. Where something has ended all are looked
+    /// at: states are not what they were.
+    fn look_at_actions(&mut self) -> anyhow::Result<()> {
+        let changes = self.watched.actions(&self.ctx.state.actions_in_flight(self.fleet.now())?);
+        if changes.iter().any(|change| matches!(change, Change::Action { to: None, .. })) {
+            self.again.notify_waiters();
+        }
+        self.unshown |= !changes.is_empty();
+        self.log_wanted |= !changes.is_empty();
+        if let Some(pages) = &mut self.pages {
+            pages.note(&changes);
+        }
+        Ok(())
     }
 
     /// Tells what was measured of these servers.
@@ -279,8 +311,8 @@ impl<'s> Conductor<'s, '_> {
                 None
             }
             _ if self.args.read_only => None,
-            Effect::Prepare { number, action, servers } => {
-                Some(Box::pin(actions::prepare(self.ctx, self.fleet, number, action, servers)))
+            Effect::Prepare { number, action, servers, choices } => {
+                Some(Box::pin(actions::prepare(self.ctx, self.fleet, number, action, servers, choices)))
             }
             Effect::Carry { number } => {
                 let ready = self.plans.remove(&number)?;

@@ -180,6 +180,7 @@ impl<'s> Stream<'s> {
                 let at = load.at;
                 (self.watched.load(load), at)
             }
+            Heard::Next(..) => (Vec::new(), self.fleet.now()),
             Heard::Notice(notice) => {
                 if self.said.is_new(&notice.text) {
                     tell(&self.ctx.ui, &notice);

@@ -113,8 +113,10 @@ impl Fleet<'_> {
             return Ok(Ended::refused(findings).seen(found.status.state));
         }
         self.keep_identity(named, &config)?;
-        let patience =
-            acting.options.timeout.unwrap_or_else(|| usual_patience(named.kind, call, config.startup, &found.status));
+        let patience = acting.options.timeout.unwrap_or_else(|| {
+            let GuestStatus { state, ha_managed, .. } = &found.status;
+            usual_patience(named.kind, call, config.startup, *state, *ha_managed)
+        });
         let services = matches!(step.action, PowerAction::Start | PowerAction::Resume | PowerAction::Reboot);
         let Some(call) = call else {
             // It runs; whoever asked for it to be up wants its services, too.
@@ -328,19 +330,31 @@ fn other_kind(server: &Server) -> Finding {
     finding.fix("run `ecobox discover`, and name the guest anew")
 }
 
+/// After how many seconds Proxmox VE takes a shutdown for failed. A container's `down` time is for the end of its node only.
+pub(super) fn gives_up_after(kind: GuestKind, timeout: Option<u32>, startup: Startup) -> u64 {
+    let own = startup.down_seconds.filter(|_| kind == GuestKind::Qemu);
+    u64::from(timeout.or(own).unwrap_or(60))
+}
+
 /// How long Proxmox VE itself may take, and a while more to see it.
-fn usual_patience(kind: GuestKind, call: Option<GuestCall>, startup: Startup, status: &GuestStatus) -> Duration {
+pub(super) fn usual_patience(
+    kind: GuestKind,
+    call: Option<GuestCall>,
+    startup: Startup,
+    state: PowerState,
+    ha_managed: bool,
+) -> Duration {
     const SLACK: u64 = 30;
     // What it waits for the lock.
     const LOCK: u64 = 10;
-    let down = |timeout: Option<u32>| match kind {
-        // A silent agent costs a ping of 3 s.
-        GuestKind::Qemu => u64::from(timeout.or(startup.down_seconds).unwrap_or(60)) + 5,
-        // Its `down` time is for the end of its node only. Where `lxc-stop` fails at its timeout, the container's
-        // command socket is polled for as long again, and 5 s (pve-container, `vm_stop`).
-        GuestKind::Lxc => {
-            let timeout = u64::from(timeout.unwrap_or(60));
-            timeout + timeout + 5
+    let down = |timeout: Option<u32>| {
+        let seconds = gives_up_after(kind, timeout, startup);
+        match kind {
+            // A silent agent costs a ping of 3 s.
+            GuestKind::Qemu => seconds + 5,
+            // Where `lxc-stop` fails at its timeout, the container's command socket is polled for as long again, and 5 s
+            // (pve-container, `vm_stop`).
+            GuestKind::Lxc => seconds + seconds + 5,
         }
     };
     let seconds = match call {
@@ -348,12 +362,12 @@ fn usual_patience(kind: GuestKind, call: Option<GuestCall>, startup: Startup, st
         Some(GuestCall::Reboot { timeout }) => down(timeout) + LOCK + 60,
         // Memory goes to disk, or comes back from it.
         Some(GuestCall::Hibernate) => 600,
-        Some(GuestCall::Start) if status.state == PowerState::Hibernated => 600,
+        Some(GuestCall::Start) if state == PowerState::Hibernated => 600,
         Some(GuestCall::Start | GuestCall::Resume) | None => 120,
         Some(GuestCall::Stop { .. } | GuestCall::Reset | GuestCall::Suspend) => 60,
     };
     // HA acts in rounds of its own.
-    let ha = if status.ha_managed { 90 } else { 0 };
+    let ha = if ha_managed { 90 } else { 0 };
     Duration::from_secs(seconds + ha + SLACK)
 }
 
@@ -376,17 +390,6 @@ mod tests {
     fn patience_outlasts_proxmox() {
         let shutdown = |timeout| Some(GuestCall::Shutdown { timeout, force_stop: false });
         let startup = |down_seconds| Startup { down_seconds, ..Startup::default() };
-        let status = |ha_managed| GuestStatus {
-            state: PowerState::Running,
-            raw: "running".to_owned(),
-            lock: None,
-            ha_managed,
-            ha_state: None,
-            agent: false,
-            template: false,
-            name: None,
-            uptime_seconds: None,
-        };
         // What Proxmox VE takes until a shutdown that is ignored has failed, the wait for the lock included.
         for (kind, call, down, takes) in [
             (GuestKind::Qemu, shutdown(None), None, 10 + 60),
@@ -399,9 +402,9 @@ mod tests {
             (GuestKind::Lxc, shutdown(None), Some(600), 10 + 60 + 65),
             (GuestKind::Lxc, Some(GuestCall::Reboot { timeout: None }), None, 10 + 60 + 65),
         ] {
-            let patience = usual_patience(kind, call, startup(down), &status(false)).as_secs();
+            let patience = usual_patience(kind, call, startup(down), PowerState::Running, false).as_secs();
             assert!((takes + 30..takes + 120).contains(&patience), "{kind:?} {call:?} {down:?}: {patience}");
-            let managed = usual_patience(kind, call, startup(down), &status(true)).as_secs();
+            let managed = usual_patience(kind, call, startup(down), PowerState::Running, true).as_secs();
             assert_eq!(managed, patience + 90);
         }
     }

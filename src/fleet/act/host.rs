@@ -26,11 +26,16 @@ use crate::transport::Error;
 use crate::ui::Confirmed;
 
 /// How long a host may take to wake, Proxmox VE's start included.
-const WAKE: Duration = Duration::from_secs(300);
+pub(super) const WAKE: Duration = Duration::from_secs(300);
 /// How long a host may take to be gone.
 const GONE: Duration = Duration::from_secs(120);
 /// How long it may take to be back.
 const BACK: Duration = Duration::from_secs(300);
+
+/// How long a host may take for a call.
+pub(super) fn usual_patience(call: HostCall) -> Duration {
+    if call == HostCall::Reboot { GONE + BACK } else { GONE }
+}
 
 impl Fleet<'_> {
     /// How a host could be woken: by the configuration and what is known of it, else by another node of its cluster that
@@ -242,7 +247,7 @@ impl Fleet<'_> {
         {
             return Ok(refused);
         }
-        let patience = acting.options.timeout.unwrap_or(if call == HostCall::Reboot { GONE + BACK } else { GONE });
+        let patience = acting.options.timeout.unwrap_or_else(|| usual_patience(call));
         let begun = self.begin(acting, step, patience)?;
         if call.sleeps() {
             // Before it sleeps: afterwards nobody may be left to say that it was meant.
@@ -355,8 +360,7 @@ impl Fleet<'_> {
         if seen.wol_armed(mac.as_deref()) == Some(true) {
             return None;
         }
-        let by_mac = |mac: &String| seen.facts.nics.iter().find(|nic| nic.mac.eq_ignore_ascii_case(mac));
-        let nic = mac.as_ref().and_then(by_mac).or_else(|| seen.facts.wake_nic());
+        let nic = seen.nic_to_arm(mac.as_deref());
         let refused = |message: String| {
             let finding = Finding::new(CheckId::WolNotArmed, &host.id, message.clone());
             Some(Ended { findings: vec![finding], ..Ended::because(How::Refused, message) })

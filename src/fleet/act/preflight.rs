@@ -16,10 +16,10 @@ use super::{Links, Options};
 use crate::fleet::Fleet;
 use crate::fleet::per_node::per_node;
 use crate::model::guest::{ActiveTask, ClusterStatus, GuestCall, GuestConfig, Startup};
-use crate::model::host_power::Identity;
+use crate::model::host_power::{HostPreflight, Identity};
 use crate::model::id::{ClusterId, NodeName, ServerId};
 use crate::model::inventory::Server;
-use crate::model::power::{CheckId, Finding, Move, Plan, PowerAction, PowerState, Step};
+use crate::model::power::{Arming, CheckId, Finding, Move, Plan, PowerAction, PowerState, Step};
 use crate::state::StateError;
 use crate::transport::pve::AgentAnswer;
 
@@ -99,10 +99,13 @@ impl Fleet<'_> {
             let is_known = |finding: &Finding| finding.id == CheckId::RunningGuests && finding.server == *host;
             let known = plan.findings.iter().any(is_known);
             plan.findings.extend(look.findings.into_iter().filter(|finding| !known || !is_known(finding)));
-            if let (Some(seen), Move::Host(call)) = (&look.seen, &plan.steps[number].does)
-                && let Some(Ok(way)) = seen.way(*call)
-            {
-                calls.insert(number, way.clone());
+            if let (Some(seen), Move::Host(call)) = (&look.seen, &plan.steps[number].does) {
+                if let Some(Ok(way)) = seen.way(*call) {
+                    calls.insert(number, way.clone());
+                }
+                if call.sleeps() && options.arm_wol {
+                    plan.steps[number].course.arms = self.arming(host, seen);
+                }
             }
             if let Some((why, fix, kind)) = look.blocked {
                 plan.steps[number].does = Move::Cannot { why, fix, kind };
@@ -127,6 +130,13 @@ impl Fleet<'_> {
             }
         }
         Ok(calls)
+    }
+
+    /// What is armed before a host sleeps, if anything is.
+    fn arming(&self, host: &ServerId, seen: &HostPreflight) -> Option<Arming> {
+        let mac = self.configured(host)?.mac.map(|mac| mac.to_string());
+        let port = seen.nic_to_arm(mac.as_deref())?.name.clone();
+        (seen.wol_armed(mac.as_deref()) != Some(true)).then_some(Arming { port, limit: self.limits.host })
     }
 
     async fn look_at_guests(

@@ -1,11 +1,14 @@
 //! From what was seen to a plan that was looked at from all sides: nothing is changed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
-use super::{Links, Options};
+use super::{Links, Options, guest, host};
 use crate::fleet::Fleet;
+use crate::model::guest::{GuestCall, Startup};
+use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory, Server};
-use crate::model::power::{Means, Plan, PlanError, Policy, PowerAction, PowerState, allow, plan};
+use crate::model::power::{Means, Move, Plan, PlanError, Policy, PowerAction, PowerState, allow, plan};
 use crate::model::select::{asks_for_state, whatever_state};
 use crate::state::StateError;
 
@@ -83,8 +86,35 @@ impl Fleet<'_> {
         let means = Means { manner: options.manner, guests: options.guests, startups: configs.startups(), failures };
         let mut plan = plan(servers, chosen, action, &means)?;
         let calls = self.look_before(&mut plan, servers, &configs, &links, options).await?;
+        set_deadlines(&mut plan, servers, &means.startups, options);
         let is_clear = allow(&mut plan.findings, &options.allowed);
         Ok(Prepared { plan, calls, is_clear, links })
+    }
+}
+
+/// Says of each step how long it may take, by what is known before it begins.
+fn set_deadlines(plan: &mut Plan, servers: &[Server], startups: &HashMap<ServerId, Startup>, options: &Options) {
+    let needed: HashSet<usize> =
+        plan.steps.iter().flat_map(|step| step.needs.iter().chain(&step.follows).copied()).collect();
+    for (number, step) in plan.steps.iter_mut().enumerate() {
+        let server = &servers[step.server];
+        let startup = startups.get(&server.id).copied().unwrap_or_default();
+        let managed = server.ha_state.as_deref().is_some_and(|state| state != "ignored");
+        let guest = |kind, call| guest::usual_patience(kind, call, startup, server.seen.state, managed);
+        let usual = match (&step.does, server.kind.guest()) {
+            (Move::Wake, _) => host::WAKE,
+            (Move::Host(call), _) => host::usual_patience(*call),
+            (Move::Guest(call), Some(kind)) => guest(kind, Some(*call)),
+            (Move::GuestLater, Some(kind)) => guest(kind, None),
+            _ => continue,
+        };
+        let is_waited_for = options.wait || needed.contains(&number);
+        step.course.limit = is_waited_for.then(|| options.timeout.unwrap_or(usual));
+        if let (Move::Guest(GuestCall::Shutdown { timeout, force_stop: true }), Some(kind)) =
+            (&step.does, server.kind.guest())
+        {
+            step.course.stops_after = Some(Duration::from_secs(guest::gives_up_after(kind, *timeout, startup)));
+        }
     }
 }
 

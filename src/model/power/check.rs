@@ -93,6 +93,15 @@ impl std::fmt::Display for CheckId {
     }
 }
 
+/// An option that makes a plan of which a finding is no part any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Remedy {
+    /// Saying what becomes of the guests.
+    Guests,
+    /// Arming Wake-on-LAN first.
+    ArmWol,
+}
+
 /// A check that found something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
@@ -107,12 +116,23 @@ pub(crate) struct Finding {
     pub(crate) overridable: bool,
     /// The user said that it shall not matter.
     pub(crate) allowed: bool,
+    /// The option that fixes it, where one does.
+    #[serde(skip)]
+    pub(crate) remedy: Option<Remedy>,
 }
 
 impl Finding {
     /// One that stands against the action until it is allowed.
     pub(crate) fn new(id: CheckId, server: &ServerId, message: impl Into<String>) -> Finding {
-        Finding { id, server: server.clone(), message: message.into(), fix: None, overridable: true, allowed: false }
+        Finding {
+            id,
+            server: server.clone(),
+            message: message.into(),
+            fix: None,
+            overridable: true,
+            allowed: false,
+            remedy: None,
+        }
     }
 
     /// The same that nothing is gained by allowing: whoever carries the action out refuses it.

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
@@ -13,7 +14,7 @@ use crate::model::host_power::HostCall;
 use crate::model::id::{GuestKind, ServerId};
 use crate::model::inventory::{FailureKind, Server};
 use crate::model::power::{
-    CheckId, Finding, GuestView, HostVerdict, Manner, PowerAction, PowerState, Verdict, judge, judge_host,
+    CheckId, Finding, GuestView, HostVerdict, Manner, PowerAction, PowerState, Remedy, Verdict, judge, judge_host,
 };
 
 /// What shall become of the guests of a host that goes down.
@@ -25,6 +26,17 @@ pub(crate) enum Policy {
     Hibernate,
     /// They sleep with their host, or are ended by it.
     Leave,
+}
+
+impl Policy {
+    /// The word after `--guests`.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Policy::Shutdown => "shutdown",
+            Policy::Hibernate => "hibernate",
+            Policy::Leave => "leave",
+        }
+    }
 }
 
 /// How the plan shall be made.
@@ -98,6 +110,26 @@ pub(crate) struct Step {
     pub(crate) needs: Vec<usize>,
     /// Steps that must have ended before, whatever came of them.
     pub(crate) follows: Vec<usize>,
+    /// What is known of its course only when all sides were looked at.
+    pub(crate) course: Course,
+}
+
+/// How long a step may take, and what it does besides.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Course {
+    /// How long its outcome is waited for.
+    pub(crate) limit: Option<Duration>,
+    /// Wake-on-LAN is armed first.
+    pub(crate) arms: Option<Arming>,
+    /// When a guest is stopped that has not shut down by then.
+    pub(crate) stops_after: Option<Duration>,
+}
+
+/// Wake-on-LAN is armed on a host's network port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Arming {
+    pub(crate) port: String,
+    pub(crate) limit: Duration,
 }
 
 impl Step {
@@ -311,19 +343,21 @@ impl Planner<'_> {
                 let message =
                     format!("{} on it: {}", counted(guests.len(), "guest runs", "guests run"), self.list(&guests));
                 let fix = "add `--guests shutdown` (or `hibernate`, `leave`)".to_owned();
-                against.push((message, fix));
+                against.push((message, fix, Some(Remedy::Guests)));
             }
         }
         if !unknown.is_empty() && self.means.guests != Some(Policy::Leave) {
             let message = format!("nobody could say whether these guests run on it: {}", self.list(&unknown));
-            against.push((message, "see `ecobox status`, or add `--guests leave`".to_owned()));
+            against.push((message, "see `ecobox status`, or add `--guests leave`".to_owned(), None));
         }
         if !others.is_empty() {
             let message = format!("what hangs on it is online: {}", self.list(&others));
-            against.push((message, "name it in the same command: it goes first".to_owned()));
+            against.push((message, "name it in the same command: it goes first".to_owned(), None));
         }
-        let findings =
-            against.into_iter().map(|(message, fix)| Finding::new(CheckId::RunningGuests, id, message).fix(fix));
+        let findings = against.into_iter().map(|(message, fix, remedy)| Finding {
+            remedy,
+            ..Finding::new(CheckId::RunningGuests, id, message).fix(fix)
+        });
         self.plan.findings.extend(findings);
         needs
     }
@@ -425,7 +459,7 @@ impl Planner<'_> {
     fn push(&mut self, server: usize, action: PowerAction, does: Move, why: Why, needs: Vec<usize>) -> usize {
         let number = self.plan.steps.len();
         self.steps.insert(server, number);
-        self.plan.steps.push(Step { server, action, does, why, needs, follows: Vec::new() });
+        self.plan.steps.push(Step { server, action, does, why, needs, follows: Vec::new(), course: Course::default() });
         number
     }
 

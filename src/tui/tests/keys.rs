@@ -3,11 +3,16 @@
 use std::time::Duration;
 
 use super::*;
+use crate::model::power::{Policy, Remedy};
 use crate::tui::app::Mode;
 use crate::tui::rows::Order;
 
 fn id(text: &str) -> crate::model::id::ServerId {
     text.parse().unwrap()
+}
+
+fn prepare(number: u64, action: PowerAction, servers: Vec<crate::model::id::ServerId>, choices: Choices) -> Effect {
+    Effect::Prepare { number, action, servers, choices }
 }
 
 #[test]
@@ -206,7 +211,7 @@ fn actions_are_asked_for_and_need_a_plan() {
     ] {
         let mut state = screen(SETUP, (80, 24), fleet());
         press(&mut state, "j");
-        let want = Effect::Prepare { number: 1, action, servers: vec![id("pve1-vm-101")] };
+        let want = prepare(1, action, vec![id("pve1-vm-101")], Choices::default());
         assert_eq!(press(&mut state, letter), [want], "{letter}");
         assert!(text(&state).contains("looking what speaks against it"));
         // One at a time; `y` before there is a question is nothing.
@@ -274,6 +279,83 @@ fn everything_but_the_answer_abandons() {
     assert_eq!(press(&mut asked(0, vec![]), "y"), abandoned);
 }
 
+/// A host with guests on it, which nothing would wake: both can be fixed; somebody is logged in besides.
+fn refused_host(state: &State, logged_in: bool) -> Plan {
+    let host = id("pve1");
+    let found =
+        |check, message: &str, fix: &str, remedy| Finding { remedy, ..Finding::new(check, &host, message).fix(fix) };
+    let users = found(CheckId::LoggedInUsers, "logged in: root on tty1", "ask them to log out", None);
+    let mut findings: Vec<Finding> = Some(users).filter(|_| logged_in).into_iter().collect();
+    let fix = "add `--guests shutdown` (or `hibernate`, `leave`)";
+    findings.push(found(CheckId::RunningGuests, "2 guests run on it: vm-101 (web)", fix, Some(Remedy::Guests)));
+    findings.push(found(CheckId::WolNotArmed, "Wake-on-LAN is off", "add `--arm-wol`", Some(Remedy::ArmWol)));
+    Plan { offers: Offers { guests: true, arm_wol: true }, ..plan(state, 1, findings) }
+}
+
+#[test]
+fn what_fixes_a_plan_is_said_first_and_can_be_chosen() {
+    let mut state = screen(SETUP, (100, 40), fleet());
+    press(&mut state, "z");
+    let first = refused_host(&state, true);
+    update(&mut state, Event::Plan(first));
+    let shown = text(&state);
+    let at = |words: &str| shown.find(words).unwrap_or_else(|| panic!("{words}\n{shown}"));
+    assert!(at("press g") < at("ecobox power suspend pve1 --guests shutdown --arm-wol "), "{shown}");
+    assert!(at("--arm-wol ") < at("--guests shutdown --arm-wol --allow logged-in-users"), "{shown}");
+    // What a fix removes is nothing to override.
+    assert!(!shown.contains("--allow running-guests") && !shown.contains("--allow wol-not-armed"), "{shown}");
+    assert!(shown.contains("refused; g and a change the plan"), "{shown}");
+    // Each choice makes another plan, and the one before is not wanted any more.
+    let choose = |guests, arm_wol| Choices { guests, arm_wol };
+    let again = |number, choices| {
+        vec![Effect::Abandon { number: number - 1 }, prepare(number, PowerAction::Suspend, vec![id("pve1")], choices)]
+    };
+    assert_eq!(press(&mut state, "g"), again(2, choose(Some(Policy::Shutdown), false)));
+    assert!(text(&state).contains("planning again"), "{}", text(&state));
+    // Whoever answers now means the old one.
+    assert_eq!(press(&mut state, "y"), []);
+    assert_eq!(press(&mut state, "a"), again(3, choose(Some(Policy::Shutdown), true)));
+    // The answer to the one in between comes late.
+    let late = Plan { number: 2, ..plan(&state, 3, vec![]) };
+    assert_eq!(update(&mut state, Event::Plan(late)), [Effect::Abandon { number: 2 }]);
+    assert_eq!(press(&mut state, "3y"), []);
+    let offers = Offers { guests: true, arm_wol: true };
+    let good = Plan { offers, ..plan(&state, 3, vec![]) };
+    update(&mut state, Event::Plan(good));
+    let shown = text(&state);
+    assert!(shown.contains("they are shut down first") && shown.contains("is armed first"), "{shown}");
+    assert_eq!(press(&mut state, "3y"), [Effect::Carry { number: 3 }]);
+    assert_eq!(state.mode, Mode::Browse);
+}
+
+#[test]
+fn who_chooses_may_still_leave() {
+    let mut state = screen(SETUP, (100, 40), fleet());
+    press(&mut state, "z");
+    let first = refused_host(&state, false);
+    update(&mut state, Event::Plan(first));
+    // All of it can be fixed: no override is named.
+    assert!(!text(&state).contains("--allow"), "{}", text(&state));
+    press(&mut state, "ggg");
+    assert_eq!(state.wish.as_ref().unwrap().choices.guests, Some(Policy::Leave));
+    press(&mut state, "g");
+    assert_eq!(state.wish.as_ref().unwrap().choices, Choices::default());
+    assert_eq!(update(&mut state, code(KeyCode::Esc)), [Effect::Abandon { number: 5 }]);
+    assert_eq!((state.mode.clone(), state.wish.clone()), (Mode::Browse, None));
+    // Where there is no plan any more there is no dialogue either.
+    press(&mut state, "z");
+    let first = refused_host(&state, false);
+    update(&mut state, Event::Plan(first));
+    press(&mut state, "a");
+    update(&mut state, Event::NoPlan { number: 7, why: "pve1 is gone".to_owned() });
+    assert_eq!((state.mode.clone(), state.message.as_deref()), (Mode::Browse, Some("pve1 is gone")));
+    // What offers nothing takes no choice.
+    press(&mut state, "jh");
+    let one = plan(&state, 1, vec![]);
+    update(&mut state, Event::Plan(one));
+    assert_eq!(press(&mut state, "g"), [Effect::Abandon { number: 8 }]);
+}
+
 #[test]
 fn an_answer_to_another_question_is_not_taken() {
     let mut state = screen(SETUP, (80, 24), fleet());
@@ -314,7 +396,7 @@ fn marks_say_whom_it_is_for() {
     press(&mut state, "j  k");
     update(&mut state, code(KeyCode::Home));
     let servers = vec![id("pve1-vm-101"), id("pve1-vm-102")];
-    let want = [Effect::Prepare { number: 1, action: PowerAction::Start, servers }];
+    let want = [prepare(1, PowerAction::Start, servers, Choices::default())];
     assert_eq!(press(&mut state, "s"), want);
     // Those that are out of sight are said to be there.
     update(&mut state, code(KeyCode::Esc));

@@ -13,7 +13,7 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 
 use super::view::draw;
-use super::{Effect, Entry, Event, Plan, Point, Setup, State, update};
+use super::{Choices, Effect, Entry, Event, Offers, Plan, Point, Setup, State, update};
 use crate::model::inventory::tests::server;
 use crate::model::inventory::{Failed, FailureKind, Inventory, Server, ServiceCheck};
 use crate::model::power::{CheckId, Finding, PowerAction, PowerState};
@@ -187,7 +187,7 @@ pub(super) fn text(state: &State) -> String {
 pub(super) fn plan(state: &State, changes: usize, findings: Vec<Finding>) -> Plan {
     let action = state.wish.as_ref().map_or(PowerAction::Start, |wish| wish.action);
     let steps = (0..changes).map(|i| format!("{action} pve1-vm-{} (web), qemu on pve1, running for 3d 4h", 101 + i));
-    Plan { number: state.wishes, action, changes, steps: steps.collect(), findings }
+    Plan { number: state.wishes, action, changes, steps: steps.collect(), findings, offers: Offers::default() }
 }
 
 pub(super) fn finding() -> Finding {

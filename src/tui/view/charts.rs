@@ -22,10 +22,15 @@ struct Curve {
     of: fn(&Point) -> Option<f32>,
 }
 
+/// Whether there is room for a chart.
+pub(super) fn fit(area: Rect) -> bool {
+    area.height >= LEAST && area.width >= 24
+}
+
 /// As many charts below each other as there is room for.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, ring: &Ring, look: Look) {
     let points: Vec<Point> = ring.last(KEPT).copied().collect();
-    if area.height < LEAST || area.width < 24 || points.len() < 2 {
+    if !fit(area) || points.len() < 2 {
         return;
     }
     let curve = |name, marker, style, of| Curve { name, marker, style, of };

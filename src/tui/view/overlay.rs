@@ -5,9 +5,11 @@ use ratatui::layout::{Margin, Rect};
 use ratatui::style::Style;
 use ratatui::widgets::{Block, Clear, Widget as _};
 
+use crate::model::id::ServerId;
+use crate::model::power::{Policy, Remedy};
 use crate::model::text::clean;
 use crate::tui::app::{Mode, State};
-use crate::tui::event::{Plan, Wish};
+use crate::tui::event::{Choices, Plan, Wish};
 use crate::tui::look::{self, Look, put, put_right};
 
 /// Keys and what they do; the actions apart, which not everybody has.
@@ -53,11 +55,11 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
             let text = "any other key goes back";
             put(buffer, bottom(area), text, look.quiet());
         }
-        Mode::Dialogue { wish, plan, typed, top } => {
+        Mode::Dialogue { wish, plan, typed, top, again } => {
             let lines = plan_lines(wish, plan, area, look);
             let area = place(area, lines.len());
             shown(buffer, area, &format!("{} {}", plan.action, whom(wish)), &lines, *top, look);
-            let (text, style) = question(plan, typed, look);
+            let (text, style) = question(plan, typed, *again, look);
             put(buffer, bottom(area), &text, style);
         }
         Mode::Browse | Mode::Filter { .. } => {}
@@ -139,7 +141,7 @@ fn whom(wish: &Wish) -> String {
     }
 }
 
-/// What would be done, and what stands against it, with what mends it and the line that overrides it.
+/// What would be done, what can be chosen, and what stands against it, with what fixes it first and what overrides it last.
 fn plan_lines(wish: &Wish, plan: &Plan, area: Rect, look: Look) -> Lines {
     let columns = usize::from(place(area, 0).width.saturating_sub(4));
     let mut lines: Lines = Vec::new();
@@ -156,38 +158,99 @@ fn plan_lines(wish: &Wish, plan: &Plan, area: Rect, look: Look) -> Lines {
     if plan.steps.is_empty() {
         add("", "there is nothing to do", Style::new());
     }
+    for (key, text) in choices(wish, plan) {
+        add(&format!(" {key}  "), &text, look.accent());
+    }
     for finding in &plan.findings {
         let allowed = if finding.allowed { format!(" (allowed: {})", finding.id) } else { String::new() };
         add(" !  ", &format!("{}: {}{allowed}", finding.server, finding.message), look.bad());
-        if let Some(hint) = finding.hint().filter(|_| !finding.allowed) {
+        let hint = match (finding.remedy, &finding.fix) {
+            (Some(Remedy::Guests), Some(fix)) => Some(format!("{fix}: press g")),
+            (Some(Remedy::ArmWol), Some(fix)) => Some(format!("{fix}: press a")),
+            _ => finding.hint(),
+        };
+        if let Some(hint) = hint.filter(|_| !finding.allowed) {
             add("    ", &hint, look.accent());
         }
     }
     if plan.is_refused() {
         add("", "", Style::new());
-        if plan.findings.iter().all(|finding| finding.allowed || finding.overridable) {
-            add("", "There is no way past this here. The command line has one:", look.head());
-            add("  ", &command(wish, plan), look.accent());
-        } else {
-            add("", "There is no way past this.", look.head());
+        for (text, command) in ways(wish, plan) {
+            add("", text, look.head());
+            if let Some(command) = command {
+                add("  ", &command, look.accent());
+            }
         }
     }
     lines
 }
 
-/// What does the same on the command line, against all that was found.
-fn command(wish: &Wish, plan: &Plan) -> String {
-    let servers: Vec<&str> = wish.servers.iter().map(crate::model::id::ServerId::as_str).collect();
-    let mut reasons: Vec<&str> =
-        plan.findings.iter().filter(|finding| !finding.allowed).map(|finding| finding.id.as_str()).collect();
-    reasons.sort_unstable();
-    reasons.dedup();
-    format!("ecobox power {} {} --allow {}", plan.action, servers.join(" "), reasons.join(","))
+/// What can be chosen, and what is.
+fn choices(wish: &Wish, plan: &Plan) -> Vec<(char, String)> {
+    let mut lines = Vec::new();
+    if plan.offers.guests {
+        let what = match wish.choices.guests {
+            None => "not while any of them runs (g: shut them down first)",
+            Some(Policy::Shutdown) => "they are shut down first (g: hibernate them)",
+            Some(Policy::Hibernate) => "virtual machines hibernate first, containers are shut down (g: leave them)",
+            Some(Policy::Leave) => "they are left to the host (g: not while any runs)",
+        };
+        lines.push(('g', format!("guests on it: {what}")));
+    }
+    if plan.offers.arm_wol {
+        let what = if wish.choices.arm_wol { "is armed first (a: leave it)" } else { "is not armed (a: arm it first)" };
+        lines.push(('a', format!("Wake-on-LAN {what}")));
+    }
+    lines
 }
 
-fn question(plan: &Plan, typed: &str, look: Look) -> (String, Style) {
+/// The ways past what was found: what fixes it first, what only overrides it last.
+fn ways(wish: &Wish, plan: &Plan) -> Vec<(&'static str, Option<String>)> {
+    let against = || plan.findings.iter().filter(|finding| !finding.allowed);
+    let has = |remedy| against().any(|finding| finding.remedy == Some(remedy));
+    let fixed = Choices {
+        guests: wish.choices.guests.or(has(Remedy::Guests).then_some(Policy::Shutdown)),
+        arm_wol: wish.choices.arm_wol || has(Remedy::ArmWol),
+    };
+    let servers: Vec<&str> = wish.servers.iter().map(ServerId::as_str).collect();
+    let command = format!("ecobox power {} {}{}", plan.action, servers.join(" "), fixed.options());
+    let can_be_fixed = fixed != wish.choices;
+    let mut ways = Vec::new();
+    if can_be_fixed {
+        ways.push(("Fix that here by the keys above, or on the command line:", Some(command.clone())));
+    }
+    let rest: Vec<_> = against().filter(|finding| finding.remedy.is_none()).collect();
+    let mut reasons: Vec<&str> = rest.iter().map(|finding| finding.id.as_str()).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    match (rest.iter().all(|finding| finding.overridable), can_be_fixed) {
+        _ if rest.is_empty() => {}
+        (false, true) => ways.push(("Past the rest there is no way.", None)),
+        (false, false) => ways.push(("There is no way past this.", None)),
+        (true, can_be_fixed) => {
+            let text = if can_be_fixed {
+                "What is left then can only be overridden, and only there:"
+            } else {
+                "There is no way past this here. The command line has one:"
+            };
+            ways.push((text, Some(format!("{command} --allow {}", reasons.join(",")))));
+        }
+    }
+    ways
+}
+
+fn question(plan: &Plan, typed: &str, again: bool, look: Look) -> (String, Style) {
+    if again {
+        return ("planning again ...; Esc abandons it".to_owned(), look.accent());
+    }
     if plan.is_refused() {
-        return ("refused; any key goes back".to_owned(), look.bad());
+        let keys = match (plan.offers.guests, plan.offers.arm_wol) {
+            (true, true) => "g and a change the plan, any other key goes back",
+            (true, false) => "g changes the plan, any other key goes back",
+            (false, true) => "a changes the plan, any other key goes back",
+            (false, false) => "any key goes back",
+        };
+        return (format!("refused; {keys}"), look.bad());
     }
     match plan.changes {
         0 => ("any key goes back".to_owned(), look.quiet()),

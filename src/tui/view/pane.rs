@@ -20,7 +20,7 @@ type Pieces = Vec<(String, Style)>;
 /// How far the detail can be scrolled.
 pub(crate) fn last_line_of_pane(state: &State) -> usize {
     let Some(server) = state.current() else { return 0 };
-    let (text, _) = parts(Areas::of(state).pane);
+    let (text, _) = parts(Areas::of(state).pane, has_charts(state));
     lines(state, server, text.width, Look { color: false }).len().saturating_sub(text.height.into())
 }
 
@@ -38,7 +38,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
     let Some(server) = state.current() else { return };
     let title = format!(" {} ", server.name);
     put(buffer, after(head, 1), &title, look.head());
-    let (text, pictures) = parts(area);
+    let (text, pictures) = parts(area, has_charts(state));
     let lines = lines(state, server, text.width, look);
     let top = state.pane_top.min(lines.len().saturating_sub(text.height.into()));
     for (line, pieces) in (0..text.height).zip(lines.iter().skip(top)) {
@@ -54,17 +54,29 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
     }
 }
 
-/// Where the text stands, and where the charts: side by side where the pane is flat.
-fn parts(area: Rect) -> (Rect, Rect) {
+/// Whether there is anything to draw of the chosen server.
+fn has_charts(state: &State) -> bool {
+    let ring = state.rows.get(state.at).and_then(|row| state.samples.get(&state.keys[row.place]));
+    ring.is_some_and(|ring| ring.last(2).count() > 1)
+}
+
+/// Where the text stands, and where the charts: side by side where the pane is flat, with a gap between them. Without
+/// charts the text has all of it.
+fn parts(area: Rect, has_charts: bool) -> (Rect, Rect) {
+    const GAP: u16 = 3;
     let mut inside = Rect { y: area.y + area.height.min(1), height: area.height.saturating_sub(1), ..area };
-    if area.height > area.width / 2 {
-        inside = after(inside, 2);
+    let is_flat = area.height <= area.width / 2;
+    inside = after(inside, if is_flat { u16::from(area.x > 0) } else { 2 });
+    if !has_charts || !charts::fit(if is_flat { after(inside, inside.width * 11 / 20) } else { inside }) {
+        return (inside, Rect::ZERO);
+    }
+    if is_flat {
+        let text = Rect { width: inside.width * 11 / 20, ..inside };
+        (Rect { width: text.width.saturating_sub(GAP), ..text }, after(inside, text.width))
+    } else {
         let charts = inside.height / 2;
         let text = Rect { height: inside.height - charts, ..inside };
         (text, Rect { y: text.bottom(), height: charts, ..inside })
-    } else {
-        let text = Rect { width: inside.width * 11 / 20, ..inside };
-        (Rect { width: text.width.saturating_sub(1), ..after(text, u16::from(area.x > 0)) }, after(inside, text.width))
     }
 }
 

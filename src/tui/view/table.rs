@@ -27,6 +27,31 @@ struct Columns {
 
 impl Columns {
     fn of(width: u16) -> Columns {
+        if width >= 80 {
+            return Columns::whole(width);
+        }
+        let none = Columns { name: 0, state: 0, load: 0, spark: 0, uptime: 0, services: 0, age: 0 };
+        // Two for marks; the name takes what is left, and so many at least.
+        let mut rest = width.saturating_sub(2 + 12);
+        let mut room = |columns: u16, times: u16| {
+            let wanted = times * (columns + 1);
+            let fits = rest >= wanted;
+            rest -= if fits { wanted } else { 0 };
+            if fits { columns } else { 0 }
+        };
+        // What is worth most comes first. A state's sign alone is better than none.
+        let state = match room(13, 1) {
+            0 => room(1, 1),
+            state => state,
+        };
+        let load = room(4, 2);
+        let age = room(7, 1);
+        let load = if load > 0 && room(5, 2) > 0 { 9 } else { load };
+        let services = room(8, 1);
+        Columns { name: 12 + rest, state, load, age, services, ..none }
+    }
+
+    fn whole(width: u16) -> Columns {
         let uptime = if width >= 100 { 7 } else { 0 };
         let columns = Columns { name: 18, state: 13, load: 9, spark: 8, uptime, services: 0, age: 7 };
         // Two for marks, and a blank before each column but the first.
@@ -46,6 +71,9 @@ struct Line {
 
 impl Line {
     fn take(&mut self, columns: u16) -> Rect {
+        if columns == 0 {
+            return Rect { width: 0, ..self.rest };
+        }
         let columns = columns.min(self.rest.width);
         let taken = Rect { width: columns, ..self.rest };
         // With the blank behind it.
@@ -137,6 +165,11 @@ fn draw_row(buffer: &mut Buffer, area: Rect, columns: Columns, state: &State, ro
     }
 }
 
+/// In which column of a row the sign stands that folds it.
+pub(crate) fn sign_of(row: Row) -> usize {
+    2 + row.depth * 2
+}
+
 fn name(buffer: &mut Buffer, area: Rect, row: Row, server: &Server, look: Look) {
     let indent = u16::try_from(row.depth * 2).unwrap_or(u16::MAX).min(area.width / 2);
     let area = after(area, indent);
@@ -164,6 +197,9 @@ fn percent(buffer: &mut Buffer, area: Rect, percent: Option<f64>, look: Look) {
         return;
     };
     let style = look.load(percent);
+    if area.is_empty() {
+        return;
+    }
     let bar = Rect { width: area.width.saturating_sub(5), ..area };
     put(buffer, bar, &look::bar(percent, bar.width.into()), style);
     put_right(buffer, after(area, bar.width), &format!("{percent:.0}%"), style);
@@ -181,6 +217,9 @@ pub(super) fn sign(check: &ServiceCheck) -> &'static str {
 /// Each by its name where there is room, the closed ones first; else how many of them are open.
 fn services(buffer: &mut Buffer, area: Rect, server: &Server, look: Look) {
     let checks = &server.seen.checks;
+    if area.is_empty() {
+        return;
+    }
     if checks.is_empty() {
         let text = if server.services.is_empty() { "" } else { "-" };
         put(buffer, area, text, look.quiet());

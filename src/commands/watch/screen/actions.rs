@@ -6,10 +6,11 @@ use crate::commands::{Context, asked_by};
 use crate::fleet::Fleet;
 use crate::fleet::act::{Acting, Ended, Now, Options, PARALLEL, Prepared};
 use crate::fleet::observe::{Asking, Observed};
+use crate::model::host_power::HostCall;
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
-use crate::model::power::{Goal, Manner, Move, PowerAction, Step, Why};
-use crate::tui::{Event, Plan};
+use crate::model::power::{Goal, Manner, Move, PowerAction, Remedy, Step, Told};
+use crate::tui::{Choices, Event, Offers, Plan};
 use crate::ui::Confirmed;
 
 /// A plan that waits for an answer.
@@ -37,10 +38,11 @@ pub(super) async fn prepare(
     number: u64,
     action: PowerAction,
     servers: Vec<ServerId>,
+    choices: Choices,
 ) -> Answer {
-    match try_prepare(ctx, fleet, action, &servers).await {
+    match try_prepare(ctx, fleet, action, &servers, choices).await {
         Ok(ready) => {
-            let plan = shown(number, action, &ready);
+            let plan = shown(number, action, choices, &ready);
             Answer::Plan(Box::new(ready), plan)
         }
         Err(error) => Answer::NoPlan { number, why: format!("{action}: {error:#}") },
@@ -52,12 +54,13 @@ async fn try_prepare(
     fleet: &Fleet<'_>,
     action: PowerAction,
     servers: &[ServerId],
+    choices: Choices,
 ) -> anyhow::Result<Ready> {
     let options = Options {
         manner: Manner::default(),
-        guests: None,
+        guests: choices.guests,
         only_shown: true,
-        arm_wol: false,
+        arm_wol: choices.arm_wol,
         parallel: PARALLEL.into(),
         wait: true,
         timeout: None,
@@ -73,32 +76,37 @@ async fn try_prepare(
 }
 
 /// The plan as it is shown.
-fn shown(number: u64, action: PowerAction, ready: &Ready) -> Plan {
+fn shown(number: u64, action: PowerAction, choices: Choices, ready: &Ready) -> Plan {
     let plan = &ready.prepared.plan;
+    let offers = |remedy| plan.findings.iter().any(|finding| finding.remedy == Some(remedy));
     Plan {
         number,
         action,
         changes: plan.steps.iter().filter(|step| step.acts()).count(),
-        steps: plan.steps.iter().map(|step| line(step, &ready.servers)).collect(),
+        steps: plan.steps.iter().flat_map(|step| lines(step, &ready.servers)).collect(),
         findings: plan.findings.clone(),
+        offers: Offers {
+            guests: choices.guests.is_some() || offers(Remedy::Guests),
+            arm_wol: choices.arm_wol || offers(Remedy::ArmWol),
+        },
     }
 }
 
-/// `start pve1-vm-101 (web), qemu on pve1, stopped; until it is running`
-fn line(step: &Step, servers: &[Server]) -> String {
-    let whom = format!("{} {}", step.action, servers[step.server].summary());
-    let why = if step.why == Why::Asked { String::new() } else { format!("; {}", step.why) };
-    let does = match &step.does {
-        Move::Already(state) => format!("; it is {state} already"),
+/// `start pve1-vm-101 (web), qemu on pve1, stopped; until it is running, at most 2 min`; what is done besides has lines, too.
+fn lines(step: &Step, servers: &[Server]) -> Vec<String> {
+    let until = match &step.does {
+        Move::Already(state) => Some(format!("it is {state} already")),
         Move::Cannot { why, fix, .. } => {
             let fix = fix.as_ref().map(|fix| format!("; {fix}")).unwrap_or_default();
-            format!("; cannot be done: {why}{fix}")
+            Some(format!("cannot be done: {why}{fix}"))
         }
-        Move::Guest(call) => format!("; until it is {}", Goal::of(call).as_str()),
-        Move::Wake => "; until it is online".to_owned(),
-        Move::GuestLater | Move::Host(_) => String::new(),
+        Move::Guest(call) => Some(format!("until it is {}", Goal::of(call).as_str())),
+        Move::Wake => Some("until it is online".to_owned()),
+        Move::Host(HostCall::Reboot) => Some("until it answers again".to_owned()),
+        Move::Host(_) => Some("until it is gone".to_owned()),
+        Move::GuestLater => None,
     };
-    format!("{whom}{why}{does}")
+    Told { until, ..Told::of(step, &servers[step.server]) }.lines()
 }
 
 /// Carries a plan out that the person at the screen has agreed to.

@@ -13,7 +13,7 @@ use crate::model::hint::HintId;
 use crate::model::host_power::{HostCall, HostPreflight, Identity, Itself, NoWay};
 use crate::model::id::{GuestKind, VmId};
 use crate::model::inventory::{FailureKind, Server};
-use crate::model::power::{CheckId, Finding, Policy, PowerState};
+use crate::model::power::{CheckId, Finding, Policy, PowerState, Remedy};
 use crate::state::StateError;
 
 /// When a host is looked at.
@@ -108,6 +108,12 @@ impl Fleet<'_> {
         look_at_guests_of(host, servers, call, backup_runs, &mut found);
         if options.guests != Some(Policy::Leave) {
             look_at_running(host, servers, when, &seen, &mut found);
+        }
+        // What its hardware cannot do no option makes it do.
+        if !seen.wol_impossible(config.mac.map(|mac| mac.to_string()).as_deref()) {
+            for finding in look.findings.iter_mut().filter(|finding| finding.id == CheckId::WolNotArmed) {
+                finding.remedy = Some(Remedy::ArmWol);
+            }
         }
         let way = if seen.goes_past_locks(call, past_locks) { seen.way_past(call) } else { seen.way(call) };
         if let Some(Err(no_way)) = way {

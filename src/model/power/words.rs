@@ -1,0 +1,82 @@
+//! A plan's steps in words, one after the other, each with its deadline: for a dialogue, and for terminals that have no room
+//! for a table.
+
+use crate::model::human::human_span;
+use crate::model::inventory::Server;
+use crate::model::power::{Course, PowerAction, Step, Why};
+
+/// What is told of a step.
+#[derive(Debug, Clone)]
+pub(crate) struct Told<'a> {
+    pub(crate) action: PowerAction,
+    /// The server as people call it.
+    pub(crate) name: String,
+    /// What more has to be known of it.
+    pub(crate) more: String,
+    pub(crate) why: &'a Why,
+    /// What is waited for, or what there is to say instead.
+    pub(crate) until: Option<String>,
+    pub(crate) course: &'a Course,
+}
+
+impl<'a> Told<'a> {
+    /// What a person has to know of a step on this server.
+    pub(crate) fn of(step: &'a Step, server: &Server) -> Told<'a> {
+        let (name, more) = server.summary();
+        Told { action: step.action, name, more, why: &step.why, until: None, course: &step.course }
+    }
+
+    /// The steps that one sees of it: what is armed before, the action itself, what is done if that does not do.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let Told { action, name, more, why, until, course } = self;
+        let mut lines = Vec::new();
+        if let Some(arming) = &course.arms {
+            lines.push(format!("arm Wake-on-LAN of {name} on {}, at most {}", arming.port, human_span(arming.limit)));
+        }
+        let why = if **why == Why::Asked { String::new() } else { format!("; {why}") };
+        let until = until.as_ref().map(|until| format!("; {until}")).unwrap_or_default();
+        let limit = course.limit.map(|limit| format!(", at most {}", human_span(limit))).unwrap_or_default();
+        lines.push(format!("{action} {name}{more}{why}{until}{limit}"));
+        if let Some(after) = course.stops_after {
+            lines.push(format!("stop {name} at once, if it still runs after {}", human_span(after)));
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::power::Arming;
+
+    #[test]
+    fn each_step_has_a_line_and_its_deadline() {
+        let seconds = Duration::from_secs;
+        let told = |action, name: &str, until: &str, course: &Course, why: &Why| {
+            let (name, until) = (name.to_owned(), Some(until.to_owned()).filter(|until| !until.is_empty()));
+            Told { action, name, more: ", running".to_owned(), why, until, course }.lines()
+        };
+        let host = Why::RunsOn("pve1".parse().unwrap());
+        let (limit, stops_after) = (Some(seconds(105)), Some(seconds(60)));
+        let down = Course { limit, stops_after, arms: None };
+        assert_eq!(
+            told(PowerAction::Shutdown, "vm-101 (web-01)", "until it is stopped", &down, &host),
+            [
+                "shutdown vm-101 (web-01), running; runs on pve1; until it is stopped, at most 1 min 45 s",
+                "stop vm-101 (web-01) at once, if it still runs after 1 min",
+            ]
+        );
+        let arms = Some(Arming { port: "enp3s0".to_owned(), limit: seconds(20) });
+        let sleep = Course { limit: Some(seconds(120)), stops_after: None, arms };
+        assert_eq!(
+            told(PowerAction::Suspend, "pve1", "until it is gone", &sleep, &Why::Asked),
+            [
+                "arm Wake-on-LAN of pve1 on enp3s0, at most 20 s",
+                "suspend pve1, running; until it is gone, at most 2 min",
+            ]
+        );
+        assert_eq!(told(PowerAction::Start, "nas", "", &Course::default(), &Why::Asked), ["start nas, running"]);
+    }
+}
