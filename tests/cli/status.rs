@@ -21,6 +21,7 @@ fn one_request_shows_a_whole_host() {
       broken   paused      qemu  pve1  -          -    -           1h00m  -         2026-01-02T03:04:05Z  api
       ct-web   running     lxc   pve1  -           0%  256M/512M   1h00m  -         2026-01-02T03:04:05Z  api
       ct-old   stopped     lxc   pve1  -          -    -          -       -         2026-01-02T03:04:05Z  api
+    ! broken was halted by QEMU: io-error
     ");
     assert_eq!(sim.requests().len(), 1, "{:?}", sim.requests());
     assert_eq!(sim.node("pve1").connections(), 1);

@@ -73,6 +73,11 @@ impl Screen {
         self.until(&words.join(" .. "), |screen| screen.lines().any(has));
     }
 
+    fn resize(&mut self, lines: u16, columns: u16) {
+        self.session.get_process_mut().set_window_size(columns, lines).unwrap();
+        self.terminal.screen_mut().set_size(lines.try_into().unwrap(), columns.try_into().unwrap());
+    }
+
     fn keys(&mut self, keys: &str) {
         expectrl::Expect::send(&mut self.session, keys).unwrap();
     }
@@ -213,4 +218,59 @@ fn a_signal_gives_the_terminal_back() {
     let pid = Pid::from_raw(screen.session.get_process().pid().as_raw()).unwrap();
     kill_process(pid, Signal::TERM).unwrap();
     screen.ends(143);
+}
+
+/// Nobody is looked at for ten minutes; what another process does stands in the state file.
+#[test]
+fn what_another_process_does_is_seen_at_once() {
+    let sim = three();
+    let env = fast(&sim, &NODES);
+    let mut screen = Screen::start(&env, &["--interval", "10m"], (24, 80));
+    screen.line(&["web-01", "running"]);
+    screen.shows("next look in");
+    env.execute(
+        "INSERT INTO actions (at, server, action, asked_by, outcome)
+             VALUES (unixepoch() * 1000, 'pve1', 'reboot', 'root (cron)', '');
+         INSERT INTO in_flight VALUES (last_insert_rowid(), (unixepoch() + 300) * 1000);",
+    );
+    screen.line(&["pve1", "rebooting"]);
+    screen.shows("reboot (root (cron))");
+    // When it has ended, what it left is looked at.
+    sim.cluster().crash_guest(101);
+    env.execute("UPDATE actions SET outcome = 'done' WHERE outcome = ''; DELETE FROM in_flight");
+    screen.line(&["web-01", "stopped"]);
+    screen.line(&["pve1", "online"]);
+    screen.keys("q");
+    screen.ends(0);
+}
+
+#[test]
+fn the_mouse_and_small_terminals() {
+    let sim = three();
+    let env = fast(&sim, &NODES);
+    let mut screen = Screen::start(&env, &[], (24, 80));
+    screen.line(&["web-01", "running"]);
+    screen.shows("─ pve1 ─");
+    // The row below the first, as the terminal says it; then a turn of the wheel.
+    screen.keys("\u{1b}[<0;20;5M\u{1b}[<0;20;5m");
+    screen.shows("─ web-01 ─");
+    screen.keys("\u{1b}[<65;20;5M");
+    screen.until("another one is chosen", |text| !text.contains("─ web-01 ─") && text.contains('─'));
+    for (lines, columns, there, not) in [
+        (12, 40, "MEM", "LAST CPU"),
+        (6, 20, "NAME", "MEM"),
+        (24, 80, "LAST CPU", "too small"),
+        (12, 40, "MEM", "LAST CPU"),
+    ] {
+        screen.resize(lines, columns);
+        screen.until(there, |text| text.contains(there) && !text.contains(not) && text.contains("web-0"));
+    }
+    // Where both have no room the detail takes the place of the list.
+    screen.keys("g\r");
+    screen.shows("─ pve1 ─");
+    screen.keys("\r");
+    screen.shows("STATE");
+    screen.keys("q");
+    screen.ends(0);
+    assert_eq!(sim.posts(), [""; 0]);
 }

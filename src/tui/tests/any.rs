@@ -35,6 +35,8 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         12 => key(),
         2 => (0..320_u16, 0..110_u16).prop_map(|(columns, lines)| Event::Resize(columns, lines)),
+        2 => (0..320_u16, 0..110_u16, 0..3_usize).prop_map(|(column, row, kind)| mouse(kind, column, row)),
+        1 => (-100_000..100_000_i64).prop_map(|second| Event::Next(at(second))),
         1 => (-100_000..100_000_i64).prop_map(|second| Event::Tick(at(second))),
         // Fleets that grow and shrink, in any mixture, with depths that fit nobody.
         2 => (prop::collection::vec(any::<bool>(), 8), 0..4_usize).prop_map(|(kept, depth)| {

@@ -26,7 +26,13 @@ fn screens() {
     insta::assert_snapshot!("nobody", text(&screen(SETUP, (80, 24), Inventory::default())));
     insta::assert_snapshot!("many", text(&screen(SETUP, (80, 24), large(500))));
     insta::assert_snapshot!("not_yet", text(&State::new(SETUP, at(0))));
-    insta::assert_snapshot!("small", text(&full(SETUP, (60, 20))));
+    for (name, size) in [("60x20", (60, 20)), ("40x12", (40, 12)), ("20x5", (20, 5))] {
+        insta::assert_snapshot!(name, text(&full(SETUP, size)));
+    }
+    // There the detail stands in place of the list.
+    let mut small = full(SETUP, (40, 12));
+    update(&mut small, code(KeyCode::Enter));
+    insta::assert_snapshot!("40x12_detail", text(&small));
 }
 
 #[test]

@@ -485,7 +485,7 @@ fn memory_stays_flat() {
 
 #[test]
 fn old_answers_are_said_to_be_old() {
-    let mut state = screen(SETUP, (80, 24), fleet());
+    let mut state = screen(SETUP, (120, 60), fleet());
     assert!(text(&state).contains("~ 1 server with old answers: pve2"), "{}", text(&state));
     assert!(text(&state).contains("~12m08s"));
     update(&mut state, Event::Tick(at(11)));
@@ -524,4 +524,79 @@ fn something_is_drawn_after_each_event() {
         update(&mut state, event);
         assert!(state.dirty);
     }
+}
+
+#[test]
+fn the_mouse_chooses_and_scrolls_and_never_answers() {
+    let mut state = screen(SETUP, (80, 24), fleet());
+    let rows = crate::tui::layout::Areas::of(&state).rows;
+    let line = |i: u16| rows.y + i;
+    update(&mut state, mouse(0, 20, line(2)));
+    assert_eq!(chosen(&state), "db");
+    // Beside the list nothing is chosen.
+    update(&mut state, mouse(0, 20, 0));
+    update(&mut state, mouse(0, 20, line(8)));
+    assert_eq!(chosen(&state), "db");
+    // The wheel goes on and back, to the ends.
+    update(&mut state, mouse(1, 20, line(0)));
+    assert_eq!(chosen(&state), "pve2");
+    for _ in 0..9 {
+        update(&mut state, mouse(1, 20, line(0)));
+    }
+    assert_eq!(chosen(&state), "nas");
+    for _ in 0..9 {
+        update(&mut state, mouse(2, 20, line(0)));
+    }
+    assert_eq!(chosen(&state), "pve1");
+    // The sign of a host folds it.
+    update(&mut state, mouse(0, 2, line(0)));
+    assert_eq!(names(&state), ["pve1", "pve2", "lost", "nas"]);
+    update(&mut state, mouse(0, 2, line(0)));
+    assert_eq!(state.rows.len(), 8);
+    // Over the detail the wheel scrolls that.
+    press(&mut state, "j");
+    update(&mut state, log("pve1-vm-101"));
+    let pane = crate::tui::layout::Areas::of(&state).pane;
+    update(&mut state, mouse(1, 20, pane.y + 2));
+    assert_eq!((state.pane_top, chosen(&state)), (3, "web"));
+    // A dialogue is neither agreed to nor left.
+    press(&mut state, "h");
+    let one = plan(&state, 1, vec![]);
+    update(&mut state, Event::Plan(one));
+    for kind in 0..3 {
+        assert_eq!(update(&mut state, mouse(kind, 20, 12)), []);
+    }
+    assert!(matches!(state.mode, Mode::Dialogue { .. }));
+    assert_eq!(press(&mut state, "y"), [Effect::Carry { number: 1 }]);
+}
+
+#[test]
+fn the_clock_says_when_somebody_is_looked_at_next() {
+    let mut state = screen(SETUP, (80, 24), fleet());
+    state.zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(2));
+    update(&mut state, Event::Next(at(7)));
+    let time = state.zone.to_datetime(at(3)).strftime("%H:%M:%S").to_string();
+    assert!(text(&state).contains(&format!("{time}, next look in 4 s")), "{}", text(&state));
+    update(&mut state, Event::Tick(at(8)));
+    assert!(text(&state).contains(", looking"), "{}", text(&state));
+    update(&mut state, Event::Resize(40, 12));
+    assert!(!text(&state).contains("looking"), "{}", text(&state));
+}
+
+#[test]
+fn each_trouble_is_one_line_and_they_are_counted_as_everywhere() {
+    let mut broken = fleet();
+    broken.servers[1].seen.checks = vec![check("http", 80, Some(false)), check("ssh", 22, Some(false))];
+    broken.servers[1].seen.state = PowerState::Running;
+    let mut state = screen(SETUP, (120, 60), broken.clone());
+    let servers: Vec<&Server> = broken.servers.iter().collect();
+    let troubles = crate::model::trouble::troubles(&servers, &broken.failures);
+    let shown = text(&state);
+    assert!(shown.contains(&format!("!{} troubles", troubles.len())), "{shown}");
+    for trouble in &troubles {
+        assert_eq!(shown.matches(&trouble.text).count(), 1, "{}\n{shown}", trouble.text);
+    }
+    // What this screen did is none of them.
+    update(&mut state, Event::Ended { server: id("nas"), good: false, text: "no answer".to_owned() });
+    assert!(text(&state).contains(&format!("!{} troubles", troubles.len())));
 }

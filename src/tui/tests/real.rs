@@ -70,7 +70,7 @@ fn send_signal(session: &OsSession, signal: rustix::process::Signal) {
 fn it_is_drawn_and_keys_work() {
     let mut session = start("keys");
     session.expect("\u{1b}[?1049h").unwrap();
-    session.expect("not as expected").unwrap();
+    session.expect("should be on").unwrap();
     // ^L: all is drawn anew. Blanks in plain text are not written, so that only words come in one piece.
     session.send("?\u{c}").unwrap();
     session.expect("cleanly").unwrap();
@@ -78,8 +78,10 @@ fn it_is_drawn_and_keys_work() {
     session.send("\u{1b}[200~q\u{1b}[201~").unwrap();
     session.send("x/kind=host\r\u{c}").unwrap();
     session.expect("3 shown").unwrap();
-    session.get_process_mut().set_window_size(60, 20).unwrap();
-    session.expect("too small").unwrap();
+    // A click on the third row, the wheel, and a screen that is small.
+    session.send("\u{1b}[<0;8;6M\u{1b}[<0;8;6m\u{1b}[<65;8;6M").unwrap();
+    session.get_process_mut().set_window_size(40, 12).unwrap();
+    session.expect("3 shown").unwrap();
     session.send("q").unwrap();
     let (text, status) = end(session);
     assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?} {text}");
@@ -91,13 +93,13 @@ fn the_terminal_is_given_back_however_it_ends() {
     assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
     for signal in [rustix::process::Signal::TERM, rustix::process::Signal::HUP] {
         let mut session = start("signal");
-        session.expect("not as expected").unwrap();
+        session.expect("should be on").unwrap();
         send_signal(&session, signal);
         let (_, status) = end(session);
         assert!(matches!(status, WaitStatus::Exited(_, 0)), "{signal:?} {status:?}");
     }
     let mut session = start("panic");
-    session.expect("not as expected").unwrap();
+    session.expect("should be on").unwrap();
     session.send("\u{12}").unwrap();
     // Whoever looks sees why.
     let (text, status) = end(session);
@@ -108,12 +110,12 @@ fn the_terminal_is_given_back_however_it_ends() {
 #[test]
 fn the_shell_gets_it_and_gives_it_back() {
     let mut session = start("stop");
-    session.expect("not as expected").unwrap();
+    session.expect("should be on").unwrap();
     session.send("\u{1a}").unwrap();
     session.expect(GIVEN_BACK).unwrap();
     send_signal(&session, rustix::process::Signal::CONT);
     session.expect("\u{1b}[?1049h").unwrap();
-    session.expect("not as expected").unwrap();
+    session.expect("should be on").unwrap();
     session.send("q").unwrap();
     let (text, status) = end(session);
     assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?} {text}");

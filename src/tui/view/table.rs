@@ -46,7 +46,8 @@ impl Columns {
         };
         let load = room(4, 2);
         let age = room(7, 1);
-        let load = if load > 0 && room(5, 2) > 0 { 9 } else { load };
+        // A bar of five columns each, besides.
+        let load = if load > 0 && room(4, 2) > 0 { 9 } else { load };
         let services = room(8, 1);
         Columns { name: 12 + rest, state, load, age, services, ..none }
     }
@@ -102,7 +103,7 @@ pub(super) fn draw(buffer: &mut Buffer, areas: &Areas, state: &State, look: Look
 fn names(buffer: &mut Buffer, area: Rect, columns: Columns, look: Look) {
     let mut line = Line { rest: after(area, 2) };
     put(buffer, line.take(columns.name), "  NAME", look.head());
-    put(buffer, line.take(columns.state), "STATE", look.head());
+    put(buffer, line.take(columns.state), if columns.state > 1 { "STATE" } else { "" }, look.head());
     put_right(buffer, line.take(columns.load), "CPU", look.head());
     put_right(buffer, line.take(columns.load), "MEM", look.head());
     put(buffer, line.take(columns.spark), "LAST CPU", look.head());
@@ -123,6 +124,7 @@ fn draw_row(buffer: &mut Buffer, area: Rect, columns: Columns, state: &State, ro
     let mut line = Line { rest: after(area, 2) };
     name(buffer, line.take(columns.name), row, server, look);
     let (text, style) = match server.doing() {
+        _ if columns.state == 1 => (look::symbol(seen.state).to_owned(), look.state(seen.state)),
         Some(word) => (format!("… {word}"), look.accent()),
         None => (format!("{} {}", look::symbol(seen.state), seen.state), look.state(seen.state)),
     };
