@@ -83,9 +83,13 @@ pub(crate) struct Global {
     /// Log more to stderr (can be repeated)
     #[arg(short, long, global = true, hide_short_help = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Only the report, warnings and errors
+    /// Only the report and errors, and a trouble when it begins, changes or ends: for cron
     #[arg(short, long, global = true, hide_short_help = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
+    /// With `--quiet`: say a trouble that lasts again after this time, e.g. `24h`
+    #[arg(long, global = true, hide_short_help = true, value_name = "SPAN", value_parser = args::span)]
+    #[arg(requires = "quiet")]
+    pub(crate) repeat: Option<jiff::SignedDuration>,
     /// Form of the log on stderr
     #[arg(
         long,

@@ -257,7 +257,7 @@ fn prepare(global: &Global, command: &Command, ui: Ui) -> Result<Context, (Ui, a
         ui.warning(&notice.text);
         ui.hint(&notice.hint.text());
     }
-    Ok(Context { config, state, ui, limits, ledger: Ledger::default() })
+    Ok(Context { config, state, ui, limits, repeat: global.repeat, ledger: Ledger::default() })
 }
 
 async fn dispatch(ctx: &Context, global: &Global, command: Command, pulse: &Pulse) -> anyhow::Result<Exit> {

@@ -114,6 +114,17 @@ impl Ui {
         }
     }
 
+    /// Whether only the report, and what is new of troubles, is wanted.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// What has ended of that which was said before.
+    #[expect(clippy::unused_self, reason = "stderr is the Ui's")]
+    pub(crate) fn over(&self, message: &str) {
+        line(message);
+    }
+
     /// What the user should know or mend.
     pub(crate) fn warning(&self, message: &str) {
         self.labelled("warning", anstyle::AnsiColor::Yellow, message);

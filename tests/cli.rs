@@ -12,6 +12,7 @@ mod cli {
     mod cached;
     mod completions;
     mod concurrency;
+    mod cron;
     #[cfg(feature = "demo")]
     mod demo;
     mod discover;

@@ -1,13 +1,14 @@
 //! `ecobox discover`: reads the guests of every host or cluster and says what changed.
 
 use clap_complete::engine::ArgValueCompleter;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::commands::args::GLOBAL_OPTIONS;
-use crate::commands::{Context, Outcome, complete, counted, hosts_named, tell, warn};
+use crate::commands::{Context, Outcome, Said, complete, counted, hosts_named, say};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
-use crate::fleet::discover::{Asked, Discovery, Found};
+use crate::fleet::discover::{Asked, Discovering, Discovery, Found};
 use crate::model::hint::HintId;
 use crate::model::id::{NodeName, ServerId, VmId};
 use crate::model::inventory::Failed;
@@ -37,6 +38,9 @@ pub(crate) struct DiscoverArgs {
     /// Do nothing within `vm_discovery_interval` of the last time, and say nothing where nothing changed: for cron
     #[arg(long)]
     if_stale: bool,
+    /// Ask guest agents, too, that did not answer within the last hour
+    #[arg(long)]
+    all_agents: bool,
     /// Show all guests, not only those that changed
     #[arg(short, long)]
     all: bool,
@@ -72,6 +76,9 @@ pub(crate) struct Row {
     addresses_unknown: Option<String>,
     /// When the addresses were told.
     addresses_at: Option<String>,
+    /// The same, where addresses are shown that this run could not ask for.
+    #[serde(skip)]
+    as_of: Option<Timestamp>,
     tags: Vec<String>,
     pool: Option<String>,
     lock: Option<String>,
@@ -96,14 +103,13 @@ pub(crate) async fn run(ctx: &Context, args: &DiscoverArgs) -> anyhow::Result<Ou
     }
     let discovery = {
         let _progress = ctx.ui.progress("reading guests");
-        fleet.discover(&wanted, args.if_stale).await?
+        fleet.discover(&wanted, Discovering { if_stale: args.if_stale, all_agents: args.all_agents }).await?
     };
     fleet.send_history().await;
     fleet.close().await;
-    for notice in fleet.notices.take() {
-        tell(&ctx.ui, &notice);
-    }
-    warn(&ctx.ui, &discovery.failures);
+    let (targets, notices, failures) = (args.hosts.as_slice(), fleet.notices.take(), discovery.failures.as_slice());
+    let asked = |server: &str| discovery.asked.iter().any(|asked| asked.as_str() == server);
+    say(ctx, Said { command: "discover", targets, notices, failures, at: fleet.now() }, &asked);
     let exit = Exit::of_many(discovery.answered, discovery.failures.iter().map(|failed| failed.kind.into()));
     Ok(Outcome::new(report(discovery, args), exit))
 }
@@ -158,7 +164,7 @@ impl From<Found> for Row {
         let addresses_at = guest.addresses_at.map(rfc3339);
         let (addresses, addresses_unknown) = match asked {
             Asked::Found(addresses) => (addresses, None),
-            Asked::Silent(why) => (guest.addresses, Some(why)),
+            Asked::Silent(why) | Asked::Dead(why) => (guest.addresses, Some(why)),
             Asked::Skipped => (guest.addresses, None),
         };
         Row {
@@ -170,6 +176,7 @@ impl From<Found> for Row {
             node: guest.node,
             state: if guest.gone_at.is_some() { PowerState::Unknown } else { guest.state },
             hostname: addresses.first().map(|address| address.ip.to_string()),
+            as_of: guest.addresses_at.filter(|_| addresses_unknown.is_some() && !addresses.is_empty()),
             addresses,
             addresses_unknown,
             addresses_at,
@@ -222,6 +229,8 @@ const COLUMNS: &[Column] = &[
     Column::new("KIND", 9),
     Column::new("NODE", 4),
     Column::new("ADDRESS", 2),
+    // Of an address that is not of now.
+    Column::new("AS OF", 6),
     Column::new("ID", 3),
     Column::new("TAGS", 8).cut_to(8),
     Column::wide("POOL"),
@@ -252,6 +261,7 @@ impl Report for DiscoverReport {
             Value::text(row.kind),
             Value::text(row.node.as_str()),
             Value::maybe(row.hostname.as_deref()),
+            Value::of(row.as_of, Value::Time),
             Value::text(row.id.as_str()),
             list(row.tags.clone()),
             Value::maybe(row.pool.as_deref()),

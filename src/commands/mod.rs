@@ -14,6 +14,8 @@ pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod watch;
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::config::Config;
 use crate::error::Exit;
 use crate::fleet::act::Ledger;
@@ -23,6 +25,7 @@ use crate::model::hint::HintId;
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory};
 use crate::model::select::SelectError;
+use crate::model::told::news;
 use crate::model::watch::Notice;
 use crate::state::State;
 use crate::transport;
@@ -34,6 +37,8 @@ pub(crate) struct Context {
     pub(crate) state: State,
     pub(crate) ui: Ui,
     pub(crate) limits: Limits,
+    /// After which time a trouble that lasts is said again where only news is.
+    pub(crate) repeat: Option<SignedDuration>,
     /// What was sent and has not ended, for whoever interrupts.
     pub(crate) ledger: Ledger,
 }
@@ -93,6 +98,46 @@ pub(crate) fn nobody(has_targets: bool) -> String {
         "no server is in the state that was asked for".to_owned()
     } else {
         format!("no servers are configured; {}", HintId::NoServers.text())
+    }
+}
+
+/// What a look has to say besides its report.
+pub(crate) struct Said<'s> {
+    /// The command and its targets: what earlier runs of the same have said is known.
+    pub(crate) command: &'s str,
+    pub(crate) targets: &'s [String],
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) failures: &'s [Failed],
+    pub(crate) at: Timestamp,
+}
+
+/// Says what a look met. With `-q` of troubles only what is new to this command, these targets and this configuration;
+/// `asked` tells of whom the look can say that all is well. What cannot be remembered is said, this time and the next.
+pub(crate) fn say(ctx: &Context, said: Said<'_>, asked: &dyn Fn(&str) -> bool) {
+    let Said { command, targets, notices, failures, at } = said;
+    let (losses, notices): (Vec<_>, Vec<_>) = notices.into_iter().partition(|notice| notice.is_loss);
+    for notice in notices {
+        tell(&ctx.ui, &notice);
+    }
+    if !ctx.ui.is_quiet() {
+        losses.iter().for_each(|loss| tell(&ctx.ui, loss));
+        return warn(&ctx.ui, failures);
+    }
+    let path = std::path::absolute(&ctx.config.path).unwrap_or_else(|_| ctx.config.path.clone());
+    let job = [&path.to_string_lossy(), command, &targets.join(" ")].join("\t");
+    let before = ctx.state.told(&job).unwrap_or_default();
+    let news = news(failures, &losses, &before, at, ctx.repeat, asked);
+    news.losses.iter().filter_map(|place| losses.get(*place)).for_each(|loss| tell(&ctx.ui, loss));
+    let new: Vec<Failed> = news.failures.iter().filter_map(|place| failures.get(*place)).cloned().collect();
+    warn(&ctx.ui, &new);
+    for line in &news.over {
+        ctx.ui.over(line);
+    }
+    // After it was said: nothing is lost.
+    if news.told != before
+        && let Err(error) = ctx.state.put_told(&job, &news.told)
+    {
+        tracing::debug!(%error, "what was said is not remembered");
     }
 }
 

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
 use crate::commands::args::GLOBAL_OPTIONS;
-use crate::commands::{Context, Outcome, complete, counted, nobody, selected, stamp, tell, warn};
+use crate::commands::{Context, Outcome, Said, complete, counted, nobody, say, selected, stamp};
 use crate::error::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::observe::Asking;
@@ -103,11 +103,9 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs, with_past: bool) -> an
         fleet.close().await;
         (observed.inventory, recording)
     };
-    for notice in fleet.notices.take() {
-        tell(&ctx.ui, &notice);
-    }
     let inventory = selected(ctx, inventory, &args.targets, recording.as_ref())?;
-    warn(&ctx.ui, &inventory.failures);
+    let (targets, notices, failures) = (args.targets.as_slice(), fleet.notices.take(), inventory.failures.as_slice());
+    say(ctx, Said { command: "status", targets, notices, failures, at: fleet.now() }, &|_| !args.cached);
     let answered = inventory.servers.iter().filter(|server| has_answered(server, &inventory.failures)).count();
     let exit = Exit::of_many(answered, inventory.failures.iter().map(|failed| failed.kind.into()));
     let past = if with_past {

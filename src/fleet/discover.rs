@@ -6,6 +6,7 @@ use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::Fleet;
+use crate::fleet::agents::{FAIR, SilentAgents};
 use crate::fleet::api::{Group, Listed};
 use crate::fleet::per_node::per_node;
 use crate::model::address::{Network, needs_cards, ranked};
@@ -41,6 +42,17 @@ pub(crate) enum Asked {
     Found(Vec<Address>),
     /// Why there are none: what was known before stays.
     Silent(String),
+    /// The same, where a guest agent did not answer that should.
+    Dead(String),
+}
+
+/// How guests are read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Discovering {
+    /// Only of clusters that were not read lately.
+    pub(crate) if_stale: bool,
+    /// Agents, too, that did not answer lately.
+    pub(crate) all_agents: bool,
 }
 
 /// One guest of a discovery.
@@ -61,6 +73,8 @@ pub(crate) struct Discovery {
     pub(crate) failures: Vec<Failed>,
     /// Hosts that could not be asked, as they may: `pve3 is asleep`.
     pub(crate) resting: Vec<String>,
+    /// The hosts of those clusters that were to be asked.
+    pub(crate) asked: Vec<ServerId>,
     /// Clusters that were asked and answered.
     pub(crate) answered: usize,
     /// Clusters that were fresh enough not to be asked.
@@ -81,12 +95,12 @@ impl<'a> Fleet<'a> {
     ///
     /// # Errors
     /// Only the state file's; hosts that fail are in the answer.
-    pub(crate) async fn discover(&self, wanted: &[ServerId], if_stale: bool) -> Result<Discovery, StateError> {
+    pub(crate) async fn discover(&self, wanted: &[ServerId], how: Discovering) -> Result<Discovery, StateError> {
         self.tell_clusters_apart().await?;
         let mut groups = self.groups();
         groups.retain(|group| wanted.is_empty() || wanted.iter().any(|server| group.has(server)));
         let asked = groups.len();
-        if if_stale {
+        if how.if_stale {
             let age = SignedDuration::try_from(self.config.settings.vm_discovery_interval).unwrap_or_default();
             let mut stale = Vec::new();
             for group in groups {
@@ -97,8 +111,9 @@ impl<'a> Fleet<'a> {
             }
             groups = stale;
         }
-        let mut discovery = Discovery { fresh: asked - groups.len(), ..Discovery::default() };
-        for part in join_all(groups.iter().map(|group| self.discover_cluster(group))).await {
+        let members = groups.iter().flat_map(|group| &group.members).map(|server| server.id.clone());
+        let mut discovery = Discovery { fresh: asked - groups.len(), asked: members.collect(), ..Discovery::default() };
+        for part in join_all(groups.iter().map(|group| self.discover_cluster(group, how.all_agents))).await {
             let part = part?;
             discovery.guests.extend(part.guests);
             discovery.failures.extend(part.failures);
@@ -109,7 +124,7 @@ impl<'a> Fleet<'a> {
         Ok(discovery)
     }
 
-    async fn discover_cluster(&self, group: &Group<'a>) -> Result<Discovery, StateError> {
+    async fn discover_cluster(&self, group: &Group<'a>, all_agents: bool) -> Result<Discovery, StateError> {
         let answer = self.listing(group).await;
         let at = self.now();
         self.state.record_runs(&answer.runs().collect::<Vec<_>>(), at)?;
@@ -118,7 +133,7 @@ impl<'a> Fleet<'a> {
             let resting = resting.into_iter().map(|(_, word)| word).collect();
             return Ok(Discovery { failures, resting, ..Discovery::default() });
         };
-        let AskedGuests { asked, now, replaced } = self.ask_guests(group, &mut listed, at, true).await?;
+        let AskedGuests { asked, now, replaced } = self.ask_guests(group, &mut listed, at, Some(all_agents)).await?;
         // What `status` saw since the last discovery was not told yet; power changes are told when they are seen.
         let mut changes = self.state.take_changes(&group.cluster)?;
         changes.extend(now.into_iter().filter(|change| matches!(change.what, What::Power { .. })));
@@ -139,26 +154,27 @@ impl<'a> Fleet<'a> {
         let Some(group) = groups.iter().find(|group| group.cluster == *cluster) else { return Ok(false) };
         let Some(mut listed) = self.listing(group).await.listed else { return Ok(false) };
         // That another guest has a number is news that `discover` has to tell.
-        self.ask_guests(group, &mut listed, self.now(), false).await?;
+        self.ask_guests(group, &mut listed, self.now(), None).await?;
         self.keep_client(listed.client);
         Ok(true)
     }
 
-    /// Keeps a listing, and asks its guests for their addresses; with `learns` also who those are that nobody knows yet.
+    /// Keeps a listing, and asks its guests for their addresses; a discovery (`all_agents` or not) also who those are that
+    /// nobody knows yet.
     async fn ask_guests(
         &self,
         group: &Group<'a>,
         listed: &mut Listed,
         at: Timestamp,
-        learns: bool,
+        discovery: Option<bool>,
     ) -> Result<AskedGuests, StateError> {
         self.correct(&group.cluster, &mut listed.listing, at)?;
         self.learn_nodes(group, listed).await?;
         let Listed { via, listing, client, .. } = &*listed;
-        let silent = self.silent_agents(group)?;
+        let silent = self.silent_agents(&group.cluster, discovery == Some(true))?;
         let now = self.state.record_listing(&group.cluster, listing, via, at)?.changes;
         self.record_listed(group, listing, at)?;
-        let strangers = if learns { self.strangers(group)? } else { BTreeSet::new() };
+        let strangers = if discovery.is_some() { self.strangers(group)? } else { BTreeSet::new() };
         let (asked, identities) = self.ask(group, client, listing, &silent, &strangers).await;
         let replaced = self.learn_identities(group, identities)?;
         let found: Vec<_> = asked
@@ -170,6 +186,15 @@ impl<'a> Fleet<'a> {
             .collect();
         self.state.put_discovered(&group.cluster, at)?;
         self.state.record_addresses(&group.cluster, &found, at)?;
+        let dead = asked
+            .iter()
+            .filter(|(_, asked)| matches!(asked, Asked::Dead(_)))
+            .map(|(vmid, _)| *vmid)
+            .collect::<Vec<_>>();
+        let answered: Vec<VmId> = found.iter().map(|(vmid, _)| *vmid).filter(|vmid| silent.has(*vmid)).collect();
+        if !dead.is_empty() || !answered.is_empty() {
+            self.state.put_agents(&group.cluster, &dead, &answered, at)?;
+        }
         Ok(AskedGuests { asked, now, replaced })
     }
 
@@ -200,13 +225,6 @@ impl<'a> Fleet<'a> {
         Ok(found.collect())
     }
 
-    /// The guests that gave no addresses when they were asked last.
-    fn silent_agents(&self, group: &Group<'a>) -> Result<HashSet<VmId>, StateError> {
-        let Some(asked_at) = self.state.discovered_at(&group.cluster)? else { return Ok(HashSet::new()) };
-        let guests = self.state.guests(&group.cluster)?.into_iter();
-        Ok(guests.filter(|guest| guest.addresses_at.is_none_or(|at| at < asked_at)).map(|guest| guest.vmid).collect())
-    }
-
     /// The guests whose identity is to be read: of those that it is not known of, and of those that another name stands
     /// under now, since they may be other guests. All others are asked nothing.
     fn strangers(&self, group: &Group<'a>) -> Result<BTreeSet<VmId>, StateError> {
@@ -218,24 +236,30 @@ impl<'a> Fleet<'a> {
     }
 
     /// Asks each running guest for its addresses, and the configurations of `strangers` for who they are, node by node.
-    /// Guests that were silent the last time come last, so that they hold no place that another could use.
+    /// Guests that were silent the last time come last, so that they hold no place that another could use, if at all.
     async fn ask(
         &self,
         group: &Group<'a>,
         client: &Client,
         listing: &Listing,
-        silent: &HashSet<VmId>,
+        silent: &SilentAgents,
         strangers: &BTreeSet<VmId>,
     ) -> (HashMap<VmId, Asked>, Vec<(VmId, GuestIdentity)>) {
         let down: HashSet<&NodeName> =
             listing.nodes.iter().filter(|node| node.online == Some(false)).map(|node| &node.name).collect();
         let offline = |guest: &Guest| down.contains(&guest.node);
         let mut questions: Vec<(Question, &Guest)> = Vec::new();
+        let mut addresses = HashMap::new();
         for guest in listing.guests.iter().filter(|guest| !guest.template) {
-            if guest.state == PowerState::Running {
-                let question =
-                    if silent.contains(&guest.vmid) { Question::AddressesOfSilent } else { Question::Addresses };
-                questions.push((question, guest));
+            let is_silent = guest.kind == GuestKind::Qemu && silent.has(guest.vmid);
+            let not_yet = silent.not_yet(guest.vmid, guest.usage.uptime_seconds).filter(|_| is_silent);
+            match (guest.state, not_yet) {
+                (PowerState::Running, Some(why)) => drop(addresses.insert(guest.vmid, Asked::Silent(why))),
+                (PowerState::Running, None) => {
+                    let question = if is_silent { Question::AddressesOfSilent } else { Question::Addresses };
+                    questions.push((question, guest));
+                }
+                _ => {}
             }
             if strangers.contains(&guest.vmid) && !offline(guest) {
                 questions.push((Question::Identity, guest));
@@ -251,7 +275,7 @@ impl<'a> Fleet<'a> {
             }
         };
         let questions = questions.into_iter().map(|(question, guest)| (guest.node.clone(), (question, guest)));
-        let (mut addresses, mut identities) = (HashMap::new(), Vec::new());
+        let mut identities = Vec::new();
         for answer in per_node(questions, ask).await {
             match answer {
                 Answer::Addresses(vmid, asked) => drop(addresses.insert(vmid, asked)),
@@ -327,11 +351,13 @@ impl<'a> Fleet<'a> {
             }
             Ok(Ok(AgentAnswer::NotTold(why))) => Asked::Silent(why),
             Ok(Ok(AgentAnswer::NotConfigured)) => Asked::Silent("no guest agent is configured".to_owned()),
-            Ok(Ok(AgentAnswer::NotRunning)) => Asked::Silent("its guest agent does not answer".to_owned()),
+            Ok(Ok(AgentAnswer::NotRunning)) => Asked::Dead("its guest agent does not answer".to_owned()),
             // PVE 7 and 8 ask for VM.Monitor here, which is more than ecobox wants to hold.
             Ok(Err(Error::Denied { detail, .. })) => Asked::Silent(detail),
+            Ok(Err(error @ Error::Timeout { .. })) if patience >= FAIR => Asked::Dead(error.to_string()),
             Ok(Err(error)) => Asked::Silent(error.to_string()),
-            Err(_) => Asked::Silent(format!("no answer within {:.1} s", patience.as_secs_f32())),
+            Err(_) if patience < FAIR => Asked::Silent(format!("no answer within {:.1} s", patience.as_secs_f32())),
+            Err(_) => Asked::Dead(format!("no answer within {:.1} s", patience.as_secs_f32())),
         };
         (guest.vmid, answer)
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::{Access, ServerConfig};
+use crate::fleet::agents::FAIR;
 use crate::fleet::api::Group;
 use crate::fleet::observe::Asking;
 use crate::fleet::per_node::per_node;
@@ -147,43 +148,87 @@ impl Fleet<'_> {
 pub(crate) type AskedAgent = Result<Vec<Filesystem>, String>;
 
 impl Fleet<'_> {
-    /// Asks the agents of running virtual machines for their file systems, three at a time on each node.
+    /// Asks the agents of running virtual machines for their file systems, three at a time on each node. Those that were
+    /// silent the last time come last, and not within the hour unless `all` are to be asked.
+    ///
+    /// # Errors
+    /// The state file's.
     pub(crate) async fn filesystems(
         &self,
         servers: &[Server],
         clients: &HashMap<ClusterId, Client>,
-    ) -> HashMap<ServerId, AskedAgent> {
+        all: bool,
+    ) -> Result<HashMap<ServerId, AskedAgent>, StateError> {
+        let mut silent = HashMap::new();
+        for cluster in clients.keys() {
+            silent.insert(cluster, self.silent_agents(cluster, all)?);
+        }
+        let mut told = HashMap::new();
         let running = |server: &&Server| server.kind == ServerKind::Qemu && server.seen.state == PowerState::Running;
-        let work = servers.iter().filter(running).filter_map(|server| {
-            let client = clients.get(server.cluster.as_ref()?)?;
-            let (node, vmid) = (server.node.clone()?, server.vmid?);
-            Some((node.clone(), (server.id.clone(), client, node, vmid)))
+        let (mut work, mut last) = (Vec::new(), Vec::new());
+        for server in servers.iter().filter(running) {
+            let Some((cluster, client)) = server.cluster.as_ref().and_then(|cluster| clients.get_key_value(cluster))
+            else {
+                continue;
+            };
+            let (Some(node), Some(vmid)) = (server.node.clone(), server.vmid) else { continue };
+            let silent = silent.get(cluster);
+            if let Some(why) = silent.and_then(|silent| silent.not_yet(vmid, server.seen.usage.uptime_seconds)) {
+                told.insert(server.id.clone(), Err(why));
+                continue;
+            }
+            let work = if silent.is_some_and(|silent| silent.has(vmid)) { &mut last } else { &mut work };
+            work.push((node.clone(), (server.id.clone(), cluster, client, node, vmid)));
+        }
+        work.extend(last);
+        let asked = per_node(work, |(id, cluster, client, node, vmid)| async move {
+            (id, cluster, vmid, self.filesystems_of(client, &node, vmid).await)
         });
-        let asked =
-            per_node(
-                work,
-                |(id, client, node, vmid)| async move { (id, self.filesystems_of(client, &node, vmid).await) },
-            );
-        asked.await.into_iter().collect()
+        let mut heard: HashMap<&ClusterId, (Vec<VmId>, Vec<VmId>)> = HashMap::new();
+        for (id, cluster, vmid, (answer, is_silent)) in asked.await {
+            let (dead, answered) = heard.entry(cluster).or_default();
+            if is_silent {
+                dead.push(vmid);
+            } else if answer.is_ok() && silent.get(cluster).is_some_and(|silent| silent.has(vmid)) {
+                answered.push(vmid);
+            }
+            told.insert(id, answer);
+        }
+        for (cluster, (dead, answered)) in heard.into_iter().filter(|(_, (a, b))| !a.is_empty() || !b.is_empty()) {
+            self.state.put_agents(cluster, &dead, &answered, self.now())?;
+        }
+        Ok(told)
     }
 
-    async fn filesystems_of(&self, client: &Client, node: &NodeName, vmid: VmId) -> AskedAgent {
+    /// The same with whether the agent was silent.
+    async fn filesystems_of(&self, client: &Client, node: &NodeName, vmid: VmId) -> (AskedAgent, bool) {
         let patience = self.limits.left(self.limits.agent);
         if patience.is_zero() {
-            return Err("no time was left to ask its guest agent".to_owned());
+            return (Err("no time was left to ask its guest agent".to_owned()), false);
         }
-        match tokio::time::timeout(patience, client.agent_filesystems(node, vmid)).await {
+        let mut is_silent = false;
+        let answer = match tokio::time::timeout(patience, client.agent_filesystems(node, vmid)).await {
             Ok(Ok(AgentFilesystems::Told(told))) => match (told.list.is_empty(), told.reason) {
                 (false, _) => Ok(told.list),
                 (true, Some(reason)) => Err(reason),
                 (true, None) => Err("its guest agent names no file system".to_owned()),
             },
             Ok(Ok(AgentFilesystems::NotConfigured)) => Err("no guest agent is configured".to_owned()),
-            Ok(Ok(AgentFilesystems::NotRunning)) => Err("its guest agent does not answer".to_owned()),
+            Ok(Ok(AgentFilesystems::NotRunning)) => {
+                is_silent = true;
+                Err("its guest agent does not answer".to_owned())
+            }
             Ok(Err(Error::Denied { detail, .. })) => Err(detail),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("its guest agent did not answer within {:.1} s", patience.as_secs_f32())),
-        }
+            Ok(Err(error)) => {
+                is_silent = matches!(error, Error::Timeout { .. }) && patience >= FAIR;
+                Err(error.to_string())
+            }
+            Err(_) => {
+                is_silent = patience >= FAIR;
+                Err(format!("its guest agent did not answer within {:.1} s", patience.as_secs_f32()))
+            }
+        };
+        (answer, is_silent)
     }
 }
 

@@ -4,6 +4,7 @@
 #![cfg_attr(not(test), deny(clippy::string_slice))]
 
 pub(crate) mod act;
+mod agents;
 pub(crate) mod api;
 mod assemble;
 pub(crate) mod availability;

@@ -209,6 +209,18 @@ pub(crate) enum FailureKind {
     Failed,
 }
 
+impl FailureKind {
+    /// The word for it in the state file.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            FailureKind::Unreachable => "unreachable",
+            FailureKind::Identity => "identity",
+            FailureKind::Denied => "denied",
+            FailureKind::Failed => "failed",
+        }
+    }
+}
+
 /// Whom we could not ask, and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Failed {

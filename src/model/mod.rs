@@ -31,6 +31,7 @@ pub(crate) mod series;
 pub(crate) mod server;
 pub(crate) mod spark;
 pub(crate) mod text;
+pub(crate) mod told;
 pub(crate) mod trouble;
 pub(crate) mod trust;
 pub(crate) mod usage;

@@ -21,9 +21,12 @@
 //! - `actions`: what was done to servers, and who asked for it; what is in flight
 //! - `moves`: on which node a guest was until when
 //! - `sightings`: what actions have seen of guests, which listings may not have heard of yet
+//! - `told`: what was said of troubles, for `-q`
+//! - `agents`: guest agents that do not answer
 //! - `cache`: answers of other programs that are slow to ask again
 
 mod actions;
+mod agents;
 mod blocks;
 mod cache;
 mod changes;
@@ -50,6 +53,7 @@ mod sightings;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod told;
 mod trust;
 
 use std::fs::File;
@@ -178,6 +182,7 @@ impl State {
         self.last_events_before(Timestamp::MAX).and(self.actions(ever, ever))?;
         self.actions_in_flight(ever)?;
         self.readings().and(self.outbox_len())?;
+        self.told("")?;
         Ok(())
     }
 

@@ -27,7 +27,7 @@ pub(super) const PAGE: u64 = 4096;
 pub(super) const SECRET_TABLE: &str = "tokens";
 
 /// Step n makes schema n+1 of schema n. A step that was ever released is never changed; a new one is added.
-pub(super) const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH];
+pub(super) const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH];
 
 const FIRST: &str = "
 CREATE TABLE machine (
@@ -293,6 +293,27 @@ CREATE TABLE moves (
     at INTEGER NOT NULL,
     before TEXT NOT NULL,
     PRIMARY KEY (server, at)
+) STRICT, WITHOUT ROWID;
+";
+
+/// What was said of troubles, by who runs again and again; and which guest agents did not answer when.
+const EIGHTH: &str = "
+CREATE TABLE told (
+    -- The configuration, the command and its targets.
+    job TEXT NOT NULL,
+    server TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    what TEXT NOT NULL,
+    text TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    said_at INTEGER NOT NULL,
+    PRIMARY KEY (job, server, kind, what)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE silent_agents (
+    cluster INTEGER NOT NULL REFERENCES clusters (id) ON DELETE CASCADE,
+    vmid INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (cluster, vmid)
 ) STRICT, WITHOUT ROWID;
 ";
 

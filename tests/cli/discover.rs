@@ -15,11 +15,11 @@ fn the_first_time_everything_is_new() {
     let sim = three();
     let env = env_for(&sim, &["pve1", "pve2", "pve3"]);
     insta::assert_snapshot!(env.run(&["discover"]).exits(0), @"
-    NAME    CHANGE  STATE    KIND  NODE  ADDRESS     ID           TAGS
-    web-01  new     running  qemu  pve1  -           pve1-vm-101  web
-    web-02  new     running  qemu  pve2  -           pve2-vm-102  web, prod
-    web-03  new     stopped  qemu  pve3  -           pve3-vm-103  -
-    dns     new     running  lxc   pve2  10.99.0.53  pve2-ct-201  -
+    NAME    CHANGE  STATE    KIND  NODE  ADDRESS     AS OF  ID           TAGS
+    web-01  new     running  qemu  pve1  -           -      pve1-vm-101  web
+    web-02  new     running  qemu  pve2  -           -      pve2-vm-102  web, prod
+    web-03  new     stopped  qemu  pve3  -           -      pve3-vm-103  -
+    dns     new     running  lxc   pve2  10.99.0.53  -      pve2-ct-201  -
     4 guests, 4 new
     ");
     // The second time nothing is.
@@ -49,12 +49,12 @@ fn each_change_is_told_once() {
     }
     let run = env.run(&["discover"]).exits(0);
     insta::assert_snapshot!(run, @"
-    NAME    CHANGE                                            STATE    KIND  NODE  ADDRESS     ID           TAGS
-    web-01  moved pve1 -> pve3                                running  qemu  pve3  -           pve3-vm-101  web
-    shop    renamed web-02 -> shop                            running  qemu  pve2  -           pve2-vm-102  web, prod
-    web-03  stopped -> running, tags - -> new, pool - -> lab  running  qemu  pve3  -           pve3-vm-103  new
-    dns     gone                                              unknown  lxc   pve2  10.99.0.53  pve2-ct-201  -
-    mail    new                                               running  lxc   pve1  -           pve1-ct-202  -
+    NAME    CHANGE                                            STATE    KIND  NODE  ADDRESS     AS OF  ID           TAGS
+    web-01  moved pve1 -> pve3                                running  qemu  pve3  -           -      pve3-vm-101  web
+    shop    renamed web-02 -> shop                            running  qemu  pve2  -           -      pve2-vm-102  web, prod
+    web-03  stopped -> running, tags - -> new, pool - -> lab  running  qemu  pve3  -           -      pve3-vm-103  new
+    dns     gone                                              unknown  lxc   pve2  10.99.0.53  -      pve2-ct-201  -
+    mail    new                                               running  lxc   pve1  -           -      pve1-ct-202  -
     4 guests, 1 new, 1 moved, 1 gone, 2 changed otherwise
     ");
     insta::assert_snapshot!(env.run(&["discover"]).exits(0), @"4 guests");
@@ -324,9 +324,9 @@ fn the_net_change_is_told_once_with_its_values() {
     });
     let run = env.run(&["discover"]).exits(0);
     insta::assert_snapshot!(run, @"
-    NAME    CHANGE                              STATE    KIND  NODE  ADDRESS  ID           TAGS
-    web-01  moved pve1 -> pve2                  running  qemu  pve2  -        pve2-vm-101  web
-    web-03  tags - -> new, ha_state - -> error  stopped  qemu  pve3  -        pve3-vm-103  new
+    NAME    CHANGE                              STATE    KIND  NODE  ADDRESS  AS OF  ID           TAGS
+    web-01  moved pve1 -> pve2                  running  qemu  pve2  -        -      pve2-vm-101  web
+    web-03  tags - -> new, ha_state - -> error  stopped  qemu  pve3  -        -      pve3-vm-103  new
     4 guests, 1 moved, 1 changed otherwise
     ");
 }

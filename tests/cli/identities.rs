@@ -102,9 +102,9 @@ fn another_guest_under_another_name_is_told_once() {
     sim.clear_requests();
     let run = env.run(&["discover"]).exits(0);
     insta::assert_snapshot!(run, @"
-    NAME     CHANGE                     STATE    KIND  NODE  ADDRESS  ID           TAGS
-    shop     another guest than web-01  running  qemu  pve1  -        pve1-vm-101  -
-    web-two  renamed web-02 -> web-two  running  qemu  pve2  -        pve2-vm-102  web, prod
+    NAME     CHANGE                     STATE    KIND  NODE  ADDRESS  AS OF  ID           TAGS
+    shop     another guest than web-01  running  qemu  pve1  -        -      pve1-vm-101  -
+    web-two  renamed web-02 -> web-two  running  qemu  pve2  -        -      pve2-vm-102  web, prod
     4 guests, 1 replaced, 1 changed otherwise
     ");
     assert_eq!(configs_read(&sim).len(), 2);

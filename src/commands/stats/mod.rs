@@ -46,6 +46,9 @@ pub(crate) struct StatsArgs {
     /// Ask guest agents for the file systems of virtual machines, which nobody else knows
     #[arg(long, conflicts_with = "past")]
     agent: bool,
+    /// With `--agent`: ask those, too, that did not answer within the last hour
+    #[arg(long, requires = "agent")]
+    all_agents: bool,
     /// Time between two readings, where no earlier run left one
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = crate::commands::args::duration)]
     #[arg(conflicts_with = "past")]

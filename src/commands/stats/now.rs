@@ -8,7 +8,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::StatsArgs;
-use crate::commands::{Context, Outcome, counted, nobody, selected, tell, warn};
+use crate::commands::{Context, Outcome, Said, counted, nobody, say, selected};
 use crate::error::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::measure::{AskedAgent, Earlier, LoadOptions};
@@ -83,14 +83,12 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
     let mut agents = HashMap::new();
     if args.agent {
         let _progress = ctx.ui.progress("asking guest agents");
-        agents = fleet.filesystems(&inventory.servers, &clients).await;
+        agents = fleet.filesystems(&inventory.servers, &clients, args.all_agents).await?;
     }
     fleet.send_history().await;
     fleet.close().await;
-    for notice in fleet.notices.take() {
-        tell(&ctx.ui, &notice);
-    }
-    warn(&ctx.ui, &inventory.failures);
+    let (targets, notices, failures) = (args.targets.as_slice(), fleet.notices.take(), inventory.failures.as_slice());
+    say(ctx, Said { command: "stats", targets, notices, failures, at }, &|_| true);
     let failed = |server: &Server| inventory.failures.iter().any(|failed| failed.server == server.id);
     let answered =
         inventory.servers.iter().filter(|server| !failed(server) && server.seen.state != PowerState::Unknown);

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::StatsArgs;
 use crate::commands::args::Since;
-use crate::commands::{Context, Outcome, counted, stamp, tell, warn};
+use crate::commands::{Context, Outcome, Said, counted, say, stamp};
 use crate::error::Exit;
 use crate::fleet::Fleet;
 use crate::model::id::ServerId;
@@ -78,10 +78,8 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
         fleet.past(&servers, &metrics, window, &advance).await?
     };
     fleet.close().await;
-    for notice in fleet.notices.take() {
-        tell(&ctx.ui, &notice);
-    }
-    warn(&ctx.ui, &past.failures);
+    let (targets, notices, failures) = (args.targets.as_slice(), fleet.notices.take(), past.failures.as_slice());
+    say(ctx, Said { command: "stats --since", targets, notices, failures, at: now }, &|_| true);
     let wanted = |series: &Series| !series.is_empty() || args.chart.is_some() || !args.metrics.is_empty();
     let mut rows = Vec::new();
     let mut known = 0;

@@ -1,0 +1,199 @@
+//! What was said of troubles in earlier runs, and what is to be said in this one: cron mails whatever is said.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::model::human::human_seconds;
+use crate::model::inventory::{Failed, FailureKind};
+use crate::model::watch::Notice;
+
+/// Runs that cron begins a moment earlier than the last time say it again all the same.
+const SLACK: SignedDuration = SignedDuration::from_secs(60);
+
+/// The kind of what is lost, which is no trouble of a server.
+const LOSS: &str = "loss";
+
+/// A trouble that was said, for as long as it lasts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// Empty: it is no server's.
+    pub(crate) server: String,
+    pub(crate) kind: String,
+    /// What tells it from other troubles of this kind.
+    pub(crate) what: String,
+    /// The words that were said.
+    pub(crate) text: String,
+    pub(crate) since: Timestamp,
+    pub(crate) said_at: Timestamp,
+}
+
+/// What is to be said in a run, and what is to be remembered of it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct News {
+    /// Of the failures those to be said, by their places.
+    pub(crate) failures: Vec<usize>,
+    /// Of the notices of losses, likewise.
+    pub(crate) losses: Vec<usize>,
+    /// What has ended, in words.
+    pub(crate) over: Vec<String>,
+    /// All that lasts, in place of what was remembered.
+    pub(crate) told: Vec<Told>,
+}
+
+/// What is new: troubles that began or became others, those that were said `repeat` ago, and those that ended. Of servers
+/// that this run has not `asked` nothing is known to have ended.
+pub(crate) fn news(
+    failures: &[Failed],
+    losses: &[Notice],
+    before: &[Told],
+    at: Timestamp,
+    repeat: Option<SignedDuration>,
+    asked: &dyn Fn(&str) -> bool,
+) -> News {
+    let mut news = News::default();
+    for (place, failed) in failures.iter().enumerate() {
+        let (server, kind) = (failed.server.as_str(), failed.kind.as_str());
+        // A host that is silent now and refused before is off all the while.
+        let what =
+            if failed.kind == FailureKind::Unreachable { String::new() } else { without_numbers(&failed.message) };
+        if news.takes(before, [server, kind, &what, &failed.message], at, repeat) {
+            news.failures.push(place);
+        }
+    }
+    for (place, loss) in losses.iter().enumerate() {
+        if news.takes(before, ["", LOSS, &without_numbers(&loss.text), &loss.text], at, repeat) {
+            news.losses.push(place);
+        }
+    }
+    for old in before {
+        if news.told.iter().any(|new| new.is_same(old)) {
+            continue;
+        }
+        if !old.server.is_empty() && !asked(&old.server) {
+            news.told.push(old.clone());
+        } else if old.kind != LOSS && !news.told.iter().any(|new| new.server == old.server) {
+            let lasted = at.duration_since(old.since).as_secs().try_into().unwrap_or_default();
+            news.over.push(format!("over after {}: {}", human_seconds(lasted), old.text));
+        }
+    }
+    news
+}
+
+impl Told {
+    fn is_same(&self, other: &Told) -> bool {
+        (&self.server, &self.kind, &self.what) == (&other.server, &other.kind, &other.what)
+    }
+}
+
+impl News {
+    /// Remembers a trouble; says whether it is to be said.
+    fn takes(
+        &mut self,
+        before: &[Told],
+        [server, kind, what, text]: [&str; 4],
+        at: Timestamp,
+        repeat: Option<SignedDuration>,
+    ) -> bool {
+        let [server, kind, what, text] = [server, kind, what, text].map(str::to_owned);
+        let new = Told { server, kind, what, text, since: at, said_at: at };
+        if self.told.iter().any(|known| known.is_same(&new)) {
+            return true;
+        }
+        let Some(old) = before.iter().find(|old| old.is_same(&new)) else {
+            self.told.push(new);
+            return true;
+        };
+        let ago = at.duration_since(old.said_at);
+        // A stamp from the future is of a clock that was wrong.
+        let again = repeat.is_some_and(|repeat| ago + SLACK.min(repeat / 10) >= repeat || ago.is_negative());
+        self.told.push(if again { Told { since: old.since, ..new } } else { old.clone() });
+        again
+    }
+}
+
+/// The words without what differs each time: `did not answer within 4.9 s`.
+fn without_numbers(text: &str) -> String {
+    let mut short = String::with_capacity(text.len());
+    for c in text.chars() {
+        let c = if c.is_ascii_digit() { '#' } else { c };
+        if c != '#' || !short.ends_with('#') {
+            short.push(c);
+        }
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(server: &str, kind: FailureKind, message: &str) -> Failed {
+        Failed { server: server.parse().unwrap(), kind, message: message.to_owned(), advice: None }
+    }
+
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + minutes * 60).unwrap()
+    }
+
+    /// What a run says that follows others.
+    fn said(runs: &[(i64, &[Failed])], repeat: Option<SignedDuration>) -> Vec<String> {
+        let mut told = Vec::new();
+        let mut last = Vec::new();
+        for (minutes, failures) in runs {
+            let news = news(failures, &[], &told, at(*minutes), repeat, &|_| true);
+            last = news.failures.iter().map(|place| failures[*place].message.clone()).chain(news.over).collect();
+            told = news.told;
+        }
+        last
+    }
+
+    #[test]
+    fn a_trouble_is_said_when_it_begins_changes_and_ends() {
+        use FailureKind::{Denied, Failed as Other, Unreachable};
+        let off = [failed("nas", Unreachable, "nas is offline: no answer")];
+        let still = [failed("nas", Unreachable, "nas is offline: no answer in 0.4 s")];
+        let denied = [failed("nas", Denied, "nas refused: no")];
+        let slow = [failed("nas", Other, "nas: no answer within 4.9 s")];
+        let slower = [failed("nas", Other, "nas: no answer within 15.0 s")];
+        let broken = [failed("nas", Other, "nas: disk full")];
+        let day = Some(SignedDuration::from_hours(24));
+        for (runs, repeat, want) in [
+            (&[(0, &off[..])][..], None, &["nas is offline: no answer"][..]),
+            (&[(0, &off), (5, &still)], None, &[]),
+            (&[(0, &off), (5, &still), (10, &[])], None, &["over after 10m00s: nas is offline: no answer"]),
+            (&[(0, &off), (5, &[]), (10, &[])], None, &[]),
+            (&[(0, &off), (5, &[]), (10, &still)], None, &["nas is offline: no answer in 0.4 s"]),
+            // Another trouble in its place is no end.
+            (&[(0, &off), (5, &denied)], None, &["nas refused: no"]),
+            (&[(0, &slow), (5, &slower)], None, &[]),
+            (&[(0, &slow), (5, &broken)], None, &["nas: disk full"]),
+            (&[(0, &off), (2000, &still)], None, &[]),
+            (&[(0, &off), (1435, &still)], day, &[]),
+            // Cron was a moment late the first time.
+            (&[(1, &off), (1440, &still)], day, &["nas is offline: no answer in 0.4 s"]),
+            (&[(0, &off), (1440, &still), (1445, &still)], day, &[]),
+            (&[(0, &off), (1440, &off), (1500, &[])], day, &["over after 1d01h: nas is offline: no answer"]),
+            (&[(0, &off), (-5, &still)], day, &["nas is offline: no answer in 0.4 s"]),
+        ] {
+            assert_eq!(said(runs, repeat), want, "{runs:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_asked_has_not_ended() {
+        let off = [failed("pve1", FailureKind::Unreachable, "pve1 is offline")];
+        let told = news(&off, &[], &[], at(0), None, &|_| true).told;
+        let fresh = news(&[], &[], &told, at(5), None, &|_| false);
+        assert_eq!((&fresh.told, fresh.over), (&told, vec![]));
+    }
+
+    #[test]
+    fn a_loss_is_said_once_and_has_no_end() {
+        let loss = |n: u32| [Notice { text: format!("{n} bodies were dropped"), is_loss: true }];
+        let first = news(&[], &loss(3), &[], at(0), None, &|_| true);
+        assert_eq!(first.losses, [0]);
+        let second = news(&[], &loss(4), &first.told, at(5), None, &|_| true);
+        assert_eq!((second.losses, second.told.len()), (vec![], 1));
+        let third = news(&[], &[], &second.told, at(10), None, &|_| true);
+        assert_eq!(third, News::default());
+    }
+}
