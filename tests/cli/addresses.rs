@@ -103,7 +103,7 @@ fn an_address_that_was_known_outlives_an_agent_that_is_silent() {
     assert_eq!(run.server("pve1-vm-101")["hostname"], "10.99.0.1");
     // Its address is as old as it is.
     let run = env.run(&["discover", "--all", "-o", "csv"]).exits(0);
-    assert!(run.stdout.contains(",AS OF,") && run.stdout.contains(",10.99.0.1,2026-01-02T03:04:05Z,"), "{run}");
+    assert!(run.stdout.contains(",as_of,") && run.stdout.contains(",10.99.0.1,2026-01-02T03:04:05Z,"), "{run}");
     sim.cluster().change_guest(101, Guest::stopped);
     let run = env.run(&["discover", "--all", "-o", "json"]).exits(0);
     assert_eq!(run.server("pve1-vm-101")["hostname"], "10.99.0.1");

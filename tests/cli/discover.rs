@@ -25,11 +25,11 @@ fn the_first_time_everything_is_new() {
     // The second time nothing is.
     insta::assert_snapshot!(env.run(&["discover"]).exits(0), @"4 guests");
     insta::assert_snapshot!(env.run(&["discover", "--all"]).exits(0), @"
-    NAME    CHANGE  STATE    KIND  NODE  ADDRESS     ID           TAGS
-    web-01  -       running  qemu  pve1  -           pve1-vm-101  web
-    web-02  -       running  qemu  pve2  -           pve2-vm-102  web, prod
-    web-03  -       stopped  qemu  pve3  -           pve3-vm-103  -
-    dns     -       running  lxc   pve2  10.99.0.53  pve2-ct-201  -
+    NAME    CHANGE  STATE    KIND  NODE  ADDRESS     AS OF  ID           TAGS
+    web-01  -       running  qemu  pve1  -           -      pve1-vm-101  web
+    web-02  -       running  qemu  pve2  -           -      pve2-vm-102  web, prod
+    web-03  -       stopped  qemu  pve3  -           -      pve3-vm-103  -
+    dns     -       running  lxc   pve2  10.99.0.53  -      pve2-ct-201  -
     4 guests
     ");
 }
