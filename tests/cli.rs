@@ -28,6 +28,7 @@ mod cli {
     mod hangs;
     mod hostile;
     mod html;
+    mod html_look;
     mod identities;
     mod impostors;
     mod in_flight;

@@ -2,7 +2,7 @@
 
 mod since;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use clap_complete::engine::ArgValueCompleter;
 use jiff::{SignedDuration, Timestamp};
@@ -12,9 +12,10 @@ use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::{Context, Outcome, Said, complete, counted, nobody, say, selected, stamp};
 use crate::error::Exit;
 use crate::fleet::Fleet;
+use crate::fleet::day::DayOne;
 use crate::fleet::observe::Asking;
 use crate::model::id::NodeName;
-use crate::model::inventory::{Failed, Server, ServiceCheck};
+use crate::model::inventory::{Failed, Observation, Server, ServiceCheck};
 use crate::model::power::PowerState;
 use crate::model::series::{Metric, Series, Window};
 use crate::model::trouble::{Kind, troubles};
@@ -74,6 +75,9 @@ pub(crate) struct StatusReport {
     past: Vec<Vec<Series>>,
     #[serde(skip)]
     has_targets: bool,
+    /// Numbers and services have ages of their own then.
+    #[serde(skip)]
+    cached: bool,
 }
 
 /// One server.
@@ -91,7 +95,8 @@ const DRAWN: [Metric; 4] = [Metric::Cpu, Metric::Memory, Metric::Receive, Metric
 /// No such target; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &StatusArgs, with_past: bool) -> anyhow::Result<Outcome<StatusReport>> {
     let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
-    let (inventory, recording) = if args.cached {
+    let mut clients = HashMap::new();
+    let (mut inventory, recording) = if args.cached {
         (fleet.remembered()?, None)
     } else {
         let _progress = ctx.ui.progress(&format!("asking {}", counted(fleet.hosts().count(), "host")));
@@ -101,22 +106,34 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs, with_past: bool) -> an
             if with_past { (fleet.observe(&asking).await?, None) } else { fleet.observe_to_show(&asking).await? };
         fleet.send_history().await;
         fleet.close().await;
+        clients = observed.clients;
         (observed.inventory, recording)
     };
-    let inventory = selected(ctx, inventory, &args.targets, recording.as_ref())?;
+    inventory = selected(ctx, inventory, &args.targets, recording.as_ref())?;
+    if args.cached {
+        fleet.recall(&mut inventory.servers)?;
+    } else if with_past {
+        // The load of plain servers only `stats` measures; a page shows the last there is.
+        fleet.recall_load(&mut inventory.servers)?;
+    }
     let (targets, notices, failures) = (args.targets.as_slice(), fleet.notices.take(), inventory.failures.as_slice());
     say(ctx, Said { command: "status", targets, notices, failures, at: fleet.now() }, &|_| !args.cached);
     let answered = inventory.servers.iter().filter(|server| has_answered(server, &inventory.failures)).count();
     let exit = Exit::of_many(answered, inventory.failures.iter().map(|failed| failed.kind.into()));
     let past = if with_past {
         let window = Window::new(fleet.now().saturating_sub(DAY)?, fleet.now(), None);
-        fleet.kept_past(&inventory.servers, &DRAWN, window).await?
+        if args.cached {
+            fleet.kept_past(&inventory.servers, &DRAWN, window).await?
+        } else {
+            fleet.day(&inventory.servers, &DRAWN, window, &mut DayOne::default(), &clients).await?
+        }
     } else {
         Vec::new()
     };
     let servers = inventory.servers.into_iter().map(Row).collect();
-    let has_targets = !args.targets.is_empty();
-    let report = StatusReport { generated_at: fleet.now(), servers, failures: inventory.failures, past, has_targets };
+    let (has_targets, cached) = (!args.targets.is_empty(), args.cached);
+    let report =
+        StatusReport { generated_at: fleet.now(), servers, failures: inventory.failures, past, has_targets, cached };
     Ok(Outcome { report, exit, recording })
 }
 
@@ -126,19 +143,19 @@ fn has_answered(server: &Server, failures: &[Failed]) -> bool {
     !failed && !server.is_alarming() && server.seen.state != PowerState::Unknown
 }
 
-const COLUMNS: &[Column] = &[
-    Column::new("NAME", 0).cut_to(16),
-    Column::new("STATE", 0),
-    Column::new("KIND", 4),
-    // A guest stands under its host.
-    Column::new("NODE", 9),
-    Column::new("ADDRESS", 2),
-    Column::new("CPU", 3),
-    Column::new("MEMORY", 5),
-    Column::new("UPTIME", 6),
-    Column::new("SERVICES", 1).cut_to(12),
-    Column::new("SEEN", 7),
-    Column::new("BY", 8),
+const NAME: Column = Column::new("NAME", 0).cut_to(16);
+const STATE: Column = Column::new("STATE", 0);
+const KIND: Column = Column::new("KIND", 4);
+// A guest stands under its host.
+const NODE: Column = Column::new("NODE", 9);
+const ADDRESS: Column = Column::new("ADDRESS", 2);
+const CPU: Column = Column::new("CPU", 3);
+const MEMORY: Column = Column::new("MEMORY", 5);
+const UPTIME: Column = Column::new("UPTIME", 6);
+const SERVICES: Column = Column::new("SERVICES", 1).cut_to(12);
+const SEEN: Column = Column::new("SEEN", 7);
+const BY: Column = Column::new("BY", 8);
+const WIDE: [Column; 8] = [
     Column::wide("ID"),
     Column::wide("LAST SEEN"),
     Column::wide("TAGS"),
@@ -148,6 +165,24 @@ const COLUMNS: &[Column] = &[
     Column::wide("ADDRESSES"),
     Column::wide("REASON"),
 ];
+
+const COLUMNS: &[Column] = &{
+    let [id, last, tags, pool, lock, ha, addresses, reason] = WIDE;
+    [
+        NAME, STATE, KIND, NODE, ADDRESS, CPU, MEMORY, UPTIME, SERVICES, SEEN, BY, id, last, tags, pool, lock, ha,
+        addresses, reason,
+    ]
+};
+
+/// Of what the last runs saw, not all was seen at once.
+const CACHED: &[Column] = &{
+    let (measured, checked) = (Column::new("MEASURED", 6), Column::new("CHECKED", 8));
+    let [id, last, tags, pool, lock, ha, addresses, reason] = WIDE;
+    [
+        NAME, STATE, KIND, NODE, ADDRESS, CPU, MEMORY, UPTIME, measured, SERVICES, checked, SEEN, BY, id, last, tags,
+        pool, lock, ha, addresses, reason,
+    ]
+};
 
 impl Report for StatusReport {
     const SCHEMA: &'static str = "ecobox.status/1";
@@ -161,7 +196,7 @@ impl Report for StatusReport {
     type Item<'r> = &'r Row;
 
     fn columns(&self) -> &'static [Column] {
-        COLUMNS
+        if self.cached { CACHED } else { COLUMNS }
     }
 
     fn items(&self) -> impl Iterator<Item = &Row> {
@@ -173,7 +208,7 @@ impl Report for StatusReport {
         let seen = &server.seen;
         let list = |words: &[String]| Value::maybe(Some(words.join(",").as_str()));
         let addresses: Vec<String> = server.addresses.iter().map(|address| address.ip.to_string()).collect();
-        vec![
+        let cells = vec![
             Value::Name { depth: server.depth, text: server.name.clone() },
             server.doing().map_or(Value::State(seen.state), Value::text),
             Value::text(server.kind.as_str()),
@@ -202,7 +237,8 @@ impl Report for StatusReport {
             Value::maybe(server.ha_state.as_deref()),
             list(&addresses),
             Value::maybe(seen.why()),
-        ]
+        ];
+        if self.cached { with_ages(cells, seen) } else { cells }
     }
 
     fn notes(&self) -> Vec<String> {
@@ -214,6 +250,15 @@ impl Report for StatusReport {
         let others = troubles(&servers, &self.failures).into_iter().filter(|trouble| trouble.kind != Kind::Failure);
         unknown(&self.servers).into_iter().chain(others.map(|trouble| format!("! {}", trouble.text))).collect()
     }
+}
+
+/// Adds when the numbers were measured and the services asked, where there are any.
+fn with_ages(mut cells: Vec<Value>, seen: &Observation) -> Vec<Value> {
+    let has_numbers = seen.usage.cpu_percent.is_some() || seen.usage.memory_bytes.is_some();
+    let age = |has: bool, at: Option<Timestamp>| Value::of(at.or(seen.at).filter(|_| has), Value::Time);
+    cells.insert(8, age(has_numbers, seen.usage_at));
+    cells.insert(10, age(!seen.checks.is_empty(), seen.checks_at));
+    cells
 }
 
 /// Why the state of guests is unknown, where no row or warning says it: `unknown, as its node pve3 is not online: dns`

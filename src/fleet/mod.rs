@@ -8,6 +8,7 @@ mod agents;
 pub(crate) mod api;
 mod assemble;
 pub(crate) mod availability;
+pub(crate) mod day;
 pub(crate) mod discover;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod foreign;
@@ -24,6 +25,7 @@ pub(crate) mod observe;
 pub(crate) mod onboard;
 mod per_node;
 mod prometheus;
+mod recall;
 pub(crate) mod record;
 pub(crate) mod scope;
 mod secret;

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::fleet::Fleet;
 use crate::fleet::api::{Group, Listed};
 use crate::fleet::per_node::per_node;
-use crate::model::id::{ClusterId, NodeName, VmId};
+use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::inventory::{Failed, FailureKind, Server};
 use crate::model::series::{Measured, Metric, Series, Window, values};
 use crate::model::server::ServerKey;
@@ -62,7 +62,7 @@ impl Fleet<'_> {
             begins.get(&server.key()).is_some_and(|first| *first <= enough)
         };
         let short: Vec<&Server> = servers.iter().filter(|server| !reaches(server)).collect();
-        let (mut rrds, failures) = self.rrds(&short, window, progress).await;
+        let (mut rrds, failures) = self.rrds(&short, window, Peaks::Asked, progress).await;
         past.failures.extend(failures);
         for keys in keys.chunks(AT_ONCE) {
             let mut kept = self.kept(keys, window)?;
@@ -100,6 +100,24 @@ impl Fleet<'_> {
         Ok(past)
     }
 
+    /// The series of one server, with what Proxmox VE kept of it.
+    ///
+    /// # Errors
+    /// The state file's.
+    pub(super) fn past_with(
+        &self,
+        server: &Server,
+        metrics: &[Metric],
+        window: Window,
+        rrd: &Rrd,
+    ) -> Result<Vec<Series>, StateError> {
+        let key = server.key();
+        let kept = self.kept(std::slice::from_ref(&key), window)?.remove(&key).unwrap_or_default();
+        let rrd = Some(rrd).filter(|rrd| !rrd.is_empty());
+        let all = metrics.iter().map(|metric| series(*metric, &kept, rrd, window));
+        Ok(all.filter(|series| !series.is_empty()).collect())
+    }
+
     fn kept(&self, keys: &[ServerKey], window: Window) -> Result<BTreeMap<ServerKey, Kept>, StateError> {
         let mut kept: BTreeMap<ServerKey, Kept> = BTreeMap::new();
         // A rate needs the sample before the window, too.
@@ -115,10 +133,11 @@ impl Fleet<'_> {
 
     /// What Proxmox VE kept of these servers: guests, and hosts that are nodes. Each cluster is listed first: where its
     /// guests are now, and that the connection can be trusted.
-    async fn rrds(
+    pub(super) async fn rrds(
         &self,
         servers: &[&Server],
         window: Window,
+        peaks: Peaks,
         progress: &dyn Fn(usize, usize),
     ) -> (HashMap<ServerKey, Rrd>, Vec<Failed>) {
         let mut found = HashMap::new();
@@ -136,7 +155,7 @@ impl Fleet<'_> {
         let one_more = &one_more;
         let asked = concerned.iter().map(|group| {
             let servers = group_of(servers, &group.cluster);
-            self.rrds_of(servers, group, window, one_more)
+            self.rrds_of(servers, group, window, peaks, one_more)
         });
         for (rrds, failures) in join_all(asked).await {
             found.extend(rrds);
@@ -150,6 +169,7 @@ impl Fleet<'_> {
         servers: Vec<&Server>,
         group: &Group<'_>,
         window: Window,
+        peaks: Peaks,
         one_more: &dyn Fn(),
     ) -> (Vec<(ServerKey, Rrd)>, Vec<Failed>) {
         let answer = self.listing(group).await;
@@ -183,9 +203,23 @@ impl Fleet<'_> {
                 Err(failed) => failures.push(failed),
             }
         }
-        let Listed { client, via, .. } = &listed;
+        let (rrds, unread) = self.rrds_on(&listed.client, &listed.via, work.into_iter(), window, peaks, one_more).await;
+        failures.extend(unread);
+        (rrds, failures)
+    }
+
+    /// The same of servers whose nodes are known, through a connection that stands.
+    pub(super) async fn rrds_on<'s>(
+        &self,
+        client: &Client,
+        via: &ServerId,
+        work: impl Iterator<Item = (NodeName, (&'s Server, NodeName))>,
+        window: Window,
+        peaks: Peaks,
+        one_more: &dyn Fn(),
+    ) -> (Vec<(ServerKey, Rrd)>, Vec<Failed>) {
         let asked = per_node(work, |(server, node)| async move {
-            let rrd = self.rrd(client, server, &node, window).await;
+            let rrd = self.rrd(client, server, &node, window, peaks).await;
             one_more();
             (server.key(), rrd)
         });
@@ -199,8 +233,7 @@ impl Fleet<'_> {
                 Err(error) => unread.push(stood_in_for(self.failed(via, &error))),
             }
         }
-        failures.extend(unread);
-        (rrds, failures)
+        (rrds, unread)
     }
 
     /// What is to be said of a node that its cluster does not see, and that is not asked for that: that its host rests, or
@@ -218,7 +251,14 @@ impl Fleet<'_> {
         Err(stood_in_for(Failed { server, kind: FailureKind::Unreachable, message, advice: None }))
     }
 
-    async fn rrd(&self, client: &Client, server: &Server, node: &NodeName, window: Window) -> Result<Rrd, Error> {
+    async fn rrd(
+        &self,
+        client: &Client,
+        server: &Server,
+        node: &NodeName,
+        window: Window,
+        peaks: Peaks,
+    ) -> Result<Rrd, Error> {
         // Not since now: an hour that began some milliseconds ago would need the longer steps of a day.
         let span = window.until.duration_since(window.since);
         let Some(timeframe) = Timeframe::covering(span) else { return Ok(Rrd::default()) };
@@ -239,13 +279,24 @@ impl Fleet<'_> {
         if average.rows.is_empty() {
             return Ok(Rrd::default());
         }
-        Ok(Rrd::of(&average, &ask(Consolidation::Max).await?))
+        let max = match peaks {
+            Peaks::Asked => ask(Consolidation::Max).await?,
+            Peaks::Left => RrdAnswer::default(),
+        };
+        Ok(Rrd::of(&average, &max))
     }
+}
+
+/// Whether the highest number of each step is asked for, too, which is a request of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Peaks {
+    Asked,
+    Left,
 }
 
 /// What Proxmox VE kept of one server.
 #[derive(Debug, Default)]
-struct Rrd {
+pub(super) struct Rrd {
     step: SignedDuration,
     metrics: BTreeMap<Metric, Vec<RrdStep>>,
 }

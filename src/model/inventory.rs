@@ -142,6 +142,10 @@ pub(crate) struct Observation {
     pub(crate) usage: Usage,
     /// Who gave the numbers.
     pub(crate) usage_source: Source,
+    /// When they were measured, where that was not when the state was seen.
+    pub(crate) usage_at: Option<Timestamp>,
+    /// When its services were asked, likewise.
+    pub(crate) checks_at: Option<Timestamp>,
     pub(crate) checks: Vec<ServiceCheck>,
     /// Why the state is what it is, where that is not plain.
     pub(crate) reason: Option<String>,
@@ -173,6 +177,8 @@ impl Observation {
             last_seen: None,
             usage: Usage::default(),
             usage_source: source,
+            usage_at: None,
+            checks_at: None,
             checks: Vec::new(),
             reason: None,
             action: None,

@@ -22,6 +22,7 @@ use crate::model::inventory::{Failed, Server};
 use crate::model::series::Series;
 use crate::model::text::{clean, without_token_ids};
 use crate::model::trouble::{Trouble, troubles};
+use crate::model::usage::Source;
 use crate::render::value::rfc3339;
 
 const STYLE: &str = include_str!("html/page.css");
@@ -128,7 +129,11 @@ impl Page<'_> {
                     footer {
                         "ecobox " (env!("CARGO_PKG_VERSION")) ". A number that nobody knows is -. "
                         @if let Some(series) = self.past.iter().flatten().next() {
-                            "Lines are averages of " (in_words(series.window.step)) " each. "
+                            "Lines are averages of " (in_words(series.window.step)) " each"
+                            @if self.past.iter().flatten().any(|series| series.source == Source::Rrd) {
+                                "; what was before ecobox looked is from Proxmox VE"
+                            }
+                            ". "
                         }
                         span.js-only {
                             kbd { "/" } " filters, " kbd { "\u{2191}" } " " kbd { "\u{2193}" } " go from name to name, "
@@ -182,6 +187,16 @@ impl Page<'_> {
                             (icon(look.symbol(word))) (number) " " (word)
                         }
                     }
+                }
+                div.narrow {
+                    label for="sort" { "Sort" }
+                    select #sort {
+                        option value="" { "as configured" }
+                        @for column in row::COLUMNS {
+                            option value=(column.key) { (column.title) }
+                        }
+                    }
+                    button #turn.chip aria-label="the other way round" disabled { "\u{2195}" }
                 }
                 button #fold-all.chip { "Fold all" }
             }

@@ -29,7 +29,7 @@ impl Serialize for ServerJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let server = self.0;
         let seen = &server.seen;
-        let mut object = serializer.serialize_struct("Server", 29)?;
+        let mut object = serializer.serialize_struct("Server", 31)?;
         object.serialize_field("id", &server.id)?;
         object.serialize_field("name", &server.name)?;
         object.serialize_field("kind", server.kind.as_str())?;
@@ -56,6 +56,16 @@ impl Serialize for ServerJson<'_> {
         object.serialize_field("observed_at", &seen.at.map(Stamp))?;
         object.serialize_field("age_seconds", &seen.age_seconds)?;
         object.serialize_field("lag_seconds", &seen.lag.map(|lag| lag.as_secs()))?;
+        if let Some(at) = seen.usage_at {
+            object.serialize_field("measured_at", &Stamp(at))?;
+        } else {
+            object.skip_field("measured_at")?;
+        }
+        if let Some(at) = seen.checks_at {
+            object.serialize_field("checked_at", &Stamp(at))?;
+        } else {
+            object.skip_field("checked_at")?;
+        }
         object.serialize_field("last_seen", &seen.last_seen.map(Stamp))?;
         object.serialize_field("reason", &seen.reason)?;
         object.serialize_field("action", &seen.action.as_deref().map(Doing::from))?;

@@ -13,6 +13,7 @@
 //! - `guests`, `listing`: what is known of guests, and how a new listing changes it
 //! - `identities`: by what a guest is told from another one with its number
 //! - `history`: power changes, service checks, runs
+//! - `last`: numbers and services as they were seen the last time
 //! - `samples`, `blocks`: how hard each server worked, look by look, and how that stands in the file
 //! - `rollup`, `check_hours`: what is left of an hour of samples and of checks
 //! - `retention`: what is summed up and deleted in each run, in small bites
@@ -38,6 +39,7 @@ mod files;
 mod guests;
 mod history;
 mod identities;
+mod last;
 mod listing;
 mod names;
 mod open;
@@ -66,7 +68,7 @@ use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 pub(crate) use changes::{Change, Edit, What, net};
 pub(crate) use error::StateError;
 pub(crate) use guests::KnownGuest;
-pub(crate) use history::{Check, Moves, Run};
+pub(crate) use history::{Check, CheckRecord, Moves, Run};
 
 pub(crate) use names::Name;
 pub(crate) use open::find;

@@ -340,7 +340,7 @@ impl<T> Kept<T> {
 }
 
 /// The subjects of those servers that ever had one, each with the server's index, in the order of the tables.
-fn subjects(conn: &Connection, servers: &[ServerKey]) -> rusqlite::Result<Vec<(i64, usize)>> {
+pub(super) fn subjects(conn: &Connection, servers: &[ServerKey]) -> rusqlite::Result<Vec<(i64, usize)>> {
     let mut clusters: HashMap<&str, Option<i64>> = HashMap::new();
     let mut select = conn.prepare_cached("SELECT id FROM subjects WHERE server = ?1")?;
     let mut found = Vec::new();

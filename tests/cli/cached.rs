@@ -27,6 +27,62 @@ fn cached_asks_no_one_and_shows_how_old_its_answers_are() {
     assert_eq!(run.states(), seen);
 }
 
+/// What the last run saw is more than states.
+#[test]
+fn cached_shows_numbers_and_services_with_their_ages() {
+    let (sim, nas, shop) = (homelab(), Open::new(), Open::new());
+    let env = env_for(&sim, &["pve1"]);
+    let service =
+        |name: &str, port| format!("[[servers.services]]\nname = \"{name}\"\nport = {port}\ntype = \"http\"\n");
+    env.add_config(&(plain("nas", nas.port()) + &service("shop", shop.port()) + &service("smb", CLOSED)));
+    let live = env.run(&["status", "-o", "json"]).exits(0);
+    sim.clear_requests();
+    let cached = env.run(&["status", "--cached", "-o", "json"]).exits(0);
+    let same = ["cpu_percent", "cpus", "memory_bytes", "memory_max_bytes", "uptime_seconds"];
+    for server in live.json()["servers"].as_array().unwrap() {
+        let id = server["id"].as_str().unwrap();
+        let then = cached.server(id);
+        for field in same.iter().filter(|_| server["state"] != "stopped" && server["state"] != "hibernated") {
+            assert_eq!(then[field], server[field], "{id} {field}");
+        }
+        let words = |server: &serde_json::Value| {
+            let services = server["services"].as_array().unwrap().iter();
+            services.map(|s| (s["name"].clone(), s["open"].clone(), s["port"].clone())).collect::<Vec<_>>()
+        };
+        let (mut then, mut now) = (words(&then), words(server));
+        then.sort_by_key(|word| word.0.to_string());
+        now.sort_by_key(|word| word.0.to_string());
+        assert_eq!(then, now, "{id}");
+    }
+    assert_eq!(cached.server("nas")["services"].as_array().unwrap().len(), 3, "{cached}");
+    // All of one look: nothing has an age of its own.
+    assert!(cached.server("nas").get("checked_at").is_none() && cached.server("pve1").get("measured_at").is_none());
+    // An hour later the states were seen again, and not the rest.
+    env.execute("UPDATE samples SET at = at - 3600000; UPDATE checks SET at = at - 3600000");
+    let cached = env.run(&["status", "--cached", "-o", "json"]).exits(0);
+    assert!(cached.server("nas")["checked_at"].is_string() && cached.server("pve1-vm-101")["measured_at"].is_string());
+    let table = env.run(&["status", "--cached"]).exits(0).stdout;
+    let header = table.lines().next().unwrap();
+    let at = |name: &str| header.find(name).unwrap_or_else(|| panic!("{table}"));
+    let row = |name: &str| table.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+    let cell = |line: &str, name: &str| line[at(name)..].split_whitespace().next().unwrap().to_owned();
+    assert_eq!(cell(row("web-01"), "CPU"), "25%", "{table}");
+    // Each age is a time of its own; those are all the same in here.
+    assert!(cell(row("web-01"), "MEASURED").ends_with('Z') && cell(row("nas"), "CHECKED").ends_with('Z'), "{table}");
+    assert_eq!((cell(row("nas"), "MEASURED"), cell(row("web-01"), "CHECKED")), ("-".to_owned(), "-".to_owned()));
+    assert!(env.run(&["status", "--cached", "-o", "wide"]).exits(0).stdout.contains("MEASURED"));
+    assert!(env.run(&["status", "--cached", "-o", "html"]).exits(0).stdout.contains("measured then by api"));
+    assert_eq!(sim.requests().len(), 0);
+    // Of what was off then nothing is shown.
+    sim.cluster().crash_guest(101);
+    drop((nas, shop));
+    let _ = env.run(&["status"]).exits(8);
+    let cached = env.run(&["status", "--cached", "-o", "json"]).exits(0);
+    assert_eq!(cached.server("pve1-vm-101")["cpu_percent"], serde_json::Value::Null);
+    let open = |server: serde_json::Value| server["services"][0]["open"].clone();
+    assert_eq!(open(cached.server("nas")), false);
+}
+
 #[test]
 fn cached_before_any_run_knows_nothing() {
     let env = Env::new();

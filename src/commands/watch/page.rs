@@ -1,5 +1,6 @@
 //! The page that `watch` keeps in a file: written anew soon after a change, and often enough that its age is true.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use crate::fleet::Fleet;
+use crate::fleet::day::DayOne;
 use crate::model::series::{Metric, Series, Window};
 use crate::model::watch::{Change, Watched};
 use crate::render;
@@ -35,6 +37,8 @@ pub(super) struct Pages<'p> {
     changed: bool,
     /// The last day by server, for the charts, and when it was read.
     past: Option<(Instant, Vec<String>, Vec<Vec<Series>>)>,
+    /// What Proxmox VE kept of the time before ecobox looked.
+    before: DayOne,
     /// The last error, which is said once.
     said: Option<String>,
 }
@@ -42,7 +46,16 @@ pub(super) struct Pages<'p> {
 impl<'p> Pages<'p> {
     /// A page in `path` for a fleet that is looked at this often.
     pub(super) fn new(path: &'p Path, interval: Duration) -> Pages<'p> {
-        Pages { path, every: interval.max(LEAST), tried: None, begun: false, changed: false, past: None, said: None }
+        Pages {
+            path,
+            every: interval.max(LEAST),
+            tried: None,
+            begun: false,
+            changed: false,
+            past: None,
+            before: DayOne::default(),
+            said: None,
+        }
     }
 
     /// Takes what changed.
@@ -85,7 +98,7 @@ impl<'p> Pages<'p> {
             known
         } else {
             let window = Window::new(fleet.now().saturating_sub(DAY)?, fleet.now(), None);
-            (Instant::now(), keys, fleet.kept_past(&shown.servers, &DRAWN, window).await?)
+            (Instant::now(), keys, fleet.day(&shown.servers, &DRAWN, window, &mut self.before, &HashMap::new()).await?)
         };
         let (_, _, series) = self.past.insert(past);
         let page = Page {

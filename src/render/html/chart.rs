@@ -69,7 +69,7 @@ pub(super) fn sparkline(series: &Series) -> Markup {
     let number = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), |number| written(number, Unit::Percent));
     html! {
         svg.k role="img" viewBox="0 0 96 16" {
-            title { "avg " (number(summary.avg)) ", max " (number(summary.max)) }
+            title { "avg " (number(summary.avg)) ", max " (number(summary.max)) (known(series)) }
             (PreEscaped(format!("<path d=\"{}\"/>", path(series, 100.0, SPARK, 2))))
         }
     }
@@ -138,7 +138,21 @@ fn summary(series: &Series) -> String {
             let _ = write!(text, "{comma}{name} {}", written(number, series.metric.unit()));
         }
     }
-    text
+    text + &known(series)
+}
+
+/// An average is one of the time that has numbers: how much that is, where it is not nearly all.
+fn known(series: &Series) -> String {
+    let known = series.points.iter().filter(|point| point.avg.is_some()).count();
+    if known * 10 >= series.points.len() * 9 {
+        return String::new();
+    }
+    let hours = |span: SignedDuration| match span.as_secs() {
+        seconds if seconds < 7200 => format!("{} min", (seconds / 60).max(1)),
+        seconds => format!("{} h", (seconds + 1800) / 3600),
+    };
+    let span = series.window.step.saturating_mul(i32::try_from(known).unwrap_or(i32::MAX));
+    format!(", of the {} that are known", hours(span))
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes are shown with three places")]

@@ -66,6 +66,8 @@ fn facts(server: &Server) -> Vec<(&'static str, String)> {
     add("load", usage.load.map(|load| format!("{load:.2}")));
     add("root disk", share(usage.disk_bytes, usage.disk_max_bytes));
     add("uptime", usage.uptime_seconds.map(|uptime| crate::render::value::human_seconds(uptime.get())));
+    add("measured", seen.usage_at.map(|at| format!("{} by {}", time(at), seen.usage_source.as_str())));
+    add("checked", seen.checks_at.map(time));
     add("pool", server.pool.clone());
     add("lock", server.lock.clone());
     add("HA", server.ha_state.clone());

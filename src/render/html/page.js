@@ -94,7 +94,7 @@
 
     /* What is chosen: it stands in the address, too, so that it survives a reload and can be kept as a bookmark. */
     const input = find("q"), count = find("count"), foldAll = find("fold-all");
-    const heads = [...table.tHead.rows[0].cells];
+    const heads = [...table.tHead.rows[0].cells], select = find("sort"), turn = find("turn");
     const folded = new Set();
     let sorted = null;
 
@@ -176,6 +176,9 @@
         + (servers.length === 1 ? " server" : " servers");
       if (count.textContent !== text) count.textContent = text;
       input.setAttribute("aria-invalid", String(wrong !== ""));
+      select.value = sorted ? heads[sorted.column].dataset.c : "";
+      turn.disabled = !sorted;
+      turn.textContent = sorted ? (sorted.down ? "\u2193" : "\u2191") : "\u2195";
       foldAll.textContent = folded.size ? "Unfold all" : "Fold all";
       foldAll.disabled = flat || !servers.some((server) => server.fold);
       for (const button of document.querySelectorAll("[data-q]")) {
@@ -206,6 +209,16 @@
       else sorted = sorted.down === first ? { column, down: !first } : null;
       change();
     }));
+    /* Where columns have no titles. */
+    select.addEventListener("change", () => {
+      const column = heads.findIndex((head) => head.dataset.c === select.value);
+      sorted = column < 0 ? null : { column, down: heads[column].dataset.first === "down" };
+      change();
+    });
+    turn.addEventListener("click", () => {
+      sorted.down = !sorted.down;
+      change();
+    });
     foldAll.addEventListener("click", () => {
       if (folded.size) folded.clear();
       else for (const server of servers) if (server.fold) folded.add(server.id);

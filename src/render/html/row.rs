@@ -160,10 +160,17 @@ impl Row<'_> {
     fn cpu(&self) -> Markup {
         match self.server.seen.usage.cpu_percent {
             Some(percent) if percent.is_finite() => html! {
-                td.w-cpu data-v=(format!("{percent:.2}")) { (bar(percent.into())) (format!("{percent:.0}%")) }
+                td.w-cpu data-v=(format!("{percent:.2}")) { (bar(percent.into())) (format!("{percent:.0}%")) (self.measured()) }
             },
             _ => nil("w-cpu", &why_not(self.server)),
         }
+    }
+
+    /// How old the numbers are, where they are older than what else is said.
+    fn measured(&self) -> Markup {
+        let Some(at) = self.server.seen.usage_at else { return html! {} };
+        let source = self.server.seen.usage_source.as_str();
+        html! { span.aged title={ "measured then by " (source) } { (age(at, self.page.made_at)) } }
     }
 
     fn sparkline(&self) -> Markup {
@@ -189,7 +196,10 @@ impl Row<'_> {
 
     fn uptime(&self) -> Markup {
         match self.server.seen.usage.uptime_seconds {
-            Some(uptime) => html! { td.w-uptime data-v=(uptime.get()) { (human_seconds(uptime.get())) } },
+            Some(uptime) => {
+                let then = self.server.seen.usage_at.map(|at| format!("at {}", rfc3339(at)));
+                html! { td.w-uptime data-v=(uptime.get()) title=[then] { (human_seconds(uptime.get())) } }
+            }
             None => nil("w-uptime", &why_not(self.server)),
         }
     }
@@ -246,7 +256,7 @@ fn why_not(server: &Server) -> String {
     match (server.seen.state, &server.seen.reason, server.kind) {
         (state, Some(reason), _) if !state.is_up() => format!("it is {state}: {reason}"),
         (state, None, _) if !state.is_up() => format!("it is {state}"),
-        (.., ServerKind::Linux) => "only `ecobox stats` logs in and measures it".to_owned(),
+        (.., ServerKind::Linux) => "`ecobox stats`, which logs in and measures it, has not run yet".to_owned(),
         (_, Some(reason), _) => reason.clone(),
         _ => format!("the answer ({}) has no such number", server.seen.usage_source.as_str()),
     }
@@ -269,7 +279,12 @@ fn state(server: &Server, wrong: bool) -> Markup {
 /// Percent as a small bar; the number stands beside it.
 fn bar(percent: f64) -> PreEscaped<String> {
     let percent = percent.clamp(0.0, 100.0);
-    let class = if percent >= 90.0 { r#" class="hi""# } else { "" };
+    // As the screen of `watch` has it.
+    let class = match percent {
+        90.0.. => r#" class="hi""#,
+        75.0.. => r#" class="warm""#,
+        _ => "",
+    };
     PreEscaped(format!(r#"<svg class="b"><rect width="{percent:.0}%"{class}/></svg>"#))
 }
 
@@ -291,7 +306,7 @@ fn seen(server: &Server, now: Timestamp) -> Markup {
     html! {
         td.w-seen {
             @if first.is_some() { "<" }
-            (age(first.unwrap_or(at), now)) " by " (server.seen.source.as_str())
+            (age(first.unwrap_or(at), now)) span.by { " by " (server.seen.source.as_str()) }
         }
     }
 }

@@ -187,12 +187,17 @@ fn numbers_say_how_sure_they_are() {
         text.contains(r#"data-v="177.34""#) && text.contains("227M<span class=\"q\">/128M</span> (177%)"),
         "{text}"
     );
-    assert!(text.contains(r#"<td class="w-seen">&lt;<time datetime="2026-11-25T17:59:48Z">12s</time> by api"#));
+    assert!(text.contains(
+        r#"<td class="w-seen">&lt;<time datetime="2026-11-25T17:59:48Z">12s</time><span class="by"> by api"#
+    ));
     assert!(text.contains("2026-11-25T17:59:58Z by api, up to 10 s before"));
     // What its own node says now is not older than the answer.
     servers[0].seen.lag = None;
     let text = self::text(&page(&servers, &[], &[]));
-    assert!(text.contains(r#"<td class="w-seen"><time datetime="2026-11-25T17:59:58Z">2s</time> by api"#), "{text}");
+    assert!(
+        text.contains(r#"<td class="w-seen"><time datetime="2026-11-25T17:59:58Z">2s</time><span class="by"> by api"#),
+        "{text}"
+    );
 }
 
 /// Proxmox VE calls it stopped, which says less.
@@ -227,6 +232,17 @@ fn a_page_knows_for_how_long_it_is_fresh() {
     page.every = Some(SignedDuration::from_secs(30));
     let text = text(&page);
     assert!(text.contains("data-patience=\"60\"") && text.contains("for more than 1 minute."));
+}
+
+#[test]
+fn an_average_says_of_how_much_time_it_is() {
+    let servers = [guest(101)];
+    for (hours, want) in [(24, None), (23, None), (3, Some("avg 50%, max 50%, of the 3 h that are known"))] {
+        let past = [vec![series(Metric::Cpu, |i| (i >= 48 - 2 * hours).then_some(50.0))]];
+        let text = text(&page(&servers, &past, &[]));
+        assert_eq!(text.contains("that are known"), want.is_some(), "{hours}");
+        assert!(want.is_none_or(|want| text.contains(want)), "{text}");
+    }
 }
 
 #[test]

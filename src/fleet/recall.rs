@@ -1,0 +1,109 @@
+//! What the last run saw of servers beyond their states: how hard they worked, and which services answered.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+
+use crate::fleet::Fleet;
+use crate::model::inventory::{Server, ServiceCheck};
+use crate::model::power::PowerState;
+use crate::model::server::{ServerKey, Service, ServiceType};
+use crate::model::usage::{Sample, Usage};
+use crate::state::{CheckRecord, StateError};
+
+/// What nobody needs to be told of twice: one look takes no longer.
+const SAME_LOOK_SECONDS: i64 = 60;
+
+impl Fleet<'_> {
+    /// Completes what is remembered by the numbers and the services of the last time, each with its age where it is not
+    /// that of the state. Of what was off there are none.
+    ///
+    /// # Errors
+    /// The state file's.
+    pub(crate) fn recall(&self, servers: &mut [Server]) -> Result<(), StateError> {
+        self.recall_load(servers)?;
+        let mut checks: HashMap<ServerKey, Vec<CheckRecord>> = HashMap::new();
+        for check in self.state.last_checks()? {
+            checks.entry(check.server.clone()).or_default().push(check);
+        }
+        for server in servers {
+            let Some(known) = checks.remove(&server.key()) else { continue };
+            let newest = known.iter().map(|check| check.at).max();
+            // Of guests that are off nobody asks, and of what was configured once nobody did in the last look.
+            if server.vmid.is_some() && !server.seen.state.is_up() {
+                continue;
+            }
+            let configured = |check: &CheckRecord| server.services.iter().find(|service| service.name == check.service);
+            let last: Vec<_> = known.iter().filter(|check| Some(check.at) == newest).collect();
+            server.seen.checks = last
+                .iter()
+                .filter_map(|check| {
+                    let own = || (check.service == "ssh").then(|| self.own_port(server)).flatten();
+                    Some(recalled(configured(check).cloned().or_else(own)?, check))
+                })
+                .collect();
+            server.seen.checks_at = newest.filter(|at| differs(server, *at) && !server.seen.checks.is_empty());
+        }
+        Ok(())
+    }
+
+    /// The numbers alone, of servers that have none and may have some.
+    ///
+    /// # Errors
+    /// The state file's.
+    pub(crate) fn recall_load(&self, servers: &mut [Server]) -> Result<(), StateError> {
+        let lacks = |server: &Server| {
+            let could = if server.vmid.is_some() {
+                server.seen.state != PowerState::Unknown
+            } else {
+                server.seen.state.is_up()
+            };
+            could && server.seen.usage == Usage::default()
+        };
+        if !servers.iter().any(lacks) {
+            return Ok(());
+        }
+        let measured = self.state.measured_at()?;
+        let mut looks: Vec<(ServerKey, Timestamp)> = Vec::new();
+        let mut scripts: Vec<(ServerKey, Timestamp)> = Vec::new();
+        for server in servers.iter().filter(|server| lacks(server)) {
+            looks.extend(server.seen.at.map(|at| (server.key(), at)));
+            scripts.extend(measured.get(&server.id).map(|at| (server.key(), *at)));
+        }
+        let mut found = self.state.samples_of_looks(&looks)?;
+        for (key, known) in self.state.samples_of_looks(&scripts)? {
+            if found.get(&key).is_none_or(|(at, _)| *at < known.0) {
+                found.insert(key, known);
+            }
+        }
+        take(servers.iter_mut().filter(|server| lacks(server)), &found);
+        Ok(())
+    }
+
+    /// A plain server's own SSH port, which is asked without being configured as a service.
+    fn own_port(&self, server: &Server) -> Option<Service> {
+        let entry = self.config.servers.iter().find(|entry| entry.id == server.id)?;
+        Some(Service { name: "ssh".to_owned(), port: entry.ssh_port.unwrap_or(22), kind: ServiceType::Ssh })
+    }
+}
+
+fn take<'s>(servers: impl Iterator<Item = &'s mut Server>, found: &BTreeMap<ServerKey, (Timestamp, Sample)>) {
+    for server in servers {
+        let Some((at, sample)) = found.get(&server.key()) else { continue };
+        let usage = sample.usage;
+        server.seen.usage = if server.vmid.is_some() { usage.of_guest(server.seen.state) } else { usage };
+        server.seen.usage_source = sample.source;
+        server.seen.usage_at = Some(*at).filter(|at| differs(server, *at));
+    }
+}
+
+/// Whether that was another look than the one that saw the state.
+fn differs(server: &Server, at: Timestamp) -> bool {
+    server.seen.at.is_none_or(|seen| seen.duration_since(at).as_secs().abs() >= SAME_LOOK_SECONDS)
+}
+
+fn recalled(service: Service, check: &CheckRecord) -> ServiceCheck {
+    let Service { name, port, kind } = service;
+    let response_seconds = check.millis.filter(|_| check.ok).map(|millis| millis / 1000.0);
+    ServiceCheck { name, port, kind, open: Some(check.ok), response_seconds, error: check.detail.clone() }
+}

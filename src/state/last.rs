@@ -1,0 +1,92 @@
+//! What was seen of servers the last time: numbers and services, each with its time.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension};
+
+use super::history::CheckRecord;
+use super::samples::{Kept, subjects};
+use super::{Result, State, time};
+use crate::model::id::ServerId;
+use crate::model::server::ServerKey;
+use crate::model::usage::Sample;
+
+/// A sample may be so much later than the look it is of: runs that go to Prometheus are kept in order.
+const LATER_MILLIS: i64 = 1000;
+
+/// Of an older one nobody wants to know.
+const OLDEST_MILLIS: i64 = 24 * 3_600_000;
+
+impl State {
+    /// How hard each of these servers worked when it was looked at at that time; where that look kept nothing of it, at
+    /// the one before.
+    pub(crate) fn samples_of_looks(
+        &self,
+        looks: &[(ServerKey, Timestamp)],
+    ) -> Result<BTreeMap<ServerKey, (Timestamp, Sample)>> {
+        let mut by_time: BTreeMap<Timestamp, Vec<ServerKey>> = BTreeMap::new();
+        for (server, at) in looks {
+            by_time.entry(*at).or_default().push(server.clone());
+        }
+        self.read(|conn| {
+            let kept = Kept::samples();
+            let mut found = BTreeMap::new();
+            for (at, servers) in &by_time {
+                let at = at.as_millisecond();
+                let own = "SELECT min(at) FROM samples WHERE at >= ?1 AND at <= ?2";
+                let before = "SELECT max(at) FROM samples WHERE at >= ?1 AND at < ?2";
+                let mut missing = subjects(conn, servers)?;
+                for (sql, from, to) in [(own, at, at + LATER_MILLIS), (before, at - OLDEST_MILLIS, at)] {
+                    if missing.is_empty() {
+                        break;
+                    }
+                    let Some(stamp) = stamp(conn, sql, from, to)? else { continue };
+                    let size = kept.count(conn, stamp)?;
+                    kept.visit(conn, stamp, &missing, size, |index, sample| {
+                        found.insert(servers[index].clone(), (time(stamp), sample));
+                        Ok(())
+                    })?;
+                    missing.retain(|(_, index)| !found.contains_key(&servers[*index]));
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    /// When each server was last measured by a script of its own.
+    pub(crate) fn measured_at(&self) -> Result<BTreeMap<ServerId, Timestamp>> {
+        let rows = self.read(|conn| {
+            let mut statement = conn.prepare_cached("SELECT server, max(at) FROM readings GROUP BY server")?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect::<rusqlite::Result<Vec<(String, i64)>>>()
+        })?;
+        Ok(rows.into_iter().filter_map(|(server, at)| Some((server.parse().ok()?, time(at)))).collect())
+    }
+
+    /// What came of the last check of each service.
+    pub(crate) fn last_checks(&self) -> Result<Vec<CheckRecord>> {
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT checks.at, server, service, ok, millis, detail FROM series
+                 JOIN checks ON series = series.id AND checks.at = (SELECT max(at) FROM checks WHERE series = series.id)
+                 WHERE service <> '' ORDER BY series.id",
+            )?;
+            let rows = statement.query_map([], |row| {
+                Ok(CheckRecord {
+                    at: time(row.get(0)?),
+                    server: ServerKey(row.get(1)?),
+                    service: row.get(2)?,
+                    ok: row.get(3)?,
+                    millis: row.get(4)?,
+                    detail: row.get(5)?,
+                })
+            })?;
+            rows.collect()
+        })
+    }
+}
+
+fn stamp(conn: &Connection, sql: &str, from: i64, to: i64) -> rusqlite::Result<Option<i64>> {
+    conn.prepare_cached(sql)?.query_row([from, to], |row| row.get(0)).optional().map(Option::flatten)
+}
