@@ -121,6 +121,8 @@ impl From<FailureKind> for Exit {
             FailureKind::Identity => Exit::Identity,
             FailureKind::Denied => Exit::Denied,
             FailureKind::Failed => Exit::Failed,
+            // Whoever says so has answered.
+            FailureKind::NoQuorum | FailureKind::NodeOffline => Exit::Partial,
         }
     }
 }

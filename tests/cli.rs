@@ -8,6 +8,7 @@
 mod cli {
     mod addresses;
     mod asleep;
+    mod broken;
     mod browser;
     mod cached;
     mod completions;

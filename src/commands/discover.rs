@@ -110,7 +110,7 @@ pub(crate) async fn run(ctx: &Context, args: &DiscoverArgs) -> anyhow::Result<Ou
     let (targets, notices, failures) = (args.hosts.as_slice(), fleet.notices.take(), discovery.failures.as_slice());
     let asked = |server: &str| discovery.asked.iter().any(|asked| asked.as_str() == server);
     say(ctx, Said { command: "discover", targets, notices, failures, at: fleet.now() }, &asked);
-    let exit = Exit::of_many(discovery.answered, discovery.failures.iter().map(|failed| failed.kind.into()));
+    let exit = Exit::of_many(discovery.told, discovery.failures.iter().map(|failed| failed.kind.into()));
     Ok(Outcome::new(report(discovery, args), exit))
 }
 
@@ -151,6 +151,10 @@ fn note(discovery: &Discovery) -> String {
     if discovery.answered == 0 && !discovery.resting.is_empty() {
         return format!("{}: their guests are as they were", discovery.resting.join(", "));
     }
+    let lost = discovery.guests.iter().filter(|found| matches!(found.asked, Asked::Lost(_))).count();
+    if lost > 0 {
+        parts.push(format!("addresses of {lost} not asked"));
+    }
     if discovery.fresh > 0 && discovery.answered == 0 && discovery.failures.is_empty() {
         return "nothing to do: the last discovery is younger than vm_discovery_interval".to_owned();
     }
@@ -165,6 +169,7 @@ impl From<Found> for Row {
         let (addresses, addresses_unknown) = match asked {
             Asked::Found(addresses) => (addresses, None),
             Asked::Silent(why) | Asked::Dead(why) => (guest.addresses, Some(why)),
+            Asked::Lost(error) => (guest.addresses, Some(error.to_string())),
             Asked::Skipped => (guest.addresses, None),
         };
         Row {

@@ -429,7 +429,9 @@ fn product(row: &Row) -> Option<String> {
             Some(FailureKind::Unreachable) => "unreachable".to_owned(),
             Some(FailureKind::Identity) => "host key not trusted".to_owned(),
             Some(FailureKind::Denied) => "login refused".to_owned(),
-            Some(FailureKind::Failed) => "no usable answer".to_owned(),
+            Some(FailureKind::Failed | FailureKind::NoQuorum | FailureKind::NodeOffline) => {
+                "no usable answer".to_owned()
+            }
         });
     };
     let versioned = |name: &str, version: Option<&String>| {

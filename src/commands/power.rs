@@ -18,8 +18,9 @@ use crate::fleet::observe::{Asking, Observed};
 use crate::model::action::ActionOutcome;
 use crate::model::hint::HintId;
 use crate::model::id::ServerId;
-use crate::model::inventory::Server;
+use crate::model::inventory::{Failed, Server};
 use crate::model::power::{CheckId, Finding, Manner, Move, Plan, Policy, PowerAction, Told, Why};
+use crate::model::usage::Source;
 use crate::state::Action as Done;
 use crate::ui::{Confirmed, Ui};
 
@@ -145,7 +146,8 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
     let action = PowerAction::from(args.action);
     let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits.open_ended())?;
     let options = options(ctx, args);
-    let asking = Asking { scope: fleet.scope_around(&args.targets, action.goes_down())?, load: None, templates: true };
+    let asking =
+        Asking { scope: fleet.scope_around(&args.targets, action.goes_down())?, templates: true, ..Asking::default() };
     let Observed { mut inventory, clients, .. } = {
         let _progress = ctx.ui.progress("looking");
         fleet.observe(&asking).await?
@@ -194,8 +196,13 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
         tell(&ctx.ui, &notice);
     }
     // Of hosts that failed otherwise only what concerns the plan is of interest.
-    let concerns = |server| outcome.report.has(server);
-    let failures: Vec<_> = inventory.failures.iter().filter(|failed| concerns(&failed.server)).cloned().collect();
+    let concerned = inventory.servers.iter().filter(|server| outcome.report.has(&server.id));
+    // Whom nobody listed is told of by those who should have.
+    let concerns = |failed: &Failed| {
+        let unlisted = |server: &Server| server.vmid.is_some() && server.seen.source == Source::Cache;
+        concerned.clone().any(|server| failed.server == server.id || (unlisted(server) && failed.concerns(server)))
+    };
+    let failures: Vec<_> = inventory.failures.iter().filter(|failed| concerns(failed)).cloned().collect();
     if outcome.exit != Exit::Done {
         warn(&ctx.ui, &failures);
     }

@@ -14,6 +14,7 @@ use crate::fleet::hint::Doing;
 use crate::fleet::onboard::answer;
 use crate::fleet::onboard::script::{Action, Removal, Request, plan};
 use crate::fleet::onboard::{next_generation, token_id, token_name};
+use crate::fleet::setup::refused::enable;
 use crate::fleet::setup::{Did, SetUp, SetUpError, Wanted};
 use crate::model::facts::Product;
 use crate::model::hint::HintId;
@@ -281,7 +282,7 @@ async fn check(fleet: &Fleet<'_>, servers: &[&ServerConfig]) -> (Vec<Row>, Vec<E
     let asked = servers.iter().map(|server| async {
         let stored = fleet.state.token(&fleet.cluster_of(&server.id)).ok().flatten();
         let scope = stored.as_ref().map_or(Scope::Operator, |stored| stored.scope);
-        let token = fleet.token(server).await.map(|token| token.id.to_string());
+        let token = fleet.token(server).await.map(|token| token.id);
         let (token, compared) = match token {
             Ok(token) => (Some(token), fleet.check(server, scope).await),
             Err(error) => (None, Err(error)),
@@ -290,7 +291,7 @@ async fn check(fleet: &Fleet<'_>, servers: &[&ServerConfig]) -> (Vec<Row>, Vec<E
             id: Some(server.id.clone()),
             node: fleet.node_of(&server.id).map(|node| node.to_string()),
             result: "checked",
-            token,
+            token: token.as_ref().map(ToString::to_string),
             scope: Some(scope.as_str()),
             trust: fleet.trust(server).await.ok().map(|trust| trust.as_str()),
             ..Row::default()
@@ -308,7 +309,17 @@ async fn check(fleet: &Fleet<'_>, servers: &[&ServerConfig]) -> (Vec<Row>, Vec<E
             Err(error) => {
                 row.result = "failed";
                 row.error = Some(error.to_string());
-                End { exit: error.kind().into(), hint: fleet.hint(&server.id, &error, Doing::Look) }
+                let refused = match (&error, &token) {
+                    (transport::Error::Denied { why: transport::Denial::Token, .. }, Some(token)) => {
+                        fleet.why_refused(server, token).await
+                    }
+                    _ => None,
+                };
+                if let Some(refused) = &refused {
+                    row.error = Some(format!("{error}; {}", refused.why()));
+                }
+                let hint = refused.and_then(|refused| refused.advice());
+                End { exit: error.kind().into(), hint: hint.or_else(|| fleet.hint(&server.id, &error, Doing::Look)) }
             }
         };
         (row, end)
@@ -367,8 +378,9 @@ fn end_of(fleet: &Fleet<'_>, server: &ServerId, error: &SetUpError) -> End {
         SetUpError::Host { failure, .. } => match failure {
             Host::NoRights { hint, .. } => (Exit::Denied, Some(hint.clone())),
             Host::NoSuchUser { userid } => (Exit::Denied, Some(HintId::UserUnknown.say(&[("user", userid)]))),
+            Host::UserDisabled { userid, expired } => (Exit::Denied, Some(enable(userid, *expired))),
             Host::NotPve => (Exit::NoTarget, None),
-            Host::PmxcfsDown => (Exit::Failed, Some(HintId::PmxcfsDown.text())),
+            Host::PmxcfsDown => (Exit::Unreachable, Some(HintId::PmxcfsDown.text())),
             Host::NoQuorum => (Exit::Failed, Some(HintId::NoQuorum.text())),
             Host::Busy => (Exit::Failed, Some(HintId::PveBusy.text())),
             Host::TokenExists(_) | Host::Other { .. } | Host::CutOff => (Exit::Failed, None),

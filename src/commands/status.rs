@@ -100,7 +100,7 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs, with_past: bool) -> an
         (fleet.remembered()?, None)
     } else {
         let _progress = ctx.ui.progress(&format!("asking {}", counted(fleet.hosts().count(), "host")));
-        let asking = Asking { scope: fleet.scope(&args.targets)?, load: None, templates: false };
+        let asking = Asking { scope: fleet.scope(&args.targets)?, clusters: true, ..Asking::default() };
         // The past ends with this look.
         let (observed, recording) =
             if with_past { (fleet.observe(&asking).await?, None) } else { fleet.observe_to_show(&asking).await? };
@@ -139,7 +139,7 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs, with_past: bool) -> an
 
 /// Whether something true can be said of the server: it did not fail, and is in a state that is known and does not alarm.
 fn has_answered(server: &Server, failures: &[Failed]) -> bool {
-    let failed = failures.iter().any(|failed| failed.server == server.id);
+    let failed = failures.iter().any(|failed| failed.server == server.id && !failed.kind.is_of_cluster());
     !failed && !server.is_alarming() && server.seen.state != PowerState::Unknown
 }
 

@@ -27,8 +27,8 @@ use crate::model::inventory::{Failed, FailureKind, Server};
 use crate::model::power::{CheckId, Finding, Manner, Move, Plan, Policy, PowerAction, PowerState, Step};
 use crate::model::server::{Listing, ServerKey};
 use crate::state::{ActionId, NewAction, State, StateError};
-use crate::transport::Error;
 use crate::transport::pve::Client;
+use crate::transport::{Error, PVE_CLUSTER};
 use crate::ui::Confirmed;
 
 use self::fresh::Looked;
@@ -250,7 +250,8 @@ impl Links {
     /// Forgets a connection whose node does not answer: another member may.
     fn lose(&self, cluster: &ClusterId, error: &Error) {
         tracing::debug!(%error, "asking again");
-        if error.kind() == FailureKind::Unreachable {
+        let nobody = matches!(error, Error::Connect { .. } | Error::Timeout { .. });
+        if nobody || matches!(error, Error::ServiceDown { service: PVE_CLUSTER, .. }) {
             self.0.borrow_mut().remove(cluster);
         }
     }

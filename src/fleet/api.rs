@@ -11,6 +11,7 @@ use crate::config::{Access, ServerConfig};
 use crate::file;
 use crate::fleet::Fleet;
 use crate::model::id::{ClusterId, ServerId, Token};
+use crate::model::inventory::Failed;
 use crate::model::server::Listing;
 use crate::model::trust::Trust;
 use crate::transport::pve::{Client, Endpoint};
@@ -45,6 +46,8 @@ pub(crate) struct Answer {
     pub(crate) listed: Option<Listed>,
     /// Members that failed before, or all of them.
     pub(crate) failures: Vec<(ServerId, Error)>,
+    /// What else is wrong, though it was listed.
+    pub(crate) troubles: Vec<Failed>,
 }
 
 impl<'a> Fleet<'a> {
@@ -198,7 +201,7 @@ impl<'a> Fleet<'a> {
                 Some((via, result)) = running.next() => match result {
                     Ok((client, listing)) => {
                         let listed = Some(Listed { via, listing, took: started.elapsed(), client });
-                        return Answer { listed, failures };
+                        return Answer { listed, failures, troubles: Vec::new() };
                     }
                     Err(error) => {
                         failures.push((via, error));
@@ -216,7 +219,7 @@ impl<'a> Fleet<'a> {
         }
         // Whoever gave up first: said in the configuration's order.
         failures.sort_by_key(|(server, _)| group.members.iter().position(|member| member.id == *server));
-        Answer { listed: None, failures }
+        Answer { listed: None, failures, troubles: Vec::new() }
     }
 
     async fn listing_of(&self, server: &'a ServerConfig) -> (ServerId, Result<(Client, Listing), Error>) {

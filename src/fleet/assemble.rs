@@ -92,9 +92,12 @@ impl Fleet<'_> {
     /// A cluster that nobody listed fails once for each member that was asked. Where a later member answered, only what
     /// somebody has to fix is said: a member that refused the token, or is not who it should be.
     pub(super) fn failures(&self, answer: &Answer) -> Vec<Failed> {
-        let to_fix = |error: &Error| matches!(error.kind(), FailureKind::Denied | FailureKind::Identity);
+        let to_fix = |error: &Error| {
+            matches!(error.kind(), FailureKind::Denied | FailureKind::Identity)
+                || matches!(error, Error::ServiceDown { .. })
+        };
         let said = answer.failures.iter().filter(|(_, error)| answer.listed.is_none() || to_fix(error));
-        said.map(|(server, error)| self.failed(server, error)).collect()
+        said.map(|(server, error)| self.failed(server, error)).chain(answer.troubles.iter().cloned()).collect()
     }
 
     /// The inventory from memory alone: nobody is asked, every answer is as old as it says.
@@ -456,6 +459,12 @@ fn rest_with_hosts(inventory: &mut Inventory) {
 
 /// Whether a failure says no more than that a host is off which may be, or that it is on its way.
 fn is_expected(failed: &Failed, inventory: &Inventory) -> bool {
+    let may_be_off = |server: &Server| {
+        server.id == failed.server && (server.seen.action.is_some() || server.expected != Expected::On)
+    };
+    if failed.kind == FailureKind::NodeOffline && failed.about.is_none() {
+        return inventory.servers.iter().any(may_be_off);
+    }
     failed.kind == FailureKind::Unreachable
         && inventory.servers.iter().any(|server| {
             let off = matches!(server.seen.state, PowerState::Offline | PowerState::Asleep);
@@ -474,7 +483,8 @@ fn is_off_besides(failed: &Failed, inventory: &Inventory) -> bool {
 
 /// Hosts that should be on and are not, where nothing else was said of them.
 fn silent_hosts(inventory: &Inventory) -> Vec<Failed> {
-    let said: Vec<_> = inventory.failures.iter().map(|failed| &failed.server).collect();
+    let own = inventory.failures.iter().filter(|failed| !failed.kind.is_of_cluster());
+    let said: Vec<_> = own.map(|failed| &failed.server).collect();
     let alarming = inventory.servers.iter().filter(|server| server.is_alarming() && !said.contains(&&server.id));
     alarming
         .map(|server| Failed {
@@ -485,6 +495,7 @@ fn silent_hosts(inventory: &Inventory) -> Vec<Failed> {
                 None => format!("{} is {}, and expected to be on", server.id, server.seen.state),
             },
             advice: None,
+            about: None,
         })
         .collect()
 }

@@ -1,6 +1,8 @@
 //! Guests of each host or cluster: what is new, changed, moved, gone; and their addresses.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -35,7 +37,7 @@ enum Answer {
 }
 
 /// What came of asking one guest for its addresses.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Asked {
     /// It does not run.
     Skipped,
@@ -44,6 +46,8 @@ pub(crate) enum Asked {
     Silent(String),
     /// The same, where a guest agent did not answer that should.
     Dead(String),
+    /// The same, because its node answers nobody.
+    Lost(Arc<Error>),
 }
 
 /// How guests are read.
@@ -77,6 +81,8 @@ pub(crate) struct Discovery {
     pub(crate) asked: Vec<ServerId>,
     /// Clusters that were asked and answered.
     pub(crate) answered: usize,
+    /// Nodes that told all that was asked of them.
+    pub(crate) told: usize,
     /// Clusters that were fresh enough not to be asked.
     pub(crate) fresh: usize,
 }
@@ -88,6 +94,10 @@ struct AskedGuests {
     now: Vec<Change>,
     /// Numbers that another guest has than before.
     replaced: BTreeSet<VmId>,
+    /// Nodes that answer nobody.
+    lost: BTreeMap<NodeName, Arc<Error>>,
+    /// Those that did.
+    told: usize,
 }
 
 impl<'a> Fleet<'a> {
@@ -119,6 +129,7 @@ impl<'a> Fleet<'a> {
             discovery.failures.extend(part.failures);
             discovery.resting.extend(part.resting);
             discovery.answered += part.answered;
+            discovery.told += part.told;
         }
         self.tidy(self.now())?;
         Ok(discovery)
@@ -128,12 +139,14 @@ impl<'a> Fleet<'a> {
         let answer = self.listing(group).await;
         let at = self.now();
         self.state.record_runs(&answer.runs().collect::<Vec<_>>(), at)?;
-        let (failures, resting) = self.told_apart_from_rest(self.failures(&answer)).await;
+        let (mut failures, resting) = self.told_apart_from_rest(self.failures(&answer)).await;
         let Some(mut listed) = answer.listed else {
             let resting = resting.into_iter().map(|(_, word)| word).collect();
             return Ok(Discovery { failures, resting, ..Discovery::default() });
         };
-        let AskedGuests { asked, now, replaced } = self.ask_guests(group, &mut listed, at, Some(all_agents)).await?;
+        let AskedGuests { asked, now, replaced, lost, told } =
+            self.ask_guests(group, &mut listed, at, Some(all_agents)).await?;
+        failures.extend(lost.iter().map(|(node, error)| self.failed_on_node(group, &listed.via, node, error)));
         // What `status` saw since the last discovery was not told yet; power changes are told when they are seen.
         let mut changes = self.state.take_changes(&group.cluster)?;
         changes.extend(now.into_iter().filter(|change| matches!(change.what, What::Power { .. })));
@@ -145,7 +158,8 @@ impl<'a> Fleet<'a> {
             changes = changes.len(),
             "discovered"
         );
-        Ok(Discovery { guests: self.found(group, asked, changes)?, failures, answered: 1, ..Discovery::default() })
+        let guests = self.found(group, asked, changes)?;
+        Ok(Discovery { guests, failures, answered: 1, told, ..Discovery::default() })
     }
 
     /// Looks at one cluster as `discover` does, and leaves what changed to be told by it. Says whether anybody answered.
@@ -195,7 +209,19 @@ impl<'a> Fleet<'a> {
         if !dead.is_empty() || !answered.is_empty() {
             self.state.put_agents(&group.cluster, &dead, &answered, at)?;
         }
-        Ok(AskedGuests { asked, now, replaced })
+        let nodes: HashMap<VmId, &NodeName> = listing.guests.iter().map(|guest| (guest.vmid, &guest.node)).collect();
+        let (mut lost, mut told) = (BTreeMap::new(), BTreeSet::new());
+        for (vmid, asked) in &asked {
+            let Some(node) = nodes.get(vmid) else { continue };
+            match asked {
+                Asked::Lost(error) => drop(lost.insert((*node).clone(), error.clone())),
+                Asked::Found(_) | Asked::Silent(_) | Asked::Dead(_) | Asked::Skipped => drop(told.insert(*node)),
+            }
+        }
+        told.retain(|node| !lost.contains_key(*node));
+        // Where nobody runs nothing had to be asked.
+        let told = if lost.is_empty() { told.len().max(1) } else { told.len() };
+        Ok(AskedGuests { asked, now, replaced, lost, told })
     }
 
     fn found(
@@ -267,10 +293,19 @@ impl<'a> Fleet<'a> {
         }
         questions.sort_by_key(|(question, guest)| (*question, guest.vmid));
         let networks = self.networks(group);
+        // Whoever is down on a node does not have to say so for each guest.
+        let lost: RefCell<HashMap<NodeName, Arc<Error>>> = RefCell::default();
         let ask = async |(question, guest): (Question, &Guest)| match question {
             Question::Identity => Answer::Identity(guest.vmid, self.identity_of(client, guest).await),
             Question::Addresses | Question::AddressesOfSilent => {
-                let (vmid, asked) = self.addresses_of(client, guest, &networks).await;
+                let known = lost.borrow().get(&guest.node).cloned();
+                let (vmid, asked) = match known {
+                    Some(error) => (guest.vmid, Asked::Lost(error)),
+                    None => self.addresses_of(client, guest, &networks).await,
+                };
+                if let Asked::Lost(error) = &asked {
+                    lost.borrow_mut().insert(guest.node.clone(), error.clone());
+                }
                 Answer::Addresses(vmid, asked)
             }
         };
@@ -354,6 +389,9 @@ impl<'a> Fleet<'a> {
             Ok(Ok(AgentAnswer::NotRunning)) => Asked::Dead("its guest agent does not answer".to_owned()),
             // PVE 7 and 8 ask for VM.Monitor here, which is more than ecobox wants to hold.
             Ok(Err(Error::Denied { detail, .. })) => Asked::Silent(detail),
+            Ok(Err(
+                error @ (Error::ServiceDown { .. } | Error::Connect { .. } | Error::Api { status: 595..=599, .. }),
+            )) => Asked::Lost(Arc::new(error)),
             Ok(Err(error @ Error::Timeout { .. })) if patience >= FAIR => Asked::Dead(error.to_string()),
             Ok(Err(error)) => Asked::Silent(error.to_string()),
             Err(_) if patience < FAIR => Asked::Silent(format!("no answer within {:.1} s", patience.as_secs_f32())),

@@ -5,10 +5,10 @@ use crate::file::shell_word;
 use crate::fleet::Fleet;
 use crate::fleet::api::{given_by, token_variable};
 use crate::model::hint::HintId;
-use crate::model::id::ServerId;
+use crate::model::id::{NodeName, ServerId};
 use crate::model::inventory::Failed;
 use crate::model::scope::Scope;
-use crate::transport::{Account, ConnectFailure, Denial, Error, Mismatch, Stranger};
+use crate::transport::{Account, ConnectFailure, Denial, Error, Mismatch, PVEDAEMON, Stranger};
 
 /// What is being done, where that decides what helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,13 @@ impl Fleet<'_> {
         let text = error.to_string();
         // Some errors know only where was dialled.
         let message = if text.contains(server.as_str()) { text } else { format!("{server}: {text}") };
-        Failed { server: server.clone(), kind: error.kind(), message, advice: self.hint(server, error, Doing::Look) }
+        Failed {
+            server: server.clone(),
+            kind: error.kind(),
+            message,
+            advice: self.hint(server, error, Doing::Look),
+            about: None,
+        }
     }
 
     /// What helps against an error that was met at `server`, or at the one that the error names.
@@ -62,6 +68,7 @@ impl Fleet<'_> {
         let config = find(named).or_else(|| find(server.as_str()))?;
         let file = self.config.path.display().to_string();
         let place = Place { config, file, given: given_by(config) };
+        let known_node = self.node_of(&config.id);
         match error {
             Error::UnknownHostKey { .. } => Some(HintId::HostKeyUnknown.text()),
             Error::Revoked { .. } => Some(HintId::HostKeyRevoked.text()),
@@ -88,12 +95,53 @@ impl Fleet<'_> {
             Error::Stranger { who: Stranger::Login, .. } => Some(place.say(HintId::ProxyLogin, &[])),
             // Proxmox VE itself never answers so.
             Error::Api { status: 502..=504, .. } => Some(place.say(HintId::ProxyFailed, &[])),
+            Error::ServiceDown { service: PVEDAEMON, node, .. } => {
+                let node = node.as_ref().or(known_node.as_ref());
+                Some(
+                    HintId::PvedaemonDown
+                        .say(&[("command", &self.command_on(config, node, "systemctl status pvedaemon"))]),
+                )
+            }
+            Error::ServiceDown { .. } => Some(HintId::PmxcfsDown.text()),
             Error::Api { .. } | Error::Protocol { .. } | Error::Local { .. } => None,
+        }
+    }
+
+    /// A command as it is typed here to run on a node: that of `config`, unless it is another one that is configured.
+    pub(crate) fn command_on(&self, config: &ServerConfig, node: Option<&NodeName>, command: &str) -> String {
+        let cluster = self.cluster_of(&config.id);
+        let is_it = |server: &&ServerConfig| {
+            self.cluster_of(&server.id) == cluster && node.is_some() && self.node_of(&server.id).as_ref() == node
+        };
+        let server = if node.is_none() { Some(config) } else { self.hosts().find(is_it) };
+        match server.map(|server| (server, server.access)) {
+            Some((_, Access::Local)) => command.to_owned(),
+            Some((ServerConfig { hostname, ssh_user, ssh_port, ssh_key_path, proxy_jump, .. }, Access::Ssh)) => {
+                let mut words = vec!["ssh".to_owned()];
+                words.extend(ssh_key_path.as_ref().map(|path| format!("-i {}", shell_word(path))));
+                words.extend(proxy_jump.as_ref().map(|jump| format!("-J {}", shell_word(jump.as_ref()))));
+                words.extend(ssh_port.filter(|port| *port != 22).map(|port| format!("-p {port}")));
+                let user = ssh_user.as_ref().map_or_else(String::new, |user| format!("{user}@"));
+                words.push(shell_word(format!("{user}{hostname}").as_ref()).to_string());
+                words.push(command.to_owned());
+                words.join(" ")
+            }
+            // There is no way to it from here.
+            Some((_, Access::Api)) | None => match node {
+                Some(node) => format!("{command}` on {node}, as in `ssh root@{node} {command}"),
+                None => format!("{command}` on that host, as in `ssh root@HOST {command}"),
+            },
         }
     }
 
     fn denied(&self, place: &Place<'_>, why: &Denial, detail: &str, doing: Doing) -> Option<String> {
         match why {
+            // root's keys are in reach only while pmxcfs runs.
+            Denial::Key(account)
+                if account.user == "root" && account.label == place.id() && self.is_pve(place.config) =>
+            {
+                Some(HintId::RootKeysAway.text())
+            }
             Denial::Key(account) => Some(place.say(HintId::KeyRefused, &[("target", &target(place, account))])),
             Denial::NoKey(account) => Some(HintId::NoKey.say(&[("target", &target(place, account))])),
             Denial::Locked(file) => Some(HintId::KeyLocked.say(&[("file", &shell_word(file).to_string())])),

@@ -107,6 +107,7 @@ impl Fleet<'_> {
             kind: error.kind(),
             message: format!("{error}; the state file stands in"),
             advice: error.advice().map(HintId::text),
+            about: None,
         })
     }
 

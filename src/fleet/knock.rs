@@ -131,7 +131,11 @@ impl Fleet<'_> {
         let looked = failures.into_iter().map(async |failed| {
             let rests = match failed.kind {
                 FailureKind::Unreachable => self.rests(&failed.server).await,
-                FailureKind::Denied | FailureKind::Identity | FailureKind::Failed => None,
+                FailureKind::Denied
+                | FailureKind::Identity
+                | FailureKind::Failed
+                | FailureKind::NoQuorum
+                | FailureKind::NodeOffline => None,
             };
             match rests {
                 Some(word) => Ok((failed.server, word)),

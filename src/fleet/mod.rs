@@ -25,6 +25,7 @@ pub(crate) mod observe;
 pub(crate) mod onboard;
 mod per_node;
 mod prometheus;
+mod quorum;
 mod recall;
 pub(crate) mod record;
 pub(crate) mod scope;

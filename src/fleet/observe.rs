@@ -60,6 +60,8 @@ pub(crate) struct Asking {
     pub(crate) load: Option<LoadOptions>,
     /// Templates, too, which are no servers to anybody else.
     pub(crate) templates: bool,
+    /// And how each cluster itself is.
+    pub(crate) clusters: bool,
 }
 
 /// One host or plain server: what was seen of it, and how hard it works where that was asked for.
@@ -130,7 +132,7 @@ impl<'a> Fleet<'a> {
     async fn see(&self, asking: &Asking) -> Result<(Observed, Recording), StateError> {
         let (groups, plain) = self.to_ask(&asking.scope);
         let measuring = self.measuring(asking)?;
-        let listings = join_all(groups.iter().map(|group| self.cluster_and_hosts(group, &measuring, &asking.scope)));
+        let listings = join_all(groups.iter().map(|group| self.cluster_and_hosts(group, &measuring, asking)));
         let plain = bounded(plain.into_iter().map(|server| self.plain(server, &measuring)));
         let earlier = async {
             // Read while the answers are on their way: everybody is asked first.
@@ -164,7 +166,8 @@ impl<'a> Fleet<'a> {
     }
 
     /// One cluster's listing, while those of its hosts that are meant are looked at.
-    async fn cluster_and_hosts(&self, group: &Group<'a>, measuring: &Measuring, scope: &Scope) -> AnswerOfCluster {
+    async fn cluster_and_hosts(&self, group: &Group<'a>, measuring: &Measuring, asking: &Asking) -> AnswerOfCluster {
+        let scope = &asking.scope;
         let (tell, words) = watch::channel(None);
         let listing = async {
             let mut answer = self.listing(group).await;
@@ -175,18 +178,32 @@ impl<'a> Fleet<'a> {
                 }
                 // Whoever waits for it has gone.
                 let _ = tell.send(Some(self.words(group, listed)));
-                self.ask_silent_nodes(listed, self.limits.left(self.limits.listing)).await;
+                let silent = self.ask_silent_nodes(listed, self.limits.left(self.limits.listing)).await;
+                let via = &listed.via;
+                let of_nodes = silent.iter().map(|(node, error)| self.failed_on_node(group, via, node, error));
+                answer.troubles.extend(of_nodes);
             } else {
                 let _ = tell.send(Some(HashMap::new()));
+            }
+            if asking.clusters {
+                let patience = self.limits.left(self.limits.listing);
+                let found = self.look_at_cluster(group, &answer, patience).await;
+                answer.troubles.extend(found);
             }
             answer
         };
         let meant = group.members.iter().filter(|server| scope.asks(&server.id));
         let members = join_all(meant.map(|server| Box::pin(self.member(server, measuring, words.clone()))));
-        let (answer, members) = join(listing, members).await;
+        let (mut answer, members) = join(listing, members).await;
         let (mut seen, mut loads) = (Vec::new(), Vec::new());
         for (server, saw, load) in members {
             loads.extend(load.map(|load| (server.clone(), load)));
+            if asking.clusters
+                && saw.state == PowerState::Online
+                && words.borrow().as_ref().is_some_and(|words| words.get(&server) == Some(&false))
+            {
+                answer.troubles.push(self.lost_by_its_cluster(&server));
+            }
             seen.push((server, saw));
         }
         let words = words.borrow().clone().unwrap_or_default();

@@ -248,7 +248,7 @@ impl Fleet<'_> {
             None => format!("the node {node} is offline: {} says so", listed.via),
         };
         let server = host.unwrap_or_else(|| listed.via.clone());
-        Err(stood_in_for(Failed { server, kind: FailureKind::Unreachable, message, advice: None }))
+        Err(stood_in_for(Failed { server, kind: FailureKind::Unreachable, message, advice: None, about: None }))
     }
 
     async fn rrd(

@@ -1,5 +1,6 @@
 //! Sets up access to clusters: drives the onboarding saga over SSH, and says what each host's token may do.
 
+pub(crate) mod refused;
 mod steps;
 
 use futures::future::join_all;
@@ -304,7 +305,8 @@ impl<'a> Fleet<'a> {
         stored: &StoredToken,
         result: &mut SetUp,
     ) -> Result<bool, SetUpError> {
-        self.learn_member(&server.id, cluster, result.learned.node.as_ref())?;
+        let node = result.learned.node.clone().or_else(|| self.node_of(&server.id));
+        self.learn_member(&server.id, cluster, node.as_ref())?;
         self.learn_and_keep_trust(server, result).await?;
         match self.compare(server, stored.scope).await {
             Ok(comparison) if comparison.missing.is_empty() => {

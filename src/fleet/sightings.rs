@@ -15,6 +15,7 @@ use crate::model::inventory::Server;
 use crate::model::power::PowerState;
 use crate::model::server::{Listing, ServerKey};
 use crate::state::{Sighting, StateError};
+use crate::transport::Error;
 
 impl Fleet<'_> {
     /// Corrects a listing by what actions have seen since, until it has heard of that itself.
@@ -75,8 +76,9 @@ impl Fleet<'_> {
         Ok(None)
     }
 
-    /// Asks nodes that are there and whose pvestatd tells nothing what their guests do.
-    pub(super) async fn ask_silent_nodes(&self, listed: &mut Listed, patience: Duration) {
+    /// Asks nodes that are there and whose pvestatd tells nothing what their guests do. Gives which of them have nobody
+    /// who could say it.
+    pub(super) async fn ask_silent_nodes(&self, listed: &mut Listed, patience: Duration) -> Vec<(NodeName, Error)> {
         let Listed { listing, client, .. } = listed;
         let silent: Vec<NodeName> =
             listing.nodes.iter().filter(|node| node.online.is_none()).map(|node| node.name.clone()).collect();
@@ -88,12 +90,21 @@ impl Fleet<'_> {
             }
         }
         let client = &*client;
-        let answers = join_all(asked.into_iter().map(|(node, kind)| async move {
-            let answer = timeout(patience, client.guest_statuses(&node, kind)).await.ok()?.ok()?;
-            Some(((node, kind), answer))
+        let answers_of = join_all(asked.into_iter().map(|(node, kind)| async move {
+            let answer = timeout(patience, client.guest_statuses(&node, kind)).await.ok()?;
+            Some((node, kind, answer))
         }));
-        let answers: HashMap<(NodeName, GuestKind), HashMap<VmId, GuestStatus>> =
-            answers.await.into_iter().flatten().collect();
+        let mut answers: HashMap<(NodeName, GuestKind), HashMap<VmId, GuestStatus>> = HashMap::new();
+        let mut down: Vec<(NodeName, Error)> = Vec::new();
+        for (node, kind, answer) in answers_of.await.into_iter().flatten() {
+            match answer {
+                Ok(answer) => drop(answers.insert((node, kind), answer)),
+                Err(error @ Error::ServiceDown { .. }) if !down.iter().any(|(other, _)| *other == node) => {
+                    down.push((node, error));
+                }
+                Err(_) => {}
+            }
+        }
         let at = self.now();
         for guest in &mut listing.guests {
             let Some(status) = answers.get(&(guest.node.clone(), guest.kind)).and_then(|all| all.get(&guest.vmid))
@@ -104,5 +115,6 @@ impl Fleet<'_> {
             guest.name = guest.name.take().or_else(|| status.name.clone());
             guest.template |= status.template;
         }
+        down
     }
 }

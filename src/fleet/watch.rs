@@ -177,7 +177,7 @@ impl<'a> Fleet<'a> {
         let meant = self.hosts_of(part).into_iter().filter(|server| scope.asks(&server.id));
         let hosts = meant.map(|server| server.id.clone()).collect();
         let scope = Scope::Only { hosts, around: [].into(), clusters, unasked: Vec::new() };
-        let asking = Asking { scope, load: None, templates: false };
+        let asking = Asking { scope, load: None, templates: false, clusters: true };
         loop {
             watch.next(&beat).await;
             let Observed { inventory, clients, at, .. } = self.observe_known(&asking).await?;
@@ -205,7 +205,7 @@ impl<'a> Fleet<'a> {
             unasked: Vec::new(),
         };
         let load = Some(LoadOptions { interval: MEASURED_OVER, all_disks: false });
-        let asking = Asking { scope, load, templates: false };
+        let asking = Asking { scope, load, ..Asking::default() };
         loop {
             tokio::time::sleep_until(beat.next()).await;
             let measuring = self.measuring(&asking)?;

@@ -130,9 +130,21 @@ table! {
     UserUnknown "user-unknown" "Proxmox VE does not know the login's user" =>
         "use `--scope operator`, or add {user} in Proxmox VE",
     PmxcfsDown "pmxcfs-down" "the cluster's file system is not mounted" =>
-        "look at `systemctl status pve-cluster` there",
+        "look on the host's console: `systemctl status pve-cluster`; until it runs, root's SSH keys in /etc/pve/priv do \
+         not work",
+    RootKeysAway "root-keys-away" "root's keys of a Proxmox VE host are not accepted, or are out of reach" =>
+        "if this login has worked before, pve-cluster may be down there: root's keys lie in /etc/pve/priv; look on the \
+         host's console: `systemctl status pve-cluster`",
+    PvedaemonDown "pvedaemon-down" "pveproxy answers, and pvedaemon behind it does not" =>
+        "look at it with `{command}`; a restart of pvedaemon stops no guest",
     NoQuorum "no-quorum" "the cluster has no quorum" =>
-        "look at `pvecm status` there",
+        "bring its other nodes back; `pvecm status` on a node says which votes are missing",
+    NodeOffline "node-offline" "a node that nobody configured is off" =>
+        "a node that may be off can be configured as a server with `expected = \"any\"`",
+    NodeLost "node-lost" "a host answers, and its cluster does not see it" =>
+        "look at its place in the cluster with `{command}`",
+    UserDisabled "user-disabled" "the user of the token is disabled, or its account has ended" =>
+        "let its tokens work again, on that host: `pveum user modify {user} {option}`",
     PveBusy "pve-busy" "somebody else changes users there" =>
         "run `ecobox setup-token` again",
     TokensLeft "tokens-left" "tokens of an interrupted run may be on the host" =>

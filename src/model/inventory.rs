@@ -213,6 +213,17 @@ pub(crate) enum FailureKind {
     Denied,
     /// Any other.
     Failed,
+    /// A cluster cannot decide anything: too few of its nodes see each other.
+    NoQuorum,
+    /// A node that its cluster cannot see.
+    NodeOffline,
+}
+
+impl FailureKind {
+    /// Whether it is the cluster that is not well, while the server that says so was asked and answered.
+    pub(crate) fn is_of_cluster(self) -> bool {
+        matches!(self, FailureKind::NoQuorum | FailureKind::NodeOffline)
+    }
 }
 
 impl FailureKind {
@@ -223,6 +234,8 @@ impl FailureKind {
             FailureKind::Identity => "identity",
             FailureKind::Denied => "denied",
             FailureKind::Failed => "failed",
+            FailureKind::NoQuorum => "no-quorum",
+            FailureKind::NodeOffline => "node-offline",
         }
     }
 }
@@ -237,6 +250,31 @@ pub(crate) struct Failed {
     /// What a person can do about it.
     #[serde(skip)]
     pub(crate) advice: Option<String>,
+    /// Whom it concerns where that is more than the server and its guests.
+    #[serde(skip)]
+    pub(crate) about: Option<About>,
+}
+
+/// Whom a failure concerns that is not a server's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum About {
+    Cluster(ClusterId),
+    /// Guests on these nodes.
+    Nodes(ClusterId, Vec<NodeName>),
+}
+
+impl Failed {
+    /// Whether it says something of this server. A guest's own failure is its host's.
+    pub(crate) fn concerns(&self, server: &Server) -> bool {
+        match &self.about {
+            None => self.server == server.id || server.parent.as_ref() == Some(&self.server),
+            Some(About::Cluster(cluster)) => server.cluster.as_ref() == Some(cluster),
+            Some(About::Nodes(cluster, nodes)) => {
+                let there = server.node.as_ref().is_some_and(|node| nodes.contains(node));
+                there && server.cluster.as_ref() == Some(cluster)
+            }
+        }
+    }
 }
 
 /// All servers, in a stable order: as configured, each host followed by its guests by number.
@@ -353,7 +391,11 @@ impl Inventory {
         let own = |id: &ServerId| [Some(id.clone()), parents.get(id).cloned().flatten()];
         let shown = self.servers.iter().map(|server| &server.id);
         let concerned: HashSet<_> = shown.chain(&could).flat_map(own).flatten().collect();
-        self.failures.retain(|failed| concerned.contains(&failed.server));
+        let servers = &self.servers;
+        self.failures.retain(|failed| match failed.about {
+            None => concerned.contains(&failed.server),
+            Some(_) => servers.iter().any(|server| failed.concerns(server)),
+        });
         // What stood above may not have been asked for.
         self.sort();
         Ok(self)

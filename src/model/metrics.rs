@@ -249,6 +249,8 @@ impl Families {
             FailureKind::Identity => "identity",
             FailureKind::Denied => "denied",
             FailureKind::Failed => "failed",
+            FailureKind::NoQuorum => "no-quorum",
+            FailureKind::NodeOffline => "node-offline",
         };
         self.add(&FAILED, &[("id", id), ("reason", reason)], 1.0);
     }

@@ -11,7 +11,7 @@ pub(crate) use self::action::{Goal, PowerAction};
 pub(crate) use self::check::{CheckId, Finding, Remedy, allow};
 pub(crate) use self::guest::{GuestView, Manner, Verdict, judge};
 pub(crate) use self::host::{HostVerdict, judge_host};
-pub(crate) use self::plan::{Arming, Course, Means, Move, Plan, PlanError, Policy, Step, Why, plan};
+pub(crate) use self::plan::{Arming, Course, Lost, Means, Move, Plan, PlanError, Policy, Step, Why, plan};
 pub(crate) use self::words::Told;
 
 use serde::{Deserialize, Serialize};

@@ -32,7 +32,8 @@ pub(crate) struct Trouble<'a> {
 /// What is wrong: who could not be asked, who should be on and is not, which guests QEMU halted, which services of a
 /// server that is on do not answer.
 pub(crate) fn troubles<'a>(servers: &[&'a Server], failures: &'a [Failed]) -> Vec<Trouble<'a>> {
-    let failed: HashSet<&ServerId> = failures.iter().map(|failed| &failed.server).collect();
+    let own = failures.iter().filter(|failed| !failed.kind.is_of_cluster());
+    let failed: HashSet<&ServerId> = own.map(|failed| &failed.server).collect();
     let said = failures.iter().map(|failed| Trouble {
         server: &failed.server,
         kind: Kind::Failure,
@@ -104,6 +105,7 @@ mod tests {
             kind: FailureKind::Unreachable,
             message: "backup is offline".to_owned(),
             advice: None,
+            about: None,
         }];
         // What runs on it nobody can say: that is the same trouble.
         let mut guest = server("guest", Some("backup"), Some(104));

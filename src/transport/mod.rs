@@ -18,7 +18,14 @@ pub(crate) mod wol;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::model::id::NodeName;
 use crate::model::inventory::FailureKind;
+
+/// The service of a Proxmox VE node that carries out what pveproxy does not do itself.
+pub(crate) const PVEDAEMON: &str = "pvedaemon";
+
+/// The service that has the cluster's files: pmxcfs.
+pub(crate) const PVE_CLUSTER: &str = "pve-cluster";
 
 /// Why a connection could not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,6 +197,9 @@ pub(crate) enum Error {
     /// Somebody else answered than who was meant: another service, or what stands in front of the API.
     #[error("{peer} {detail}")]
     Stranger { peer: String, who: Stranger, detail: String },
+    /// The API answers, and a service behind it is down: `pvedaemon` on that node, or `pve-cluster`. Nothing was done.
+    #[error("{peer}: {service}{} is down: {reason}", node.as_ref().map(|node| format!(" on {node}")).unwrap_or_default())]
+    ServiceDown { peer: String, service: &'static str, node: Option<NodeName>, reason: String },
     /// The peer answered something that is no valid answer.
     #[error("{peer} sent an unusable answer: {detail}")]
     Protocol { peer: String, detail: String },
@@ -205,7 +215,9 @@ impl Error {
     /// The class of the failure.
     pub(crate) fn kind(&self) -> FailureKind {
         match self {
-            Error::Connect { .. } | Error::Timeout { .. } => FailureKind::Unreachable,
+            Error::Connect { .. } | Error::Timeout { .. } | Error::ServiceDown { .. } => FailureKind::Unreachable,
+            // The node that was asked could not reach the one that should answer.
+            Error::Api { status: 595..=599, .. } => FailureKind::Unreachable,
             Error::UnknownHostKey { .. } | Error::Untrusted { .. } | Error::Revoked { .. } | Error::Unproven { .. } => {
                 FailureKind::Identity
             }
@@ -228,6 +240,7 @@ impl Error {
             | Error::NoToken { peer, .. }
             | Error::Api { peer, .. }
             | Error::Stranger { peer, .. }
+            | Error::ServiceDown { peer, .. }
             | Error::Protocol { peer, .. }
             | Error::Local { peer, .. }
             | Error::Timeout { peer, .. } => peer,
@@ -267,9 +280,25 @@ mod tests {
             Error::Api { peer: peer(), method: "GET", path: "/version".to_owned(), status: 500, reason: detail() };
         let timeout = Error::Timeout { peer: peer(), doing: "waiting", after: Duration::from_millis(1500) };
         let login = Error::Timeout { peer: peer(), doing: "logging in", after: Duration::from_secs(20) };
+        let service = |service, node: Option<&str>| Error::ServiceDown {
+            peer: peer(),
+            service,
+            node: node.map(|node| node.parse().unwrap()),
+            reason: detail(),
+        };
+        let no_route = Error::Api {
+            peer: peer(),
+            method: "GET",
+            path: "/nodes/pve2/qemu".to_owned(),
+            status: 595,
+            reason: "No route to host".to_owned(),
+        };
         let what = Mismatch::Certificate { presented: None };
         let stranger = Error::Stranger { peer: peer(), who: Stranger::Redirect, detail: "answered 302".to_owned() };
         let table = [
+            (no_route, Unreachable, "pve1 answered 595 to GET /nodes/pve2/qemu"),
+            (service(PVEDAEMON, Some("pve2")), Unreachable, "pve1: pvedaemon on pve2 is down: why"),
+            (service(PVE_CLUSTER, None), Unreachable, "pve1: pve-cluster is down: why"),
             (login, Unreachable, "within 20 s (logging in)"),
             (timeout, Unreachable, "pve1 did not answer within 1.5 s (waiting)"),
             (connect(ConnectFailure::Refused), Unreachable, "cannot reach pve1:8006: connection refused"),

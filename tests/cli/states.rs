@@ -128,7 +128,8 @@ fn a_node_without_numbers_is_not_dead() {
     );
     // Where the node does not say it either, it is said whose fault that is.
     sim.cluster().set_service("pve1", Service::PvedaemonDown);
-    let web = env.run(&["status", "-o", "json"]).server("pve1-vm-101");
+    let run = env.run(&["status", "-o", "json"]).exits(5).says("pvedaemon on pve1 is down");
+    let web = run.server("pve1-vm-101");
     assert_eq!(web["state"], "unknown");
     assert!(web["reason"].as_str().unwrap().contains("pvestatd on pve1 is silent"), "{web}");
 }
@@ -138,8 +139,13 @@ fn without_quorum_everything_is_shown() {
     let sim = three();
     let env = env_for(&sim, &["pve1"]);
     sim.cluster().set_quorate(false);
+    // As long as all nodes are there, there is one: nobody asks.
     let run = env.run(&["status", "-o", "json"]).exits(0);
     assert_eq!(run.server("pve1-vm-101")["state"], "running");
+    sim.node("pve3").stop();
+    let run = env.run(&["status", "-o", "json"]).exits(8);
+    assert_eq!(run.server("pve1-vm-101")["state"], "running");
+    assert_eq!(run.failures(), ["pve1 no-quorum", "pve1 node-offline"]);
 }
 
 #[test]
@@ -148,7 +154,11 @@ fn a_broken_pmxcfs_is_said_in_its_own_words() {
     let env = env_for(&sim, &["pve1"]);
     let _ = env.run(&["status"]).exits(0);
     sim.cluster().set_service("pve1", Service::PmxcfsDown);
-    let run = env.run(&["status", "-o", "json"]).exits(1).says("Unable to load access control list");
+    let run = env
+        .run(&["status", "-o", "json"])
+        .exits(5)
+        .says("pve-cluster is down")
+        .says("Unable to load access control list");
     assert_eq!(run.server("pve1")["state"], "online");
     assert_eq!(run.server("pve1-vm-101")["state"], "unknown");
 }

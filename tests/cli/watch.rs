@@ -131,6 +131,30 @@ pub(crate) fn fast(sim: &Sim, nodes: &[&str]) -> Env {
 }
 
 #[test]
+fn a_cluster_that_is_not_whole_is_told_as_it_happens() {
+    let sim = three();
+    let env = fast(&sim, &["pve1", "pve2"]);
+    let mut watching = watch(&env, &[]);
+    assert_eq!(watching.snapshot()["failures"], json!([]));
+    let mut guest = watch(&env, &["vm-101"]);
+    assert_eq!(guest.snapshot()["failures"], json!([]));
+    sim.cluster().set_quorate(false);
+    sim.node("pve3").stop();
+    // Which comes first depends on when it was looked.
+    let mut told: Vec<String> = (0..3).map(|_| watching.short()).collect();
+    told.sort_unstable();
+    let want = ["failure pve1 no-quorum", "failure pve1 node-offline", "state pve1-vm-103 stopped unknown"];
+    assert_eq!(told, want);
+    // Quorum concerns who is elsewhere, too.
+    assert_eq!(guest.short(), "failure pve1 no-quorum");
+    sim.node("pve3").start();
+    sim.cluster().set_quorate(true);
+    let mut told: Vec<String> = (0..2).map(|_| watching.short()).collect();
+    told.sort_unstable();
+    assert_eq!(told, ["recovered pve1", "state pve1-vm-103 unknown stopped"]);
+}
+
+#[test]
 fn a_snapshot_and_then_what_changes() {
     let sim = three();
     let env = fast(&sim, &["pve1"]);

@@ -40,6 +40,27 @@ fn the_page_follows_the_fleet() {
 }
 
 #[test]
+fn the_page_says_what_is_wrong_with_a_cluster() {
+    let sim = three();
+    let env = fast(&sim, &["pve1"]);
+    let path = env.home().join("fleet.html");
+    let child = env
+        .command(&["watch", "--html", path.to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let page = || fs::read_to_string(&path).unwrap_or_default();
+    until(|| page().contains("othing is wrong"));
+    sim.cluster().set_quorate(false);
+    sim.node("pve3").stop();
+    until(|| page().contains("its cluster has no quorum") && page().contains("node pve3 of its cluster is offline"));
+    assert!(!page().contains("othing is wrong"), "{}", page());
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let _ = env.finish(child.wait_with_output().unwrap()).exits(143);
+}
+
+#[test]
 fn a_folder_that_does_not_exist_ends_it_at_once() {
     let sim = three();
     let env = fast(&sim, &["pve1"]);

@@ -14,6 +14,18 @@ use super::fleets::three;
 use super::watch::fast;
 use super::world::{FAST, World};
 
+#[test]
+fn the_header_says_what_is_wrong_with_a_cluster() {
+    let sim = three();
+    let env = fast(&sim, &["pve1"]);
+    let mut screen = Screen::start(&env, &[], (24, 120));
+    screen.until("the fleet", |text| text.contains("web-03"));
+    sim.cluster().set_quorate(false);
+    sim.node("pve3").stop();
+    screen.until("no quorum", |text| text.contains("no quorum: pve1: its cluster has no quorum"));
+    screen.keys("q");
+}
+
 const NODES: [&str; 3] = ["pve1", "pve2", "pve3"];
 
 /// The program on a terminal, and what that shows.

@@ -72,7 +72,7 @@ type Reasons<'r> = Vec<(&'static str, Cow<'r, str>)>;
 pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outcome<StatsReport>> {
     let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
     let load = LoadOptions { interval: args.interval, all_disks: args.all_disks };
-    let asking = Asking { scope: fleet.scope(&args.targets)?, load: Some(load), templates: false };
+    let asking = Asking { scope: fleet.scope(&args.targets)?, load: Some(load), ..Asking::default() };
     let (observed, recording) = {
         let _progress = ctx.ui.progress(&format!("measuring {}", counted(fleet.hosts().count(), "host")));
         // Whoever interrupts while agents are asked has looked, too.

@@ -18,8 +18,8 @@ use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::watch::Pace;
 use crate::model::condition::{Condition, Undecidable};
-use crate::model::id::ServerId;
-use crate::model::inventory::Server;
+use crate::model::id::{ClusterId, NodeName, ServerId};
+use crate::model::inventory::{About, Failed, Server};
 use crate::model::watch::{Change, Heard, Watched};
 use crate::render::lines::Lines;
 
@@ -48,12 +48,25 @@ fn about(change: &Change) -> &ServerId {
 struct Meant {
     servers: HashSet<ServerId>,
     concerned: HashSet<ServerId>,
+    clusters: HashSet<ClusterId>,
+    nodes: HashSet<(ClusterId, NodeName)>,
 }
 
 impl Meant {
+    fn is_concerned(&self, failed: &Failed) -> bool {
+        match &failed.about {
+            None => self.concerned.contains(&failed.server),
+            Some(About::Cluster(cluster)) => self.clusters.contains(cluster),
+            Some(About::Nodes(cluster, nodes)) => {
+                nodes.iter().any(|node| self.nodes.contains(&(cluster.clone(), node.clone())))
+            }
+        }
+    }
+
     fn has(&self, change: &Change) -> bool {
         match change {
-            Change::Failure(_) | Change::Recovered { .. } => self.concerned.contains(about(change)),
+            Change::Failure(failed) => self.is_concerned(failed),
+            Change::Recovered { .. } => self.concerned.contains(about(change)),
             // By its old id it was meant.
             Change::Moved { id, from } => self.servers.contains(id) || self.servers.contains(from),
             _ => self.servers.contains(about(change)),
@@ -221,7 +234,7 @@ impl<'s> Stream<'s> {
 
     async fn tell_snapshot(&self, meant: &Meant) -> anyhow::Result<()> {
         let inventory = self.watched.inventory();
-        let failures = inventory.failures.iter().filter(|failed| meant.concerned.contains(&failed.server));
+        let failures = inventory.failures.iter().filter(|failed| meant.is_concerned(failed));
         let Some(lines) = &self.lines else {
             warn(&self.ctx.ui, &failures.cloned().collect::<Vec<_>>());
             return Ok(());
@@ -239,6 +252,8 @@ impl<'s> Stream<'s> {
             let server = &inventory.servers[place];
             // A guest's own failure is its host's.
             meant.concerned.extend(server.parent.iter().chain([&server.id]).cloned());
+            meant.clusters.extend(server.cluster.clone());
+            meant.nodes.extend(server.cluster.clone().zip(server.node.clone()));
             meant.servers.insert(server.id.clone());
         }
         Ok(meant)

@@ -9,11 +9,12 @@ use tokio::time::timeout;
 use super::Links;
 use super::guest::Named;
 use crate::fleet::Fleet;
+use crate::fleet::hint::Doing;
 use crate::fleet::per_node::per_node;
 use crate::model::guest::{GuestConfig, GuestStatus};
 use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId, VmId};
 use crate::model::inventory::Server;
-use crate::model::power::PowerState;
+use crate::model::power::{Lost, PowerState};
 use crate::state::StateError;
 use crate::transport::Error;
 
@@ -22,6 +23,20 @@ const ONE_BY_ONE: usize = 3;
 
 /// So long a look counts for a step that begins at once. Who waited, for a person or for another step, looks again.
 const RECENT: Duration = Duration::from_secs(5);
+
+/// Why nobody says what a guest does.
+#[derive(Debug, Clone)]
+struct Unsaid {
+    why: String,
+    /// Where nothing can be done with it either.
+    lost: Option<Lost>,
+}
+
+impl From<&str> for Unsaid {
+    fn from(why: &str) -> Unsaid {
+        Unsaid { why: why.to_owned(), lost: None }
+    }
+}
 
 /// Guests that one list tells of.
 type OnNode<'a> = (&'a ClusterId, &'a NodeName, GuestKind);
@@ -52,7 +67,7 @@ impl Links {
 
 impl Fleet<'_> {
     /// Puts what these guests do at this moment in place of what the listing said. Of whom nobody can tell it nothing is
-    /// known: a plan is not made on what may be old.
+    /// known: a plan is not made on what may be old. Gives those with whom nothing can be done.
     ///
     /// # Errors
     /// The state file's.
@@ -61,7 +76,7 @@ impl Fleet<'_> {
         servers: &mut [Server],
         places: &[usize],
         links: &Links,
-    ) -> Result<(), StateError> {
+    ) -> Result<HashMap<ServerId, Lost>, StateError> {
         let mut groups: HashMap<OnNode<'_>, Vec<(usize, VmId)>> = HashMap::new();
         for place in places {
             let server = &servers[*place];
@@ -77,12 +92,16 @@ impl Fleet<'_> {
             (node.clone(), answers)
         });
         let answers: Vec<_> = join_all(asked).await;
+        let mut lost = HashMap::new();
         for (node, answers) in answers {
             for (place, answer) in answers {
+                if let Err(Unsaid { lost: Some(one), .. }) = &answer {
+                    lost.insert(servers[place].id.clone(), one.clone());
+                }
                 self.take_look(&mut servers[place], &node, answer, links)?;
             }
         }
-        Ok(())
+        Ok(lost)
     }
 
     /// What guests of one kind on one node do.
@@ -93,22 +112,22 @@ impl Fleet<'_> {
         node: &NodeName,
         kind: GuestKind,
         guests: &[(usize, VmId)],
-    ) -> Vec<(usize, Result<GuestStatus, String>)> {
-        let (after, said) = (self.limits.left(self.limits.host), |error: Error| error.to_string());
+    ) -> Vec<(usize, Result<GuestStatus, Unsaid>)> {
+        let after = self.limits.left(self.limits.host);
         let late = |_| Error::Timeout { peer: node.to_string(), doing: "asking what its guests do", after };
-        let nobody = |why: &str| guests.iter().map(|(place, _)| (*place, Err(why.to_owned()))).collect();
+        let nobody = |why: Unsaid| guests.iter().map(|(place, _)| (*place, Err(why.clone()))).collect();
         let client = match self.client_of(links, cluster).await {
             Ok(client) => client,
-            Err(error) => return nobody(&error.to_string()),
+            Err(error) => return nobody(Unsaid::from(error.to_string().as_str())),
         };
         if guests.len() > ONE_BY_ONE {
             let listed =
                 timeout(after, client.guest_statuses(node, kind)).await.map_err(late).and_then(|answer| answer);
             return match listed {
-                Err(error) => nobody(&error.to_string()),
+                Err(error) => nobody(self.unsaid(&error)),
                 Ok(mut listed) => {
-                    let of =
-                        |vmid: &VmId| listed.remove(vmid).ok_or_else(|| format!("{node} does not have it any more"));
+                    let moved = format!("{node} does not have it any more");
+                    let of = |vmid: &VmId| listed.remove(vmid).ok_or_else(|| Unsaid::from(moved.as_str()));
                     guests.iter().map(of_place(of)).collect()
                 }
             };
@@ -117,17 +136,28 @@ impl Fleet<'_> {
             let client = client.clone();
             async move {
                 let answer = timeout(after, client.guest_status(node, kind, vmid)).await;
-                (place, answer.map_err(late).and_then(|answer| answer).map_err(said))
+                (place, answer.map_err(late).and_then(|answer| answer).map_err(|error| self.unsaid(&error)))
             }
         };
         per_node(guests.iter().map(|guest| (node.clone(), *guest)), ask).await
+    }
+
+    fn unsaid(&self, error: &Error) -> Unsaid {
+        let why = error.to_string();
+        let is_final = matches!(error, Error::ServiceDown { .. } | Error::Api { status: 595..=599, .. });
+        let lost = is_final.then(|| {
+            let server = error.peer().parse::<ServerId>().ok();
+            let fix = server.and_then(|server| self.hint(&server, error, Doing::Look));
+            Lost { why: why.clone(), fix, kind: error.kind() }
+        });
+        Unsaid { why, lost }
     }
 
     fn take_look(
         &self,
         server: &mut Server,
         node: &NodeName,
-        answer: Result<GuestStatus, String>,
+        answer: Result<GuestStatus, Unsaid>,
         links: &Links,
     ) -> Result<(), StateError> {
         match answer {
@@ -146,7 +176,7 @@ impl Fleet<'_> {
                 let look = Looked { at: Instant::now(), node: node.clone(), status, config: None };
                 links.1.borrow_mut().insert(server.id.clone(), look);
             }
-            Err(why) => {
+            Err(Unsaid { why, .. }) => {
                 tracing::debug!(server = server.id.as_str(), why, "nobody says what it does now");
                 server.seen.state = PowerState::Unknown;
                 server.seen.reason = Some(why);

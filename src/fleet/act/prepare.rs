@@ -79,11 +79,13 @@ impl Fleet<'_> {
         let links = links.into();
         let Inventory { servers, failures, .. } = inventory;
         let asked = to_ask(servers, chosen, action);
-        self.refresh(servers, &asked, &links).await?;
+        let lost = self.refresh(servers, &asked, &links).await?;
         let configs = self.configs(&links, concerned(servers, chosen, action, options.guests)).await;
         // Of several failures of one host the first: the API's, before its ports were tried.
-        let failures = failures.iter().rev().map(|Failed { server, kind, .. }| (server.clone(), *kind)).collect();
-        let means = Means { manner: options.manner, guests: options.guests, startups: configs.startups(), failures };
+        let failures = failures.iter().rev().filter(|failed| !failed.kind.is_of_cluster());
+        let failures = failures.map(|Failed { server, kind, .. }| (server.clone(), *kind)).collect();
+        let startups = configs.startups();
+        let means = Means { manner: options.manner, guests: options.guests, startups, failures, lost };
         let mut plan = plan(servers, chosen, action, &means)?;
         let calls = self.look_before(&mut plan, servers, &configs, &links, options).await?;
         set_deadlines(&mut plan, servers, &means.startups, options);

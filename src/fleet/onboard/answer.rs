@@ -1,5 +1,6 @@
 //! What a visit's output means.
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::fleet::host_facts::{node_of_link, version_in, word};
@@ -32,6 +33,8 @@ pub(crate) struct HostSide {
     pub(crate) ca_pem: Option<String>,
     /// The certificate that pveproxy serves by its files; it may have been started with another.
     pub(crate) leaf_pem: Option<String>,
+    /// When the token that is replaced had ended, if it had. The new one does not.
+    pub(crate) replaced_ended: Option<Timestamp>,
 }
 
 impl HostSide {
@@ -83,6 +86,8 @@ pub(crate) enum Failure {
     NoQuorum,
     #[error("Proxmox VE has no user `{userid}`")]
     NoSuchUser { userid: String },
+    #[error("its user {userid} is {} in Proxmox VE", if *expired { "expired" } else { "disabled" })]
+    UserDisabled { userid: String, expired: bool },
     #[error("a token `{0}` is there already")]
     TokenExists(TokenId),
     #[error("Proxmox VE's user database stayed locked")]
@@ -129,6 +134,10 @@ pub(crate) fn parse(text: &str, request: &Request) -> Answer {
     let (removed, absent) = (noted("removed "), noted("absent "));
     let result = if note("no-pveum") {
         Err(Failure::NotPve)
+    } else if let (Some(how), Action::Create { token, .. }) =
+        (["disabled", "expired"].iter().find(|how| note(&format!("user {how}"))), &request.action)
+    {
+        Err(Failure::UserDisabled { userid: token.userid(), expired: *how == "expired" })
     } else if note("done") {
         done(&reading, request)
     } else {
@@ -213,11 +222,13 @@ fn host(reading: &Reading<'_>) -> HostSide {
     let short = hostname.as_deref().and_then(|name| name.split('.').next());
     let node = fact("local").and_then(node_of_link);
     let node = node.as_deref().or(short).and_then(|name| name.parse().ok());
+    let ended = reading.notes.iter().find_map(|note| note.strip_prefix("expired ")?.parse().ok());
     HostSide {
         node,
         version: fact("version").and_then(version_in),
         ca_pem: first_certificate(reading.ca),
         leaf_pem: first_certificate(reading.leaf),
+        replaced_ended: ended.and_then(|seconds| Timestamp::from_second(seconds).ok()),
         hostname,
     }
 }

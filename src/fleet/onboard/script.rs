@@ -25,8 +25,8 @@ pub(crate) struct Request {
 /// What to do after the removals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Make role and user what they should be, then this token; the comment stands beside it in PVE. What the token that
-    /// it replaces was given besides by others, it gets too.
+    /// Make role and user what they should be, then this token; the comment stands beside it in PVE. What others gave or set
+    /// to the token that it replaces, it gets too: ACLs, when it ends, a comment that is not ecobox's own.
     Create { token: TokenId, comment: String, replaces: Option<TokenId> },
     /// Nothing more.
     Remove,
@@ -87,6 +87,10 @@ fn text(request: &Request) -> Result<String, Unquotable> {
         Action::Create { replaces: Some(replaces), .. } if request.scope != Scope::Full => replaces.to_string(),
         _ => String::new(),
     };
+    let old = match &request.action {
+        Action::Create { replaces, .. } => replaces.as_ref(),
+        Action::Remove | Action::Revoke => None,
+    };
     let values = [
         ("action", action.to_owned()),
         ("userid", userid),
@@ -96,6 +100,8 @@ fn text(request: &Request) -> Result<String, Unquotable> {
         ("privs_new", privileges(request.scope, 9)),
         ("privs_old", privileges(request.scope, 8)),
         ("replaces", replaces),
+        ("old_user", old.map(TokenId::userid).unwrap_or_default()),
+        ("old_name", old.map(|old| old.name.clone()).unwrap_or_default()),
         ("comment", comment.to_owned()),
         ("user_comment", USER_COMMENT.to_owned()),
         ("user_mark", USER_MARK.to_owned()),
@@ -160,6 +166,9 @@ fn commands(request: &Request, major: u32) -> Result<Vec<String>, Unquotable> {
             let separate = privsep(request.scope);
             let add = ["user", "token", "add", &userid, &token.name, "--privsep", separate, "--comment", comment];
             list.call(&[&add[..], &["--output-format", "json"]].concat())?;
+            if let Some(replaces) = replaces {
+                list.remark(&format!("with `--expire`, and the `--comment`, if somebody set them on {replaces}"));
+            }
             if let Some(role) = request.scope.role() {
                 list.call(&["acl", "modify", "/", "--tokens", &token.to_string(), "--roles", role])?;
                 if let Some(replaces) = replaces {

@@ -4,7 +4,8 @@
 #   == run NAME              standard output of one pveum call follows, as it is
 #   == code NAME STATUS      its end; then its standard error, each line after `! `
 #   == removed USERID!NAME   that token is not there (any more); before it `== absent` if it was not there at all
-#   == role created|changed|same, == user created|there, == user kept|removed
+#   == role created|changed|same, == user created|there, == user kept|removed, == user disabled|expired
+#   == expired SECONDS       the token that is replaced had ended then; the new one does not
 #   == done                  everything asked for was done
 #   == ca, == leaf           certificates, PEM
 #   == end
@@ -103,18 +104,67 @@ keep_acls() {
 	[ -z "$replaces" ] || each_acl keep_acl "$replaces" || { call acl-list acl list --output-format json; return 1; }
 }
 
+# What somebody set on the token that is replaced stays: when it ends, and a comment that is not ecobox's own. The list is
+# one line of JSON, each token with its keys in this order, and each quotation mark in a comment behind a backslash.
+keep_settings() {
+	expire=
+	[ -n "$old_name" ] && ask user token list "$old_user" || return 0
+	one=${out%%"\"tokenid\":\"$old_name\"}"*}
+	[ "$one" != "$out" ] || return 0
+	case $one in *'"tokenid":"'*) one=${one##*'"tokenid":"'} && one=${one#*'},'} ;; esac
+	set_to=${one##*'"expire":'}
+	set_to=${set_to%%,*}
+	set_to=${set_to#'"'}
+	set_to=${set_to%'"'}
+	case $set_to in
+	'' | 0 | *[!0-9]*) ;;
+	*) if [ "$set_to" -gt "$(date +%s)" ]; then expire=$set_to; else say expired "$set_to"; fi ;;
+	esac
+	case $one in
+	*'{"comment":"ecobox on '* | *'{"comment":""'*) return 0 ;;
+	*'{"comment":"'*) ;;
+	*) return 0 ;;
+	esac
+	set_to=${one#*'{"comment":"'}
+	set_to=${set_to%%'","expire":'*}
+	# Other escapes are line breaks and the like, which pveum would not take either.
+	case $(printf '%s' "$set_to" | sed 's/\\["\\/]//g') in
+	*\\*) ;;
+	*) comment=$(printf '%s' "$set_to" | sed 's/\\\(["\\/]\)/\1/g') ;;
+	esac
+}
+
+# Whoever disabled the user, or let it end, does not want tokens of it to work.
+is_usable() {
+	ask user list || return 0
+	one=${out%%"\"userid\":\"$userid\""*}
+	[ "$one" != "$out" ] || return 0
+	one=${one##*'{'}
+	case $one in *'"enable":0,'* | *'"enable":"0",'*) say user disabled; return 1 ;; esac
+	set_to=${one##*'"expire":'}
+	set_to=${set_to%%,*}
+	set_to=${set_to#'"'}
+	set_to=${set_to%'"'}
+	case $set_to in '' | 0 | *[!0-9]*) return 0 ;; esac
+	[ "$set_to" -gt "$(date +%s)" ] || { say user expired; return 1; }
+}
+
 create() {
 	remove_ours || return 1
+	keep_settings
 	if [ -n "$role" ]; then
 		ensure_role || return 1
 		if call user-add user add "$userid" --comment "$user_comment"; then say user created
-		elif has 'already exists'; then say user there
+		elif has 'already exists'; then say user there && is_usable || return 1
 		else return 1; fi
 		# Roles add up: a user who also has tokens of another scope keeps what those need.
 		call acl-user acl modify / --users "$userid" --roles "$role" || return 1
+	else
+		is_usable || return 1
 	fi
-	call token-add user token add "$userid" "$token" --privsep "$privsep" --comment "$comment" --output-format json ||
-		return 1
+	set -- user token add "$userid" "$token" --privsep "$privsep" --comment "$comment"
+	[ -z "$expire" ] || set -- "$@" --expire "$expire"
+	call token-add "$@" --output-format json || return 1
 	[ -n "$role" ] || return 0
 	call acl-token acl modify / --tokens "$userid!$token" --roles "$role" && keep_acls && return 0
 	call undo user token remove "$userid" "$token" && say removed "$userid!$token"

@@ -64,6 +64,13 @@ impl<'a> Fleet<'a> {
                 Step::Intend(token) => Event::Recorded(self.intend(server, cluster, &token)),
                 Step::Visit(request) => Event::Visited(self.run_plan(server, &request, confirmed).await),
                 Step::Store(created, host) => {
+                    if let Some(ended) = host.replaced_ended {
+                        let day = ended.strftime("%Y-%m-%d");
+                        self.notice(format!(
+                            "{}: the token before had ended on {day}; the new one does not end",
+                            server.id
+                        ));
+                    }
                     result.learned = learned(&host, &result.learned);
                     Event::Stored(self.store(server, cluster, scope, &created.token, &host, result).await)
                 }

@@ -53,7 +53,7 @@ impl Fleet<'_> {
         if let Some(client) = client {
             return match client.version().await {
                 // Whatever it says, its certificate was verified before.
-                Ok(_) | Err(Error::Api { .. } | Error::Denied { .. }) => Ok(()),
+                Ok(_) | Err(Error::Api { .. } | Error::ServiceDown { .. } | Error::Denied { .. }) => Ok(()),
                 Err(Error::Stranger { who: Stranger::Redirect | Stranger::Login, .. }) => Ok(()),
                 Err(error) => Err(error),
             };
@@ -83,6 +83,7 @@ fn is_final(error: &Error) -> bool {
         | Error::Denied { .. }
         | Error::Api { .. }
         | Error::Stranger { .. }
+        | Error::ServiceDown { .. }
         | Error::Protocol { .. }
         | Error::Timeout { .. } => false,
     }

@@ -49,6 +49,16 @@ pub(crate) struct Means {
     pub(crate) startups: HashMap<ServerId, Startup>,
     /// How asking hosts failed, of those whom nobody could ask.
     pub(crate) failures: HashMap<ServerId, FailureKind>,
+    /// Guests whose node has nobody who could say what they do, or do anything with them.
+    pub(crate) lost: HashMap<ServerId, Lost>,
+}
+
+/// Why nothing can be done with a guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub(crate) why: String,
+    pub(crate) fix: Option<String>,
+    pub(crate) kind: FailureKind,
 }
 
 /// What a step does.
@@ -218,6 +228,10 @@ impl Planner<'_> {
 
     fn ask_guest(&mut self, place: usize, kind: GuestKind) -> Result<(), PlanError> {
         let server = &self.servers[place];
+        if let Some(Lost { why, fix, kind }) = self.means.lost.get(&server.id).cloned() {
+            self.push(place, self.action, Move::Cannot { why, fix, kind: Some(kind) }, Why::Asked, Vec::new());
+            return Ok(());
+        }
         let host = self.host_of(place);
         let asleep = host.filter(|host| self.servers[*host].seen.state != PowerState::Online);
         let later = server.seen.state == PowerState::Unknown;

@@ -50,7 +50,7 @@ fn in_flight(action: &str) -> InFlight {
 }
 
 fn failed(server: &str, kind: FailureKind, message: &str) -> Failed {
-    Failed { server: id(server), kind, message: message.to_owned(), advice: None }
+    Failed { server: id(server), kind, message: message.to_owned(), advice: None, about: None }
 }
 
 /// What is configured and remembered: `nas` between the hosts of one cluster.

@@ -78,7 +78,13 @@ fn fleet() -> (Vec<Server>, Vec<Vec<Series>>) {
 }
 
 fn refused(message: &str) -> Failed {
-    Failed { server: "pve2".parse().unwrap(), kind: FailureKind::Denied, message: message.to_owned(), advice: None }
+    Failed {
+        server: "pve2".parse().unwrap(),
+        kind: FailureKind::Denied,
+        message: message.to_owned(),
+        advice: None,
+        about: None,
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::model::id::{Token, TokenId};
 use crate::model::trust::Trust;
 use crate::transport::http::{self, Failure, Pace, Peer};
-use crate::transport::{Error, Mismatch, Stranger};
+use crate::transport::{Error, Mismatch, PVEDAEMON, Stranger};
 
 use super::clock::Ahead;
 use super::failure;
@@ -210,11 +210,26 @@ impl Client {
                 Err(failure) => failure,
             };
             if !passing || tries == self.limits.retries || begun.elapsed() > self.limits.retry_within {
-                return Err(error);
+                return Err(self.named_service(error).await);
             }
             tries += 1;
             tracing::debug!(server = self.label, %error, "trying again");
             tokio::time::sleep(self.pause()).await;
+        }
+    }
+
+    /// The error, or that pvedaemon is the one who is down: pveproxy of that node still answers what it answers itself,
+    /// such as a list of tasks, which any token may ask for.
+    pub(super) async fn named_service(&self, error: Error) -> Error {
+        let Some(node) = failure::node_refusing(&error) else { return error };
+        match self.attempt(&format!("/nodes/{node}/tasks?limit=1"), Answers::Node).await {
+            Ok(_) => Error::ServiceDown {
+                peer: self.label.clone(),
+                service: PVEDAEMON,
+                node: Some(node),
+                reason: "connection refused".to_owned(),
+            },
+            Err(_) => error,
         }
     }
 

@@ -3,15 +3,18 @@
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, SERVER, WWW_AUTHENTICATE};
 
-use crate::model::id::TokenId;
+use crate::model::id::{NodeName, TokenId};
 use crate::model::text::{LONGEST, cut};
 use crate::transport::http::{CUT, Failure};
-use crate::transport::{self, Denial, Stranger};
+use crate::transport::{self, Denial, PVE_CLUSTER, Stranger};
 
 use super::answers::ErrorBody;
 
 /// So many parameters an error may complain of.
 const MOST_ERRORS: usize = 16;
+
+/// With this every call fails while pmxcfs is down.
+const NO_ACCESS_LIST: &str = "RPCEnvironment init request failed";
 
 /// PVE's words for an error: the reason phrase, else the body's `message`, and what `errors` says of parameters.
 pub(super) fn reason(status: StatusCode, phrase: Option<String>, body: &[u8]) -> String {
@@ -67,6 +70,10 @@ pub(super) fn of_status(
         let why = if status == StatusCode::UNAUTHORIZED { Denial::Token } else { Denial::Privilege };
         return Failure::lasting(transport::Error::Denied { peer, why, detail: format!("token {token}: {reason}") });
     }
+    if status.as_u16() == 500 && reason.starts_with(NO_ACCESS_LIST) {
+        let error = transport::Error::ServiceDown { peer, service: PVE_CLUSTER, node: None, reason };
+        return Failure::lasting(error);
+    }
     let error = transport::Error::Api { peer, method, path: path.to_owned(), status: status.as_u16(), reason };
     Failure { error, passing: matches!(status.as_u16(), 595 | 596 | 599) }
 }
@@ -96,7 +103,7 @@ fn refuses(reason: &str) -> bool {
         "Cannot suspend HA managed VM to disk",
         "cannot suspend VM to disk due to passed-through PCI device",
         "Permission check failed",
-        "RPCEnvironment init request failed",
+        NO_ACCESS_LIST,
         "no such cluster node '",
         "No wake on LAN MAC address defined for ",
     ];
@@ -126,15 +133,23 @@ pub(crate) fn is_not_here(error: &transport::Error) -> bool {
     matches!(error, transport::Error::Api { status: 500, reason, .. } if is_missing(reason))
 }
 
+/// The node whose part of an answer nobody took: 595 `Connection refused` is what pveproxy says where it cannot connect to
+/// pvedaemon of its own node, and where it cannot connect to another node's pveproxy.
+pub(super) fn node_refusing(error: &transport::Error) -> Option<NodeName> {
+    let transport::Error::Api { status: 595, reason, path, .. } = error else { return None };
+    let node = path.strip_prefix("/nodes/")?.split('/').next()?;
+    reason.trim().eq_ignore_ascii_case("connection refused").then(|| node.parse().ok()).flatten()
+}
+
 /// Whether the same GET may well succeed a while later: what somebody who polls should live through until the deadline.
 /// A node that has just started or stopped answers so, and so does one whose services are restarted.
 pub(crate) fn is_passing(error: &transport::Error) -> bool {
     match error {
         transport::Error::Connect { .. }
         | transport::Error::Timeout { .. }
+        // It is restarted.
+        | transport::Error::ServiceDown { .. }
         | transport::Error::Api { status: 502..=504 | 595..=599, .. } => true,
-        // pmxcfs is restarted.
-        transport::Error::Api { status: 500, reason, .. } => reason.starts_with("RPCEnvironment init request failed"),
         transport::Error::Protocol { detail, .. } => detail == CUT,
         _ => false,
     }
@@ -210,14 +225,19 @@ mod tests {
         };
         let missing = "Configuration file 'nodes/pve1/lxc/301.conf' does not exist";
         let connect = Error::Connect { peer: "pve1".to_owned(), failure: ConnectFailure::Refused, source: None };
+        let reason = "RPCEnvironment init request failed: Unable to load access control list: Connection refused";
+        let token = "ecobox@pve!test".parse().unwrap();
+        let down =
+            of_status(StatusCode::INTERNAL_SERVER_ERROR, reason.to_owned(), "pve1", &token, "GET", "/version").error;
+        assert!(matches!(down, Error::ServiceDown { service: PVE_CLUSTER, .. }), "{down}");
         let protocol = |detail: &str| Error::Protocol { peer: "pve1".to_owned(), detail: detail.to_owned() };
         for (error, passing, elsewhere) in [
             (connect, true, false),
+            (down, true, false),
             (Error::Timeout { peer: "pve1".to_owned(), doing: "x", after: std::time::Duration::ZERO }, true, false),
             (api(595, "No route to host"), true, false),
             (api(599, "odd"), true, false),
             (api(503, "Service Unavailable"), true, false),
-            (api(500, "RPCEnvironment init request failed: Unable to"), true, false),
             (api(500, missing), false, true),
             (api(400, missing), false, false),
             (api(500, "VM 105 not running"), false, false),

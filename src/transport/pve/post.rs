@@ -86,10 +86,10 @@ impl Client {
         if !status.is_success() {
             let refused = self.refused(response, "POST", path, patience).await.error;
             let nothing = match &refused {
-                Error::Api { reason, .. } => failure::is_refusal(status, reason),
+                Error::Api { reason, .. } | Error::ServiceDown { reason, .. } => failure::is_refusal(status, reason),
                 _ => failure::is_refusal(status, ""),
             };
-            return if nothing { Posted::Refused(refused) } else { Posted::Lost(refused) };
+            return if nothing { Posted::Refused(self.named_service(refused).await) } else { Posted::Lost(refused) };
         }
         let body = match self.read(response, limits.guest_body, patience).await {
             Ok(body) => body,

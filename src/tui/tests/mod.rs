@@ -91,6 +91,7 @@ pub(super) fn fleet() -> Inventory {
             kind: FailureKind::Unreachable,
             message: "pve2: no answer within 10 s".to_owned(),
             advice: None,
+            about: None,
         }],
         unasked: Vec::new(),
     };

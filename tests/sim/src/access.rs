@@ -132,6 +132,22 @@ impl Access {
         }
     }
 
+    /// When a user's account ends, in seconds since the epoch; 0: never.
+    pub fn set_user_expire(&mut self, userid: &str, expire: u64) {
+        self.users.get_mut(userid).expect("an existing user").expire = expire;
+    }
+
+    /// The comment beside a token.
+    pub fn set_token_comment(&mut self, full_id: &str, comment: &str) {
+        self.token_mut(full_id).expect("an existing token").comment = Some(comment.to_owned());
+    }
+
+    /// When a token ends, and the comment beside it.
+    pub fn token_settings(&mut self, full_id: &str) -> (u64, Option<String>) {
+        let token = self.token_mut(full_id).expect("an existing token");
+        (token.expire, token.comment.clone())
+    }
+
     /// Adds a token `user@realm!name` (and its user), or replaces it.
     pub fn add_token(&mut self, full_id: &str, secret: &str, privsep: bool) {
         let (userid, name) = split_token(full_id).expect("a full token id: user@realm!name");

@@ -215,6 +215,32 @@ impl Host {
         self.inner.tree.write(".sim/local-mode", if quorate { "755\n" } else { "555\n" });
     }
 
+    /// pmxcfs ends, or runs again: without it `/etc/pve` is empty and pveum fails. root's keys lie in there, so that root
+    /// cannot log in, unless they are also in a file outside. (The API must be told as well.)
+    pub fn set_pmxcfs_down(&self, down: bool, keys_outside: bool) {
+        let tree = &self.inner.tree;
+        for (path, away) in [("etc/pve", ".sim/etc-pve-away"), (".sim/plain/etc/pve", ".sim/plain-etc-pve-away")] {
+            if down {
+                fs::rename(tree.path(path), tree.path(away)).expect("it was up");
+                tree.folder(path);
+            } else {
+                tree.remove(path);
+                fs::rename(tree.path(away), tree.path(path)).expect("it was down");
+            }
+        }
+        for (marker, there) in [(".sim/pmxcfs-down", down), (".sim/root-keys-away", down && !keys_outside)] {
+            tree.remove(marker);
+            if there {
+                tree.write(marker, "");
+            }
+        }
+    }
+
+    /// Whether the file with this login's keys is out of reach.
+    pub(crate) fn has_no_keys_of(&self, login: &str) -> bool {
+        login == "root" && self.inner.tree.path(".sim/root-keys-away").exists()
+    }
+
     /// Replaces the cluster's CA and this node's certificate, both PEM.
     pub fn set_certificates(&self, ca_pem: &str, node_pem: &str) {
         files::certificates(&self.inner.tree, &self.inner.name, ca_pem, node_pem);

@@ -68,7 +68,8 @@ async fn try_prepare(
         by: asked_by(&ctx.ui),
     };
     let words: Vec<String> = servers.iter().map(ToString::to_string).collect();
-    let asking = Asking { scope: fleet.scope_around(&words, action.goes_down())?, load: None, templates: true };
+    let asking =
+        Asking { scope: fleet.scope_around(&words, action.goes_down())?, templates: true, ..Asking::default() };
     let Observed { mut inventory, clients, .. } = fleet.observe(&asking).await?;
     let chosen = inventory.chosen(&words)?;
     let prepared = fleet.prepare(&mut inventory, &chosen, action, &options, clients).await?;

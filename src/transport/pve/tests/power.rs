@@ -9,10 +9,10 @@ use super::simulated::{client, run};
 use crate::model::guest::{GuestCall, GuestConfig, GuestIdentity, GuestStatus, Startup, TaskEnd, TaskState};
 use crate::model::id::{GuestKind, NodeName, Upid, VmId};
 use crate::model::power::PowerState;
-use crate::transport::Error;
 use crate::transport::pve::client::Client;
 use crate::transport::pve::testing::SECRET;
 use crate::transport::pve::{Posted, is_not_here, is_passing};
+use crate::transport::{Error, PVE_CLUSTER, PVEDAEMON};
 
 const ALL: &str = "ecobox@pve!all";
 const SHUTDOWN: GuestCall = GuestCall::Shutdown { timeout: None, force_stop: false };
@@ -373,11 +373,17 @@ fn nodes_and_services_that_are_down() {
         let posted = ours.guest_power(&node(2), GuestKind::Qemu, vmid(101), &STOP).await;
         assert!(matches!(posted, Posted::Refused(Error::Api { status: 595, .. })), "{posted:?}");
         sim.cluster().set_service("pve1", Service::PvedaemonDown);
-        assert!(matches!(post(&ours, 107, STOP).await, Posted::Refused(Error::Api { status: 595, .. })));
+        let of_daemon = |error: &Error| matches!(error, Error::ServiceDown { service: PVEDAEMON, node: Some(name), .. } if *name == node(1));
+        let refused = post(&ours, 107, STOP).await;
+        assert!(matches!(&refused, Posted::Refused(error) if of_daemon(error)), "{refused:?}");
         let error = ours.guest_status(&node(1), GuestKind::Qemu, vmid(107)).await.unwrap_err();
-        assert!(is_passing(&error), "{error}");
+        assert!(is_passing(&error) && of_daemon(&error), "{error}");
+        // Whoever may see nothing is told the same.
+        let none = client(&sim, "other@pve!test").guest_statuses(&node(1), GuestKind::Lxc).await.unwrap_err();
+        assert!(of_daemon(&none), "{none}");
         sim.cluster().set_service("pve1", Service::PmxcfsDown);
-        assert!(matches!(post(&ours, 107, STOP).await, Posted::Refused(Error::Api { status: 500, .. })));
+        let refused = post(&ours, 107, STOP).await;
+        assert!(matches!(refused, Posted::Refused(Error::ServiceDown { service: PVE_CLUSTER, .. })), "{refused:?}");
         sim.cluster().set_service("pve1", Service::Up);
         let looks = client(&sim, "ecobox@pve!looks");
         assert!(matches!(post(&looks, 107, STOP).await, Posted::Refused(Error::Denied { .. })));

@@ -48,7 +48,7 @@ impl Handler for Session {
         let known = self.shared.host.logins().iter().any(|login| login.name == user);
         let offered = key.public_key.key_data();
         let authorized = self.shared.settings().authorized.iter().any(|key| key.key_data() == offered);
-        if known && authorized {
+        if known && authorized && !self.shared.host.has_no_keys_of(user) {
             user.clone_into(&mut self.login);
             Counts::add(&self.shared.counts.logins);
             Ok(Auth::Accept)
