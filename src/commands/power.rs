@@ -348,7 +348,13 @@ fn exit_of_plan(plan: &Plan) -> Exit {
         Move::Cannot { kind, .. } => Some(kind.map_or(Exit::Refused, Exit::from)),
         _ => None,
     });
-    let could = plan.steps.iter().filter(|step| step.why == Why::Asked && !matches!(step.does, Move::Cannot { .. }));
+    // What needs a step that cannot be done is not tried.
+    let mut could: Vec<bool> = Vec::with_capacity(plan.steps.len());
+    for step in &plan.steps {
+        let can = !matches!(step.does, Move::Cannot { .. });
+        could.push(can && step.needs.iter().all(|need| could.get(*need).copied().unwrap_or(true)));
+    }
+    let could = plan.steps.iter().zip(could).filter(|(step, could)| step.why == Why::Asked && *could);
     Exit::of_many(could.count(), cannot)
 }
 

@@ -358,6 +358,7 @@ impl<'a> Fleet<'a> {
     pub(crate) async fn compare(&self, server: &ServerConfig, scope: Scope) -> Result<Comparison, Error> {
         let client = self.client(server).await?;
         let permissions = client.permissions().await?;
+        self.keep_permissions(&self.cluster_of(&server.id), &client, &permissions);
         let major = client.version().await?.major().unwrap_or(9);
         Ok(permissions.compare(scope, major))
     }

@@ -80,12 +80,14 @@ impl Permissions {
     /// A path on which nothing is held is not told, so that what is held above it may be said to reach further than it
     /// does. What is said to be missing is.
     pub(crate) fn allows_on(&self, path: &str, privilege: &str) -> bool {
-        let mut above = std::iter::successors(Some(path), |path| match path.rfind('/')? {
-            0 if *path == "/" => None,
-            0 => Some("/"),
-            end => path.get(..end),
-        });
-        above.find_map(|path| self.0.get(path)).is_some_and(|held| held.contains(privilege))
+        upwards(path).find_map(|path| self.0.get(path)).is_some_and(|held| held.contains(privilege))
+    }
+
+    /// The same without paths that say no more than the nearest one above them.
+    pub(crate) fn condensed(&self) -> Permissions {
+        let above = |path| upwards(path).skip(1).find_map(|path| self.0.get(path));
+        let own = self.0.iter().filter(|(path, held)| above(path.as_str()) != Some(*held));
+        Permissions(own.map(|(path, held)| (path.clone(), held.clone())).collect())
     }
 
     /// What a call to a guest needs and is not held, each with its path: `VM.PowerMgmt on /vms/101`.
@@ -114,6 +116,15 @@ impl Permissions {
         let excess = if scope == Scope::Full { Vec::new() } else { held.difference(&wanted).cloned().collect() };
         Comparison { missing: wanted.difference(&root).cloned().collect(), excess }
     }
+}
+
+/// A path, then those above it.
+fn upwards(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |path| match path.rfind('/')? {
+        0 if *path == "/" => None,
+        0 => Some("/"),
+        end => path.get(..end),
+    })
 }
 
 #[cfg(test)]
@@ -167,6 +178,25 @@ mod tests {
             assert_eq!(held.allows_on(path, privilege), want, "{path} {privilege}");
         }
         assert!(!permissions(&[]).allows_on("/vms/101", "VM.Audit"));
+        // What repeats the path above needs no place of its own; what is less or more does.
+        let short = held.condensed();
+        assert_eq!(short, held);
+        let long = permissions(&[
+            ("/", &["VM.Audit"]),
+            ("/nodes", &["VM.Audit"]),
+            ("/nodes/pve1", &["VM.Audit"]),
+            ("/vms", &["VM.Audit", "VM.PowerMgmt"]),
+            ("/vms/101", &["VM.Audit"]),
+            ("/vms/102", &["VM.Audit", "VM.PowerMgmt"]),
+        ]);
+        assert_eq!(long.condensed(), held);
+        for path in ["/", "/nodes/pve1", "/vms/101", "/vms/102", "/vms/103"] {
+            assert_eq!(
+                long.allows_on(path, "VM.PowerMgmt"),
+                long.condensed().allows_on(path, "VM.PowerMgmt"),
+                "{path}"
+            );
+        }
     }
 
     #[test]

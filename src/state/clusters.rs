@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Result, State, rollup, samples, time, tokens};
+use super::{Result, State, permissions, rollup, samples, time, tokens};
 use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId};
 use crate::model::metrics::Ids;
 
@@ -81,6 +81,8 @@ impl State {
             for table in ["members", "intents"] {
                 conn.execute(&format!("UPDATE {table} SET cluster = ?2 WHERE cluster = ?1"), names)?;
             }
+            permissions::forget(conn, old)?;
+            permissions::forget(conn, new)?;
             // Whoever keeps the numbers knows them by the label of the first certificate authority.
             let label = old.is_of_ca().then(|| old.short());
             let sql = "SELECT label FROM clusters WHERE name = ?1";

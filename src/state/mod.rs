@@ -44,6 +44,7 @@ mod listing;
 mod names;
 mod open;
 mod outbox;
+mod permissions;
 mod read_only;
 mod readings;
 mod retention;

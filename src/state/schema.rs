@@ -27,7 +27,7 @@ pub(super) const PAGE: u64 = 4096;
 pub(super) const SECRET_TABLE: &str = "tokens";
 
 /// Step n makes schema n+1 of schema n. A step that was ever released is never changed; a new one is added.
-pub(super) const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH];
+pub(super) const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH];
 
 const FIRST: &str = "
 CREATE TABLE machine (
@@ -314,6 +314,17 @@ CREATE TABLE silent_agents (
     vmid INTEGER NOT NULL,
     at INTEGER NOT NULL,
     PRIMARY KEY (cluster, vmid)
+) STRICT, WITHOUT ROWID;
+";
+
+/// What tokens may do, as Proxmox VE said last.
+const NINTH: &str = "
+CREATE TABLE permissions (
+    cluster TEXT NOT NULL,
+    token_id TEXT NOT NULL,
+    held TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (cluster, token_id)
 ) STRICT, WITHOUT ROWID;
 ";
 

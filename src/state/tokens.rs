@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Result, State, time};
+use super::{Result, State, permissions, time};
 use crate::model::id::{ClusterId, Secret, ServerId, Token, TokenId};
 use crate::model::scope::Scope;
 
@@ -55,7 +55,10 @@ impl State {
 
     /// Whether there was one. Its bytes are overwritten.
     pub(crate) fn forget_token(&self, cluster: &ClusterId) -> Result<bool> {
-        self.write_durably(|conn| Ok(conn.execute("DELETE FROM tokens WHERE cluster = ?1", [cluster.as_str()])? > 0))
+        self.write_durably(|conn| {
+            permissions::forget(conn, cluster)?;
+            Ok(conn.execute("DELETE FROM tokens WHERE cluster = ?1", [cluster.as_str()])? > 0)
+        })
     }
 
     /// Says, durably, that `token` is about to be made on `server`. It also proves that the file can be written.
@@ -108,6 +111,7 @@ impl State {
                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
             let (id, secret, at) = (token.id.to_string(), token.secret.expose(), at.as_millisecond());
             conn.execute(sql, params![cluster.as_str(), id, secret, scope.as_str(), pve_major, via.as_str(), at])?;
+            permissions::forget(conn, cluster)?;
             delete_intent(conn, via, &token.id)
         })
     }

@@ -207,3 +207,94 @@ fn a_missing_privilege_is_part_of_the_plan() {
     let _ = lab.power("start vm-102 --dry-run").exits(0);
     let _ = lab.power("stop vm-101 --dry-run").exits(4).says("lacks VM.PowerMgmt on /vms/101");
 }
+
+/// How often the simulated cluster was asked what a token may do.
+fn asked(pve: &super::world::Pve) -> usize {
+    pve.sim.requests().iter().filter(|request| request.path.contains("/access/permissions")).count()
+}
+
+#[test]
+fn what_a_token_may_do_is_kept_with_it() {
+    let world = World::new();
+    let cluster = Cluster::new("homelab").node("pve1").vm(101, "web", Guest::running).vm(102, "off", Guest::stopped);
+    let pve = world.cluster_with(cluster.ct(202, "spare", Guest::stopped), |host| host);
+    world.configure(&pve.entries());
+    world.know_all(&pve.nodes);
+    let _ = world.run(&["setup-token"]).exits(0);
+    let token = pve.tokens().remove(0);
+    assert_eq!(world.column("permissions", "token_id"), [token.clone()]);
+    let grant = |privileges: &[&str]| {
+        for who in ["ecobox@pve", &token] {
+            pve.sim.cluster().access().revoke_all(who);
+            pve.sim.cluster().access().grant("/", who, privileges, true);
+        }
+        pve.sim.clear_requests();
+    };
+    pve.sim.clear_requests();
+    // It is enough, for one call and for many: nobody is asked.
+    for words in ["power start vm-102 --dry-run", "power stop vm-101 ct-202 --dry-run", "power start vm-102"] {
+        let run = world.run(&words.split(' ').collect::<Vec<_>>()).exits(0);
+        assert_eq!(asked(&pve), 0, "{words}\n{run}");
+    }
+    // Where it is not, it is asked once more whether that is still so, and nothing is sent.
+    let _ = world.run(&["setup-token", "--scope", "monitor"]).exits(0);
+    let token = pve.tokens().remove(0);
+    pve.sim.clear_requests();
+    for words in ["power stop vm-101 --yes --dry-run", "power stop vm-101 --yes", "power stop vm-101 vm-102 --yes"] {
+        let before = asked(&pve);
+        let run = world.run(&words.split(' ').collect::<Vec<_>>()).exits(4).says("lacks VM.PowerMgmt on /vms/101");
+        assert_eq!((asked(&pve), pve.sim.posts().len()), (before + 1, 0), "{words}\n{run}");
+    }
+    for who in ["ecobox@pve", &token] {
+        pve.sim.cluster().access().grant("/", who, &["VM.Audit", "Sys.Audit", "VM.PowerMgmt"], true);
+    }
+    let _ = world.run(&["power", "stop", "vm-101", "--yes"]).exits(0);
+    // What Proxmox VE refuses was kept in vain.
+    grant(&["VM.Audit", "Sys.Audit"]);
+    let run = world.run(&["power", "start", "vm-101"]).exits(4).says("VM.PowerMgmt");
+    assert_eq!((asked(&pve), pve.sim.posts().len(), world.count("permissions")), (0, 1, 0), "{run}");
+    // An old word is no word where somebody can be asked.
+    let _ = world.run(&["setup-token", "--scope", "operator"]).exits(0);
+    world.state().execute("UPDATE permissions SET at = at - 7200000", []).unwrap();
+    pve.sim.clear_requests();
+    let _ = world.run(&["power", "start", "vm-101", "vm-102", "--dry-run"]);
+    assert_eq!(asked(&pve), 1);
+    let _ = world.run(&["power", "start", "vm-101", "vm-102", "--dry-run"]);
+    assert_eq!(asked(&pve), 1);
+    let _ = world.run(&["setup-token", "--revoke"]).exits(0);
+    assert_eq!(world.count("permissions"), 0);
+}
+
+/// What a run would end with, it ends with when it is only shown.
+#[test]
+fn a_dry_run_ends_as_the_run() {
+    let monitor: &[&str] = &["Datastore.Audit", "Sys.Audit", "VM.Audit"];
+    for (words, privileges) in [
+        ("start vm-102", OPERATOR),
+        ("start vm-102", monitor),
+        ("start vm-108", OPERATOR),
+        ("stop vm-105", OPERATOR),
+        ("hibernate vm-101", OPERATOR),
+        ("shutdown vm-103", OPERATOR),
+        ("suspend ct-201", OPERATOR),
+        ("start vm-101 vm-108", OPERATOR),
+        ("stop vm-102 ct-202", OPERATOR),
+        ("start vm-102 vm-105", monitor),
+        ("start vm-111", OPERATOR),
+    ] {
+        let cluster = || {
+            let mut cluster = guests();
+            for who in [TOKEN, "ecobox@pve"] {
+                cluster.access().revoke_all(who);
+                cluster.access().grant("/", who, privileges, true);
+            }
+            if words.ends_with("111") {
+                cluster.stop_node("pve2");
+            }
+            cluster
+        };
+        let shown = lab_of(cluster()).power(&format!("{words} --yes --dry-run"));
+        let run = lab_of(cluster()).power(&format!("{words} --yes --timeout 3"));
+        assert_eq!(shown.code, run.code, "{words} {privileges:?}\n{shown}\n{run}");
+    }
+}

@@ -276,9 +276,14 @@ fn cluster_knows(world: &World, describe: impl FnOnce(Node) -> Node) -> Pve {
 fn another_node_wakes_it() {
     let world = World::new();
     let pve = cluster_knows(&world, |node| node.wakeonlan("bc:24:11:00:00:02"));
-    let run = world.run(&["power", "wake", "pve2"]).exits(4);
+    for args in [&["power", "wake", "pve2", "--dry-run"][..], &["power", "wake", "pve2"]] {
+        let run = world.run(args).exits(4).says("lacks Sys.PowerMgmt on /nodes/pve2").says("(privilege-missing)");
+        assert_eq!(pve.sim.posts(), [""; 0], "{run}");
+    }
+    // Who does not believe it is told so by Proxmox VE, and what was kept is not believed either.
+    let run = world.run(&["power", "wake", "pve2", "--allow", "privilege-missing"]).exits(4);
     let _ = run.says("pve1 sent nothing to node pve2: ").says("Sys.PowerMgmt");
-    assert_eq!(pve.sim.posts(), ["/nodes/pve2/wakeonlan"]);
+    assert_eq!((pve.sim.posts(), world.count("permissions")), (vec!["/nodes/pve2/wakeonlan".to_owned()], 0));
     pve.sim.clear_requests();
     may_wake(&pve);
     let host = pve.node("pve2").host.clone();
@@ -294,6 +299,29 @@ fn may_wake(pve: &Pve) {
     for who in ["ecobox@pve", &token] {
         pve.sim.cluster().access().grant("/", who, &["Sys.Audit", "Sys.PowerMgmt", "VM.Audit"], true);
     }
+}
+
+#[test]
+fn a_missing_privilege_is_known_before_a_host_is_woken() {
+    let world = World::new();
+    let pve = evening(&world, 1);
+    let _ = world.run(&["setup-token", "--scope", "monitor"]).exits(0);
+    put_to_sleep(&world, &pve);
+    for args in [&["power", "start", "vm-101", "--dry-run"][..], &["power", "start", "vm-101"]] {
+        let run = world.run(args).exits(4).says("lacks VM.PowerMgmt on /vms/101, as of ").says("--scope operator");
+        assert_eq!(
+            (pve.node("pve1").packets(), pve.node("pve1").host.events()),
+            (0, vec!["suspend".to_owned()]),
+            "{run}"
+        );
+    }
+    // What is kept is as old as it says: somebody may know better.
+    let token = pve.tokens().remove(0);
+    for who in ["ecobox@pve", &token] {
+        pve.sim.cluster().access().grant("/", who, &["VM.Audit", "Sys.Audit", "VM.PowerMgmt"], true);
+    }
+    let run = world.run(&["power", "start", "vm-101", "--allow", "privilege-missing", "--timeout", "20"]);
+    assert_eq!(pve.sim.posts(), ["/nodes/pve1/qemu/101/status/start"], "{run}");
 }
 
 #[test]

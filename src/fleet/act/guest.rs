@@ -251,6 +251,7 @@ impl Fleet<'_> {
             Posted::Task(upid) => Some(upid),
             Posted::Done => None,
             Posted::Refused(error) => {
+                self.doubt_permissions(named.cluster, &error);
                 let faster = match &error {
                     Error::Api { reason, .. } => self.was_faster(acting, sending, reason).await,
                     _ => None,

@@ -162,6 +162,9 @@ impl Fleet<'_> {
                 Ended { hint: advice, ..Ended::because(How::Refused, error.to_string()) }
             }
             Err(NotWoken::NotSent(error)) => {
+                if let (Some(cause), Some(cluster)) = (error.cause(), &server.cluster) {
+                    self.doubt_permissions(cluster, cause);
+                }
                 let failed = error.cause().map(|cause| self.failed(&server.id, cause));
                 let kind = failed.as_ref().map_or(FailureKind::Failed, |failed| failed.kind);
                 let hint = failed.and_then(|failed| failed.advice);

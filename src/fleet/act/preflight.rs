@@ -24,6 +24,7 @@ use crate::state::StateError;
 use crate::transport::pve::AgentAnswer;
 
 pub(super) use self::host::When;
+use self::privileges::Privileges;
 
 /// More of a kind are counted, not named.
 const NAMED: usize = 5;
@@ -90,7 +91,8 @@ impl Fleet<'_> {
         });
         let (guests, hosts) = findings.await;
         plan.findings.extend(guests?);
-        plan.findings.extend(self.look_at_privileges(plan, servers, links, options).await);
+        let mut known = Privileges::default();
+        plan.findings.extend(self.look_at_privileges(plan, servers, links, options, &mut known).await);
         self.explain_locks(&mut plan.findings, servers, links).await;
         for (number, look) in hosts {
             let look = look?;
@@ -118,6 +120,7 @@ impl Fleet<'_> {
             {
                 let error = match self.wake_path_of(host, servers, links).await {
                     Ok(path) => {
+                        plan.findings.extend(self.look_at_wake_path(&path, server, links, &mut known).await);
                         calls.insert(number, path.to_string());
                         continue;
                     }

@@ -156,6 +156,11 @@ impl Access {
         self.users.get_mut(userid).expect("just added").tokens.insert(name.to_owned(), token);
     }
 
+    /// Takes all ACLs of a user or token away.
+    pub fn revoke_all(&mut self, who: &str) {
+        self.acl.retain(|entry| entry.who != who);
+    }
+
     /// When the token ends, in seconds since the epoch; 0: never.
     pub fn set_token_expire(&mut self, full_id: &str, expire: u64) {
         self.token_mut(full_id).expect("an existing token").expire = expire;

@@ -1,60 +1,160 @@
 //! What the token may not do, of what a plan sends to the API. Proxmox VE refuses such a call itself, before anything
-//! happens; a plan that is looked at, or has other steps before that call, says it beforehand.
+//! happens; a plan says it beforehand. What a token may do is kept, so that this costs no request as a rule.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::fleet::Fleet;
 use crate::fleet::act::guest::Named;
 use crate::fleet::act::{Links, Options};
+use crate::fleet::wake::WakePath;
 use crate::model::guest::GuestCall;
 use crate::model::hint::HintId;
 use crate::model::id::{ClusterId, TokenId};
 use crate::model::inventory::Server;
-use crate::model::power::{CheckId, Finding, Move, Plan};
+use crate::model::power::{CheckId, Finding, Move, Plan, PowerAction, Step};
 use crate::model::scope::Permissions;
+use crate::state::is_fresh;
+use crate::transport::Error;
+use crate::transport::pve::Client;
+
+/// For so long nobody is asked again what a token may do.
+const FRESH: SignedDuration = SignedDuration::from_hours(1);
+
+/// What the token of a cluster may do, and since when that is known.
+pub(super) struct Held {
+    token: TokenId,
+    permissions: Permissions,
+    at: Timestamp,
+    /// It was said just now.
+    is_new: bool,
+}
+
+/// What is held of each cluster that was asked about; `None`: nobody says.
+#[derive(Default)]
+pub(super) struct Privileges(HashMap<ClusterId, Option<Held>>);
 
 impl Fleet<'_> {
-    /// The privileges that calls to guests need and the token lacks: one request for each cluster.
+    /// The privileges that calls to guests need and the token lacks.
     pub(super) async fn look_at_privileges(
         &self,
         plan: &Plan,
         servers: &[Server],
         links: &Links,
         options: &Options,
+        known: &mut Privileges,
     ) -> Vec<Finding> {
-        // A call that is all there is to do, and is sent at once, is its own question.
-        if !options.only_shown && plan.steps.iter().filter(|step| step.acts()).count() < 2 {
-            return Vec::new();
-        }
-        let mut asked: HashMap<&ClusterId, Option<(TokenId, Permissions)>> = HashMap::new();
+        // A call that is all there is to do, and is sent at once, is its own question where nothing is known.
+        let asks = options.only_shown || plan.steps.iter().filter(|step| step.acts()).count() > 1;
         let mut findings = Vec::new();
         for step in &plan.steps {
-            let Move::Guest(call) = &step.does else { continue };
+            let Some(call) = call_of(step) else { continue };
             let Some(named) = Named::of(&servers[step.server]) else { continue };
-            let held = match asked.entry(named.cluster) {
-                Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => entry.insert(self.held(links, named.cluster).await),
-            };
-            let Some((token, held)) = held else { continue };
-            let missing = held.lacks(*call, named.vmid);
-            if !missing.is_empty() {
-                let message = format!("its token {token} lacks {}", missing.join(" and "));
-                let finding = Finding::new(CheckId::PrivilegeMissing, &named.server.id, message).final_word();
-                findings.push(finding.fix(self.right_to(*call, named.cluster)));
+            let lacks = |held: &Permissions| held.lacks(call, named.vmid);
+            if let Some((message, sure)) = self.lacking(links, named.cluster, asks, known, lacks).await {
+                let finding = Finding::new(CheckId::PrivilegeMissing, &named.server.id, message)
+                    .fix(self.right_to(call, named.cluster));
+                findings.push(if sure { finding.final_word() } else { finding });
             }
         }
         findings
     }
 
-    /// What the token of a cluster may do; `None`: nobody says.
-    async fn held(&self, links: &Links, cluster: &ClusterId) -> Option<(TokenId, Permissions)> {
+    /// The privilege that another node needs to send a magic packet.
+    pub(super) async fn look_at_wake_path(
+        &self,
+        path: &WakePath,
+        host: &Server,
+        links: &Links,
+        known: &mut Privileges,
+    ) -> Option<Finding> {
+        let (WakePath::Node { node, .. }, Some(cluster)) = (path, &host.cluster) else { return None };
+        let lacks = |held: &Permissions| {
+            let path = format!("/nodes/{node}");
+            let missing = !held.allows_on(&path, "Sys.PowerMgmt");
+            missing.then(|| format!("Sys.PowerMgmt on {path}")).into_iter().collect()
+        };
+        let (message, sure) = self.lacking(links, cluster, true, known, lacks).await?;
+        let finding = Finding::new(CheckId::PrivilegeMissing, &host.id, message).fix(HintId::NodeWakeRights.text());
+        Some(if sure { finding.final_word() } else { finding })
+    }
+
+    /// What the cluster's token lacks, in words, and whether that was said just now: what is kept may be so no more, and
+    /// is asked again where somebody can be asked.
+    async fn lacking(
+        &self,
+        links: &Links,
+        cluster: &ClusterId,
+        asks: bool,
+        known: &mut Privileges,
+        lacks: impl Fn(&Permissions) -> Vec<String>,
+    ) -> Option<(String, bool)> {
+        let held = match known.0.entry(cluster.clone()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(self.held(links, cluster, asks).await),
+        };
+        if held.as_ref().is_some_and(|held| !held.is_new && !lacks(&held.permissions).is_empty())
+            && let Some(new) = self.told_now(links, cluster).await
+        {
+            *held = Some(new);
+        }
+        let Held { token, permissions, at, is_new } = held.as_ref()?;
+        let missing = lacks(permissions).join(" and ");
+        if missing.is_empty() {
+            return None;
+        }
+        let since = if *is_new { String::new() } else { format!(", as of {}", at.strftime("%Y-%m-%d %H:%MZ")) };
+        Some((format!("its token {token} lacks {missing}{since}"), *is_new))
+    }
+
+    /// What the token of a cluster may do: as it is kept; where that is old, or there is nothing, and `asks`, as it is now.
+    async fn held(&self, links: &Links, cluster: &ClusterId, asks: bool) -> Option<Held> {
+        let token = self.token_of(links, cluster).await?;
+        let kept = self.state.permissions(cluster, &token).ok().flatten();
+        let kept = kept.map(|(permissions, at)| Held { token, permissions, at, is_new: false });
+        if asks && !kept.as_ref().is_some_and(|kept| is_fresh(kept.at, self.now(), FRESH)) {
+            return self.told_now(links, cluster).await.or(kept);
+        }
+        kept
+    }
+
+    /// Whose calls they would be.
+    async fn token_of(&self, links: &Links, cluster: &ClusterId) -> Option<TokenId> {
+        let standing = links.0.borrow().get(cluster).map(|client| client.token_id().clone());
+        if standing.is_some() {
+            return standing;
+        }
+        let group = self.groups().into_iter().find(|group| group.cluster == *cluster)?;
+        Some(self.token(group.members.first()?).await.ok()?.id)
+    }
+
+    /// What the token may do now, which is kept; `None`: nobody of the cluster answers.
+    async fn told_now(&self, links: &Links, cluster: &ClusterId) -> Option<Held> {
         if !links.0.borrow().contains_key(cluster) {
             return None;
         }
         let client = self.client_of(links, cluster).await.ok()?;
         let permissions = client.permissions().await.ok()?;
-        Some((client.token_id().clone(), permissions))
+        self.keep_permissions(cluster, &client, &permissions);
+        Some(Held { token: client.token_id().clone(), permissions, at: self.now(), is_new: true })
+    }
+
+    /// Keeps what a token may do. Where that fails, the next plan asks again.
+    pub(in crate::fleet) fn keep_permissions(&self, cluster: &ClusterId, client: &Client, permissions: &Permissions) {
+        if let Err(error) = self.state.put_permissions(cluster, client.token_id(), permissions, self.now()) {
+            tracing::debug!(%error, "what the token may do was not kept");
+        }
+    }
+
+    /// Proxmox VE has refused a call: what was kept of that token may be wrong.
+    pub(in crate::fleet::act) fn doubt_permissions(&self, cluster: &ClusterId, refusal: &Error) {
+        if matches!(refusal, Error::Denied { .. })
+            && let Err(error) = self.state.forget_permissions(cluster)
+        {
+            tracing::debug!(%error, "what the token may do was not forgotten");
+        }
     }
 }
 
@@ -70,5 +170,15 @@ impl Fleet<'_> {
                 member.map_or_else(|| HintId::PrivilegeMissing.say(&[("scope", "")]), |member| self.privileges(member))
             }
         }
+    }
+}
+
+/// The call that a step comes to, or one that needs no more than that one will.
+fn call_of(step: &Step) -> Option<GuestCall> {
+    match (&step.does, step.action) {
+        (Move::Guest(call), _) => Some(*call),
+        (Move::GuestLater, PowerAction::Hibernate) => Some(GuestCall::Hibernate),
+        (Move::GuestLater, _) => Some(GuestCall::Start),
+        _ => None,
     }
 }
