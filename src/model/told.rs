@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     fn failed(server: &str, kind: FailureKind, message: &str) -> Failed {
-        Failed { server: server.parse().unwrap(), kind, message: message.to_owned(), advice: None }
+        Failed { server: server.parse().unwrap(), kind, message: message.to_owned(), advice: None, about: None }
     }
 
     fn at(minutes: i64) -> Timestamp {
