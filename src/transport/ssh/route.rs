@@ -142,62 +142,72 @@ impl Route {
 
 /// One server as it is configured, and the jump hosts before it.
 fn hop(host: &SshHost, config: &SshConfig, home: &Path, limit: Duration) -> Result<(Hop, Vec<SshHost>), Error> {
-    let bad = |detail: String| local(&host.label, &detail);
+    try_hop(host, config, home, limit).map_err(|detail| local(&host.label, &detail))
+}
+
+/// The same with what is wrong in words.
+fn try_hop(host: &SshHost, config: &SshConfig, home: &Path, limit: Duration) -> Result<(Hop, Vec<SshHost>), String> {
     let name = config.hostname.as_ref().unwrap_or(&host.host);
     let port = host.port.or(config.port).unwrap_or(DEFAULT_PORT);
-    let user = match host.user.as_ref().or(config.user.as_ref()) {
-        Some(user) => user.clone(),
-        None => own_name().ok_or_else(|| bad("nobody says which user to log in as".to_owned()))?,
-    };
+    let user = user(host, config)?;
     if !is_host_name(name) {
-        return Err(bad(format!("{name:?} is no host name")));
-    }
-    if !is_user_name(&user) {
-        return Err(bad(format!("{user:?} is no user name")));
+        return Err(format!("{name:?} is no host name"));
     }
     if let Some(what) = unsupported(config, host.proxy_jump.is_some()) {
-        return Err(bad(what.to_owned()));
+        return Err(what.to_owned());
     }
     let key_alias = config.host_key_alias.as_deref();
     let connection = config.connection_hash.as_deref();
     let tokens = Tokens { home, name, alias: &host.host, port, user: &user, key_alias, jump: "", connection };
-    let (jumps, last_jump) = jumps(host, config, &tokens).map_err(bad)?;
+    let (jumps, last_jump) = jumps(host, config, &tokens)?;
     let tokens = Tokens { jump: &last_jump, ..tokens };
-    let via = match &config.proxy_command {
-        Some(command) if host.proxy_jump.is_none() && jumps.is_empty() => {
-            Via::Command(tokens.command(command).map_err(|detail| bad(format!("ProxyCommand: {detail}")))?)
-        }
-        _ => Via::Tcp,
-    };
-    let keys = |texts: &[String]| {
-        let named = texts.iter().filter(|text| !text.eq_ignore_ascii_case("none"));
-        named.map(|text| tokens.path(text).map_err(bad)).collect::<Result<Vec<PathBuf>, Error>>()
-    };
     let dot_ssh = home.join(".ssh");
-    let files = keys(&config.identity_files)?;
+    let files = named_files(&config.identity_files, &tokens)?;
     let any = !config.identity_files.is_empty();
-    let identities = if config.no_keys { Vec::new() } else { identities(host, files, any, &dot_ssh) };
-    let (user_known_hosts, global_known_hosts) = known_hosts(config, &tokens, &dot_ssh).map_err(bad)?;
-    let revoked = config.revoked_host_keys.as_ref().map(|text| tokens.path(text)).transpose().map_err(bad)?;
+    let (user_known_hosts, global_known_hosts) = known_hosts(config, &tokens, &dot_ssh)?;
     let hop = Hop {
         label: host.label.clone(),
         host: name.clone(),
         port,
-        via,
+        via: via(host, config, &tokens, jumps.is_empty())?,
         names: Names::new(name, port, key_alias),
         user_known_hosts,
         global_known_hosts,
-        revoked,
+        revoked: config.revoked_host_keys.as_ref().map(|text| tokens.path(text)).transpose()?,
         hash_known_hosts: config.hash_known_hosts,
         strict: config.strict,
-        identities,
-        certificates: keys(&config.certificate_files)?,
+        identities: if config.no_keys { Vec::new() } else { identities(host, files, any, &dot_ssh) },
+        certificates: named_files(&config.certificate_files, &tokens)?,
         identities_only: config.identities_only,
-        agent: if config.no_keys { None } else { agent(config, &tokens).map_err(bad)? },
+        agent: if config.no_keys { None } else { agent(config, &tokens)? },
         limit,
         user: user.clone(),
     };
     Ok((hop, jumps))
+}
+
+/// Who logs in: as the configuration says, else as `ssh_config` does, else whoever runs this.
+fn user(host: &SshHost, config: &SshConfig) -> Result<String, String> {
+    let user = match host.user.as_ref().or(config.user.as_ref()) {
+        Some(user) => user.clone(),
+        None => own_name().ok_or_else(|| "nobody says which user to log in as".to_owned())?,
+    };
+    if is_user_name(&user) { Ok(user) } else { Err(format!("{user:?} is no user name")) }
+}
+
+/// The command of `ssh_config` that carries the bytes, where no jump host does.
+fn via(host: &SshHost, config: &SshConfig, tokens: &Tokens<'_>, no_jumps: bool) -> Result<Via, String> {
+    match &config.proxy_command {
+        Some(command) if host.proxy_jump.is_none() && no_jumps => {
+            tokens.command(command).map(Via::Command).map_err(|detail| format!("ProxyCommand: {detail}"))
+        }
+        _ => Ok(Via::Tcp),
+    }
+}
+
+/// The paths of a list, in which `none` names nothing.
+fn named_files(texts: &[String], tokens: &Tokens<'_>) -> Result<Vec<PathBuf>, String> {
+    texts.iter().filter(|text| !text.eq_ignore_ascii_case("none")).map(|text| tokens.path(text)).collect()
 }
 
 /// What OpenSSH would do for a host and this cannot, with what to write instead. To go on without it would be to accept
