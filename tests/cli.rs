@@ -27,6 +27,7 @@ mod cli {
     mod fleets;
     mod formats;
     mod hangs;
+    mod hints;
     mod hostile;
     mod html;
     mod html_look;
@@ -38,6 +39,7 @@ mod cli {
     mod init_terminal;
     mod interrupted;
     mod jump;
+    mod link_local;
     mod nodes;
     mod packed;
     pub(crate) mod past;

@@ -61,6 +61,14 @@ pub(super) fn api_host(text: &str) -> Result<String, String> {
     if name.chars().all(|c| c.is_ascii_alphanumeric() || "._:-".contains(c)) {
         return Ok(name);
     }
+    // No URL can say it (RFC 6874 was withdrawn), and over SSH the API is reached through the host itself.
+    if name.contains('%') {
+        return Err(format!(
+            "{} names an interface, and the API cannot be asked so: write another address of the host, or leave \
+             `type = \"proxmox\"` out to go through SSH",
+            quoted(text)
+        ));
+    }
     Err(format!("{} is no host name for the API: letters, digits, `.`, `_`, `:` and `-`", quoted(text)))
 }
 
