@@ -77,7 +77,12 @@ pub(crate) struct Global {
         hide_default_value = true
     )]
     pub(crate) color: ColorWhen,
-    /// Deadline of the whole command, e.g. `30s` or `2m` [default: 60s]
+    /// Give up after this long, e.g. `30s` or `2m`
+    ///
+    /// What it bounds depends on the command. `discover`, `status` and `stats`: all that is asked [default: 60s]. `init` and
+    /// `setup-token`: each host, two minutes at most [default: 20s]. `power`: each step [default: what the action may
+    /// take, minutes]. `watch`: the whole run, which ends then [default: no end]. Hosts that were off at the last look
+    /// are waited for like all others where it is given, and only for a moment where it is not.
     #[arg(long, global = true, hide_short_help = true, value_name = "DURATION", value_parser = args::duration)]
     pub(crate) timeout: Option<Duration>,
     /// Log more to stderr (can be repeated)
