@@ -16,7 +16,6 @@ use crate::fleet::Fleet;
 use crate::fleet::act::{Acting, Choice, Ended, How, Links, Now, Options, PARALLEL, PrepareError, Prepared};
 use crate::fleet::observe::{Asking, Observed};
 use crate::model::action::ActionOutcome;
-use crate::model::hint::HintId;
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Server};
 use crate::model::power::{CheckId, Finding, Manner, Move, Plan, Policy, PowerAction, Told, Why};
@@ -159,9 +158,9 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
         let _progress = ctx.ui.progress("looking what speaks against it");
         fleet.prepare(&mut inventory, &chosen, action, &options, links).await.map_err(|error| match error {
             PrepareError::State(error) => anyhow::Error::from(error),
-            error @ PrepareError::Plan(_) => Failure::new(Exit::Config, error.to_string())
-                .hint(HintId::ParentsCircle.say(&[("config", &ctx.config.path.display().to_string())]))
-                .into(),
+            error @ PrepareError::Plan(_) => {
+                Failure::new(Exit::Config, error.to_string()).hint("fix `parent_server_id`").into()
+            }
         })?
     };
     let servers = &inventory.servers;
@@ -171,6 +170,9 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
     let report = |plan, ends| PowerReport::new(action, args.dry_run, servers, plan, &ready, ends);
     let outcome = if args.dry_run || !is_clear {
         say_findings(&ctx.ui, action, &plan.findings, args.dry_run);
+        if args.dry_run {
+            say_fixes(&ctx.ui, &plan);
+        }
         let exit = if is_clear { Exit::Done } else { refusal(&plan.findings) };
         if !is_clear && !args.dry_run {
             record_refusal(ctx, &fleet, servers, &plan)?;
@@ -303,6 +305,19 @@ fn say_findings(ui: &Ui, action: PowerAction, findings: &[Finding], only_warn: b
         }
         if let Some(hint) = finding.hint() {
             ui.hint(&hint);
+        }
+    }
+}
+
+/// Says what would help steps that cannot be done: why not stands in the report.
+fn say_fixes(ui: &Ui, plan: &Plan) {
+    let mut said: Vec<&str> = Vec::new();
+    for step in plan.steps.iter().filter(|step| !step.is_of_finding()) {
+        if let Move::Cannot { fix: Some(fix), .. } = &step.does
+            && !said.contains(&fix.as_str())
+        {
+            ui.hint(fix);
+            said.push(fix);
         }
     }
 }

@@ -172,7 +172,7 @@ impl Fleet<'_> {
         }
         // What was learned once is looked up again without a change on the host.
         let learned = self.state.trust(&place.config.id).ok().flatten().is_some();
-        Some(place.say(HintId::CertificateChanged, &[("check", if learned { "--check " } else { "" })]))
+        Some(place.say(HintId::CertificateChanged, &[("check", if learned { " --check" } else { "" })]))
     }
 
     /// What gives the token of a server's cluster what it lacks.

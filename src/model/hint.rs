@@ -86,7 +86,7 @@ table! {
         "remove `type = \"proxmox\"` of `{server}` in {config}, and let ecobox log in there",
     // The API: who it is.
     CertificateChanged "certificate-changed" "the API's certificate is not the one that was learned over SSH" =>
-        "run `ecobox setup-token {check}{server}` to look at the certificate over SSH; if it is refused again, somebody else \
+        "run `ecobox setup-token{check} {server}` to look at the certificate over SSH; if it is refused again, somebody else \
          answers there",
     CertificateOther "certificate-other" "the API's certificate is not the one that the configuration names" =>
         "if {fingerprint} is its certificate, set `fingerprint = \"{fingerprint}\"` of `{server}` in {config}, or \
@@ -160,8 +160,6 @@ table! {
         "run `ecobox init --host user@host`",
     NobodyNamed "nobody-named" "`init` is to make a configuration of nobody" =>
         "run `ecobox init --host root@pve1.lan`, or `ecobox init --from-ssh-config`",
-    ParentsCircle "parents-circle" "servers hang on each other in a circle" =>
-        "fix `parent_server_id` in {config}",
     StateDamaged "state-damaged" "the state file was damaged, and set aside" =>
         "run `ecobox setup-token`, then `ecobox discover`",
     // The command line.
@@ -180,6 +178,8 @@ table! {
         "put `mac = \"aa:bb:cc:dd:ee:ff\"` under [servers.wol] of `{server}`, or run `ecobox init` while it is awake",
     StillComing "still-coming" "the outcome was not seen" =>
         "it may still come: look with `ecobox status {server}`",
+    TriggerFailed "trigger-failed" "the host did not do what it was told" =>
+        "nothing will come of it any more: run the command again, which looks again at what holds the host",
     NotAwake "not-awake" "magic packets were sent, and the host did not answer" =>
         "look whether Wake-on-LAN is armed there, and at `ecobox status {server}`",
     NotReady "not-ready" "the host is awake, and cannot start guests yet" =>

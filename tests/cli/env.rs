@@ -117,6 +117,18 @@ impl Env {
         self.finish(ended(&mut command))
     }
 
+    /// Runs a line in a shell, as it is pasted: `ecobox` there is the one under test.
+    #[must_use = "look at the transcript, or at the exit status"]
+    pub(crate) fn paste(&self, line: &str) -> Run {
+        let template = self.command(&[]);
+        let folder = Path::new(env!("CARGO_BIN_EXE_ecobox")).parent().unwrap().display().to_string();
+        let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).current_dir(self.home()).env_clear().stdin(Stdio::null());
+        command.envs(template.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PATH", path);
+        self.finish(ended(&mut command))
+    }
+
     /// The same as on a full disk: SQLite's log, made long before, has room for so many pages, and no file may be longer.
     #[must_use = "look at the transcript, or at the exit status"]
     pub(crate) fn run_on_full_disk(&self, pages: u64, args: &[&str]) -> Run {

@@ -27,7 +27,7 @@ fn query(port: u16) -> String {
 }
 
 /// The same world with another `[history]`.
-fn with_history(env: &Env, history: &str) {
+pub(crate) fn with_history(env: &Env, history: &str) {
     let config = std::fs::read_to_string(env.config_path()).unwrap();
     let rest = config.split("[history]").next().unwrap();
     env.config(&format!("{rest}{history}"));

@@ -205,3 +205,34 @@ fn what_a_host_says_is_cleaned() {
     let hostile = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
     assert!(!run.stderr.contains(hostile) && !run.stdout.contains(hostile), "{:?}", run.stderr);
 }
+
+/// A program takes a lock between the last look and the trigger: systemd holds what fires, when the connection is long
+/// gone. What its unit says is read back, so that nobody waits for a host that stays, and it is not taken for asleep.
+#[test]
+fn what_fails_after_it_was_armed_is_read_back() {
+    for (verb, call, lock) in [
+        ("suspend", "Suspend", "sleep"),
+        ("hibernate", "Hibernate", "sleep"),
+        ("shutdown", "PowerOff", "shutdown"),
+        ("reboot", "Reboot", "shutdown"),
+    ] {
+        let world = World::new();
+        let nas = world.serve(Host::pve("nas").version("9.2.11").build());
+        world.know(&nas);
+        world.configure(&format!("{FAST}{}{}", nas.entry().trim_end(), nas.wol("")));
+        nas.host.write_file("/.sim/locks", &format!("{lock}\n"));
+        let run = world.run(&["power", verb, "nas", "--yes"]).exits(1);
+        let run = run.says(&format!("{verb} nas: failed: it failed there: Call to {call} failed: Access denied"));
+        let run = run.says("hint: nothing will come of it any more");
+        assert_eq!((nas.host.timers().len(), nas.host.events().len()), (1, 0), "{run}");
+        assert_eq!(history(&world), [format!("nas|{verb}|failed")], "{run}");
+        let run = world.run(&["status", "-o", "json"]).exits(0);
+        assert_eq!(run.states(), ["nas online"], "{run}");
+        // The way is free again.
+        nas.host.write_file("/.sim/locks", "");
+        if verb == "suspend" {
+            let _ = world.run(&["power", verb, "nas", "--yes"]).exits(0);
+            assert_eq!(nas.host.events(), ["suspend"]);
+        }
+    }
+}

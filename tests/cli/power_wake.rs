@@ -8,7 +8,7 @@ use super::power_hosts::{begin, end, history, interrupt};
 use super::world::{FAST, Pve, Served, World, assert_transcript, until};
 
 /// A node whose stopped guest has a service, with a token and its host known.
-fn evening(world: &World, service: u16) -> Pve {
+pub(crate) fn evening(world: &World, service: u16) -> Pve {
     let pve =
         world.cluster(Cluster::new("homelab").node("pve1").vm(101, "web-01", |vm| vm.on("pve1").agent_ip("127.0.0.1")));
     let guest = format!(
@@ -23,7 +23,7 @@ fn evening(world: &World, service: u16) -> Pve {
 }
 
 /// The guest's host is put to sleep by ecobox.
-fn put_to_sleep(world: &World, pve: &Pve) {
+pub(crate) fn put_to_sleep(world: &World, pve: &Pve) {
     pve.sleeps_with_hosts();
     let _ = world.run(&["power", "suspend", "pve1", "--yes"]).exits(0);
     assert_eq!(pve.node("pve1").host.events(), ["suspend"]);
@@ -259,7 +259,7 @@ fn nobody_knows_its_address() {
 }
 
 /// Two nodes; at most the cluster knows the address of the second, which sleeps.
-fn cluster_knows(world: &World, describe: impl FnOnce(Node) -> Node) -> Pve {
+pub(crate) fn cluster_knows(world: &World, describe: impl FnOnce(Node) -> Node) -> Pve {
     let cluster = Cluster::new("pair").node("pve1").node_with("pve2", describe);
     let pve = world.cluster(cluster);
     world.configure(&pve.entries());
@@ -294,7 +294,7 @@ fn another_node_wakes_it() {
 }
 
 /// Gives the token what an operator's has not.
-fn may_wake(pve: &Pve) {
+pub(crate) fn may_wake(pve: &Pve) {
     let token = pve.tokens().remove(0);
     for who in ["ecobox@pve", &token] {
         pve.sim.cluster().access().grant("/", who, &["Sys.Audit", "Sys.PowerMgmt", "VM.Audit"], true);

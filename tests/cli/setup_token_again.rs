@@ -5,7 +5,7 @@ use ecobox_sim::Cluster;
 use super::world::{Pve, World, assert_transcript};
 
 /// One node with a token of ours.
-fn with_token(world: &World) -> (Pve, String) {
+pub(crate) fn with_token(world: &World) -> (Pve, String) {
     let pve = world.one_node();
     world.run(&["setup-token"]).exits(0);
     let token = pve.tokens().remove(0);

@@ -7,7 +7,7 @@ use super::fleets::{api, env_for, full_token, three, untrusted};
 use super::world::World;
 
 /// A world that reaches pve1 with this line about its certificate.
-fn env_with(sim: &Sim, line: &str) -> Env {
+pub(crate) fn env_with(sim: &Sim, line: &str) -> Env {
     let mut env = Env::new();
     let port = sim.node("pve1").port();
     env.config(&format!("{}{line}\n", untrusted("pve1", port)));

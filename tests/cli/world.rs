@@ -60,6 +60,12 @@ impl World {
         self.runtime.block_on(RealSshd::start_as(host, std::slice::from_ref(&self.key.public), login))
     }
 
+    /// The same with further lines of sshd's configuration.
+    pub(crate) fn serve_configured(&self, host: &Host, lines: &str) -> Option<RealSshd> {
+        let keys = std::slice::from_ref(&self.key.public);
+        self.runtime.block_on(RealSshd::start_configured(host, keys, "root", lines))
+    }
+
     /// Serves this machine itself by the real sshd, where it is installed.
     pub(crate) fn serve_this_machine(&self, programs: &Path) -> Option<RealSshd> {
         self.runtime.block_on(RealSshd::start_on_this_machine(std::slice::from_ref(&self.key.public), programs))

@@ -273,7 +273,7 @@ impl Fleet<'_> {
                     NoWay::Failed { .. } => How::Failed(FailureKind::Failed),
                     _ => How::Refused,
                 };
-                Ended { hint: reason.hint(), ..Ended::because(how, format!("{}: {reason}", server.id)) }
+                Ended { hint: reason.hint(), ..Ended::because(how, reason.to_string()) }
             }
             Ok(Triggered::Armed { by, .. }) if !acting.options.wait && !acting.is_needed(number) => {
                 Ended::because(How::Sent, format!("by {by}"))
@@ -286,8 +286,8 @@ impl Fleet<'_> {
                         if call.sleeps() {
                             self.state.put_wish(&server.id, false, self.now())?;
                         }
-                        let detail = format!("{}: {} failed there: {words}", server.id, call.as_str());
-                        Ended { hint: Some(look_hint(&host.id)), ..Ended::because(How::Failed(FailureKind::Failed), detail) }
+                        let detail = format!("it failed there: {words}");
+                        Ended { hint: Some(HintId::TriggerFailed.text()), ..Ended::because(How::Failed(FailureKind::Failed), detail) }
                     }
                     ended = self.await_host(host, call, &seen, None, patience) => ended,
                 }

@@ -37,6 +37,8 @@ pub enum Fault {
     HugeBody(u64),
     /// 200 with this JSON as its body.
     Json(String),
+    /// An nginx in front of the API answers with this status and its own page; at 401 it wants a password.
+    Proxy(u16),
     /// 302 to this address.
     Redirect(String),
 }

@@ -8,7 +8,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::ext::ReasonPhrase;
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, DATE, HOST};
 use hyper::header::{HeaderMap, HeaderValue};
-use hyper::header::{LOCATION, TRANSFER_ENCODING};
+use hyper::header::{LOCATION, SERVER, TRANSFER_ENCODING, WWW_AUTHENTICATE};
 use hyper::{Request, Response, StatusCode};
 
 use crate::access::AuthError;
@@ -295,6 +295,19 @@ fn canned(fault: &Fault) -> Option<Response<SimBody>> {
         Fault::WrongContentType => ok.header(CONTENT_TYPE, "text/plain").body(SimBody::new("{\"data\":[]}")).unwrap(),
         Fault::Json(body) => ok.header(CONTENT_TYPE, JSON).body(SimBody::new(body.clone())).unwrap(),
         Fault::HugeBody(length) => ok.header(CONTENT_TYPE, JSON).body(SimBody::huge(*length)).unwrap(),
+        Fault::Proxy(status) => {
+            let reason =
+                StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error");
+            let page =
+                format!("<html>\r\n<head><title>{status} {reason}</title></head>\r\n<body></body>\r\n</html>\r\n");
+            let mut answer = head(*status, reason).header(CONTENT_TYPE, "text/html").body(SimBody::new(page)).unwrap();
+            answer.headers_mut().insert(SERVER, HeaderValue::from_static("nginx/1.22.1"));
+            if *status == 401 {
+                let realm = HeaderValue::from_static("Basic realm=\"Restricted\"");
+                answer.headers_mut().insert(WWW_AUTHENTICATE, realm);
+            }
+            answer
+        }
         Fault::Redirect(to) => head(302, "Found").header(LOCATION, to).body(SimBody::new("")).unwrap(),
         _ => return None,
     })

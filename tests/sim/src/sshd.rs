@@ -34,18 +34,23 @@ impl RealSshd {
 
     /// The same as another login of the host.
     pub async fn start_as(host: &Host, authorized: &[PublicKey], login: &str) -> Option<RealSshd> {
+        RealSshd::start_configured(host, authorized, login, "").await
+    }
+
+    /// The same with further lines of its configuration, which win over the usual ones.
+    pub async fn start_configured(host: &Host, authorized: &[PublicKey], login: &str, lines: &str) -> Option<RealSshd> {
         let login = format!("exec {} {login}", host.login_program().display());
-        RealSshd::start_with(host, authorized, login).await
+        RealSshd::start_with(host, authorized, login, lines).await
     }
 
     /// Serves this machine itself, as the user who runs the tests; the programs of a folder hide those of the system.
     pub async fn start_on_this_machine(authorized: &[PublicKey], programs: &Path) -> Option<RealSshd> {
         let login = format!("PATH={}:$PATH exec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\"", programs.display());
         // Only what breaks connections is of this one.
-        RealSshd::start_with(&Host::debian("this-machine").build(), authorized, login).await
+        RealSshd::start_with(&Host::debian("this-machine").build(), authorized, login, "").await
     }
 
-    async fn start_with(host: &Host, authorized: &[PublicKey], login: String) -> Option<RealSshd> {
+    async fn start_with(host: &Host, authorized: &[PublicKey], login: String, lines: &str) -> Option<RealSshd> {
         let sshd = installed()?;
         let folder = tempfile::Builder::new().prefix("ecobox-sshd-").tempdir().expect("a temporary folder");
         let host_key = KeyType::Ed25519.generate();
@@ -54,7 +59,7 @@ impl RealSshd {
         let mut running = None;
         // Another port, where somebody else was faster.
         for port in std::iter::repeat_with(free_port).take(3) {
-            let config = write_files(folder.path(), authorized, &login, &host_key, port);
+            let config = write_files(folder.path(), authorized, &login, &host_key, port, lines);
             let mut child = Command::new(&sshd)
                 .args(["-D", "-e", "-f"])
                 .arg(config)
@@ -168,6 +173,7 @@ fn write_files(
     login: &str,
     key: &russh::keys::PrivateKey,
     port: u16,
+    lines: &str,
 ) -> PathBuf {
     use std::os::unix::fs::PermissionsExt;
     let text = key.to_openssh(russh::keys::ssh_key::LineEnding::LF).expect("a complete key");
@@ -178,7 +184,7 @@ fn write_files(
     let keys_file = folder.join("authorized_keys");
     fs::write(&keys_file, keys).expect("a file in our folder");
     let config = format!(
-        "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
+        "{lines}\nListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
          PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nAllowTcpForwarding yes\n\
          PrintMotd no\nUseDNS no\nMaxStartups 200\nMaxSessions 100\nLoginGraceTime 30\nForceCommand {login}\n",
         key_file.display(),
