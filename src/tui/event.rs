@@ -117,6 +117,8 @@ pub(crate) struct Choices {
     pub(crate) guests: Option<Policy>,
     /// Wake-on-LAN is armed first.
     pub(crate) arm_wol: bool,
+    /// A guest that does not shut down is stopped.
+    pub(crate) then_stop: bool,
 }
 
 impl Choices {
@@ -134,7 +136,8 @@ impl Choices {
     /// The options that say the same on the command line.
     pub(crate) fn options(self) -> String {
         let guests = self.guests.map(|policy| format!(" --guests {}", policy.as_str())).unwrap_or_default();
-        guests + if self.arm_wol { " --arm-wol" } else { "" }
+        let arms = if self.arm_wol { " --arm-wol" } else { "" };
+        guests + arms + if self.then_stop { " --then-stop" } else { "" }
     }
 }
 
@@ -143,6 +146,7 @@ impl Choices {
 pub(crate) struct Offers {
     pub(crate) guests: bool,
     pub(crate) arm_wol: bool,
+    pub(crate) then_stop: bool,
 }
 
 impl Plan {

@@ -301,6 +301,9 @@ fn dialogue(state: &mut State, code: KeyCode, held: bool) -> Vec<Effect> {
         KeyCode::Char('a') if plan.offers.arm_wol && !held => {
             Some(Choices { arm_wol: !wish.choices.arm_wol, ..wish.choices })
         }
+        KeyCode::Char('t') if plan.offers.then_stop && !held => {
+            Some(Choices { then_stop: !wish.choices.then_stop, ..wish.choices })
+        }
         _ => None,
     };
     if let Some(choices) = chosen {

@@ -11,7 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::env::Env;
 use super::fleets::{env_for, homelab, plain};
-use super::world::{World, until};
+use super::watch_screen::Screen;
+use super::world::{FAST, World, until};
 
 /// The key that is Ctrl-C.
 const CTRL_C: &str = "\u{3}";
@@ -123,16 +124,16 @@ fn so_do_the_questions_of_init() {
 
 #[test]
 fn a_look_that_is_interrupted_says_so() {
-    // It takes connections, and never says a word.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let env = Env::new();
-    env.config(&plain("nas", silent.local_addr().unwrap().port()));
     for (args, words) in [
         (&["stats", "nas"][..], ""),
         (&["power", "suspend", "nas"], ", nothing was sent"),
         (&["setup-token"], "; no token"),
     ] {
         for (signal, word, code) in ENDS {
+            // It takes connections, and never says a word.
+            let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+            let env = Env::new();
+            env.config(&plain("nas", silent.local_addr().unwrap().port()));
             let mut child = env.command(args);
             child.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
             let child = child.spawn().unwrap();
@@ -142,4 +143,28 @@ fn a_look_that_is_interrupted_says_so() {
             assert!(run.stderr.contains(&format!("{word}{words}")) && run.stdout.is_empty(), "{run}");
         }
     }
+}
+
+/// What runs now is seen with its time, what is over is not, and an interrupt leaves neither.
+#[test]
+fn what_is_waited_for_is_seen_with_its_time() {
+    let world = World::new();
+    let (nas, desk) = (world.serve(Host::debian("nas").build()), world.serve(Host::debian("desk").build()));
+    world.know(&nas);
+    world.know(&desk);
+    world.configure(&format!("{FAST}{}{}", nas.wakeable(), desk.wakeable()));
+    nas.host.wake_after(usize::MAX);
+    let _ = world.run(&["power", "suspend", "nas", "desk", "--yes"]).exits(0);
+    let mut screen = Screen::of(&world.env, &["power", "wake", "nas", "desk"], (24, 100));
+    // The one that wakes leaves the terminal; the other one goes on.
+    screen.line(&["waiting for nas to answer", "s of 5 min"]);
+    screen.until("desk is over", |text| !text.contains("desk") && text.contains("1 step to go"));
+    screen.line(&["waiting for nas to answer", "s of 5 min"]);
+    screen.keys(CTRL_C);
+    let text = screen.ends(130);
+    assert!(text.contains("magic packets for nas were sent; nothing was cancelled"), "{text}");
+    assert!(!text.contains("of 5 min") && !text.contains("to go"), "{text}");
+    // In a pipe nothing moves.
+    let run = world.run(&["power", "wake", "desk"]).exits(0);
+    assert_eq!(run.stderr, "", "{run}");
 }

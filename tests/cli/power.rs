@@ -169,6 +169,9 @@ fn a_dry_run_does_nothing() {
     let planned: Vec<String> = calls.iter().filter_map(|call| call.as_str()).map(|c| c.replace("POST ", "")).collect();
     let run = lab.power("shutdown vm-105 vm-110 --dry-run").exits(11).says("--allow no-agent");
     assert_transcript!("power_dry_run_with_findings", run);
+    // What it says fixes it.
+    let run = lab.power("shutdown vm-110 --then-stop --dry-run").exits(0);
+    assert!(run.stderr.is_empty() && run.stdout.contains("stopped at once after 1 min"), "{run}");
     assert_eq!((lab.sim.posts(), lab.history()), (vec![], vec![]));
     // What was planned is what is sent.
     let _ = lab.power("shutdown vm-101 ct-201 vm-102 --yes").exits(0);

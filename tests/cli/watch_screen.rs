@@ -29,14 +29,19 @@ fn the_header_says_what_is_wrong_with_a_cluster() {
 const NODES: [&str; 3] = ["pve1", "pve2", "pve3"];
 
 /// The program on a terminal, and what that shows.
-struct Screen {
+pub(super) struct Screen {
     session: OsSession,
     terminal: vt100::Parser,
 }
 
 impl Screen {
-    fn start(env: &Env, args: &[&str], (lines, columns): (u16, u16)) -> Screen {
-        let command = env.command_of_terminal(&[&["watch"], args].concat(), "xterm-256color");
+    fn start(env: &Env, args: &[&str], size: (u16, u16)) -> Screen {
+        Screen::of(env, &[&["watch"], args].concat(), size)
+    }
+
+    /// The same of any command.
+    pub(super) fn of(env: &Env, args: &[&str], (lines, columns): (u16, u16)) -> Screen {
+        let command = env.command_of_terminal(args, "xterm-256color");
         let mut session = Session::spawn(command).unwrap();
         session.get_process_mut().set_window_size(columns, lines).unwrap();
         Screen { session, terminal: vt100::Parser::new(lines.try_into().unwrap(), columns.try_into().unwrap(), 0) }
@@ -61,7 +66,7 @@ impl Screen {
     }
 
     #[track_caller]
-    fn until(&mut self, what: &str, is_so: impl Fn(&str) -> bool) {
+    pub(super) fn until(&mut self, what: &str, is_so: impl Fn(&str) -> bool) {
         let begun = Instant::now();
         loop {
             let ended = self.read();
@@ -74,13 +79,13 @@ impl Screen {
     }
 
     #[track_caller]
-    fn shows(&mut self, text: &str) {
+    pub(super) fn shows(&mut self, text: &str) {
         self.until(text, |screen| screen.contains(text));
     }
 
     /// A line with all of these words.
     #[track_caller]
-    fn line(&mut self, words: &[&str]) {
+    pub(super) fn line(&mut self, words: &[&str]) {
         let has = |line: &str| words.iter().all(|word| line.contains(word));
         self.until(&words.join(" .. "), |screen| screen.lines().any(has));
     }
@@ -90,13 +95,13 @@ impl Screen {
         self.terminal.screen_mut().set_size(lines.try_into().unwrap(), columns.try_into().unwrap());
     }
 
-    fn keys(&mut self, keys: &str) {
+    pub(super) fn keys(&mut self, keys: &str) {
         expectrl::Expect::send(&mut self.session, keys).unwrap();
     }
 
     /// The end: the terminal is as it was, and what is left on it.
     #[track_caller]
-    fn ends(mut self, code: i32) -> String {
+    pub(super) fn ends(mut self, code: i32) -> String {
         let begun = Instant::now();
         while !self.read() {
             assert!(begun.elapsed() < Duration::from_secs(30), "it does not end\n{}", self.text());

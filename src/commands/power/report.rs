@@ -153,13 +153,10 @@ fn row(
         _ => None,
     };
     let until = until(number, step, servers, plan, ready);
-    let told = Told {
-        until: cannot
-            .clone()
-            .or_else(|| planned_state.map(|state| format!("it is {state} already")))
-            .or_else(|| until.as_ref().map(|until| format!("until {until}"))),
-        ..Told::of(step, server)
-    };
+    let mut told = Told::of(step, server);
+    if let Some(until) = &until {
+        told.until = Some(format!("until {until}"));
+    }
     let Course { limit, arms, stops_after } = &step.course;
     let mut after: Vec<usize> = step.needs.iter().chain(&step.follows).map(|other| other + 1).collect();
     after.sort_unstable();

@@ -122,7 +122,11 @@ impl Fleet<'_> {
             WakeEvent::Sent { round, of, sent } => {
                 first.notify_one();
                 acting.ledger.note(number, format!("magic packets for {} were sent", server.id));
-                let to = sent.sent.join(", ");
+                let to = match sent.sent.as_slice() {
+                    [one] => one.clone(),
+                    many => format!("{} addresses", many.len()),
+                };
+                tracing::debug!(server = server.id.as_str(), to = sent.sent.join(", "), "magic packet");
                 let what = format!("{waiting}; magic packet {round} of {of} was sent to {to}");
                 acting.say(number, &what, Some(patience));
             }
@@ -279,6 +283,8 @@ impl Fleet<'_> {
                 Ended::because(How::Sent, format!("by {by}"))
             }
             Ok(Triggered::Armed { trace, .. }) => {
+                let what = if call == HostCall::Reboot { "is back" } else { "is gone" };
+                acting.say(number, &format!("waiting until {} {what}", server.called()), Some(patience));
                 // What fired says itself if it failed, long before the deadline.
                 tokio::select! {
                     biased;

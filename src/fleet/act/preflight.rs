@@ -19,7 +19,7 @@ use crate::model::guest::{ActiveTask, ClusterStatus, GuestCall, GuestConfig, Sta
 use crate::model::host_power::{HostPreflight, Identity};
 use crate::model::id::{ClusterId, NodeName, ServerId};
 use crate::model::inventory::Server;
-use crate::model::power::{Arming, CheckId, Finding, Move, Plan, PowerAction, PowerState, Step};
+use crate::model::power::{Arming, CheckId, Finding, Manner, Move, Plan, PowerAction, PowerState, Remedy, Step};
 use crate::state::StateError;
 use crate::transport::pve::AgentAnswer;
 
@@ -79,7 +79,7 @@ impl Fleet<'_> {
     ) -> Result<HashMap<usize, String>, StateError> {
         let mut calls = HashMap::new();
         let here = Here::default();
-        let findings = join(self.look_at_guests(plan, servers, configs, links, &here), async {
+        let findings = join(self.look_at_guests(plan, servers, configs, links, &here, options), async {
             let hosts = plan.steps.iter().enumerate().filter_map(|(number, step)| match &step.does {
                 Move::Host(call) => Some((number, &servers[step.server], *call)),
                 _ => None,
@@ -149,6 +149,7 @@ impl Fleet<'_> {
         configs: &Configs,
         links: &Links,
         here: &Here,
+        options: &Options,
     ) -> Result<Vec<Finding>, StateError> {
         let mut findings = Vec::new();
         let guest_step = |step: &Step| match step.does {
@@ -182,7 +183,7 @@ impl Fleet<'_> {
         let (quorum, tasks, agents) = join3(
             self.look_at_quorum(plan, servers, links),
             self.look_at_tasks(&guests, links),
-            self.look_at_agents(&guests, configs, links),
+            self.look_at_agents(&guests, configs, links, options.manner),
         )
         .await;
         findings.extend(quorum);
@@ -266,8 +267,11 @@ impl Fleet<'_> {
         guests: &[(PowerAction, Named<'_>)],
         configs: &Configs,
         links: &Links,
+        manner: Manner,
     ) -> Vec<Finding> {
-        let by_agent = guests.iter().filter(|(action, named)| {
+        // Who is stopped where a clean end does not work needs no agent that answers.
+        let is_stopped = |action: PowerAction| manner.then_stop && action == PowerAction::Shutdown;
+        let by_agent = guests.iter().filter(|(action, _)| !is_stopped(*action)).filter(|(action, named)| {
             configs.0.get(&named.server.id).is_some_and(|config| asks_agent(*action, *named, config))
         });
         let work = by_agent.filter_map(|(_, named)| Some((named.server.node.clone()?, *named)));
@@ -284,10 +288,18 @@ impl Fleet<'_> {
             }
         };
         let silent = per_node(work, ask).await.into_iter().flatten();
+        let shuts_down = |id: &ServerId| {
+            guests.iter().any(|(action, named)| *action == PowerAction::Shutdown && named.server.id == *id)
+        };
         let finding = |id: ServerId| {
             let message = "its guest agent is enabled and does not answer: a clean end may not work";
-            Finding::new(CheckId::NoAgent, &id, message)
-                .fix("allow it to have ACPI's button tried, add `--then-stop`, or use `stop`")
+            let finding = Finding::new(CheckId::NoAgent, &id, message);
+            if shuts_down(&id) {
+                let fix = "add `--then-stop`, use `stop`, or allow it to have ACPI's button tried";
+                Finding { remedy: Some(Remedy::ThenStop), ..finding.fix(fix) }
+            } else {
+                finding.fix("allow it to have ACPI's button tried, or use `stop` and `start`")
+            }
         };
         silent.map(finding).collect()
     }

@@ -100,6 +100,8 @@ pub(crate) enum Remedy {
     Guests,
     /// Arming Wake-on-LAN first.
     ArmWol,
+    /// Stopping what does not shut down.
+    ThenStop,
 }
 
 /// A check that found something.

@@ -1,9 +1,10 @@
 //! A plan's steps in words, one after the other, each with its deadline: for a dialogue, and for terminals that have no room
 //! for a table.
 
+use crate::model::host_power::HostCall;
 use crate::model::human::human_span;
 use crate::model::inventory::Server;
-use crate::model::power::{Course, PowerAction, Step, Why};
+use crate::model::power::{Course, Goal, Move, PowerAction, Step, Why};
 
 /// What is told of a step.
 #[derive(Debug, Clone)]
@@ -23,7 +24,19 @@ impl<'a> Told<'a> {
     /// What a person has to know of a step on this server.
     pub(crate) fn of(step: &'a Step, server: &Server) -> Told<'a> {
         let (name, more) = server.summary();
-        Told { action: step.action, name, more, why: &step.why, until: None, course: &step.course }
+        let until = match &step.does {
+            Move::Already(state) => Some(format!("it is {state} already")),
+            Move::Cannot { why, fix, .. } => {
+                let fix = fix.as_ref().map(|fix| format!("; {fix}")).unwrap_or_default();
+                Some(format!("cannot be done: {why}{fix}"))
+            }
+            Move::Guest(call) => Some(format!("until it is {}", Goal::of(call).as_str())),
+            Move::Wake => Some("until it is online".to_owned()),
+            Move::Host(HostCall::Reboot) => Some("until it answers again".to_owned()),
+            Move::Host(_) => Some("until it is gone".to_owned()),
+            Move::GuestLater => None,
+        };
+        Told { action: step.action, name, more, why: &step.why, until, course: &step.course }
     }
 
     /// The steps that one sees of it: what is armed before, the action itself, what is done if that does not do.

@@ -67,7 +67,7 @@ fn event() -> impl Strategy<Value = Event> {
             changes,
             steps: (0..changes).map(|i| format!("step {i} \u{1b}]0;x\u{7} {}", "long ".repeat(i))).collect(),
             findings: if refused { vec![finding()] } else { vec![] },
-            offers: Offers { guests: changes % 2 == 0, arm_wol: refused },
+            offers: Offers { guests: changes % 2 == 0, arm_wol: refused, then_stop: changes % 3 == 0 },
         })),
         1 => ".{0,200}".prop_map(Event::Message),
         1 => ".{0,40}".prop_map(Event::Paste),

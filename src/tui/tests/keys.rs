@@ -289,7 +289,7 @@ fn refused_host(state: &State, logged_in: bool) -> Plan {
     let fix = "add `--guests shutdown` (or `hibernate`, `leave`)";
     findings.push(found(CheckId::RunningGuests, "2 guests run on it: vm-101 (web)", fix, Some(Remedy::Guests)));
     findings.push(found(CheckId::WolNotArmed, "Wake-on-LAN is off", "add `--arm-wol`", Some(Remedy::ArmWol)));
-    Plan { offers: Offers { guests: true, arm_wol: true }, ..plan(state, 1, findings) }
+    Plan { offers: Offers { guests: true, arm_wol: true, then_stop: false }, ..plan(state, 1, findings) }
 }
 
 #[test]
@@ -306,7 +306,7 @@ fn what_fixes_a_plan_is_said_first_and_can_be_chosen() {
     assert!(!shown.contains("--allow running-guests") && !shown.contains("--allow wol-not-armed"), "{shown}");
     assert!(shown.contains("refused; g and a change the plan"), "{shown}");
     // Each choice makes another plan, and the one before is not wanted any more.
-    let choose = |guests, arm_wol| Choices { guests, arm_wol };
+    let choose = |guests, arm_wol| Choices { guests, arm_wol, then_stop: false };
     let again = |number, choices| {
         vec![Effect::Abandon { number: number - 1 }, prepare(number, PowerAction::Suspend, vec![id("pve1")], choices)]
     };
@@ -319,12 +319,16 @@ fn what_fixes_a_plan_is_said_first_and_can_be_chosen() {
     let late = Plan { number: 2, ..plan(&state, 3, vec![]) };
     assert_eq!(update(&mut state, Event::Plan(late)), [Effect::Abandon { number: 2 }]);
     assert_eq!(press(&mut state, "3y"), []);
-    let offers = Offers { guests: true, arm_wol: true };
+    let offers = Offers { guests: true, arm_wol: true, then_stop: true };
     let good = Plan { offers, ..plan(&state, 3, vec![]) };
     update(&mut state, Event::Plan(good));
     let shown = text(&state);
     assert!(shown.contains("they are shut down first") && shown.contains("is armed first"), "{shown}");
-    assert_eq!(press(&mut state, "3y"), [Effect::Carry { number: 3 }]);
+    let stop = Choices { then_stop: true, ..choose(Some(Policy::Shutdown), true) };
+    assert_eq!(press(&mut state, "t"), again(4, stop));
+    let good = Plan { offers, ..plan(&state, 3, vec![]) };
+    update(&mut state, Event::Plan(good));
+    assert_eq!(press(&mut state, "3y"), [Effect::Carry { number: 4 }]);
     assert_eq!(state.mode, Mode::Browse);
 }
 

@@ -9,7 +9,7 @@ use crate::model::id::ServerId;
 use crate::model::power::{Policy, Remedy};
 use crate::model::text::clean;
 use crate::tui::app::{Mode, State};
-use crate::tui::event::{Choices, Plan, Wish};
+use crate::tui::event::{Choices, Offers, Plan, Wish};
 use crate::tui::look::{self, Look, put, put_right};
 
 /// Keys and what they do; the actions apart, which not everybody has.
@@ -167,6 +167,7 @@ fn plan_lines(wish: &Wish, plan: &Plan, area: Rect, look: Look) -> Lines {
         let hint = match (finding.remedy, &finding.fix) {
             (Some(Remedy::Guests), Some(fix)) => Some(format!("{fix}: press g")),
             (Some(Remedy::ArmWol), Some(fix)) => Some(format!("{fix}: press a")),
+            (Some(Remedy::ThenStop), Some(fix)) => Some(format!("{fix}: press t")),
             _ => finding.hint(),
         };
         if let Some(hint) = hint.filter(|_| !finding.allowed) {
@@ -201,6 +202,10 @@ fn choices(wish: &Wish, plan: &Plan) -> Vec<(char, String)> {
         let what = if wish.choices.arm_wol { "is armed first (a: leave it)" } else { "is not armed (a: arm it first)" };
         lines.push(('a', format!("Wake-on-LAN {what}")));
     }
+    if plan.offers.then_stop {
+        let what = if wish.choices.then_stop { "is stopped (t: leave it)" } else { "stays on (t: stop it)" };
+        lines.push(('t', format!("a guest that does not shut down {what}")));
+    }
     lines
 }
 
@@ -211,6 +216,7 @@ fn ways(wish: &Wish, plan: &Plan) -> Vec<(&'static str, Option<String>)> {
     let fixed = Choices {
         guests: wish.choices.guests.or(has(Remedy::Guests).then_some(Policy::Shutdown)),
         arm_wol: wish.choices.arm_wol || has(Remedy::ArmWol),
+        then_stop: wish.choices.then_stop || has(Remedy::ThenStop),
     };
     let servers: Vec<&str> = wish.servers.iter().map(ServerId::as_str).collect();
     let command = format!("ecobox power {} {}{}", plan.action, servers.join(" "), fixed.options());
@@ -244,11 +250,13 @@ fn question(plan: &Plan, typed: &str, again: bool, look: Look) -> (String, Style
         return ("planning again ...; Esc abandons it".to_owned(), look.accent());
     }
     if plan.is_refused() {
-        let keys = match (plan.offers.guests, plan.offers.arm_wol) {
-            (true, true) => "g and a change the plan, any other key goes back",
-            (true, false) => "g changes the plan, any other key goes back",
-            (false, true) => "a changes the plan, any other key goes back",
-            (false, false) => "any key goes back",
+        let Offers { guests, arm_wol, then_stop } = plan.offers;
+        let offered = [(guests, "g"), (arm_wol, "a"), (then_stop, "t")];
+        let keys: Vec<&str> = offered.into_iter().filter(|(is_offered, _)| *is_offered).map(|(_, key)| key).collect();
+        let keys = match keys.as_slice() {
+            [] => "any key goes back".to_owned(),
+            [one] => format!("{one} changes the plan, any other key goes back"),
+            more => format!("{} change the plan, any other key goes back", more.join(" and ")),
         };
         return (format!("refused; {keys}"), look.bad());
     }

@@ -6,10 +6,9 @@ use crate::commands::{Context, asked_by};
 use crate::fleet::Fleet;
 use crate::fleet::act::{Acting, Ended, Now, Options, PARALLEL, Prepared};
 use crate::fleet::observe::{Asking, Observed};
-use crate::model::host_power::HostCall;
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
-use crate::model::power::{Goal, Manner, Move, PowerAction, Remedy, Step, Told};
+use crate::model::power::{Manner, PowerAction, Remedy, Told};
 use crate::tui::{Choices, Event, Offers, Plan};
 use crate::ui::Confirmed;
 
@@ -57,7 +56,7 @@ async fn try_prepare(
     choices: Choices,
 ) -> anyhow::Result<Ready> {
     let options = Options {
-        manner: Manner::default(),
+        manner: Manner { then_stop: choices.then_stop, ..Manner::default() },
         guests: choices.guests,
         only_shown: true,
         arm_wol: choices.arm_wol,
@@ -84,30 +83,14 @@ fn shown(number: u64, action: PowerAction, choices: Choices, ready: &Ready) -> P
         number,
         action,
         changes: plan.steps.iter().filter(|step| step.acts()).count(),
-        steps: plan.steps.iter().flat_map(|step| lines(step, &ready.servers)).collect(),
+        steps: plan.steps.iter().flat_map(|step| Told::of(step, &ready.servers[step.server]).lines()).collect(),
         findings: plan.findings.clone(),
         offers: Offers {
             guests: choices.guests.is_some() || offers(Remedy::Guests),
             arm_wol: choices.arm_wol || offers(Remedy::ArmWol),
+            then_stop: choices.then_stop || offers(Remedy::ThenStop),
         },
     }
-}
-
-/// `start pve1-vm-101 (web), qemu on pve1, stopped; until it is running, at most 2 min`; what is done besides has lines, too.
-fn lines(step: &Step, servers: &[Server]) -> Vec<String> {
-    let until = match &step.does {
-        Move::Already(state) => Some(format!("it is {state} already")),
-        Move::Cannot { why, fix, .. } => {
-            let fix = fix.as_ref().map(|fix| format!("; {fix}")).unwrap_or_default();
-            Some(format!("cannot be done: {why}{fix}"))
-        }
-        Move::Guest(call) => Some(format!("until it is {}", Goal::of(call).as_str())),
-        Move::Wake => Some("until it is online".to_owned()),
-        Move::Host(HostCall::Reboot) => Some("until it answers again".to_owned()),
-        Move::Host(_) => Some("until it is gone".to_owned()),
-        Move::GuestLater => None,
-    };
-    Told { until, ..Told::of(step, &servers[step.server]) }.lines()
 }
 
 /// Carries a plan out that the person at the screen has agreed to.
