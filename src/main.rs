@@ -210,10 +210,9 @@ impl Leaves {
     fn words(&self, ctx: &Context) -> Option<&'static str> {
         Some(match self {
             Leaves::NothingToSay => return None,
-            Leaves::Nothing => "",
             Leaves::Calls if !ctx.ledger.has_any() => ", nothing was sent",
             Leaves::Calls if ctx.ledger.lines().is_empty() => "; what was sent has ended",
-            Leaves::Calls => "",
+            Leaves::Nothing | Leaves::Calls => "",
             // A file that cannot be read is said by the next run.
             Leaves::Tokens if ctx.state.all_intents().is_ok_and(|intents| intents.is_empty()) => {
                 "; no token is left half made"

@@ -122,12 +122,8 @@ impl Fleet<'_> {
             WakeEvent::Sent { round, of, sent } => {
                 first.notify_one();
                 acting.ledger.note(number, format!("magic packets for {} were sent", server.id));
-                let to = match sent.sent.as_slice() {
-                    [one] => one.clone(),
-                    many => format!("{} addresses", many.len()),
-                };
                 tracing::debug!(server = server.id.as_str(), to = sent.sent.join(", "), "magic packet");
-                let what = format!("{waiting}; magic packet {round} of {of} was sent to {to}");
+                let what = format!("{waiting}; magic packet {round} of {of} was sent to {}", addresses(&sent.sent));
                 acting.say(number, &what, Some(patience));
             }
             WakeEvent::NotSent { round, of, error } => {
@@ -428,6 +424,14 @@ fn not_ready(server: &Server, missing: Option<String>, packets: &str) -> Ended {
     let detail = format!("{packets}, and it does not answer yet");
     let hint = HintId::NotAwake.say(&[("server", server.id.as_str())]);
     Ended { hint: Some(hint), ..Ended::because(How::Unconfirmed, detail) }
+}
+
+/// One by itself, more by their number.
+fn addresses(sent: &[String]) -> String {
+    match sent {
+        [one] => one.clone(),
+        many => format!("{} addresses", many.len()),
+    }
 }
 
 fn rounds(number: u32) -> String {
