@@ -152,8 +152,18 @@ fn start(cli: Cli, ui: Ui) -> Ended {
             let color = global.color.decide(&io::stdout());
             commands::demo::run(&args, color, &runtime).map_err(|error| (ui, error))
         }
-        command => {
-            let ctx = prepare(&global, &command, ui)?;
+        mut command => {
+            let config = match configured(&global, &command, &ui) {
+                Ok(config) => config,
+                Err(error) => return Err((ui, error)),
+            };
+            // Whoever says nothing that can be done leaves nothing behind: this is before the state file is made.
+            match settle(&mut command, &global, &config, &ui, &runtime) {
+                Ok(None) => {}
+                Ok(Some(exit)) => return Ok(exit),
+                Err(error) => return Err((ui, error)),
+            }
+            let ctx = prepare(&global, config, ui)?;
             let leaves = Leaves::of(&command);
             let result = {
                 // Connections that are dropped with the set say goodbye through the runtime.
@@ -222,16 +232,42 @@ impl Leaves {
     }
 }
 
-/// Loads the configuration, starts the log and opens the state file.
-fn prepare(global: &Global, command: &Command, ui: Ui) -> Result<Context, (Ui, anyhow::Error)> {
+/// Refuses what cannot be done whatever is known, and asks for what is missing. Gives how the process ends, where somebody
+/// ended it.
+fn settle(
+    command: &mut Command,
+    global: &Global,
+    config: &Config,
+    ui: &Ui,
+    runtime: &tokio::runtime::Runtime,
+) -> anyhow::Result<Option<Exit>> {
+    match command {
+        Command::Watch(args) => args.check(config, global.output, global.out.is_some()).map(|_| None),
+        Command::Init(args) if args.names_nobody(config) => {
+            let pulse = Pulse::default();
+            let asked = async { args.ask(config, ui).await.map(|()| Exit::Done) };
+            match runtime.block_on(until_signalled(asked, &pulse))? {
+                Exit::Done => Ok(None),
+                exit => {
+                    let how = if exit == Exit::Interrupted { "interrupted" } else { "terminated" };
+                    ui.ended(&format!("{how}, nothing was sent"));
+                    Ok(Some(exit))
+                }
+            }
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Loads the configuration and starts the log.
+fn configured(global: &Global, command: &Command, ui: &Ui) -> anyhow::Result<Config> {
     let variable = |name: &str| std::env::var_os(name);
     let path = config::find(global.config.as_deref(), variable);
     let limits = Limits::new(global.timeout);
     let config = match config::load(&path, limits.total) {
         // `init` makes it.
         Err(ConfigError::NotFound { .. }) if matches!(command, Command::Init(_)) => Config::empty(path.clone()),
-        Ok(config) => config,
-        Err(error) => return Err((ui, error.into())),
+        config => config?,
     };
     start_log(global, config.settings.log_level.as_deref());
     if !config.ignored.is_empty() {
@@ -247,7 +283,13 @@ fn prepare(global: &Global, command: &Command, ui: Ui) -> Result<Context, (Ui, a
     for key in config.settings.history.secret_in_the_clear() {
         ui.warning(&format!("`{key}` in [history] sends a secret without TLS: use an https URL"));
     }
-    let path = state::find(global.state.as_deref(), variable);
+    Ok(config)
+}
+
+/// Opens the state file.
+fn prepare(global: &Global, config: Config, ui: Ui) -> Result<Context, (Ui, anyhow::Error)> {
+    let limits = Limits::new(global.timeout);
+    let path = state::find(global.state.as_deref(), |name: &str| std::env::var_os(name));
     let state = match State::open(&path, jiff::Timestamp::now()) {
         Ok(state) => state,
         Err(error) => return Err((ui, error.into())),

@@ -22,6 +22,7 @@ use crate::render::value::Value;
 use crate::render::{Column, Report};
 use crate::transport::Error;
 use crate::transport::ssh::HostKeyPolicy;
+use crate::ui::Ui;
 
 /// Programs that are asked at once.
 const AT_ONCE: usize = 4;
@@ -146,18 +147,6 @@ async fn wanted(ctx: &Context, args: &InitArgs) -> anyhow::Result<Vec<NewServer>
     if args.from_ssh_config {
         new.extend(from_ssh_config(ctx, args, &mut taken).await?);
     }
-    let anything = !args.hosts.is_empty() || args.local || args.from_ssh_config || !ctx.config.servers.is_empty();
-    if !anything {
-        if !ctx.ui.is_interactive() {
-            return Err(Failure::new(Exit::Usage, "no host is named, and there is no configuration yet")
-                .hint(HintId::NobodyNamed.text())
-                .into());
-        }
-        ask(ctx, &mut new, &mut taken).await;
-        if new.is_empty() {
-            return Err(Failure::new(Exit::Refused, "no host was named").into());
-        }
-    }
     Ok(new)
 }
 
@@ -230,14 +219,34 @@ async fn from_ssh_config(ctx: &Context, args: &InitArgs, taken: &mut Vec<ServerI
     Ok(good.into_iter().map(server).collect())
 }
 
-async fn ask(ctx: &Context, new: &mut Vec<NewServer>, taken: &mut Vec<ServerId>) {
-    let path = short(&ctx.config.path);
-    ctx.ui.status(&format!("{path} will be made; hosts as user@host or user@host:port, an empty line ends"));
-    while let Some(line) = ctx.ui.ask_line("host:").await {
-        match host(&line) {
-            Ok(host) => add(ctx, &host, new, taken),
-            Err(why) => ctx.ui.warning(&why),
+impl InitArgs {
+    /// Whether no server is named, neither here nor in the configuration.
+    pub(crate) fn names_nobody(&self, config: &Config) -> bool {
+        self.hosts.is_empty() && !self.local && !self.from_ssh_config && config.servers.is_empty()
+    }
+
+    /// Asks for hosts, where somebody is there to answer.
+    ///
+    /// # Errors
+    /// Nobody is there, or names one.
+    pub(crate) async fn ask(&mut self, config: &Config, ui: &Ui) -> anyhow::Result<()> {
+        if !ui.is_interactive() {
+            return Err(Failure::new(Exit::Usage, "no host is named, and there is no configuration yet")
+                .hint(HintId::NobodyNamed.text())
+                .into());
         }
+        let path = short(&config.path);
+        ui.status(&format!("{path} will be made; hosts as user@host or user@host:port, an empty line ends"));
+        while let Some(line) = ui.ask_line("host:").await {
+            match host(&line) {
+                Ok(host) => self.hosts.push(host),
+                Err(why) => ui.warning(&why),
+            }
+        }
+        if self.hosts.is_empty() {
+            return Err(Failure::new(Exit::Refused, "no host was named").into());
+        }
+        Ok(())
     }
 }
 

@@ -16,6 +16,7 @@ use self::page::Pages;
 use self::stream::Stream;
 use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::{Context, complete};
+use crate::config::Config;
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::watch::{Pace, Unattended};
@@ -66,7 +67,7 @@ pub(crate) struct WatchArgs {
 
 /// What is shown where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(crate) enum Mode {
     /// One screen on the terminal.
     Screen,
     /// One JSON object a line.
@@ -88,6 +89,24 @@ impl Mode {
     }
 }
 
+impl WatchArgs {
+    /// What will be shown where; `to_a_file`: the report is to go elsewhere than to stdout.
+    ///
+    /// # Errors
+    /// Wrong usage; nobody to watch.
+    pub(crate) fn check(&self, config: &Config, format: Format, to_a_file: bool) -> anyhow::Result<Mode> {
+        if to_a_file {
+            return Err(Failure::new(Exit::Usage, "`--out`: `watch` has no report that ends; redirect stdout").into());
+        }
+        let mode = Mode::of(format, std::io::stdout().is_terminal(), !self.until.is_empty(), self.html.is_some())?;
+        if config.servers.is_empty() {
+            let failure = Failure::new(Exit::NoTarget, "no servers are configured: there is nothing to watch");
+            return Err(failure.hint(HintId::NoServers.text()).into());
+        }
+        Ok(mode)
+    }
+}
+
 /// Watches until somebody has seen enough. `to_a_file`: the report was to go elsewhere than to stdout.
 ///
 /// # Errors
@@ -99,14 +118,7 @@ pub(crate) async fn run(
     to_a_file: bool,
     color: bool,
 ) -> anyhow::Result<Exit> {
-    if to_a_file {
-        return Err(Failure::new(Exit::Usage, "`--out`: `watch` has no report that ends; redirect stdout").into());
-    }
-    let mode = Mode::of(format, std::io::stdout().is_terminal(), !args.until.is_empty(), args.html.is_some())?;
-    if ctx.config.servers.is_empty() {
-        let failure = Failure::new(Exit::NoTarget, "no servers are configured: there is nothing to watch");
-        return Err(failure.hint(HintId::NoServers.text()).into());
-    }
+    let mode = args.check(&ctx.config, format, to_a_file)?;
     let fleet = Fleet::open(&ctx.config, &ctx.state, &Unattended, ctx.limits.open_ended())?;
     let pace = Pace::of(&ctx.config.settings, args.interval);
     let pages = args.html.as_deref().map(|path| Pages::new(path, pace.update));

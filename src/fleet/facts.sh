@@ -157,10 +157,10 @@ while [ -n "$todo" ] && [ "$i" -lt 64 ]; do
 		case $o in '*' | tap* | veth* | fwpr* | fwln*) ;; *) todo="$todo${todo:+ }$o" ;; esac
 	done
 	# Open vSwitch's bridges do not show their ports: they all lie below ovs-system, and the bridge has the address of one.
-	d=/sys/class/net/"$a"
-	if [ -z "$todo" ] && ! [ -e "$d/device" ] && ! [ -e "$d/tun_flags" ] && [ "$a" != ovs-system ]; then
+	if [ -z "$todo" ] && [ "$a" != ovs-system ] &&
+		! [ -e /sys/class/net/"$a"/device ] && ! [ -e /sys/class/net/"$a"/tun_flags ]; then
 		v= same=
-		[ -r "$d/address" ] && IFS= read -r v < "$d/address"
+		[ -r /sys/class/net/"$a"/address ] && IFS= read -r v < /sys/class/net/"$a"/address
 		for o in /sys/class/net/ovs-system/lower_*; do
 			n=${o##*/lower_}
 			[ "$n" != '*' ] && IFS= read -r b < /sys/class/net/"$n"/address && [ "$b" = "$v" ] && same=$n

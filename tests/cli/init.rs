@@ -95,7 +95,43 @@ fn a_host_that_cannot_be_one_is_refused_before_anything_is_written() {
     assert!(!world.env.config_path().exists());
     let run = world.run(&["init"]).exits(2);
     assert_transcript!("init_nothing_named", run);
-    assert!(!world.env.config_path().exists());
+    assert_nothing_left(&world);
+}
+
+/// Neither a file nor a folder.
+fn assert_nothing_left(world: &World) {
+    let folders = [world.env.config_path(), world.env.state_path()].map(|path| path.parent().unwrap().to_owned());
+    let left: Vec<_> = folders.iter().filter(|folder| folder.exists()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// What cannot be done whatever is known is refused before anything is made.
+#[test]
+fn who_fails_before_anything_is_known_leaves_nothing_behind() {
+    let world = World::new();
+    for args in [
+        &["status"][..],
+        &["watch", "-o", "jsonl"],
+        &["power", "start", "web"],
+        &["setup-token"],
+        &["discover"],
+        &["stats"],
+        &["init", "--host", "-x"],
+        &["status", "-o", "openmetrics"],
+    ] {
+        let run = world.run(args);
+        assert_ne!(run.code, 0, "{run}");
+        assert_nothing_left(&world);
+    }
+    world.configure("");
+    for args in
+        [&["watch", "-o", "json"][..], &["watch", "-o", "jsonl"], &["watch", "--out", "x", "-o", "jsonl"], &["init"]]
+    {
+        let run = world.run(args);
+        assert_ne!(run.code, 0, "{run}");
+        let folder = world.env.state_path().parent().unwrap().to_owned();
+        assert!(!folder.exists(), "{args:?}: {}", folder.display());
+    }
 }
 
 #[test]

@@ -91,6 +91,7 @@ fn who_names_no_host_gets_no_configuration() {
     let (text, code) = end(session);
     assert_eq!(code, 11, "{text}");
     assert!(text.contains("no host was named") && !world.env.config_path().exists(), "{text}");
+    assert!(!world.env.state_path().parent().unwrap().exists(), "{text}");
 }
 
 #[test]

@@ -136,6 +136,29 @@ fn wake_on_lan_is_armed_on_the_way() {
     assert_eq!((served[0].host.wol_armed("enp3s0").as_deref(), served[0].host.timers().len()), (Some("g"), 1));
 }
 
+/// What its hardware cannot do no option makes it do.
+#[test]
+fn a_card_that_cannot_wake_is_neither_armed_nor_said_to_be() {
+    for supported in ["d", "pub"] {
+        let world = World::new();
+        let deaf = Nic::physical("enp3s0", "bc:24:11:00:00:01").wol(supported, "d");
+        let served = serve(&world, vec![Host::debian("deaf").nics(vec![deaf])]);
+        served[0].host.set_wol_mac("bc:24:11:00:00:01");
+        world.configure(&served[0].wakeable());
+        for args in [&["--dry-run"][..], &["--yes"], &["--dry-run", "--arm-wol"], &["--yes", "--arm-wol"]] {
+            let run = world.run(&[&["power", "suspend", "deaf"], args].concat()).exits(11);
+            let run = run.says("its network card knows no Wake-on-LAN by magic packet");
+            let offered = run.stderr.lines().filter(|line| line.contains("--arm-wol"));
+            assert_eq!(offered.count(), 0, "{run}");
+        }
+        assert_eq!(served[0].host.wol_armed("enp3s0").as_deref(), Some("d"));
+        assert_eq!(served[0].host.timers(), [] as [&str; 0]);
+        // Nor does the first look at it say so.
+        let run = world.run(&["init"]).exits(0);
+        assert!(run.stdout.contains("unsupported") && !format!("{run}").contains("--arm-wol"), "{run}");
+    }
+}
+
 /// A cluster with a token, its nodes' cards in the configuration.
 fn ready(world: &World, cluster: Cluster, describe: impl Fn(Builder) -> Builder) -> Pve {
     let pve = world.cluster_with(cluster, describe);

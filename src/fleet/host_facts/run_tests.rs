@@ -302,6 +302,33 @@ fn only_ports_count_and_the_default_route_is_followed_down() {
     assert_eq!(nics, want);
 }
 
+/// Open vSwitch's bridges do not show their ports: all lie below `ovs-system`, and a bridge has the address of one of them.
+#[test]
+fn the_port_of_an_open_vswitch_bridge_is_found() {
+    for (address, want) in [
+        ("a8:a1:59:00:00:02", &["eno2"][..]),
+        // Set by hand: it may be any of them.
+        ("02:00:00:00:00:77", &["eno1", "eno2"]),
+    ] {
+        let host = Host::debian();
+        host.nic("eno2", "a8:a1:59:00:00:02");
+        host.nic("eno3", "a8:a1:59:00:00:03");
+        host.file("sys/class/net/vmbr0/address", &format!("{address}\n"));
+        host.file("sys/class/net/ovs-system/address", "02:00:00:00:00:01\n");
+        host.file("sys/class/net/tap100i0/address", "02:00:00:00:00:02\n");
+        for lower in ["eno1", "eno2", "tap100i0"] {
+            host.link(&format!("sys/class/net/ovs-system/lower_{lower}"), &format!("../{lower}"));
+        }
+        host.route("vmbr0\t00000000\t0102A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n");
+        let facts = of(&host);
+        let on: Vec<&str> = facts.nics.iter().filter(|nic| nic.default_route).map(|nic| nic.name.as_str()).collect();
+        assert_eq!(on, want, "{address}");
+        if let [only] = want {
+            assert_eq!(facts.wake_nic().map(|nic| nic.name.as_str()), Some(*only));
+        }
+    }
+}
+
 #[test]
 fn addresses_with_ip_and_without() {
     let host = Host::debian();
