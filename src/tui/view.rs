@@ -6,6 +6,7 @@ mod pane;
 mod table;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
@@ -14,6 +15,7 @@ use ratatui::layout::Rect;
 pub(crate) use self::overlay::{last_line_of_dialogue, last_line_of_help};
 pub(crate) use self::pane::last_line_of_pane;
 pub(crate) use self::table::sign_of;
+use crate::model::human::human_span;
 use crate::model::power::PowerState;
 use crate::tui::app::{Mode, State};
 use crate::tui::layout::Areas;
@@ -173,10 +175,10 @@ fn status(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
 /// `14:03:22, next look in 3 s`
 fn clock(state: &State, width: u16) -> String {
     let time = state.zone.to_datetime(state.now).strftime("%H:%M:%S").to_string();
-    let next = match state.next.map(|at| at.duration_since(state.now).as_secs()) {
+    let next = match state.next.map(|at| Duration::try_from(at.duration_since(state.now)).unwrap_or_default()) {
         None => String::new(),
-        Some(seconds) if seconds <= 0 => ", looking".to_owned(),
-        Some(seconds) => format!(", next look in {seconds} s"),
+        Some(left) if left.as_secs() == 0 => ", looking".to_owned(),
+        Some(left) => format!(", next look in {}", human_span(left)),
     };
     match width {
         0..24 => String::new(),

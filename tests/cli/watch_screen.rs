@@ -10,7 +10,7 @@ use expectrl::session::OsSession;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::env::{CANARY, Env};
-use super::fleets::three;
+use super::fleets::{CLOSED, Open, homelab, plain, three};
 use super::watch::fast;
 use super::world::{FAST, World};
 
@@ -290,4 +290,28 @@ fn the_mouse_and_small_terminals() {
     screen.keys("q");
     screen.ends(0);
     assert_eq!(sim.posts(), [""; 0]);
+}
+
+/// A host that is off, a guest that QEMU halted, a service that does not answer.
+#[test]
+fn troubles_are_counted_alike_everywhere() {
+    let (sim, nas) = (homelab(), Open::new());
+    let env = fast(&sim, &["pve1"]);
+    let service = "[[servers.services]]\nname = \"media\"\nport = 1\n\n";
+    env.add_config(&(plain("backup", CLOSED) + &plain("nas", nas.port()) + service));
+    let run = env.run(&["status"]).exits(8);
+    let notes: Vec<&str> = run.stdout.lines().filter_map(|line| line.strip_prefix("! ")).collect();
+    let warnings: Vec<&str> = run.stderr.lines().filter_map(|line| line.strip_prefix("warning: ")).collect();
+    assert_eq!((notes.len(), warnings.len()), (2, 1), "{run}");
+    let page = env.run(&["status", "-o", "html"]).exits(8);
+    assert!(page.stdout.contains("<title>(3) ecobox</title>"), "{page}");
+    let mut screen = Screen::start(&env, &[], (60, 160));
+    screen.shows("!3 troubles");
+    for text in notes.iter().chain(&warnings) {
+        // The screen says it in one line, in the same words.
+        let words = text.split(": ").next().unwrap();
+        screen.until(text, |screen| screen.lines().take(5).filter(|line| line.contains(words)).count() == 1);
+    }
+    screen.keys("q");
+    screen.ends(0);
 }
