@@ -199,7 +199,7 @@ impl Fleet<'_> {
         }
         for node in down {
             match self.off_node(group, &listed, &node) {
-                Ok(word) => self.notice(format!("{word}; from the state file")),
+                Ok(said) => self.notice(format!("{said}; from the state file")),
                 Err(failed) => failures.push(failed),
             }
         }

@@ -140,7 +140,8 @@ table! {
     NoQuorum "no-quorum" "the cluster has no quorum" =>
         "bring its other nodes back; `pvecm status` on a node says which votes are missing",
     NodeOffline "node-offline" "a node that nobody configured is off" =>
-        "a node that may be off can be configured as a server with `expected = \"any\"`",
+        "a node that may be off can be configured as a server with `expected = \"any\"`; then run `ecobox status` once \
+         while it is on, so that ecobox knows which node it is",
     NodeLost "node-lost" "a host answers, and its cluster does not see it" =>
         "look at its place in the cluster with `{command}`",
     UserDisabled "user-disabled" "the user of the token is disabled, or its account has ended" =>

@@ -65,7 +65,7 @@ fn a_node_without_pvedaemon_is_not_the_whole_cluster() {
 }
 
 /// A cluster that is set up, and whose first node has lost pmxcfs.
-fn without_pmxcfs(world: &World, keys_outside: bool) -> Pve {
+pub(crate) fn without_pmxcfs(world: &World, keys_outside: bool) -> Pve {
     let pve = world.three_nodes();
     world.run(&["setup-token"]).exits(0);
     world.run(&["discover"]).exits(0);

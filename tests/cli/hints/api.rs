@@ -1,9 +1,9 @@
 //! Hints of the API: who it is, who we are, and what stands in front of it.
 
-use ecobox_sim::{Cluster, Fault, Sim};
+use ecobox_sim::{Cluster, Fault, Service, Sim};
 
 use super::super::env::CANARY;
-use super::super::fleets::{CLOSED, OPERATOR, TOKEN, api, env_for, full_token, three, untrusted};
+use super::super::fleets::{CLOSED, OPERATOR, Open, TOKEN, api, env_for, full_token, homelab, three, untrusted};
 use super::super::setup_token_again::with_token;
 use super::super::trust::env_with;
 use super::super::world::World;
@@ -212,4 +212,46 @@ pub(super) fn privilege_missing_given(row: &Row) -> Option<Followed> {
         sim.cluster().access().grant("/", who, OPERATOR, true);
     }
     Some(seen.gone(&env.run(&["discover"]).exits(0)))
+}
+
+pub(super) fn pvedaemon_down(row: &Row) -> Option<Followed> {
+    let sim = homelab();
+    let env = env_for(&sim, &["pve1"]);
+    sim.cluster().set_service("pve1", Service::PvedaemonDown);
+    let run = env.run(&["discover"]).exits(5);
+    let seen = row.seen(&run);
+    sim.cluster().set_service("pve1", Service::Up);
+    Some(seen.gone(&env.run(&["discover"]).exits(0)))
+}
+
+pub(super) fn node_offline(row: &Row) -> Option<Followed> {
+    let sim = three();
+    let mut env = env_for(&sim, &["pve1", "pve2"]);
+    let _ = env.run(&["status"]).exits(0);
+    sim.node("pve3").stop();
+    let run = env.run(&["status"]).exits(8);
+    let seen = row.seen(&run);
+    env.add_config(&format!("{}expected = \"any\"\n", api("pve3", &sim, "pve3").trim_end().to_owned() + "\n"));
+    env.set("ECOBOX_TOKEN_PVE3", full_token());
+    sim.node("pve3").start();
+    let _ = seen.follow(&env, "ecobox status").exits(0);
+    sim.node("pve3").stop();
+    Some(seen.gone(&env.run(&["status"])))
+}
+
+/// Something answers at the port of a node that its cluster has lost.
+pub(super) fn node_lost(row: &Row) -> Option<Followed> {
+    let sim = three();
+    let env = env_for(&sim, &["pve1", "pve2"]);
+    let _ = env.run(&["status"]).exits(0);
+    let right = std::fs::read_to_string(env.config_path()).unwrap();
+    sim.node("pve2").stop();
+    let door = Open::new();
+    let (port, other) = (sim.node("pve2").port().to_string(), door.port().to_string());
+    env.config(&right.replace(&format!("api_port = {port}"), &format!("api_port = {other}")));
+    let run = env.run(&["status"]).exits(8);
+    let seen = row.seen(&run);
+    sim.node("pve2").start();
+    env.config(&right);
+    Some(seen.gone(&env.run(&["status"]).exits(0)))
 }

@@ -105,7 +105,7 @@ fn answering(status: &'static str) -> u16 {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
             let mut request = Vec::new();
-            let mut part = [0; 4096];
+            let mut chunk = [0; 4096];
             let length = |request: &[u8]| {
                 let text = String::from_utf8_lossy(request).to_ascii_lowercase();
                 let head = text.split_once("\r\n\r\n")?.0.len() + 4;
@@ -113,8 +113,8 @@ fn answering(status: &'static str) -> u16 {
                 Some(head + body)
             };
             while length(&request).is_none_or(|wanted| request.len() < wanted) {
-                match stream.read(&mut part) {
-                    Ok(count) if count > 0 => request.extend_from_slice(&part[..count]),
+                match stream.read(&mut chunk) {
+                    Ok(count) if count > 0 => request.extend_from_slice(&chunk[..count]),
                     _ => break,
                 }
             }

@@ -1,9 +1,11 @@
 //! Hints of `setup-token`, and of what comes before it.
 
-use ecobox_sim::Cluster;
 use ecobox_sim::host::{Builder, Host, Rights};
+use ecobox_sim::{Cluster, Service};
 
+use super::super::broken::without_pmxcfs;
 use super::super::fleets::{api, three};
+use super::super::setup_token_again::with_token;
 use super::super::world::World;
 use super::{Followed, Row};
 
@@ -45,10 +47,32 @@ pub(super) fn pmxcfs_down(row: &Row) -> Option<Followed> {
     let down = world.serve(Host::pve_pmxcfs_down("pve1").build());
     world.know(&down);
     world.configure(&down.entry());
-    let run = world.run(&["setup-token"]).exits(1);
+    let run = world.run(&["setup-token"]);
     let seen = row.seen(&run);
     world.configure(&pve.entries());
     Some(seen.gone(&world.run(&["setup-token"]).exits(0)))
+}
+
+pub(super) fn root_keys_away(row: &Row) -> Option<Followed> {
+    let world = World::new();
+    let pve = without_pmxcfs(&world, false);
+    let run = world.run(&["setup-token"]).exits(4);
+    let seen = row.seen(&run);
+    pve.node("pve1").host.set_pmxcfs_down(false, false);
+    pve.sim.cluster().set_service("pve1", Service::Up);
+    Some(seen.gone(&world.run(&["setup-token"]).exits(0)))
+}
+
+pub(super) fn user_disabled(row: &Row) -> Option<Followed> {
+    let world = World::new();
+    let (pve, _) = with_token(&world);
+    pve.sim.cluster().access().set_user_enabled("ecobox@pve", false);
+    let run = world.run(&["setup-token", "--check"]).exits(4);
+    let seen = row.seen(&run);
+    assert_eq!((seen.value("user"), seen.value("option")), ("ecobox@pve", "--enable 1"));
+    // What the command does.
+    pve.sim.cluster().access().set_user_enabled("ecobox@pve", true);
+    Some(seen.gone(&world.run(&["setup-token", "--check"]).exits(0)))
 }
 
 pub(super) fn no_quorum(row: &Row) -> Option<Followed> {

@@ -148,7 +148,7 @@ pub(super) fn key_locked(row: &Row) -> Option<Followed> {
     let (home, socket) = (world.env.home().to_owned(), world.env.home().join("agent"));
     let agent = Command::new("ssh-agent").args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).spawn().ok()?;
     let _agent = Agent(agent);
-    super::super::world::until(|| socket.exists());
+    super::super::world::until(|| std::os::unix::net::UnixStream::connect(&socket).is_ok());
     let ask = home.join("ask");
     std::fs::write(&ask, "#!/bin/sh\necho open sesame\n").unwrap();
     std::fs::set_permissions(&ask, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
