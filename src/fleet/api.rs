@@ -98,7 +98,10 @@ impl<'a> Fleet<'a> {
         }
         let stored = self.state.token(&self.cluster_of(&server.id));
         match stored.map_err(|error| local(error.to_string()))? {
-            Some(stored) => Ok(stored.token),
+            Some(stored) => {
+                self.dispel_doubt(server, &stored).await?;
+                Ok(stored.token)
+            }
             None => Err(none("no API token is known for it".to_owned())),
         }
     }

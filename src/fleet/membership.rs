@@ -8,6 +8,7 @@
 //!
 //! The host on which the cluster's token was made knows it anyway. All others are clusters of their own.
 
+mod doubt;
 mod ssh;
 
 use std::time::Duration;
@@ -75,7 +76,7 @@ async fn certified(client: &Client) -> Result<CertifiedNodes, Error> {
 
 impl<'a> Fleet<'a> {
     /// What a server says of its cluster's nodes.
-    async fn certified_nodes(&self, server: &ServerConfig) -> Result<CertifiedNodes, Error> {
+    pub(super) async fn certified_nodes(&self, server: &ServerConfig) -> Result<CertifiedNodes, Error> {
         certified(&self.client(server).await?).await
     }
 
@@ -99,8 +100,11 @@ impl<'a> Fleet<'a> {
     /// Groups APIs that were never told apart: where two configured servers may be nodes of one cluster, each says
     /// once what its nodes' certificates are, and those that name each other are one.
     pub(super) async fn tell_clusters_apart(&self) -> Result<(), StateError> {
+        self.look_at_doubtful().await;
         let pve: Vec<_> = self.hosts().filter(|server| self.is_pve(server)).collect();
-        let is_new = |server: &&ServerConfig| !self.known.borrow().members.contains_key(&server.id);
+        let is_new = |server: &&ServerConfig| {
+            !self.known.borrow().members.contains_key(&server.id) || self.lists_in_doubt(server)
+        };
         let (new, old): (Vec<_>, Vec<_>) = pve.into_iter().partition(is_new);
         if new.len() + old.len() < 2 || new.is_empty() {
             return Ok(());
@@ -117,10 +121,25 @@ impl<'a> Fleet<'a> {
             let known = |other: &ServerId| !new.iter().any(|n| n.id == *other);
             let mut twins = answers.iter().enumerate().filter(|(j, (_, other))| *j != i && own.is_with(other));
             let twin = twins.clone().find(|(_, (other, _))| known(&other.id)).or_else(|| twins.find(|(j, _)| *j < i));
-            let cluster = self.cluster_of(twin.map_or(&server.id, |(_, (other, _))| &other.id));
+            let cluster = match twin {
+                Some((_, (other, _))) => self.cluster_of(&other.id),
+                None => self.cluster_without_twin(server),
+            };
             self.learn_member(&server.id, &cluster, own.own.as_ref())?;
         }
         Ok(())
+    }
+
+    /// The cluster of a server that nobody names as a fellow: that of others is none of its own, unless it is the first of
+    /// them.
+    fn cluster_without_twin(&self, server: &ServerConfig) -> ClusterId {
+        let (cluster, own) = (self.cluster_of(&server.id), ClusterId::of_host(&server.id));
+        let is_in = |other: &&ServerConfig| other.id != server.id && self.cluster_of(&other.id) == cluster;
+        let others: Vec<_> = self.hosts().filter(|server| self.is_pve(server)).filter(is_in).collect();
+        let is_first =
+            self.hosts().find(|host| self.cluster_of(&host.id) == cluster).is_some_and(|first| first.id == server.id);
+        let known = others.iter().any(|other| !self.is_doubtful(&other.id));
+        if others.is_empty() || is_first && !known { cluster } else { own }
     }
 
     /// Which nodes the members of a cluster are, where the listing that one of them gave contradicts what is known (a node
@@ -149,14 +168,14 @@ impl<'a> Fleet<'a> {
         if let ([only], [server]) = (nodes.as_slice(), wrong.as_slice())
             && server.id == listed.via
         {
-            return self.learn_member(&server.id, &group.cluster, Some(&only.name));
+            return self.learn_node(&server.id, &group.cluster, Some(&only.name));
         }
         let others: Vec<_> = wrong.iter().copied().filter(|server| server.id != listed.via).collect();
         let patience = self.patience();
         let by_via = tokio::time::timeout(patience, certified(&listed.client)).await;
         let Ok(Ok(by_via)) = by_via else { return Ok(()) };
         if let Some(via) = via.filter(|via| wrong.iter().any(|server| server.id == via.id)) {
-            self.learn_member(&via.id, &group.cluster, by_via.own.as_ref())?;
+            self.learn_node(&via.id, &group.cluster, by_via.own.as_ref())?;
         }
         for (server, says) in self.certified_soon(&others).await {
             if says.is_with(&by_via) {

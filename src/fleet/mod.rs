@@ -40,7 +40,7 @@ pub(crate) mod wake;
 pub(crate) mod watch;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -123,6 +123,8 @@ impl Limits {
 pub(crate) struct Known {
     pub(crate) facts: HashMap<ServerId, HostFacts>,
     pub(crate) members: HashMap<ServerId, (ClusterId, Option<NodeName>)>,
+    /// Those of them that were never checked.
+    pub(crate) unchecked: HashSet<ServerId>,
 }
 
 /// The servers of the configuration, what is known of them, and the means to reach them.
@@ -156,14 +158,16 @@ impl<'a> Fleet<'a> {
         limits: Limits,
     ) -> Result<Fleet<'a>, StateError> {
         let facts = state.all_facts()?.into_iter().map(|(id, (facts, _))| (id, facts)).collect();
-        let members = state.members()?.into_iter().map(|m| (m.server, (m.cluster, m.node))).collect();
+        let members = state.members()?;
+        let unchecked = members.iter().filter(|member| !member.checked).map(|member| member.server.clone()).collect();
+        let members = members.into_iter().map(|m| (m.server, (m.cluster, m.node))).collect();
         let ssh = session::Shared::new(config);
         Ok(Fleet {
             config,
             state,
             ask,
             limits,
-            known: RefCell::new(Known { facts, members }),
+            known: RefCell::new(Known { facts, members, unchecked }),
             notices: RefCell::default(),
             ssh,
             kept: RefCell::default(),
@@ -218,6 +222,23 @@ impl<'a> Fleet<'a> {
         node: Option<&NodeName>,
     ) -> Result<(), StateError> {
         self.state.put_member(server, cluster, node, self.now())?;
+        let mut known = self.known.borrow_mut();
+        known.members.insert(server.clone(), (cluster.clone(), node.cloned()));
+        known.unchecked.remove(server);
+        Ok(())
+    }
+
+    /// Remembers which node of its cluster a server is; where nobody has checked that it is of it, that stays so.
+    pub(crate) fn learn_node(
+        &self,
+        server: &ServerId,
+        cluster: &ClusterId,
+        node: Option<&NodeName>,
+    ) -> Result<(), StateError> {
+        if !self.is_doubtful(server) {
+            return self.learn_member(server, cluster, node);
+        }
+        self.state.put_node(server, node)?;
         self.known.borrow_mut().members.insert(server.clone(), (cluster.clone(), node.cloned()));
         Ok(())
     }

@@ -81,7 +81,7 @@ impl Fleet<'_> {
     fn follow_node(&self, server: &ServerConfig, cluster: &ClusterId, node: Option<&NodeName>) {
         if node.is_some() && self.node_of(&server.id).as_ref() != node {
             // Where it cannot be kept, the next run learns it again.
-            if let Err(error) = self.learn_member(&server.id, cluster, node) {
+            if let Err(error) = self.learn_node(&server.id, cluster, node) {
                 tracing::debug!(server = server.id.as_str(), %error, "its node's name was not kept");
             }
         }

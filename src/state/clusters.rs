@@ -16,10 +16,12 @@ pub(crate) struct Member {
     pub(crate) node: Option<NodeName>,
     /// When that was learned.
     pub(crate) at: Timestamp,
+    /// Whether it has shown that it is of that cluster; versions before took its word.
+    pub(crate) checked: bool,
 }
 
 impl State {
-    /// Remembers which cluster, and which node of it, a server is.
+    /// Remembers which cluster, and which node of it, a server has shown to be.
     pub(crate) fn put_member(
         &self,
         server: &ServerId,
@@ -28,16 +30,26 @@ impl State {
         at: Timestamp,
     ) -> Result<()> {
         self.write(|conn| {
-            let sql = "INSERT OR REPLACE INTO members (server, cluster, node, at) VALUES (?1, ?2, ?3, ?4)";
+            let sql = "INSERT OR REPLACE INTO members (server, cluster, node, at, checked)
+                VALUES (?1, ?2, ?3, ?4, 1)";
             let node = node.map(NodeName::as_str);
             conn.execute(sql, params![server.as_str(), cluster.as_str(), node, at.as_millisecond()]).map(drop)
+        })
+    }
+
+    /// Remembers which node a server is, and nothing more.
+    pub(crate) fn put_node(&self, server: &ServerId, node: Option<&NodeName>) -> Result<()> {
+        self.write(|conn| {
+            let sql = "UPDATE members SET node = ?2 WHERE server = ?1";
+            conn.execute(sql, params![server.as_str(), node.map(NodeName::as_str)]).map(drop)
         })
     }
 
     /// All members, by server.
     pub(crate) fn members(&self) -> Result<Vec<Member>> {
         self.read(|conn| {
-            let mut statement = conn.prepare_cached("SELECT server, cluster, node, at FROM members ORDER BY server")?;
+            let mut statement =
+                conn.prepare_cached("SELECT server, cluster, node, at, checked FROM members ORDER BY server")?;
             statement.query_map([], read_member)?.filter_map(rusqlite::Result::transpose).collect()
         })
     }
@@ -128,7 +140,8 @@ pub(super) fn kind(text: &str) -> Option<GuestKind> {
 fn read_member(row: &Row<'_>) -> rusqlite::Result<Option<Member>> {
     let Ok(server) = row.get::<_, String>(0)?.parse() else { return Ok(None) };
     let node = row.get::<_, Option<String>>(2)?.and_then(|node| node.parse().ok());
-    Ok(Some(Member { server, cluster: ClusterId::new(row.get_ref(1)?.as_str()?), node, at: time(row.get(3)?) }))
+    let cluster = ClusterId::new(row.get_ref(1)?.as_str()?);
+    Ok(Some(Member { server, cluster, node, at: time(row.get(3)?), checked: row.get(4)? }))
 }
 
 fn move_token(conn: &Connection, old: &ClusterId, new: &ClusterId) -> rusqlite::Result<()> {

@@ -27,7 +27,7 @@ pub(super) const PAGE: u64 = 4096;
 pub(super) const SECRET_TABLE: &str = "tokens";
 
 /// Step n makes schema n+1 of schema n. A step that was ever released is never changed; a new one is added.
-pub(super) const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH];
+pub(super) const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH, TENTH];
 
 const FIRST: &str = "
 CREATE TABLE machine (
@@ -326,6 +326,11 @@ CREATE TABLE permissions (
     at INTEGER NOT NULL,
     PRIMARY KEY (cluster, token_id)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Which servers have shown that they are of their clusters: versions before took their word.
+const TENTH: &str = "
+ALTER TABLE members ADD COLUMN checked INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// The schema number of the newest file that this program can use.

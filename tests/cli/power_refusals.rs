@@ -222,7 +222,7 @@ fn what_a_token_may_do_is_kept_with_it() {
     world.know_all(&pve.nodes);
     let _ = world.run(&["setup-token"]).exits(0);
     let token = pve.tokens().remove(0);
-    assert_eq!(world.column("permissions", "token_id"), [token.clone()]);
+    assert_eq!(world.column("permissions", "token_id"), std::slice::from_ref(&token));
     let grant = |privileges: &[&str]| {
         for who in ["ecobox@pve", &token] {
             pve.sim.cluster().access().revoke_all(who);

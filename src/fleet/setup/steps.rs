@@ -74,7 +74,7 @@ impl<'a> Fleet<'a> {
                     result.learned = learned(&host, &result.learned);
                     Event::Stored(self.store(server, cluster, scope, &created.token, &host, result).await)
                 }
-                Step::Clear(tokens) => Event::Recorded(self.clear(server, cluster, &tokens)),
+                Step::Clear(tokens) => Event::Recorded(self.clear(server, cluster, &tokens, result).await),
                 Step::Learn => Event::Learned(self.learn_and_keep_trust(server, result).await),
                 Step::Verify => Event::Verified(self.compare(server, scope).await.map_err(SetUpError::from)),
                 Step::Forget => Event::Recorded(self.forget(server, cluster, result).await),
@@ -129,14 +129,36 @@ impl<'a> Fleet<'a> {
         Ok(())
     }
 
-    /// Another cluster may have an intent of the same name: that one stays.
-    fn clear(&self, server: &ServerConfig, cluster: &ClusterId, tokens: &[TokenId]) -> Result<(), SetUpError> {
-        for intent in self.pending(server, cluster)? {
-            if tokens.contains(&intent.token) {
-                self.state.clear_intent(&intent.server, &intent.token)?;
-            }
+    /// Another cluster may have an intent of the same name: that one stays. So does what another server of the cluster
+    /// left, unless this one has shown that what it does there is done: a host that passes on what a member shows may say
+    /// of any token that it is gone.
+    async fn clear(
+        &self,
+        server: &ServerConfig,
+        cluster: &ClusterId,
+        tokens: &[TokenId],
+        result: &SetUp,
+    ) -> Result<(), SetUpError> {
+        let gone = self.pending(server, cluster)?.into_iter().filter(|intent| tokens.contains(&intent.token));
+        let (own, others): (Vec<_>, Vec<_>) = gone.partition(|intent| intent.server == server.id);
+        let is_shown = !others.is_empty() && self.has_made_a_token(server, cluster, result).await?;
+        for intent in own.into_iter().chain(others.into_iter().filter(|_| is_shown)) {
+            self.state.clear_intent(&intent.server, &intent.token)?;
         }
         Ok(())
+    }
+
+    /// Whether the token that is stored was made there, and the cluster takes it.
+    async fn has_made_a_token(
+        &self,
+        server: &ServerConfig,
+        cluster: &ClusterId,
+        result: &SetUp,
+    ) -> Result<bool, SetUpError> {
+        match self.state.token(cluster)?.filter(|stored| stored.via == server.id) {
+            Some(stored) => Ok(matches!(self.takes(server, &result.shown, stored.token).await, Ok(true))),
+            None => Ok(false),
+        }
     }
 
     pub(super) async fn run_plan(

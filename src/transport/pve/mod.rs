@@ -36,5 +36,6 @@ pub(crate) use post::Posted;
 pub(crate) use rrd::{Consolidation, RrdAnswer, RrdStep, Timeframe, merge};
 pub(crate) use tls::presented_over;
 pub(crate) use trust::{
-    Presented, ca_fingerprint, ca_trust, certificates_in, choose_trust, fingerprints_in, presented_by_file, proven_ca,
+    Presented, ca_fingerprint, ca_trust, certificates_in, choose_trust, fingerprint_of, fingerprints_in,
+    presented_by_file, proven_ca,
 };

@@ -300,6 +300,11 @@ pub(crate) fn ca_fingerprint(ca_pem: &str) -> Option<Fingerprint> {
     certificates(ca_pem).first().map(|der| sha256(der))
 }
 
+/// The fingerprint of a certificate, DER.
+pub(crate) fn fingerprint_of(der: &[u8]) -> Fingerprint {
+    sha256(der)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -205,12 +205,15 @@ fn look_at_people(seen: &HostPreflight, call: HostCall, found: &mut impl FnMut(C
     }
 }
 
+/// What may help a card that knows no magic packet.
+const FIRMWARE: &str = "look for Wake-on-LAN in its firmware's settings";
+
 fn look_at_wol(seen: &HostPreflight, config: &ServerConfig, found: &mut impl FnMut(CheckId, String, String)) {
     let mac = config.mac.map(|mac| mac.to_string());
     if seen.wol_impossible(mac.as_deref()) {
         let message = "its network card knows no Wake-on-LAN by magic packet: nothing would wake it";
-        let fix = "look for Wake-on-LAN in its firmware's settings, or allow it if somebody can press its button";
-        return found(CheckId::WolNotArmed, message.to_owned(), fix.to_owned());
+        let fix = format!("{FIRMWARE}, or allow it if somebody can press its button");
+        return found(CheckId::WolNotArmed, message.to_owned(), fix);
     }
     let message = match seen.wol_armed(mac.as_deref()) {
         Some(true) => return,
@@ -303,4 +306,23 @@ fn look_at_running(
 fn describe(task: &ActiveTask) -> String {
     let of = if task.id.is_empty() { String::new() } else { format!(" of {}", task.id) };
     format!("{}{of} by {}", task.kind, task.user)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FIRMWARE;
+    use crate::model::host_power::NoWay;
+
+    #[test]
+    fn the_readme_says_the_fixes_that_are_printed() {
+        let readme = include_str!("../../../../README.md");
+        let row = |id: &str| readme.lines().find(|line| line.starts_with(&format!("| `{id}` |"))).unwrap();
+        for no_way in [NoWay::Masked { unit: "UNIT".to_owned() }, NoWay::Disallowed { key: "AllowSuspend".to_owned() }]
+        {
+            let fix = no_way.hint().unwrap();
+            assert!(row("sleep-masked").contains(&fix), "{fix}");
+        }
+        let row = row("wol-not-armed");
+        assert!(row.contains("`--arm-wol`") && row.contains(FIRMWARE), "{row}");
+    }
 }
