@@ -204,10 +204,25 @@ impl Report for StatusReport {
     }
 
     fn cells(&self, row: &Row) -> Vec<Value> {
-        let server = &row.0;
-        let seen = &server.seen;
+        let (mut cells, server) = (self.narrow_cells(row), &row.0);
         let list = |words: &[String]| Value::maybe(Some(words.join(",").as_str()));
         let addresses: Vec<String> = server.addresses.iter().map(|address| address.ip.to_string()).collect();
+        cells.extend([
+            Value::text(server.id.as_str()),
+            Value::of(server.seen.last_seen, Value::Time),
+            list(&server.tags),
+            Value::maybe(server.pool.as_deref()),
+            Value::maybe(server.lock.as_deref()),
+            Value::maybe(server.ha_state.as_deref()),
+            list(&addresses),
+            Value::maybe(server.seen.why()),
+        ]);
+        cells
+    }
+
+    fn narrow_cells(&self, row: &Row) -> Vec<Value> {
+        let server = &row.0;
+        let seen = &server.seen;
         let cells = vec![
             Value::Name { depth: server.depth, text: server.name.clone() },
             server.doing().map_or(Value::State(seen.state), Value::text),
@@ -229,14 +244,6 @@ impl Report for StatusReport {
                 (at, _) => Value::of(at, Value::Time),
             },
             Value::text(seen.source.as_str()),
-            Value::text(server.id.as_str()),
-            Value::of(seen.last_seen, Value::Time),
-            list(&server.tags),
-            Value::maybe(server.pool.as_deref()),
-            Value::maybe(server.lock.as_deref()),
-            Value::maybe(server.ha_state.as_deref()),
-            list(&addresses),
-            Value::maybe(seen.why()),
         ];
         if self.cached { with_ages(cells, seen) } else { cells }
     }

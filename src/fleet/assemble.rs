@@ -102,25 +102,32 @@ impl Fleet<'_> {
 
     /// The inventory from memory alone: nobody is asked, every answer is as old as it says.
     pub(crate) fn remembered(&self) -> Result<Inventory, StateError> {
+        self.state.at_once(|| self.remember())
+    }
+
+    fn remember(&self) -> Result<Inventory, StateError> {
         let memory = self.memory()?;
+        let now = self.now();
         let mut inventory = Inventory::default();
         for server in self.hosts() {
             let known = memory.states.get(&ServerKey::of_server(&server.id));
             let mut host = self.bare(server);
             host.seen.state = known.map_or(PowerState::Unknown, |known| memory.state_of(&server.id, known.state));
             host.seen.at = known.map(|known| known.at);
-            host.seen.age_seconds = known.and_then(|known| self.age(known.at));
+            host.seen.age_seconds = known.and_then(|known| age(known.at, now));
             host.seen.last_seen = known.and_then(|known| known.last_online_at);
             inventory.servers.push(host);
         }
         for group in self.groups() {
-            for guest in
-                self.state.guests(&group.cluster)?.iter().filter(|guest| !guest.template && guest.gone_at.is_none())
-            {
-                let mut server = self.known_guest(&group, guest);
-                server.seen.state = guest.state;
-                server.seen.at = Some(guest.last_seen);
-                server.seen.age_seconds = self.age(guest.last_seen);
+            let parents = self.parents(&group);
+            let guests = self.state.guests(&group.cluster)?;
+            inventory.servers.reserve(guests.len());
+            for guest in guests.into_iter().filter(|guest| !guest.template && guest.gone_at.is_none()) {
+                let (state, last_seen) = (guest.state, guest.last_seen);
+                let mut server = known_guest(&group, &parents, guest);
+                server.seen.state = state;
+                server.seen.at = Some(last_seen);
+                server.seen.age_seconds = age(last_seen, now);
                 inventory.servers.push(server);
             }
         }
@@ -128,11 +135,6 @@ impl Fleet<'_> {
         memory.note_actions(&mut inventory);
         inventory.sort();
         Ok(inventory)
-    }
-
-    /// Whole seconds since then; unknown for a stamp from the future, which a wrong clock made.
-    fn age(&self, at: Timestamp) -> Option<u64> {
-        self.now().duration_since(at).as_secs().try_into().ok()
     }
 
     fn memory(&self) -> Result<Memory, StateError> {
@@ -234,7 +236,8 @@ impl Fleet<'_> {
             let why = "its cluster did not answer";
             let known = self.state.guests(&group.cluster)?;
             let there = known.iter().filter(|guest| (templates || !guest.template) && guest.gone_at.is_none());
-            inventory.servers.extend(there.map(|guest| self.unseen(group, guest, why)));
+            let parents = self.parents(group);
+            inventory.servers.extend(there.map(|guest| unseen(group, &parents, guest.clone(), why, at)));
             return Ok(None);
         };
         self.correct(&group.cluster, &mut listing, at)?;
@@ -267,7 +270,7 @@ impl Fleet<'_> {
                 _ if !up(guest) => "its node is not online, or not to be read in the listing",
                 _ => "an entry of the listing could not be read, which may be its own",
             };
-            inventory.servers.extend(lost.map(|guest| self.unseen(group, guest, why(guest))));
+            inventory.servers.extend(lost.map(|guest| unseen(group, &parents, guest.clone(), why(guest), at)));
         }
         let words: HashMap<&NodeName, Option<bool>> =
             listing.nodes.iter().map(|node| (&node.name, node.online)).collect();
@@ -288,42 +291,6 @@ impl Fleet<'_> {
             inventory.servers.push(listed(guest, parent, &group.cluster, addresses, memory, online, at));
         }
         Ok(Some(client))
-    }
-
-    /// A guest that nobody could tell of in this run: what is shown is as old as its last listing.
-    fn unseen(&self, group: &Group<'_>, guest: &KnownGuest, why: &str) -> Server {
-        let mut server = self.known_guest(group, guest);
-        server.seen.at = Some(guest.last_seen);
-        server.seen.age_seconds = self.age(guest.last_seen);
-        server.seen.reason = Some(why.to_owned());
-        server
-    }
-
-    /// A guest from memory, its state unknown.
-    fn known_guest(&self, group: &Group<'_>, guest: &KnownGuest) -> Server {
-        let parents = self.parents(group);
-        let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id);
-        Server {
-            id: ServerId::of_guest(parent, guest.kind, guest.vmid),
-            name: guest.name.clone().unwrap_or_else(|| format!("{}-{}", guest.kind.short(), guest.vmid)),
-            kind: guest.kind.into(),
-            parent: Some(parent.clone()),
-            cluster: Some(group.cluster.clone()),
-            node: Some(guest.node.clone()),
-            vmid: Some(guest.vmid),
-            hostname: guest.addresses.first().map(|address| address.ip.to_string()),
-            addresses: guest.addresses.clone(),
-            services: Vec::new(),
-            tags: guest.tags.as_slice().into(),
-            pool: guest.pool.clone(),
-            lock: guest.lock.clone(),
-            ha_state: guest.ha_state.clone(),
-            template: guest.template,
-            expected: Expected::Any,
-            origin: Source::Api,
-            depth: 0,
-            seen: Observation { last_seen: Some(guest.last_seen), ..Observation::unknown(Source::Cache) },
-        }
     }
 
     /// Which configured server each node is.
@@ -366,6 +333,54 @@ impl Fleet<'_> {
                 inventory.servers.push(server);
             }
         }
+    }
+}
+
+/// Whole seconds since then; unknown for a stamp from the future, which a wrong clock made.
+fn age(at: Timestamp, now: Timestamp) -> Option<u64> {
+    now.duration_since(at).as_secs().try_into().ok()
+}
+
+/// A guest that nobody could tell of in this run: what is shown is as old as its last listing.
+fn unseen(
+    group: &Group<'_>,
+    parents: &HashMap<NodeName, ServerId>,
+    guest: KnownGuest,
+    why: &str,
+    now: Timestamp,
+) -> Server {
+    let last_seen = guest.last_seen;
+    let mut server = known_guest(group, parents, guest);
+    server.seen.at = Some(last_seen);
+    server.seen.age_seconds = age(last_seen, now);
+    server.seen.reason = Some(why.to_owned());
+    server
+}
+
+/// A guest from memory, its state unknown.
+fn known_guest(group: &Group<'_>, parents: &HashMap<NodeName, ServerId>, guest: KnownGuest) -> Server {
+    let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id);
+    let KnownGuest { kind, vmid, node, name, addresses, tags, pool, lock, ha_state, template, last_seen, .. } = guest;
+    Server {
+        id: ServerId::of_guest(parent, kind, vmid),
+        name: name.unwrap_or_else(|| format!("{}-{vmid}", kind.short())),
+        kind: kind.into(),
+        parent: Some(parent.clone()),
+        cluster: Some(group.cluster.clone()),
+        node: Some(node),
+        vmid: Some(vmid),
+        hostname: addresses.first().map(|address| address.ip.to_string()),
+        addresses,
+        services: Vec::new(),
+        tags: tags.into(),
+        pool,
+        lock,
+        ha_state,
+        template,
+        expected: Expected::Any,
+        origin: Source::Api,
+        depth: 0,
+        seen: Observation { last_seen: Some(last_seen), ..Observation::unknown(Source::Cache) },
     }
 }
 

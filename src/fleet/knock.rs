@@ -3,6 +3,7 @@
 //!
 //! Full patience has who asks for it: `--timeout` is given, or a power action means the host itself.
 
+use std::cell::RefMut;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -115,14 +116,20 @@ fn told(reason: String) -> String {
 }
 
 impl Fleet<'_> {
+    /// Who was off. A state file that cannot say so costs only time.
+    fn off(&self) -> RefMut<'_, Off> {
+        let known = || self.state.at_once(|| Off::known(self.state)).unwrap_or_default();
+        RefMut::map(self.off.borrow_mut(), |off| off.get_or_insert_with(known))
+    }
+
     /// Whether a host is only knocked at: it was off at the last look, and nobody asked for patience.
     pub(super) fn was_off(&self, server: &ServerConfig) -> bool {
-        self.limits.given.is_none() && server.access != Access::Local && self.off.borrow().hosts.contains(&server.id)
+        self.limits.given.is_none() && server.access != Access::Local && self.off().hosts.contains(&server.id)
     }
 
     /// Whether ecobox put it to sleep, and nobody has seen it awake since.
     pub(super) fn was_put_to_sleep(&self, server: &ServerConfig) -> bool {
-        self.limits.given.is_none() && self.off.borrow().put_to_sleep.contains(&server.id)
+        self.limits.given.is_none() && self.off().put_to_sleep.contains(&server.id)
     }
 
     /// Of failures to ask hosts those that say more than that a host rests which may; and those hosts, in words. A host
@@ -166,7 +173,7 @@ impl Fleet<'_> {
     /// How to call it if it does not answer, where that is no failure.
     pub(super) fn may_rest(&self, server: &ServerId) -> Option<String> {
         let expected = self.hosts().find(|host| host.id == *server)?.expected;
-        if self.off.borrow().put_to_sleep.contains(server) {
+        if self.off().put_to_sleep.contains(server) {
             return Some(format!("{server} is asleep"));
         }
         matches!(expected, Some(Expected::Asleep | Expected::Any)).then(|| format!("{server} is off"))
@@ -174,14 +181,14 @@ impl Fleet<'_> {
 
     /// From now on this host is waited for like any other.
     pub(super) fn be_patient_with(&self, server: &ServerId) {
-        let mut off = self.off.borrow_mut();
+        let mut off = self.off();
         off.hosts.remove(server);
         off.put_to_sleep.remove(server);
     }
 
     /// Remembers who is off for the next look of this run.
     pub(super) fn note_off<'s>(&self, hosts: impl Iterator<Item = &'s Server>) {
-        let mut off = self.off.borrow_mut();
+        let mut off = self.off();
         for host in hosts {
             match host.seen.state {
                 PowerState::Offline => drop(off.hosts.insert(host.id.clone())),

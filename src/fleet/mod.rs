@@ -140,8 +140,8 @@ pub(crate) struct Fleet<'a> {
     pub(crate) ssh: session::Shared,
     /// Connections to APIs that stand between two looks.
     kept: RefCell<HashMap<ServerId, Client>>,
-    /// Who was off when somebody looked last.
-    off: RefCell<knock::Off>,
+    /// Who was off when somebody looked last; read when it is first asked for.
+    off: RefCell<Option<knock::Off>>,
     /// What came of knocking at them.
     knocks: RefCell<HashMap<ServerId, knock::Knock>>,
 }
@@ -157,8 +157,8 @@ impl<'a> Fleet<'a> {
         ask: &'a dyn Ask,
         limits: Limits,
     ) -> Result<Fleet<'a>, StateError> {
-        let facts = state.all_facts()?.into_iter().map(|(id, (facts, _))| (id, facts)).collect();
-        let members = state.members()?;
+        let (facts, members) = state.at_once(|| Ok((state.all_facts()?, state.members()?)))?;
+        let facts = facts.into_iter().map(|(id, (facts, _))| (id, facts)).collect();
         let unchecked = members.iter().filter(|member| !member.checked).map(|member| member.server.clone()).collect();
         let members = members.into_iter().map(|m| (m.server, (m.cluster, m.node))).collect();
         let ssh = session::Shared::new(config);
@@ -171,7 +171,7 @@ impl<'a> Fleet<'a> {
             notices: RefCell::default(),
             ssh,
             kept: RefCell::default(),
-            off: RefCell::new(knock::Off::known(state)?),
+            off: RefCell::default(),
             knocks: RefCell::default(),
         })
     }

@@ -21,6 +21,10 @@ impl Fleet<'_> {
     /// # Errors
     /// The state file's.
     pub(crate) fn recall(&self, servers: &mut [Server]) -> Result<(), StateError> {
+        self.state.at_once(|| self.recall_all(servers))
+    }
+
+    fn recall_all(&self, servers: &mut [Server]) -> Result<(), StateError> {
         self.recall_load(servers)?;
         let mut checks: HashMap<ServerKey, Vec<CheckRecord>> = HashMap::new();
         for check in self.state.last_checks()? {

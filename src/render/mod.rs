@@ -97,6 +97,11 @@ pub(crate) trait Report: Serialize {
     fn picture(&self, _output: &Output) -> Option<String> {
         None
     }
+    /// The same without the cells of wide columns, where these stand last and cost something to make.
+    fn narrow_cells(&self, item: Self::Item<'_>) -> Vec<Value> {
+        self.cells(item)
+    }
+
     /// What CSV carries, where that is not the rows of the table.
     fn records(&self) -> Option<Records> {
         None

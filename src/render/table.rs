@@ -22,7 +22,7 @@ impl Cell {
     fn new(value: &Value, output: &Output) -> Cell {
         let text = value.human(output);
         Cell {
-            width: text.width(),
+            width: width_of(&text),
             right: value.right_aligned(),
             tone: value.tone(),
             unknown: value.is_unknown(),
@@ -40,7 +40,7 @@ pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R, output: &Outpu
     let rows: Vec<Vec<Cell>> = report
         .items()
         .map(|item| {
-            let cells = report.cells(item);
+            let cells = if wide { report.cells(item) } else { report.narrow_cells(item) };
             shown.iter().map(|i| Cell::new(&cells[*i], output)).collect()
         })
         .collect();
@@ -58,15 +58,21 @@ pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R, output: &Outpu
     Ok(())
 }
 
+/// How many columns of the terminal a text takes.
+fn width_of(text: &str) -> usize {
+    // Most are plain: each character takes one.
+    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) { text.len() } else { text.width() }
+}
+
 /// How wide the table is where nothing is cut.
 pub(crate) fn natural_width<R: Report>(report: &R, output: &Output) -> usize {
     let columns: Vec<(usize, &Column)> = report.columns().iter().enumerate().filter(|(_, c)| !c.wide).collect();
     let mut widths: Vec<usize> = columns.iter().map(|(_, column)| column.name.width()).collect();
     let mut told = vec![false; columns.len()];
     for item in report.items() {
-        let cells = report.cells(item);
+        let cells = report.narrow_cells(item);
         for ((i, _), (width, told)) in columns.iter().zip(widths.iter_mut().zip(&mut told)) {
-            *width = (*width).max(cells[*i].human(output).width());
+            *width = (*width).max(width_of(&cells[*i].human(output)));
             *told |= !cells[*i].is_unknown();
         }
     }
@@ -126,7 +132,7 @@ fn fit(columns: &[Column], rows: &[Vec<Cell>], limit: Option<usize>) -> Vec<usiz
 }
 
 fn write_row<W: Write>(out: &mut W, row: &[Cell], widths: &[usize], color: bool) -> io::Result<()> {
-    let mut line = String::new();
+    let mut line = String::with_capacity(widths.iter().map(|width| width + GAP).sum());
     let mut pending = 0;
     for (cell, width) in row.iter().zip(widths).filter(|(_, width)| **width > 0) {
         let (text, taken) = if cell.width <= *width {

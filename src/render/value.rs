@@ -179,22 +179,28 @@ impl Value {
 
 /// UTC, whole seconds.
 pub(crate) fn rfc3339(at: Timestamp) -> String {
-    // Whole seconds: the fraction would be noise. A stamp that was read is always in range.
-    Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
+    with_rfc3339(at, str::to_owned)
 }
 
-/// The same in JSON. Nearly all rows of a report have one time: its text is made once.
+/// The same for whoever only looks at it. Nearly all rows of a report have one time: its text is made once.
+fn with_rfc3339<T>(at: Timestamp, look: impl FnOnce(&str) -> T) -> T {
+    thread_local! {
+        static LAST: RefCell<Option<(Timestamp, String)>> = const { RefCell::new(None) };
+    }
+    // Whole seconds: the fraction would be noise. A stamp that was read is always in range.
+    let text = || Timestamp::from_second(at.as_second()).unwrap_or(at).to_string();
+    LAST.with_borrow_mut(|last| match last {
+        Some((known, text)) if *known == at => look(text),
+        _ => look(&last.insert((at, text())).1),
+    })
+}
+
+/// The same in JSON.
 pub(crate) struct Stamp(pub(crate) Timestamp);
 
 impl Serialize for Stamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        thread_local! {
-            static LAST: RefCell<Option<(Timestamp, String)>> = const { RefCell::new(None) };
-        }
-        LAST.with_borrow_mut(|last| match last {
-            Some((at, text)) if *at == self.0 => serializer.serialize_str(text),
-            _ => serializer.serialize_str(&last.insert((self.0, rfc3339(self.0))).1),
-        })
+        with_rfc3339(self.0, |text| serializer.serialize_str(text))
     }
 }
 

@@ -61,7 +61,9 @@ impl State {
         self.read(|conn| {
             let sql = format!("{GUESTS} WHERE clusters.name = ?1 ORDER BY vmid");
             let mut statement = conn.prepare_cached(&sql)?;
-            statement.query_map([cluster.as_str()], read_guest)?.filter_map(rusqlite::Result::transpose).collect()
+            let mut names = Names::default();
+            let read = |row: &Row<'_>| read_guest(row, &mut names);
+            statement.query_map([cluster.as_str()], read)?.filter_map(rusqlite::Result::transpose).collect()
         })
     }
 
@@ -69,7 +71,9 @@ impl State {
     pub(crate) fn all_guests(&self) -> Result<Vec<KnownGuest>> {
         self.read(|conn| {
             let mut statement = conn.prepare_cached(&format!("{GUESTS} ORDER BY clusters.name, vmid"))?;
-            statement.query_map([], read_guest)?.filter_map(rusqlite::Result::transpose).collect()
+            let mut names = Names::default();
+            let read = |row: &Row<'_>| read_guest(row, &mut names);
+            statement.query_map([], read)?.filter_map(rusqlite::Result::transpose).collect()
         })
     }
 
@@ -139,16 +143,36 @@ fn read_addresses(text: &str) -> Vec<Address> {
     text.lines().filter_map(one).collect()
 }
 
+/// The last names that were read: the next guest is mostly of the same cluster, and often on the same node.
+#[derive(Default)]
+struct Names {
+    cluster: Option<ClusterId>,
+    node: Option<NodeName>,
+}
+
+impl Names {
+    fn cluster(&mut self, text: &str) -> ClusterId {
+        let known = self.cluster.take().filter(|known| known.as_str() == text);
+        self.cluster.insert(known.unwrap_or_else(|| ClusterId::new(text))).clone()
+    }
+
+    fn node(&mut self, text: &str) -> Option<NodeName> {
+        let known = self.node.take().filter(|known| known.as_str() == text);
+        self.node = known.or_else(|| text.parse().ok());
+        self.node.clone()
+    }
+}
+
 /// `None` for a row that makes no sense: the next listing brings the guest back.
-fn read_guest(row: &Row<'_>) -> rusqlite::Result<Option<KnownGuest>> {
+fn read_guest(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<Option<KnownGuest>> {
     let text = |i: usize| Ok::<_, rusqlite::Error>(row.get_ref(i)?.as_str_or_null()?.map(str::to_owned));
     let stamp = |i: usize| Ok::<_, rusqlite::Error>(row.get_ref(i)?.as_i64_or_null()?.map(time));
     let Ok(vmid) = VmId::try_from(row.get::<_, u32>(0)?) else { return Ok(None) };
     let Some(kind) = kind(row.get_ref(1)?.as_str()?) else { return Ok(None) };
-    let Ok(node) = row.get_ref(3)?.as_str()?.parse() else { return Ok(None) };
+    let Some(node) = names.node(row.get_ref(3)?.as_str()?) else { return Ok(None) };
     let addresses = row.get_ref(16)?.as_str_or_null()?.map(read_addresses).unwrap_or_default();
     Ok(Some(KnownGuest {
-        cluster: ClusterId::new(row.get_ref(18)?.as_str()?),
+        cluster: names.cluster(row.get_ref(18)?.as_str()?),
         vmid,
         kind,
         name: text(2)?,

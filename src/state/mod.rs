@@ -121,7 +121,7 @@ impl State {
 
     /// To be called where the process ends: once in many runs, what the disk is slow at is done here.
     pub(crate) fn close(self) {
-        schema::empty_long_journal(&self.lock(), &files::beside(&self.path, "-wal"));
+        schema::empty_long_journal(&self.lock(), &self.path, &files::beside(&self.path, "-wal"));
         // To give dozens of statements back one by one would only take time.
         std::mem::forget(self);
     }
@@ -139,6 +139,19 @@ impl State {
         }
         let snapshot = Transaction::new_unchecked(&conn, TransactionBehavior::Deferred);
         snapshot.and_then(|tx| read(&tx)).map_err(|source| self.failed(source))
+    }
+
+    /// Reads all of `work` from one snapshot: what belongs together, and without the locks of each single question.
+    pub(crate) fn at_once<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let say = |sql: &str| self.lock().execute_batch(sql).map_err(|source| self.failed(source));
+        if !self.lock().is_autocommit() {
+            return work();
+        }
+        say("BEGIN")?;
+        let result = work();
+        // Nothing was written that could fail.
+        let _ = say("COMMIT");
+        result
     }
 
     /// Makes all writes of `work` one: they are there together or not at all, and the file is locked and written once.
