@@ -1,6 +1,6 @@
 //! What cron mails: with `-q` a trouble when it begins, changes or ends, and nothing while it lasts.
 
-use ecobox_sim::{Fault, Service};
+use ecobox_sim::Fault;
 
 use super::env::{Env, Run};
 use super::fleets::{CLOSED, Open, env_for, homelab, plain};
@@ -59,9 +59,9 @@ fn another_trouble_of_a_host_is_news() {
     assert!(first.contains("warning: pve1") && first.contains("hint: "), "{first}");
     assert_eq!(mail(env.run(&["-q", "status"]), 4), "");
     sim.node("pve1").heal();
-    sim.cluster().set_service("pve1", Service::PmxcfsDown);
+    sim.node("pve1").fail(Fault::Status(500, "no space left".to_owned()));
     let second = mail(env.run(&["-q", "status"]), 1);
-    assert!(second.contains("Unable to load access control list") && !second.contains("over after"), "{second}");
+    assert!(second.contains("no space left") && !second.contains("over after"), "{second}");
     assert_eq!(mail(env.run(&["-q", "status"]), 1), "");
 }
 
