@@ -142,7 +142,7 @@ fn who_is_awake_again_is_seen() {
     let service = format!("[[servers.services]]\nname = \"web\"\nport = {}\n", web.port());
     env.config(&(plain("nas", ssh.port()) + &plain("nuc", CLOSED) + &service + &plain("old", CLOSED)));
     for id in ["nas", "nuc", "old"] {
-        was_off(&env_with_state(&env), id, "offline");
+        was_off(env_with_state(&env), id, "offline");
     }
     let run = env.run(&["status", "-o", "json"]).exits(8);
     // Any of its ports will do.
