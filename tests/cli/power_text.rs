@@ -30,7 +30,7 @@ fn what_does_not_fit_is_told_step_by_step() {
     for columns in [80, 40] {
         let text = on_terminal(&world.env, &PLAN, columns, "C.UTF-8", "/dev/null");
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-        assert!(lines.iter().all(|line| line.chars().count() <= usize::from(columns)), "{text}");
+        assert!(lines.iter().all(|line| line.chars().count() <= columns), "{text}");
         assert!(!text.contains('…') && !text.contains("STEP"), "{text}");
         assert_transcript!(format!("power_text_{columns}"), lines.join("\n"));
     }

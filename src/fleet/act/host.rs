@@ -88,6 +88,7 @@ impl Fleet<'_> {
         let begun = self.begin(acting, step, patience)?;
         let guests = acting.guests_of(number);
         let is_needed = acting.is_needed(number);
+        let say = |what: &str| acting.say(number, what, Some(patience));
         // What is still waited for, once it is awake.
         let missing = RefCell::new(None);
         let until_awake = async {
@@ -95,7 +96,7 @@ impl Fleet<'_> {
                 self.awake(host, |_| {}).await?;
                 if is_needed && self.is_pve(host) {
                     *missing.borrow_mut() = Some("its API does not answer".to_owned());
-                    acting.say(number, &format!("{} is awake, waiting for its API", server.called()), Some(patience));
+                    say(&format!("{} is awake, waiting for its API", server.called()));
                     self.await_pve(acting, server, &guests, &missing).await
                 } else {
                     Ok(())
@@ -116,22 +117,20 @@ impl Fleet<'_> {
                 first.notify_one();
                 let why = sent.failed.join(", ");
                 acting.ledger.note(number, format!("a magic packet for {} may have been sent: {why}", server.id));
-                acting.say(number, &format!("{waiting}; {why}"), Some(patience));
+                say(&format!("{waiting}; {why}"));
                 *lost.borrow_mut() = Some(why);
             }
             WakeEvent::Sent { round, of, sent } => {
                 first.notify_one();
                 acting.ledger.note(number, format!("magic packets for {} were sent", server.id));
                 tracing::debug!(server = server.id.as_str(), to = sent.sent.join(", "), "magic packet");
-                let what = format!("{waiting}; magic packet {round} of {of} was sent to {}", addresses(&sent.sent));
-                acting.say(number, &what, Some(patience));
+                say(&format!("{waiting}; magic packet {round} of {of} was sent to {}", addresses(&sent.sent)));
             }
             WakeEvent::NotSent { round, of, error } => {
-                let what = format!("{waiting}; magic packet {round} of {of} was not sent: {error}");
-                acting.say(number, &what, Some(patience));
+                say(&format!("{waiting}; magic packet {round} of {of} was not sent: {error}"));
             }
         };
-        acting.say(number, &waiting, Some(patience));
+        say(&waiting);
         let woken = if acting.options.wait || is_needed {
             Box::pin(self.wake(host, &path, until_awake, events, confirmed)).await
         } else {
