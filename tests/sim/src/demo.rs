@@ -7,7 +7,7 @@ use russh::keys::PublicKey;
 
 use crate::cluster::Cluster;
 use crate::guest::Agent;
-use crate::host::{Host, Nic};
+use crate::host::{Disk, Host, Nic, Pace};
 use crate::keys::KeyType;
 use crate::node::Node;
 use crate::sim::Sim;
@@ -186,6 +186,9 @@ impl Demo {
             let port = Nic::physical("enp3s0", &simulated.wol_mac()).wol("pumbg", "d").in_master("vmbr0");
             simulated.set_nics(&[port, Nic::bridge("vmbr0", &simulated.wol_mac()).address(ip, 24)]);
         }
+        let work =
+            if host.is_node { Work::of_node(&self.sim.cluster(), host.name) } else { Work::of_server(host.name) };
+        work.show_on(&simulated);
         if host.name == SLEEPER {
             self.sim.handle().follow(host.name, simulated.asleep());
             self.wake_port = Some(simulated.wol_port());
@@ -206,6 +209,79 @@ impl Drop for Demo {
     fn drop(&mut self) {
         self.servers.clear();
         self.sim.end();
+    }
+}
+
+/// How hard a host works: what its own files show, and what the API says of it where it is a node.
+struct Work {
+    cpus: u32,
+    /// The part of all CPUs that is busy.
+    cpu: f64,
+    loadavg: [f64; 3],
+    memory: u64,
+    memory_used: u64,
+    disk: u64,
+    disk_used: u64,
+    /// Bytes received and sent a second.
+    rates: (u64, u64),
+    uptime: u64,
+}
+
+impl Work {
+    fn of_node(cluster: &Cluster, name: &str) -> Work {
+        let node = cluster.nodes.iter().find(|node| node.name == name).expect("it is in the cluster");
+        Work {
+            cpus: node.cpus,
+            cpu: node.cpu,
+            loadavg: node.loadavg,
+            memory: node.memory,
+            memory_used: node.memory_used,
+            disk: node.disk,
+            disk_used: node.disk_used,
+            rates: node.rates,
+            uptime: node.uptime_at(cluster.clock.now()),
+        }
+    }
+
+    /// A plain server, each another one.
+    fn of_server(name: &str) -> Work {
+        let (cpus, cpu, memory, used, disk, disk_used, days) = match name {
+            "router" => (4, 0.03, 4 * GIB, 600 << 20, 8 * GIB, GIB, 113),
+            "nas" => (4, 0.19, 32 * GIB, 11 * GIB, 60 * GIB, 22 * GIB, 57),
+            _ => (2, 0.06, 8 * GIB, 2 * GIB, 30 * GIB, 4 * GIB, 3),
+        };
+        let load = f64::from(cpus) * cpu;
+        Work {
+            cpus,
+            cpu,
+            loadavg: [load * 1.1, load, load * 0.9],
+            memory,
+            memory_used: used,
+            disk,
+            disk_used,
+            rates: (memory >> 16, memory >> 18),
+            uptime: days * 86_400,
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "seconds and bytes of a demo")]
+    fn show_on(&self, host: &Host) {
+        let kib = |bytes: u64| bytes >> 10;
+        host.set_cpus(self.cpus);
+        let ticks = f64::from(self.cpus) * 100.0;
+        let (received, sent) = (self.rates.0 as f64, self.rates.1 as f64);
+        host.set_pace(&Pace {
+            cpu: [ticks * self.cpu * 0.75, ticks * self.cpu * 0.25, ticks * (1.0 - self.cpu), 0.0],
+            ports: vec![("enp3s0".into(), received, sent)],
+            ..Pace::default()
+        });
+        host.set_load(self.loadavg);
+        host.set_memory("MemTotal", Some(kib(self.memory)));
+        host.set_memory("MemAvailable", Some(kib(self.memory - self.memory_used)));
+        host.set_uptime(self.uptime as f64);
+        host.set_traffic("enp3s0", self.rates.0 * self.uptime, self.rates.1 * self.uptime);
+        let root = |device: &str| Disk::new(device, "/", "ext4", kib(self.disk_used), kib(self.disk - self.disk_used));
+        host.set_filesystems(&[root("/dev/sda3")]);
     }
 }
 
@@ -260,7 +336,9 @@ impl Cluster {
                 let node = node.size(8, 32 * GIB).load(0.34, 25 * GIB).uptime(12 * 86_400);
                 node.loadavg([2.81, 2.64, 2.70]).rates(1_100_000, 4_200_000)
             })
-            .node_with("pve3", |node| Node::offline(node.size(4, 16 * GIB).wakeonlan("BC:24:11:D3:00:03")))
+            .node_with("pve3", |node| {
+                Node::offline(node.size(4, 16 * GIB).load(0.05, 3 * GIB).wakeonlan("BC:24:11:D3:00:03"))
+            })
             .local_storage("local", 94 * GIB, 23 * GIB)
             .shared_storage("tank", "nfs", 7_400 * GIB, 3_100 * GIB)
             .vm(101, "web-01", |vm| {

@@ -212,6 +212,21 @@ impl Host {
         self.write_file(path, &text);
     }
 
+    /// Replaces the CPUs, whose counters begin anew.
+    pub fn set_cpus(&self, cpus: u32) {
+        let one = "500000 1000 150000 18000000 20000 0 2500 0 0 0";
+        let sum: String = one
+            .split(' ')
+            .map(|ticks| format!(" {}", ticks.parse::<u64>().unwrap_or_default() * u64::from(cpus)))
+            .collect();
+        let mut text = format!("cpu {sum}\n");
+        for cpu in 0..cpus {
+            let _ = writeln!(text, "cpu{cpu} {one}");
+        }
+        text += "intr 123456\nctxt 654321\nbtime 1795380000\nprocesses 4242\nprocs_running 1\nprocs_blocked 0\n";
+        self.write_file("/proc/stat", &text);
+    }
+
     /// Load averages over one, five and fifteen minutes.
     pub fn set_load(&self, [one, five, fifteen]: [f64; 3]) {
         self.write_file("/proc/loadavg", &format!("{one:.2} {five:.2} {fifteen:.2} 1/512 4242\n"));
