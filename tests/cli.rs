@@ -78,6 +78,7 @@ mod cli {
     mod status;
     mod tokens;
     mod trust;
+    mod volume;
     mod watch;
     mod watch_page;
     mod watch_screen;

@@ -12,6 +12,7 @@ use crate::fleet::discover::{Asked, Discovering, Discovery, Found};
 use crate::model::hint::HintId;
 use crate::model::id::{NodeName, ServerId, VmId};
 use crate::model::inventory::Failed;
+use crate::model::pieces::in_pieces;
 use crate::model::power::PowerState;
 use crate::model::server::Address;
 use crate::render::value::{Value, rfc3339};
@@ -55,7 +56,7 @@ pub(crate) struct DiscoverReport {
     /// Clusters that were fresh enough not to be asked.
     fresh_clusters: usize,
     #[serde(skip)]
-    shown: Vec<Row>,
+    shown: Vec<usize>,
     #[serde(skip)]
     note: Option<String>,
 }
@@ -116,8 +117,10 @@ pub(crate) async fn run(ctx: &Context, args: &DiscoverArgs) -> anyhow::Result<Ou
 
 fn report(discovery: Discovery, args: &DiscoverArgs) -> DiscoverReport {
     let note = note(&discovery);
-    let guests: Vec<Row> = discovery.guests.into_iter().map(Row::from).collect();
-    let shown: Vec<Row> = guests.iter().filter(|row| args.all || !row.changes.is_empty()).cloned().collect();
+    let mut guests: Vec<Row> = Vec::with_capacity(discovery.guests.len());
+    guests.extend(in_pieces(discovery.guests).map(Row::from));
+    let is_shown = |(place, row): (usize, &Row)| (args.all || !row.changes.is_empty()).then_some(place);
+    let shown: Vec<usize> = guests.iter().enumerate().filter_map(is_shown).collect();
     // Cron mails whatever is said.
     let note = Some(note).filter(|_| !args.if_stale || !shown.is_empty());
     DiscoverReport { guests, failures: discovery.failures, fresh_clusters: discovery.fresh, shown, note }
@@ -254,7 +257,7 @@ impl Report for DiscoverReport {
     }
 
     fn items(&self) -> impl Iterator<Item = &Row> {
-        self.shown.iter()
+        self.shown.iter().map(|place| &self.guests[*place])
     }
 
     fn cells(&self, row: &Row) -> Vec<Value> {

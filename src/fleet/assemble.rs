@@ -121,8 +121,8 @@ impl Fleet<'_> {
         for group in self.groups() {
             let parents = self.parents(&group);
             let guests = self.state.guests(&group.cluster)?;
-            inventory.servers.reserve(guests.len());
-            for guest in guests.into_iter().filter(|guest| !guest.template && guest.gone_at.is_none()) {
+            inventory.servers.reserve_exact(guests.len());
+            for guest in in_pieces(guests).filter(|guest| !guest.template && guest.gone_at.is_none()) {
                 let (state, last_seen) = (guest.state, guest.last_seen);
                 let mut server = known_guest(&group, &parents, guest);
                 server.seen.state = state;
@@ -232,11 +232,11 @@ impl Fleet<'_> {
         templates: bool,
         inventory: &mut Inventory,
     ) -> Result<Option<Client>, StateError> {
+        let parents = self.parents(group);
         let Some(Listed { via, mut listing, client, .. }) = answer.listed else {
             let why = "its cluster did not answer";
             let known = self.state.guests(&group.cluster)?;
             let there = known.iter().filter(|guest| (templates || !guest.template) && guest.gone_at.is_none());
-            let parents = self.parents(group);
             inventory.servers.extend(there.map(|guest| unseen(group, &parents, guest.clone(), why, at)));
             return Ok(None);
         };
@@ -256,8 +256,7 @@ impl Fleet<'_> {
         };
         let remembered: HashMap<VmId, &KnownGuest> = known.iter().map(|guest| (guest.vmid, guest)).collect();
         let mut addresses = self.state.addresses(&group.cluster)?;
-        let parents = self.parents(group);
-        inventory.servers.reserve(listing.guests.len());
+        inventory.servers.reserve_exact(listing.guests.len());
         if !complete {
             let listed: HashSet<VmId> = listing.guests.iter().map(|guest| guest.vmid).collect();
             let there = known.iter().filter(|guest| (templates || !guest.template) && guest.gone_at.is_none());

@@ -15,6 +15,7 @@ use crate::model::address::{Network, needs_cards, ranked};
 use crate::model::guest::{GuestConfig, GuestIdentity};
 use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId, VmId};
 use crate::model::inventory::Failed;
+use crate::model::pieces::in_pieces;
 use crate::model::power::PowerState;
 use crate::model::server::{Address, Guest, Listing};
 use crate::state::{Change, KnownGuest, StateError, What, is_fresh, net};
@@ -125,7 +126,11 @@ impl<'a> Fleet<'a> {
         let mut discovery = Discovery { fresh: asked - groups.len(), asked: members.collect(), ..Discovery::default() };
         for part in join_all(groups.iter().map(|group| self.discover_cluster(group, how.all_agents))).await {
             let part = part?;
-            discovery.guests.extend(part.guests);
+            if discovery.guests.is_empty() {
+                discovery.guests = part.guests;
+            } else {
+                discovery.guests.extend(part.guests);
+            }
             discovery.failures.extend(part.failures);
             discovery.resting.extend(part.resting);
             discovery.answered += part.answered;
@@ -146,18 +151,16 @@ impl<'a> Fleet<'a> {
         };
         let AskedGuests { asked, now, replaced, lost, told } =
             self.ask_guests(group, &mut listed, at, Some(all_agents)).await?;
-        failures.extend(lost.iter().map(|(node, error)| self.failed_on_node(group, &listed.via, node, error)));
+        let Listed { via, listing, .. } = listed;
+        failures.extend(lost.iter().map(|(node, error)| self.failed_on_node(group, &via, node, error)));
+        let vm_count = listing.guests.iter().filter(|guest| !guest.template).count();
+        drop(listing);
         // What `status` saw since the last discovery was not told yet; power changes are told when they are seen.
         let mut changes = self.state.take_changes(&group.cluster)?;
-        changes.extend(now.into_iter().filter(|change| matches!(change.what, What::Power { .. })));
+        changes.extend(now);
         tell_replaced(&mut changes, &replaced);
         let changes = net(changes);
-        tracing::info!(
-            proxmox_host = listed.via.as_str(),
-            vm_count = listed.listing.guests.iter().filter(|guest| !guest.template).count(),
-            changes = changes.len(),
-            "discovered"
-        );
+        tracing::info!(proxmox_host = via.as_str(), vm_count, changes = changes.len(), "discovered");
         let guests = self.found(group, asked, changes)?;
         Ok(Discovery { guests, failures, answered: 1, told, ..Discovery::default() })
     }
@@ -186,7 +189,7 @@ impl<'a> Fleet<'a> {
         self.learn_nodes(group, listed).await?;
         let Listed { via, listing, client, .. } = &*listed;
         let silent = self.silent_agents(&group.cluster, discovery == Some(true))?;
-        let now = self.state.record_listing(&group.cluster, listing, via, at)?.changes;
+        let now = self.state.record_listing(&group.cluster, listing, via, at)?.power;
         self.record_listed(group, listing, at)?;
         let strangers = if discovery.is_some() { self.strangers(group)? } else { BTreeSet::new() };
         let (asked, identities) = self.ask(group, client, listing, &silent, &strangers).await;
@@ -231,33 +234,38 @@ impl<'a> Fleet<'a> {
         changes: Vec<Change>,
     ) -> Result<Vec<Found>, StateError> {
         let parents = self.parents(group);
-        let mut by_guest: HashMap<VmId, Vec<Change>> = HashMap::new();
-        for change in changes {
-            by_guest.entry(change.vmid).or_default().push(change);
-        }
-        let mut guests = self.state.guests(&group.cluster)?;
-        guests.retain(|guest| !guest.template && (guest.gone_at.is_none() || by_guest.contains_key(&guest.vmid)));
-        let found = guests.into_iter().map(|guest| {
+        // Both by number: each guest's changes come when it does.
+        let mut changes = in_pieces(changes).peekable();
+        let guests = self.state.guests(&group.cluster)?;
+        let mut found = Vec::with_capacity(guests.len());
+        for guest in in_pieces(guests) {
+            while changes.next_if(|change| change.vmid < guest.vmid).is_some() {}
+            let own = std::iter::from_fn(|| changes.next_if(|change| change.vmid == guest.vmid));
+            let mut own: Vec<Change> = own.collect();
+            own.shrink_to_fit();
+            if guest.template || (guest.gone_at.is_some() && own.is_empty()) {
+                continue;
+            }
             // A node that is not configured: always under the same host, whichever answered.
             let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id).clone();
-            Found {
+            found.push(Found {
                 id: ServerId::of_guest(&parent, guest.kind, guest.vmid),
                 parent,
                 asked: asked.remove(&guest.vmid).unwrap_or(Asked::Skipped),
-                changes: by_guest.remove(&guest.vmid).unwrap_or_default(),
+                changes: own,
                 guest,
-            }
-        });
-        Ok(found.collect())
+            });
+        }
+        Ok(found)
     }
 
     /// The guests whose identity is to be read: of those that it is not known of, and of those that another name stands
     /// under now, since they may be other guests. All others are asked nothing.
     fn strangers(&self, group: &Group<'a>) -> Result<BTreeSet<VmId>, StateError> {
         let mut strangers = self.state.guests_without_identity(&group.cluster)?;
-        let told = self.state.untold_changes(&group.cluster)?;
-        strangers
-            .extend(told.iter().filter(|change| matches!(change.what, What::Renamed { .. })).map(|change| change.vmid));
+        let is_renamed = |change: &Change| matches!(change.what, What::Renamed { .. });
+        let told = self.state.untold_changes(&group.cluster, is_renamed)?;
+        strangers.extend(told.iter().map(|change| change.vmid));
         Ok(strangers)
     }
 

@@ -205,6 +205,7 @@ fn unreached(place: &Place<'_>, peer: &str, failure: ConnectFailure, doing: Doin
         | ConnectFailure::NoNetwork
         | ConnectFailure::Timeout
         | ConnectFailure::NotForwarded
+        | ConnectFailure::NoFiles
         | ConnectFailure::Other => again(doing),
     }
 }

@@ -10,6 +10,9 @@ use crate::render::{Column, Output, Report};
 
 const GAP: usize = 2;
 
+/// So many rows are measured and written as they were made once.
+const KEPT: usize = 5000;
+
 struct Cell {
     text: String,
     width: usize,
@@ -31,25 +34,52 @@ impl Cell {
     }
 }
 
+/// What the cells of a column have in common.
+#[derive(Debug, Clone, Copy, Default)]
+struct Measured {
+    width: usize,
+    /// Somebody knows something.
+    known: bool,
+}
+
+impl Measured {
+    fn take(&mut self, cell: &Cell) {
+        self.width = self.width.max(cell.width);
+        self.known |= !cell.unknown;
+    }
+}
+
 pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R, output: &Output, wide: bool) -> io::Result<()> {
     if let Some(picture) = report.picture(output) {
         return out.write_all(picture.as_bytes());
     }
     let columns = report.columns();
     let shown: Vec<usize> = (0..columns.len()).filter(|i| wide || !columns[*i].wide).collect();
-    let rows: Vec<Vec<Cell>> = report
-        .items()
-        .map(|item| {
-            let cells = if wide { report.cells(item) } else { report.narrow_cells(item) };
-            shown.iter().map(|i| Cell::new(&cells[*i], output)).collect()
-        })
-        .collect();
-    if !rows.is_empty() {
-        let header: Vec<Column> = shown.iter().map(|i| columns[*i]).collect();
-        let widths = fit(&header, &rows, output.width);
+    let row_of = |item: R::Item<'_>| -> Vec<Cell> {
+        let cells = if wide { report.cells(item) } else { report.narrow_cells(item) };
+        shown.iter().map(|i| Cell::new(&cells[*i], output)).collect()
+    };
+    let header: Vec<Column> = shown.iter().map(|i| columns[*i]).collect();
+    let mut measured = vec![Measured::default(); header.len()];
+    // The cells of many rows take more room than all that they were made of: those of the rest are made again.
+    let mut kept: Vec<Vec<Cell>> = Vec::new();
+    for item in report.items() {
+        let row = row_of(item);
+        for (measured, cell) in measured.iter_mut().zip(&row) {
+            measured.take(cell);
+        }
+        if kept.len() < KEPT {
+            kept.push(row);
+        }
+    }
+    if !kept.is_empty() {
+        let widths = fit(&header, &measured, output.width);
         write_row(out, &header.iter().map(header_cell).collect::<Vec<_>>(), &widths, output.color)?;
-        for row in &rows {
+        for row in &kept {
             write_row(out, row, &widths, output.color)?;
+        }
+        for item in report.items().skip(kept.len()) {
+            write_row(out, &row_of(item), &widths, output.color)?;
         }
     }
     for note in report.notes() {
@@ -90,12 +120,9 @@ fn header_cell(column: &Column) -> Cell {
 /// The width of each column, 0 for one that is left out. Where not all fit, columns in which nobody knows anything go
 /// first, then those that yield most readily, until the others fit in their narrowest form; what is left of the width
 /// goes to the columns that were cut, the one that yields least first.
-fn fit(columns: &[Column], rows: &[Vec<Cell>], limit: Option<usize>) -> Vec<usize> {
-    let mut widths: Vec<usize> = columns
-        .iter()
-        .enumerate()
-        .map(|(i, column)| rows.iter().map(|row| row[i].width).max().unwrap_or(0).max(column.name.width()))
-        .collect();
+fn fit(columns: &[Column], measured: &[Measured], limit: Option<usize>) -> Vec<usize> {
+    let mut widths: Vec<usize> =
+        columns.iter().zip(measured).map(|(column, cells)| cells.width.max(column.name.width())).collect();
     let Some(limit) = limit else { return widths };
     let total = |widths: &[usize]| {
         let shown = widths.iter().filter(|w| **w > 0).count();
@@ -103,8 +130,7 @@ fn fit(columns: &[Column], rows: &[Vec<Cell>], limit: Option<usize>) -> Vec<usiz
     };
     let mut order: Vec<usize> = (0..columns.len()).filter(|i| columns[*i].yields > 0).collect();
     order.sort_by_key(|i| std::cmp::Reverse(columns[*i].yields));
-    let says_nothing = |i: usize| rows.iter().all(|row| row[i].unknown);
-    for &i in order.iter().filter(|i| says_nothing(**i)) {
+    for &i in order.iter().filter(|i| !measured[**i].known) {
         if total(&widths) > limit {
             widths[i] = 0;
         }
@@ -210,15 +236,8 @@ mod tests {
             Column::new("SERVICES", 1).cut_to(10),
             Column::new("LOCK", 1),
         ];
-        let cell = |text: &str| Cell {
-            text: text.into(),
-            width: text.len(),
-            right: false,
-            tone: Tone::Plain,
-            unknown: text == "-",
-        };
-        let row = ["a-rather-long-name", "running", "pve1", "https 3ms, ssh 1ms, smb 2ms", "-"];
-        let rows = vec![row.map(cell).into()];
+        let cells = |text: &str| Measured { width: text.len(), known: text != "-" };
+        let row = ["a-rather-long-name", "running", "pve1", "https 3ms, ssh 1ms, smb 2ms", "-"].map(cells);
         for (limit, want) in [
             (None, [18, 7, 4, 27, 4]),
             (Some(80), [18, 7, 4, 27, 4]),
@@ -229,7 +248,7 @@ mod tests {
             (Some(20), [11, 7, 0, 0, 0]),
             (Some(10), [8, 7, 0, 0, 0]),
         ] {
-            assert_eq!(fit(&columns, &rows, limit), want, "{limit:?}");
+            assert_eq!(fit(&columns, &row, limit), want, "{limit:?}");
         }
     }
 }

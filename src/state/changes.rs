@@ -1,10 +1,9 @@
 //! What is new of guests, one after the other as it was seen, and what remains of that in the end.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::model::id::{GuestKind, NodeName, VmId};
+use crate::model::pieces::in_pieces;
 use crate::model::power::PowerState;
 
 /// One thing that is new since the last listing. A guest may have several.
@@ -86,11 +85,18 @@ impl What {
 /// before the first to what it is after the last, and nothing where both are the same. Whoever is new, and whoever came
 /// and went, was not known before: nothing else is news of it.
 pub(crate) fn net(changes: Vec<Change>) -> Vec<Change> {
-    let mut by_guest: BTreeMap<VmId, Vec<Change>> = BTreeMap::new();
-    for change in changes {
-        by_guest.entry(change.vmid).or_default().push(change);
+    let mut changes = changes;
+    // In their order, guest by guest.
+    changes.sort_by_key(|change| change.vmid);
+    let (mut net, mut own) = (Vec::new(), Vec::new());
+    for change in in_pieces(changes) {
+        if own.last().is_some_and(|last: &Change| last.vmid != change.vmid) {
+            net.extend(net_of_guest(std::mem::take(&mut own)));
+        }
+        own.push(change);
     }
-    by_guest.into_values().flat_map(net_of_guest).collect()
+    net.extend(net_of_guest(own));
+    net
 }
 
 fn net_of_guest(changes: Vec<Change>) -> Vec<Change> {

@@ -17,8 +17,8 @@ use crate::model::usage::Source;
 /// What came of recording a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Recorded {
-    /// What is new since the listing before, by vmid.
-    pub(crate) changes: Vec<Change>,
+    /// Changes of power since the listing before. What else is new waits to be told: see [`State::take_changes`].
+    pub(crate) power: Vec<Change>,
     /// Every guest that is known and not gone stands in the listing.
     pub(crate) complete: bool,
 }
@@ -77,14 +77,17 @@ impl State {
                 "UPDATE clusters SET listed_at = ?2, listed_via = ?3, digest = ?4, unlisted = ?5 WHERE id = ?1";
             if before == Some(digest) {
                 conn.prepare_cached(update)?.execute(params![id, at, via.as_str(), digest, unlisted])?;
-                return Ok(Recorded { changes: Vec::new(), complete: unlisted == 0 });
+                return Ok(Recorded { power: Vec::new(), complete: unlisted == 0 });
             }
             let (differing, missing) = compare(conn, id, &listed)?;
-            let mut writer = Writer { conn, cluster, id, at, listed_at: listed_at.unwrap_or(at), changes: Vec::new() };
+            let mut writer = Writer { conn, cluster, id, at, listed_at: listed_at.unwrap_or(at), power: Vec::new() };
             for (known, guest) in differing {
                 match known {
                     Some(known) => writer.update(&known, guest)?,
-                    None => writer.insert(guest)?,
+                    None => {
+                        writer.insert(guest)?;
+                        writer.say(guest.vmid, guest.kind, guest.name.as_deref(), &guest.node, What::New)?;
+                    }
                 }
             }
             let unlisted = writer.miss(missing, listing)?;
@@ -95,24 +98,22 @@ impl State {
                 identities::forget_others(conn, id)?;
             }
             conn.prepare_cached(update)?.execute(params![id, at, via.as_str(), digest, unlisted])?;
-            writer.changes.sort_by_key(|change| change.vmid);
-            let mut keep = conn.prepare_cached("INSERT INTO changes (cluster, change) VALUES (?1, ?2)")?;
-            // Power changes are events already.
-            for change in writer.changes.iter().filter(|change| !matches!(change.what, What::Power { .. })) {
-                keep.execute(params![id, super::to_json(change)])?;
-            }
-            Ok(Recorded { changes: writer.changes, complete: unlisted == 0 })
+            Ok(Recorded { power: writer.power, complete: unlisted == 0 })
         })
     }
 }
 
 impl State {
-    /// The changes that were recorded since they were told last, oldest first.
-    pub(crate) fn untold_changes(&self, cluster: &ClusterId) -> Result<Vec<Change>> {
+    /// Of the changes that were recorded since they were told last those that are wanted, oldest first.
+    pub(crate) fn untold_changes(
+        &self,
+        cluster: &ClusterId,
+        is_wanted: impl Fn(&Change) -> bool,
+    ) -> Result<Vec<Change>> {
         self.read(|conn| {
             let sql =
                 "SELECT change FROM changes WHERE cluster = (SELECT id FROM clusters WHERE name = ?1) ORDER BY id";
-            read_changes(conn.prepare_cached(sql)?, [cluster.as_str()])
+            read_changes(conn.prepare_cached(sql)?, [cluster.as_str()], is_wanted)
         })
     }
 
@@ -121,7 +122,7 @@ impl State {
         self.write(|conn| {
             let id = cluster_row(conn, cluster)?;
             let sql = "SELECT change FROM changes WHERE cluster = ?1 ORDER BY id";
-            let changes = read_changes(conn.prepare_cached(sql)?, [id])?;
+            let changes = read_changes(conn.prepare_cached(sql)?, [id], |_| true)?;
             conn.prepare_cached("DELETE FROM changes WHERE cluster = ?1")?.execute([id])?;
             Ok(changes)
         })
@@ -129,11 +130,15 @@ impl State {
 }
 
 /// What cannot be read is left out.
-fn read_changes(mut select: CachedStatement<'_>, cluster: impl Params) -> rusqlite::Result<Vec<Change>> {
+fn read_changes(
+    mut select: CachedStatement<'_>,
+    cluster: impl Params,
+    is_wanted: impl Fn(&Change) -> bool,
+) -> rusqlite::Result<Vec<Change>> {
     let mut rows = select.query(cluster)?;
     let mut changes = Vec::new();
     while let Some(row) = rows.next()? {
-        changes.extend(serde_json::from_str(row.get_ref(0)?.as_str()?).ok());
+        changes.extend(serde_json::from_str(row.get_ref(0)?.as_str()?).ok().filter(&is_wanted));
     }
     Ok(changes)
 }
@@ -176,7 +181,8 @@ impl Hasher for Gathering {
     }
 }
 
-type Differing<'a> = Vec<(Option<Known>, &'a Guest)>;
+/// Those that were not known take no room for it: of a first listing that is all.
+type Differing<'a> = Vec<(Option<Box<Known>>, &'a Guest)>;
 
 /// Goes through the stored and the listed guests side by side, both by vmid.
 fn compare<'a>(conn: &Connection, cluster: i64, listed: &[&'a Guest]) -> rusqlite::Result<(Differing<'a>, Vec<Known>)> {
@@ -191,7 +197,7 @@ fn compare<'a>(conn: &Connection, cluster: i64, listed: &[&'a Guest]) -> rusqlit
         }
         match listed.next_if(|guest| i64::from(guest.vmid.get()) == vmid) {
             Some(guest) if is_same(row, guest)? => {}
-            Some(guest) => differing.push((own(row)?, guest)),
+            Some(guest) => differing.push((own(row)?.map(Box::new), guest)),
             None if row.get_ref(13)?.as_i64_or_null()?.is_some() => {}
             None => missing.extend(own(row)?),
         }
@@ -254,16 +260,29 @@ struct Writer<'a> {
     at: i64,
     /// The listing before this one.
     listed_at: i64,
-    changes: Vec<Change>,
+    power: Vec<Change>,
 }
 
 impl Writer<'_> {
-    fn say(&mut self, vmid: VmId, kind: GuestKind, name: Option<&str>, node: &NodeName, what: What) {
-        self.changes.push(Change { vmid, kind, name: name.map(str::to_owned), node: node.clone(), what });
+    /// Keeps what is to be told. Changes of power are events already.
+    fn say(
+        &mut self,
+        vmid: VmId,
+        kind: GuestKind,
+        name: Option<&str>,
+        node: &NodeName,
+        what: What,
+    ) -> rusqlite::Result<()> {
+        let change = Change { vmid, kind, name: name.map(str::to_owned), node: node.clone(), what };
+        if matches!(change.what, What::Power { .. }) {
+            self.power.push(change);
+            return Ok(());
+        }
+        let mut keep = self.conn.prepare_cached("INSERT INTO changes (cluster, change) VALUES (?1, ?2)")?;
+        keep.execute(params![self.id, super::to_json(&change)]).map(drop)
     }
 
     fn insert(&mut self, guest: &Guest) -> rusqlite::Result<()> {
-        self.say(guest.vmid, guest.kind, guest.name.as_deref(), &guest.node, What::New);
         let sql = "INSERT OR REPLACE INTO guests (cluster, vmid, kind, name, node, state, known_state, raw, template,
                 lock, tags, pool, ha_state, first_seen, changed_at)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13)";
@@ -290,10 +309,8 @@ impl Writer<'_> {
             // Whoever had this number before is another guest.
             identities::forget(self.conn, self.id, guest.vmid)?;
             self.insert(guest)?;
-            self.changes.pop();
             let what = What::Replaced { from: known.kind, name: None };
-            self.say(guest.vmid, guest.kind, guest.name.as_deref(), &guest.node, what);
-            return Ok(());
+            return self.say(guest.vmid, guest.kind, guest.name.as_deref(), &guest.node, what);
         }
         // A node whose data is missing gives neither name nor settings.
         let known_name = known.name.as_deref();
@@ -346,7 +363,7 @@ impl Writer<'_> {
             found.push(What::edited(edits));
         }
         for what in found {
-            self.say(guest.vmid, guest.kind, name, &guest.node, what);
+            self.say(guest.vmid, guest.kind, name, &guest.node, what)?;
         }
 
         // A guest that returns may be another one: its addresses are asked for again.
@@ -385,7 +402,7 @@ impl Writer<'_> {
             let gone = may_be_told && listing.unreadable == 0;
             kept += u32::from(!gone);
             if gone && let Ok(node) = known.node.parse() {
-                self.say(known.vmid, known.kind, known.name.as_deref(), &node, What::Gone);
+                self.say(known.vmid, known.kind, known.name.as_deref(), &node, What::Gone)?;
             }
             if gone {
                 identities::forget(self.conn, self.id, known.vmid)?;

@@ -48,6 +48,8 @@ pub(crate) enum ConnectFailure {
     NotForwarded,
     /// A jump host before it could not be reached, for this reason, or was lost.
     OnTheWay(&'static str),
+    /// This process, or this machine, may open no more files: nobody was asked.
+    NoFiles,
     /// Any other error of the system.
     Other,
 }
@@ -55,7 +57,11 @@ pub(crate) enum ConnectFailure {
 impl ConnectFailure {
     /// The failure that a system error stands for.
     pub(crate) fn of(error: &std::io::Error) -> ConnectFailure {
+        use rustix::io::Errno;
         use std::io::ErrorKind;
+        if matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE)) {
+            return ConnectFailure::NoFiles;
+        }
         match error.kind() {
             ErrorKind::ConnectionRefused => ConnectFailure::Refused,
             ErrorKind::HostUnreachable => ConnectFailure::Unreachable,
@@ -78,6 +84,7 @@ impl ConnectFailure {
             ConnectFailure::Resolve
             | ConnectFailure::NoNetwork
             | ConnectFailure::OnTheWay(_)
+            | ConnectFailure::NoFiles
             | ConnectFailure::Other => false,
         }
     }
@@ -92,6 +99,7 @@ impl ConnectFailure {
             ConnectFailure::Closed => "connection closed",
             ConnectFailure::NotForwarded => "its jump host cannot connect to it",
             ConnectFailure::OnTheWay(why) => why,
+            ConnectFailure::NoFiles => "too many open files here (`ulimit -n`)",
             ConnectFailure::Other => "cannot connect",
         }
     }
@@ -267,6 +275,9 @@ mod tests {
         ] {
             assert_eq!(ConnectFailure::of(&error.into()), failure);
             assert_eq!(failure.is_of_host(), of_host, "{failure:?}");
+        }
+        for errno in [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE] {
+            assert_eq!(ConnectFailure::of(&errno.into()), ConnectFailure::NoFiles);
         }
         assert!(ConnectFailure::NotForwarded.is_of_host() && !ConnectFailure::OnTheWay("no answer").is_of_host());
     }

@@ -174,7 +174,11 @@ fn telling(failure: ConnectFailure) -> u8 {
         ConnectFailure::Closed => 3,
         ConnectFailure::Timeout | ConnectFailure::NotForwarded => 2,
         ConnectFailure::Unreachable => 1,
-        ConnectFailure::Resolve | ConnectFailure::NoNetwork | ConnectFailure::OnTheWay(_) | ConnectFailure::Other => 0,
+        ConnectFailure::Resolve
+        | ConnectFailure::NoNetwork
+        | ConnectFailure::OnTheWay(_)
+        | ConnectFailure::NoFiles
+        | ConnectFailure::Other => 0,
     }
 }
 

@@ -133,8 +133,14 @@ impl Env {
     #[must_use = "look at the transcript, or at the exit status"]
     pub(crate) fn run_on_full_disk(&self, pages: u64, args: &[&str]) -> Run {
         let blocks = (self.log_len() + pages * 4120).div_ceil(512);
+        self.limited(&format!("trap '' XFSZ; ulimit -f {blocks}"), args)
+    }
+
+    /// The same under limits that a shell sets.
+    #[must_use = "look at the transcript, or at the exit status"]
+    pub(crate) fn limited(&self, limits: &str, args: &[&str]) -> Run {
         let ecobox = env!("CARGO_BIN_EXE_ecobox");
-        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec {ecobox} \"$@\"");
+        let script = format!("{limits}; exec {ecobox} \"$@\"");
         let mut command = self.command(&[]);
         let inner: Vec<(OsString, OsString)> =
             command.get_envs().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();

@@ -347,8 +347,8 @@ fn odd_texts_are_kept_as_they_are() {
     let home = cluster(odd);
     for second in [0, 1] {
         let listing = listing(&[("pve1", true)], vec![strange.clone()]);
-        let changes = state.record_listing(&home, &listing, &server("pve1"), at(second)).unwrap();
-        assert_eq!(changes.changes.len(), usize::from(second == 0));
+        state.record_listing(&home, &listing, &server("pve1"), at(second)).unwrap();
+        assert_eq!(state.take_changes(&home).unwrap().len(), usize::from(second == 0));
     }
     let known = &state.guests(&home).unwrap()[0];
     assert_eq!((known.name.as_deref(), known.pool.as_deref()), (Some(odd), Some(odd)));

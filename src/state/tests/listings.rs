@@ -9,7 +9,11 @@ use crate::state::{Change, Edit, KnownGuest, State, What};
 use PowerState::{Running, Stopped, Unknown};
 
 fn put(state: &State, listing: &Listing, seconds: i64) -> Vec<Change> {
-    state.record_listing(&cluster("ca:1"), listing, &server("pve1"), at(seconds)).unwrap().changes
+    let power = state.record_listing(&cluster("ca:1"), listing, &server("pve1"), at(seconds)).unwrap().power;
+    let mut changes = state.take_changes(&cluster("ca:1")).unwrap();
+    changes.extend(power);
+    changes.sort_by_key(|change| change.vmid);
+    changes
 }
 
 fn known(state: &State, number: u32) -> KnownGuest {
@@ -116,7 +120,8 @@ fn nobody_is_gone_by_a_listing_that_could_not_be_read_whole() {
     state.put_identity(&cluster("ca:1"), vmid(101), "uuid:x", at(0)).unwrap();
     let torn = Listing { unreadable: 1, ..listing(&ALL_ONLINE, vec![guest(102, "pve2", Running)]) };
     let recorded = state.record_listing(&cluster("ca:1"), &torn, &server("pve1"), at(10)).unwrap();
-    assert_eq!((recorded.changes, recorded.complete), (vec![], false));
+    assert_eq!((recorded.power, recorded.complete), (vec![], false));
+    assert_eq!(state.take_changes(&cluster("ca:1")).unwrap(), []);
     let kept = known(&state, 101);
     assert_eq!((kept.gone_at, kept.name.as_deref(), kept.last_seen), (None, Some("guest101"), at(0)));
     assert!(state.identity(&cluster("ca:1"), vmid(101)).unwrap().is_some());

@@ -41,7 +41,7 @@ fn measure() {
     let (same, other) = (listing(&nodes, all(PowerState::Running)), listing(&nodes, all(PowerState::Stopped)));
     let state = State::open(&path, at(0)).unwrap();
     let record = |listing, second: usize| {
-        state.record_listing(&home, listing, &server("pve1"), at(i64::try_from(second).unwrap())).unwrap().changes.len()
+        state.record_listing(&home, listing, &server("pve1"), at(i64::try_from(second).unwrap())).unwrap().power.len()
     };
     eprintln!("5000 guests, all new       {:?}", median(1, |_| assert_eq!(record(&same, 0), 5000)));
     eprintln!("5000 guests, unchanged     {:?}", median(21, |n| assert_eq!(record(&same, n), 0)));
