@@ -155,8 +155,11 @@ pub(crate) fn classify(error: &anyhow::Error) -> Exit {
         if cause.is::<ConfigError>() || cause.is::<StateError>() {
             return Exit::Config;
         }
-        if cause.is::<SelectError>() {
-            return Exit::NoTarget;
+        match cause.downcast_ref::<SelectError>() {
+            // It may well be there.
+            Some(SelectError::Unlisted { .. }) => return Exit::Failed,
+            Some(_) => return Exit::NoTarget,
+            None => {}
         }
     }
     Exit::Failed
@@ -207,12 +210,13 @@ mod tests {
         let why = transport::Denial::Token;
         let denied = transport::Error::Denied { peer: "a".to_owned(), why: why.clone(), detail: "b".to_owned() };
         let secret = transport::Error::Denied { peer: "Prometheus".to_owned(), why, detail: "401".to_owned() };
-        let cases: [(anyhow::Error, Exit, Option<&str>); 8] = [
+        let cases: [(anyhow::Error, Exit, Option<&str>); 9] = [
             (prometheus::Error::from(secret).into(), Exit::Denied, Some("`username`")),
             (anyhow::anyhow!("anything"), Exit::Failed, None),
             (ConfigError::NotFound { path: path() }.into(), Exit::Config, Some("ecobox init")),
             (refused.into(), Exit::Config, None),
             (SelectError::NothingLeft.into(), Exit::NoTarget, Some("--cached")),
+            (SelectError::Unlisted { word: "x".to_owned(), by: Vec::new() }.into(), Exit::Failed, Some("--cached")),
             (denied.into(), Exit::Denied, None),
             (Failure::new(Exit::Refused, "no").hint("add `--yes`").into(), Exit::Refused, Some("--yes")),
             (Failure::new(Exit::NoTarget, "no").into(), Exit::NoTarget, None),

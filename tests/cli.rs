@@ -59,6 +59,7 @@ mod cli {
     mod power_races;
     mod power_refusals;
     mod power_text;
+    mod power_torn;
     mod power_wake;
     mod power_words;
     mod real_pve;

@@ -73,6 +73,8 @@ impl Fleet<'_> {
         }
         let mut clients = HashMap::new();
         for (group, answer) in clusters {
+            let listed = answer.listed.as_ref().filter(|listed| listed.listing.unreadable > 0);
+            inventory.torn.extend(listed.map(|listed| listed.via.clone()));
             inventory.failures.extend(self.failures(&answer));
             clients.extend(
                 self.add_guests(&group, answer, at, templates, &mut inventory)?.map(|client| (group.cluster, client)),

@@ -177,7 +177,8 @@ mod tests {
         let mut off = server("pve1-vm-101", None, Some(101));
         (off.seen.state, off.seen.source) = (PowerState::Stopped, Source::Api);
         off.services = vec![Service { name: "http".to_owned(), port: 80, kind: ServiceType::Http }];
-        let inventory = Inventory { servers: vec![web, db, off], failures: Vec::new(), unasked: Vec::new() };
+        let inventory =
+            Inventory { servers: vec![web, db, off], failures: Vec::new(), unasked: Vec::new(), torn: Vec::new() };
         for (text, want) in [
             ("web=online", Ok(true)),
             ("web=offline", Ok(false)),

@@ -285,6 +285,8 @@ pub(crate) struct Inventory {
     /// Servers that were not asked, because the words on the command line do not mean them. They are never shown, but
     /// they exist: a word that excludes may name them.
     pub(crate) unasked: Vec<Server>,
+    /// Who gave a listing of which some entries could not be read: its cluster has guests that stand nowhere here.
+    pub(crate) torn: Vec<ServerId>,
 }
 
 impl Inventory {
@@ -338,7 +340,12 @@ impl Inventory {
     /// # Errors
     /// A word that names nothing, or more than one where one is meant.
     pub(crate) fn chosen(&self, words: &[String]) -> Result<Vec<usize>, SelectError> {
-        let mut chosen = select(words, &self.candidates())?;
+        let mut chosen = select(words, &self.candidates()).map_err(|error| match error {
+            SelectError::NotFound { word, .. } if !self.torn.is_empty() => {
+                SelectError::Unlisted { word, by: self.torn.clone() }
+            }
+            error => error,
+        })?;
         chosen.retain(|place| *place < self.servers.len());
         Ok(chosen)
     }

@@ -72,6 +72,13 @@ pub(crate) enum SelectError {
     Ambiguous { word: String, candidates: Vec<ServerId> },
     #[error("no server matches {}{}", quoted(word), question(near))]
     NotFound { word: String, near: Vec<String> },
+    /// The same where not all that there is was listed.
+    #[error(
+        "no server matches {}, and the listing of {} is incomplete: entries of it cannot be read",
+        quoted(word),
+        list(by)
+    )]
+    Unlisted { word: String, by: Vec<ServerId> },
     /// The exclusions took away all that the other words selected.
     #[error("no server is left after the exclusions")]
     NothingLeft,

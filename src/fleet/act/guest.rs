@@ -16,6 +16,7 @@ use crate::model::guest::{GuestCall, GuestConfig, GuestIdentity, GuestStatus, St
 use crate::model::id::{ClusterId, GuestKind, NodeName, VmId};
 use crate::model::inventory::{FailureKind, Server};
 use crate::model::power::{CheckId, Finding, GuestView, PowerAction, PowerState, Verdict, allow, judge};
+use crate::model::server::Listing;
 use crate::state::StateError;
 use crate::transport::Error;
 use crate::transport::pve::{Client, Posted, is_not_here};
@@ -192,7 +193,10 @@ impl Fleet<'_> {
         }
         // It migrated since it was listed, or it is gone.
         let listing = client.listing().await?;
-        let listed = listing.guests.iter().find(|guest| guest.vmid == named.vmid).ok_or(Missing::Gone)?;
+        let found = listing.guests.iter().find(|guest| guest.vmid == named.vmid);
+        let Some(listed) = found else {
+            return Err(if is_whole(&listing) { Missing::Gone } else { Missing::Unlisted });
+        };
         if listed.kind != named.kind {
             return Err(Missing::OtherKind);
         }
@@ -284,6 +288,8 @@ impl Fleet<'_> {
 enum Missing {
     Error(Error),
     Gone,
+    /// No listing has it, and none was whole.
+    Unlisted,
     /// A virtual machine where a container was, or the other way round.
     OtherKind,
 }
@@ -294,6 +300,11 @@ impl Fleet<'_> {
         match missing {
             Missing::Error(error) => self.failed_step(&server.id, &error),
             Missing::Gone => gone(server),
+            Missing::Unlisted => {
+                let detail =
+                    "its node does not have it, and the listing of its cluster is incomplete: it may be elsewhere";
+                Ended::because(How::Failed(FailureKind::Failed), detail)
+            }
             Missing::OtherKind => Ended::refused(vec![other_kind(server)]),
         }
     }
@@ -312,6 +323,12 @@ impl Fleet<'_> {
         }
         Ended::because(How::Failed(FailureKind::Failed), format!("Proxmox VE refused: {reason}"))
     }
+}
+
+/// Whether who is missing in a listing is not there: all entries could be read, and there are some. A token that lost its
+/// privileges is answered with none.
+fn is_whole(listing: &Listing) -> bool {
+    listing.unreadable == 0 && !listing.guests.is_empty()
 }
 
 fn gone(server: &Server) -> Ended {

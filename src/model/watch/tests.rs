@@ -61,7 +61,7 @@ fn watched() -> Watched {
         plain("nas", PowerState::Online),
         host("pve2", PowerState::Online),
     ];
-    let mut watched = Watched::new(Inventory { servers, failures: Vec::new(), unasked: Vec::new() });
+    let mut watched = Watched::new(Inventory { servers, failures: Vec::new(), unasked: Vec::new(), torn: Vec::new() });
     assert_eq!(watched.parts(vec![Part::Cluster(lab()), Part::Server(id("nas"))]), []);
     watched
 }

@@ -94,6 +94,7 @@ pub(super) fn fleet() -> Inventory {
             about: None,
         }],
         unasked: Vec::new(),
+        torn: Vec::new(),
     };
     fleet.sort();
     fleet
@@ -114,7 +115,7 @@ pub(super) fn large(guests: u32) -> Inventory {
             servers.push(one);
         }
     }
-    let mut fleet = Inventory { servers, failures: Vec::new(), unasked: Vec::new() };
+    let mut fleet = Inventory { servers, failures: Vec::new(), unasked: Vec::new(), torn: Vec::new() };
     fleet.sort();
     fleet
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::wait::Looks;
 use super::super::{Acting, Ended, How, look_hint};
-use super::{Named, Sending, gone};
+use super::{Named, Sending, gone, is_whole};
 use crate::fleet::Fleet;
 use crate::model::guest::{GuestStatus, TaskEnd, TaskState};
 use crate::model::hint::HintId;
@@ -213,7 +213,7 @@ impl Fleet<'_> {
                     halted = halts;
                 }
                 // HA may have started it elsewhere; or it was destroyed.
-                Err(error) if is_not_here(&error) => match self.node_now(acting, *named).await {
+                Err(error) if is_not_here(&error) => match self.node_now(acting, *named, &node).await {
                     Ok(Some(now)) => node = now,
                     Ok(None) => return Seen::Gone,
                     Err(error) => acting.links.lose(named.cluster, &error),
@@ -227,11 +227,17 @@ impl Fleet<'_> {
         }
     }
 
-    /// Which node has it; `None`: none has.
-    async fn node_now(&self, acting: &Acting<'_>, named: Named<'_>) -> Result<Option<NodeName>, Error> {
+    /// Which node has it; `None`: none has. Where the listing is not whole it may still be where it was.
+    async fn node_now(
+        &self,
+        acting: &Acting<'_>,
+        named: Named<'_>,
+        before: &NodeName,
+    ) -> Result<Option<NodeName>, Error> {
         let client = self.client_of(acting.links, named.cluster).await?;
         let listing = client.listing().await?;
-        Ok(listing.guests.into_iter().find(|guest| guest.vmid == named.vmid).map(|guest| guest.node))
+        let otherwise = (!is_whole(&listing)).then(|| before.clone());
+        Ok(listing.guests.into_iter().find(|guest| guest.vmid == named.vmid).map(|guest| guest.node).or(otherwise))
     }
 
     async fn ready_if_wanted(&self, sending: &Sending<'_>, looks: &mut Looks, ended: Ended) -> Ended {
