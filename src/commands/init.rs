@@ -120,7 +120,9 @@ pub(crate) async fn run(ctx: &Context, args: &InitArgs) -> anyhow::Result<Outcom
     let rows: Vec<Row> = visits.into_iter().zip(&servers).map(|(visit, server)| row(visit, server)).collect();
     for row in &rows {
         if let Some(error) = &row.error {
-            ctx.ui.warning(error);
+            // Of a jump host's failure only where was dialled is known.
+            let named = error.contains(row.id.as_str());
+            ctx.ui.warning(&if named { error.clone() } else { format!("{}: {error}", row.id) });
         }
     }
     for hint in hints {
@@ -240,7 +242,9 @@ impl InitArgs {
         while let Some(line) = ui.ask_line("host:").await {
             match host(&line) {
                 Ok(host) => self.hosts.push(host),
-                Err(why) => ui.warning(&why),
+                // What is wrong with a name is said with the name.
+                Err(why) if why.starts_with('`') => ui.warning(&why),
+                Err(why) => ui.warning(&format!("{}: {why}", text::quoted(&line))),
             }
         }
         if self.hosts.is_empty() {
@@ -319,7 +323,7 @@ fn next(ctx: &Context, rows: &[Row]) -> anyhow::Result<Option<&'static str>> {
 
 /// Reads `[user@]host[:port]`; an IPv6 address stands in brackets where a port follows.
 fn host(text: &str) -> Result<NewHost, String> {
-    let bad = |why: &str| Err(format!("{}: {why}", crate::model::text::quoted(text)));
+    let bad = |why: &str| Err(why.to_owned());
     let (user, rest) = match text.rsplit_once('@') {
         Some((user, rest)) => (Some(user.to_owned()), rest),
         None => (None, text),

@@ -315,6 +315,7 @@ fn say_fixes(ui: &Ui, plan: &Plan) {
     for step in plan.steps.iter().filter(|step| !step.is_of_finding()) {
         if let Move::Cannot { fix: Some(fix), .. } = &step.does
             && !said.contains(&fix.as_str())
+            && !plan.findings.iter().any(|finding| finding.fix.as_ref() == Some(fix))
         {
             ui.hint(fix);
             said.push(fix);

@@ -177,6 +177,8 @@ table! {
     // Power.
     NoMac "no-mac" "the MAC address of the network card is not known" =>
         "put `mac = \"aa:bb:cc:dd:ee:ff\"` under [servers.wol] of `{server}`, or run `ecobox init` while it is awake",
+    WakeFirst "wake-first" "the host is asleep or off, and has to be awake for it" =>
+        "run `ecobox power wake {server}` first",
     StillComing "still-coming" "the outcome was not seen" =>
         "it may still come: look with `ecobox status {server}`",
     TriggerFailed "trigger-failed" "the host did not do what it was told" =>

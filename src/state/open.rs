@@ -203,7 +203,8 @@ fn look_closer(path: &Path, conn: Connection) -> Result<Found> {
 fn make_fresh(path: &Path, folder: &Path) -> Result<()> {
     remove_left(folder);
     let made = tempfile::Builder::new().prefix(&format!("{FRESH}{}-", std::process::id())).tempfile_in(folder);
-    let fresh = made.map_err(failed("make a file in", folder))?;
+    // Without the name that it would have had for a moment.
+    let fresh = made.map_err(|error| failed("make a file in", folder)(std::io::Error::from(error.kind())))?;
     fresh.as_file().set_permissions(Permissions::from_mode(0o600)).map_err(failed("make", path))?;
     // The descriptor is closed before SQLite's locks are on the file.
     let fresh = fresh.into_temp_path();

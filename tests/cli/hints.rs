@@ -162,6 +162,7 @@ cases! {
     no_stream: local "no-stream",
     not_confirmed: power "not-confirmed",
     no_mac: power "no-mac",
+    wake_first: power "wake-first",
     still_coming: power "still-coming",
     trigger_failed: power "trigger-failed",
     not_awake: power "not-awake",

@@ -1,5 +1,6 @@
 //! What an action on a host or plain server comes down to.
 
+use crate::model::hint::HintId;
 use crate::model::host_power::HostCall;
 use crate::model::inventory::FailureKind;
 use crate::model::power::{PowerAction, PowerState};
@@ -45,9 +46,9 @@ pub(crate) fn judge_host(action: PowerAction, state: PowerState) -> HostVerdict 
             HostVerdict::Already(state)
         }
         (HostCall::Suspend | HostCall::Hibernate, Offline) => {
-            silent("it does not answer, so that nobody knows whether it sleeps", "run `wake` first")
+            silent("it does not answer, so that nobody knows whether it sleeps", HintId::WakeFirst.fix())
         }
-        (_, Asleep) => cannot("it is asleep", "run `wake` first"),
+        (_, Asleep) => cannot("it is asleep", HintId::WakeFirst.fix()),
         (_, _) => silent("it does not answer", "look at `ecobox status`"),
     }
 }

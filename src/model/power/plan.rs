@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::model::guest::{GuestCall, Startup};
+use crate::model::hint::HintId;
 use crate::model::host_power::HostCall;
 use crate::model::id::{GuestKind, ServerId};
 use crate::model::inventory::{FailureKind, Server};
@@ -247,7 +248,7 @@ impl Planner<'_> {
                 let host = &self.servers[host];
                 let why = format!("its host {} is {}", host.id, host.seen.state);
                 let kind = (host.seen.state != PowerState::Asleep).then(|| self.failure(&host.id));
-                Move::Cannot { why, fix: Some(format!("run `ecobox power wake {}` first", host.id)), kind }
+                Move::Cannot { why, fix: Some(HintId::WakeFirst.say(&[("server", host.id.as_str())])), kind }
             }
             (Verdict::Cannot { .. }, None) if later && host.is_some() => Move::GuestLater,
             (Verdict::Cannot { why, fix }, _) => {
@@ -281,8 +282,11 @@ impl Planner<'_> {
                 self.push(place, self.action, Move::Already(state), Why::Asked, Vec::new());
             }
             HostVerdict::Cannot { why, fix, kind } => {
-                let why = server.seen.reason.as_ref().map_or(why.clone(), |reason| format!("{why} ({reason})"));
+                // What a host never does needs no reason.
+                let reason = server.seen.reason.as_ref().filter(|_| kind.is_some());
+                let why = reason.map_or(why.clone(), |reason| format!("{why} ({reason})"));
                 let kind = kind.map(|_| self.failure(&server.id));
+                let fix = fix.map(|fix| fix.replace("{server}", server.id.as_str()));
                 self.push(place, self.action, Move::Cannot { why, fix, kind }, Why::Asked, Vec::new());
             }
         }

@@ -67,6 +67,20 @@ pub(super) fn no_mac(row: &Row) -> Option<Followed> {
     Some(seen.gone(&world.run(&["power", "wake", "nas"]).exits(0)))
 }
 
+pub(super) fn wake_first(row: &Row) -> Option<Followed> {
+    let world = World::new();
+    let nas = world.serve(Host::debian("nas").build());
+    world.know(&nas);
+    world.configure(&format!("{FAST}{}", nas.wakeable()));
+    let _ = world.run(&["init"]).exits(0);
+    let _ = world.run(&["power", "suspend", "nas", "--yes"]).exits(0);
+    let _ = row.seen(&world.run(&["power", "reboot", "nas", "--dry-run"]).exits(11));
+    let run = world.run(&["power", "reboot", "nas", "--yes"]).exits(11);
+    let seen = row.seen(&run);
+    let _ = seen.follow(&world.env, "ecobox power wake nas").exits(0);
+    Some(seen.gone(&world.run(&["power", "reboot", "nas", "--dry-run"]).exits(0)))
+}
+
 pub(super) fn still_coming(row: &Row) -> Option<Followed> {
     let mut cluster = guests();
     cluster.change_guest(106, |vm| vm.shutdown_limit(60_000));
