@@ -22,7 +22,7 @@ fn the_header_says_what_is_wrong_with_a_cluster() {
     screen.until("the fleet", |text| text.contains("web-03"));
     sim.cluster().set_quorate(false);
     sim.node("pve3").stop();
-    screen.until("no quorum", |text| text.contains("no quorum: pve1: its cluster has no quorum"));
+    screen.until("no quorum", |text| text.contains("✖ pve1: its cluster has no quorum"));
     screen.keys("q");
 }
 
