@@ -56,14 +56,13 @@ impl Fleet<'_> {
         if before.asked.is_none_or(|asked| asked.elapsed() > AGAIN_AFTER) {
             let asked: Vec<&Server> = short.iter().take(MOST_ASKED).map(|i| &servers[*i]).collect();
             let answers = self.before(&asked, window, clients);
-            match tokio::time::timeout(self.limits.left(PATIENCE), answers).await {
-                Ok((rrds, failures)) => {
-                    for failed in failures {
-                        tracing::debug!(server = failed.server.as_str(), why = failed.message, "no charts of before");
-                    }
-                    before.kept.extend(rrds);
+            if let Ok((rrds, failures)) = tokio::time::timeout(self.limits.left(PATIENCE), answers).await {
+                for failed in failures {
+                    tracing::debug!(server = failed.server.as_str(), why = failed.message, "no charts of before");
                 }
-                Err(_) => tracing::debug!("no charts of before: no answer within {PATIENCE:?}"),
+                before.kept.extend(rrds);
+            } else {
+                tracing::debug!("no charts of before: no answer within {PATIENCE:?}");
             }
             before.asked = Some(Instant::now());
         }
@@ -116,7 +115,7 @@ fn is_short(server: &Server, series: &[Series], window: Window) -> bool {
     let uptime =
         server.seen.usage.uptime_seconds.map_or(i64::MAX, |uptime| i64::try_from(uptime.get()).unwrap_or(i64::MAX));
     let was_on = window.until.checked_sub(SignedDuration::from_secs(uptime)).unwrap_or(window.since).max(window.since);
-    let known = series.iter().flat_map(|series| series.points.iter().find(|point| point.avg.is_some()));
+    let known = series.iter().filter_map(|series| series.points.iter().find(|point| point.avg.is_some()));
     let first = known.map(|point| point.at).min().unwrap_or(window.until);
     first.duration_since(was_on) > MISSING
 }
