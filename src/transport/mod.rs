@@ -129,9 +129,9 @@ pub(crate) enum Mismatch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Denial {
     /// SSH: no key of those offered is accepted.
-    Key(Account),
+    Key(Box<Account>),
     /// SSH: there was none to offer.
-    NoKey(Account),
+    NoKey(Box<Account>),
     /// SSH: this key file stayed closed.
     Locked(PathBuf),
     /// SSH: a key is not enough.

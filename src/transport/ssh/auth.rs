@@ -342,7 +342,8 @@ impl Login<'_> {
 
     fn denial(&self) -> Denial {
         let Hop { label, user, host, port, .. } = self.hop;
-        let account = || Account { label: label.clone(), user: user.clone(), host: host.clone(), port: *port };
+        let account =
+            || Box::new(Account { label: label.clone(), user: user.clone(), host: host.clone(), port: *port });
         if self.wanted.is_some() {
             Denial::NotEnough
         } else if self.instead.is_some() {
