@@ -124,7 +124,7 @@ fn who_is_excluded_is_not_asked_but_exists() {
     assert!(run.stderr.contains("no server matches `nsa`; did you mean `nas`?"), "{run}");
     let _ = env.run(&["stats", "--", "pve1", "!nas"]).exits(0);
     let run = env.run(&["power", "shutdown", "--dry-run", "--", "dns", "!nas"]).exits(0);
-    assert!(run.stdout.contains("pve2-ct-201  shutdown  planned"), "{run}");
+    assert!(run.stdout.contains("pve2-ct-201 (dns)  shutdown  planned"), "{run}");
     let run = env.run(&["watch", "--count", "1", "-o", "jsonl", "--", "!nas"]).exits(0);
     assert!(!run.stdout.contains("nas"), "{run}");
     // A guest that has moved is still the one that is excluded.
