@@ -256,8 +256,8 @@ mod tests {
     }
 
     #[test]
-    fn each_number_stands_in_the_readme_once() {
-        let readme = include_str!("../README.md");
+    fn each_number_is_documented_once() {
+        let readme = include_str!("../docs/output.md");
         for exit in Exit::ALL {
             let row = format!("\n| {} | ", exit.code());
             assert_eq!(readme.matches(&row).count(), 1, "{exit:?}");

@@ -1,5 +1,5 @@
 //! What is committed and made from the code, or says what the code says, is current: completions, man pages,
-//! `config.example.toml`, README. `UPDATE=1 cargo test generated` rewrites the completions and the man pages.
+//! `config.example.toml`, README and `docs`. `UPDATE=1 cargo test generated` rewrites the completions and the man pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -103,14 +103,22 @@ fn every_key_of_the_example_is_in_the_page_of_the_configuration() {
     assert!(count > 40, "the keys were not found");
 }
 
-/// The cells of the first table of README whose header begins so.
+/// README and what stands in `docs`.
+fn documents() -> Vec<(String, String)> {
+    let mut all: Vec<_> = files(&root().join("docs")).into_iter().filter(|(name, _)| name.ends_with(".md")).collect();
+    assert!(all.len() > 5, "the documents were not found");
+    all.insert(0, ("README.md".to_owned(), read("README.md")));
+    all
+}
+
+/// The cells of the first table of the documents whose header begins so.
 fn table(header: &str) -> Vec<Vec<String>> {
-    let text = read("README.md");
+    let text: String = documents().into_iter().map(|(_, text)| text + "\n").collect();
     let rows = text.lines().skip_while(|line| !line.starts_with(header)).skip(2);
     let rows = rows.take_while(|line| line.starts_with('|'));
     let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
     let rows: Vec<Vec<String>> = rows.map(cells).collect();
-    assert!(!rows.is_empty(), "README has no table {header}");
+    assert!(!rows.is_empty(), "the documents have no table {header}");
     rows
 }
 
@@ -144,7 +152,7 @@ fn readme_has_the_exit_status_of_the_code() {
 
 #[test]
 fn readme_names_every_command_and_global_option() {
-    let readme = read("README.md");
+    let readme: String = documents().into_iter().map(|(_, text)| text).collect();
     let help = Env::new().run(&["--help"]).exits(0).stdout;
     let (commands, options) = help.split_once("Global options:").unwrap();
     let commands = commands.split_once("Commands:").unwrap().1.split_once("Options:").unwrap().0;
@@ -201,11 +209,14 @@ fn readme_names_every_environment_variable() {
     }
 }
 
-/// Blocks of README between fences of this language.
+/// Blocks of the documents between fences of this language.
 fn blocks(language: &str) -> Vec<String> {
-    let (text, fence) = (read("README.md"), format!("```{language}\n"));
-    let blocks = text.split(&fence).skip(1);
-    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
+    let fence = format!("```{language}\n");
+    let blocks = |text: String| {
+        let blocks = text.split(&fence).skip(1);
+        blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    documents().into_iter().flat_map(|(_, text)| blocks(text)).collect()
 }
 
 #[test]
@@ -245,6 +256,24 @@ fn commands_shown_are_understood() {
         }
     }
     assert!(count > 10, "README's commands were not found");
+}
+
+/// Every link of a document leads to a file that is there.
+#[test]
+fn documents_link_to_what_is_there() {
+    let mut count = 0;
+    for (name, text) in documents() {
+        let folder = if name == "README.md" { root().to_owned() } else { root().join("docs") };
+        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if link.starts_with("https://") {
+                continue;
+            }
+            let path = link.split('#').next().unwrap();
+            assert!(folder.join(path).exists(), "{name} links to {link}, which is not there");
+            count += 1;
+        }
+    }
+    assert!(count > 20, "the links were not found");
 }
 
 /// CONTRIBUTING's walks name files that exist, and in them what they say is there.

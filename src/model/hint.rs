@@ -106,10 +106,10 @@ table! {
         "the token comes from {source}: give it the missing privileges in Proxmox VE (Datacenter, Permissions)",
     HibernateRights "hibernate-rights" "no scope of tokens has the rights to hibernate" =>
         "to hibernate a virtual machine a token needs VM.Config.Disk and Datastore.AllocateSpace, which `operator` \
-         lacks: see \"Power\" in README",
+         lacks: see \"Privileges\" in docs/power.md",
     NodeWakeRights "node-wake-rights" "no scope of tokens has the right to have a node send magic packets" =>
-        "to have a node send magic packets a token needs Sys.PowerMgmt, which `operator` lacks: see \"Power\" in \
-         README, or put `mac` under [servers.wol]",
+        "to have a node send magic packets a token needs Sys.PowerMgmt, which `operator` lacks: see \"Privileges\" in \
+         docs/power.md, or put `mac` under [servers.wol]",
     // What stands where the API should be.
     NotPve "not-pve" "something else answers where the API should be" =>
         "check `hostname` and `api_port` of `{server}` in {config}: something else answers there",

@@ -184,7 +184,7 @@ fn hibernating_needs_more_than_an_operator() {
     let run = env.run(&["power", "hibernate", "vm-101", "--yes"]).exits(4);
     insta::assert_snapshot!(run.stderr, @r#"
     error: hibernate pve1-vm-101: failed: pve1 refused: token ecobox@pve!test: Permission check failed (/vms/101, VM.Config.Disk)
-    hint: to hibernate a virtual machine a token needs VM.Config.Disk and Datastore.AllocateSpace, which `operator` lacks: see "Power" in README
+    hint: to hibernate a virtual machine a token needs VM.Config.Disk and Datastore.AllocateSpace, which `operator` lacks: see "Privileges" in docs/power.md
     "#);
     assert_eq!(sim.posts(), ["/nodes/pve1/qemu/101/status/suspend todisk=1"]);
 }

@@ -314,9 +314,9 @@ mod tests {
     use crate::model::host_power::NoWay;
 
     #[test]
-    fn the_readme_says_the_fixes_that_are_printed() {
-        let readme = include_str!("../../../../README.md");
-        let row = |id: &str| readme.lines().find(|line| line.starts_with(&format!("| `{id}` |"))).unwrap();
+    fn the_documents_say_the_fixes_that_are_printed() {
+        let text = include_str!("../../../../docs/power.md");
+        let row = |id: &str| text.lines().find(|line| line.starts_with(&format!("| `{id}` |"))).unwrap();
         for no_way in [NoWay::Masked { unit: "UNIT".to_owned() }, NoWay::Disallowed { key: "AllowSuspend".to_owned() }]
         {
             let fix = no_way.hint().unwrap();
