@@ -8,9 +8,9 @@ use std::ffi::OsStr;
 
 use clap_complete::engine::CompletionCandidate;
 
+use crate::model::past::series::Metric;
 use crate::model::power::PowerState;
 use crate::model::select::{KINDS, states};
-use crate::model::series::Metric;
 use crate::model::text::clean;
 use crate::state::{self, Name, State, StateError};
 

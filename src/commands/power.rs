@@ -15,11 +15,11 @@ use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::act::{Acting, Choice, Ended, How, Links, Now, Options, PARALLEL, PrepareError, Prepared};
 use crate::fleet::observe::{Asking, Observed};
-use crate::model::action::ActionOutcome;
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Server};
+use crate::model::load::usage::Source;
+use crate::model::power::outcome::ActionOutcome;
 use crate::model::power::{CheckId, Finding, Manner, Move, Plan, Policy, PowerAction, Told, Why};
-use crate::model::usage::Source;
 use crate::state::Action as Done;
 use crate::ui::{Confirmed, Ui};
 

@@ -20,8 +20,8 @@ use crate::config::Config;
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::watch::{Pace, Unattended};
-use crate::model::condition::Condition;
 use crate::model::hint::HintId;
+use crate::model::select::condition::Condition;
 use crate::render::Format;
 use crate::render::lines::Lines;
 

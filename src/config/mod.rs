@@ -27,10 +27,10 @@ pub(crate) use self::history::{HistoryAuth, HistorySettings, SecretFrom};
 pub(crate) use self::rules::{host as host_name, user as user_name};
 pub(crate) use self::wol::{SecureOnFrom, WolSettings};
 use crate::file::{self, Contents};
+use crate::model::access::trust::Fingerprint;
+use crate::model::host::wol::Mac;
 use crate::model::id::{GuestKind, ServerId, VmId};
-use crate::model::server::{Expected, Service};
-use crate::model::trust::Fingerprint;
-use crate::model::wol::Mac;
+use crate::model::inventory::server::{Expected, Service};
 
 /// The port of the Proxmox VE API unless `api_port` says another.
 pub(crate) const API_PORT: u16 = 8006;

@@ -4,11 +4,11 @@ use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::model::access::trust::Fingerprint;
+use crate::model::host::login::{is_host_name, is_user_name};
 use crate::model::id::ServerId;
-use crate::model::login::{is_host_name, is_user_name};
-use crate::model::server::{Expected, ServiceType};
+use crate::model::inventory::server::{Expected, ServiceType};
 use crate::model::text::{did_you_mean, quoted};
-use crate::model::trust::Fingerprint;
 
 /// Longer than any useful interval; sums with a clock's time stay in range.
 pub(super) const LONGEST: u64 = 366 * 24 * 3600;

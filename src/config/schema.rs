@@ -13,10 +13,10 @@ use super::read::{At, Reader, about};
 use super::rules;
 use super::wol;
 use super::{Access, ServerConfig, Settings, SshConfigSetting};
+use crate::model::access::trust::Fingerprint;
 use crate::model::id::{ServerId, VmId};
-use crate::model::server::{Service, ServiceType};
+use crate::model::inventory::server::{Service, ServiceType};
 use crate::model::text::{did_you_mean, quoted};
-use crate::model::trust::Fingerprint;
 
 const TOP: &[&str] = &["dashboard", "history", "ssh", "servers"];
 const DASHBOARD: &[&str] = &[

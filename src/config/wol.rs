@@ -10,9 +10,9 @@ use super::read::Reader;
 use super::rules;
 use super::schema::{ELSEWHERE, Folders};
 use super::{Access, ServerConfig};
+use crate::model::host::wol::{Mac, SecureOn};
 use crate::model::id::ServerId;
 use crate::model::text::{did_you_mean, quoted};
-use crate::model::wol::{Mac, SecureOn};
 
 /// The keys of the table.
 pub(super) const KEYS: &[&str] =

@@ -7,6 +7,7 @@ mod host;
 mod preflight;
 mod prepare;
 mod wait;
+pub(crate) mod wake;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -20,12 +21,12 @@ use tokio::sync::Semaphore;
 
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
-use crate::model::action::ActionOutcome;
 use crate::model::hint::HintId;
 use crate::model::id::{ClusterId, ServerId, Upid, VmId};
+use crate::model::inventory::server::{Listing, ServerKey};
 use crate::model::inventory::{Failed, FailureKind, Server};
+use crate::model::power::outcome::ActionOutcome;
 use crate::model::power::{CheckId, Finding, Manner, Move, Plan, Policy, PowerAction, PowerState, Step};
-use crate::model::server::{Listing, ServerKey};
 use crate::state::{ActionId, NewAction, State, StateError};
 use crate::transport::pve::Client;
 use crate::transport::{Error, PVE_CLUSTER};

@@ -2,9 +2,10 @@
 
 use super::onboard::answer;
 use super::onboard::script::{Action, Request};
-use super::{host_facts, host_load, host_power, wake};
+use crate::fleet::act::wake;
+use crate::fleet::host::{facts, load, power};
+use crate::model::access::scope::Scope;
 use crate::model::foreign::Reader;
-use crate::model::scope::Scope;
 
 /// Each reader with its name.
 pub(crate) fn readers() -> impl Iterator<Item = &'static Reader> {
@@ -18,12 +19,12 @@ pub(crate) fn readers() -> impl Iterator<Item = &'static Reader> {
                 drop(answer::parse(&text, &Request { action, scope: Scope::Operator, remove: Vec::new(), ssh_user }));
             }
         }),
-        ("facts", |bytes| drop(host_facts::parse(&String::from_utf8_lossy(bytes)))),
+        ("facts", |bytes| drop(facts::parse(&String::from_utf8_lossy(bytes)))),
         ("load", |bytes| {
             let text = String::from_utf8_lossy(bytes);
-            let (reading, _) = host_load::read(&text, None);
-            drop(host_load::read(&text, Some(&reading)));
+            let (reading, _) = load::read(&text, None);
+            drop(load::read(&text, Some(&reading)));
         }),
     ];
-    OWN.iter().chain(host_power::READERS).chain(wake::READERS)
+    OWN.iter().chain(power::READERS).chain(wake::READERS)
 }

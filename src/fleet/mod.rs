@@ -4,39 +4,14 @@
 #![cfg_attr(not(test), deny(clippy::string_slice))]
 
 pub(crate) mod act;
-mod agents;
-pub(crate) mod api;
-mod assemble;
-pub(crate) mod availability;
-pub(crate) mod day;
 pub(crate) mod discover;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod foreign;
-pub(crate) mod hint;
-mod history;
-pub(crate) mod host_facts;
-pub(crate) mod host_load;
-pub(crate) mod host_power;
-mod knock;
-mod look;
-pub(crate) mod measure;
-mod membership;
+pub(crate) mod host;
 pub(crate) mod observe;
 pub(crate) mod onboard;
-mod per_node;
-mod prometheus;
-mod quorum;
-mod recall;
-pub(crate) mod record;
-pub(crate) mod scope;
-mod secret;
-pub(crate) mod series;
-pub(crate) mod session;
-pub(crate) mod setup;
-mod sightings;
-pub(crate) mod trust;
-pub(crate) mod visit;
-pub(crate) mod wake;
+pub(crate) mod past;
+pub(crate) mod reach;
 pub(crate) mod watch;
 
 use std::cell::RefCell;
@@ -47,7 +22,7 @@ use jiff::Timestamp;
 
 use crate::config::{Access, Config, ServerConfig};
 use crate::file;
-use crate::model::facts::HostFacts;
+use crate::model::host::facts::HostFacts;
 use crate::model::id::{ClusterId, NodeName, ServerId};
 use crate::model::watch::Notice;
 use crate::state::{State, StateError};
@@ -137,13 +112,13 @@ pub(crate) struct Fleet<'a> {
     /// What the user should be told besides the report, in the order it came up.
     pub(crate) notices: RefCell<Vec<Notice>>,
     /// Keys and `ssh_config` answers, read once for all hosts.
-    pub(crate) ssh: session::Shared,
+    pub(crate) ssh: reach::session::Shared,
     /// Connections to APIs that stand between two looks.
     kept: RefCell<HashMap<ServerId, Client>>,
     /// Who was off when somebody looked last; read when it is first asked for.
-    off: RefCell<Option<knock::Off>>,
+    off: RefCell<Option<observe::knock::Off>>,
     /// What came of knocking at them.
-    knocks: RefCell<HashMap<ServerId, knock::Knock>>,
+    knocks: RefCell<HashMap<ServerId, observe::knock::Knock>>,
 }
 
 impl<'a> Fleet<'a> {
@@ -161,7 +136,7 @@ impl<'a> Fleet<'a> {
         let facts = facts.into_iter().map(|(id, (facts, _))| (id, facts)).collect();
         let unchecked = members.iter().filter(|member| !member.checked).map(|member| member.server.clone()).collect();
         let members = members.into_iter().map(|m| (m.server, (m.cluster, m.node))).collect();
-        let ssh = session::Shared::new(config);
+        let ssh = reach::session::Shared::new(config);
         Ok(Fleet {
             config,
             state,

@@ -1,5 +1,13 @@
 //! Ask everyone, keep every answer and every failure.
 
+pub(crate) mod assemble;
+pub(crate) mod knock;
+pub(crate) mod measure;
+pub(crate) mod quorum;
+pub(crate) mod record;
+pub(crate) mod scope;
+pub(crate) mod sightings;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -11,16 +19,16 @@ use tokio::sync::watch;
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::api::{Answer, Group, Listed};
-use crate::fleet::measure::{Earlier, LoadOptions, Loads, Measured, Measuring, measured_by, told_apart};
-use crate::fleet::record::Recording;
-use crate::fleet::scope::Scope;
+use crate::fleet::observe::measure::{Earlier, LoadOptions, Loads, Measured, Measuring, measured_by, told_apart};
+use crate::fleet::observe::record::Recording;
+use crate::fleet::observe::scope::Scope;
+use crate::fleet::reach::api::{Answer, Group, Listed};
 use crate::model::id::{ClusterId, ServerId};
+use crate::model::inventory::server::{Service, ServiceType};
 use crate::model::inventory::{Inventory, ServiceCheck};
+use crate::model::load::reading::HostLoad;
+use crate::model::load::usage::Source;
 use crate::model::power::PowerState;
-use crate::model::reading::HostLoad;
-use crate::model::server::{Service, ServiceType};
-use crate::model::usage::Source;
 use crate::state::StateError;
 use crate::transport::probe::{self, Probe};
 use crate::transport::pve::Client;

@@ -1,10 +1,10 @@
 //! What the model makes of text from elsewhere, for those who try any bytes on it.
 
-use super::glob;
 use super::guest::{GuestIdentity, Startup, TaskEnd};
 use super::id::{NodeName, TokenId, Upid};
 use super::text::{clean, near, quoted, without_token_ids};
-use super::trust::Fingerprint;
+use crate::model::access::trust::Fingerprint;
+use crate::model::select::glob;
 
 /// Something that reads what others wrote, and its name.
 pub(crate) type Reader = (&'static str, fn(&[u8]));

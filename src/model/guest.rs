@@ -1,5 +1,7 @@
 //! A guest as one asks about it before and after a power action: calls, tasks, status, configuration, members.
 
+pub(crate) mod address;
+
 use std::fmt;
 use std::net::IpAddr;
 

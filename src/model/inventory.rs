@@ -1,20 +1,24 @@
 //! The inventory: all servers as they were observed, and who failed and why.
 
+pub(crate) mod server;
+pub(crate) mod told;
+pub(crate) mod trouble;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::model::action::InFlight;
 use crate::model::guest::GuestStatus;
-use crate::model::human::human_seconds;
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
+use crate::model::inventory::server::{Address, Expected, ServerKey, ServerKind, Service, ServiceType, Tags};
+use crate::model::inventory::trouble::troubles;
+use crate::model::load::usage::{Source, Usage};
 use crate::model::power::PowerState;
+use crate::model::power::outcome::InFlight;
 use crate::model::select::{Candidate, SelectError, filter, select, whatever_state};
-use crate::model::server::{Address, Expected, ServerKey, ServerKind, Service, ServiceType, Tags};
-use crate::model::trouble::troubles;
-use crate::model::usage::{Source, Usage};
+use crate::model::text::human::human_seconds;
 
 /// One server, and what was seen of it.
 #[derive(Debug, Clone, PartialEq)]

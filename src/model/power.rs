@@ -4,6 +4,7 @@ mod action;
 mod check;
 mod guest;
 mod host;
+pub(crate) mod outcome;
 mod plan;
 mod words;
 

@@ -18,7 +18,9 @@
 //! In a filter all of this means the same, but for a plain word: on the command line it is a whole name, so that
 //! nobody shuts down `web-02` who wanted `web`; in a filter it is any part of what a server is called by.
 
+pub(crate) mod condition;
 mod filter;
+pub(crate) mod glob;
 mod names;
 #[cfg(test)]
 pub(crate) mod table;
@@ -28,10 +30,10 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use crate::model::glob::is_pattern;
 use crate::model::id::{NodeName, ServerId, VmId};
+use crate::model::inventory::server::{Address, ServerKind};
 use crate::model::power::PowerState;
-use crate::model::server::{Address, ServerKind};
+use crate::model::select::glob::is_pattern;
 use crate::model::text::quoted;
 
 pub(crate) use self::filter::filter;

@@ -1,5 +1,8 @@
 //! Text that came from elsewhere: made safe to show, and compared with the words that are known.
 
+pub(crate) mod human;
+pub(crate) mod pieces;
+
 use std::borrow::Cow;
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};

@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use crate::model::action::InFlight;
 use crate::model::guest::GuestStatus;
 use crate::model::id::{ClusterId, ServerId, VmId};
+use crate::model::inventory::server::ServerKey;
 use crate::model::inventory::{Failed, FailureKind, Inventory, Server};
+use crate::model::load::usage::{Source, Usage};
 use crate::model::power::PowerState;
-use crate::model::server::ServerKey;
-use crate::model::usage::{Source, Usage};
+use crate::model::power::outcome::InFlight;
 
 /// What is looked at in one piece: a cluster with its hosts and guests, or one plain server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

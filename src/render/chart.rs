@@ -14,7 +14,7 @@ use unicode_width::UnicodeWidthStr;
 use self::axis::TimeTick;
 pub(super) use self::axis::ValueAxis;
 use self::canvas::Canvas;
-use crate::model::series::Unit;
+use crate::model::past::series::Unit;
 use crate::model::text::clean;
 use crate::render::table::cut;
 

@@ -18,11 +18,11 @@ use sha2::{Digest as _, Sha256};
 
 use self::row::{Look, icon};
 use crate::model::id::ServerId;
+use crate::model::inventory::trouble::{Trouble, troubles};
 use crate::model::inventory::{Failed, Server};
-use crate::model::series::Series;
+use crate::model::load::usage::Source;
+use crate::model::past::series::Series;
 use crate::model::text::{clean, without_token_ids};
-use crate::model::trouble::{Trouble, troubles};
-use crate::model::usage::Source;
 use crate::render::value::rfc3339;
 
 const STYLE: &str = include_str!("html/page.css");

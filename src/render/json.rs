@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write};
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
 
-use crate::model::series::without_noise;
+use crate::model::past::series::without_noise;
 use crate::model::text::is_unsafe;
 use crate::render::Report;
 

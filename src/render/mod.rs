@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::file::{self, Manner};
 use crate::model::hint::Carried;
-use crate::model::metrics::Families;
+use crate::model::past::metrics::Families;
 use crate::model::text::clean;
 use crate::render::html::Page;
 use crate::render::value::Value;
@@ -220,7 +220,7 @@ fn write<R: Report, W: Write>(out: &mut W, report: &R, output: &Output) -> io::R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::metrics;
+    use crate::model::past::metrics;
 
     #[derive(Serialize)]
     struct Two {

@@ -16,8 +16,8 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use crate::model::metrics::{Definition, Family, Kind, Labels};
-use crate::model::series::without_noise;
+use crate::model::past::metrics::{Definition, Family, Kind, Labels};
+use crate::model::past::series::without_noise;
 
 /// Writes the families, each of which has another name.
 pub(super) fn write(out: &mut dyn Write, families: &[Family]) -> io::Result<()> {

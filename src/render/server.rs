@@ -3,8 +3,8 @@
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use crate::model::action::InFlight;
 use crate::model::inventory::Server;
+use crate::model::power::outcome::InFlight;
 use crate::render::value::Stamp;
 
 /// A server, and what was seen of it.

@@ -6,12 +6,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
-use crate::model::human::human_age_up_to;
-pub(crate) use crate::model::human::{human_bytes, human_rate, human_seconds};
+use crate::model::past::series::without_noise;
+use crate::model::past::spark::{Scale, sparkline};
 use crate::model::power::PowerState;
-use crate::model::series::without_noise;
-use crate::model::spark::{Scale, sparkline};
 use crate::model::text;
+use crate::model::text::human::human_age_up_to;
+pub(crate) use crate::model::text::human::{human_bytes, human_rate, human_seconds};
 use crate::render::Output;
 
 /// The most columns of a sparkline in a table.

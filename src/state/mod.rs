@@ -26,38 +26,11 @@
 //! - `agents`: guest agents that do not answer
 //! - `cache`: answers of other programs that are slow to ask again
 
-mod actions;
-mod agents;
-mod blocks;
-mod cache;
-mod changes;
-mod check_hours;
-mod clusters;
-mod damage;
-mod error;
-mod files;
-mod guests;
-mod history;
-mod identities;
-mod last;
-mod listing;
-mod names;
-mod open;
-mod outbox;
-mod permissions;
-mod read_only;
-mod readings;
-mod retention;
-mod rollup;
-mod samples;
-mod schema;
-mod servers;
-mod sightings;
+pub(crate) mod file;
+pub(crate) mod history;
+pub(crate) mod inventory;
 #[cfg(test)]
 mod tests;
-mod tokens;
-mod told;
-mod trust;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -66,23 +39,24 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
-pub(crate) use changes::{Change, Edit, What, net};
-pub(crate) use error::StateError;
-pub(crate) use guests::KnownGuest;
-pub(crate) use history::{Check, CheckRecord, Moves, Run};
+pub(crate) use crate::state::file::error::StateError;
+pub(crate) use crate::state::history::events::{Check, CheckRecord, Moves, Run};
+pub(crate) use crate::state::inventory::changes::{Change, Edit, What, net};
+pub(crate) use crate::state::inventory::guests::KnownGuest;
 
-pub(crate) use names::Name;
-pub(crate) use open::find;
-pub(crate) use retention::Retention;
-pub(crate) use servers::KnownState;
-pub(crate) use sightings::Sighting;
-pub(crate) use tokens::{Intent, StoredToken};
-pub(crate) use {
-    actions::Action, check_hours::CheckHistory, rollup::Hour, samples::Bodies, samples::Counted, samples::Samples,
-};
+pub(crate) use crate::state::file::open::find;
+pub(crate) use crate::state::history::actions::Action;
+pub(crate) use crate::state::history::check_hours::CheckHistory;
+pub(crate) use crate::state::history::retention::Retention;
+pub(crate) use crate::state::history::rollup::Hour;
+pub(crate) use crate::state::history::samples::{Bodies, Counted, Samples};
+pub(crate) use crate::state::history::sightings::Sighting;
+pub(crate) use crate::state::inventory::names::Name;
+pub(crate) use crate::state::inventory::servers::KnownState;
+pub(crate) use crate::state::inventory::tokens::{Intent, StoredToken};
 
-pub(crate) use actions::ActionId;
-pub(crate) use actions::NewAction;
+pub(crate) use crate::state::history::actions::ActionId;
+pub(crate) use crate::state::history::actions::NewAction;
 
 use crate::model::hint::HintId;
 
@@ -121,7 +95,7 @@ impl State {
 
     /// To be called where the process ends: once in many runs, what the disk is slow at is done here.
     pub(crate) fn close(self) {
-        schema::empty_long_journal(&self.lock(), &self.path, &files::beside(&self.path, "-wal"));
+        file::schema::empty_long_journal(&self.lock(), &self.path, &file::files::beside(&self.path, "-wal"));
         // To give dozens of statements back one by one would only take time.
         std::mem::forget(self);
     }
@@ -179,14 +153,14 @@ impl State {
     /// its journal has it.
     fn write_durably<T>(&self, write: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         let conn = self.lock();
-        let result = schema::durable(&conn, true).and_then(|()| transact(&conn, write));
+        let result = file::schema::durable(&conn, true).and_then(|()| transact(&conn, write));
         let _ = conn.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
-        schema::durable(&conn, false).and(result).map_err(|source| self.failed(source))
+        file::schema::durable(&conn, false).and(result).map_err(|source| self.failed(source))
     }
 
     /// Whether every row makes sense.
     fn read_everything(&self) -> Result<()> {
-        self.read(schema::read_values)?;
+        self.read(file::schema::read_values)?;
         let ever = Timestamp::MIN;
         self.tokens().and(self.all_intents())?;
         self.trusts().and(self.all_facts())?;
@@ -205,7 +179,7 @@ impl State {
     fn failed(&self, source: rusqlite::Error) -> StateError {
         let error = StateError::of(&self.path, source);
         if let StateError::Damaged { .. } = error {
-            damage::suspect(&self.path);
+            file::damage::suspect(&self.path);
         }
         error
     }

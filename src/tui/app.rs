@@ -7,10 +7,10 @@ use crossterm::event::KeyEventKind;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::human::human_span;
 use crate::model::id::ServerId;
+use crate::model::inventory::server::ServerKey;
 use crate::model::inventory::{Inventory, Server};
-use crate::model::server::ServerKey;
+use crate::model::text::human::human_span;
 use crate::tui::event::{Effect, Entry, Event, Plan, Wish};
 use crate::tui::keys;
 use crate::tui::layout::Areas;

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use crate::model::id::ServerId;
 use crate::model::inventory::Inventory;
+use crate::model::inventory::server::ServerKey;
 use crate::model::power::{Finding, Policy, PowerAction};
-use crate::model::server::ServerKey;
 use crate::tui::samples::Point;
 
 /// What happens to the screen.

@@ -8,9 +8,9 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::model::human::{human_age_up_to, human_seconds};
 use crate::model::power::PowerState;
 use crate::model::text::clean;
+use crate::model::text::human::{human_age_up_to, human_seconds};
 pub(crate) use crate::model::text::wrap;
 
 /// Which styles there are, with colour or without.

@@ -1,7 +1,7 @@
 //! What is wrong, one line for each trouble: the header says it, and counts as `status` and the page do.
 
 use crate::model::inventory::Server;
-use crate::model::trouble::{self, troubles};
+use crate::model::inventory::trouble::{self, troubles};
 use crate::tui::app::State;
 
 /// How bad it is.

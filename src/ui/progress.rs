@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::model::human::human_span;
+use crate::model::text::human::human_span;
 use crate::model::text::shown;
 
 /// How often the lines are drawn.

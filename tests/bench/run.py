@@ -337,7 +337,7 @@ def job_stats(tools, work, args):
 def load_script():
     """What `ecobox stats` sends to a host whose last reading it remembers: hosts on the loopback share one boot."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    lines = (ROOT / "src/fleet/load.sh").read_text().splitlines()
+    lines = (ROOT / "src/fleet/host/load.sh").read_text().splitlines()
     code = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
     df = "printf 'df\\t\\n'\ndf -P -k \"$@\" 2>/dev/null\n:\n"
     return "\n".join([f"known={boot} since=0 pause=1 whole=1", *code]) + "\n" + df
@@ -413,7 +413,7 @@ def has_sshd(job):
 def job_visits(tools, work, args):
     if not has_sshd("visits"):
         return
-    script = ROOT / "src/fleet/facts.sh"
+    script = ROOT / "src/fleet/host/facts.sh"
     for count in (1, 20, 100):
         with Hosts(work, count) as hosts:
             settings = {"PORT": str(hosts.port), "HOST_KEY": str(hosts.host_key)}

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::fleet::act::{Ended, How};
-use crate::model::human::human_span;
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::power::{Course, Finding, Goal, Move, Plan, PowerAction, PowerState, Step, Told, Why};
+use crate::model::text::human::human_span;
 use crate::model::text::{clean, wrap};
 use crate::render::value::Value;
 use crate::render::{Column, Format, Output, Records, Report, table};

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 
 use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::complete;
-use crate::model::series::Metric;
+use crate::model::past::series::Metric;
 
 pub(crate) use now::run as now;
 pub(crate) use since::run as since;

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::model::action::InFlight;
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Server};
+use crate::model::power::outcome::InFlight;
 use crate::model::watch::Change;
 use crate::render::server::ServerJson;
 use crate::render::value::Stamp;

@@ -8,8 +8,8 @@ use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use crate::fleet::Fleet;
-use crate::fleet::day::DayOne;
-use crate::model::series::{Metric, Series, Window};
+use crate::fleet::past::day::DayOne;
+use crate::model::past::series::{Metric, Series, Window};
 use crate::model::watch::{Change, Watched};
 use crate::render;
 use crate::render::html::Page;

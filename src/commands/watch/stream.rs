@@ -17,9 +17,9 @@ use crate::commands::{Context, tell, warn};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::watch::Pace;
-use crate::model::condition::{Condition, Undecidable};
 use crate::model::id::{ClusterId, NodeName, ServerId};
 use crate::model::inventory::{About, Failed, Server};
+use crate::model::select::condition::{Condition, Undecidable};
 use crate::model::watch::{Change, Heard, Watched};
 use crate::render::lines::Lines;
 

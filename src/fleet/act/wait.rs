@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::fleet::Fleet;
-use crate::model::server::Service;
+use crate::model::inventory::server::Service;
 use crate::transport::probe;
 
 /// Between the first two looks.

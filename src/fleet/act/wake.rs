@@ -13,12 +13,12 @@ use tokio::time::MissedTickBehavior;
 
 use crate::config::{Access, SecureOnFrom, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::secret::{Asker, secret};
-use crate::model::facts::HostFacts;
+use crate::fleet::reach::secret::{Asker, secret};
 use crate::model::hint::HintId;
+use crate::model::host::facts::HostFacts;
+use crate::model::host::wol::{Mac, SecureOn, magic_packet};
 use crate::model::id::{NodeName, ServerId};
 use crate::model::power::PowerState;
-use crate::model::wol::{Mac, SecureOn, magic_packet};
 use crate::transport::pve::Posted;
 use crate::transport::wol::Order;
 use crate::transport::{Error, probe, wol};

@@ -7,9 +7,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::Fleet;
-use crate::model::human::human_seconds;
 use crate::model::id::{ClusterId, VmId};
-use crate::model::usage::Count;
+use crate::model::load::usage::Count;
+use crate::model::text::human::human_seconds;
 use crate::state::{StateError, is_fresh};
 
 /// When an agent that was silent is asked again.
@@ -19,11 +19,11 @@ const AGAIN: SignedDuration = SignedDuration::from_hours(1);
 const LAG: SignedDuration = SignedDuration::from_secs(15);
 
 /// Whoever had less time than this to answer may not be silent.
-pub(super) const FAIR: Duration = Duration::from_secs(4);
+pub(in crate::fleet) const FAIR: Duration = Duration::from_secs(4);
 
 /// Which agents of a cluster were silent when they were asked last.
 #[derive(Debug, Default)]
-pub(super) struct SilentAgents {
+pub(in crate::fleet) struct SilentAgents {
     asked_at: HashMap<VmId, Timestamp>,
     now: Timestamp,
     all: bool,
@@ -31,19 +31,19 @@ pub(super) struct SilentAgents {
 
 impl Fleet<'_> {
     /// What is known of a cluster's agents. With `all` nobody is passed over for it.
-    pub(super) fn silent_agents(&self, cluster: &ClusterId, all: bool) -> Result<SilentAgents, StateError> {
+    pub(in crate::fleet) fn silent_agents(&self, cluster: &ClusterId, all: bool) -> Result<SilentAgents, StateError> {
         Ok(SilentAgents { asked_at: self.state.silent_agents(cluster)?, now: self.now(), all })
     }
 }
 
 impl SilentAgents {
     /// Whether it was silent.
-    pub(super) fn has(&self, vmid: VmId) -> bool {
+    pub(in crate::fleet) fn has(&self, vmid: VmId) -> bool {
         self.asked_at.contains_key(&vmid)
     }
 
     /// Why a guest's agent is not asked now.
-    pub(super) fn not_yet(&self, vmid: VmId, uptime: Option<Count>) -> Option<String> {
+    pub(in crate::fleet) fn not_yet(&self, vmid: VmId, uptime: Option<Count>) -> Option<String> {
         let asked_at = self.asked_at.get(&vmid).filter(|at| !self.all && is_fresh(**at, self.now, AGAIN))?;
         let uptime = SignedDuration::from_secs(i64::try_from(uptime?.get()).ok()?);
         let started_at = self.now.checked_sub(uptime).unwrap_or(Timestamp::MIN);

@@ -9,7 +9,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::model::facts::{HostAddress, HostFacts, Nic, Privilege, Product, PveFacts};
+use crate::model::host::facts::{HostAddress, HostFacts, Nic, Privilege, Product, PveFacts};
 
 /// The script; POSIX sh, no arguments, reads nothing from its input, needs no rights.
 pub(crate) const SCRIPT: &str = concat!(include_str!("has.sh"), "\n", include_str!("facts.sh"));
@@ -212,7 +212,7 @@ impl Seen {
 }
 
 /// A value as a fact: without control characters; nothing left is no fact.
-pub(super) fn word(value: &str) -> Option<String> {
+pub(in crate::fleet) fn word(value: &str) -> Option<String> {
     let text: String = value.chars().filter(|c| !c.is_control()).take(256).collect();
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
@@ -269,14 +269,14 @@ fn installed(value: &str) -> Option<(String, String)> {
 }
 
 /// The version in `9.2.11`, `7.4-3`, `pve-manager/9.2.11/14a22df3 (running kernel: 6.18.44)`.
-pub(super) fn version_in(text: &str) -> Option<String> {
+pub(in crate::fleet) fn version_in(text: &str) -> Option<String> {
     let start = |part: &&str| part.starts_with(|c: char| c.is_ascii_digit());
     let part = text.split(|c: char| c == '/' || c.is_whitespace()).find(start)?;
     Some(part.chars().take_while(|c| c.is_ascii_alphanumeric() || "._-+~".contains(*c)).take(64).collect())
 }
 
 /// `nodes/pve1` or `/etc/pve/nodes/pve1` gives `pve1`.
-pub(super) fn node_of_link(value: &str) -> Option<String> {
+pub(in crate::fleet) fn node_of_link(value: &str) -> Option<String> {
     let (before, node) = value.rsplit_once('/')?;
     (before == "nodes" || before.ends_with("/nodes")).then(|| word(node))?
 }

@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use self::answer::{Answer, Block};
-use crate::model::reading::{Change, HostLoad, Reading};
-use crate::model::usage::{Count, Pressure, Usage};
+use crate::model::load::reading::{Change, HostLoad, Reading};
+use crate::model::load::usage::{Count, Pressure, Usage};
 
 /// POSIX sh; what stands before it is [`script`]'s.
 const SCRIPT: &str = include_str!("load.sh");

@@ -18,7 +18,7 @@ mod tests;
 
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
-use crate::model::host_power::{HostPreflight, Identity, is_jump_host};
+use crate::model::host::power::{HostPreflight, Identity, is_jump_host};
 use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::{self, Error};
 

@@ -6,17 +6,17 @@ use jiff::Timestamp;
 
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
-use crate::fleet::api::{Answer, Group, Listed};
-use crate::fleet::measure::{Earlier, measured_by};
+use crate::fleet::observe::measure::{Earlier, measured_by};
+use crate::fleet::observe::scope::Scope;
 use crate::fleet::observe::{Answers, Observed, Seen};
-use crate::fleet::scope::Scope;
-use crate::model::action::InFlight;
+use crate::fleet::reach::api::{Answer, Group, Listed};
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
+use crate::model::inventory::server::{Address, Expected, Guest, LISTING_LAG, ServerKey, ServerKind};
 use crate::model::inventory::{Failed, FailureKind, Inventory, Observation, Server};
-use crate::model::pieces::in_pieces;
+use crate::model::load::usage::{Source, Usage};
 use crate::model::power::PowerState;
-use crate::model::server::{Address, Expected, Guest, LISTING_LAG, ServerKey, ServerKind};
-use crate::model::usage::{Source, Usage};
+use crate::model::power::outcome::InFlight;
+use crate::model::text::pieces::in_pieces;
 use crate::state::{KnownGuest, KnownState, StateError};
 use crate::transport::Error;
 use crate::transport::pve::Client;
@@ -48,7 +48,7 @@ impl Memory {
 
 impl Fleet<'_> {
     /// The inventory from this run's answers, completed by what earlier runs learned.
-    pub(super) fn assemble(&self, answers: Answers<'_>, scope: &Scope) -> Result<Observed, StateError> {
+    pub(in crate::fleet) fn assemble(&self, answers: Answers<'_>, scope: &Scope) -> Result<Observed, StateError> {
         let memory = self.memory()?;
         let Answers { at, clusters, hosts, mut loads, templates } = answers;
         let mut inventory = Inventory::default();
@@ -93,7 +93,7 @@ impl Fleet<'_> {
 
     /// A cluster that nobody listed fails once for each member that was asked. Where a later member answered, only what
     /// somebody has to fix is said: a member that refused the token, or is not who it should be.
-    pub(super) fn failures(&self, answer: &Answer) -> Vec<Failed> {
+    pub(in crate::fleet) fn failures(&self, answer: &Answer) -> Vec<Failed> {
         let to_fix = |error: &Error| {
             matches!(error.kind(), FailureKind::Denied | FailureKind::Identity)
                 || matches!(error, Error::ServiceDown { .. })
@@ -217,7 +217,7 @@ impl Fleet<'_> {
     }
 
     /// The node that a configured host is: the only one, where it gave the listing itself and nothing else is known.
-    pub(super) fn node_in(&self, server: &ServerId, listed: &Listed) -> Option<NodeName> {
+    pub(in crate::fleet) fn node_in(&self, server: &ServerId, listed: &Listed) -> Option<NodeName> {
         self.node_of(server).or_else(|| match listed.listing.nodes.as_slice() {
             [only] if listed.via == *server => Some(only.name.clone()),
             _ => None,
@@ -295,7 +295,7 @@ impl Fleet<'_> {
     }
 
     /// Which configured server each node is.
-    pub(super) fn parents(&self, group: &Group<'_>) -> HashMap<NodeName, ServerId> {
+    pub(in crate::fleet) fn parents(&self, group: &Group<'_>) -> HashMap<NodeName, ServerId> {
         let members = group.members.iter();
         members.filter_map(|server| Some((self.node_of(&server.id)?, server.id.clone()))).collect()
     }
@@ -517,7 +517,7 @@ fn silent_hosts(inventory: &Inventory) -> Vec<Failed> {
 }
 
 impl Group<'_> {
-    pub(super) fn has(&self, server: &ServerId) -> bool {
+    pub(in crate::fleet) fn has(&self, server: &ServerId) -> bool {
         self.members.iter().any(|member| member.id == *server)
     }
 }

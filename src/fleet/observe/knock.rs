@@ -18,10 +18,10 @@ use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::observe::{Seen, check_of, state_of_silence, with_ssh};
 use crate::model::id::ServerId;
+use crate::model::inventory::server::{Expected, ServerKey, Service};
 use crate::model::inventory::{Failed, FailureKind, Server, ServiceCheck};
+use crate::model::load::usage::Source;
 use crate::model::power::PowerState;
-use crate::model::server::{Expected, ServerKey, Service};
-use crate::model::usage::Source;
 use crate::state::{State, StateError};
 use crate::transport::probe::{self, Probe};
 use crate::transport::ssh::Route;
@@ -42,11 +42,11 @@ pub(crate) struct Off {
 }
 
 /// What a knock was met with; `None`: somebody answered.
-pub(super) type Knock = (Instant, Rc<OnceCell<Option<Rc<Silence>>>>);
+pub(in crate::fleet) type Knock = (Instant, Rc<OnceCell<Option<Rc<Silence>>>>);
 
 /// A host that did not answer a knock.
 #[derive(Debug)]
-pub(super) struct Silence {
+pub(in crate::fleet) struct Silence {
     /// By port.
     probes: Vec<(u16, Probe)>,
     /// The one of SSH, where that was knocked at.
@@ -57,7 +57,7 @@ pub(super) struct Silence {
 
 impl Off {
     /// What the state file knows.
-    pub(super) fn known(state: &State) -> Result<Off, StateError> {
+    pub(in crate::fleet) fn known(state: &State) -> Result<Off, StateError> {
         let is_off = |state: PowerState| matches!(state, PowerState::Offline | PowerState::Asleep);
         let host = |key: ServerKey| key.0.parse::<ServerId>().ok();
         let states = state.states()?.into_iter().filter(|(_, known)| is_off(known.state));
@@ -71,7 +71,7 @@ impl Off {
 
 impl Silence {
     /// What it says of the host.
-    pub(super) fn seen(&self, services: &[Service]) -> Seen {
+    pub(in crate::fleet) fn seen(&self, services: &[Service]) -> Seen {
         let failures = || self.probes.iter().filter_map(|(_, probe)| probe.failure);
         let (state, reason) = state_of_silence(failures());
         let reason = match failures().next() {
@@ -85,12 +85,12 @@ impl Silence {
     }
 
     /// The services of a plain server that were knocked at.
-    pub(super) fn services(&self, server: &ServerConfig) -> Vec<Service> {
+    pub(in crate::fleet) fn services(&self, server: &ServerConfig) -> Vec<Service> {
         self.ssh.map_or_else(|| server.services.clone(), |port| with_ssh(server, port))
     }
 
     /// What it says of services that were knocked at.
-    pub(super) fn checks(&self, services: &[Service]) -> Vec<ServiceCheck> {
+    pub(in crate::fleet) fn checks(&self, services: &[Service]) -> Vec<ServiceCheck> {
         let check = |service: &Service| {
             let (_, probe) = self.probes.iter().find(|(port, _)| *port == service.port)?;
             let check = check_of(service, probe);
@@ -100,7 +100,7 @@ impl Silence {
     }
 
     /// Why nothing else was tried.
-    pub(super) fn error(&self, server: &ServerConfig) -> Error {
+    pub(in crate::fleet) fn error(&self, server: &ServerConfig) -> Error {
         let failure = self.probes.iter().find_map(|(_, probe)| probe.failure).unwrap_or(ConnectFailure::Timeout);
         Error::Connect { peer: server.id.to_string(), failure, source: None }
     }
@@ -123,18 +123,21 @@ impl Fleet<'_> {
     }
 
     /// Whether a host is only knocked at: it was off at the last look, and nobody asked for patience.
-    pub(super) fn was_off(&self, server: &ServerConfig) -> bool {
+    pub(in crate::fleet) fn was_off(&self, server: &ServerConfig) -> bool {
         self.limits.given.is_none() && server.access != Access::Local && self.off().hosts.contains(&server.id)
     }
 
     /// Whether ecobox put it to sleep, and nobody has seen it awake since.
-    pub(super) fn was_put_to_sleep(&self, server: &ServerConfig) -> bool {
+    pub(in crate::fleet) fn was_put_to_sleep(&self, server: &ServerConfig) -> bool {
         self.limits.given.is_none() && self.off().put_to_sleep.contains(&server.id)
     }
 
     /// Of failures to ask hosts those that say more than that a host rests which may; and those hosts, in words. A host
     /// may rest that ecobox put to sleep, or that is not expected to be on.
-    pub(super) async fn told_apart_from_rest(&self, failures: Vec<Failed>) -> (Vec<Failed>, Vec<(ServerId, String)>) {
+    pub(in crate::fleet) async fn told_apart_from_rest(
+        &self,
+        failures: Vec<Failed>,
+    ) -> (Vec<Failed>, Vec<(ServerId, String)>) {
         let looked = failures.into_iter().map(async |failed| {
             let rests = match failed.kind {
                 FailureKind::Unreachable => self.rests(&failed.server).await,
@@ -171,7 +174,7 @@ impl Fleet<'_> {
     }
 
     /// How to call it if it does not answer, where that is no failure.
-    pub(super) fn may_rest(&self, server: &ServerId) -> Option<String> {
+    pub(in crate::fleet) fn may_rest(&self, server: &ServerId) -> Option<String> {
         let expected = self.hosts().find(|host| host.id == *server)?.expected;
         if self.off().put_to_sleep.contains(server) {
             return Some(format!("{server} is asleep"));
@@ -180,14 +183,14 @@ impl Fleet<'_> {
     }
 
     /// From now on this host is waited for like any other.
-    pub(super) fn be_patient_with(&self, server: &ServerId) {
+    pub(in crate::fleet) fn be_patient_with(&self, server: &ServerId) {
         let mut off = self.off();
         off.hosts.remove(server);
         off.put_to_sleep.remove(server);
     }
 
     /// Remembers who is off for the next look of this run.
-    pub(super) fn note_off<'s>(&self, hosts: impl Iterator<Item = &'s Server>) {
+    pub(in crate::fleet) fn note_off<'s>(&self, hosts: impl Iterator<Item = &'s Server>) {
         let mut off = self.off();
         for host in hosts {
             match host.seen.state {
@@ -206,7 +209,7 @@ impl Fleet<'_> {
     }
 
     /// Knocks at a host that was off. `None`: it answers, or it is to be asked like any other.
-    pub(super) async fn still_off(&self, server: &ServerConfig) -> Option<Rc<Silence>> {
+    pub(in crate::fleet) async fn still_off(&self, server: &ServerConfig) -> Option<Rc<Silence>> {
         if !self.was_off(server) {
             return None;
         }

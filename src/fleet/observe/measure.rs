@@ -6,19 +6,20 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::{Access, ServerConfig};
-use crate::fleet::agents::FAIR;
-use crate::fleet::api::Group;
+use crate::fleet::Fleet;
+use crate::fleet::host::agents::FAIR;
+use crate::fleet::host::load;
 use crate::fleet::observe::Asking;
-use crate::fleet::per_node::per_node;
-use crate::fleet::scope::Scope;
-use crate::fleet::{Fleet, host_load};
+use crate::fleet::observe::scope::Scope;
+use crate::fleet::reach::api::Group;
+use crate::fleet::reach::per_node::per_node;
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::inventory::Server;
+use crate::model::inventory::server::ServerKind;
+use crate::model::load::reading::{Filesystem, HostLoad, KnownReading, Reading, YOUNG};
+use crate::model::load::usage::{Count, Rates, Source, Totals};
+use crate::model::past::series::{Grown, Total, rate};
 use crate::model::power::PowerState;
-use crate::model::reading::{Filesystem, HostLoad, KnownReading, Reading, YOUNG};
-use crate::model::series::{Grown, Total, rate};
-use crate::model::server::ServerKind;
-use crate::model::usage::{Count, Rates, Source, Totals};
 use crate::state::{Counted, StateError, is_fresh};
 use crate::transport::Error;
 use crate::transport::pve::{AgentFilesystems, Client};
@@ -47,7 +48,7 @@ pub(crate) struct LoadOptions {
 
 /// What measuring needs to know beforehand.
 #[derive(Debug, Default)]
-pub(super) struct Measuring {
+pub(in crate::fleet) struct Measuring {
     options: Option<LoadOptions>,
     hosts: Option<Vec<ServerId>>,
     known: BTreeMap<ServerId, Reading>,
@@ -55,29 +56,31 @@ pub(super) struct Measuring {
 
 /// What a script on a host read.
 #[derive(Debug)]
-pub(super) struct Measured {
-    pub(super) load: HostLoad,
-    pub(super) reading: Reading,
+pub(in crate::fleet) struct Measured {
+    pub(in crate::fleet) load: HostLoad,
+    pub(in crate::fleet) reading: Reading,
 }
 
 impl Measuring {
     /// Whether this server's load is asked for, and the server can be asked.
-    pub(super) fn wants(&self, server: &ServerConfig) -> bool {
+    pub(in crate::fleet) fn wants(&self, server: &ServerConfig) -> bool {
         let meant = self.hosts.as_ref().is_none_or(|hosts| hosts.contains(&server.id));
         self.options.is_some() && meant && server.access != Access::Api
     }
 }
 
 /// Who gives the numbers that a script on the server reads.
-pub(super) fn measured_by(server: &ServerConfig) -> Source {
+pub(in crate::fleet) fn measured_by(server: &ServerConfig) -> Source {
     if server.access == Access::Local { Source::Local } else { Source::Ssh }
 }
 
 /// How hard each server works, or why that is not known.
-pub(super) type Loads = HashMap<ServerId, Result<HostLoad, Error>>;
+pub(in crate::fleet) type Loads = HashMap<ServerId, Result<HostLoad, Error>>;
 
 /// Loads for the report, readings for the next run.
-pub(super) fn told_apart(measured: Vec<(ServerId, Result<Measured, Error>)>) -> (Loads, Vec<(ServerId, Reading)>) {
+pub(in crate::fleet) fn told_apart(
+    measured: Vec<(ServerId, Result<Measured, Error>)>,
+) -> (Loads, Vec<(ServerId, Reading)>) {
     let (mut loads, mut readings) = (HashMap::new(), Vec::new());
     for (server, result) in measured {
         let load = result.map(|Measured { load, reading }| {
@@ -90,7 +93,7 @@ pub(super) fn told_apart(measured: Vec<(ServerId, Result<Measured, Error>)>) -> 
 }
 
 impl Fleet<'_> {
-    pub(super) fn measuring(&self, asking: &Asking) -> Result<Measuring, StateError> {
+    pub(in crate::fleet) fn measuring(&self, asking: &Asking) -> Result<Measuring, StateError> {
         if asking.load.is_none() {
             return Ok(Measuring::default());
         }
@@ -108,7 +111,7 @@ impl Fleet<'_> {
     }
 
     /// Measures one host or plain server; `None`: nobody asked for it, or it has no shell.
-    pub(super) async fn measure(
+    pub(in crate::fleet) async fn measure(
         &self,
         server: &ServerConfig,
         measuring: &Measuring,
@@ -119,16 +122,16 @@ impl Fleet<'_> {
             return Some(Err(silence.error(server)));
         }
         let known = measuring.known.get(&server.id);
-        let script = host_load::script(known, options.interval, options.all_disks);
+        let script = load::script(known, options.interval, options.all_disks);
         let output = self.run_script_in_time(server, HostKeyPolicy::Refuse, &script).await;
         Some(output.map(|output| {
-            let (reading, load) = host_load::read(&output.stdout, known);
+            let (reading, load) = load::read(&output.stdout, known);
             Measured { load, reading }
         }))
     }
 
     /// What guests had counted in the runs before this one.
-    pub(super) fn earlier(&self, clusters: &[Group<'_>], now: Timestamp) -> Result<Earlier, StateError> {
+    pub(in crate::fleet) fn earlier(&self, clusters: &[Group<'_>], now: Timestamp) -> Result<Earlier, StateError> {
         let ago = |span| now.checked_sub(span).unwrap_or(Timestamp::MIN);
         let mut earlier = Earlier::default();
         for group in clusters {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::fleet::Fleet;
-use crate::fleet::api::{Answer, Group};
+use crate::fleet::reach::api::{Answer, Group};
 
 use crate::model::hint::HintId;
 use crate::model::id::{NodeName, ServerId};
@@ -15,7 +15,12 @@ use crate::transport::Error;
 impl Fleet<'_> {
     /// What is wrong with a cluster as a whole. Costs a request only where a node is not known to be online: as long as
     /// all are, there is quorum.
-    pub(super) async fn look_at_cluster(&self, group: &Group<'_>, answer: &Answer, patience: Duration) -> Vec<Failed> {
+    pub(in crate::fleet) async fn look_at_cluster(
+        &self,
+        group: &Group<'_>,
+        answer: &Answer,
+        patience: Duration,
+    ) -> Vec<Failed> {
         let Some(listed) = &answer.listed else { return Vec::new() };
         let nodes = &listed.listing.nodes;
         // The same one in each look, whoever listed it.
@@ -58,7 +63,7 @@ impl Fleet<'_> {
     }
 
     /// A configured host that answers, and that its cluster has lost nevertheless.
-    pub(super) fn lost_by_its_cluster(&self, server: &ServerId) -> Failed {
+    pub(in crate::fleet) fn lost_by_its_cluster(&self, server: &ServerId) -> Failed {
         let node = self.node_of(server);
         let config = self.hosts().find(|config| config.id == *server);
         let command =
@@ -73,7 +78,13 @@ impl Fleet<'_> {
     }
 
     /// What keeps a node from being asked, said of the configured host that it is, or else of the one that was asked.
-    pub(super) fn failed_on_node(&self, group: &Group<'_>, via: &ServerId, node: &NodeName, error: &Error) -> Failed {
+    pub(in crate::fleet) fn failed_on_node(
+        &self,
+        group: &Group<'_>,
+        via: &ServerId,
+        node: &NodeName,
+        error: &Error,
+    ) -> Failed {
         self.failed(self.parents(group).get(node).unwrap_or(via), error)
     }
 }

@@ -6,17 +6,17 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
-use crate::fleet::api::{Answer, Group};
-use crate::fleet::history::outgoing;
-use crate::fleet::measure::{Measured, measured_by};
 use crate::fleet::observe::Observed;
+use crate::fleet::observe::measure::{Measured, measured_by};
+use crate::fleet::past::history::outgoing;
+use crate::fleet::reach::api::{Answer, Group};
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
-use crate::model::metrics::Ids;
+use crate::model::inventory::server::{Listing, ServerKey};
+use crate::model::load::reading::{HostLoad, Reading};
+use crate::model::load::usage::{Pressure, Sample, Source, Usage};
+use crate::model::past::metrics::Ids;
 use crate::model::power::PowerState;
-use crate::model::reading::{HostLoad, Reading};
-use crate::model::server::{Listing, ServerKey};
-use crate::model::usage::{Pressure, Sample, Source, Usage};
 use crate::state::{Bodies, Check, Retention, Run, Samples, State, StateError};
 use crate::transport::Error;
 
@@ -59,7 +59,7 @@ impl Recording {
 
 impl Fleet<'_> {
     /// What is to be kept of a look.
-    pub(super) fn to_keep(
+    pub(in crate::fleet) fn to_keep(
         &self,
         mut runs: Vec<Run>,
         readings: Vec<(ServerId, Reading)>,
@@ -97,7 +97,7 @@ impl Fleet<'_> {
     }
 
     /// Keeps them, and what is to be sent of the look.
-    pub(super) fn record(&self, recording: &Recording, observed: &Observed) -> Result<(), StateError> {
+    pub(in crate::fleet) fn record(&self, recording: &Recording, observed: &Observed) -> Result<(), StateError> {
         let ids = self.labels()?;
         let bodies = |at| outgoing(&recording.samples, Some(observed), &ids, at);
         recording.keep_and_send(self.state, self.sends_history().then_some(&bodies))
@@ -109,7 +109,7 @@ impl Fleet<'_> {
     }
 
     /// Whether somebody is configured to get what is kept.
-    pub(super) fn sends_history(&self) -> bool {
+    pub(in crate::fleet) fn sends_history(&self) -> bool {
         self.config.settings.history.remote_write.is_some()
     }
 
@@ -121,7 +121,7 @@ impl Fleet<'_> {
     }
 
     /// Gives a bite of what is too old back.
-    pub(super) fn tidy(&self, at: Timestamp) -> Result<(), StateError> {
+    pub(in crate::fleet) fn tidy(&self, at: Timestamp) -> Result<(), StateError> {
         self.state.tidy(at, &self.retention()).map(drop)
     }
 
@@ -132,7 +132,7 @@ impl Fleet<'_> {
     }
 
     /// Keeps what a script read on one server, for a run that looks at nothing else.
-    pub(super) fn record_load(
+    pub(in crate::fleet) fn record_load(
         &self,
         server: &ServerConfig,
         measured: &Measured,
@@ -149,7 +149,12 @@ impl Fleet<'_> {
     }
 
     /// Keeps what a listing says of the load of guests and nodes, for a run that looks at nothing else.
-    pub(super) fn record_listed(&self, group: &Group<'_>, listing: &Listing, at: Timestamp) -> Result<(), StateError> {
+    pub(in crate::fleet) fn record_listed(
+        &self,
+        group: &Group<'_>,
+        listing: &Listing,
+        at: Timestamp,
+    ) -> Result<(), StateError> {
         let parents = self.parents(group);
         let mut samples = Samples::default();
         for guest in listing.guests.iter().filter(|guest| !guest.template) {
@@ -191,7 +196,7 @@ fn sample_of_host(observed: &Observed, server: &Server) -> Sample {
 
 impl Answer {
     /// The looks at the cluster's members that it stands for. Where nobody got as far as the host nobody looked.
-    pub(super) fn runs(&self) -> impl Iterator<Item = Run> {
+    pub(in crate::fleet) fn runs(&self) -> impl Iterator<Item = Run> {
         let looked = |error: &Error| !matches!(error, Error::Connect { failure, .. } if !failure.is_of_host());
         let failed = self.failures.iter().filter(move |(_, error)| looked(error));
         let failed = failed.map(|(server, error)| run(server, None, Some(error.to_string())));

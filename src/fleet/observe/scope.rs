@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
-use crate::fleet::api::Group;
+use crate::fleet::reach::api::Group;
 use crate::model::id::{ClusterId, ServerId};
 use crate::model::inventory::Server;
+use crate::model::inventory::server::{ServerKey, ServerKind};
 use crate::model::select::whatever_state;
-use crate::model::server::{ServerKey, ServerKind};
 use crate::state::StateError;
 
 /// Whom to ask.
@@ -46,7 +46,7 @@ impl Scope {
     }
 
     /// Who is remembered, was not asked, and is not among `seen`: wherever a guest runs now, it is the same one.
-    pub(super) fn unasked(&self, seen: &[Server]) -> Vec<Server> {
+    pub(in crate::fleet) fn unasked(&self, seen: &[Server]) -> Vec<Server> {
         let Scope::Only { unasked, .. } = self else { return Vec::new() };
         if unasked.is_empty() {
             return Vec::new();
@@ -134,7 +134,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// The clusters to ask, and the plain servers.
-    pub(super) fn to_ask(&self, scope: &Scope) -> (Vec<Group<'a>>, Vec<&'a ServerConfig>) {
+    pub(in crate::fleet) fn to_ask(&self, scope: &Scope) -> (Vec<Group<'a>>, Vec<&'a ServerConfig>) {
         let groups = self.groups();
         let in_clusters = |server: &ServerConfig| groups.iter().any(|group| group.has(&server.id));
         let plain = self.hosts().filter(|server| !in_clusters(server) && scope.has_host(&server.id)).collect();

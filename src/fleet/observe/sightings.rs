@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 use crate::fleet::Fleet;
-use crate::fleet::api::Listed;
+use crate::fleet::reach::api::Listed;
 use crate::model::guest::GuestStatus;
 use crate::model::id::{ClusterId, GuestKind, NodeName, VmId};
 use crate::model::inventory::Server;
+use crate::model::inventory::server::{Listing, ServerKey};
 use crate::model::power::PowerState;
-use crate::model::server::{Listing, ServerKey};
 use crate::state::{Sighting, StateError};
 use crate::transport::Error;
 
@@ -22,7 +22,12 @@ impl Fleet<'_> {
     ///
     /// # Errors
     /// The state file's.
-    pub(super) fn correct(&self, cluster: &ClusterId, listing: &mut Listing, at: Timestamp) -> Result<(), StateError> {
+    pub(in crate::fleet) fn correct(
+        &self,
+        cluster: &ClusterId,
+        listing: &mut Listing,
+        at: Timestamp,
+    ) -> Result<(), StateError> {
         let sightings = self.state.sightings(at)?;
         if sightings.is_empty() {
             return Ok(());
@@ -78,7 +83,11 @@ impl Fleet<'_> {
 
     /// Asks nodes that are there and whose pvestatd tells nothing what their guests do. Gives which of them have nobody
     /// who could say it.
-    pub(super) async fn ask_silent_nodes(&self, listed: &mut Listed, patience: Duration) -> Vec<(NodeName, Error)> {
+    pub(in crate::fleet) async fn ask_silent_nodes(
+        &self,
+        listed: &mut Listed,
+        patience: Duration,
+    ) -> Vec<(NodeName, Error)> {
         let Listed { listing, client, .. } = listed;
         let silent: Vec<NodeName> =
             listing.nodes.iter().filter(|node| node.online.is_none()).map(|node| node.name.clone()).collect();

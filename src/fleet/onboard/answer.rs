@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::fleet::host_facts::{node_of_link, version_in, word};
+use crate::fleet::host::facts::{node_of_link, version_in, word};
 use crate::fleet::onboard::script::{Action, Request};
 use crate::model::hint::HintId;
 use crate::model::id::{NodeName, Secret, Token, TokenId};

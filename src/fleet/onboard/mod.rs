@@ -10,9 +10,11 @@
 pub(crate) mod answer;
 pub(crate) mod saga;
 pub(crate) mod script;
+pub(crate) mod setup;
+pub(crate) mod visit;
 
+use crate::model::access::scope::Scope;
 use crate::model::id::TokenId;
-use crate::model::scope::Scope;
 
 /// The user that tokens of limited scope belong to. It has no password: nobody can log in as it.
 pub(crate) const SERVICE_USER: &str = "ecobox@pve";

@@ -16,8 +16,8 @@
 use crate::fleet::onboard::answer::{Answer, Created, Done, Failure, HostSide, RoleChange};
 use crate::fleet::onboard::script::{Action, Removal, Request};
 use crate::fleet::onboard::{next_generation, token_id, token_name};
+use crate::model::access::scope::{Comparison, Scope};
 use crate::model::id::{InvalidId, TokenId};
-use crate::model::scope::{Comparison, Scope};
 
 /// So many names are tried when the host has tokens of the wanted names already.
 const MAX_NAMES: u32 = 5;

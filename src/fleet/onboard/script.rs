@@ -1,8 +1,8 @@
 //! What is run on a Proxmox VE host, as a script and as commands to read.
 
 use crate::fleet::onboard::SERVICE_USER;
+use crate::model::access::scope::Scope;
 use crate::model::id::TokenId;
-use crate::model::scope::Scope;
 use crate::transport::script;
 
 const PROGRAM: &str = include_str!("setup.sh");

@@ -7,13 +7,13 @@ use futures::future::join_all;
 
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
-use crate::fleet::membership::Shown;
 use crate::fleet::onboard::answer;
 use crate::fleet::onboard::saga::Goal;
-use crate::fleet::setup::steps::{explain, removal};
-use crate::fleet::trust::Learned;
+use crate::fleet::onboard::setup::steps::{explain, removal};
+use crate::fleet::reach::membership::Shown;
+use crate::fleet::reach::trust::Learned;
+use crate::model::access::scope::{Comparison, Scope};
 use crate::model::id::{ClusterId, ServerId, TokenId};
-use crate::model::scope::{Comparison, Scope};
 use crate::state::{StateError, StoredToken};
 use crate::transport::Error;
 use crate::transport::ssh::HostKeyPolicy;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 
 use crate::config::{Access, ServerConfig};
-use crate::fleet::{Fleet, host_facts};
-use crate::model::facts::HostFacts;
+use crate::fleet::Fleet;
+use crate::fleet::host::facts;
+use crate::model::host::facts::HostFacts;
 use crate::model::id::ServerId;
 use crate::state::StateError;
 use crate::transport::Error;
@@ -61,8 +62,8 @@ impl<'a> Fleet<'a> {
         let facts = match server.access {
             Access::Api => None,
             Access::Local | Access::Ssh => {
-                let script = self.run_script_in_time(server, policy, host_facts::SCRIPT);
-                Some(script.await.map(|output| host_facts::parse(&output.stdout)))
+                let script = self.run_script_in_time(server, policy, facts::SCRIPT);
+                Some(script.await.map(|output| facts::parse(&output.stdout)))
             }
         };
         let host_key = match (&facts, server.access) {

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::Fleet;
-use crate::model::action::ActionOutcome;
-use crate::model::availability::confirmed::{Timeline, state_after, without_echoes};
-use crate::model::availability::{Availability, Change, Halt, Observed, halts};
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::inventory::Server;
-use crate::model::percentile::Histogram;
+use crate::model::inventory::server::{Expected, ServerKey};
+use crate::model::past::availability::confirmed::{Timeline, state_after, without_echoes};
+use crate::model::past::availability::{Availability, Change, Halt, Observed, halts};
+use crate::model::past::percentile::Histogram;
 use crate::model::power::PowerState;
-use crate::model::server::{Expected, ServerKey};
+use crate::model::power::outcome::ActionOutcome;
 use crate::state::{CheckHistory, Moves, StateError};
 
 /// The past of one server or of one of its services.

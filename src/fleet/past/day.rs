@@ -7,11 +7,11 @@ use futures::future::join_all;
 use jiff::SignedDuration;
 
 use crate::fleet::Fleet;
-use crate::fleet::series::{Peaks, Rrd};
+use crate::fleet::past::series::{Peaks, Rrd};
 use crate::model::id::ClusterId;
+use crate::model::inventory::server::ServerKey;
 use crate::model::inventory::{Failed, Server};
-use crate::model::series::{Metric, Series, Window};
-use crate::model::server::ServerKey;
+use crate::model::past::series::{Metric, Series, Window};
 use crate::state::StateError;
 use crate::transport::pve::Client;
 
@@ -126,9 +126,9 @@ mod tests {
 
     use super::*;
     use crate::model::inventory::tests::server;
+    use crate::model::load::usage::{Count, Source};
+    use crate::model::past::series::Measured;
     use crate::model::power::PowerState;
-    use crate::model::series::Measured;
-    use crate::model::usage::{Count, Source};
 
     #[test]
     fn only_who_was_on_before_ecobox_looked_is_asked_for() {

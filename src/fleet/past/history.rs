@@ -9,13 +9,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::Fleet;
 use crate::fleet::observe::Observed;
-use crate::fleet::prometheus::{reader, writer};
+use crate::fleet::past::prometheus::{reader, writer};
 use crate::model::hint::HintId;
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, FailureKind, Server};
-use crate::model::metrics::{self, Families, Ids, UPTIME, totals};
-use crate::model::series::{Measured, Metric, Series, Window, rates};
-use crate::model::usage::Source;
+use crate::model::load::usage::Source;
+use crate::model::past::metrics::{self, Families, Ids, UPTIME, totals};
+use crate::model::past::series::{Measured, Metric, Series, Window, rates};
 use crate::state::Samples;
 use crate::transport;
 use crate::transport::prometheus::{Error, Matcher, Writer, encode, selector, series_of};
@@ -91,7 +91,7 @@ impl Fleet<'_> {
 
     /// The series of these servers as Prometheus kept them: its raw samples, summed up as the state file's are. `None`:
     /// the configuration names no Prometheus to ask.
-    pub(super) async fn past_of_prometheus(
+    pub(in crate::fleet) async fn past_of_prometheus(
         &self,
         servers: &[Server],
         metrics: &[Metric],
@@ -152,7 +152,12 @@ impl Fleet<'_> {
 
 /// The bodies that send what a run learned. `observed` has what is
 /// beyond samples: states, services, and what hosts alone tell.
-pub(super) fn outgoing(samples: &Samples, observed: Option<&Observed>, ids: &Ids, at: Timestamp) -> Vec<Vec<u8>> {
+pub(in crate::fleet) fn outgoing(
+    samples: &Samples,
+    observed: Option<&Observed>,
+    ids: &Ids,
+    at: Timestamp,
+) -> Vec<Vec<u8>> {
     let mut families = Families::default();
     for server in observed.iter().flat_map(|observed| &observed.inventory.servers) {
         let id = ids.of(server);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{HistoryAuth, HistorySettings};
-use crate::fleet::secret::{Asker, read, secret};
+use crate::fleet::reach::secret::{Asker, read, secret};
 use crate::transport::prometheus::{Access, Auth, Error, Reader, Writer};
 
 const ASKER: Asker<'static> = Asker { peer: "Prometheus", place: "[history]" };

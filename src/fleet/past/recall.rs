@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 
 use crate::fleet::Fleet;
+use crate::model::inventory::server::{ServerKey, Service, ServiceType};
 use crate::model::inventory::{Server, ServiceCheck};
+use crate::model::load::usage::{Sample, Usage};
 use crate::model::power::PowerState;
-use crate::model::server::{ServerKey, Service, ServiceType};
-use crate::model::usage::{Sample, Usage};
 use crate::state::{CheckRecord, StateError};
 
 /// What nobody needs to be told of twice: one look takes no longer.

@@ -7,13 +7,13 @@ use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::Fleet;
-use crate::fleet::api::{Group, Listed};
-use crate::fleet::per_node::per_node;
+use crate::fleet::reach::api::{Group, Listed};
+use crate::fleet::reach::per_node::per_node;
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
+use crate::model::inventory::server::ServerKey;
 use crate::model::inventory::{Failed, FailureKind, Server};
-use crate::model::series::{Measured, Metric, Series, Window, values};
-use crate::model::server::ServerKey;
-use crate::model::usage::{Sample, Source};
+use crate::model::load::usage::{Sample, Source};
+use crate::model::past::series::{Measured, Metric, Series, Window, values};
 use crate::state::{Hour, StateError};
 use crate::transport::Error;
 use crate::transport::pve::{Client, Consolidation, RrdAnswer, RrdStep, Timeframe, merge};
@@ -104,7 +104,7 @@ impl Fleet<'_> {
     ///
     /// # Errors
     /// The state file's.
-    pub(super) fn past_with(
+    pub(in crate::fleet) fn past_with(
         &self,
         server: &Server,
         metrics: &[Metric],
@@ -133,7 +133,7 @@ impl Fleet<'_> {
 
     /// What Proxmox VE kept of these servers: guests, and hosts that are nodes. Each cluster is listed first: where its
     /// guests are now, and that the connection can be trusted.
-    pub(super) async fn rrds(
+    pub(in crate::fleet) async fn rrds(
         &self,
         servers: &[&Server],
         window: Window,
@@ -209,7 +209,7 @@ impl Fleet<'_> {
     }
 
     /// The same of servers whose nodes are known, through a connection that stands.
-    pub(super) async fn rrds_on<'s>(
+    pub(in crate::fleet) async fn rrds_on<'s>(
         &self,
         client: &Client,
         via: &ServerId,
@@ -289,14 +289,14 @@ impl Fleet<'_> {
 
 /// Whether the highest number of each step is asked for, too, which is a request of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Peaks {
+pub(in crate::fleet) enum Peaks {
     Asked,
     Left,
 }
 
 /// What Proxmox VE kept of one server.
 #[derive(Debug, Default)]
-pub(super) struct Rrd {
+pub(in crate::fleet) struct Rrd {
     step: SignedDuration,
     metrics: BTreeMap<Metric, Vec<RrdStep>>,
 }

@@ -10,10 +10,10 @@ use futures::stream::FuturesUnordered;
 use crate::config::{Access, ServerConfig};
 use crate::file;
 use crate::fleet::Fleet;
+use crate::model::access::trust::Trust;
 use crate::model::id::{ClusterId, ServerId, Token};
 use crate::model::inventory::Failed;
-use crate::model::server::Listing;
-use crate::model::trust::Trust;
+use crate::model::inventory::server::Listing;
 use crate::transport::pve::{Client, Endpoint};
 use crate::transport::{self, Denial, Error};
 
@@ -128,7 +128,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// Keeps a connection that stands, for the next listing by this server.
-    pub(super) fn keep_client(&self, client: Client) {
+    pub(in crate::fleet) fn keep_client(&self, client: Client) {
         if let Ok(server) = client.label().parse() {
             self.kept.borrow_mut().insert(server, client);
         }
@@ -140,13 +140,13 @@ impl<'a> Fleet<'a> {
     }
 
     /// The same with a trust that is not stored yet.
-    pub(super) async fn client_trusting(&self, server: &ServerConfig, trust: Trust) -> Result<Client, Error> {
+    pub(in crate::fleet) async fn client_trusting(&self, server: &ServerConfig, trust: Trust) -> Result<Client, Error> {
         let token = self.token(server).await?;
         self.client_showing(server, trust, token).await
     }
 
     /// The same with a token that is not stored yet, or no longer.
-    pub(super) async fn client_showing(
+    pub(in crate::fleet) async fn client_showing(
         &self,
         server: &ServerConfig,
         trust: Trust,
@@ -160,7 +160,7 @@ impl<'a> Fleet<'a> {
 
     /// Where the API is dialled: this machine itself, the configured host, or the local end of an SSH tunnel where
     /// the host is only reached through others.
-    pub(super) async fn api_address(&self, server: &ServerConfig) -> Result<(String, u16), Error> {
+    pub(in crate::fleet) async fn api_address(&self, server: &ServerConfig) -> Result<(String, u16), Error> {
         match server.access {
             Access::Local => Ok(("127.0.0.1".to_owned(), server.api_port())),
             Access::Api => Ok((server.hostname.clone(), server.api_port())),
@@ -265,7 +265,7 @@ impl<'a> Fleet<'a> {
 }
 
 /// What gives a server's token where that is not the state file, in words.
-pub(super) fn given_by(server: &ServerConfig) -> Option<String> {
+pub(in crate::fleet) fn given_by(server: &ServerConfig) -> Option<String> {
     let variable = token_variable(&server.id);
     if server.token_command.is_some() {
         Some(format!("`token_command` of `{}`", server.id))
@@ -276,7 +276,7 @@ pub(super) fn given_by(server: &ServerConfig) -> Option<String> {
     }
 }
 
-pub(super) fn token_variable(server: &ServerId) -> String {
+pub(in crate::fleet) fn token_variable(server: &ServerId) -> String {
     format!("ECOBOX_TOKEN_{}", server.env_suffix())
 }
 

@@ -3,11 +3,11 @@
 use crate::config::{Access, ServerConfig};
 use crate::file::shell_word;
 use crate::fleet::Fleet;
-use crate::fleet::api::{given_by, token_variable};
+use crate::fleet::reach::api::{given_by, token_variable};
+use crate::model::access::scope::Scope;
 use crate::model::hint::HintId;
 use crate::model::id::{NodeName, ServerId};
 use crate::model::inventory::Failed;
-use crate::model::scope::Scope;
 use crate::transport::{Account, ConnectFailure, Denial, Error, Mismatch, PVEDAEMON, Stranger};
 
 /// What is being done, where that decides what helps.

@@ -1,6 +1,6 @@
 //! A look at a Proxmox VE host: its node name, its version and its cluster's CA, in one script that changes nothing.
 
-use crate::fleet::trust::Learned;
+use crate::fleet::reach::trust::Learned;
 use crate::transport::pve;
 use crate::transport::script::ScriptOutput;
 

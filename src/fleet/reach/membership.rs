@@ -17,9 +17,9 @@ use futures::future::join_all;
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::api::{Group, Listed};
+use crate::fleet::reach::api::{Group, Listed};
+use crate::model::access::trust::Fingerprint;
 use crate::model::id::{ClusterId, NodeName, ServerId};
-use crate::model::trust::Fingerprint;
 use crate::state::StateError;
 use crate::transport::Error;
 use crate::transport::pve::{Client, Presented};
@@ -76,7 +76,7 @@ async fn certified(client: &Client) -> Result<CertifiedNodes, Error> {
 
 impl<'a> Fleet<'a> {
     /// What a server says of its cluster's nodes.
-    pub(super) async fn certified_nodes(&self, server: &ServerConfig) -> Result<CertifiedNodes, Error> {
+    pub(in crate::fleet) async fn certified_nodes(&self, server: &ServerConfig) -> Result<CertifiedNodes, Error> {
         certified(&self.client(server).await?).await
     }
 
@@ -99,7 +99,7 @@ impl<'a> Fleet<'a> {
 
     /// Groups APIs that were never told apart: where two configured servers may be nodes of one cluster, each says
     /// once what its nodes' certificates are, and those that name each other are one.
-    pub(super) async fn tell_clusters_apart(&self) -> Result<(), StateError> {
+    pub(in crate::fleet) async fn tell_clusters_apart(&self) -> Result<(), StateError> {
         self.look_at_doubtful().await;
         let pve: Vec<_> = self.hosts().filter(|server| self.is_pve(server)).collect();
         let is_new = |server: &&ServerConfig| {
@@ -147,7 +147,7 @@ impl<'a> Fleet<'a> {
     ///
     /// # Errors
     /// Only the state file's.
-    pub(super) async fn learn_nodes(&self, group: &Group<'a>, listed: &Listed) -> Result<(), StateError> {
+    pub(in crate::fleet) async fn learn_nodes(&self, group: &Group<'a>, listed: &Listed) -> Result<(), StateError> {
         let nodes = &listed.listing.nodes;
         let (mut wrong, mut via) = (Vec::new(), None);
         for server in &group.members {

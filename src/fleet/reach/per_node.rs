@@ -13,7 +13,7 @@ const AT_ONCE: usize = 3;
 
 /// Asks all of `work`, each about something on the node it comes with: nodes beside each other, on each of them in the
 /// given order and three at a time. The answers come in no order.
-pub(super) async fn per_node<W, T, F: Future<Output = T>>(
+pub(in crate::fleet) async fn per_node<W, T, F: Future<Output = T>>(
     work: impl IntoIterator<Item = (NodeName, W)>,
     ask: impl Fn(W) -> F,
 ) -> Vec<T> {

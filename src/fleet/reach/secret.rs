@@ -13,18 +13,18 @@ const MAX_BYTES: u64 = 64 * 1024;
 
 /// For whom a secret is read, for messages.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asker<'a> {
+pub(in crate::fleet) struct Asker<'a> {
     /// Who will see it: `Prometheus`, or a server's id.
-    pub(super) peer: &'a str,
+    pub(in crate::fleet) peer: &'a str,
     /// The table that says where it is: `[history]`.
-    pub(super) place: &'static str,
+    pub(in crate::fleet) place: &'static str,
 }
 
 /// The first line, without its end: what `pass show` prints may have more.
 ///
 /// # Errors
 /// `Local` if it cannot be read or is empty, or if its command does not end in time.
-pub(super) async fn secret(asker: Asker<'_>, from: &SecretFrom, deadline: Duration) -> Result<Secret, Error> {
+pub(in crate::fleet) async fn secret(asker: Asker<'_>, from: &SecretFrom, deadline: Duration) -> Result<Secret, Error> {
     let (key, text) = match from {
         SecretFrom::Command { key, command } => (key, local::secret(key, command, deadline).await?),
         SecretFrom::File { key, path } => (key, Secret::new(read(asker, key, path, deadline).await?)),
@@ -39,13 +39,18 @@ pub(super) async fn secret(asker: Asker<'_>, from: &SecretFrom, deadline: Durati
 ///
 /// # Errors
 /// `Local` if it cannot be read, or does not come in time.
-pub(super) async fn read(asker: Asker<'_>, key: &str, path: &Path, deadline: Duration) -> Result<String, Error> {
+pub(in crate::fleet) async fn read(
+    asker: Asker<'_>,
+    key: &str,
+    path: &Path,
+    deadline: Duration,
+) -> Result<String, Error> {
     let text = file::read_text(path, MAX_BYTES, deadline.min(file::PATIENCE)).await;
     text.map_err(|error| asker.failed(format!("cannot read `{key}` {}: {error}", path.display())))
 }
 
 impl Asker<'_> {
-    pub(super) fn failed(self, detail: String) -> Error {
+    pub(in crate::fleet) fn failed(self, detail: String) -> Error {
         Error::Local { peer: self.peer.to_owned(), detail }
     }
 }

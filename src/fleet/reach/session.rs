@@ -117,7 +117,7 @@ fn refuse_exposed(source: &ConfigSource) -> std::io::Result<()> {
 }
 
 /// The refusal to reach over SSH what is configured without it.
-pub(super) fn no_ssh(server: &ServerConfig) -> Error {
+pub(in crate::fleet) fn no_ssh(server: &ServerConfig) -> Error {
     let detail = "it is configured without SSH (type = \"proxmox\")".to_owned();
     Error::Denied { peer: server.id.to_string(), why: Denial::NoSsh, detail }
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::config::{Access, ServerConfig};
-use crate::fleet::{Fleet, look};
+use crate::fleet::Fleet;
+use crate::fleet::reach::look;
+use crate::model::access::trust::{Fingerprint, Trust};
 use crate::model::id::{ClusterId, NodeName};
-use crate::model::trust::{Fingerprint, Trust};
 use crate::state::StateError;
 use crate::transport::Error;
 use crate::transport::pve::{self, Client};

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::server::Address;
+use crate::model::inventory::server::Address;
 
 /// A network: an address in it, and the bits of its prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

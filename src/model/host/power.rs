@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::model::facts::HostFacts;
+use crate::model::host::facts::HostFacts;
 use crate::model::id::VmId;
 
 /// What can be asked of a host or plain server over SSH.
@@ -103,11 +103,11 @@ impl HostPreflight {
     }
 
     /// The port to arm: the one with this MAC, else the one to wake it by.
-    pub(crate) fn nic_to_arm(&self, mac: Option<&str>) -> Option<&crate::model::facts::Nic> {
+    pub(crate) fn nic_to_arm(&self, mac: Option<&str>) -> Option<&crate::model::host::facts::Nic> {
         self.wake_nic(mac).or_else(|| self.facts.wake_nic())
     }
 
-    fn wake_nic(&self, mac: Option<&str>) -> Option<&crate::model::facts::Nic> {
+    fn wake_nic(&self, mac: Option<&str>) -> Option<&crate::model::host::facts::Nic> {
         match mac {
             Some(mac) => self.facts.nics.iter().find(|nic| nic.mac.eq_ignore_ascii_case(mac)),
             None => self.facts.wake_nic(),

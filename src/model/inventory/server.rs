@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::model::id::{GuestKind, NodeName, ServerId, VmId};
+use crate::model::load::usage::Usage;
 use crate::model::power::PowerState;
-use crate::model::usage::Usage;
 
 /// What a server is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use crate::model::id::ServerId;
+use crate::model::inventory::server::Expected;
 use crate::model::inventory::{Failed, Server};
 use crate::model::power::PowerState;
-use crate::model::server::Expected;
 
 /// Halted by QEMU itself, not by a person.
 const HALTED: [&str; 3] = ["io-error", "internal-error", "guest-panicked"];
@@ -70,9 +70,9 @@ pub(crate) fn troubles<'a>(servers: &[&'a Server], failures: &'a [Failed]) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::inventory::server::ServiceType;
     use crate::model::inventory::tests::server;
     use crate::model::inventory::{FailureKind, ServiceCheck};
-    use crate::model::server::ServiceType;
 
     fn closed(name: &str) -> ServiceCheck {
         let error = Some("connection refused".to_owned());

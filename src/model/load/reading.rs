@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::model::usage::{Count, Pressure, Rates, Source, Usage, percent};
+use crate::model::load::usage::{Count, Pressure, Rates, Source, Usage, percent};
 
 /// What the kernel of a host said at one moment. Kept in the state file as JSON, so that the next run needs no second
 /// reading of its own. Times are the host's own clock since its boot: nobody sets that one.

@@ -7,8 +7,8 @@ mod tests;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::model::inventory::server::Expected;
 use crate::model::power::PowerState;
-use crate::model::server::Expected;
 
 /// For how many seconds a look speaks, unless somebody looks again before.
 const LOOK_SPEAKS_FOR: i64 = 3600;

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 
 use crate::model::id::{ClusterId, VmId};
 use crate::model::inventory::{FailureKind, Server, ServiceCheck};
+use crate::model::load::reading::{Filesystem, HostLoad};
+use crate::model::load::usage::{Count, Pressure, Usage};
+use crate::model::past::series::{Metric, Total, Unit, four_places};
 use crate::model::power::PowerState;
-use crate::model::reading::{Filesystem, HostLoad};
-use crate::model::series::{Metric, Total, Unit, four_places};
 use crate::model::text::clean;
-use crate::model::usage::{Count, Pressure, Usage};
 
 /// What a number is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -348,7 +348,7 @@ pub(crate) fn kept(metric: Metric) -> Kept {
     Kept { definition, label, is_share: metric.unit() == Unit::Percent }
 }
 
-/// The readings of a total, for [`crate::model::series::rates`]: each with the uptime of the same moment, which was
+/// The readings of a total, for [`crate::model::past::series::rates`]: each with the uptime of the same moment, which was
 /// kept under [`UPTIME`]. Both are in the order of time.
 pub(crate) fn totals(bytes: &[(Timestamp, f64)], uptime: &[(Timestamp, f64)]) -> Vec<Total> {
     let uptime_at = |at| uptime.binary_search_by_key(&at, |(at, _)| *at).ok().map(|index| uptime[index].1);

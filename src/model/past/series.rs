@@ -6,8 +6,8 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
-use crate::model::percentile::percentile;
-use crate::model::usage::{Count, Sample, Source};
+use crate::model::load::usage::{Count, Sample, Source};
+use crate::model::past::percentile::percentile;
 
 /// Two readings that are further apart say nothing about the time between them: whatever happened there would be
 /// shown as if it had just happened.

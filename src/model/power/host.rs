@@ -1,7 +1,7 @@
 //! What an action on a host or plain server comes down to.
 
 use crate::model::hint::HintId;
-use crate::model::host_power::HostCall;
+use crate::model::host::power::HostCall;
 use crate::model::inventory::FailureKind;
 use crate::model::power::{PowerAction, PowerState};
 

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
+use crate::model::inventory::server::ServerKind;
 use crate::model::power::PowerState;
-use crate::model::server::ServerKind;
 
 /// How an action on a server's power ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

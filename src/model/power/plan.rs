@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 use crate::model::guest::{GuestCall, Startup};
 use crate::model::hint::HintId;
-use crate::model::host_power::HostCall;
+use crate::model::host::power::HostCall;
 use crate::model::id::{GuestKind, ServerId};
 use crate::model::inventory::{FailureKind, Server};
 use crate::model::power::{

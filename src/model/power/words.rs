@@ -1,10 +1,10 @@
 //! A plan's steps in words, one after the other, each with its deadline: for a dialogue, and for terminals that have no room
 //! for a table.
 
-use crate::model::host_power::HostCall;
-use crate::model::human::human_span;
+use crate::model::host::power::HostCall;
 use crate::model::inventory::Server;
 use crate::model::power::{Course, Goal, Move, PowerAction, Step, Why};
+use crate::model::text::human::human_span;
 
 /// What is told of a step.
 #[derive(Debug, Clone)]

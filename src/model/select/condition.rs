@@ -1,10 +1,10 @@
 //! Conditions on the fleet, as a script waits for them: `vm-101=running`, `tag=web=stopped`, `web.http=open`.
 
 use crate::model::inventory::{Inventory, Server};
+use crate::model::load::usage::Source;
 use crate::model::power::PowerState;
 use crate::model::select::SelectError;
 use crate::model::text::{did_you_mean, quoted};
-use crate::model::usage::Source;
 
 /// What is to hold of all servers that a target means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,8 +122,8 @@ impl Condition {
 mod tests {
     use super::*;
     use crate::model::inventory::ServiceCheck;
+    use crate::model::inventory::server::{Service, ServiceType};
     use crate::model::inventory::tests::server;
-    use crate::model::server::{Service, ServiceType};
 
     #[test]
     fn conditions_are_read_from_their_end() {

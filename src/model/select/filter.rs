@@ -4,8 +4,8 @@
 use super::names::{fits_pattern, is_called, is_guest_on};
 use super::terms::{Term, kinds_of, states_of};
 use super::{Candidate, all};
-use crate::model::glob::is_pattern;
 use crate::model::id::NodeName;
+use crate::model::select::glob::is_pattern;
 
 /// What makes a word more than a plain one, unless it is a name.
 const SPECIAL: [char; 6] = ['=', ',', '/', '*', '?', '['];

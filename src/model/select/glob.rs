@@ -1,12 +1,12 @@
 //! Patterns as a shell has them: `*`, `?`, `[a-z]`, `[!a]`. Letter case does not count.
 
 /// Whether the text has a character that makes it a pattern.
-pub(super) fn is_pattern(text: &str) -> bool {
+pub(in crate::model) fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 
 /// Whether `pattern` matches the whole of `text`. Without special characters: whether they are the same.
-pub(super) fn matches(pattern: &str, text: &str) -> bool {
+pub(in crate::model) fn matches(pattern: &str, text: &str) -> bool {
     let pattern: Vec<char> = pattern.to_lowercase().chars().collect();
     let text: Vec<char> = text.to_lowercase().chars().collect();
     let (mut p, mut t) = (0, 0);

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::Candidate;
 use super::terms::Key;
-use crate::model::glob::{is_pattern, matches as glob_matches};
 use crate::model::id::GuestKind;
+use crate::model::select::glob::{is_pattern, matches as glob_matches};
 use crate::model::text::near;
 
 /// Whether `text` is a name, host name, number or id of the candidate, in whatever letter case.

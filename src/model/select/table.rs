@@ -4,11 +4,11 @@
 use serde_json::Value;
 
 use super::{filter, select};
-use crate::model::action::InFlight;
+use crate::model::inventory::server::{Address, Expected, ServerKind};
 use crate::model::inventory::tests::server;
 use crate::model::inventory::{Inventory, Server};
 use crate::model::power::PowerState;
-use crate::model::server::{Address, Expected, ServerKind};
+use crate::model::power::outcome::InFlight;
 
 /// One text, and what comes of it.
 pub(crate) struct Case {

@@ -2,13 +2,13 @@
 
 use super::Candidate;
 use super::names::by_word;
-use crate::model::action::DOING;
-use crate::model::glob::matches as glob_matches;
 use crate::model::id::GuestKind;
 use crate::model::power::PowerState;
+use crate::model::power::outcome::DOING;
+use crate::model::select::glob::matches as glob_matches;
 use crate::model::text::{did_you_mean, quoted};
 
-/// The words of `kind=`: those of [`crate::model::server::ServerKind`], how ids call guests, and the two halves of the
+/// The words of `kind=`: those of [`crate::model::inventory::server::ServerKind`], how ids call guests, and the two halves of the
 /// inventory.
 pub(crate) const KINDS: [&str; 8] = ["pve", "linux", "qemu", "lxc", "vm", "ct", "guest", "host"];
 

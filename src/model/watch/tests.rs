@@ -1,8 +1,8 @@
 use super::*;
 use crate::model::inventory::ServiceCheck;
+use crate::model::inventory::server::ServiceType;
 use crate::model::inventory::tests::server;
-use crate::model::server::ServiceType;
-use crate::model::usage::Count;
+use crate::model::load::usage::Count;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 

@@ -4,9 +4,9 @@ use jiff::civil::DateTime;
 use jiff::{Span, Timestamp, Unit as TimeUnit, Zoned};
 
 use super::ChartOptions;
-use crate::model::human::human_scaled;
-use crate::model::series::Unit;
+use crate::model::past::series::Unit;
 use crate::model::text::clean;
+use crate::model::text::human::human_scaled;
 
 /// The axis on the left: it begins at zero.
 pub(in crate::render) struct ValueAxis {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use jiff::SignedDuration;
 use maud::{Markup, PreEscaped, html};
 
-use crate::model::series::{Series, Unit};
+use crate::model::past::series::{Series, Unit};
 use crate::render::chart::ValueAxis;
 use crate::render::value::{human_bytes, human_rate};
 

@@ -6,9 +6,9 @@ use maud::{Markup, html};
 use super::row::answer;
 use super::{Message, chart};
 use crate::model::inventory::Server;
-use crate::model::series::{Metric, Series};
-use crate::model::server::{Address, Expected};
-use crate::model::usage::Count;
+use crate::model::inventory::server::{Address, Expected};
+use crate::model::load::usage::Count;
+use crate::model::past::series::{Metric, Series};
 use crate::render::value::{human_bytes, rfc3339};
 
 /// The details.

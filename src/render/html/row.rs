@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
 
 use super::{Message, Page, Said, chart, detail, lines};
+use crate::model::inventory::server::ServerKind;
 use crate::model::inventory::{Server, ServiceCheck};
+use crate::model::past::series::{Metric, Series};
 use crate::model::power::PowerState;
-use crate::model::series::{Metric, Series};
-use crate::model::server::ServerKind;
 use crate::render::value::{human_bytes, human_seconds, rfc3339};
 
 /// A column of the page.

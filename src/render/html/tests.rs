@@ -1,12 +1,12 @@
 use super::*;
-use crate::model::action::InFlight;
+use crate::model::inventory::server::{Address, Expected, ServerKind, ServiceType};
 use crate::model::inventory::tests::server;
 use crate::model::inventory::{FailureKind, ServiceCheck};
+use crate::model::load::usage::{Count, Source};
+use crate::model::past::series::{Measured, Metric, Window};
 use crate::model::power::PowerState;
-use crate::model::series::{Measured, Metric, Window};
-use crate::model::server::{Address, Expected, ServerKind, ServiceType};
+use crate::model::power::outcome::InFlight;
 use crate::model::text::is_unsafe;
-use crate::model::usage::{Count, Source};
 
 fn now() -> Timestamp {
     "2026-11-25T18:00:00Z".parse().unwrap()
@@ -69,7 +69,7 @@ fn fleet() -> (Vec<Server>, Vec<Vec<Series>>) {
     let (ip, mac) = ("10.99.0.101".parse().unwrap(), Some("bc:24:11:00:00:65".to_owned()));
     web.addresses = vec![Address { ip, prefix: Some(24), interface: "eth0".to_owned(), mac }];
     old.seen.state = PowerState::Stopped;
-    old.seen.usage = crate::model::usage::Usage::default();
+    old.seen.usage = crate::model::load::usage::Usage::default();
     let (since, until) = (now(), Timestamp::MAX);
     let in_flight = InFlight { action: "start".to_owned(), since, until, by: "root, on a terminal".to_owned() };
     old.seen.action = Some(in_flight.into());

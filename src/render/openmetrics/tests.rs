@@ -5,9 +5,9 @@ use ecobox_sim::prometheus::{NodeExporter, promtool_check_metrics};
 
 use super::*;
 use crate::model::inventory::FailureKind;
-use crate::model::metrics::{self, Families};
+use crate::model::load::usage::{Count, Pressure, Usage};
+use crate::model::past::metrics::{self, Families};
 use crate::model::power::PowerState;
-use crate::model::usage::{Count, Pressure, Usage};
 
 /// What a guest may be called by people who mean no good.
 const HOSTILE: &str = "a\"} 1\n# EOF\r\\ \\\" \\n {x=\"y\",\t\u{1b}[31m \u{202e}\u{2028} grün 日本 # TYPE x counter";

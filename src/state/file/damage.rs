@@ -14,11 +14,12 @@ use rusqlite::{Connection, OpenFlags, params_from_iter};
 
 use crate::model::hint::HintId;
 
-use super::files::{SIDECARS, beside, demand_ours, failed, folder_of, refused, sync_folder};
-use super::{Notice, Result, schema};
+use crate::state::file::files::{SIDECARS, beside, demand_ours, failed, folder_of, refused, sync_folder};
+use crate::state::file::schema;
+use crate::state::{Notice, Result};
 
 /// The file whose presence says that a query met damage: the next opening looks at every page.
-pub(super) const SUSPECT: &str = ".suspect";
+pub(in crate::state) const SUSPECT: &str = ".suspect";
 
 /// The tables worth it, each with the number of its columns.
 const TABLES: [(&str, &str); 9] = [
@@ -35,7 +36,7 @@ const TABLES: [(&str, &str); 9] = [
 ];
 
 /// Remembers that a query met damage. Failing is no loss: the query after the next opening meets it again.
-pub(super) fn suspect(path: &Path) {
+pub(in crate::state) fn suspect(path: &Path) {
     if path.is_absolute() {
         let _ = File::create_new(beside(path, SUSPECT));
     }
@@ -43,7 +44,7 @@ pub(super) fn suspect(path: &Path) {
 
 /// Renames the damaged file and its journal to `<name>.damaged-<time>`, so that `sqlite3 <that> .recover` finds both.
 /// The journal goes first: left behind, it would be applied to the new file.
-pub(super) fn set_aside(path: &Path, detail: &str, now: Timestamp) -> Result<(Notice, PathBuf)> {
+pub(in crate::state) fn set_aside(path: &Path, detail: &str, now: Timestamp) -> Result<(Notice, PathBuf)> {
     demand_ours(path)?;
     let stamp = now.strftime("%Y%m%dT%H%M%SZ");
     let names = (1..1000).map(|n| {
@@ -71,7 +72,7 @@ pub(super) fn set_aside(path: &Path, detail: &str, now: Timestamp) -> Result<(No
 }
 
 /// Copies row by row until the damage, and says what came over.
-pub(super) fn copy(aside: &Path, fresh: &Connection) -> String {
+pub(in crate::state) fn copy(aside: &Path, fresh: &Connection) -> String {
     let mut tokens = 0;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if let Ok(old) = Connection::open_with_flags(aside, flags)

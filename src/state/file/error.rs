@@ -30,7 +30,7 @@ pub(crate) enum StateError {
         path.display(), path.display()
     )]
     InUse { path: PathBuf },
-    /// Another process held the lock for all of [`super::schema::BUSY_TIMEOUT`].
+    /// Another process held the lock for all of [`crate::state::file::schema::BUSY_TIMEOUT`].
     #[error("the state file {} is locked by another ecobox (`fuser {}` names it)", path.display(), path.display())]
     Busy { path: PathBuf },
     #[error("no space is left for the state file {}: free some and run the command again", path.display())]
@@ -50,7 +50,7 @@ impl StateError {
     }
 
     /// The error that `source` stands for while `path` was read or written.
-    pub(super) fn of(path: &Path, source: rusqlite::Error) -> StateError {
+    pub(in crate::state) fn of(path: &Path, source: rusqlite::Error) -> StateError {
         let path = path.to_owned();
         match source.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StateError::Busy { path },
@@ -76,7 +76,7 @@ fn why_not(path: &Path) -> Option<io::Error> {
 /// one (`Unknown`: no such table, malformed schema, unsupported format; a violated constraint) speaks of the file too,
 /// as does a value of another type than the table's, or a row that is missing. Before a file is set aside all of it is
 /// checked.
-pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+pub(in crate::state) fn is_damage(error: &rusqlite::Error) -> bool {
     use ErrorCode::{ConstraintViolation, DatabaseCorrupt, NotADatabase, TooBig, TypeMismatch, Unknown};
     let codes = [ConstraintViolation, DatabaseCorrupt, NotADatabase, TooBig, TypeMismatch, Unknown];
     error.sqlite_error_code().is_none_or(|code| codes.contains(&code))
@@ -84,14 +84,14 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
 
 /// Whether `PRAGMA integrity_check` says that it could not read: `unable to get the page. error code=266`. The low byte
 /// is the class of the error.
-pub(super) fn is_of_the_disk(verdict: &str) -> bool {
+pub(in crate::state) fn is_of_the_disk(verdict: &str) -> bool {
     let code = verdict.rsplit_once("error code=").map(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()));
     let code = code.and_then(|mut numbers| numbers.next()?.parse::<i32>().ok());
     code.is_some_and(|code| code & 0xff == rusqlite::ffi::SQLITE_IOERR)
 }
 
 /// SQLite's words without rusqlite's repetition of them.
-pub(super) fn detail(error: &rusqlite::Error) -> String {
+pub(in crate::state) fn detail(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),

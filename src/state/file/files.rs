@@ -6,30 +6,31 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{Result, StateError, schema};
 use crate::file;
+use crate::state::file::schema;
+use crate::state::{Result, StateError};
 
 /// What SQLite keeps beside the file.
-pub(super) const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
+pub(in crate::state) const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// The empty file that is locked by who sends to Prometheus.
-pub(super) const SENDING: &str = "-sending";
+pub(in crate::state) const SENDING: &str = "-sending";
 
 /// How often to look at a lock that another process holds.
-pub(super) const POLL: Duration = Duration::from_millis(10);
+pub(in crate::state) const POLL: Duration = Duration::from_millis(10);
 
-pub(super) fn refused(path: &Path, reason: String) -> StateError {
+pub(in crate::state) fn refused(path: &Path, reason: String) -> StateError {
     StateError::Refused { path: path.to_owned(), reason }
 }
 
-pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
+pub(in crate::state) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
     let path = path.to_owned();
     move |cause| StateError::Io { doing, path, cause }
 }
 
 /// The absolute path, symbolic links resolved: SQLite puts its journal beside the real file.
 /// Links that others could change are refused.
-pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
+pub(in crate::state) fn resolve(path: &Path) -> Result<PathBuf> {
     if let Err(link) = file::refuse_foreign_links(path) {
         return Err(refused(path, format!("is not used: {link}; name the file itself by `--state`")));
     }
@@ -46,18 +47,18 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
     }
 }
 
-pub(super) fn folder_of(path: &Path) -> &Path {
+pub(in crate::state) fn folder_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("/"))
 }
 
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(in crate::state) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
 /// Makes what is missing of the folder, and refuses one that somebody else could put files into.
-pub(super) fn make_folder(folder: &Path) -> Result<()> {
+pub(in crate::state) fn make_folder(folder: &Path) -> Result<()> {
     match file::make_folder(folder) {
         Ok(()) => Ok(()),
         Err(source) if source.kind() == ErrorKind::NotADirectory => {
@@ -68,7 +69,7 @@ pub(super) fn make_folder(folder: &Path) -> Result<()> {
 }
 
 /// Refuses a folder in which others could replace the file, or put a journal beside it.
-pub(super) fn check_folder(path: &Path) -> Result<()> {
+pub(in crate::state) fn check_folder(path: &Path) -> Result<()> {
     let folder = folder_of(path);
     let meta = match fs::metadata(folder) {
         Ok(meta) => meta,
@@ -93,7 +94,7 @@ pub(super) fn check_folder(path: &Path) -> Result<()> {
 
 /// Whoever has the file open holds its folder's lock shared, whoever sets it aside holds it alone. A folder, not a
 /// file of its own: nothing is left behind. `None` on file systems that know no such lock.
-pub(super) fn lock_folder(path: &Path, folder: &Path) -> Result<Option<File>> {
+pub(in crate::state) fn lock_folder(path: &Path, folder: &Path) -> Result<Option<File>> {
     let file = File::open(folder).map_err(failed("read the folder", folder))?;
     let start = Instant::now();
     loop {
@@ -109,7 +110,7 @@ pub(super) fn lock_folder(path: &Path, folder: &Path) -> Result<Option<File>> {
 }
 
 /// `None` while anybody else has it.
-pub(super) fn lock_folder_alone(folder: &Path) -> Result<Option<File>> {
+pub(in crate::state) fn lock_folder_alone(folder: &Path) -> Result<Option<File>> {
     let file = File::open(folder).map_err(failed("read the folder", folder))?;
     Ok(match file.try_lock() {
         // Without such locks two processes could set aside at once, but not delete.
@@ -120,7 +121,7 @@ pub(super) fn lock_folder_alone(folder: &Path) -> Result<Option<File>> {
 
 /// Refuses what is no file of this user alone, before SQLite opens it: a FIFO would never answer. The file itself is
 /// not opened here: closing it again would drop the locks that other connections of this process hold on it.
-pub(super) fn check(path: &Path) -> Result<Option<Metadata>> {
+pub(in crate::state) fn check(path: &Path) -> Result<Option<Metadata>> {
     let Some(meta) = check_one(path)? else { return Ok(None) };
     for suffix in SIDECARS {
         check_one(&beside(path, suffix))?;
@@ -128,7 +129,7 @@ pub(super) fn check(path: &Path) -> Result<Option<Metadata>> {
     Ok(Some(meta))
 }
 
-pub(super) fn check_one(path: &Path) -> Result<Option<Metadata>> {
+pub(in crate::state) fn check_one(path: &Path) -> Result<Option<Metadata>> {
     let meta = match fs::metadata(path) {
         Ok(meta) => meta,
         Err(source) if source.kind() == ErrorKind::NotFound => return Ok(None),
@@ -158,18 +159,18 @@ pub(super) fn check_one(path: &Path) -> Result<Option<Metadata>> {
 }
 
 /// Whether the system would let this user write: the owner's bit, on a file system that can be written.
-pub(super) fn is_writable(path: &Path) -> bool {
+pub(in crate::state) fn is_writable(path: &Path) -> bool {
     rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
 }
 
 /// Makes a rename last through a power cut.
-pub(super) fn sync_folder(folder: &Path) -> Result<()> {
+pub(in crate::state) fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("write the folder", folder))
 }
 
 /// Refuses what no damage can explain: a file that never was a state file, whose owner needs it where it is. SQLite's
 /// first bytes and ecobox's number make one, and so does a write-ahead log beside a file that lost its beginning.
-pub(super) fn demand_ours(path: &Path) -> Result<()> {
+pub(in crate::state) fn demand_ours(path: &Path) -> Result<()> {
     let not_ours = |what: &str| {
         Err(refused(path, format!("is {what}, and stays as it is: name another file by `--state`, or move it away")))
     };

@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
-use super::damage::{self, SUSPECT};
-use super::files::{
+use crate::state::file::damage::{self, SUSPECT};
+use crate::state::file::error;
+use crate::state::file::files::{
     POLL, beside, check, check_folder, check_one, demand_ours, failed, folder_of, is_writable, lock_folder,
     lock_folder_alone, make_folder, refused, resolve, sync_folder,
 };
-use super::schema::{self, APPLICATION_ID};
-use super::{Notice, Result, State, StateError, error};
+use crate::state::file::schema::{self, APPLICATION_ID};
+use crate::state::{Notice, Result, State, StateError};
 
 /// How long to wait for others to let go of a damaged file.
 const PATIENCE: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(5) };
@@ -105,7 +106,7 @@ impl State {
         Ok(State::of(conn, path, None, None))
     }
 
-    pub(super) fn of(conn: Connection, path: PathBuf, notice: Option<Notice>, folder: Option<File>) -> State {
+    pub(in crate::state) fn of(conn: Connection, path: PathBuf, notice: Option<Notice>, folder: Option<File>) -> State {
         State { conn: Mutex::new(conn), path, notice, _folder: folder }
     }
 }

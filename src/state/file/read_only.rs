@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::files::{check, check_folder, demand_ours, refused, resolve};
-use super::schema::{self, APPLICATION_ID};
-use super::{Result, State, StateError, error};
+use crate::state::file::error;
+use crate::state::file::files::{check, check_folder, demand_ours, refused, resolve};
+use crate::state::file::schema::{self, APPLICATION_ID};
+use crate::state::{Result, State, StateError};
 
 /// How long others' locks are waited for: whoever types does not wait.
 const PATIENCE: Duration = Duration::from_millis(200);

@@ -8,26 +8,27 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// `ecob`, in the header of every state file: tells one from another program's database.
-pub(super) const APPLICATION_ID: i32 = 0x6563_6f62;
+pub(in crate::state) const APPLICATION_ID: i32 = 0x6563_6f62;
 
 /// The begin of every database of SQLite, and where its application id stands (<https://www.sqlite.org/fileformat2.html>).
-pub(super) const MAGIC: &[u8] = b"SQLite format 3\0";
-pub(super) const APPLICATION_ID_AT: usize = 68;
+pub(in crate::state) const MAGIC: &[u8] = b"SQLite format 3\0";
+pub(in crate::state) const APPLICATION_ID_AT: usize = 68;
 
 /// The begin of every write-ahead log, for either order of bytes in its checksums.
-pub(super) const WAL_MAGIC: [u32; 2] = [0x377f_0682, 0x377f_0683];
+pub(in crate::state) const WAL_MAGIC: [u32; 2] = [0x377f_0682, 0x377f_0683];
 
 /// How long to wait for other processes' transactions.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+pub(in crate::state) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Bytes of a page: SQLite's default, which no state file ever changes.
-pub(super) const PAGE: u64 = 4096;
+pub(in crate::state) const PAGE: u64 = 4096;
 
 /// The only table that holds secrets.
-pub(super) const SECRET_TABLE: &str = "tokens";
+pub(in crate::state) const SECRET_TABLE: &str = "tokens";
 
 /// Step n makes schema n+1 of schema n. A step that was ever released is never changed; a new one is added.
-pub(super) const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH, TENTH];
+pub(in crate::state) const STEPS: &[&str] =
+    &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH, TENTH];
 
 const FIRST: &str = "
 CREATE TABLE machine (
@@ -334,7 +335,7 @@ ALTER TABLE members ADD COLUMN checked INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// The schema number of the newest file that this program can use.
-pub(super) fn newest() -> i32 {
+pub(in crate::state) fn newest() -> i32 {
     number_of(STEPS)
 }
 
@@ -343,13 +344,13 @@ fn number_of(steps: &[&str]) -> i32 {
 }
 
 /// The header's `application_id` and `user_version`.
-pub(super) fn header(conn: &Connection) -> rusqlite::Result<(i32, i32)> {
+pub(in crate::state) fn header(conn: &Connection) -> rusqlite::Result<(i32, i32)> {
     let number = |pragma| conn.pragma_query_value(None, pragma, |row| row.get(0));
     Ok((number("application_id")?, number("user_version")?))
 }
 
 /// What does not need the file: nothing is read here yet.
-pub(super) fn prepare(conn: &Connection) -> rusqlite::Result<()> {
+pub(in crate::state) fn prepare(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
     // The last connection of a short run would otherwise copy the journal into the file and sync twice each time.
     // `empty_long_journal` does that instead, once in many runs.
@@ -363,7 +364,7 @@ pub(super) fn prepare(conn: &Connection) -> rusqlite::Result<()> {
 /// Journals ahead instead of behind: readers and the one writer do not wait for each other, and commits need not wait
 /// for the disk. Stays with the file. Where it fails (a file system that cannot map memory, another process that does
 /// the same at this moment) the file works too, only slower.
-pub(super) fn write_ahead(conn: &Connection) {
+pub(in crate::state) fn write_ahead(conn: &Connection) {
     let is_ahead = conn.pragma_query_value(None, "journal_mode", |row| Ok(row.get_ref(0)?.as_str()? == "wal"));
     if is_ahead != Ok(true) {
         let _ = conn.pragma_update(None, "journal_mode", "WAL");
@@ -376,7 +377,7 @@ pub(super) fn write_ahead(conn: &Connection) {
 const LONG_JOURNAL: (u64, u64) = (1 << 18, 1 << 20);
 
 /// Copies a long journal into the file, where nobody else is using it, and empties it.
-pub(super) fn empty_long_journal(conn: &Connection, file: &Path, journal: &Path) {
+pub(in crate::state) fn empty_long_journal(conn: &Connection, file: &Path, journal: &Path) {
     let len = |path: &Path| path.metadata().map(|meta| meta.len()).unwrap_or_default();
     let (least, most) = LONG_JOURNAL;
     if len(journal) > (len(file) / 4).clamp(least, most) {
@@ -386,7 +387,7 @@ pub(super) fn empty_long_journal(conn: &Connection, file: &Path, journal: &Path)
     }
 }
 
-pub(super) fn configure(conn: &Connection) -> rusqlite::Result<()> {
+pub(in crate::state) fn configure(conn: &Connection) -> rusqlite::Result<()> {
     write_ahead(conn);
     conn.execute_batch(
         "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY;
@@ -395,7 +396,7 @@ pub(super) fn configure(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Whether commits wait for the disk, and overwrite what they delete: secrets. Not inside a transaction.
-pub(super) fn durable(conn: &Connection, on: bool) -> rusqlite::Result<()> {
+pub(in crate::state) fn durable(conn: &Connection, on: bool) -> rusqlite::Result<()> {
     conn.execute_batch(if on {
         "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;"
     } else {
@@ -404,7 +405,7 @@ pub(super) fn durable(conn: &Connection, on: bool) -> rusqlite::Result<()> {
 }
 
 /// Makes an empty or older file today's, in one transaction. Whoever comes second finds it done.
-pub(super) fn migrate(conn: &Connection, steps: &[&str]) -> rusqlite::Result<()> {
+pub(in crate::state) fn migrate(conn: &Connection, steps: &[&str]) -> rusqlite::Result<()> {
     let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
     let (_, found) = header(&tx)?;
     for step in steps.iter().skip(usize::try_from(found).unwrap_or(usize::MAX)) {
@@ -418,13 +419,13 @@ pub(super) fn migrate(conn: &Connection, steps: &[&str]) -> rusqlite::Result<()>
 }
 
 /// Every stored definition, in a fixed order.
-pub(super) fn definitions(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+pub(in crate::state) fn definitions(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut statement = conn.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name")?;
     statement.query_map([], |row| row.get(0))?.collect()
 }
 
 /// Reads every value of every table.
-pub(super) fn read_values(conn: &Connection) -> rusqlite::Result<()> {
+pub(in crate::state) fn read_values(conn: &Connection) -> rusqlite::Result<()> {
     let mut tables = conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
     let tables = tables.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
     for table in tables {

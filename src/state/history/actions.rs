@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::{Result, State, sightings, time};
-use crate::model::action::{ActionOutcome, InFlight};
-use crate::model::server::ServerKey;
+use crate::model::inventory::server::ServerKey;
+use crate::model::power::outcome::{ActionOutcome, InFlight};
+use crate::state::history::sightings;
+use crate::state::{Result, State, time};
 
 /// Something that ecobox did.
 #[derive(Debug, Clone, PartialEq)]

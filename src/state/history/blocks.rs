@@ -7,19 +7,19 @@
 use rusqlite::Row;
 use rusqlite::types::Type;
 
-use crate::model::usage::{Count, Pressure, Sample, Source, Usage};
+use crate::model::load::usage::{Count, Pressure, Sample, Source, Usage};
 
 /// How many bits of a subject are its place in its block. More servers in one would make rows that do not fit on a
 /// page, and a dear look at one of them.
-pub(super) const PLACE_BITS: u32 = 4;
+pub(in crate::state) const PLACE_BITS: u32 = 4;
 
 /// The block that a subject stands in.
-pub(super) fn block_of(subject: i64) -> i64 {
+pub(in crate::state) fn block_of(subject: i64) -> i64 {
     subject >> PLACE_BITS
 }
 
 /// Adds a sample to the body of its block. What no number of the file can say is unknown.
-pub(super) fn write(body: &mut Vec<u8>, subject: i64, sample: &Sample) {
+pub(in crate::state) fn write(body: &mut Vec<u8>, subject: i64, sample: &Sample) {
     let Sample { source, usage: u, pressure: p } = sample;
     let numbers = [u.cpu_percent, u.cpus, u.load, p.cpu_percent, p.memory_percent, p.io_percent];
     let counts = [
@@ -62,7 +62,10 @@ fn write_count(body: &mut Vec<u8>, mut count: u64) {
 }
 
 /// Gives the samples of a row of `at`, `block` and `servers` to `each`, in the order of their subjects.
-pub(super) fn read(row: &Row<'_>, each: &mut dyn FnMut(i64, Sample) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+pub(in crate::state) fn read(
+    row: &Row<'_>,
+    each: &mut dyn FnMut(i64, Sample) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
     let first = row.get::<_, i64>(1)? << PLACE_BITS;
     let mut rest = row.get_ref(2)?.as_blob()?;
     while !rest.is_empty() {
@@ -75,7 +78,7 @@ pub(super) fn read(row: &Row<'_>, each: &mut dyn FnMut(i64, Sample) -> rusqlite:
 }
 
 /// The first sample of a body, with its place in the block; `None`: it is cut.
-pub(super) fn read_one(rest: &mut &[u8]) -> Option<(u8, Sample)> {
+pub(in crate::state) fn read_one(rest: &mut &[u8]) -> Option<(u8, Sample)> {
     let [head] = take(rest)?;
     let known = u16::from_le_bytes(take(rest)?);
     let mut bits = (0..u16::BITS).map(|bit| known >> bit & 1 == 1);

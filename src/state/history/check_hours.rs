@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::rollup::{CHECKS, HOUR_MILLIS, LEAST_WORK, Over, advance, hour_of, next_over, whole_from};
-use super::{Result, State, counted, time};
-use crate::model::availability::CheckedHour;
-use crate::model::percentile::Histogram;
-use crate::model::server::ServerKey;
+use crate::model::inventory::server::ServerKey;
+use crate::model::past::availability::CheckedHour;
+use crate::model::past::percentile::Histogram;
+use crate::state::history::rollup::{CHECKS, HOUR_MILLIS, LEAST_WORK, Over, advance, hour_of, next_over, whole_from};
+use crate::state::{Result, State, counted, time};
 
 /// What is left of one hour of checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +107,7 @@ fn hours(conn: &Connection, since: i64, until: i64) -> rusqlite::Result<HashMap<
 
 /// Keeps a change of the outcome where the check of this series at `at` is one, and sees to it that the check after it
 /// counts as one only if it still is: checks may come late.
-pub(super) fn mark(conn: &Connection, series: i64, at: i64, ok: bool) -> rusqlite::Result<()> {
+pub(in crate::state) fn mark(conn: &Connection, series: i64, at: i64, ok: bool) -> rusqlite::Result<()> {
     // Where the checks are gone the last change says what was.
     let mut before = conn.prepare_cached(
         "SELECT coalesce((SELECT ok FROM checks WHERE series = ?1 AND at < ?2 ORDER BY at DESC LIMIT 1),
@@ -134,7 +134,7 @@ fn put_switch(conn: &Connection, series: i64, at: i64, ok: bool, is_one: bool) -
 
 /// Sums up what this run has to of the checks of hours that are over, and gives how many rows it made. It reads half
 /// as much again as a run adds.
-pub(super) fn roll_up(conn: &Connection, now: i64) -> rusqlite::Result<usize> {
+pub(in crate::state) fn roll_up(conn: &Connection, now: i64) -> rusqlite::Result<usize> {
     let (mut read, mut written) = (0, 0);
     let mut work = LEAST_WORK;
     while read < work {

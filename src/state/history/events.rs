@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Result, State, check_hours, rollup, time};
 use crate::model::id::NodeName;
+use crate::model::inventory::server::ServerKey;
+use crate::model::load::usage::Source;
 use crate::model::power::PowerState;
-use crate::model::server::ServerKey;
-use crate::model::usage::Source;
+use crate::state::history::{check_hours, rollup};
+use crate::state::{Result, State, time};
 
 /// One check of a service.
 #[derive(Debug, Clone, PartialEq)]
@@ -182,7 +183,7 @@ fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
 }
 
 /// `lag`: by how much it may have happened before even that.
-pub(super) fn add_event(
+pub(in crate::state) fn add_event(
     conn: &Connection,
     at: i64,
     server: &ServerKey,
@@ -198,13 +199,18 @@ pub(super) fn add_event(
 }
 
 /// Of two moves in one millisecond the first stays: it says where the guest was.
-pub(super) fn add_move(conn: &Connection, at: i64, server: &ServerKey, before: &NodeName) -> rusqlite::Result<()> {
+pub(in crate::state) fn add_move(
+    conn: &Connection,
+    at: i64,
+    server: &ServerKey,
+    before: &NodeName,
+) -> rusqlite::Result<()> {
     let sql = "INSERT OR IGNORE INTO moves (server, at, before) VALUES (?1, ?2, ?3)";
     conn.prepare_cached(sql)?.execute(params![server.0, at, before.as_str()]).map(drop)
 }
 
 /// The stored name of a source; one that is not known reads as the state file itself.
-pub(super) fn source(text: &str) -> Source {
+pub(in crate::state) fn source(text: &str) -> Source {
     Source::ALL.into_iter().find(|source| source.as_str() == text).unwrap_or(Source::Cache)
 }
 

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use rustix::fs::{Mode, OFlags};
 
-use super::files::{SENDING, beside, failed};
-use super::{Result, State, counted, time};
+use crate::state::file::files::{SENDING, beside, failed};
+use crate::state::{Result, State, counted, time};
 
 /// The right to send to Prometheus, which takes the numbers of a series only in their order: one process has it at a
 /// time. It is a lock of the system's, so that it ends with its process, however that ends.
@@ -76,6 +76,6 @@ impl State {
 }
 
 /// Puts a body at the end.
-pub(super) fn add(conn: &Connection, body: &[u8], at: i64) -> rusqlite::Result<()> {
+pub(in crate::state) fn add(conn: &Connection, body: &[u8], at: i64) -> rusqlite::Result<()> {
     conn.prepare_cached("INSERT INTO outbox (at, body) VALUES (?1, ?2)")?.execute(params![at, body]).map(drop)
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::{Result, State, time};
 use crate::model::id::ServerId;
-use crate::model::reading::{KnownReading, Reading, YOUNG};
+use crate::model::load::reading::{KnownReading, Reading, YOUNG};
+use crate::state::{Result, State, time};
 
 /// How many are kept: the newest may be too young for a run that comes right after it.
 const KEPT: i64 = 2;
@@ -33,7 +33,7 @@ impl State {
             )?;
             for (server, reading) in readings {
                 forget.execute(params![server.as_str(), at])?;
-                if insert.execute(params![server.as_str(), at, super::to_json(reading), young])? > 0 {
+                if insert.execute(params![server.as_str(), at, crate::state::to_json(reading), young])? > 0 {
                     keep.execute(params![server.as_str(), KEPT])?;
                 }
             }

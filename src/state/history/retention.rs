@@ -5,8 +5,9 @@
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::rollup::{CHECKS, LOOK_BACK_MILLIS, SAMPLES};
-use super::{Result, State, check_hours, rollup};
+use crate::state::history::rollup::{CHECKS, LOOK_BACK_MILLIS, SAMPLES};
+use crate::state::history::{check_hours, rollup};
+use crate::state::{Result, State};
 
 /// How long things are kept at least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

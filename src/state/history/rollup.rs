@@ -8,24 +8,24 @@ use jiff::Timestamp;
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::blocks::{PLACE_BITS, block_of};
-use super::samples::{self, Each, Kept};
-use super::{Result, State, counted, time};
-use crate::model::series::{Measured, Metric, Unit, values};
-use crate::model::server::ServerKey;
-use crate::model::usage::Sample;
+use crate::model::inventory::server::ServerKey;
+use crate::model::load::usage::Sample;
+use crate::model::past::series::{Measured, Metric, Unit, values};
+use crate::state::history::blocks::{PLACE_BITS, block_of};
+use crate::state::history::samples::{self, Each, Kept};
+use crate::state::{Result, State, counted, time};
 
-pub(super) const HOUR_MILLIS: i64 = 3_600_000;
+pub(in crate::state) const HOUR_MILLIS: i64 = 3_600_000;
 
 /// What is summed up, as the file names it.
-pub(super) const SAMPLES: &str = "samples";
-pub(super) const CHECKS: &str = "checks";
+pub(in crate::state) const SAMPLES: &str = "samples";
+pub(in crate::state) const CHECKS: &str = "checks";
 
 /// How long after a look its totals still say something about the next one: as in `model::series`.
-pub(super) const LOOK_BACK_MILLIS: i64 = 2 * HOUR_MILLIS;
+pub(in crate::state) const LOOK_BACK_MILLIS: i64 = 2 * HOUR_MILLIS;
 
 /// The least that a run reads to sum it up, in rows: a small file is always up to date.
-pub(super) const LEAST_WORK: usize = 2000;
+pub(in crate::state) const LEAST_WORK: usize = 2000;
 
 /// About how much room a sample takes in its block.
 const SAMPLE_BYTES: usize = 32;
@@ -68,7 +68,7 @@ impl Hour {
 
 impl Kept<Hour> {
     /// What is left of each hour.
-    pub(super) fn hours() -> Kept<Hour> {
+    pub(in crate::state) fn hours() -> Kept<Hour> {
         let columns = columns();
         Kept {
             stamps: "WITH RECURSIVE stamps (hour) AS (
@@ -108,25 +108,25 @@ impl State {
 }
 
 /// When the hour begins that a time lies in.
-pub(super) fn hour_of(at: i64) -> i64 {
+pub(in crate::state) fn hour_of(at: i64) -> i64 {
     at.div_euclid(HOUR_MILLIS) * HOUR_MILLIS
 }
 
 /// When the first hour begins that has all of its samples still. A border in the future is of a clock that was wrong,
 /// and `tidy` puts it right.
-pub(super) fn border(conn: &Connection) -> rusqlite::Result<i64> {
+pub(in crate::state) fn border(conn: &Connection) -> rusqlite::Result<i64> {
     let sql = "SELECT before FROM samples_gone";
     let gone = conn.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
     Ok(gone.map_or(i64::MIN + HOUR_MILLIS, whole_from))
 }
 
 /// When the first hour begins that has nothing before this time.
-pub(super) fn whole_from(at: i64) -> i64 {
+pub(in crate::state) fn whole_from(at: i64) -> i64 {
     hour_of(at.saturating_add(HOUR_MILLIS - 1))
 }
 
 /// A run kept `rows` of this time: its hour is to be summed up, again if it was already.
-pub(super) fn reopen(conn: &Connection, kind: &str, at: i64, rows: usize) -> rusqlite::Result<()> {
+pub(in crate::state) fn reopen(conn: &Connection, kind: &str, at: i64, rows: usize) -> rusqlite::Result<()> {
     let sql = "INSERT INTO unrolled (kind, hour, most) VALUES (?1, ?2, ?3)
         ON CONFLICT (kind, hour) DO UPDATE SET next = 0, most = max(most, excluded.most)
         WHERE next <> 0 OR most < excluded.most";
@@ -135,18 +135,18 @@ pub(super) fn reopen(conn: &Connection, kind: &str, at: i64, rows: usize) -> rus
 
 /// An hour that is to be summed up.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Over {
-    pub(super) hour: i64,
+pub(in crate::state) struct Over {
+    pub(in crate::state) hour: i64,
     /// Up to this subject it is.
-    pub(super) next: i64,
+    pub(in crate::state) next: i64,
     /// The most rows that one run added to it.
-    pub(super) most: usize,
+    pub(in crate::state) most: usize,
     /// How many such hours there are.
-    pub(super) behind: usize,
+    pub(in crate::state) behind: usize,
 }
 
 /// The oldest hour that is over and not summed up.
-pub(super) fn next_over(conn: &Connection, kind: &str, now: i64) -> rusqlite::Result<Option<Over>> {
+pub(in crate::state) fn next_over(conn: &Connection, kind: &str, now: i64) -> rusqlite::Result<Option<Over>> {
     let sql = "SELECT hour, next, most, (SELECT count(*) FROM unrolled WHERE kind = ?1 AND hour <= ?2)
         FROM unrolled WHERE kind = ?1 AND hour <= ?2 ORDER BY hour LIMIT 1";
     let read = |row: &Row<'_>| {
@@ -156,7 +156,7 @@ pub(super) fn next_over(conn: &Connection, kind: &str, now: i64) -> rusqlite::Re
 }
 
 /// Remembers up to which subject the hour is summed up; `None`: it is done.
-pub(super) fn advance(conn: &Connection, kind: &str, hour: i64, next: Option<i64>) -> rusqlite::Result<()> {
+pub(in crate::state) fn advance(conn: &Connection, kind: &str, hour: i64, next: Option<i64>) -> rusqlite::Result<()> {
     match next {
         Some(next) => conn
             .prepare_cached("UPDATE unrolled SET next = ?3 WHERE kind = ?1 AND hour = ?2")?
@@ -167,7 +167,7 @@ pub(super) fn advance(conn: &Connection, kind: &str, hour: i64, next: Option<i64
 }
 
 /// Sums up what this run has to, and gives how many rows it made.
-pub(super) fn roll_up(conn: &Connection, now: i64) -> rusqlite::Result<usize> {
+pub(in crate::state) fn roll_up(conn: &Connection, now: i64) -> rusqlite::Result<usize> {
     let (mut read, mut written) = (0, 0);
     while read < LEAST_WORK {
         let Some(over) = next_over(conn, SAMPLES, now)? else { break };

@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::blocks::{self, PLACE_BITS, block_of};
-use super::clusters::cluster_row;
-use super::{OUT_OF_ORDER_MILLIS, Result, State, counted, outbox, rollup, time};
 use crate::model::id::{ClusterId, ServerId, VmId};
-use crate::model::server::ServerKey;
-use crate::model::usage::{Sample, Totals};
+use crate::model::inventory::server::ServerKey;
+use crate::model::load::usage::{Sample, Totals};
+use crate::state::history::blocks::{self, PLACE_BITS, block_of};
+use crate::state::history::{outbox, rollup};
+use crate::state::inventory::clusters::cluster_row;
+use crate::state::{OUT_OF_ORDER_MILLIS, Result, State, counted, time};
 
 /// What one run learned of all servers. A sample without any number is left out: most guests may be stopped.
 #[derive(Debug, Clone, Default)]
@@ -83,26 +84,26 @@ pub(crate) type Bodies<'b> = &'b dyn Fn(Timestamp) -> Vec<Vec<u8>>;
 const INSERT: &str = "INSERT OR REPLACE INTO samples (at, block, servers) VALUES (?1, ?2, ?3)";
 
 /// Takes what a row says of each of its subjects, in their order.
-pub(super) type Each<'e, T> = &'e mut dyn FnMut(i64, T) -> rusqlite::Result<()>;
+pub(in crate::state) type Each<'e, T> = &'e mut dyn FnMut(i64, T) -> rusqlite::Result<()>;
 
 /// A table whose rows stand in the order of a time and a number of subjects, and the ways to look things up in it.
 #[derive(Debug)]
-pub(super) struct Kept<T> {
+pub(in crate::state) struct Kept<T> {
     /// The times between ?1 and ?2, the oldest first.
-    pub(super) stamps: &'static str,
+    pub(in crate::state) stamps: &'static str,
     /// How many rows one time has.
-    pub(super) count: &'static str,
+    pub(in crate::state) count: &'static str,
     /// The rows of the time ?1 and with the numbers from ?2 to ?3.
-    pub(super) rows: String,
+    pub(in crate::state) rows: String,
     /// How many of a subject's bits are not in the number of its row.
-    pub(super) place_bits: u32,
+    pub(in crate::state) place_bits: u32,
     /// Gives what a row says.
-    pub(super) read: fn(&Row<'_>, Each<'_, T>) -> rusqlite::Result<()>,
+    pub(in crate::state) read: fn(&Row<'_>, Each<'_, T>) -> rusqlite::Result<()>,
 }
 
 impl Kept<Sample> {
     /// Every sample.
-    pub(super) fn samples() -> Kept<Sample> {
+    pub(in crate::state) fn samples() -> Kept<Sample> {
         Kept {
             // A step to the next time is one look into the tree: there is no list of them.
             stamps: "WITH RECURSIVE stamps (at) AS (
@@ -120,17 +121,17 @@ impl Kept<Sample> {
 
 impl<T> Kept<T> {
     /// The times between these two, both included, the oldest first.
-    pub(super) fn stamps(&self, conn: &Connection, since: i64, until: i64) -> rusqlite::Result<Vec<i64>> {
+    pub(in crate::state) fn stamps(&self, conn: &Connection, since: i64, until: i64) -> rusqlite::Result<Vec<i64>> {
         conn.prepare_cached(self.stamps)?.query_map([since, until], |row| row.get(0))?.collect()
     }
 
     /// How many rows the time has.
-    pub(super) fn count(&self, conn: &Connection, at: i64) -> rusqlite::Result<usize> {
+    pub(in crate::state) fn count(&self, conn: &Connection, at: i64) -> rusqlite::Result<usize> {
         conn.prepare_cached(self.count)?.query_row([at], |row| counted(row, 0))
     }
 
     /// Gives what rows of one time say, those with the numbers from `first` to `last`, to `each`.
-    pub(super) fn range(
+    pub(in crate::state) fn range(
         &self,
         conn: &Connection,
         at: i64,
@@ -147,7 +148,7 @@ impl<T> Kept<T> {
 
     /// Gives what one time has of these subjects, in their order, each with its index in `subjects`, to `each`. `size`
     /// is how many rows such a time has about: many subjects are found by reading all of them.
-    pub(super) fn visit(
+    pub(in crate::state) fn visit(
         &self,
         conn: &Connection,
         at: i64,
@@ -266,7 +267,7 @@ impl State {
     }
 
     /// Whether every sample and every hour makes sense.
-    pub(super) fn read_samples(&self) -> Result<()> {
+    pub(in crate::state) fn read_samples(&self) -> Result<()> {
         self.read(|conn| {
             Kept::samples().read_all(conn)?;
             Kept::hours().read_all(conn)?;
@@ -284,7 +285,7 @@ fn next_in_order(conn: &Connection, at: i64) -> rusqlite::Result<i64> {
 }
 
 /// What these times have of these servers, by server.
-pub(super) fn collect<T>(
+pub(in crate::state) fn collect<T>(
     conn: &Connection,
     kept: &Kept<T>,
     stamps: &[i64],
@@ -340,7 +341,7 @@ impl<T> Kept<T> {
 }
 
 /// The subjects of those servers that ever had one, each with the server's index, in the order of the tables.
-pub(super) fn subjects(conn: &Connection, servers: &[ServerKey]) -> rusqlite::Result<Vec<(i64, usize)>> {
+pub(in crate::state) fn subjects(conn: &Connection, servers: &[ServerKey]) -> rusqlite::Result<Vec<(i64, usize)>> {
     let mut clusters: HashMap<&str, Option<i64>> = HashMap::new();
     let mut select = conn.prepare_cached("SELECT id FROM subjects WHERE server = ?1")?;
     let mut found = Vec::new();
@@ -430,7 +431,7 @@ fn block_at(conn: &Connection, at: i64, block: i64) -> rusqlite::Result<BTreeMap
 }
 
 /// Gives the samples and hours of the cluster in row `from` to the one in row `to`; what that one has stays.
-pub(super) fn move_subjects(conn: &Connection, from: i64, to: i64) -> rusqlite::Result<()> {
+pub(in crate::state) fn move_subjects(conn: &Connection, from: i64, to: i64) -> rusqlite::Result<()> {
     let bits = 32 - PLACE_BITS;
     let (first, last, by) = (from << bits, ((from + 1) << bits) - 1, (to - from) << bits);
     let kept = Kept::samples();

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, params};
 
-use super::{Result, State, time};
+use crate::model::inventory::server::ServerKey;
 use crate::model::power::PowerState;
-use crate::model::server::ServerKey;
+use crate::state::{Result, State, time};
 
 /// After this time every listing has heard of it: a broadcast each 10 s, which takes some seconds to be shown.
 const COUNTS_FOR: SignedDuration = SignedDuration::from_secs(15);
@@ -69,7 +69,7 @@ impl State {
 }
 
 /// An action begins: what was seen before is about to change, and no longer counts.
-pub(super) fn begin(conn: &Connection, server: &ServerKey, at: Timestamp) -> rusqlite::Result<()> {
+pub(in crate::state) fn begin(conn: &Connection, server: &ServerKey, at: Timestamp) -> rusqlite::Result<()> {
     let since = at.saturating_sub(COUNTS_FOR).unwrap_or(Timestamp::MIN);
     conn.prepare_cached("DELETE FROM sightings WHERE server = ?1 AND at <= ?2")?
         .execute(params![server.0, since.as_millisecond()])?;

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::{Result, State, time};
-use crate::model::told::Told;
+use crate::model::inventory::told::Told;
+use crate::state::{Result, State, time};
 
 impl State {
     /// What runs of this job have said and not taken back.

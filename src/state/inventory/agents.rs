@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::clusters::cluster_row;
-use super::{Result, State, time};
 use crate::model::id::{ClusterId, VmId};
+use crate::state::inventory::clusters::cluster_row;
+use crate::state::{Result, State, time};
 
 impl State {
     /// When the agents of a cluster that did not answer were asked last.

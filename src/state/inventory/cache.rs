@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Result, State};
+use crate::state::{Result, State};
 
 impl State {
     /// What `ssh -G` said of `alias` while its configuration had this `stamp`.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::id::{GuestKind, NodeName, VmId};
-use crate::model::pieces::in_pieces;
 use crate::model::power::PowerState;
+use crate::model::text::pieces::in_pieces;
 
 /// One thing that is new since the last listing. A guest may have several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

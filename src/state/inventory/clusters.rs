@@ -3,9 +3,11 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Result, State, permissions, rollup, samples, time, tokens};
 use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId};
-use crate::model::metrics::Ids;
+use crate::model::past::metrics::Ids;
+use crate::state::history::{rollup, samples};
+use crate::state::inventory::{permissions, tokens};
+use crate::state::{Result, State, time};
 
 /// A configured server as a member of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +125,7 @@ impl State {
 }
 
 /// The row of a cluster, made if need be.
-pub(super) fn cluster_row(conn: &Connection, cluster: &ClusterId) -> rusqlite::Result<i64> {
+pub(in crate::state) fn cluster_row(conn: &Connection, cluster: &ClusterId) -> rusqlite::Result<i64> {
     let mut select = conn.prepare_cached("SELECT id FROM clusters WHERE name = ?1")?;
     if let Some(id) = select.query_row([cluster.as_str()], |row| row.get(0)).optional()? {
         return Ok(id);
@@ -133,7 +135,7 @@ pub(super) fn cluster_row(conn: &Connection, cluster: &ClusterId) -> rusqlite::R
 }
 
 /// The kind of guest that is stored as `text`.
-pub(super) fn kind(text: &str) -> Option<GuestKind> {
+pub(in crate::state) fn kind(text: &str) -> Option<GuestKind> {
     [GuestKind::Qemu, GuestKind::Lxc].into_iter().find(|kind| kind.as_str() == text)
 }
 

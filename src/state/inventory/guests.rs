@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use rusqlite::{Row, params};
 
-use super::clusters::{cluster_row, kind};
-use super::{Result, State, time};
 use crate::model::id::{ClusterId, GuestKind, NodeName, VmId};
+use crate::model::inventory::server::Address;
 use crate::model::power::PowerState;
-use crate::model::server::Address;
+use crate::state::inventory::clusters::{cluster_row, kind};
+use crate::state::{Result, State, time};
 
 /// A guest as the state file remembers it.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,7 +111,7 @@ impl State {
 }
 
 /// Text as PVE writes tags, `a;b`, as single ones.
-pub(super) fn tags(text: &str) -> impl Iterator<Item = &str> {
+pub(in crate::state) fn tags(text: &str) -> impl Iterator<Item = &str> {
     text.split(';').filter(|tag| !tag.is_empty())
 }
 

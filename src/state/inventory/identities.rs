@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::clusters::cluster_row;
-use super::{Result, State, time};
 use crate::model::id::{ClusterId, VmId};
+use crate::state::inventory::clusters::cluster_row;
+use crate::state::{Result, State, time};
 
 const PUT: &str = "INSERT OR REPLACE INTO identities (cluster, vmid, identity, at) VALUES (?1, ?2, ?3, ?4)";
 
@@ -81,14 +81,14 @@ impl State {
 
 /// Forgets identities of guests that the cluster does not have: they were saved out of a damaged file, and the guests went
 /// while nobody could note it.
-pub(super) fn forget_others(conn: &Connection, cluster: i64) -> rusqlite::Result<()> {
+pub(in crate::state) fn forget_others(conn: &Connection, cluster: i64) -> rusqlite::Result<()> {
     let sql = "DELETE FROM identities WHERE cluster = ?1 AND NOT EXISTS
         (SELECT 1 FROM guests WHERE guests.cluster = ?1 AND guests.vmid = identities.vmid)";
     conn.prepare_cached(sql)?.execute([cluster]).map(drop)
 }
 
 /// Whoever has this number from now on is not who had it.
-pub(super) fn forget(conn: &Connection, cluster: i64, vmid: VmId) -> rusqlite::Result<()> {
+pub(in crate::state) fn forget(conn: &Connection, cluster: i64, vmid: VmId) -> rusqlite::Result<()> {
     let mut delete = conn.prepare_cached("DELETE FROM identities WHERE cluster = ?1 AND vmid = ?2")?;
     delete.execute(params![cluster, vmid.get()]).map(drop)
 }

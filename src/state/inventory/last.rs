@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::history::CheckRecord;
-use super::samples::{Kept, subjects};
-use super::{Result, State, time};
 use crate::model::id::ServerId;
-use crate::model::server::ServerKey;
-use crate::model::usage::Sample;
+use crate::model::inventory::server::ServerKey;
+use crate::model::load::usage::Sample;
+use crate::state::history::events::CheckRecord;
+use crate::state::history::samples::{Kept, subjects};
+use crate::state::{Result, State, time};
 
 /// A sample may be so much later than the look it is of: runs that go to Prometheus are kept in order.
 const LATER_MILLIS: i64 = 1000;

@@ -6,13 +6,15 @@ use std::hash::{DefaultHasher, Hash as _, Hasher};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{CachedStatement, Connection, Params, Row, params};
 
-use super::changes::{Change, Edit, What};
-use super::clusters::{cluster_row, kind};
-use super::{Result, State, guests, history, identities, is_superseded};
 use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId, VmId};
+use crate::model::inventory::server::{Guest, LISTING_LAG, Listing, ServerKey};
+use crate::model::load::usage::Source;
 use crate::model::power::PowerState;
-use crate::model::server::{Guest, LISTING_LAG, Listing, ServerKey};
-use crate::model::usage::Source;
+use crate::state::history::events;
+use crate::state::inventory::changes::{Change, Edit, What};
+use crate::state::inventory::clusters::{cluster_row, kind};
+use crate::state::inventory::{guests, identities};
+use crate::state::{Result, State, is_superseded};
 
 /// What came of recording a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -279,7 +281,7 @@ impl Writer<'_> {
             return Ok(());
         }
         let mut keep = self.conn.prepare_cached("INSERT INTO changes (cluster, change) VALUES (?1, ?2)")?;
-        keep.execute(params![self.id, super::to_json(&change)]).map(drop)
+        keep.execute(params![self.id, crate::state::to_json(&change)]).map(drop)
     }
 
     fn insert(&mut self, guest: &Guest) -> rusqlite::Result<()> {
@@ -328,7 +330,7 @@ impl Writer<'_> {
         }
         if let Some(from) = known.node.parse().ok().filter(|from| *from != guest.node) {
             let server = ServerKey::of_guest(self.cluster, guest.vmid);
-            history::add_move(self.conn, self.at, &server, &from)?;
+            events::add_move(self.conn, self.at, &server, &from)?;
             found.push(What::Moved { from, to: guest.node.clone() });
         }
         if let (Some(from), Some(to)) = (known_name, name)
@@ -347,7 +349,7 @@ impl Writer<'_> {
                     Some(at) => (at.as_millisecond().min(self.at), SignedDuration::ZERO),
                     None => (self.at, LISTING_LAG),
                 };
-                history::add_event(self.conn, at, &server, from, to, Source::Api, lag)?;
+                events::add_event(self.conn, at, &server, from, to, Source::Api, lag)?;
             }
             found.push(What::Power { from, to });
         }

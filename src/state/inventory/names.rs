@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::clusters::kind;
-use super::guests;
-use super::{Result, State};
 use crate::model::id::{ServerId, VmId};
+use crate::state::inventory::clusters::kind;
+use crate::state::inventory::guests;
+use crate::state::{Result, State};
 
 /// A guest, or a server of which something is known.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Result, State, time};
+use crate::model::access::scope::Permissions;
 use crate::model::id::{ClusterId, TokenId};
-use crate::model::scope::Permissions;
+use crate::state::{Result, State, time};
 
 impl State {
     /// What the token may do in the cluster, and when that was said.
@@ -41,6 +41,6 @@ impl State {
     }
 }
 
-pub(super) fn forget(conn: &Connection, cluster: &ClusterId) -> rusqlite::Result<()> {
+pub(in crate::state) fn forget(conn: &Connection, cluster: &ClusterId) -> rusqlite::Result<()> {
     conn.execute("DELETE FROM permissions WHERE cluster = ?1", [cluster.as_str()]).map(drop)
 }

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{OUT_OF_ORDER_MILLIS, Result, State, history, is_superseded, time};
-use crate::model::facts::HostFacts;
+use crate::model::host::facts::HostFacts;
 use crate::model::id::ServerId;
+use crate::model::inventory::server::ServerKey;
+use crate::model::load::usage::Source;
 use crate::model::power::PowerState;
-use crate::model::server::ServerKey;
-use crate::model::usage::Source;
+use crate::state::history::events;
+use crate::state::{OUT_OF_ORDER_MILLIS, Result, State, is_superseded, time};
 
 /// The last state that was observed of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl State {
     pub(crate) fn put_facts(&self, server: &ServerId, facts: &HostFacts, at: Timestamp) -> Result<()> {
         self.write(|conn| {
             let sql = "INSERT OR REPLACE INTO facts (server, facts, at) VALUES (?1, ?2, ?3)";
-            conn.execute(sql, params![server.as_str(), super::to_json(facts), at.as_millisecond()]).map(drop)
+            conn.execute(sql, params![server.as_str(), crate::state::to_json(facts), at.as_millisecond()]).map(drop)
         })
     }
 
@@ -119,7 +120,7 @@ impl State {
             let rows = statement.query_map([], |row| {
                 let known = KnownState {
                     state: PowerState::parse(row.get_ref(1)?.as_str()?),
-                    source: history::source(row.get_ref(2)?.as_str()?),
+                    source: events::source(row.get_ref(2)?.as_str()?),
                     since: time(row.get(3)?),
                     at: time(row.get(4)?),
                     last_online_at: row.get::<_, Option<i64>>(5)?.map(time),
@@ -167,7 +168,7 @@ fn record_one(
     }
     let previous = known.map(|(state, _)| state).filter(|previous| *previous != state);
     if let Some(previous) = previous {
-        history::add_event(conn, at, server, previous, state, source, SignedDuration::ZERO)?;
+        events::add_event(conn, at, server, previous, state, source, SignedDuration::ZERO)?;
     }
     let mut upsert = conn.prepare_cached(
         "INSERT INTO states (server, state, source, since, at, last_online_at) VALUES (?1, ?2, ?3, ?4, ?4, ?5)

@@ -6,9 +6,10 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Result, State, permissions, time};
+use crate::model::access::scope::Scope;
 use crate::model::id::{ClusterId, Secret, ServerId, Token, TokenId};
-use crate::model::scope::Scope;
+use crate::state::inventory::permissions;
+use crate::state::{Result, State, time};
 
 /// A token with what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,7 +132,7 @@ impl State {
 }
 
 /// `server` and `token` are the texts as stored.
-pub(super) fn insert_intent(
+pub(in crate::state) fn insert_intent(
     conn: &Connection,
     server: &str,
     cluster: Option<&ClusterId>,

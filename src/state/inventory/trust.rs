@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Result, State, time};
+use crate::model::access::trust::Trust;
 use crate::model::id::ServerId;
-use crate::model::trust::Trust;
+use crate::state::{Result, State, time};
 
 /// A server's trust and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,8 @@ impl State {
     pub(crate) fn put_trust(&self, server: &ServerId, trust: &Trust, via: &str, at: Timestamp) -> Result<()> {
         self.write_durably(|conn| {
             let sql = "INSERT OR REPLACE INTO trust (server, trust, via, at) VALUES (?1, ?2, ?3, ?4)";
-            conn.execute(sql, params![server.as_str(), super::to_json(trust), via, at.as_millisecond()]).map(drop)
+            conn.execute(sql, params![server.as_str(), crate::state::to_json(trust), via, at.as_millisecond()])
+                .map(drop)
         })
     }
 

@@ -5,11 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use rusqlite::Connection;
 
 use super::{at, cluster, dump, folder, guest, key, listing, server, vmid, wake};
-use crate::model::action::{ActionOutcome, InFlight};
 use crate::model::id::{GuestKind, VmId};
+use crate::model::inventory::server::{Address, ServerKey};
 use crate::model::power::PowerState;
-use crate::model::server::{Address, ServerKey};
-use crate::state::{Action, State, schema};
+use crate::model::power::outcome::{ActionOutcome, InFlight};
+use crate::state::file::schema;
+use crate::state::{Action, State};
 
 fn state() -> State {
     State::in_memory().unwrap()

@@ -3,14 +3,14 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{at, cluster, folder, furnish, guest, key, listing, node, non_secret_dump, server, token, vmid};
-use crate::model::facts::{HostFacts, Nic, Product, PveFacts};
+use crate::model::access::scope::Scope;
+use crate::model::access::trust::{Fingerprint, Trust};
+use crate::model::host::facts::{HostFacts, Nic, Product, PveFacts};
 use crate::model::id::ClusterId;
+use crate::model::inventory::server::{Address, ServerKey};
+use crate::model::load::usage::Source;
 use crate::model::power::PowerState;
-use crate::model::scope::Scope;
-use crate::model::server::{Address, ServerKey};
-use crate::model::trust::{Fingerprint, Trust};
-use crate::model::usage::Source;
-use crate::state::history::Event;
+use crate::state::history::events::Event;
 use crate::state::{Check, Name, Run, State, StateError, is_fresh};
 
 fn state() -> State {

@@ -9,15 +9,15 @@ use rand::{Rng, RngExt, SeedableRng};
 use tempfile::TempDir;
 
 use super::{at, cluster, folder, furnish, guest, key, listing, server, token, vmid};
-use crate::model::facts::HostFacts;
+use crate::model::access::scope::Scope;
+use crate::model::access::trust::Trust;
 use crate::model::hint::HintId;
+use crate::model::host::facts::HostFacts;
+use crate::model::load::reading::Reading;
+use crate::model::load::usage::{Count, Pressure, Sample, Source, Usage};
 use crate::model::power::PowerState;
-use crate::model::reading::Reading;
-use crate::model::scope::Scope;
-use crate::model::trust::Trust;
-use crate::model::usage::{Count, Pressure, Sample, Source, Usage};
-use crate::state::actions::Action;
-use crate::state::samples::Samples;
+use crate::state::history::actions::Action;
+use crate::state::history::samples::Samples;
 use crate::state::{Check, Retention, State, StateError};
 
 /// The bytes of a state file and its journal.

@@ -9,9 +9,10 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::{at, cluster, folder, furnish, guest, listing, server, token};
+use crate::model::access::scope::Scope;
 use crate::model::power::PowerState;
-use crate::model::scope::Scope;
-use crate::state::{State, StateError, schema};
+use crate::state::file::schema;
+use crate::state::{State, StateError};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().mode() & 0o7777

@@ -7,13 +7,14 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::{at, believe, cluster, dump, folder, key, server};
+use crate::model::inventory::server::ServerKey;
+use crate::model::load::reading::{KnownReading, Reading, Ticks};
+use crate::model::load::usage::Source;
 use crate::model::power::PowerState;
-use crate::model::reading::{KnownReading, Reading, Ticks};
-use crate::model::server::ServerKey;
-use crate::model::usage::Source;
-use crate::state::actions::Action;
-use crate::state::check_hours::CheckHistory;
-use crate::state::{Check, Retention, Run, Samples, State, schema};
+use crate::state::file::schema;
+use crate::state::history::actions::Action;
+use crate::state::history::check_hours::CheckHistory;
+use crate::state::{Check, Retention, Run, Samples, State};
 
 const HOUR: i64 = 3600;
 

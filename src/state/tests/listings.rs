@@ -2,8 +2,8 @@
 
 use super::{at, cluster, guest, listing, node, server, vmid};
 use crate::model::id::GuestKind;
+use crate::model::inventory::server::{Address, Guest, Listing};
 use crate::model::power::PowerState;
-use crate::model::server::{Address, Guest, Listing};
 use crate::state::{Change, Edit, KnownGuest, State, What};
 
 use PowerState::{Running, Stopped, Unknown};

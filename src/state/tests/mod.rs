@@ -17,12 +17,13 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use tempfile::TempDir;
 
-use super::{NewAction, State, schema};
+use super::{NewAction, State};
+use crate::model::access::scope::Scope;
 use crate::model::id::{ClusterId, GuestKind, NodeName, Secret, ServerId, Token, VmId};
+use crate::model::inventory::server::{Guest, Listing, Node, ServerKey};
+use crate::model::load::usage::Usage;
 use crate::model::power::PowerState;
-use crate::model::scope::Scope;
-use crate::model::server::{Guest, Listing, Node, ServerKey};
-use crate::model::usage::Usage;
+use crate::state::file::schema;
 
 /// A folder in memory, where there is such: hundreds of files would otherwise each wait for the disk.
 fn folder() -> TempDir {

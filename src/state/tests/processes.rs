@@ -8,12 +8,12 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::{at, cluster, folder, guest, key, listing, server, token, vmid, wake};
-use crate::model::action::ActionOutcome;
+use crate::model::access::scope::Scope;
+use crate::model::inventory::server::ServerKey;
+use crate::model::load::usage::{Count, Pressure, Sample, Source, Usage};
 use crate::model::power::PowerState;
-use crate::model::scope::Scope;
-use crate::model::server::ServerKey;
-use crate::model::usage::{Count, Pressure, Sample, Source, Usage};
-use crate::state::samples::Samples;
+use crate::model::power::outcome::ActionOutcome;
+use crate::state::history::samples::Samples;
 use crate::state::{Check, Retention, State};
 
 const THREADS: u32 = 20;

@@ -8,11 +8,11 @@ use rand::{RngExt, SeedableRng};
 
 use super::{at, believe, cluster, key, server, vmid};
 use crate::model::id::{ClusterId, VmId};
-use crate::model::series::{Metric, Unit, values};
-use crate::model::server::ServerKey;
-use crate::model::usage::{Count, Pressure, Sample, Source, Usage};
-use crate::state::retention::Tidied;
-use crate::state::samples::Samples;
+use crate::model::inventory::server::ServerKey;
+use crate::model::load::usage::{Count, Pressure, Sample, Source, Usage};
+use crate::model::past::series::{Metric, Unit, values};
+use crate::state::history::retention::Tidied;
+use crate::state::history::samples::Samples;
 use crate::state::{Retention, State};
 
 fn sample(usage: Usage) -> Sample {
@@ -279,7 +279,8 @@ fn while_samples_go_no_time_is_missing_and_none_is_there_twice() {
         let hours = state.hours(&servers, Timestamp::MIN, Timestamp::MAX).unwrap();
         for (server, want) in &want {
             let raw = samples.get(server).map_or(0, Vec::len);
-            let count = |hour: &crate::state::rollup::Hour| hour.of(Metric::Cpu).map_or(0, |m| m.count as usize);
+            let count =
+                |hour: &crate::state::history::rollup::Hour| hour.of(Metric::Cpu).map_or(0, |m| m.count as usize);
             let summed: usize = hours.get(server).map_or(0, |hours| hours.iter().map(count).sum());
             assert_eq!(raw + summed, *want, "{server:?}");
             borders.insert(raw);

@@ -6,10 +6,10 @@ use jiff::SignedDuration;
 use tempfile::TempDir;
 
 use super::{at, cluster, guest, key, listing, server, vmid};
+use crate::model::inventory::server::Guest;
+use crate::model::load::usage::{Count, Pressure, Sample, Source, Usage};
 use crate::model::power::PowerState;
-use crate::model::server::Guest;
-use crate::model::usage::{Count, Pressure, Sample, Source, Usage};
-use crate::state::samples::Samples;
+use crate::state::history::samples::Samples;
 use crate::state::{Check, Retention, State};
 
 fn median(times: usize, mut work: impl FnMut(usize)) -> Duration {

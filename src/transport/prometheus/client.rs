@@ -6,11 +6,11 @@ use reqwest::header::HeaderValue;
 use reqwest::{RequestBuilder, StatusCode, Url};
 use tokio::time::timeout;
 
+use crate::model::access::trust::Trust;
 use crate::model::hint::HintId;
 use crate::model::id::Secret;
 use crate::model::inventory::FailureKind;
 use crate::model::text::clean;
-use crate::model::trust::Trust;
 use crate::transport::http::{self, Failure, Pace, Peer};
 use crate::transport::pve::tls;
 use crate::transport::{self, ConnectFailure, Denial};

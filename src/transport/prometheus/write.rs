@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
-use crate::model::metrics::{Family, Labels};
+use crate::model::past::metrics::{Family, Labels};
 
 use super::client::{Access, Client, Error, Limits, is_page};
 

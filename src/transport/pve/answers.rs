@@ -6,11 +6,11 @@ use std::net::IpAddr;
 
 use serde::de::{Deserialize, Deserializer, MapAccess};
 
+use crate::model::access::scope::Permissions;
+use crate::model::access::trust::Fingerprint;
 use crate::model::id::NodeName;
-use crate::model::scope::Permissions;
-use crate::model::server::Address;
+use crate::model::inventory::server::Address;
 use crate::model::text::LONGEST_NAME;
-use crate::model::trust::Fingerprint;
 
 use super::lenient::{Entries, Entry, Record, Rows, Told, Value, skip};
 use super::wire::online;
@@ -302,7 +302,7 @@ impl<'de> Record<'de> for Texts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::scope::Scope;
+    use crate::model::access::scope::Scope;
     use crate::transport::pve::repair::parse;
 
     macro_rules! fixture {

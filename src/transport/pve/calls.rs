@@ -1,8 +1,8 @@
 //! The calls. Nodes and guests come into paths only as types that hold nothing to escape.
 
+use crate::model::access::scope::Permissions;
 use crate::model::id::{GuestKind, NodeName, TokenId, VmId};
-use crate::model::scope::Permissions;
-use crate::model::server::{Address, Listing};
+use crate::model::inventory::server::{Address, Listing};
 use crate::transport::Error;
 
 use super::answers::{AgentInterfaces, ContainerInterfaces, LocalNode, NodeCertificate, Nodes, PermissionMap, Version};

@@ -13,8 +13,8 @@ use rustls::pki_types::ServerName;
 use serde::Deserialize;
 use tokio::time::timeout;
 
+use crate::model::access::trust::Trust;
 use crate::model::id::{Token, TokenId};
-use crate::model::trust::Trust;
 use crate::transport::http::{self, Failure, Pace, Peer};
 use crate::transport::{Error, Mismatch, PVEDAEMON, Stranger};
 

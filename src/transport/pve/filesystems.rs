@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::de::MapAccess;
 
-use crate::model::reading::{Filesystem, is_root};
+use crate::model::load::reading::{Filesystem, is_root};
 
 use super::lenient::{Record, Told, Value, skip};
 

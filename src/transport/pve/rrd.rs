@@ -20,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::de::MapAccess;
 
 use crate::model::id::GuestKind;
-use crate::model::series::Metric;
+use crate::model::past::series::Metric;
 
 use super::lenient::{Entries, Record, Value, skip};
 use super::wire::MOST_CPU;

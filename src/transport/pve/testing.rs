@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-use crate::model::trust::{Fingerprint, Trust};
+use crate::model::access::trust::{Fingerprint, Trust};
 
 use super::client::{Client, Endpoint, Limits};
 use super::trust::{provider, sha256};

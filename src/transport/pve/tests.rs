@@ -6,8 +6,8 @@ mod simulated;
 
 use std::time::Duration;
 
+use crate::model::access::trust::Trust;
 use crate::model::id::GuestKind;
-use crate::model::trust::Trust;
 use crate::transport::{ConnectFailure, Error};
 
 use super::client::{Client, Limits};

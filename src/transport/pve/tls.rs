@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error as TlsError, OtherError, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::model::trust::Trust;
+use crate::model::access::trust::Trust;
 use crate::transport::{ConnectFailure, Error, Mismatch, Stranger};
 
 use super::trust::{Presented, Rule, provider};

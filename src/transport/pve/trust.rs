@@ -13,8 +13,8 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, Error as TlsError, RootCertStore};
 use sha2::{Digest, Sha256};
 
+use crate::model::access::trust::{Fingerprint, Trust};
 use crate::model::id::NodeName;
-use crate::model::trust::{Fingerprint, Trust};
 
 /// What a peer presented in a handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]

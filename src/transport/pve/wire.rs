@@ -7,10 +7,10 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::model::id::{GuestKind, NodeName, VmId};
+use crate::model::inventory::server::{Guest, Listing, Node, Tags};
+use crate::model::load::usage::{Count, Usage};
 use crate::model::power::PowerState;
-use crate::model::server::{Guest, Listing, Node, Tags};
 use crate::model::text::cut;
-use crate::model::usage::{Count, Usage};
 
 use super::lenient::{Entry, MAX_ENTRIES, Record, Value, skip, too_many};
 use super::repair;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::model::login::{is_host_name, is_user_name};
+use crate::model::host::login::{is_host_name, is_user_name};
 use crate::transport::Error;
 use crate::transport::probe::peer;
 use crate::transport::ssh::SshHost;

@@ -4,10 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::model::human::{human_bytes, human_seconds};
 use crate::model::inventory::Server;
+use crate::model::load::usage::Count;
 use crate::model::text::clean;
-use crate::model::usage::Count;
+use crate::model::text::human::{human_bytes, human_seconds};
 use crate::tui::app::State;
 use crate::tui::event::Entry;
 use crate::tui::layout::Areas;
@@ -119,7 +119,7 @@ fn lines(state: &State, server: &Server, width: u16, look: Look) -> Vec<Pieces> 
     add("cpu", usage.cpu_percent.map_or("-".to_owned(), |cpu| format!("{cpu:.0}%{cpus}{load}")));
     add("memory", share(usage.memory_bytes, usage.memory_max_bytes, usage.memory_share()));
     add("disk", share(usage.disk_bytes, usage.disk_max_bytes, usage.disk_percent()));
-    let address = |address: &crate::model::server::Address| match address.prefix {
+    let address = |address: &crate::model::inventory::server::Address| match address.prefix {
         Some(prefix) => format!("{}/{prefix}", address.ip),
         None => address.ip.to_string(),
     };

@@ -4,10 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use crate::model::human::human_seconds;
 use crate::model::inventory::{Server, ServiceCheck};
-use crate::model::spark::{Scale, sparkline};
-use crate::model::usage::Count;
+use crate::model::load::usage::Count;
+use crate::model::past::spark::{Scale, sparkline};
+use crate::model::text::human::human_seconds;
 use crate::tui::app::State;
 use crate::tui::layout::Areas;
 use crate::tui::look::{self, Look, after, put, put_right};

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::series::{Metric, values};
-use crate::model::server::ServerKey;
-use crate::model::usage::Sample;
+use crate::model::inventory::server::ServerKey;
+use crate::model::load::usage::Sample;
+use crate::model::past::series::{Metric, values};
 use crate::state::{State, StateError};
 use crate::tui::{Entry, Event, Point};
 

@@ -10,7 +10,7 @@ use crate::fleet::Fleet;
 use crate::fleet::act::{Links, Options};
 use crate::model::guest::{ActiveTask, ClusterStatus};
 use crate::model::hint::HintId;
-use crate::model::host_power::{HostCall, HostPreflight, Identity, Itself, NoWay};
+use crate::model::host::power::{HostCall, HostPreflight, Identity, Itself, NoWay};
 use crate::model::id::{GuestKind, VmId};
 use crate::model::inventory::{FailureKind, Server};
 use crate::model::power::{CheckId, Finding, Policy, PowerState, Remedy};
@@ -199,7 +199,7 @@ fn look_at_people(seen: &HostPreflight, call: HostCall, found: &mut impl FnMut(C
     }
     let blocks = seen.blocks(call).unwrap_or_default();
     if !blocks.is_empty() {
-        let one = |inhibitor: &&crate::model::host_power::Inhibitor| format!("{} ({})", inhibitor.who, inhibitor.why);
+        let one = |inhibitor: &&crate::model::host::power::Inhibitor| format!("{} ({})", inhibitor.who, inhibitor.why);
         let message = format!("programs ask not to {}: {}", call.as_str(), list(blocks.iter().map(one)));
         found(CheckId::SleepInhibited, message, "end them, or wait until they are done".to_owned());
     }
@@ -311,7 +311,7 @@ fn describe(task: &ActiveTask) -> String {
 #[cfg(test)]
 mod tests {
     use super::FIRMWARE;
-    use crate::model::host_power::NoWay;
+    use crate::model::host::power::NoWay;
 
     #[test]
     fn the_documents_say_the_fixes_that_are_printed() {

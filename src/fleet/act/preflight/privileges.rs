@@ -8,14 +8,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::Fleet;
 use crate::fleet::act::guest::Named;
+use crate::fleet::act::wake::WakePath;
 use crate::fleet::act::{Links, Options};
-use crate::fleet::wake::WakePath;
+use crate::model::access::scope::Permissions;
 use crate::model::guest::GuestCall;
 use crate::model::hint::HintId;
 use crate::model::id::{ClusterId, TokenId};
 use crate::model::inventory::Server;
 use crate::model::power::{CheckId, Finding, Move, Plan, PowerAction, Step};
-use crate::model::scope::Permissions;
 use crate::state::is_fresh;
 use crate::transport::Error;
 use crate::transport::pve::Client;

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::config::Config;
 use crate::fleet::Limits;
-use crate::fleet::session::Shared;
+use crate::fleet::reach::session::Shared;
 use crate::model::id::Secret;
 use crate::state::State;
 use crate::transport::ssh::Ask;

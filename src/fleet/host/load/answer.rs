@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::reading::Ticks;
+use crate::model::load::reading::Ticks;
 use crate::model::text::{is_unsafe, quoted};
 
 /// More ports, disks or file systems than this are not believed.

@@ -3,7 +3,7 @@
 //! Its columns are not safe to split: device and mount point may contain blanks. Which mount points were asked for is
 //! known, so each line is recognised by its end.
 
-use crate::model::reading::Filesystem;
+use crate::model::load::reading::Filesystem;
 
 /// File systems, the root first, and what is to be known about them.
 #[derive(Debug, Default)]

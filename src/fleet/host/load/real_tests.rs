@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use super::*;
-use crate::fleet::host_facts::run_tests::shells;
-use crate::model::reading::Ticks;
+use crate::fleet::host::facts::run_tests::shells;
+use crate::model::load::reading::Ticks;
 
 /// The files that are compared, read by other means than the script's.
 struct Look {

@@ -6,7 +6,7 @@
 use std::fs;
 
 use super::*;
-use crate::fleet::host_facts::run_tests::{Host, shells};
+use crate::fleet::host::facts::run_tests::{Host, shells};
 
 const SECOND: Duration = Duration::from_secs(1);
 const NET: &str = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n";

@@ -3,16 +3,16 @@
 //! The facts script runs first, so that ports, addresses and the boot are fresh. Reading is lenient: a line that is
 //! missing, cut off or senseless costs that one fact.
 
-use crate::fleet::host_facts::{self, word};
-use crate::fleet::host_power::trigger::{RIGHTS, WAY};
-use crate::model::host_power::{HostCall, HostPreflight, Inhibitor, LoggedIn, NoWay, SwapLack};
+use crate::fleet::host::facts::{self, word};
+use crate::fleet::host::power::trigger::{RIGHTS, WAY};
+use crate::model::host::power::{HostCall, HostPreflight, Inhibitor, LoggedIn, NoWay, SwapLack};
 use crate::model::id::VmId;
 
 /// The script; POSIX sh, no arguments, reads nothing from its input, needs no rights. With `locks` it also says how a
 /// call would go past the locks that programs hold.
 pub(crate) fn script(locks: bool) -> String {
     let locks = if locks { "yes" } else { "" };
-    format!("locks={locks} listed=\n{}\n{RIGHTS}{WAY}{}", host_facts::SCRIPT, include_str!("preflight.sh"))
+    format!("locks={locks} listed=\n{}\n{RIGHTS}{WAY}{}", facts::SCRIPT, include_str!("preflight.sh"))
 }
 
 /// More lines of one kind than this are not believed.
@@ -247,7 +247,7 @@ impl Seen {
     }
 
     fn finish(mut self, text: &str) -> HostPreflight {
-        self.found.facts = host_facts::parse(text);
+        self.found.facts = facts::parse(text);
         for (past, call, why, detail) in &self.no_ways {
             let way = no_way(why, detail, self.user.as_deref(), self.has_sudo);
             let ways = if *past { &mut self.found.ways_past } else { &mut self.found.ways };

@@ -1,8 +1,8 @@
 //! Runs the look before a call with the shells of this machine, on folders that look like hosts.
 
 use super::preflight::{parse, script};
-use crate::fleet::host_facts::run_tests::{Host, shells};
-use crate::model::host_power::{HostCall, HostPreflight, NoWay, SwapLack};
+use crate::fleet::host::facts::run_tests::{Host, shells};
+use crate::model::host::power::{HostCall, HostPreflight, NoWay, SwapLack};
 
 /// What the script finds on a host, the same from every shell.
 fn of(host: &Host) -> HostPreflight {

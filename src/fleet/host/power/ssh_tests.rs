@@ -15,7 +15,7 @@ use super::trigger::{HostOrder, Trace, Triggered};
 use super::wait::Waited;
 use crate::config::Config;
 use crate::fleet::{Fleet, Limits};
-use crate::model::host_power::{HostCall, NoWay};
+use crate::model::host::power::{HostCall, NoWay};
 use crate::model::id::Secret;
 use crate::state::State;
 use crate::transport::Error;
@@ -415,7 +415,7 @@ fn the_look_finds_what_speaks_against_it() {
         assert!(seen.tasks.as_ref().unwrap().is_empty());
         assert_eq!(seen.way(HostCall::Suspend), Some(&Ok("systemd-run".to_owned())));
         assert!(seen.facts.pve().is_some() && seen.facts.boot_id.is_some());
-        assert_eq!(seen.identity().itself(&seen.identity()), Some(crate::model::host_power::Itself::ThisMachine));
+        assert_eq!(seen.identity().itself(&seen.identity()), Some(crate::model::host::power::Itself::ThisMachine));
         assert_eq!(world.ssh.execs(), 1, "one round trip");
         // Nobody but us, and another init.
         for host in [Host::debian("nas"), Host::alpine("a")] {
@@ -434,7 +434,7 @@ fn this_machine_knows_itself() {
         let fleet = world.fleet();
         let (here, again) = (fleet.local_identity().await.unwrap(), fleet.local_identity().await.unwrap());
         if here.boot_id.is_some() {
-            assert_eq!(here.itself(&again), Some(crate::model::host_power::Itself::ThisMachine));
+            assert_eq!(here.itself(&again), Some(crate::model::host::power::Itself::ThisMachine));
         }
         let there = fleet.host_preflight(&world.config.servers[0], false).await.unwrap();
         assert_eq!(here.itself(&there.identity()), None);

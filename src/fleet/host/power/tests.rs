@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::arm::{self, ArmedWol};
 use super::preflight::parse;
 use super::trigger::{self, Triggered};
-use crate::model::host_power::{HostCall, NoWay, SwapLack};
+use crate::model::host::power::{HostCall, NoWay, SwapLack};
 use crate::transport::script::ScriptOutput;
 
 fn users(text: &str) -> Option<Vec<String>> {

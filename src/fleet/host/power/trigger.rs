@@ -2,10 +2,10 @@
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::host_facts::word;
-use crate::fleet::host_power::preflight::no_way;
-use crate::fleet::session::no_ssh;
-use crate::model::host_power::{HostCall, NoWay};
+use crate::fleet::host::facts::word;
+use crate::fleet::host::power::preflight::no_way;
+use crate::fleet::reach::session::no_ssh;
+use crate::model::host::power::{HostCall, NoWay};
 use crate::transport::script::{ScriptOutput, quote};
 use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::{self, Error};

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::scope::Scope;
+use crate::model::access::scope::Scope;
 
 fn request() -> Request {
     let token = "ecobox@pve!lap-1".parse().unwrap();

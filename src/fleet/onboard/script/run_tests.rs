@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::fleet::host_facts::run_tests::{Host, shells};
+use crate::fleet::host::facts::run_tests::{Host, shells};
 use crate::fleet::onboard::answer::{Answer, Created, Done, Failure, RoleChange, parse};
 use crate::fleet::onboard::token_id;
 

@@ -6,9 +6,9 @@ use tokio::time::timeout;
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::api::Group;
+use crate::fleet::reach::api::Group;
+use crate::model::access::trust::Trust;
 use crate::model::id::{ClusterId, ServerId};
-use crate::model::trust::Trust;
 use crate::state::StoredToken;
 use crate::transport::pve::{self, Presented};
 use crate::transport::{Error, probe};

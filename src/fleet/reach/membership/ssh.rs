@@ -2,13 +2,13 @@
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::api::Group;
-use crate::fleet::membership::{CertifiedNodes, certified};
-use crate::fleet::session::no_ssh;
-use crate::fleet::setup::SetUpError;
-use crate::fleet::trust::Learned;
+use crate::fleet::onboard::setup::SetUpError;
+use crate::fleet::reach::api::Group;
+use crate::fleet::reach::membership::{CertifiedNodes, certified};
+use crate::fleet::reach::session::no_ssh;
+use crate::fleet::reach::trust::Learned;
+use crate::model::access::trust::Trust;
 use crate::model::id::{ClusterId, NodeName, Token};
-use crate::model::trust::Trust;
 use crate::state::StateError;
 use crate::transport::pve::{self, Presented};
 use crate::transport::ssh::HostKeyPolicy;

@@ -1,9 +1,9 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::model::reading::Filesystem;
-use crate::model::series::{Measured, rates, values};
-use crate::model::usage::{Sample, Source};
+use crate::model::load::reading::Filesystem;
+use crate::model::load::usage::{Sample, Source};
+use crate::model::past::series::{Measured, rates, values};
 
 #[test]
 fn names_follow_the_conventions_of_prometheus() {

@@ -1,8 +1,8 @@
 //! Plans as lines, one for each step: `2 start pve1-vm-101 [1]`, with the steps that it waits for.
 
 use super::*;
+use crate::model::inventory::server::ServerKind;
 use crate::model::inventory::tests::server;
-use crate::model::server::ServerKind;
 
 fn host(id: &str, parent: Option<&str>, state: PowerState) -> Server {
     let mut host = server(id, parent, None);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::metrics::{self, Families};
+use crate::model::past::metrics::{self, Families};
 use crate::transport::prometheus::write::MOST_SAMPLES;
 
 /// Labels as they came, and the samples.

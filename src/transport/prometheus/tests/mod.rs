@@ -15,7 +15,7 @@ use super::client::Limits;
 use super::write::TimeSeries;
 use super::*;
 use crate::model::id::Secret;
-use crate::model::metrics::Labels;
+use crate::model::past::metrics::Labels;
 
 /// It must never be seen in an error.
 const SECRET: &str = "c0ffee-5ec4e7";

@@ -9,8 +9,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::*;
-use crate::fleet::host_facts::run_tests::shells;
-use crate::model::wol::{SecureOn, magic_packet};
+use crate::fleet::host::facts::run_tests::shells;
+use crate::model::host::wol::{SecureOn, magic_packet};
 
 const MAC: &str = "d0:50:99:0a:0b:0c";
 const IP: &str = "echo '1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever'\n\

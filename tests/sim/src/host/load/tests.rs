@@ -54,7 +54,7 @@ fn df_tells_of_what_it_is_asked_for() {
 /// ecobox's own script, as far as the simulated hosts have what it reads.
 #[test]
 fn the_load_script_finds_what_it_reads() {
-    let text = include_str!("../../../../../src/fleet/load.sh");
+    let text = include_str!("../../../../../src/fleet/host/load.sh");
     let text = format!("known= since= pause=0.5 whole=1\n{text}\ndf -P -k \"$@\"\n");
     let lines = |host: &Host, login: &str| {
         let outcome = script(host, login, &text);

@@ -1,0 +1,6 @@
+//! What a host is asked by script, one folder a question: each script stands beside who reads its answer.
+
+pub(crate) mod agents;
+pub(crate) mod facts;
+pub(crate) mod load;
+pub(crate) mod power;

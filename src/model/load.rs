@@ -1,0 +1,4 @@
+//! How hard a server works.
+
+pub(crate) mod reading;
+pub(crate) mod usage;

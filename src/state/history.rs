@@ -1,0 +1,13 @@
+//! What was: numbers, checks, changes of power, actions; and what is still to be sent to Prometheus.
+
+pub(crate) mod actions;
+pub(crate) mod blocks;
+pub(crate) mod check_hours;
+pub(crate) mod events;
+pub(crate) mod outbox;
+pub(crate) mod readings;
+pub(crate) mod retention;
+pub(crate) mod rollup;
+pub(crate) mod samples;
+pub(crate) mod sightings;
+pub(crate) mod told;
