@@ -85,5 +85,6 @@ mod cli {
     mod watch_screen;
     mod world;
 }
+mod circles;
 mod generated;
 mod layers;

@@ -50,9 +50,9 @@ const HOMES: &[(&str, &[&str])] = &[
         "ecobox_sim",
         &[
             "src/commands/demo",
-            "src/fleet/host_load",
-            "src/fleet/host_power",
-            "src/fleet/wake",
+            "src/fleet/host/load",
+            "src/fleet/host/power",
+            "src/fleet/act/wake",
             "src/render/openmetrics/tests",
             "src/transport/prometheus/tests",
             "src/transport/pve/tests",
@@ -60,7 +60,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ),
 ];
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+pub(crate) fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
