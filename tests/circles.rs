@@ -7,10 +7,7 @@ use std::path::Path;
 
 /// The rooms of a folder, floor by floor from the ground. Those of one floor do not use each other.
 const FLOORS: &[(&str, &[&[&str]])] = &[
-    (
-        "fleet",
-        &[&["reach"], &["host"], &["observe"], &["past", "onboard", "discover", "act"], &["watch", "foreign"]],
-    ),
+    ("fleet", &[&["reach"], &["host"], &["observe"], &["past", "onboard", "discover", "act"], &["watch", "foreign"]]),
     ("state", &[&["subjects"], &["file"], &["history"], &["inventory"]]),
 ];
 
@@ -141,7 +138,10 @@ fn rooms_use_those_below_them() {
     let mut wrong = Vec::new();
     for (folder, floors) in FLOORS {
         let room_of = |module: &str| {
-            module.strip_prefix(folder)?.strip_prefix("::").map(|rest| rest.split("::").next().unwrap_or(rest).to_owned())
+            module
+                .strip_prefix(folder)?
+                .strip_prefix("::")
+                .map(|rest| rest.split("::").next().unwrap_or(rest).to_owned())
         };
         let floor_of = |room: &str| floors.iter().position(|rooms| rooms.contains(&room));
         for (file, used) in &graph {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::error::{Checked, Problem};
 use super::read::{At, Reader};
 use super::rules;
-use super::schema::{Folders, command, duration, expecting};
+use super::secret::{SecretFrom, secret};
+use super::values::{Folders, duration, expecting};
 
 /// The keys of the table.
 pub(super) const KEYS: &[&str] = &[
@@ -95,23 +96,18 @@ pub(crate) enum HistoryAuth {
     Bearer(SecretFrom),
 }
 
-/// Where a secret comes from that does not stand in this file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum SecretFrom {
-    /// Program and arguments; it prints the secret. `key` is where it is configured, for messages.
-    Command { key: &'static str, command: Vec<String> },
-    /// The file contains it.
-    File { key: &'static str, path: PathBuf },
-}
-
 /// Reads the table.
-pub(super) fn read(table: &Reader<'_>, folders: &Folders<'_>) -> Checked<HistorySettings> {
+pub(super) fn read(
+    table: &Reader<'_>,
+    elsewhere: &[(&[&str], &str)],
+    folders: &Folders<'_>,
+) -> Checked<HistorySettings> {
     if let Some(key) = table.keys().into_iter().find(|key| INLINE.iter().any(|(name, _)| *name == key.value)) {
         let instead = INLINE.iter().find(|(name, _)| *name == key.value).map_or("", |(_, instead)| instead);
         let why = if key.value.ends_with("command") { "" } else { "; a secret does not stand in this file" };
         return Err(key.problem(format!("unknown key `{}` {PLACE}{why}: use {instead}", key.value)));
     }
-    table.only(KEYS, super::schema::ELSEWHERE)?;
+    table.only(KEYS, elsewhere)?;
     let usual = HistorySettings::default();
     let path = |text: &str| rules::path(text, folders.config, folders.home);
     Ok(HistorySettings {
@@ -179,39 +175,6 @@ fn auth(table: &Reader<'_>, folders: &Folders<'_>) -> Checked<HistoryAuth> {
         (name, password, Some(token)) => {
             let other = if name.is_some() { "username" } else { password.map_or("", |password| password.value.key()) };
             Err(token.problem(format!("`{}` and `{other}` exclude each other: keep one", token.value.key())))
-        }
-    }
-}
-
-impl SecretFrom {
-    /// Where it is configured.
-    pub(crate) fn key(&self) -> &'static str {
-        match self {
-            SecretFrom::Command { key, .. } | SecretFrom::File { key, .. } => key,
-        }
-    }
-}
-
-/// A secret by one of two keys, with the key's place.
-pub(super) fn secret(
-    table: &Reader<'_>,
-    folders: &Folders<'_>,
-    by_command: &'static str,
-    by_file: &'static str,
-) -> Checked<Option<At<SecretFrom>>> {
-    let path = |text: &str| rules::path(text, folders.config, folders.home);
-    let command = command(table, by_command)?;
-    let file = table.parsed(by_file, path)?.map(|file| file.value);
-    let at = |key: &str, value| Ok(table.key(key).map(|key| At { value, span: key.span }));
-    match (command, file) {
-        (None, None) => Ok(None),
-        (Some(command), None) => at(by_command, SecretFrom::Command { key: by_command, command }),
-        (None, Some(path)) => at(by_file, SecretFrom::File { key: by_file, path }),
-        (Some(_), Some(_)) => {
-            let mut keys = table.keys();
-            keys.retain(|key| key.value == by_command || key.value == by_file);
-            let message = format!("`{by_command}` and `{by_file}` exclude each other: keep one");
-            Err(Problem::new(keys.last().map_or(table.span.clone(), |key| key.span.clone()), message))
         }
     }
 }

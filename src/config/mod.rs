@@ -10,8 +10,10 @@ mod history;
 mod read;
 mod rules;
 mod schema;
+mod secret;
 #[cfg(test)]
 mod tests;
+mod values;
 mod wol;
 
 use std::ffi::OsString;
@@ -23,8 +25,9 @@ use toml::de::DeTable;
 pub(crate) use self::edit::{NewServer, add_servers, suggest_id, write_atomically};
 pub(crate) use self::error::ConfigError;
 use self::error::Problem;
-pub(crate) use self::history::{HistoryAuth, HistorySettings, SecretFrom};
+pub(crate) use self::history::{HistoryAuth, HistorySettings};
 pub(crate) use self::rules::{host as host_name, user as user_name};
+pub(crate) use self::secret::SecretFrom;
 pub(crate) use self::wol::{SecureOnFrom, WolSettings};
 use crate::file::{self, Contents};
 use crate::model::access::trust::Fingerprint;
@@ -168,7 +171,7 @@ impl Config {
     fn parse_at_home(text: &str, path: &Path, home: Option<&Path>) -> Result<Config, ConfigError> {
         // Editors on other systems put a byte order mark first; toml would count it into the columns.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let folders = schema::Folders { config: path.parent().unwrap_or(Path::new("")), home };
+        let folders = values::Folders { config: path.parent().unwrap_or(Path::new("")), home };
         let read = || {
             let map = DeTable::parse(text).map_err(|error| syntax(text, &error))?;
             schema::read(text, map.get_ref(), &folders)

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use toml::de::DeTable;
 
 use super::error::{Checked, Problem};
 use super::history;
-use super::read::{At, Reader, about};
+use super::read::Reader;
 use super::rules;
+use super::values::{Folders, command, duration, each, expecting};
 use super::wol;
 use super::{Access, ServerConfig, Settings, SshConfigSetting};
 use crate::model::access::trust::Fingerprint;
@@ -71,7 +71,7 @@ const IN_DASHBOARD: &str = "in [dashboard]";
 const IN_SSH: &str = "in [ssh]";
 const IN_SERVER: &str = "in [[servers]]";
 const IN_SERVICE: &str = "in [[servers.services]]";
-pub(super) const ELSEWHERE: &[(&[&str], &str)] = &[
+const ELSEWHERE: &[(&[&str], &str)] = &[
     (SERVER, IN_SERVER),
     (DASHBOARD, IN_DASHBOARD),
     (history::ONLY_HERE, history::PLACE),
@@ -84,13 +84,6 @@ pub(super) const ELSEWHERE: &[(&[&str], &str)] = &[
 pub(super) fn documented() -> Vec<&'static str> {
     let all = [DASHBOARD, history::KEYS, SSH, SERVER, wol::KEYS, SERVICE].concat();
     all.into_iter().filter(|key| !matches!(*key, "services" | "wol")).collect()
-}
-
-/// Where paths of the file start.
-pub(super) struct Folders<'a> {
-    /// The configuration file's own folder.
-    pub(super) config: &'a Path,
-    pub(super) home: Option<&'a Path>,
 }
 
 /// Everything the file says.
@@ -109,7 +102,7 @@ pub(super) fn read(text: &str, map: &DeTable<'_>, folders: &Folders<'_>) -> Chec
         dashboard(&table, &mut settings, &mut ignored)?;
     }
     if let Some(table) = top.table("history", history::PLACE)? {
-        settings.history = history::read(&table, folders)?;
+        settings.history = history::read(&table, ELSEWHERE, folders)?;
     }
     if let Some(table) = top.table("ssh", IN_SSH)? {
         table.only(SSH, ELSEWHERE)?;
@@ -150,20 +143,6 @@ fn dashboard(table: &Reader<'_>, settings: &mut Settings, ignored: &mut Vec<Stri
     Ok(())
 }
 
-/// Seconds as a number, or a text such as `5m`; at most `longest` seconds.
-pub(super) fn duration(table: &Reader<'_>, key: &str, longest: u64) -> Checked<Option<At<Duration>>> {
-    if table.is_string(key) {
-        return table.parsed(key, |text| rules::duration(text, longest));
-    }
-    let seconds = expecting(table.number(key, 0..=longest), "a whole number", "seconds or a text like `5m`")?;
-    Ok(seconds.map(|At { value, span }| At { value: Duration::from_secs(value), span }))
-}
-
-/// The same result; a complaint about the kind of value names both kinds that would do.
-pub(super) fn expecting<T>(result: Checked<T>, one: &str, both: &str) -> Checked<T> {
-    result.map_err(|problem| Problem { message: problem.message.replace(one, both), ..problem })
-}
-
 fn ssh_config(table: &Reader<'_>, folders: &Folders<'_>) -> Checked<SshConfigSetting> {
     if table.is_string("config") {
         let path = table.parsed("config", |text| rules::path(text, folders.config, folders.home))?;
@@ -187,7 +166,7 @@ fn server(table: &Reader<'_>, folders: &Folders<'_>, ignored: &mut Vec<String>) 
     let access = access(table, &id.value, ignored)?;
     let parent = table.filled("parent_server_id", rules::server_id)?;
     let trust = trust(table, folders)?;
-    let wol = wol::read(table, folders)?;
+    let wol = wol::read(table, ELSEWHERE, folders)?;
     if access == Access::Local && table.key("wol").is_some() {
         // This machine is awake.
         ignored.push(format!("wol of {}", id.value));
@@ -290,33 +269,12 @@ fn trust(table: &Reader<'_>, folders: &Folders<'_>) -> Checked<Trust> {
     }
 }
 
-/// The command that prints a secret: a list of arguments, or one line for `sh -c`.
-pub(super) fn command(table: &Reader<'_>, name: &str) -> Checked<Option<Vec<String>>> {
-    if table.is_string(name) {
-        let line = table.parsed(name, |text| {
-            if text.trim().is_empty() { Err("is empty".to_owned()) } else { rules::argument(text) }
-        })?;
-        return Ok(line.map(|line| vec!["sh".to_owned(), "-c".to_owned(), line.value]));
-    }
-    let list = expecting(table.strings(name), "a list of strings", "a string or a list of strings")?;
-    let Some(list) = list else { return Ok(None) };
-    if list.value.first().is_none_or(|program| program.value.trim().is_empty()) {
-        return Err(list.problem(about(name, "is empty")));
-    }
-    each(&list.value, name, rules::argument).map(Some)
-}
-
 fn tags(table: &Reader<'_>) -> Checked<Vec<String>> {
     let Some(list) = table.strings("tags")? else { return Ok(Vec::new()) };
     let mut tags = each(&list.value, "tags", rules::tag)?;
     let mut seen = std::collections::HashSet::new();
     tags.retain(|tag| seen.insert(tag.clone()));
     Ok(tags)
-}
-
-fn each(list: &[At<&str>], key: &str, rule: impl Fn(&str) -> Result<String, String>) -> Checked<Vec<String>> {
-    let read = |entry: &At<&str>| rule(entry.value).map_err(|why| entry.problem(about(key, &why)));
-    list.iter().map(read).collect()
 }
 
 /// The type may follow from the port and the port from the type; the name is the type's unless given.

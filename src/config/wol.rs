@@ -5,10 +5,10 @@ use std::net::Ipv4Addr;
 use std::ops::Range;
 
 use super::error::{Checked, Problem};
-use super::history::{SecretFrom, secret};
 use super::read::Reader;
 use super::rules;
-use super::schema::{ELSEWHERE, Folders};
+use super::secret::{SecretFrom, secret};
+use super::values::Folders;
 use super::{Access, ServerConfig};
 use crate::model::host::wol::{Mac, SecureOn};
 use crate::model::id::ServerId;
@@ -52,12 +52,12 @@ pub(super) struct Wol {
 }
 
 /// Reads `mac_address` and the table of a server's entry.
-pub(super) fn read(server: &Reader<'_>, folders: &Folders<'_>) -> Checked<Wol> {
+pub(super) fn read(server: &Reader<'_>, elsewhere: &[(&[&str], &str)], folders: &Folders<'_>) -> Checked<Wol> {
     let of_server = server.parsed("mac_address", mac)?.map(|mac| mac.value);
     let Some(table) = server.table("wol", PLACE)? else {
         return Ok(Wol { mac: of_server, settings: WolSettings::default(), relay: None });
     };
-    table.only(KEYS, ELSEWHERE)?;
+    table.only(KEYS, elsewhere)?;
     let of_table = table.parsed("mac", mac)?;
     if let (Some(first), Some(second)) = (of_server, &of_table)
         && first != second.value

@@ -4,6 +4,7 @@
 mod fresh;
 mod guest;
 mod host;
+mod looked;
 mod preflight;
 mod prepare;
 mod wait;
@@ -32,7 +33,7 @@ use crate::transport::pve::Client;
 use crate::transport::{Error, PVE_CLUSTER};
 use crate::ui::Confirmed;
 
-use self::fresh::Looked;
+use self::looked::Looked;
 pub(crate) use self::prepare::{Choice, PrepareError, Prepared};
 
 /// Steps at a time on each node, where nobody says how many.

@@ -3,6 +3,7 @@
 pub(crate) mod assemble;
 pub(crate) mod knock;
 pub(crate) mod measure;
+pub(crate) mod outgoing;
 pub(crate) mod quorum;
 pub(crate) mod record;
 pub(crate) mod scope;

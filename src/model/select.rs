@@ -21,6 +21,7 @@
 pub(crate) mod condition;
 mod filter;
 pub(crate) mod glob;
+mod key;
 mod names;
 #[cfg(test)]
 pub(crate) mod table;

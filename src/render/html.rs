@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use self::row::{Look, icon};
 use crate::model::id::ServerId;
 use crate::model::inventory::trouble::{Trouble, troubles};
-use crate::model::inventory::{Failed, Server};
+use crate::model::inventory::{Failed, Server, ServiceCheck};
 use crate::model::load::usage::Source;
 use crate::model::past::series::Series;
 use crate::model::text::{clean, without_token_ids};
@@ -334,4 +334,15 @@ fn base64(bytes: &[u8]) -> String {
 fn lines<'a>(words: impl IntoIterator<Item = Option<&'a str>>) -> Option<String> {
     let words: Vec<Cow<'_, str>> = words.into_iter().flatten().map(clean).collect();
     (!words.is_empty()).then(|| words.join("\n"))
+}
+
+/// `3 ms`, `closed`
+fn answer(check: &ServiceCheck) -> String {
+    match (check.open, check.response_seconds) {
+        (Some(true), Some(seconds)) if seconds < 0.001 => "<1 ms".to_owned(),
+        (Some(true), Some(seconds)) => format!("{:.0} ms", seconds * 1000.0),
+        (Some(true), None) => "open".to_owned(),
+        (Some(false), _) => "closed".to_owned(),
+        (None, _) => "-".to_owned(),
+    }
 }

@@ -5,6 +5,7 @@ pub(crate) mod blocks;
 pub(crate) mod check_hours;
 pub(crate) mod events;
 pub(crate) mod outbox;
+pub(crate) mod pending_hours;
 pub(crate) mod readings;
 pub(crate) mod retention;
 pub(crate) mod rollup;

@@ -29,6 +29,7 @@
 pub(crate) mod file;
 pub(crate) mod history;
 pub(crate) mod inventory;
+pub(crate) mod subjects;
 #[cfg(test)]
 mod tests;
 

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::Links;
 use super::guest::Named;
+use super::looked::Looked;
 use crate::fleet::Fleet;
 use crate::fleet::reach::hint::Doing;
 use crate::fleet::reach::per_node::per_node;
@@ -40,16 +41,6 @@ impl From<&str> for Unsaid {
 
 /// Guests that one list tells of.
 type OnNode<'a> = (&'a ClusterId, &'a NodeName, GuestKind);
-
-/// What was seen of a guest while the plan was made.
-#[derive(Debug, Clone)]
-pub(super) struct Looked {
-    pub(super) at: Instant,
-    pub(super) node: NodeName,
-    pub(super) status: GuestStatus,
-    /// Where it is the guest that was known under this number before.
-    pub(super) config: Option<GuestConfig>,
-}
 
 impl Links {
     /// What was seen of a guest a moment ago.

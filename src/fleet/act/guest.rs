@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use self::follow::LOOK_UP;
-use super::fresh::Looked;
+use super::looked::Looked;
 use super::wait::Looks;
 use super::{Acting, Ended, How};
 use crate::fleet::Fleet;

@@ -8,6 +8,7 @@ pub(crate) mod arm;
 mod preflight;
 pub(crate) mod trigger;
 pub(crate) mod wait;
+mod way;
 
 #[cfg(test)]
 mod run_tests;

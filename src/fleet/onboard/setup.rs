@@ -1,5 +1,6 @@
 //! Sets up access to clusters: drives the onboarding saga over SSH, and says what each host's token may do.
 
+mod place;
 pub(crate) mod refused;
 mod steps;
 
@@ -10,8 +11,8 @@ use crate::fleet::Fleet;
 use crate::fleet::onboard::answer;
 use crate::fleet::onboard::saga::Goal;
 use crate::fleet::onboard::setup::steps::{explain, removal};
+use crate::fleet::reach::look::Learned;
 use crate::fleet::reach::membership::Shown;
-use crate::fleet::reach::trust::Learned;
 use crate::model::access::scope::{Comparison, Scope};
 use crate::model::id::{ClusterId, ServerId, TokenId};
 use crate::state::{StateError, StoredToken};

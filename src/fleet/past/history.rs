@@ -8,17 +8,15 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::Fleet;
-use crate::fleet::observe::Observed;
 use crate::fleet::past::prometheus::{reader, writer};
 use crate::model::hint::HintId;
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, FailureKind, Server};
 use crate::model::load::usage::Source;
-use crate::model::past::metrics::{self, Families, Ids, UPTIME, totals};
+use crate::model::past::metrics::{self, UPTIME, totals};
 use crate::model::past::series::{Measured, Metric, Series, Window, rates};
-use crate::state::Samples;
 use crate::transport;
-use crate::transport::prometheus::{Error, Matcher, Writer, encode, selector, series_of};
+use crate::transport::prometheus::{Error, Matcher, Writer, selector};
 
 /// With more servers than this Prometheus is asked for all: a longer pattern costs more than it saves.
 const MOST_NAMED: usize = 100;
@@ -148,35 +146,6 @@ impl Fleet<'_> {
         }
         Ok(Some(all))
     }
-}
-
-/// The bodies that send what a run learned. `observed` has what is
-/// beyond samples: states, services, and what hosts alone tell.
-pub(in crate::fleet) fn outgoing(
-    samples: &Samples,
-    observed: Option<&Observed>,
-    ids: &Ids,
-    at: Timestamp,
-) -> Vec<Vec<u8>> {
-    let mut families = Families::default();
-    for server in observed.iter().flat_map(|observed| &observed.inventory.servers) {
-        let id = ids.of(server);
-        families.power(&id, server.vmid.is_some(), server.seen.state);
-        families.services(&id, &server.seen.checks);
-    }
-    for (server, load) in observed.iter().flat_map(|observed| &observed.loads) {
-        if let Ok(load) = load {
-            families.host_details(server.as_str(), load);
-        }
-    }
-    for (cluster, vmid, sample) in samples.guests() {
-        families.usage(&ids.of_guest(cluster, vmid), &sample.usage);
-    }
-    for (server, sample) in samples.servers() {
-        families.usage(server.as_str(), &sample.usage);
-        families.pressure(server.as_str(), &sample.pressure);
-    }
-    encode(series_of(&families.finish(), at))
 }
 
 fn batches(number: usize) -> String {

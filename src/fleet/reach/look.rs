@@ -1,8 +1,31 @@
 //! A look at a Proxmox VE host: its node name, its version and its cluster's CA, in one script that changes nothing.
 
-use crate::fleet::reach::trust::Learned;
+use crate::model::access::trust::Fingerprint;
+use crate::model::id::{ClusterId, NodeName};
 use crate::transport::pve;
 use crate::transport::script::ScriptOutput;
+
+/// What a host says of its certificates over SSH.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Learned {
+    pub(crate) node: Option<NodeName>,
+    pub(crate) ca_pem: Option<String>,
+    /// The certificate that its files say is served, where that is not the cluster's own or the visit read it.
+    pub(crate) leaf_pem: Option<String>,
+    pub(crate) version: Option<String>,
+    /// The certificates that its cluster's other nodes serve, as it knows them.
+    pub(crate) fellows: Vec<Fingerprint>,
+    /// Why the CA could not be read.
+    pub(crate) problem: Option<String>,
+}
+
+impl Learned {
+    /// The cluster that it says it is of, where its CA could be read. Anybody can say so: see `membership`.
+    pub(crate) fn cluster(&self) -> Option<ClusterId> {
+        let fingerprint = pve::ca_fingerprint(self.ca_pem.as_deref()?)?;
+        Some(ClusterId::of_ca(&fingerprint.hex()))
+    }
+}
 
 /// The script; POSIX sh.
 pub(crate) const SCRIPT: &str = include_str!("look.sh");

@@ -4,38 +4,16 @@ use std::time::Duration;
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::reach::look;
-use crate::model::access::trust::{Fingerprint, Trust};
+use crate::fleet::reach::look::{self, Learned};
+use crate::model::access::trust::Trust;
 use crate::model::id::{ClusterId, NodeName};
 use crate::state::StateError;
 use crate::transport::Error;
-use crate::transport::pve::{self, Client};
+use crate::transport::pve::Client;
 use crate::transport::ssh::HostKeyPolicy;
 
 /// A certificate that was refused is looked up again over SSH at most this often.
 const RELEARN_AFTER: Duration = Duration::from_secs(60);
-
-/// What a host says of its certificates over SSH.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Learned {
-    pub(crate) node: Option<NodeName>,
-    pub(crate) ca_pem: Option<String>,
-    /// The certificate that its files say is served, where that is not the cluster's own or the visit read it.
-    pub(crate) leaf_pem: Option<String>,
-    pub(crate) version: Option<String>,
-    /// The certificates that its cluster's other nodes serve, as it knows them.
-    pub(crate) fellows: Vec<Fingerprint>,
-    /// Why the CA could not be read.
-    pub(crate) problem: Option<String>,
-}
-
-impl Learned {
-    /// The cluster that it says it is of, where its CA could be read. Anybody can say so: see `membership`.
-    pub(crate) fn cluster(&self) -> Option<ClusterId> {
-        let fingerprint = pve::ca_fingerprint(self.ca_pem.as_deref()?)?;
-        Some(ClusterId::of_ca(&fingerprint.hex()))
-    }
-}
 
 impl Fleet<'_> {
     /// Asks a host over SSH for its node name, its version and its cluster's CA. Changes nothing there.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Candidate;
-use super::terms::Key;
+use super::key::Key;
 use crate::model::id::GuestKind;
 use crate::model::select::glob::{is_pattern, matches as glob_matches};
 use crate::model::text::near;

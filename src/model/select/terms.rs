@@ -1,6 +1,7 @@
 //! Selectors: `tag=web,node=pve1,!state=stopped`.
 
 use super::Candidate;
+use super::key::Key;
 use super::names::by_word;
 use crate::model::id::GuestKind;
 use crate::model::power::PowerState;
@@ -74,40 +75,8 @@ pub(super) fn has_all(candidate: &Candidate<'_>, terms: &[Term<'_>], candidates:
     })
 }
 
-/// What a selector asks about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Key {
-    Tag,
-    Node,
-    Kind,
-    Pool,
-    State,
-}
-
 impl Key {
-    const ALL: [Key; 5] = [Key::Tag, Key::Node, Key::Kind, Key::Pool, Key::State];
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Key::Tag => "tag",
-            Key::Node => "node",
-            Key::Kind => "kind",
-            Key::Pool => "pool",
-            Key::State => "state",
-        }
-    }
-
-    pub(super) fn parse(text: &str) -> Result<Key, String> {
-        let found = Key::ALL.into_iter().find(|key| key.as_str().eq_ignore_ascii_case(text));
-        found.ok_or_else(|| {
-            let known = Key::ALL.map(|key| format!("{}=", key.as_str()));
-            let text = format!("{text}=");
-            let hint = did_you_mean(&text, known.iter().map(String::as_str));
-            let hint = hint.unwrap_or_else(|| format!("; there are {}", known.join(", ")));
-            format!("unknown selector {}{hint}", quoted(&text))
-        })
-    }
-
+    /// Whether a candidate has a value of this key that the pattern matches.
     pub(super) fn holds(self, candidate: &Candidate<'_>, pattern: &str) -> bool {
         let any = |words: &[&str]| words.iter().any(|word| glob_matches(pattern, word));
         let is_guest = candidate.kind.guest().is_some();

@@ -3,8 +3,7 @@
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::row::answer;
-use super::{Message, chart};
+use super::{Message, answer, chart};
 use crate::model::inventory::Server;
 use crate::model::inventory::server::{Address, Expected};
 use crate::model::load::usage::Count;

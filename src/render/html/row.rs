@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
 
-use super::{Message, Page, Said, chart, detail, lines};
+use super::{Message, Page, Said, answer, chart, detail, lines};
 use crate::model::inventory::server::ServerKind;
 use crate::model::inventory::{Server, ServiceCheck};
 use crate::model::past::series::{Metric, Series};
@@ -286,17 +286,6 @@ fn bar(percent: f64) -> PreEscaped<String> {
         _ => "",
     };
     PreEscaped(format!(r#"<svg class="b"><rect width="{percent:.0}%"{class}/></svg>"#))
-}
-
-/// `3 ms`, `closed`
-pub(super) fn answer(check: &ServiceCheck) -> String {
-    match (check.open, check.response_seconds) {
-        (Some(true), Some(seconds)) if seconds < 0.001 => "<1 ms".to_owned(),
-        (Some(true), Some(seconds)) => format!("{:.0} ms", seconds * 1000.0),
-        (Some(true), None) => "open".to_owned(),
-        (Some(false), _) => "closed".to_owned(),
-        (None, _) => "-".to_owned(),
-    }
 }
 
 fn seen(server: &Server, now: Timestamp) -> Markup {

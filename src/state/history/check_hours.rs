@@ -9,7 +9,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::model::inventory::server::ServerKey;
 use crate::model::past::availability::CheckedHour;
 use crate::model::past::percentile::Histogram;
-use crate::state::history::rollup::{CHECKS, HOUR_MILLIS, LEAST_WORK, Over, advance, hour_of, next_over, whole_from};
+use crate::state::history::pending_hours::{
+    CHECKS, HOUR_MILLIS, LEAST_WORK, Over, advance, hour_of, next_over, whole_from,
+};
 use crate::state::{Result, State, counted, time};
 
 /// What is left of one hour of checks.

@@ -9,7 +9,8 @@ use crate::model::id::NodeName;
 use crate::model::inventory::server::ServerKey;
 use crate::model::load::usage::Source;
 use crate::model::power::PowerState;
-use crate::state::history::{check_hours, rollup};
+use crate::state::history::check_hours;
+use crate::state::history::pending_hours;
 use crate::state::{Result, State, time};
 
 /// One check of a service.
@@ -67,7 +68,7 @@ impl State {
     pub(crate) fn record_checks(&self, checks: &[Check], at: Timestamp) -> Result<()> {
         self.write(|conn| {
             if !checks.is_empty() {
-                rollup::reopen(conn, rollup::CHECKS, at.as_millisecond(), checks.len())?;
+                pending_hours::reopen(conn, pending_hours::CHECKS, at.as_millisecond(), checks.len())?;
             }
             for check in checks {
                 let series = series(conn, &check.server, &check.service)?;
@@ -81,7 +82,7 @@ impl State {
     pub(crate) fn record_runs(&self, runs: &[Run], at: Timestamp) -> Result<()> {
         self.write(|conn| {
             if !runs.is_empty() {
-                rollup::reopen(conn, rollup::CHECKS, at.as_millisecond(), runs.len())?;
+                pending_hours::reopen(conn, pending_hours::CHECKS, at.as_millisecond(), runs.len())?;
             }
             for run in runs {
                 let series = series(conn, &run.server, "")?;

@@ -5,7 +5,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::state::history::rollup::{CHECKS, LOOK_BACK_MILLIS, SAMPLES};
+use crate::state::history::pending_hours::{CHECKS, LOOK_BACK_MILLIS, SAMPLES};
 use crate::state::history::{check_hours, rollup};
 use crate::state::{Result, State};
 

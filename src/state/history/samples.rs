@@ -11,8 +11,9 @@ use crate::model::id::{ClusterId, ServerId, VmId};
 use crate::model::inventory::server::ServerKey;
 use crate::model::load::usage::{Sample, Totals};
 use crate::state::history::blocks::{self, PLACE_BITS, block_of};
-use crate::state::history::{outbox, rollup};
-use crate::state::inventory::clusters::cluster_row;
+use crate::state::history::outbox;
+use crate::state::history::pending_hours;
+use crate::state::subjects::cluster_row;
 use crate::state::{OUT_OF_ORDER_MILLIS, Result, State, counted, time};
 
 /// What one run learned of all servers. A sample without any number is left out: most guests may be stopped.
@@ -207,7 +208,7 @@ impl State {
             });
             store(conn, at, &all)?;
             if !all.is_empty() {
-                rollup::reopen(conn, rollup::SAMPLES, at, all.len())?;
+                pending_hours::reopen(conn, pending_hours::SAMPLES, at, all.len())?;
             }
             let bodies = bodies.map(|bodies| bodies(time(at))).unwrap_or_default();
             bodies.iter().try_for_each(|body| outbox::add(conn, body, at))
@@ -247,7 +248,7 @@ impl State {
         until: Timestamp,
     ) -> Result<BTreeMap<ServerKey, Vec<(Timestamp, Sample)>>> {
         self.read(|conn| {
-            let since = since.as_millisecond().max(rollup::border(conn)?);
+            let since = since.as_millisecond().max(pending_hours::border(conn)?);
             let stamps = Kept::samples().stamps(conn, since, until.as_millisecond())?;
             collect(conn, &Kept::samples(), &stamps, servers)
         })
@@ -257,7 +258,7 @@ impl State {
     /// hours are left.
     pub(crate) fn first_sample_at(&self, servers: &[ServerKey]) -> Result<BTreeMap<ServerKey, Timestamp>> {
         self.read(|conn| {
-            let border = rollup::border(conn)?;
+            let border = pending_hours::border(conn)?;
             let mut missing = subjects(conn, servers)?;
             let mut found = BTreeMap::new();
             Kept::hours().first(conn, (i64::MIN, border - 1), servers, &mut missing, &mut found)?;
@@ -271,7 +272,7 @@ impl State {
         self.read(|conn| {
             Kept::samples().read_all(conn)?;
             Kept::hours().read_all(conn)?;
-            rollup::border(conn).map(drop)
+            pending_hours::border(conn).map(drop)
         })
     }
 }
@@ -457,7 +458,7 @@ pub(in crate::state) fn move_subjects(conn: &Connection, from: i64, to: i64) -> 
         conn.prepare_cached(sql)?.execute(&range[..3])?;
     }
     // An hour that is half summed up may have got subjects in the other half.
-    conn.execute("UPDATE unrolled SET next = 0 WHERE kind = ?1", [rollup::SAMPLES]).map(drop)
+    conn.execute("UPDATE unrolled SET next = 0 WHERE kind = ?1", [pending_hours::SAMPLES]).map(drop)
 }
 
 /// Adds samples to those of the time; what it has stays.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use crate::model::id::{ClusterId, VmId};
-use crate::state::inventory::clusters::cluster_row;
+use crate::state::subjects::cluster_row;
 use crate::state::{Result, State, time};
 
 impl State {

@@ -3,10 +3,12 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId};
+use crate::model::id::{ClusterId, NodeName, ServerId};
 use crate::model::past::metrics::Ids;
-use crate::state::history::{rollup, samples};
+use crate::state::history::pending_hours;
+use crate::state::history::samples;
 use crate::state::inventory::{permissions, tokens};
+use crate::state::subjects::cluster_row;
 use crate::state::{Result, State, time};
 
 /// A configured server as a member of a cluster.
@@ -124,21 +126,6 @@ impl State {
     }
 }
 
-/// The row of a cluster, made if need be.
-pub(in crate::state) fn cluster_row(conn: &Connection, cluster: &ClusterId) -> rusqlite::Result<i64> {
-    let mut select = conn.prepare_cached("SELECT id FROM clusters WHERE name = ?1")?;
-    if let Some(id) = select.query_row([cluster.as_str()], |row| row.get(0)).optional()? {
-        return Ok(id);
-    }
-    conn.execute("INSERT INTO clusters (name) VALUES (?1)", [cluster.as_str()])?;
-    Ok(conn.last_insert_rowid())
-}
-
-/// The kind of guest that is stored as `text`.
-pub(in crate::state) fn kind(text: &str) -> Option<GuestKind> {
-    [GuestKind::Qemu, GuestKind::Lxc].into_iter().find(|kind| kind.as_str() == text)
-}
-
 fn read_member(row: &Row<'_>) -> rusqlite::Result<Option<Member>> {
     let Ok(server) = row.get::<_, String>(0)?.parse() else { return Ok(None) };
     let node = row.get::<_, Option<String>>(2)?.and_then(|node| node.parse().ok());
@@ -223,6 +210,6 @@ fn move_history(conn: &Connection, old: &ClusterId, new: &ClusterId) -> rusqlite
         WHERE old.server >= ?1 AND old.server < ?2 AND series.service = old.service
             AND series.server = ?3 || substr(old.server, length(?1))";
     conn.execute(sql, range)?;
-    conn.execute("UPDATE unrolled SET next = 0 WHERE kind = ?1", [rollup::CHECKS])?;
+    conn.execute("UPDATE unrolled SET next = 0 WHERE kind = ?1", [pending_hours::CHECKS])?;
     conn.execute("DELETE FROM series WHERE server >= ?1 AND server < ?2", rest).map(drop)
 }

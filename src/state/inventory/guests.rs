@@ -9,7 +9,7 @@ use rusqlite::{Row, params};
 use crate::model::id::{ClusterId, GuestKind, NodeName, VmId};
 use crate::model::inventory::server::Address;
 use crate::model::power::PowerState;
-use crate::state::inventory::clusters::{cluster_row, kind};
+use crate::state::subjects::{cluster_row, kind};
 use crate::state::{Result, State, time};
 
 /// A guest as the state file remembers it.

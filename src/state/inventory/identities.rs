@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::model::id::{ClusterId, VmId};
-use crate::state::inventory::clusters::cluster_row;
+use crate::state::subjects::cluster_row;
 use crate::state::{Result, State, time};
 
 const PUT: &str = "INSERT OR REPLACE INTO identities (cluster, vmid, identity, at) VALUES (?1, ?2, ?3, ?4)";

@@ -12,8 +12,8 @@ use crate::model::load::usage::Source;
 use crate::model::power::PowerState;
 use crate::state::history::events;
 use crate::state::inventory::changes::{Change, Edit, What};
-use crate::state::inventory::clusters::{cluster_row, kind};
 use crate::state::inventory::{guests, identities};
+use crate::state::subjects::{cluster_row, kind};
 use crate::state::{Result, State, is_superseded};
 
 /// What came of recording a listing.

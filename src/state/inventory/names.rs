@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::id::{ServerId, VmId};
-use crate::state::inventory::clusters::kind;
 use crate::state::inventory::guests;
+use crate::state::subjects::kind;
 use crate::state::{Result, State};
 
 /// A guest, or a server of which something is known.

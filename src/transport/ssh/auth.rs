@@ -17,8 +17,8 @@ use tokio::net::UnixStream;
 
 use crate::transport::script::excerpt;
 use crate::transport::ssh::Ask;
+use crate::transport::ssh::checker::Checker;
 use crate::transport::ssh::keys::{Keys, Loaded, beside};
-use crate::transport::ssh::link::Checker;
 use crate::transport::ssh::route::{Hop, Identity};
 use crate::transport::{Account, Denial, Error};
 

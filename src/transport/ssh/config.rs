@@ -3,7 +3,6 @@
 //! No parser of our own: Match, Include, `CanonicalizeHostname` and tokens are OpenSSH's business, and to get one wrong
 //! would be to connect as another user to another machine.
 
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -13,20 +12,13 @@ use crate::transport::Error;
 use crate::transport::child::{self, Unfinished};
 use crate::transport::script::excerpt;
 use crate::transport::ssh::SshHost;
+use crate::transport::ssh::source::ConfigSource;
 use crate::transport::ssh::survey::{Survey, Written};
 
 /// `CanonicalizeHostname` may look up names.
 const LIMIT: Duration = Duration::from_secs(10);
 /// It prints some hundred lines.
 const MOST_BYTES: u64 = 1 << 20;
-
-/// Which `ssh_config` is asked: `[ssh] config = false`, unset, or a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ConfigSource {
-    Off,
-    Default,
-    File(PathBuf),
-}
 
 /// Where `Route::resolve` gets a host's configuration from. Who keeps answers between runs wraps `ConfigSource`.
 pub(crate) trait Lookup {

@@ -6,6 +6,7 @@
 
 mod account;
 mod auth;
+mod checker;
 mod config;
 #[cfg(any(test, fuzzing))]
 pub(super) mod foreign;
@@ -17,6 +18,7 @@ mod lists;
 mod remember;
 mod route;
 mod session;
+mod source;
 mod stream;
 mod survey;
 #[cfg(test)]
@@ -28,15 +30,17 @@ use std::path::{Path, PathBuf};
 
 use futures::future::LocalBoxFuture;
 
-pub(crate) use config::{ConfigSource, Lookup, SshConfig, ask, parse};
+pub(crate) use config::{Lookup, SshConfig, ask, parse};
 pub(crate) use keys::Keys;
 pub(crate) use route::{Hop, Route};
 pub(crate) use session::Session;
+pub(crate) use source::ConfigSource;
 pub(crate) use survey::Survey;
 
 use crate::model::id::Secret;
 use crate::transport::{ConnectFailure, Error};
-use link::{Link, Refusal, describe, learn};
+use checker::describe;
+use link::{Link, Refusal, learn};
 
 /// How to reach one host, as ecobox's configuration says it. What is None comes from `ssh_config` or OpenSSH's defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::account::{own_home, own_host_name, own_uid, tilde};
-use super::config::ConfigSource;
 use super::include;
 use super::known_hosts::glob;
+use super::source::ConfigSource;
 use super::words::directive;
 
 const SYSTEM_FOLDER: &str = "/etc/ssh";

@@ -3,7 +3,7 @@
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::host::facts::word;
-use crate::fleet::host::power::trigger::RIGHTS;
+use crate::fleet::host::power::way::RIGHTS;
 use crate::transport::Error;
 use crate::transport::script::quote;
 use crate::transport::ssh::HostKeyPolicy;

@@ -4,8 +4,8 @@
 //! missing, cut off or senseless costs that one fact.
 
 use crate::fleet::host::facts::{self, word};
-use crate::fleet::host::power::trigger::{RIGHTS, WAY};
-use crate::model::host::power::{HostCall, HostPreflight, Inhibitor, LoggedIn, NoWay, SwapLack};
+use crate::fleet::host::power::way::{RIGHTS, WAY, no_way, text};
+use crate::model::host::power::{HostCall, HostPreflight, Inhibitor, LoggedIn};
 use crate::model::id::VmId;
 
 /// The script; POSIX sh, no arguments, reads nothing from its input, needs no rights. With `locks` it also says how a
@@ -260,27 +260,6 @@ impl Seen {
         }
         self.found
     }
-}
-
-/// The script's word for what is in the way.
-pub(super) fn no_way(why: &str, detail: &str, user: Option<&str>, sudo: bool) -> Option<NoWay> {
-    let detail = text(detail);
-    Some(match why {
-        "no-rights" => NoWay::Rights { user: user.map(str::to_owned), sudo, command: detail },
-        "masked" => NoWay::Masked { unit: detail },
-        "disallowed" => NoWay::Disallowed { key: detail },
-        "unsupported" => NoWay::Unsupported { state: detail },
-        "no-swap" => NoWay::NoSwap { why: SwapLack::of(&detail) },
-        "read-only" => NoWay::ReadOnly,
-        "logind" => NoWay::Logind { answer: detail },
-        "no-means" => NoWay::NoMeans,
-        "failed" => NoWay::Failed { detail },
-        _ => return None,
-    })
-}
-
-fn text(value: &str) -> String {
-    word(value).unwrap_or_default()
 }
 
 /// `block`, and since systemd 257 `block-weak`, which spares who is asked politely.

@@ -3,7 +3,7 @@
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::host::facts::word;
-use crate::fleet::host::power::preflight::no_way;
+use crate::fleet::host::power::way::{RIGHTS, WAY, no_way};
 use crate::fleet::reach::session::no_ssh;
 use crate::model::host::power::{HostCall, NoWay};
 use crate::transport::script::{ScriptOutput, quote};
@@ -44,11 +44,6 @@ pub(crate) enum Trace {
     /// A file that is gone once it has succeeded.
     File(String),
 }
-
-/// What finds programs, and root's rights.
-pub(super) const RIGHTS: &str = concat!(include_str!("../has.sh"), "\n", include_str!("sudo.sh"), "\n");
-/// What decides by what a call is made; it stands after `RIGHTS`.
-pub(super) const WAY: &str = concat!(include_str!("sleep.sh"), "\n", include_str!("way.sh"), "\n");
 
 /// The script that looks whether a trigger failed; `None`: no script can name it.
 pub(super) fn after(trace: &Trace) -> Option<String> {

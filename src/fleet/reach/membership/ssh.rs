@@ -2,11 +2,10 @@
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::onboard::setup::SetUpError;
 use crate::fleet::reach::api::Group;
+use crate::fleet::reach::look::Learned;
 use crate::fleet::reach::membership::{CertifiedNodes, certified};
 use crate::fleet::reach::session::no_ssh;
-use crate::fleet::reach::trust::Learned;
 use crate::model::access::trust::Trust;
 use crate::model::id::{ClusterId, NodeName, Token};
 use crate::state::StateError;
@@ -19,7 +18,7 @@ use crate::transport::{Error, probe};
 pub(crate) struct Shown {
     pub(crate) learned: Learned,
     /// Whose key it has.
-    presented: Option<Presented>,
+    pub(in crate::fleet) presented: Option<Presented>,
     /// What its API's certificate must satisfy. Where something was presented it follows from just that: what comes in
     /// the next handshake may be another's.
     pub(crate) trust: Option<Trust>,
@@ -107,7 +106,7 @@ impl<'a> Fleet<'a> {
 
     /// Whether a host may have the token of a cluster without showing that it is of it: it was made there, or there is
     /// none and nobody else is in that cluster.
-    fn knows(&self, server: &ServerConfig, cluster: &ClusterId) -> Result<bool, StateError> {
+    pub(in crate::fleet) fn knows(&self, server: &ServerConfig, cluster: &ClusterId) -> Result<bool, StateError> {
         if *cluster == ClusterId::of_host(&server.id) {
             return Ok(true);
         }
@@ -125,7 +124,7 @@ impl<'a> Fleet<'a> {
 
     /// Whether a member of the cluster lists this host's node with exactly the certificate that it presents, and this
     /// host knows the one that the member presents as a fellow's.
-    async fn vouched(&self, server: &ServerConfig, shown: &Shown, group: &Group<'a>) -> bool {
+    pub(in crate::fleet) async fn vouched(&self, server: &ServerConfig, shown: &Shown, group: &Group<'a>) -> bool {
         let (Some(presented), Some(node)) = (&shown.presented, &shown.learned.node) else { return false };
         if shown.learned.fellows.is_empty() {
             return false;
@@ -170,47 +169,6 @@ impl<'a> Fleet<'a> {
         match self.groups().iter().find(|group| group.cluster == *cluster) {
             Some(group) => Ok(self.vouched(server, shown, group).await),
             None => Ok(false),
-        }
-    }
-
-    /// The cluster of a host that its certificate does not prove to be of one: the one that it was of, if it may have its
-    /// token; one whose member vouches for it; else its own.
-    ///
-    /// # Errors
-    /// The state file's; and what kept its API from being seen, where it says that it is of a cluster that is known.
-    pub(crate) async fn place(&self, server: &ServerConfig, shown: &mut Shown) -> Result<ClusterId, SetUpError> {
-        let own = ClusterId::of_host(&server.id);
-        if !shown.learned.is_pve() {
-            return Ok(own);
-        }
-        let (before, claimed) = (self.cluster_of(&server.id), shown.learned.cluster());
-        let says_otherwise = before.is_of_ca() && claimed.as_ref().is_some_and(|claimed| *claimed != before);
-        if !says_otherwise && before != own && self.knows(server, &before)? {
-            return Ok(before);
-        }
-        let groups = self.groups();
-        for group in groups.iter().filter(|group| group.members.iter().any(|member| member.id != server.id)) {
-            let named = group.cluster == before || claimed.as_ref() == Some(&group.cluster);
-            if (named || !group.cluster.is_of_ca()) && self.vouched(server, shown, group).await {
-                return Ok(group.cluster.clone());
-            }
-        }
-        let known = claimed.filter(|claimed| self.has_others(server, claimed));
-        let Some(other) = known.or_else(|| (before != own).then_some(before)) else { return Ok(own) };
-        match shown.take_error() {
-            Some(error) if shown.presented.is_none() => Err(error.into()),
-            _ => {
-                // Said once, when it becomes one of its own.
-                if self.known.borrow().members.get(&server.id).is_none_or(|(known, _)| *known != own) {
-                    self.notice(format!(
-                        "{}: it names the CA of another cluster ({}), but its certificate does not show that it belongs \
-                         there: it is taken for a cluster of its own",
-                        server.id,
-                        other.short()
-                    ));
-                }
-                Ok(own)
-            }
         }
     }
 

@@ -6,8 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::process::Output;
 
 use super::*;
+use crate::transport::ssh::ConfigSource;
 use crate::transport::ssh::account::own_home;
-use crate::transport::ssh::config::ConfigSource;
 use crate::transport::ssh::route::{Hop, Via};
 
 /// A configuration, in which FOLDER is a folder of its own, and the host that is asked for.
