@@ -3,11 +3,10 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::model::power::PowerAction;
-use crate::tui::app::{Mode, State};
 use crate::tui::event::{Choices, Effect, Wish};
 use crate::tui::layout::Areas;
 use crate::tui::problems::problems;
-use crate::tui::rows::Order;
+use crate::tui::state::{Mode, Order, State};
 use crate::tui::view;
 
 /// The most letters of a filter: more is a slip.

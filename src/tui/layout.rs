@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use crate::tui::app::State;
+use crate::tui::state::State;
 
 /// From this many columns on, details stand beside the list and not below it.
 const BESIDE: u16 = 140;

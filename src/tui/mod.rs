@@ -12,6 +12,7 @@ mod mouse;
 mod problems;
 mod rows;
 mod samples;
+mod state;
 mod view;
 
 #[cfg(test)]
@@ -37,9 +38,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
 use self::app::update;
-pub(crate) use self::app::{Setup, State};
+
 pub(crate) use self::event::{Choices, Effect, Entry, Event, Offers, Plan};
 pub(crate) use self::samples::Point;
+pub(crate) use self::state::{Setup, State};
 
 /// How long a frame stands at least.
 const FRAME: Duration = Duration::from_millis(100);

@@ -3,8 +3,8 @@
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Position;
 
-use crate::tui::app::{Mode, State};
 use crate::tui::layout::Areas;
+use crate::tui::state::{Mode, State};
 use crate::tui::view;
 
 /// So many lines is one turn of the wheel.

@@ -2,27 +2,7 @@
 
 use crate::model::inventory::Server;
 use crate::model::inventory::trouble::{self, troubles};
-use crate::tui::app::State;
-
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Weight {
-    /// An action of this screen failed. It is no trouble of the fleet.
-    Action,
-    /// A server could not be asked.
-    Failure,
-    /// A server, a guest or a service is not as it should be.
-    Alarm,
-    /// Answers are too old to be relied on.
-    Stale,
-}
-
-/// One line about what is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Problem {
-    pub(crate) weight: Weight,
-    pub(crate) text: String,
-}
+use crate::tui::state::{Problem, State, Weight};
 
 /// All that is wrong now.
 pub(crate) fn problems(state: &State) -> Vec<Problem> {

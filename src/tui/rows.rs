@@ -3,47 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::model::inventory::Server;
-use crate::tui::app::State;
-
-/// One row of the list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Row {
-    /// The place of the server in the inventory.
-    pub(crate) place: usize,
-    /// How deep it stands under what is shown.
-    pub(crate) depth: usize,
-    /// How many stand under it, and whether they are folded away.
-    pub(crate) below: usize,
-    pub(crate) folded: bool,
-    /// How many of those that are folded away alarm.
-    pub(crate) alarms: usize,
-}
-
-/// By what servers are sorted, among those under one host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// As configured, guests by number.
-    Own,
-    Name,
-    State,
-    Cpu,
-    Memory,
-    Age,
-}
-
-impl Order {
-    /// The word for it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Order::Own => "own order",
-            Order::Name => "name",
-            Order::State => "state",
-            Order::Cpu => "CPU",
-            Order::Memory => "memory",
-            Order::Age => "age",
-        }
-    }
-}
+use crate::tui::state::{Order, Row, State};
 
 /// The rows to be shown.
 pub(crate) fn rows(state: &State) -> Vec<Row> {

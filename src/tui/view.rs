@@ -17,11 +17,10 @@ pub(crate) use self::pane::last_line_of_pane;
 pub(crate) use self::table::sign_of;
 use crate::model::power::PowerState;
 use crate::model::text::human::human_span;
-use crate::tui::app::{Mode, State};
 use crate::tui::layout::Areas;
 use crate::tui::look::{self, Look, after, put, put_all, put_right};
-use crate::tui::problems::{Weight, number_of_troubles};
-use crate::tui::rows::Order;
+use crate::tui::problems::number_of_troubles;
+use crate::tui::state::{Mode, Order, State, Weight};
 
 /// States in the order of the title: what wants to be looked at is not what a narrow screen cuts off.
 const WORST_FIRST: [PowerState; 8] = [

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::power::{Policy, Remedy};
-use crate::tui::app::Mode;
-use crate::tui::rows::Order;
+use crate::tui::state::{Mode, Order};
 
 fn id(text: &str) -> crate::model::id::ServerId {
     text.parse().unwrap()

@@ -8,9 +8,9 @@ use ratatui::widgets::{Block, Clear, Widget as _};
 use crate::model::id::ServerId;
 use crate::model::power::{Policy, Remedy};
 use crate::model::text::clean;
-use crate::tui::app::{Mode, State};
 use crate::tui::event::{Choices, Offers, Plan, Wish};
 use crate::tui::look::{self, Look, put, put_right};
+use crate::tui::state::{Mode, State};
 
 /// Keys and what they do; the actions apart, which not everybody has.
 const KEYS: [(&str, &str); 17] = [

@@ -8,10 +8,10 @@ use crate::model::inventory::Server;
 use crate::model::load::usage::Count;
 use crate::model::text::clean;
 use crate::model::text::human::{human_bytes, human_seconds};
-use crate::tui::app::State;
 use crate::tui::event::Entry;
 use crate::tui::layout::Areas;
 use crate::tui::look::{self, Look, after, put, put_all};
+use crate::tui::state::State;
 use crate::tui::view::{charts, table};
 
 /// One line: pieces in their styles.

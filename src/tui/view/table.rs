@@ -8,10 +8,10 @@ use crate::model::inventory::{Server, ServiceCheck};
 use crate::model::load::usage::Count;
 use crate::model::past::spark::{Scale, sparkline};
 use crate::model::text::human::human_seconds;
-use crate::tui::app::State;
 use crate::tui::layout::Areas;
 use crate::tui::look::{self, Look, after, put, put_right};
-use crate::tui::rows::Row;
+use crate::tui::state::Row;
+use crate::tui::state::State;
 
 /// How wide each column is; 0: it is not there.
 #[derive(Debug, Clone, Copy)]
