@@ -100,6 +100,7 @@ fn wide_has_all_columns() {
     web-01  running     qemu  pve1  10.99.0.101  25%  1.0G/4.0G   3d04h  -         2026-01-02T03:04:05Z  api  pve1-vm-101  2026-01-02T03:04:05Z  prod,web  live  -          started  10.99.0.101  -
     laptop  hibernated  qemu  pve1  -            -    -          -       -         2026-01-02T03:04:05Z  api  pve1-vm-106  2026-01-02T03:04:05Z  -         -     suspended  -        -            -
     broken  paused      qemu  pve1  -            -    -           1h00m  -         2026-01-02T03:04:05Z  api  pve1-vm-107  2026-01-02T03:04:05Z  -         -     -          -        -            io-error
+    ! broken was halted by QEMU: io-error
     ");
 }
 
