@@ -141,7 +141,7 @@ fn start(cli: Cli, ui: Ui) -> Ended {
         Command::Options => {
             let mut options = Cli::command();
             options.build();
-            let help = options.find_subcommand_mut("options").map(|options| options.print_long_help());
+            let help = options.find_subcommand_mut("options").map(clap::Command::print_long_help);
             match help.unwrap_or(Ok(())) {
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err((ui, error.into())),
                 _ => Ok(Exit::Done),

@@ -12,7 +12,7 @@ use crate::model::past::series::Metric;
 use crate::model::power::PowerState;
 use crate::model::select::{KINDS, states};
 use crate::model::text::clean;
-use crate::state::{self, Name, State, StateError};
+use crate::state::{self, State, StateError, Target};
 
 /// What the state file knows, or nothing.
 fn known<T: Default>(read: impl FnOnce(&State) -> Result<T, StateError>) -> T {
@@ -43,7 +43,7 @@ pub(crate) fn target(typed: &OsStr) -> Vec<CompletionCandidate> {
 
 fn targets(typed: &str) -> Vec<CompletionCandidate> {
     let all = known(State::names);
-    let mut called: BTreeMap<&str, Vec<&Name>> = BTreeMap::new();
+    let mut called: BTreeMap<&str, Vec<&Target>> = BTreeMap::new();
     for name in all.iter().filter(|name| is_plain(&name.name)) {
         called.entry(&name.name).or_default().push(name);
     }
@@ -58,7 +58,7 @@ fn targets(typed: &str) -> Vec<CompletionCandidate> {
     });
     let mut candidates: Vec<CompletionCandidate> = named.collect();
     let is_id_alone = candidates.is_empty();
-    let is_told_apart = |name: &Name| called.get(name.name.as_str()).is_some_and(|servers| servers.len() == 1);
+    let is_told_apart = |name: &Target| called.get(name.name.as_str()).is_some_and(|servers| servers.len() == 1);
     let others = all.iter().filter(|name| name.id.starts_with(typed) && (is_id_alone || !is_told_apart(name)));
     let ids = others.map(|name| candidate(&name.id, format!("{} ({})", name.name, name.what)));
     candidates.extend(ids);

@@ -120,7 +120,9 @@ pub(crate) fn say(ctx: &Context, said: Said<'_>, asked: &dyn Fn(&str) -> bool) {
         tell(&ctx.ui, &notice);
     }
     if !ctx.ui.is_quiet() {
-        losses.iter().for_each(|loss| tell(&ctx.ui, loss));
+        for loss in &losses {
+            tell(&ctx.ui, loss);
+        }
         return warn(&ctx.ui, failures);
     }
     let path = std::path::absolute(&ctx.config.path).unwrap_or_else(|_| ctx.config.path.clone());

@@ -226,7 +226,7 @@ pub(crate) struct Carried(String);
 impl Carried {
     /// `words` for the shell, e.g. `--config x.toml`.
     pub(crate) fn new(words: &[String]) -> Carried {
-        Carried(words.iter().map(|word| format!(" {word}")).collect())
+        Carried(words.iter().flat_map(|word| [" ", word]).collect())
     }
 
     /// The same text, whose commands of ecobox work where they are pasted.

@@ -52,7 +52,7 @@ pub(crate) use crate::state::history::retention::Retention;
 pub(crate) use crate::state::history::rollup::Hour;
 pub(crate) use crate::state::history::samples::{Bodies, Counted, Samples};
 pub(crate) use crate::state::history::sightings::Sighting;
-pub(crate) use crate::state::inventory::names::Name;
+pub(crate) use crate::state::inventory::names::Target;
 pub(crate) use crate::state::inventory::servers::KnownState;
 pub(crate) use crate::state::inventory::tokens::{Intent, StoredToken};
 

@@ -223,9 +223,11 @@ impl Error {
     /// The class of the failure.
     pub(crate) fn kind(&self) -> FailureKind {
         match self {
-            Error::Connect { .. } | Error::Timeout { .. } | Error::ServiceDown { .. } => FailureKind::Unreachable,
+            Error::Connect { .. }
+            | Error::Timeout { .. }
+            | Error::ServiceDown { .. }
             // The node that was asked could not reach the one that should answer.
-            Error::Api { status: 595..=599, .. } => FailureKind::Unreachable,
+            | Error::Api { status: 595..=599, .. } => FailureKind::Unreachable,
             Error::UnknownHostKey { .. } | Error::Untrusted { .. } | Error::Revoked { .. } | Error::Unproven { .. } => {
                 FailureKind::Identity
             }

@@ -139,11 +139,11 @@ fn see_also<'a>(roff: &mut Roff, pages: impl Iterator<Item = (&'a str, &'a str)>
 /// What stands between backticks in help is bold in a page.
 fn emphasized(line: &str) -> String {
     let parts: Vec<&str> = line.split('`').collect();
-    if parts.len() % 2 == 0 || line.starts_with('.') {
+    if parts.len().is_multiple_of(2) || line.starts_with('.') {
         return line.to_owned();
     }
     let fonts = ["\\fB", "\\fR"].into_iter().cycle();
-    parts.iter().zip(std::iter::once("").chain(fonts)).map(|(part, font)| format!("{font}{part}")).collect()
+    parts.iter().zip(std::iter::once("").chain(fonts)).flat_map(|(part, font)| [font, *part]).collect()
 }
 
 /// Every key of the configuration, as `config.example.toml` shows and explains them.

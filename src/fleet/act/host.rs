@@ -11,7 +11,7 @@ use super::wait::Looks;
 use super::{Acting, Ended, How, Links, look_hint};
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
-use crate::fleet::act::wake::{NoWakePath, NotWoken, WakeEvent, WakePath};
+use crate::fleet::act::wake::{NoWakePath, NotWoken, SendError, WakeEvent, WakePath};
 use crate::fleet::host::power::arm::ArmedWol;
 use crate::fleet::host::power::trigger::{HostOrder, Triggered};
 use crate::fleet::host::power::wait::Waited;
@@ -107,10 +107,6 @@ impl Fleet<'_> {
         let first = Notify::new();
         // Nobody knows whether a packet was sent.
         let lost = RefCell::new(None);
-        let packets = |sent: u32| match lost.take() {
-            Some(why) if sent == 0 => format!("whether a magic packet was sent is not known ({why})"),
-            _ => rounds(sent),
-        };
         let waiting = format!("waiting for {} to answer", server.called());
         let events = |event: WakeEvent<'_>| match event {
             WakeEvent::Sent { sent, .. } if sent.sent.is_empty() => {
@@ -131,7 +127,8 @@ impl Fleet<'_> {
             }
         };
         say(&waiting);
-        let woken = if acting.options.wait || is_needed {
+        let is_waited_for = acting.options.wait || is_needed;
+        let woken = if is_waited_for {
             Box::pin(self.wake(host, &path, until_awake, events, confirmed)).await
         } else {
             // One round, and nobody looks.
@@ -141,34 +138,23 @@ impl Fleet<'_> {
             };
             Box::pin(self.wake(host, &path, until_sent, events, confirmed)).await
         };
+        let lost = lost.take();
         let ended = match woken {
             Ok(woken) => match woken.seen {
-                Ok(()) if woken.rounds == 0 && lost.borrow().is_none() => {
+                Ok(()) if woken.rounds == 0 && lost.is_none() => {
                     Ended::because(How::Done, "it was awake before a magic packet was sent").seen(PowerState::Online)
                 }
-                Ok(()) => Ended::because(How::Done, packets(woken.rounds)).seen(PowerState::Online),
+                Ok(()) => Ended::because(How::Done, packets(woken.rounds, lost)).seen(PowerState::Online),
                 Err(error) => self.failed_step(&server.id, &error),
             },
-            Err(NotWoken::Silent { rounds: sent, .. }) if sent > 0 && !acting.options.wait && !is_needed => {
+            Err(NotWoken::Silent { rounds: sent, .. }) if sent > 0 && !is_waited_for => {
                 Ended::because(How::Sent, format!("{}, not waited for", rounds(sent)))
             }
-            Err(NotWoken::Silent { rounds: sent, .. }) => not_ready(server, missing.take(), &packets(sent)),
+            Err(NotWoken::Silent { rounds: sent, .. }) => not_ready(server, missing.take(), &packets(sent, lost)),
             Err(NotWoken::NoPath(error)) => {
                 Ended { hint: error.advice(), ..Ended::because(How::Refused, error.to_string()) }
             }
-            Err(NotWoken::NotSent(error)) if error.is_for_want_of_address() => {
-                let advice = NoWakePath::UnknownMac { server: server.id.clone() }.advice();
-                Ended { hint: advice, ..Ended::because(How::Refused, error.to_string()) }
-            }
-            Err(NotWoken::NotSent(error)) => {
-                if let (Some(cause), Some(cluster)) = (error.cause(), &server.cluster) {
-                    self.doubt_permissions(cluster, cause);
-                }
-                let failed = error.cause().map(|cause| self.failed(&server.id, cause));
-                let kind = failed.as_ref().map_or(FailureKind::Failed, |failed| failed.kind);
-                let hint = failed.and_then(|failed| failed.advice);
-                Ended { hint, ..Ended::because(How::Failed(kind), error.to_string()) }
-            }
+            Err(NotWoken::NotSent(error)) => self.not_sent(server, &error),
         };
         if ended.how.is_good() || ended.state == Some(PowerState::Online) {
             self.state.put_wish(&server.id, false, self.now())?;
@@ -176,6 +162,21 @@ impl Fleet<'_> {
         self.record_seen(server, &ended)?;
         begun.end(&ended, self.now())?;
         Ok(ended)
+    }
+
+    /// A host for which no packet was sent.
+    fn not_sent(&self, server: &Server, error: &SendError) -> Ended {
+        if error.is_for_want_of_address() {
+            let hint = NoWakePath::UnknownMac { server: server.id.clone() }.advice();
+            return Ended { hint, ..Ended::because(How::Refused, error.to_string()) };
+        }
+        if let (Some(cause), Some(cluster)) = (error.cause(), &server.cluster) {
+            self.doubt_permissions(cluster, cause);
+        }
+        let failed = error.cause().map(|cause| self.failed(&server.id, cause));
+        let kind = failed.as_ref().map_or(FailureKind::Failed, |failed| failed.kind);
+        let hint = failed.and_then(|failed| failed.advice);
+        Ended { hint, ..Ended::because(How::Failed(kind), error.to_string()) }
     }
 
     /// Waits until a Proxmox VE host that is awake can start guests: its API answers, its cluster has quorum, and the
@@ -430,6 +431,14 @@ fn addresses(sent: &[String]) -> String {
     match sent {
         [one] => one.clone(),
         many => format!("{} addresses", many.len()),
+    }
+}
+
+/// What was sent. `lost` says why it is not known whether a packet left.
+fn packets(sent: u32, lost: Option<String>) -> String {
+    match lost {
+        Some(why) if sent == 0 => format!("whether a magic packet was sent is not known ({why})"),
+        _ => rounds(sent),
     }
 }
 

@@ -268,20 +268,18 @@ impl Fleet<'_> {
             return None;
         }
         let way = probe::knock(&first.host, first.port, self.limits.left(KNOCK)).await;
-        let failure = match way.failure {
-            Some(failure) => ConnectFailure::OnTheWay(failure.as_str()),
-            None => {
-                let (session, hop) = self.jump_session(server).await.ok().flatten()?;
-                let asked = timeout(KNOCK, session.forward(&hop.host, hop.port)).await;
-                let answer = asked.map(|answer| answer.map(drop));
-                session.close().await;
-                match answer {
-                    Ok(Ok(())) => return None,
-                    Ok(Err(Error::Connect { failure, .. })) => failure,
-                    // It does not forward: that is for whoever asks in full to say.
-                    Ok(Err(_)) => return None,
-                    Err(_) => ConnectFailure::Timeout,
-                }
+        let failure = if let Some(failure) = way.failure {
+            ConnectFailure::OnTheWay(failure.as_str())
+        } else {
+            let (session, hop) = self.jump_session(server).await.ok().flatten()?;
+            let asked = timeout(KNOCK, session.forward(&hop.host, hop.port)).await;
+            let answer = asked.map(|answer| answer.map(drop));
+            session.close().await;
+            match answer {
+                Ok(Err(Error::Connect { failure, .. })) => failure,
+                // It is there; or its jump host does not forward, and that is for whoever asks in full to say.
+                Ok(Ok(()) | Err(_)) => return None,
+                Err(_) => ConnectFailure::Timeout,
             }
         };
         let port = server.ssh_port.unwrap_or(22);

@@ -78,7 +78,7 @@ pub(crate) enum Step<E> {
 #[derive(Debug)]
 pub(crate) enum Event<E> {
     Recorded(Result<(), E>),
-    Visited(Result<Answer, Lost<E>>),
+    Visited(Result<Box<Answer>, Lost<E>>),
     /// With the token that was stored before for the same cluster.
     Stored(Result<Option<Removal>, E>),
     Learned(Result<(), E>),
@@ -240,7 +240,7 @@ impl<E> Saga<E> {
             (At::Verify(_), Event::Verified(Err(error))) => self.end(Some(Problem::Unverified(error))),
             (At::Verify(replaced), Event::Verified(Ok(comparison))) => self.verified(comparison, replaced),
             (At::RemoveReplaced(id), Event::Visited(result)) => {
-                self.keep_removed(result.as_ref().ok());
+                self.keep_removed(result.as_deref().ok());
                 if self.ending.removed.contains(&id) {
                     self.clear(Then::End(None))
                 } else {
@@ -288,10 +288,10 @@ impl<E> Saga<E> {
         self.visit(action, remove)
     }
 
-    fn created(&mut self, id: TokenId, result: Result<Answer, Lost<E>>) -> Step<E> {
-        self.keep_removed(result.as_ref().ok());
+    fn created(&mut self, id: TokenId, result: Result<Box<Answer>, Lost<E>>) -> Step<E> {
+        self.keep_removed(result.as_deref().ok());
         let answer = match result {
-            Ok(answer) => answer,
+            Ok(answer) => *answer,
             Err(Lost::NotSent(error)) => return self.clear_and_fail(id, Problem::Lost(error)),
             Err(Lost::Unknown(error)) => return self.undo(id, true, Problem::Lost(error)),
         };
@@ -324,12 +324,12 @@ impl<E> Saga<E> {
         self.visit(Action::Remove, vec![removal])
     }
 
-    fn undone(&mut self, id: TokenId, lost: bool, mut answer: Option<Answer>) -> Step<E> {
+    fn undone(&mut self, id: TokenId, lost: bool, mut answer: Option<Box<Answer>>) -> Step<E> {
         if let Some(answer) = answer.as_mut().filter(|answer| lost && answer.absent.contains(&id)) {
             // The script that nobody hears any more may still run, and make it: the next run looks again.
             answer.removed.retain(|removed| *removed != id);
         }
-        self.keep_removed(answer.as_ref());
+        self.keep_removed(answer.as_deref());
         let problem = self.ending.problem.take();
         if !self.ending.removed.contains(&id) {
             self.ending.left.push(id);
@@ -381,8 +381,8 @@ impl<E> Saga<E> {
         }
     }
 
-    fn revoked(&mut self, result: Result<Answer, Lost<E>>) -> Step<E> {
-        self.keep_removed(result.as_ref().ok());
+    fn revoked(&mut self, result: Result<Box<Answer>, Lost<E>>) -> Step<E> {
+        self.keep_removed(result.as_deref().ok());
         let problem = match result {
             Ok(answer) => {
                 self.ending.host = answer.host;

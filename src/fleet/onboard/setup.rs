@@ -40,12 +40,20 @@ impl Wanted {
     }
 }
 
-/// Hosts that go together, by their number.
-#[derive(Default)]
-struct Lots(Vec<(ClusterId, Vec<(usize, Shown)>)>);
+/// A host that was looked at.
+struct Host<'a> {
+    /// Its place among those that were asked for.
+    place: usize,
+    server: &'a ServerConfig,
+    shown: Shown,
+}
 
-impl Lots {
-    fn add(&mut self, cluster: ClusterId, host: (usize, Shown)) {
+/// Hosts that go together.
+#[derive(Default)]
+struct Lots<'a>(Vec<(ClusterId, Vec<Host<'a>>)>);
+
+impl<'a> Lots<'a> {
+    fn add(&mut self, cluster: ClusterId, host: Host<'a>) {
         match self.0.iter_mut().find(|(known, _)| *known == cluster) {
             Some((_, hosts)) => hosts.push(host),
             None => self.0.push((cluster, vec![host])),
@@ -131,30 +139,30 @@ impl<'a> Fleet<'a> {
         confirmed: &Confirmed,
     ) -> Vec<SetUp> {
         let looks = join_all(servers.iter().map(|server| self.show(server, HostKeyPolicy::Refuse))).await;
-        let mut done: Vec<Option<SetUp>> = servers.iter().map(|_| None).collect();
+        let mut done: Vec<(usize, SetUp)> = Vec::new();
         let (mut clusters, mut claims) = (Lots::default(), Lots::default());
-        for (i, look) in looks.into_iter().enumerate() {
+        for (place, (server, look)) in servers.iter().copied().zip(looks).enumerate() {
             match look {
-                Err(error) => done[i] = Some(SetUp::failed(servers[i], error)),
+                Err(error) => done.push((place, SetUp::failed(server, error))),
                 Ok(shown) => {
-                    if let Some(cluster) = self.proven(servers[i], &shown) {
-                        clusters.add(cluster, (i, shown));
+                    if let Some(cluster) = self.proven(server, &shown) {
+                        clusters.add(cluster, Host { place, server, shown });
                     } else {
-                        let own = || ClusterId::of_host(&servers[i].id);
-                        claims.add(shown.learned.cluster().unwrap_or_else(own), (i, shown));
+                        let own = || ClusterId::of_host(&server.id);
+                        claims.add(shown.learned.cluster().unwrap_or_else(own), Host { place, server, shown });
                     }
                 }
             }
         }
         let work = clusters.0.into_iter().map(|(cluster, mut members)| async move {
             // Who made the token that is known first: whatever changed, there it can be found out.
-            members.sort_by_key(|(i, _)| !self.made_the_token(servers[*i]));
+            members.sort_by_key(|host| !self.made_the_token(host.server));
             let mut results = Vec::new();
             let mut wanted = wanted;
-            for (i, shown) in members {
-                let result = self.set_up_one(servers[i], &cluster, shown, wanted, confirmed).await;
+            for Host { place, server, shown } in members {
+                let result = self.set_up_one(server, &cluster, shown, wanted, confirmed).await;
                 wanted = wanted.after(result.did);
-                results.push((i, result));
+                results.push((place, result));
             }
             results
         });
@@ -162,26 +170,25 @@ impl<'a> Fleet<'a> {
         let work = claims.0.into_iter().map(|(_, members)| async move {
             let mut results = Vec::new();
             let mut rotated: Vec<(ClusterId, Did)> = Vec::new();
-            for (i, mut shown) in members {
-                let result = match self.place(servers[i], &mut shown).await {
-                    Err(error) => SetUp { error: Some(error), ..SetUp::new(servers[i], shown) },
+            for Host { place, server, mut shown } in members {
+                let result = match self.place(server, &mut shown).await {
+                    Err(error) => SetUp { error: Some(error), ..SetUp::new(server, shown) },
                     Ok(cluster) => {
                         let before = rotated.iter().filter(|(theirs, _)| *theirs == cluster);
                         let wanted = before.fold(wanted, |wanted, (_, did)| wanted.after(*did));
-                        let result = self.set_up_one(servers[i], &cluster, shown, wanted, confirmed).await;
+                        let result = self.set_up_one(server, &cluster, shown, wanted, confirmed).await;
                         rotated.push((cluster, result.did));
                         result
                     }
                 };
-                results.push((i, result));
+                results.push((place, result));
             }
             results
         });
         let placed = join_all(work).await;
-        for (i, result) in proven.into_iter().chain(placed).flatten() {
-            done[i] = Some(result);
-        }
-        done.into_iter().flatten().collect()
+        done.extend(proven.into_iter().chain(placed).flatten());
+        done.sort_by_key(|(place, _)| *place);
+        done.into_iter().map(|(_, result)| result).collect()
     }
 
     /// Whether the token of the cluster that a server is known to be of was made on it.

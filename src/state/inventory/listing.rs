@@ -84,12 +84,11 @@ impl State {
             let (differing, missing) = compare(conn, id, &listed)?;
             let mut writer = Writer { conn, cluster, id, at, listed_at: listed_at.unwrap_or(at), power: Vec::new() };
             for (known, guest) in differing {
-                match known {
-                    Some(known) => writer.update(&known, guest)?,
-                    None => {
-                        writer.insert(guest)?;
-                        writer.say(guest.vmid, guest.kind, guest.name.as_deref(), &guest.node, What::New)?;
-                    }
+                if let Some(known) = known {
+                    writer.update(&known, guest)?;
+                } else {
+                    writer.insert(guest)?;
+                    writer.say(guest.vmid, guest.kind, guest.name.as_deref(), &guest.node, What::New)?;
                 }
             }
             let unlisted = writer.miss(missing, listing)?;

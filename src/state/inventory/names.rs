@@ -9,7 +9,7 @@ use crate::state::{Result, State};
 
 /// A guest, or a server of which something is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Name {
+pub(crate) struct Target {
     pub(crate) id: String,
     /// The id where it has no name.
     pub(crate) name: String,
@@ -19,7 +19,7 @@ pub(crate) struct Name {
 
 impl State {
     /// The guests that are there, and the servers of which something is known.
-    pub(crate) fn names(&self) -> Result<Vec<Name>> {
+    pub(crate) fn names(&self) -> Result<Vec<Target>> {
         self.read(|conn| {
             // A guest's id needs the configured server of its node; of a cluster of one server that server.
             let mut statement = conn.prepare_cached(
@@ -43,13 +43,13 @@ impl State {
                     None => format!("{}-{vmid}", kind.short()),
                 };
                 let what = format!("{} on {node}", kind.as_str());
-                names.push(Name { name: name.unwrap_or_else(|| id.clone()), id, what });
+                names.push(Target { name: name.unwrap_or_else(|| id.clone()), id, what });
             }
             let mut statement = conn.prepare_cached("SELECT server FROM facts UNION SELECT server FROM members")?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 let id: String = row.get(0)?;
-                names.push(Name { name: id.clone(), id, what: "server".to_owned() });
+                names.push(Target { name: id.clone(), id, what: "server".to_owned() });
             }
             Ok(names)
         })

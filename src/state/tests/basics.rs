@@ -11,7 +11,7 @@ use crate::model::inventory::server::{Address, ServerKey};
 use crate::model::load::usage::Source;
 use crate::model::power::PowerState;
 use crate::state::history::events::Event;
-use crate::state::{Check, Name, Run, State, StateError, is_fresh};
+use crate::state::{Check, Run, State, StateError, Target, is_fresh};
 
 fn state() -> State {
     State::in_memory().unwrap()
@@ -295,7 +295,7 @@ fn names_for_completion() {
     furnish(&state);
     let names = state.names().unwrap();
     for (id, name, what) in [("pve1-vm-101", "guest101", "qemu on pve1"), ("pve1", "pve1", "server")] {
-        let name = Name { id: id.to_owned(), name: name.to_owned(), what: what.to_owned() };
+        let name = Target { id: id.to_owned(), name: name.to_owned(), what: what.to_owned() };
         assert!(names.contains(&name), "{names:?}");
     }
     // The node's server is not configured, and the cluster has several: only the short id is sure.

@@ -62,7 +62,7 @@ impl Fleet<'_> {
         let here = async { if config.access == Access::Local { None } else { self.local_identity().await.ok() } };
         let past_locks = options.allowed.contains(&CheckId::SleepInhibited);
         let seen = self.host_preflight(config, past_locks);
-        let (seen, here, (members, tasks)) = join3(seen, here, join(members, tasks)).await;
+        let (seen, here, (members, tasks)) = Box::pin(join3(seen, here, join(members, tasks))).await;
         let seen = match seen {
             Ok(seen) => seen,
             Err(error) => {

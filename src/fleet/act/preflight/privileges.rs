@@ -161,15 +161,12 @@ impl Fleet<'_> {
 impl Fleet<'_> {
     /// What gives a cluster's token the right to a call.
     fn right_to(&self, call: GuestCall, cluster: &ClusterId) -> String {
-        match call {
-            GuestCall::Hibernate => HintId::HibernateRights.text(),
-            _ => {
-                let groups = self.groups();
-                let member =
-                    groups.iter().find(|group| group.cluster == *cluster).and_then(|group| group.members.first());
-                member.map_or_else(|| HintId::PrivilegeMissing.say(&[("scope", "")]), |member| self.privileges(member))
-            }
+        if call == GuestCall::Hibernate {
+            return HintId::HibernateRights.text();
         }
+        let groups = self.groups();
+        let member = groups.iter().find(|group| group.cluster == *cluster).and_then(|group| group.members.first());
+        member.map_or_else(|| HintId::PrivilegeMissing.say(&[("scope", "")]), |member| self.privileges(member))
     }
 }
 

@@ -53,8 +53,13 @@ impl Fleet<'_> {
         if let Some(client) = client {
             return match client.version().await {
                 // Whatever it says, its certificate was verified before.
-                Ok(_) | Err(Error::Api { .. } | Error::ServiceDown { .. } | Error::Denied { .. }) => Ok(()),
-                Err(Error::Stranger { who: Stranger::Redirect | Stranger::Login, .. }) => Ok(()),
+                Ok(_)
+                | Err(
+                    Error::Api { .. }
+                    | Error::ServiceDown { .. }
+                    | Error::Denied { .. }
+                    | Error::Stranger { who: Stranger::Redirect | Stranger::Login, .. },
+                ) => Ok(()),
                 Err(error) => Err(error),
             };
         }

@@ -188,9 +188,9 @@ impl World {
                     Event::Visited(match (fault, answer) {
                         (Some(Fault::Vanished | Fault::Unheard), _) => Err(Lost::Unknown("connection lost")),
                         (Some(Fault::Denied), Some(answer)) => {
-                            Ok(Answer { result: Err(other("timeout")), leftover, ..answer })
+                            Ok(Box::new(Answer { result: Err(other("timeout")), leftover, ..answer }))
                         }
-                        (_, Some(answer)) => Ok(answer),
+                        (_, Some(answer)) => Ok(Box::new(answer)),
                         (_, None) => Err(Lost::NotSent("connection refused")),
                     })
                 }
@@ -313,7 +313,7 @@ fn a_first_run_takes_these_steps() {
     let Step::Visit(request) = saga.next(Event::Recorded(Ok(()))) else { panic!() };
     assert!(request.remove.is_empty());
     let answer = World::new().visit(&request, false);
-    let Step::Store(created, _) = saga.next(Event::Visited(Ok(answer))) else { panic!() };
+    let Step::Store(created, _) = saga.next(Event::Visited(Ok(Box::new(answer)))) else { panic!() };
     assert_eq!(created.token.id, intended);
     assert!(!format!("{saga:?} {created:?}").contains("secret-1"));
     let Step::Learn = saga.next(Event::Stored(Ok(None))) else { panic!() };
@@ -333,7 +333,7 @@ fn a_new_token_that_may_too_little_leaves_the_old_one_for_now() {
     saga.start();
     let Step::Visit(request) = saga.next(Event::Recorded(Ok(()))) else { panic!() };
     assert!(request.remove.is_empty(), "the stored token serves until the new one does");
-    saga.next(Event::Visited(Ok(world.visit(&request, false))));
+    saga.next(Event::Visited(Ok(Box::new(world.visit(&request, false)))));
     saga.next(Event::Stored(Ok(Some(removal(&old)))));
     saga.next(Event::Learned(Ok(())));
     let missing = Comparison { missing: vec!["VM.Audit".to_owned()], excess: Vec::new() };
@@ -351,7 +351,7 @@ fn failures_of_the_host_are_told_and_leave_nothing() {
         let result = Err(failure.clone());
         let answer =
             Answer { host: HostSide::default(), removed: Vec::new(), absent: Vec::new(), result, leftover: false };
-        let Step::Clear(cleared) = saga.next(Event::Visited(Ok(answer))) else { panic!() };
+        let Step::Clear(cleared) = saga.next(Event::Visited(Ok(Box::new(answer)))) else { panic!() };
         assert_eq!(cleared, [intended]);
         let Step::End(ending) = saga.next(Event::Recorded(Ok(()))) else { panic!() };
         assert!(matches!(ending.problem, Some(Problem::Host(why)) if why == failure));
@@ -375,7 +375,7 @@ fn a_name_that_is_taken_is_left_alone_and_another_one_tried() {
                 Event::Recorded(Ok(()))
             }
             Step::Clear(_) => Event::Recorded(Ok(())),
-            Step::Visit(request) => Event::Visited(Ok(world.visit(request, false))),
+            Step::Visit(request) => Event::Visited(Ok(Box::new(world.visit(request, false)))),
             _ => break,
         };
         step = saga.next(event);
@@ -390,13 +390,13 @@ fn a_name_that_is_taken_is_left_alone_and_another_one_tried() {
         let event = match &step {
             Step::Visit(Request { action: Action::Create { token, .. }, .. }) => {
                 let result = Err(Failure::TokenExists(token.clone()));
-                Event::Visited(Ok(Answer {
+                Event::Visited(Ok(Box::new(Answer {
                     host: HostSide::default(),
                     removed: Vec::new(),
                     absent: Vec::new(),
                     result,
                     leftover: false,
-                }))
+                })))
             }
             _ => Event::Recorded(Ok(())),
         };
@@ -428,6 +428,6 @@ fn what_a_script_that_nobody_hears_may_yet_make_keeps_its_intent() {
     assert!(matches!(saga.next(Event::Recorded(Ok(()))), Step::Visit(_)));
     // The connection is gone, and the script waits for PVE's lock.
     let Step::Visit(undo) = saga.next(Event::Visited(Err(Lost::Unknown("connection lost")))) else { panic!() };
-    let Step::End(ending) = saga.next(Event::Visited(Ok(world.visit(&undo, false)))) else { panic!() };
+    let Step::End(ending) = saga.next(Event::Visited(Ok(Box::new(world.visit(&undo, false))))) else { panic!() };
     assert_eq!((ending.left, ending.removed), (vec![intended], Vec::new()));
 }

@@ -62,7 +62,7 @@ impl<'a> Fleet<'a> {
             let event = match step {
                 Step::End(ending) => return Ok(ending),
                 Step::Intend(token) => Event::Recorded(self.intend(server, cluster, &token)),
-                Step::Visit(request) => Event::Visited(self.run_plan(server, &request, confirmed).await),
+                Step::Visit(request) => Event::Visited(self.run_plan(server, &request, confirmed).await.map(Box::new)),
                 Step::Store(created, host) => {
                     if let Some(ended) = host.replaced_ended {
                         let day = ended.strftime("%Y-%m-%d");
