@@ -105,7 +105,10 @@ fn every_key_of_the_example_is_in_the_page_of_the_configuration() {
 
 /// README and what stands in `docs`.
 fn documents() -> Vec<(String, String)> {
-    let mut all: Vec<_> = files(&root().join("docs")).into_iter().filter(|(name, _)| name.ends_with(".md")).collect();
+    let mut all: Vec<_> = files(&root().join("docs"))
+        .into_iter()
+        .filter(|(name, _)| Path::new(name).extension().is_some_and(|extension| extension == "md"))
+        .collect();
     assert!(all.len() > 5, "the documents were not found");
     all.insert(0, ("README.md".to_owned(), read("README.md")));
     all

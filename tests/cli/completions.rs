@@ -77,16 +77,13 @@ fn shell(env: &Env, shell: &str, script: &str, words: &[&str]) -> Option<String>
         _ => vec!["--no-config", "-c", script],
     });
     command.args(words).env_clear().env("HOME", env.home()).env("PATH", path).env("TERM", "dumb").stdin(Stdio::null());
-    match command.output() {
-        Ok(output) => {
-            let run = env.finish(output);
-            assert_eq!(run.code, 0, "{shell}: {words:?}\n{run}");
-            Some(run.stdout)
-        }
-        Err(_) => {
-            skipped(&format!("{shell} is not installed: its completions were not tried"));
-            None
-        }
+    if let Ok(output) = command.output() {
+        let run = env.finish(output);
+        assert_eq!(run.code, 0, "{shell}: {words:?}\n{run}");
+        Some(run.stdout)
+    } else {
+        skipped(&format!("{shell} is not installed: its completions were not tried"));
+        None
     }
 }
 

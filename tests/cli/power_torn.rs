@@ -18,9 +18,9 @@ fn torn(vmid: u32) -> String {
     json!({ "data": rows }).to_string()
 }
 
-fn tear(lab: &Lab, times: Option<u32>, body: String) {
+fn tear(lab: &Lab, times: Option<u32>, body: &str) {
     for node in ["pve1", "pve2"] {
-        lab.sim.node(node).fail_on(Some("GET"), Some("/cluster/resources"), times, Fault::Json(body.clone()));
+        lab.sim.node(node).fail_on(Some("GET"), Some("/cluster/resources"), times, Fault::Json(body.to_owned()));
     }
 }
 
@@ -28,7 +28,7 @@ fn tear(lab: &Lab, times: Option<u32>, body: String) {
 fn a_guest_whose_entry_cannot_be_read_may_be_there() {
     // Nobody has seen it before.
     let lab = lab();
-    tear(&lab, None, torn(102));
+    tear(&lab, None, &torn(102));
     for args in [&["power", "start", "vm-102"][..], &["status", "vm-102"]] {
         let run = lab.env.run(args).exits(1);
         let run = run.says("error: no server matches `vm-102`, and the listing of pve1 is incomplete");
@@ -40,7 +40,7 @@ fn a_guest_whose_entry_cannot_be_read_may_be_there() {
     // Somebody has: its own node says what it does, and who it is.
     let lab = lab_of(guests());
     let _ = lab.env.run(&["status"]).exits(0);
-    tear(&lab, None, torn(102));
+    tear(&lab, None, &torn(102));
     let run = lab.power("start vm-102 -o json").exits(0);
     assert_eq!((Lab::results(&run), lab.sim.posts()), (vec!["done running".to_owned()], vec![call(102, "start")]));
 }
@@ -78,7 +78,7 @@ fn a_token_without_privileges_says_nothing_of_guests() {
             assert_eq!(access.pveum(&words).code, 0, "{:?}", access.acl_lines());
         }
     }
-    tear(&lab, None, json!({ "data": [] }).to_string());
+    tear(&lab, None, &json!({ "data": [] }).to_string());
     let run = lab.power("start vm-102").exits(4).says("an empty list proves nothing");
     assert!(!run.stderr.contains("gone") && !run.stderr.contains("no server matches"), "{run}");
     lab.sim.cluster().change_guest(102, Guest::running);

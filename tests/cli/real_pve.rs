@@ -246,5 +246,5 @@ fn with_a_real_one() {
     let may = |word: &str| variable("ECOBOX_TEST_VERBS").is_some_and(|verbs| verbs.split(',').any(|verb| verb == word));
     let (reboots, hibernates) = (may("reboot"), may("hibernate"));
     let guests = guests.split(',').map(|guest| guest.trim().to_owned()).collect();
-    a_life(&Place { world, entry, guests, renew, reboots, hibernates, pveum });
+    a_life(&Place { world, entry, guests, reboots, hibernates, pveum, renew });
 }

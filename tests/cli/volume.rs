@@ -1,5 +1,7 @@
 //! As many guests as a listing may name, and as many servers as there are: they fit into what ecobox may take.
 
+use std::fmt::Write;
+
 use ecobox_sim::{Fault, Sim};
 
 use super::env::Env;
@@ -17,9 +19,11 @@ fn listing() -> String {
     for number in 1..ENTRIES {
         let vmid = 99 + number;
         let status = if number % 2 == 0 { "running" } else { "stopped" };
-        text += &format!(
+        write!(
+            text,
             r#",{{"type":"qemu","vmid":{vmid},"id":"qemu/{vmid}","node":"pve1","name":"guest-{number}","status":"{status}","maxmem":2147483648,"mem":{number},"maxcpu":2,"cpu":0.01,"uptime":{number},"netin":1,"netout":1}}"#
-        );
+        )
+        .unwrap();
     }
     text + "]}"
 }
