@@ -307,7 +307,7 @@ async fn dispatch(ctx: &Context, global: &Global, command: Command, pulse: &Puls
         Command::SetupToken(args) => show(ctx, global, pulse, Box::pin(commands::setup_token::run(ctx, &args))).await,
         Command::Discover(args) => show(ctx, global, pulse, Box::pin(commands::discover::run(ctx, &args))).await,
         Command::Status(args) if args.looks_back() => {
-            show(ctx, global, pulse, Box::pin(std::future::ready(commands::status::since(ctx, &args)))).await
+            show(ctx, global, pulse, Box::pin(commands::status::since(ctx, &args))).await
         }
         Command::Status(args) => {
             show(ctx, global, pulse, Box::pin(commands::status::run(ctx, &args, global.output == Format::Html))).await

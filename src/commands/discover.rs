@@ -95,7 +95,7 @@ pub(crate) struct Row {
 /// # Errors
 /// No such host; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &DiscoverArgs) -> anyhow::Result<Outcome<DiscoverReport>> {
-    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
+    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits).await?;
     let wanted = hosts_named(&fleet, &args.hosts)?;
     if fleet.groups().is_empty() {
         return Err(Failure::new(Exit::NoTarget, "no configured server is known to be a Proxmox VE host")

@@ -7,7 +7,7 @@ use futures::{StreamExt as _, stream};
 use serde::Serialize;
 
 use crate::commands::args::GLOBAL_OPTIONS;
-use crate::commands::{Context, Outcome};
+use crate::commands::{Context, Outcome, tell};
 use crate::config::{self, Config, NewServer, ServerConfig};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
@@ -102,7 +102,7 @@ pub(crate) async fn run(ctx: &Context, args: &InitArgs) -> anyhow::Result<Outcom
     let new = wanted(ctx, args).await?;
     let written = if new.is_empty() { None } else { Some(extend(&ctx.config, new)?) };
     let config = written.as_ref().map_or(&ctx.config, |written| &written.config);
-    let fleet = Fleet::open(config, &ctx.state, &ctx.ui, ctx.limits)?;
+    let fleet = Fleet::open(config, &ctx.state, &ctx.ui, ctx.limits).await?;
     let servers: Vec<&ServerConfig> = fleet.hosts().collect();
     let policy = match (args.accept_new, ctx.ui.is_interactive()) {
         (true, _) => HostKeyPolicy::AcceptNew,
@@ -115,6 +115,9 @@ pub(crate) async fn run(ctx: &Context, args: &InitArgs) -> anyhow::Result<Outcom
     if let Some(written) = &written {
         added = name_by_themselves(ctx, written, &mut visits)?;
         ctx.ui.status(&format!("added {} to {}", added.join(", "), short(&config.path)));
+    }
+    for notice in fleet.notices.take() {
+        tell(&ctx.ui, &notice);
     }
     let hints = hints(&fleet, &visits, ctx.ui.is_interactive());
     let rows: Vec<Row> = visits.into_iter().zip(&servers).map(|(visit, server)| row(visit, server)).collect();
@@ -184,7 +187,7 @@ fn take(name: &str, taken: &mut Vec<ServerId>) -> String {
 
 /// The hosts of `~/.ssh/config`, shown first.
 async fn from_ssh_config(ctx: &Context, args: &InitArgs, taken: &mut Vec<ServerId>) -> anyhow::Result<Vec<NewServer>> {
-    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
+    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits).await?;
     let mut names = fleet.ssh_hosts().await;
     names.retain(|name| !ctx.config.servers.iter().any(|server| server.hostname == *name));
     // What cannot be a server must not keep the others from being added.

@@ -143,7 +143,7 @@ fn check_ids() -> impl clap::builder::TypedValueParser<Value = CheckId> {
 /// No such target; parents in a circle; not confirmed; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outcome<PowerReport>> {
     let action = PowerAction::from(args.action);
-    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits.open_ended())?;
+    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits.open_ended()).await?;
     let options = options(ctx, args);
     let asking =
         Asking { scope: fleet.scope_around(&args.targets, action.goes_down())?, templates: true, ..Asking::default() };

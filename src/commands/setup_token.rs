@@ -122,7 +122,7 @@ pub(crate) struct Row {
 /// # Errors
 /// No such host; no host that could be one of Proxmox VE; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &SetupTokenArgs) -> anyhow::Result<Outcome<SetupTokenReport>> {
-    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
+    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits).await?;
     let named = hosts_named(&fleet, &args.hosts)?;
     let servers = candidates(&fleet, &named, args.check);
     if servers.is_empty() {

@@ -94,7 +94,7 @@ const DRAWN: [Metric; 4] = [Metric::Cpu, Metric::Memory, Metric::Receive, Metric
 /// # Errors
 /// No such target; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &StatusArgs, with_past: bool) -> anyhow::Result<Outcome<StatusReport>> {
-    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
+    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits).await?;
     let mut clients = HashMap::new();
     let (mut inventory, recording) = if args.cached {
         (fleet.remembered()?, None)

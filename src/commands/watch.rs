@@ -119,7 +119,7 @@ pub(crate) async fn run(
     color: bool,
 ) -> anyhow::Result<Exit> {
     let mode = args.check(&ctx.config, format, to_a_file)?;
-    let fleet = Fleet::open(&ctx.config, &ctx.state, &Unattended, ctx.limits.open_ended())?;
+    let fleet = Fleet::open(&ctx.config, &ctx.state, &Unattended, ctx.limits.open_ended()).await?;
     let pace = Pace::of(&ctx.config.settings, args.interval);
     let pages = args.html.as_deref().map(|path| Pages::new(path, pace.update));
     let exit = match mode {

@@ -16,6 +16,7 @@ pub(crate) mod watch;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -119,14 +120,31 @@ pub(crate) struct Fleet<'a> {
     off: RefCell<Option<observe::knock::Off>>,
     /// What came of knocking at them.
     knocks: RefCell<HashMap<ServerId, observe::knock::Knock>>,
+    /// The servers whose token lies among systemd's credentials, with its place.
+    credentials: HashMap<ServerId, PathBuf>,
 }
 
 impl<'a> Fleet<'a> {
-    /// Reads what is known of the configured servers.
+    /// Reads what is known of the configured servers, and looks for whom systemd has credentials.
     ///
     /// # Errors
     /// The state file's.
-    pub(crate) fn open(
+    pub(crate) async fn open(
+        config: &'a Config,
+        state: &'a State,
+        ask: &'a dyn Ask,
+        limits: Limits,
+    ) -> Result<Fleet<'a>, StateError> {
+        let mut fleet = Fleet::without_credentials(config, state, ask, limits)?;
+        match reach::api::credentials(config.servers.iter(), limits.file()).await {
+            Ok(credentials) => fleet.credentials = credentials,
+            Err(error) => fleet.notice(format!("cannot look into $CREDENTIALS_DIRECTORY: {error}")),
+        }
+        Ok(fleet)
+    }
+
+    /// Reads what is known of the configured servers.
+    fn without_credentials(
         config: &'a Config,
         state: &'a State,
         ask: &'a dyn Ask,
@@ -148,6 +166,7 @@ impl<'a> Fleet<'a> {
             kept: RefCell::default(),
             off: RefCell::default(),
             knocks: RefCell::default(),
+            credentials: HashMap::new(),
         })
     }
 
@@ -173,7 +192,7 @@ impl<'a> Fleet<'a> {
         server.access == Access::Api
             || known.members.contains_key(&server.id)
             || known.facts.get(&server.id).is_some_and(|facts| facts.pve().is_some())
-            || Self::has_given_token(server)
+            || self.has_given_token(server)
     }
 
     /// The cluster that a server belongs to, as far as is known.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::env::Run;
 use super::stats::homelab;
-use super::world::until;
+use super::world::{World, until};
 
 /// Each number of a text in the format of Prometheus, by its name with labels as they stand there.
 fn numbers(text: &str) -> BTreeMap<String, f64> {
@@ -118,5 +118,54 @@ fn what_is_written_is_what_node_exporter_and_prometheus_have() {
         until(|| !in_prometheus(prometheus, "ecobox_memory_used_bytes").contains_key(of_nas));
         assert!(!in_prometheus(prometheus, "ecobox_memory_used_bytes").is_empty());
         assert!(in_prometheus(prometheus, "node_textfile_scrape_error").values().all(|error| *error == 0.0));
+    }
+}
+
+/// The lines of `ecobox_guest_info` without what may change, and the names of all metrics of one guest.
+fn labels(run: &Run, server: &str) -> (String, Vec<String>) {
+    let of = format!("server=\"{server}\"");
+    let info = run.stdout.lines().find(|line| line.starts_with("ecobox_guest_info{") && line.contains(&of));
+    let info = info.unwrap_or_else(|| panic!("no {server} in {run}"));
+    let label = |name: &str| info.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let id = label("{id");
+    let own = run.stdout.lines().filter(|line| line.contains(&format!("id=\"{id}\"")));
+    let names = own.filter_map(|line| Some(line.split_once('{')?.0.to_owned())).collect();
+    (format!("{id} {}", label("cluster")), names)
+}
+
+#[test]
+fn labels_outlive_the_clusters_certificate_authority() {
+    let world = World::new();
+    let pve = world.three_nodes();
+    let _ = world.run(&["setup-token"]).exits(0);
+    let look = || {
+        let run = world.run(&["stats", "-o", "openmetrics"]).exits(0);
+        ["pve1-vm-101", "pve2-vm-102", "pve2-ct-201"].map(|server| labels(&run, server).0)
+    };
+    let before = look();
+    assert!(before.iter().all(|labels| !labels.starts_with(' ') && !labels.ends_with(' ')), "{before:?}");
+    // Once seen by whoever looks, once by whoever sets up.
+    for again in ["status", "setup-token", "discover"] {
+        pve.sim.cluster().replace_ca();
+        pve.publish_certificates();
+        let _ = world.run(&[again]).exits(0);
+        let _ = world.run(&["setup-token"]).exits(0);
+        assert_eq!(look(), before, "{again}");
+    }
+}
+
+#[test]
+fn a_virtual_disk_is_no_file_system() {
+    let world = World::new();
+    let _pve = world.three_nodes();
+    let _ = world.run(&["setup-token"]).exits(0);
+    let run = world.run(&["stats", "-o", "openmetrics"]).exits(0);
+    for (server, has_filesystem) in
+        [("pve1-vm-101", false), ("pve2-vm-102", false), ("pve3-vm-103", false), ("pve2-ct-201", true)]
+    {
+        let (_, names) = labels(&run, server);
+        let found = names.iter().any(|name| name.starts_with("ecobox_filesystem"));
+        assert_eq!(found, has_filesystem, "{server}: {names:?}");
+        assert!(has_filesystem || names.iter().any(|name| name == "ecobox_disk_size_bytes"), "{server}: {names:?}");
     }
 }

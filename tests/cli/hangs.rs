@@ -72,6 +72,32 @@ fn a_certificate_that_does_not_come_is_none() {
     let _ = world.run(&["stats"]).exits(4).says("it is no key file");
 }
 
+/// Another process that keeps `known_hosts` locked is waited for, and not for ever.
+#[test]
+fn a_host_key_that_cannot_be_written_down_costs_only_its_host() {
+    let world = World::new();
+    let (nas, box_) = (world.serve(Host::debian("nas").build()), world.serve(Host::debian("backup").build()));
+    world.know(&nas);
+    world.configure(&(nas.entry() + &box_.entry()));
+    let lock = std::fs::OpenOptions::new().append(true).open(world.known_hosts()).unwrap();
+    lock.lock().unwrap();
+    let run = world.run(&["init", "--accept-new", "-o", "json", "--timeout", "30s"]).exits(8);
+    assert_eq!(run.server("nas")["facts"]["hostname"], "nas", "{run}");
+    let _ = run.says("cannot add its host key to ~/.ssh/known_hosts: it did not end in time: is the file locked");
+    drop(lock);
+    let _ = world.run(&["init", "--accept-new"]).exits(0);
+}
+
+#[test]
+fn a_pipe_in_place_of_known_hosts_is_no_file() {
+    let world = World::new();
+    let nas = world.serve(Host::debian("nas").build());
+    world.configure(&nas.entry());
+    pipe(&world.env, ".ssh/known_hosts");
+    let run = world.run(&["init", "--accept-new", "--timeout", "30s"]).exits(1);
+    let _ = run.says("cannot read ~/.ssh/known_hosts: it is no file");
+}
+
 /// A server that sends a little now and then: no floor of bytes a second ends that.
 fn drip(head: &'static str) -> (u16, std::thread::JoinHandle<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -70,7 +70,7 @@ type Reasons<'r> = Vec<(&'static str, Cow<'r, str>)>;
 /// # Errors
 /// No such target; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outcome<StatsReport>> {
-    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
+    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits).await?;
     let load = LoadOptions { interval: args.interval, all_disks: args.all_disks };
     let asking = Asking { scope: fleet.scope(&args.targets)?, load: Some(load), ..Asking::default() };
     let (observed, recording) = {

@@ -62,7 +62,7 @@ pub(crate) struct Row {
 /// # Errors
 /// No such target; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outcome<SeriesReport>> {
-    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
+    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits).await?;
     let now = fleet.now();
     let since = args.since.unwrap_or(Since::Ago(DAY)).before(now);
     let window = Window::new(since, now, args.step);

@@ -64,8 +64,8 @@ pub(crate) struct Done {
 ///
 /// # Errors
 /// No such target; an unusable state file.
-pub(crate) fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outcome<AvailabilityReport>> {
-    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits)?;
+pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> anyhow::Result<Outcome<AvailabilityReport>> {
+    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits).await?;
     let now = fleet.now();
     let since = args.since.map_or(now, |since| since.before(now));
     let servers = fleet.remembered()?.selected(&args.targets)?.servers;

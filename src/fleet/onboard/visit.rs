@@ -48,13 +48,27 @@ impl<'a> Fleet<'a> {
                 }
             }
         }
-        for visit in &visits {
-            if let Some(Ok(facts)) = &visit.facts {
-                self.state.put_facts(&visit.server, facts, self.now())?;
-                self.known.borrow_mut().facts.insert(visit.server.clone(), facts.clone());
-            }
-        }
+        self.keep_facts(&visits)?;
         Ok(visits)
+    }
+
+    /// Keeps what was learned; what a visit did not tell stays as an earlier one told it, and that is said.
+    fn keep_facts(&self, visits: &[Visit]) -> Result<(), StateError> {
+        let mut earlier = self.state.all_facts()?;
+        for visit in visits {
+            let Some(Ok(facts)) = &visit.facts else { continue };
+            let (facts, kept) = match earlier.remove(&visit.server) {
+                Some((known, at)) => facts.clone().completed_by(&known, at),
+                None => (facts.clone(), Vec::new()),
+            };
+            if let Some(of) = facts.kept_of.filter(|_| !kept.is_empty()) {
+                let (what, of) = (kept.join(" and "), of.strftime("%Y-%m-%d %H:%MZ"));
+                self.notice(format!("{}: it did not tell its {what}: kept as of {of}", visit.server));
+            }
+            self.state.put_facts(&visit.server, &facts, self.now())?;
+            self.known.borrow_mut().facts.insert(visit.server.clone(), facts);
+        }
+        Ok(())
     }
 
     async fn visit_one(&self, server: &ServerConfig, policy: HostKeyPolicy) -> Visit {

@@ -1,7 +1,9 @@
 //! Access to the APIs: whose token, what trust, and one answer from any member of a cluster.
 
+use std::collections::HashMap;
 use std::env::VarError;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -65,8 +67,20 @@ impl<'a> Fleet<'a> {
     }
 
     /// Whether a token for this server comes from outside the state file.
-    pub(crate) fn has_given_token(server: &ServerConfig) -> bool {
-        given_by(server).is_some()
+    pub(crate) fn has_given_token(&self, server: &ServerConfig) -> bool {
+        self.given_by(server).is_some()
+    }
+
+    /// What gives a server's token where that is not the state file, in words.
+    pub(in crate::fleet) fn given_by(&self, server: &ServerConfig) -> Option<String> {
+        let variable = token_variable(&server.id);
+        if server.token_command.is_some() {
+            Some(format!("`token_command` of `{}`", server.id))
+        } else if std::env::var_os(&variable).is_some_and(|text| !text.is_empty()) {
+            Some(format!("the environment variable {variable}"))
+        } else {
+            self.credentials.get(&server.id).map(|path| path.display().to_string())
+        }
     }
 
     /// The token for a server: `token_command`, the environment, systemd's credentials, then what is stored for its
@@ -264,24 +278,27 @@ impl<'a> Fleet<'a> {
     }
 }
 
-/// What gives a server's token where that is not the state file, in words.
-pub(in crate::fleet) fn given_by(server: &ServerConfig) -> Option<String> {
-    let variable = token_variable(&server.id);
-    if server.token_command.is_some() {
-        Some(format!("`token_command` of `{}`", server.id))
-    } else if std::env::var_os(&variable).is_some_and(|text| !text.is_empty()) {
-        Some(format!("the environment variable {variable}"))
-    } else {
-        credential_path(&server.id).filter(|path| path.exists()).map(|path| path.display().to_string())
+/// The servers whose token lies among systemd's credentials. Nothing is asked where there is no such folder.
+///
+/// # Errors
+/// `TimedOut`, as of a folder on a server that does not answer.
+pub(in crate::fleet) async fn credentials(
+    servers: impl Iterator<Item = &ServerConfig>,
+    patience: Duration,
+) -> io::Result<HashMap<ServerId, PathBuf>> {
+    let paths: Vec<_> = servers.filter_map(|server| Some((server.id.clone(), credential_path(&server.id)?))).collect();
+    if paths.is_empty() {
+        return Ok(HashMap::new());
     }
+    file::in_time(patience, move || Ok(paths.into_iter().filter(|(_, path)| path.exists()).collect())).await
 }
 
 pub(in crate::fleet) fn token_variable(server: &ServerId) -> String {
     format!("ECOBOX_TOKEN_{}", server.env_suffix())
 }
 
-fn credential_path(server: &ServerId) -> Option<std::path::PathBuf> {
-    Some(std::path::Path::new(&std::env::var_os("CREDENTIALS_DIRECTORY")?).join(format!("ecobox-{server}")))
+fn credential_path(server: &ServerId) -> Option<PathBuf> {
+    Some(Path::new(&std::env::var_os("CREDENTIALS_DIRECTORY")?).join(format!("ecobox-{server}")))
 }
 
 /// What `pass show` prints, and what people keep beside a secret, has more than the secret.

@@ -3,7 +3,7 @@
 use crate::config::{Access, ServerConfig};
 use crate::file::shell_word;
 use crate::fleet::Fleet;
-use crate::fleet::reach::api::{given_by, token_variable};
+use crate::fleet::reach::api::token_variable;
 use crate::model::access::scope::Scope;
 use crate::model::hint::HintId;
 use crate::model::id::{NodeName, ServerId};
@@ -67,7 +67,7 @@ impl Fleet<'_> {
         let find = |id: &str| self.config.servers.iter().find(|config| config.id.as_str() == id);
         let config = find(named).or_else(|| find(server.as_str()))?;
         let file = self.config.path.display().to_string();
-        let place = Place { config, file, given: given_by(config) };
+        let place = Place { config, file, given: self.given_by(config) };
         let known_node = self.node_of(&config.id);
         match error {
             Error::UnknownHostKey { .. } => Some(HintId::HostKeyUnknown.text()),
@@ -177,7 +177,7 @@ impl Fleet<'_> {
 
     /// What gives the token of a server's cluster what it lacks.
     pub(crate) fn privileges(&self, server: &ServerConfig) -> String {
-        if let Some(source) = given_by(server) {
+        if let Some(source) = self.given_by(server) {
             return HintId::PrivilegeMissingGiven.say(&[("source", &source)]);
         }
         let stored = self.state.token(&self.cluster_of(&server.id)).ok().flatten();

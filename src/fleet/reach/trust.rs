@@ -42,7 +42,7 @@ impl Fleet<'_> {
         }
         let cluster = self.cluster_of(&server.id);
         // A token that is given for this very server is not the cluster's.
-        if !Self::has_given_token(server) && !matches!(self.is_of(server, &shown, &cluster).await, Ok(true)) {
+        if !self.has_given_token(server) && !matches!(self.is_of(server, &shown, &cluster).await, Ok(true)) {
             return Err(refusal);
         }
         let client = self.client_trusting(server, trust.clone()).await?;

@@ -31,15 +31,15 @@ fn same(a: u128, b: u128, prefix: u8, bits: u8) -> bool {
 }
 
 /// The addresses worth keeping, the one to dial first: on a card that the guest's configuration names (`macs`, lower
-/// case), for only those lead out of the guest; then in one of the host's own networks, then private, then others; IPv4
-/// before IPv6. Loopback, link-local and the like are left out, and so is what by its name is a bridge inside the guest
+/// case), for only those lead out of the guest; then in one of the host's own networks, then what is no tunnel by its
+/// name, then private, then others; IPv4 before IPv6. Loopback, link-local and the like are left out, and so is what by its name is a bridge inside the guest
 /// and is no such card. Sorting is stable otherwise: the guest's own order counts.
 pub(crate) fn ranked(mut addresses: Vec<Address>, networks: &[Network], macs: &[String]) -> Vec<Address> {
     let leads_out = |address: &Address| address.mac.as_ref().is_some_and(|mac| macs.contains(mac));
     addresses.retain(|address| is_dialled(address.ip) && (leads_out(address) || !is_inner(&address.interface)));
     addresses.sort_by_key(|address| {
         let near = networks.iter().any(|network| network.contains(address.ip));
-        (!leads_out(address), !near, !is_private(address.ip), address.ip.is_ipv6())
+        (!leads_out(address), !near, is_tunnel(&address.interface), !is_private(address.ip), address.ip.is_ipv6())
     });
     let mut seen = std::collections::HashSet::new();
     addresses.retain(|address| seen.insert(address.ip));
@@ -85,6 +85,16 @@ fn is_inner(interface: &str) -> bool {
     interface == "lo" || PREFIXES.iter().any(|prefix| interface.starts_with(prefix))
 }
 
+/// Interfaces of tunnels: their addresses are reached by whoever is in the tunnel, too.
+fn is_tunnel(interface: &str) -> bool {
+    const PREFIXES: [&str; 8] = ["tailscale", "tun", "wg", "utun", "zt", "nebula", "ppp", "wt"];
+    PREFIXES.iter().any(|prefix| {
+        let rest = interface.strip_prefix(prefix);
+        // ZeroTier's are `zt` and ten letters and digits.
+        rest.is_some_and(|rest| *prefix == "zt" || rest.bytes().all(|byte| byte.is_ascii_digit()))
+    })
+}
+
 fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_private(),
@@ -117,7 +127,7 @@ mod tests {
         ];
         let ranked = ranked(given.map(|(ip, interface)| address(ip, interface)).to_vec(), &networks, &[]);
         let ips: Vec<_> = ranked.iter().map(|address| address.ip.to_string()).collect();
-        assert_eq!(ips, ["192.168.7.55", "10.8.0.2", "203.0.113.9", "2001:db8::7"]);
+        assert_eq!(ips, ["192.168.7.55", "203.0.113.9", "2001:db8::7", "10.8.0.2"]);
     }
 
     /// An address with the card it is on.
@@ -128,7 +138,7 @@ mod tests {
     #[test]
     fn a_card_of_the_configuration_comes_before_what_is_inside_the_guest() {
         let (own, second) = ("bc:24:11:00:00:64", "bc:24:11:00:00:65");
-        let cases: [(&str, Vec<Address>, &[&str]); 7] = [
+        let cases: [(&str, Vec<Address>, &[&str]); 14] = [
             (
                 "Hyper-V's switch inside of Windows",
                 vec![
@@ -145,7 +155,7 @@ mod tests {
                     on("02:42:ac:11:00:01", "172.20.0.1", "mybridge"),
                     on(own, "203.0.113.9", "ens18"),
                 ],
-                &["203.0.113.9", "10.8.0.2", "10.66.0.2", "172.20.0.1"],
+                &["203.0.113.9", "172.20.0.1", "10.8.0.2", "10.66.0.2"],
             ),
             (
                 "a router's own bridge has the card's address and a bridge's name",
@@ -171,6 +181,62 @@ mod tests {
                 "no card is known by its address: names are the last resort",
                 vec![on("02:42:00:00:00:01", "172.17.0.1", "docker0"), on("52:54:00:00:00:01", "10.0.0.5", "eth0")],
                 &["10.0.0.5"],
+            ),
+            (
+                "the agent tells loopback, docker and tailscale first",
+                vec![
+                    on("00:00:00:00:00:00", "127.0.0.1", "lo"),
+                    on("02:42:ac:11:00:01", "172.17.0.1", "docker0"),
+                    on("-", "100.101.102.103", "tailscale0"),
+                    on("-", "fd7a:115c:a1e0::1", "tailscale0"),
+                    on(own, "203.0.113.9", "eth0"),
+                ],
+                &["203.0.113.9", "fd7a:115c:a1e0::1", "100.101.102.103"],
+            ),
+            (
+                "the same where no card is known by its address",
+                vec![
+                    on("02:42:ac:11:00:01", "172.17.0.1", "docker0"),
+                    on("-", "100.101.102.103", "tailscale0"),
+                    on("-", "fd7a:115c:a1e0::1", "tailscale0"),
+                    on("-", "10.147.17.5", "ztabcdefghij"),
+                    on("52:54:00:00:00:01", "203.0.113.9", "eth0"),
+                ],
+                &["203.0.113.9", "10.147.17.5", "fd7a:115c:a1e0::1", "100.101.102.103"],
+            ),
+            (
+                "a bridge inside the guest has taken the card's address, the card itself has none",
+                vec![
+                    on(own, "fe80::be24:11ff:fe00:64", "ens18"),
+                    on("02:42:ac:11:00:01", "172.18.0.1", "br-0a1b2c3d4e5f"),
+                    on(own, "198.51.100.7", "br0"),
+                    on("fe:24:11:00:00:01", "10.10.10.1", "vmbr1"),
+                ],
+                &["198.51.100.7", "10.10.10.1"],
+            ),
+            (
+                "IPv6 alone, on both cards",
+                vec![
+                    on(second, "2001:db8::7", "eth1"),
+                    on(own, "fd00:1::5", "eth0"),
+                    on("-", "fd7a:115c:a1e0::1", "tailscale0"),
+                ],
+                &["fd00:1::5", "2001:db8::7", "fd7a:115c:a1e0::1"],
+            ),
+            (
+                "link-local addresses alone lead nowhere",
+                vec![on(own, "fe80::be24:11ff:fe00:64", "eth0"), on(own, "169.254.3.4", "eth0")],
+                &[],
+            ),
+            (
+                "a container's bond of two cards, and VLANs above it",
+                vec![on(own, "203.0.113.9", "bond0.20"), on(own, "10.0.0.5", "bond0"), on("-", "10.8.0.2", "wg0")],
+                &["10.0.0.5", "203.0.113.9", "10.8.0.2"],
+            ),
+            (
+                "what only looks like a tunnel by its name",
+                vec![on("-", "10.0.0.5", "wlan0"), on("-", "10.0.0.6", "tunis"), on("-", "10.8.0.2", "tun12")],
+                &["10.0.0.5", "10.0.0.6", "10.8.0.2"],
             ),
         ];
         let networks = [Network { ip: "192.168.7.2".parse().unwrap(), prefix: 24 }];

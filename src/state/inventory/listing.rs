@@ -1,6 +1,6 @@
 //! What a new listing of a cluster changes in what is known of its guests.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher};
 
 use jiff::{SignedDuration, Timestamp};
@@ -352,7 +352,9 @@ impl Writer<'_> {
             }
             found.push(What::Power { from, to });
         }
-        let tags_changed = !guests::tags(&known.tags).eq(guests::tags(&tags));
+        // Their order means nothing.
+        let as_set = |tags| guests::tags(tags).collect::<BTreeSet<_>>();
+        let tags_changed = as_set(&known.tags) != as_set(&tags);
         let edits = [
             Edit::of("tags", Some(&known.tags), Some(&tags)).filter(|_| tags_changed),
             Edit::of("pool", known.pool.as_deref(), pool),

@@ -64,6 +64,13 @@ fn what_a_second_listing_says() {
             false,
         ),
         (
+            "the same tags in another order",
+            &ALL_ONLINE,
+            vec![changed(|g| g.tags = ["b".into(), "a".into()].into())],
+            vec![],
+            false,
+        ),
+        (
             "in a pool",
             &ALL_ONLINE,
             vec![changed(|g| g.pool = Some("p".into()))],

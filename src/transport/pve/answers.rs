@@ -12,7 +12,7 @@ use crate::model::id::NodeName;
 use crate::model::inventory::server::Address;
 use crate::model::text::LONGEST_NAME;
 
-use super::lenient::{Entries, Entry, Record, Rows, Told, Value, skip};
+use super::lenient::{Entries, Entry, Record, Rows, Told, Value, mac, skip};
 use super::wire::online;
 
 /// What `/version` says.
@@ -131,16 +131,29 @@ const LONGEST_PATH: usize = 512;
 /// `/access/permissions`: for each path the privileges with a boolean that says whether they are inherited
 /// further down, so a privilege is held whatever its value (pve-access-control, `API2/AccessControl.pm`).
 #[derive(Default)]
-pub(super) struct PermissionMap(pub(super) Permissions);
+pub(super) struct PermissionMap {
+    held: Permissions,
+    /// Fields that are no path with its privileges.
+    odd: usize,
+}
 
 impl<'de> Record<'de> for PermissionMap {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        if let Entry(Some(Names(names))) = map.next_value()?
-            && key.len() <= LONGEST_PATH
-        {
-            self.0.0.insert(key.to_owned(), names);
+        match map.next_value()? {
+            Entry(Some(Names(names))) if key.starts_with('/') && key.len() <= LONGEST_PATH => {
+                self.held.0.insert(key.to_owned(), names);
+            }
+            _ => self.odd += 1,
         }
         Ok(())
+    }
+}
+
+impl PermissionMap {
+    /// What is held; `None` where the answer does not say: an object without paths says that nothing is held, and one of
+    /// which no path can be read says nothing.
+    pub(super) fn told(self) -> Option<Permissions> {
+        (self.odd == 0 || !self.held.0.is_empty()).then_some(self.held)
     }
 }
 
@@ -218,12 +231,6 @@ impl Interface<'_> {
             })
         })
     }
-}
-
-/// A hardware address in lower case; `None` for anything else.
-fn mac(text: &str) -> Option<String> {
-    let valid = text.len() == 17 && text.split(':').all(|p| p.len() == 2 && p.chars().all(|c| c.is_ascii_hexdigit()));
-    valid.then(|| text.to_ascii_lowercase())
 }
 
 fn addresses(interfaces: &Entries<Interface<'_>>) -> Vec<Address> {
@@ -352,6 +359,33 @@ mod tests {
     }
 
     #[test]
+    fn hardware_addresses_in_any_notation() {
+        let own = Some("bc:24:11:00:00:64");
+        for (text, want) in [
+            ("bc:24:11:00:00:64", own),
+            ("BC:24:11:00:00:64", own),
+            ("BC-24-11-00-00-64", own),
+            ("bc24.1100.0064", own),
+            ("BC2411000064", own),
+            ("00:00:00:00:00:00", Some("00:00:00:00:00:00")),
+            ("bc:24:11:00:00:64:65", None),
+            ("bc:24-11:00:00:64", None),
+            ("bc::24:11:00:0064", None),
+            ("bc2411.00.0064", None),
+            ("fe80::be24:11ff:f", None),
+            ("ümlaut:24:11:00:0", None),
+            ("", None),
+        ] {
+            for field in ["hardware-address", "hwaddr"] {
+                let addresses = r#""ip-addresses":[{"ip-address":"10.0.0.5","prefix":24}]"#;
+                let body = format!(r#"{{"data":[{{"name":"eth0","{field}":"{text}",{addresses}}}]}}"#);
+                let found = parse::<ContainerInterfaces>(body.as_bytes()).unwrap().0.unwrap();
+                assert_eq!(found, [address("10.0.0.5", Some(24), "eth0", want)], "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn only_a_list_says_what_addresses_there_are() {
         let error = |desc: &str| Err(Some(desc.to_owned()));
         for (answer, want) in [
@@ -381,13 +415,27 @@ mod tests {
 
     #[test]
     fn permissions_are_held_whether_inherited_or_not() {
-        let read = |body: &[u8]| parse::<Entry<PermissionMap>>(body).unwrap().0.unwrap_or_default().0;
+        let told = |body: &[u8]| parse::<Entry<PermissionMap>>(body).unwrap().0.and_then(PermissionMap::told);
+        let read = |body: &[u8]| told(body).unwrap();
         let auditor = read(fixture!("permissions-auditor"));
         assert_eq!(auditor.0.len(), 9);
         assert_eq!(auditor.compare(Scope::Operator, 9).missing, ["VM.PowerMgmt"]);
         assert!(read(br#"{"data":{}}"#).0.is_empty());
-        assert!(read(br#"{"data":null}"#).0.is_empty());
-        assert!(read(br#"{"data":[]}"#).0.is_empty());
+        // An answer of another shape does not say that nothing is held.
+        for answer in [
+            "null",
+            "[]",
+            "7",
+            "true",
+            r#""/""#,
+            r#"[{"/":{"VM.Audit":1}}]"#,
+            r#"{"error":{"class":"GenericError"}}"#,
+            r#"{"/":null}"#,
+            r#"{"/":["VM.Audit"],"/vms":1}"#,
+            r#"{"VM.Audit":{}}"#,
+        ] {
+            assert_eq!(told(format!(r#"{{"data":{answer}}}"#).as_bytes()), None, "{answer}");
+        }
         let mixed = read(br#"{"data":{"/":{"VM.Audit":0,"Sys.Audit":"1"},"/vms":null}}"#);
         assert_eq!(mixed.0["/"], ["Sys.Audit", "VM.Audit"].map(str::to_owned).into());
     }

@@ -38,9 +38,13 @@ impl Client {
     }
 
     /// What the token may do.
+    ///
+    /// # Errors
+    /// Also where the answer does not say so: that is not to be taken for a token that may do nothing.
     pub(crate) async fn permissions(&self) -> Result<Permissions, Error> {
-        let Entry(map) = self.get::<Entry<PermissionMap>>("/access/permissions", Answers::Itself).await?;
-        Ok(map.unwrap_or_default().0)
+        let path = "/access/permissions";
+        let Entry(map) = self.get::<Entry<PermissionMap>>(path, Answers::Itself).await?;
+        map.and_then(PermissionMap::told).ok_or_else(|| self.senseless(path))
     }
 
     /// The host's own version, not its cluster's.

@@ -100,34 +100,35 @@ impl<'de> Record<'de> for FilesystemAnswer {
 }
 
 fn filesystems(entries: Vec<Mounted<'_>>) -> GuestFilesystems {
+    let is_told = !entries.is_empty();
     let mut mounted: Vec<_> = entries
         .into_iter()
         .filter(|entry| !is_left_out(entry.kind.as_deref().unwrap_or_default()))
         .filter_map(|Mounted { name, mount, used, total, .. }| {
             let mount = mount.filter(|mount| is_mount(mount))?;
-            Some((!is_root(mount.as_ref()), mount.len(), mount, name, used.zip(total)))
+            let sizes = used.zip(total).filter(|(used, total)| used <= total && *total > 0);
+            Some((sizes.is_none(), !is_root(mount.as_ref()), mount.len(), mount, name, sizes))
         })
         .collect();
-    // Of what is mounted several times the root counts, else the shortest path.
+    // Of what is mounted several times that counts of which there are sizes, then the root, then the shortest path.
     mounted.sort();
     let (mut devices, mut mounts) = (BTreeSet::new(), BTreeSet::new());
     let mut list = Vec::new();
     let (mut all, mut told) = (0, 0);
-    for (_, _, mount, device, sizes) in mounted {
+    for (_, _, _, mount, device, sizes) in mounted {
         let again = device.is_some_and(|device| !devices.insert(device)) || !mounts.insert(mount.clone());
         if again {
             continue;
         }
         all += 1;
-        let Some((used_bytes, size_bytes)) = sizes.filter(|(used, total)| used <= total && *total > 0) else {
-            continue;
-        };
+        let Some((used_bytes, size_bytes)) = sizes else { continue };
         told += 1;
         list.push(Filesystem { mount: mount.into_owned(), used_bytes, size_bytes });
     }
     list.sort_by(|a, b| (!is_root(&a.mount), &a.mount).cmp(&(!is_root(&b.mount), &b.mount)));
     list.truncate(MOST);
     let reason = match (all, told) {
+        (0, _) if is_told => Some("none of the file systems that the guest agent tells is one to fill".to_owned()),
         (0, _) => return GuestFilesystems::not_told(),
         // Sizes are told since QEMU 3.0.
         (_, 0) => Some("the guest agent tells no sizes of file systems".to_owned()),
@@ -225,6 +226,96 @@ mod tests {
         );
         assert_eq!(told(&found), [("C:\\", 30, 50), ("D:\\data\\", 20, 90)]);
         assert_eq!((main(&found), found.reason.as_ref()), (Some("C:\\"), None));
+    }
+
+    /// What is told, the disk, and the reason.
+    type Told<'a> = (&'a [(&'a str, u64, u64)], Option<&'a str>, Option<&'a str>);
+
+    #[test]
+    fn answers_of_many_guests() {
+        let none_to_fill = Some("none of the file systems that the guest agent tells is one to fill");
+        let no_sizes = Some("the guest agent tells no sizes of file systems");
+        let one_of_two = Some("the guest agent tells no usable size of 1 of 2 file systems");
+        let cases: [(&str, &str, Told<'_>); 12] = [
+            (
+                "Windows, without a drive C, sizes as texts",
+                r#"{"name":"\\\\?\\Volume{a}\\","mountpoint":"E:\\","type":"NTFS","used-bytes":"7","total-bytes":"9"},
+                   {"name":"\\\\?\\Volume{b}\\","mountpoint":"D:\\","type":"exFAT","used-bytes":1,"total-bytes":5}"#,
+                (&[("D:\\", 1, 5), ("E:\\", 7, 9)], Some("E:\\"), None),
+            ),
+            (
+                "Windows, a drive in a folder of another, and one not formatted",
+                r#"{"name":"v1","mountpoint":"C:\\mnt\\data\\","type":"NTFS","used-bytes":1,"total-bytes":90},
+                   {"name":"v2","mountpoint":"c:\\","type":"NTFS","used-bytes":3,"total-bytes":5},
+                   {"name":"v3","mountpoint":"F:\\","type":""}"#,
+                (&[("c:\\", 3, 5), ("C:\\mnt\\data\\", 1, 90)], Some("c:\\"), Some("1 of 3")),
+            ),
+            (
+                "Windows, only the partition that nobody sees",
+                r#"{"name":"v1","mountpoint":"System Reserved","type":"NTFS","used-bytes":1,"total-bytes":5}"#,
+                (&[], None, none_to_fill),
+            ),
+            (
+                "one disk mounted twice, the root without sizes",
+                r#"{"name":"sda1","mountpoint":"/","type":"ext4"},
+                   {"name":"sda1","mountpoint":"/srv","type":"ext4","used-bytes":2,"total-bytes":8}"#,
+                (&[("/srv", 2, 8)], Some("/srv"), None),
+            ),
+            (
+                "one disk mounted twice, with the same sizes",
+                r#"{"name":"sda2","mountpoint":"/var/lib/docker","type":"btrfs","used-bytes":2,"total-bytes":8},
+                   {"name":"sda2","mountpoint":"/home","type":"btrfs","used-bytes":2,"total-bytes":8}"#,
+                (&[("/home", 2, 8)], Some("/home"), None),
+            ),
+            (
+                "one place mounted over, below without sizes",
+                r#"{"name":"sda1","mountpoint":"/","type":"ext4","used-bytes":null,"total-bytes":null},
+                   {"name":"sdb1","mountpoint":"/","type":"ext4","used-bytes":2,"total-bytes":8}"#,
+                (&[("/", 2, 8)], Some("/"), None),
+            ),
+            (
+                "no room at all, and a disk beside it",
+                r#"{"name":"sda1","mountpoint":"/","type":"ext4","used-bytes":0,"total-bytes":0},
+                   {"name":"sdb1","mountpoint":"/data","type":"xfs","used-bytes":0,"total-bytes":8}"#,
+                (&[("/data", 0, 8)], Some("/data"), one_of_two),
+            ),
+            (
+                "sizes are null",
+                r#"{"name":"sda1","mountpoint":"/","type":"ext4","used-bytes":null,"total-bytes":null}"#,
+                (&[], None, no_sizes),
+            ),
+            (
+                "images alone",
+                r#"{"name":"vda","mountpoint":"/","type":"squashfs","used-bytes":5,"total-bytes":5},
+                   {"name":"vdb","mountpoint":"/usr","type":"EROFS","used-bytes":5,"total-bytes":5}"#,
+                (&[], None, none_to_fill),
+            ),
+            (
+                "a router: an image below, and a disk above it",
+                r#"{"name":"vda2","mountpoint":"/rom","type":"squashfs","used-bytes":5,"total-bytes":5},
+                   {"name":"overlay","mountpoint":"/","type":"overlay","used-bytes":1,"total-bytes":4},
+                   {"name":"vda3","mountpoint":"/overlay","type":"f2fs","used-bytes":1,"total-bytes":4}"#,
+                (&[("/overlay", 1, 4)], Some("/overlay"), None),
+            ),
+            (
+                "FreeBSD, two pools of ZFS of one size: the first of their names",
+                r#"{"name":"zroot/b","mountpoint":"/zroot","type":"zfs","used-bytes":1,"total-bytes":9},
+                   {"name":"zroot/a","mountpoint":"/home","type":"zfs","used-bytes":1,"total-bytes":9}"#,
+                (&[("/home", 1, 9), ("/zroot", 1, 9)], Some("/home"), None),
+            ),
+            (
+                "full, with what only root may fill told apart",
+                r#"{"name":"sda1","mountpoint":"/","type":"ext4","used-bytes":8,"total-bytes":8,"total-bytes-privileged":9}"#,
+                (&[("/", 8, 8)], Some("/"), None),
+            ),
+        ];
+        for (name, given, (list, disk, reason)) in cases {
+            let found = entries(given);
+            assert_eq!((told(&found).as_slice(), main(&found)), (list, disk), "{name}");
+            let said = found.reason.as_deref();
+            assert_eq!(said.is_some(), reason.is_some(), "{name}: {said:?}");
+            assert!(said.unwrap_or_default().contains(reason.unwrap_or_default()), "{name}: {said:?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::model::guest::{GuestConfig, GuestIdentity, GuestStatus, MemberNode, S
 use crate::model::id::{GuestKind, Upid, VmId};
 use crate::model::power::PowerState;
 
-use super::lenient::{Entries, Entry, Record, Value, flag, skip};
+use super::lenient::{Entries, Entry, Record, Value, flag, mac, skip};
 use super::repair;
 
 /// `.../tasks/{upid}/status`
@@ -285,33 +285,35 @@ fn first<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 
 /// The address in `virtio=BC:24:11:00:01:01,bridge=vmbr0` or `name=eth0,hwaddr=BC:24:11:00:02:01`, lower case.
 fn mac_of(text: &str) -> Option<String> {
-    text.split(',').filter_map(|part| part.split_once('=')).map(|(_, value)| value.trim()).find_map(mac)
-}
-
-/// An address of six bytes, lower case.
-fn mac(text: &str) -> Option<String> {
-    let mut bytes = 0;
-    for byte in text.split(':') {
-        bytes += 1;
-        if byte.len() != 2 || !byte.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return None;
-        }
-    }
-    (bytes == 6).then(|| text.to_ascii_lowercase())
+    // The names of bridges and interfaces may look like one.
+    let others = ["bridge", "name", "script"];
+    let pairs = text.split(',').filter_map(|part| part.split_once('='));
+    pairs.filter(|(key, _)| !others.contains(&key.trim())).find_map(|(_, value)| mac(value))
 }
 
 /// `/nodes/{node}/config`
 #[derive(Default)]
 pub(super) struct NodeConfig {
     /// Of `wakeonlan`, which is an address, or since 8.2 `mac=…,bind-interface=…` as well.
-    pub(super) mac: Option<String>,
+    mac: Option<String>,
+    /// There is a `wakeonlan` without an address.
+    is_odd: bool,
+}
+
+impl NodeConfig {
+    /// The address, if there is one; `None` where nobody can tell.
+    pub(super) fn told(self) -> Option<Option<String>> {
+        (!self.is_odd).then_some(self.mac)
+    }
 }
 
 impl<'de> Record<'de> for NodeConfig {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         if key == "wakeonlan" {
-            let text = map.next_value::<Value<'_>>()?.text();
-            self.mac = text.and_then(|text| first(&text, "mac").and_then(mac));
+            let value = map.next_value::<Value<'_>>()?;
+            let is_empty = value == Value::Null || value == Value::Text(Cow::Borrowed(""));
+            self.mac = value.text().and_then(|text| first(&text, "mac").and_then(mac));
+            self.is_odd = self.mac.is_none() && !is_empty;
             return Ok(());
         }
         skip(map)

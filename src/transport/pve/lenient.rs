@@ -129,6 +129,23 @@ pub(super) fn flag(text: &str) -> Option<bool> {
     }
 }
 
+/// A hardware address of six bytes, lower case and with colons. Proxmox VE writes `BC:24:11:…`, Windows `BC-24-11-…`,
+/// switches `bc24.1100.0064`; agents and people copy each of them.
+pub(super) fn mac(text: &str) -> Option<String> {
+    let text = text.trim();
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let groups_of = |mark: char, length: usize| text.split(mark).all(|group| group.len() == length && digits(group));
+    let is_one = match text.len() {
+        17 => groups_of(':', 2) || groups_of('-', 2),
+        14 => groups_of('.', 4),
+        12 => digits(text),
+        _ => false,
+    };
+    let bytes = text.chars().filter(char::is_ascii_hexdigit).map(|digit| digit.to_ascii_lowercase());
+    let colon = |place: usize| (place > 0 && place.is_multiple_of(2)).then_some(':');
+    is_one.then(|| bytes.enumerate().flat_map(|(place, digit)| colon(place).into_iter().chain([digit])).collect())
+}
+
 impl<'de> Deserialize<'de> for Value<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(AnyValue)
@@ -405,7 +422,11 @@ pub(super) struct Rows<R>(pub(super) Vec<R>);
 
 impl<'de, R: Record<'de>> Deserialize<'de> for Rows<R> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(EntriesVisitor(PhantomData)).map(|entries| Rows(entries.list))
+        let Entries { list, dropped } = deserializer.deserialize_seq(EntriesVisitor(PhantomData))?;
+        if list.is_empty() && dropped > 0 {
+            return Err(D::Error::custom("none of its entries is an object"));
+        }
+        Ok(Rows(list))
     }
 }
 

@@ -150,11 +150,15 @@ impl Client {
         Ok(rows.into_iter().find(|row| row.is_quorum).and_then(|row| row.quorate))
     }
 
-    /// The address to which a node's `wakeonlan` setting sends, lower case. Needs `Sys.Audit` on the node.
+    /// The address to which a node's `wakeonlan` setting sends, lower case; `None`: it has no such setting. Needs
+    /// `Sys.Audit` on the node.
+    ///
+    /// # Errors
+    /// Also where the answer is no configuration, or the setting cannot be read.
     pub(crate) async fn node_config_mac(&self, node: &NodeName) -> Result<Option<String>, Error> {
         let path = format!("/nodes/{node}/config");
         let Entry(answer) = self.get::<Entry<NodeConfig>>(&path, Answers::Node).await?;
-        Ok(answer.and_then(|config| config.mac))
+        answer.and_then(NodeConfig::told).ok_or_else(|| self.senseless(&path))
     }
 
     /// Has the node that is asked send a wake-up packet to another one of its cluster, whose `wakeonlan` setting must
@@ -163,7 +167,7 @@ impl Client {
         self.post(&format!("/nodes/{node}/wakeonlan"), &[], Due::Nothing).await
     }
 
-    fn senseless(&self, path: &str) -> Error {
+    pub(super) fn senseless(&self, path: &str) -> Error {
         Error::Protocol { peer: self.label.clone(), detail: format!("{path}: not what was asked for") }
     }
 }

@@ -147,12 +147,24 @@ fn known_hosts(hop: &Hop) -> impl FnOnce() -> io::Result<KnownHosts> + Send + 's
 }
 
 /// Writes the key of a hop down, so that the next connection finds it.
-pub(super) fn learn(hop: &Hop, key: &PublicKey) -> Result<(), Error> {
+pub(super) async fn learn(hop: &Hop, key: &PublicKey) -> Result<(), Error> {
     let local = |detail: String| Error::Local { peer: hop.peer(), detail };
     let file =
         hop.user_known_hosts.first().ok_or_else(|| local("there is no known_hosts file to add to".to_owned()))?;
-    remember(file, &hop.names, key, hop.hash_known_hosts)
-        .map_err(|e| local(format!("cannot add its host key to {}: {e}", file.display())))?;
+    let adding = {
+        let (file, names, key, hash) = (file.clone(), hop.names.clone(), key.clone(), hop.hash_known_hosts);
+        move || remember(&file, &names, &key, hash)
+    };
+    file::in_time(file::PATIENCE, adding).await.map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::TimedOut => {
+                "it did not end in time: is the file locked by another process, or on a server that does not answer?"
+                    .to_owned()
+            }
+            _ => error.to_string(),
+        };
+        local(format!("cannot add its host key to {}: {why}", file.display()))
+    })?;
     tracing::info!(server = hop.label, file = %file.display(), key = describe(key), "host key added");
     Ok(())
 }

@@ -134,7 +134,7 @@ async fn open(
     if !accepted {
         return Err(Error::UnknownHostKey { peer: hop.peer(), fingerprint: describe(&key) });
     }
-    learn(hop, &key)?;
+    learn(hop, &key).await?;
     // A new connection: the server need not wait while a person thinks, and what counts is what was written down.
     Link::open(hop, before, keys, ask).await.map_err(|refusal| refusal.into_error(hop))
 }

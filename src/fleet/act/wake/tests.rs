@@ -70,7 +70,7 @@ impl World {
     }
 
     fn fleet<'a>(&self, config: &'a Config, state: &'a State) -> Fleet<'a> {
-        let mut fleet = Fleet::open(config, state, &NoOne, Limits::new(None)).unwrap();
+        let mut fleet = Fleet::without_credentials(config, state, &NoOne, Limits::new(None)).unwrap();
         fleet.ssh = Shared::new(config).at_home(self.home.path().to_owned());
         fleet
     }

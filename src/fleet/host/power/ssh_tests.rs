@@ -68,7 +68,8 @@ impl World {
     }
 
     fn fleet(&self) -> Fleet<'_> {
-        let mut fleet = Fleet::open(&self.config, &self.state, &Nobody, Limits::new(Some(SOON))).unwrap();
+        let mut fleet =
+            Fleet::without_credentials(&self.config, &self.state, &Nobody, Limits::new(Some(SOON))).unwrap();
         fleet.ssh = fleet.ssh.at_home(self.home.path().to_owned());
         fleet
     }

@@ -23,7 +23,7 @@ impl Fleet<'_> {
 
     /// The same of one that answers with a token of its own, so that nothing else keeps it from being listed.
     pub(super) fn lists_in_doubt(&self, server: &ServerConfig) -> bool {
-        self.is_doubtful(&server.id) && (server.access == Access::Api || Self::has_given_token(server))
+        self.is_doubtful(&server.id) && (server.access == Access::Api || self.has_given_token(server))
     }
 
     /// Looks at all whom only an earlier version took for members, so that nothing counts as a cluster's that is not. Who

@@ -88,6 +88,35 @@ fn configurations() {
 }
 
 #[test]
+fn cards_in_any_notation() {
+    let card = ["bc:24:11:00:00:64"];
+    let cases: [(&str, &[&str]); 14] = [
+        (r#""net0":"virtio=BC:24:11:00:00:64,bridge=vmbr0,firewall=1""#, &card),
+        (r#""net0":"virtio=bc:24:11:00:00:64""#, &card),
+        (r#""net0":"virtio=BC-24-11-00-00-64,bridge=vmbr0""#, &card),
+        (r#""net0":"e1000=bc2411000064,bridge=vmbr0""#, &card),
+        (r#""net0":"model=vmxnet3,macaddr=BC:24:11:00:00:64,bridge=vmbr0""#, &card),
+        (r#""net0":"bridge=vmbr0,virtio=BC:24:11:00:00:64""#, &card),
+        (r#""net0":"name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:64,ip=dhcp,type=veth""#, &card),
+        (r#""net0":"name=aabbccddeeff,bridge=0123456789ab,hwaddr=BC:24:11:00:00:64""#, &card),
+        (r#""net31":"virtio=BC2411000064""#, &card),
+        (
+            r#""net1":"rtl8139=BC:24:11:00:00:65","net0":"virtio=BC:24:11:00:00:64""#,
+            &["bc:24:11:00:00:64", "bc:24:11:00:00:65"],
+        ),
+        (r#""net0":"virtio,bridge=vmbr0""#, &[]),
+        (r#""net0":"virtio=BC:24-11:00:00:64""#, &[]),
+        (r#""net0":"virtio=BC:24:11:00:00""#, &[]),
+        (r#""net0":["virtio=BC:24:11:00:00:64"],"net":"virtio=BC:24:11:00:00:64","netin":1"#, &[]),
+    ];
+    for (fields, want) in cases {
+        for kind in [GuestKind::Qemu, GuestKind::Lxc] {
+            assert_eq!(config(kind, &format!("{{{fields}}}")).macs, want, "{fields}");
+        }
+    }
+}
+
+#[test]
 fn agents_and_wakeonlan() {
     for (value, want) in [
         (r#""1""#, true),
@@ -107,14 +136,23 @@ fn agents_and_wakeonlan() {
         assert_eq!(config(GuestKind::Qemu, &format!(r#"{{"agent":{value}}}"#)).agent, want, "{value}");
     }
     for (value, want) in [
-        (r#""0C:C4:7A:00:00:01""#, Some("0c:c4:7a:00:00:01")),
-        (r#""mac=0C:C4:7A:00:00:01,bind-interface=vmbr0""#, Some("0c:c4:7a:00:00:01")),
+        (r#""0C:C4:7A:00:00:01""#, Some(Some("0c:c4:7a:00:00:01"))),
+        (r#""0c-c4-7a-00-00-01""#, Some(Some("0c:c4:7a:00:00:01"))),
+        (r#""mac=0C:C4:7A:00:00:01,bind-interface=vmbr0""#, Some(Some("0c:c4:7a:00:00:01"))),
+        (r#""bind-interface=vmbr0,mac=0C:C4:7A:00:00:01""#, Some(Some("0c:c4:7a:00:00:01"))),
+        ("null", Some(None)),
+        (r#""""#, Some(None)),
+        // There is a setting, and nobody can tell what it says.
         (r#""bind-interface=vmbr0""#, None),
         (r#""0C:C4:7A""#, None),
         ("7", None),
+        ("[]", None),
+        (r#"{"mac":"0C:C4:7A:00:00:01"}"#, None),
     ] {
-        assert_eq!(read::<NodeConfig>(&format!(r#"{{"wakeonlan":{value}}}"#)).mac.as_deref(), want, "{value}");
+        let told = read::<NodeConfig>(&format!(r#"{{"wakeonlan":{value}}}"#)).told();
+        assert_eq!(told, want.map(|mac| mac.map(str::to_owned)), "{value}");
     }
+    assert_eq!(read::<NodeConfig>(r#"{"description":"a"}"#).told(), Some(None));
 }
 
 #[test]
