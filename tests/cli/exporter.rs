@@ -121,16 +121,16 @@ fn what_is_written_is_what_node_exporter_and_prometheus_have() {
     }
 }
 
-/// The lines of `ecobox_guest_info` without what may change, and the names of all metrics of one guest.
+/// The labels `id` and `cluster` of a guest, and the names of all metrics of one guest.
 fn labels(run: &Run, server: &str) -> (String, Vec<String>) {
     let of = format!("server=\"{server}\"");
     let info = run.stdout.lines().find(|line| line.starts_with("ecobox_guest_info{") && line.contains(&of));
     let info = info.unwrap_or_else(|| panic!("no {server} in {run}"));
     let label = |name: &str| info.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap().to_owned();
-    let id = label("{id");
+    let id = label(",id");
     let own = run.stdout.lines().filter(|line| line.contains(&format!("id=\"{id}\"")));
     let names = own.filter_map(|line| Some(line.split_once('{')?.0.to_owned())).collect();
-    (format!("{id} {}", label("cluster")), names)
+    (format!("{id} {}", label("{cluster")), names)
 }
 
 #[test]
