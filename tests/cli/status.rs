@@ -256,6 +256,7 @@ fn a_host_that_is_off_leaves_its_guests_unknown() {
       ct-old   unknown  lxc   pve1  -            -    -       -       -         2026-01-02T03:04:05Z  cache
     ------- stderr -------
     warning: cannot reach pve1 (127.0.0.1:PORT-pve1): connection refused
+    hint: start pveproxy there (`systemctl start pveproxy`), or check `api_port` of `pve1` in ~/.config/ecobox/config.toml
     [exit status: 5]
     ");
     let json = env.run(&["status", "-o", "json"]).exits(5);
@@ -297,6 +298,7 @@ fn a_host_nobody_ever_reached_is_offline_and_the_report_is_there() {
     pve1  offline  pve   -     127.0.0.1  -    -       -       -         2026-01-02T03:04:05Z  tcp
     ------- stderr -------
     warning: cannot reach pve1 (127.0.0.1:1): connection refused
+    hint: start pveproxy there (`systemctl start pveproxy`), or check `api_port` of `pve1` in ~/.config/ecobox/config.toml
     [exit status: 5]
     ");
 }

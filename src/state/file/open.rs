@@ -205,7 +205,7 @@ fn make_fresh(path: &Path, folder: &Path) -> Result<()> {
     remove_left(folder);
     let made = tempfile::Builder::new().prefix(&format!("{FRESH}{}-", std::process::id())).tempfile_in(folder);
     // Without the name that it would have had for a moment.
-    let fresh = made.map_err(|error| failed("make a file in", folder)(std::io::Error::from(error.kind())))?;
+    let fresh = made.map_err(|error| failed("make a file in", folder)(without_its_name(&error)))?;
     fresh.as_file().set_permissions(Permissions::from_mode(0o600)).map_err(failed("make", path))?;
     // The descriptor is closed before SQLite's locks are on the file.
     let fresh = fresh.into_temp_path();
@@ -224,6 +224,16 @@ fn make_fresh(path: &Path, folder: &Path) -> Result<()> {
         Err(failure) if failure.error.kind() == ErrorKind::NotFound => Ok(()),
         Err(failure) => Err(failed("make", path)(failure.error)),
         Ok(()) => sync_folder(folder),
+    }
+}
+
+/// The system's error, without the name of a temporary file that says nothing to anybody.
+fn without_its_name(error: &std::io::Error) -> std::io::Error {
+    let text = error.to_string();
+    match text.split_once(" at path ") {
+        // Of some errors, as of too many open files, the kind has no word.
+        Some((text, _)) if error.kind().to_string() == "uncategorized error" => std::io::Error::other(text.to_owned()),
+        _ => error.kind().into(),
     }
 }
 
