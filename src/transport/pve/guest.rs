@@ -301,9 +301,12 @@ pub(super) struct NodeConfig {
 }
 
 impl NodeConfig {
-    /// The address, if there is one; `None` where nobody can tell.
-    pub(super) fn told(self) -> Option<Option<String>> {
-        (!self.is_odd).then_some(self.mac)
+    /// The address, if there is one.
+    ///
+    /// # Errors
+    /// Nobody can tell.
+    pub(super) fn told(self) -> Result<Option<String>, ()> {
+        if self.is_odd { Err(()) } else { Ok(self.mac) }
     }
 }
 

@@ -158,7 +158,7 @@ impl Client {
     pub(crate) async fn node_config_mac(&self, node: &NodeName) -> Result<Option<String>, Error> {
         let path = format!("/nodes/{node}/config");
         let Entry(answer) = self.get::<Entry<NodeConfig>>(&path, Answers::Node).await?;
-        answer.and_then(NodeConfig::told).ok_or_else(|| self.senseless(&path))
+        answer.and_then(|config| config.told().ok()).ok_or_else(|| self.senseless(&path))
     }
 
     /// Has the node that is asked send a wake-up packet to another one of its cluster, whose `wakeonlan` setting must

@@ -238,7 +238,7 @@ async fn errors_in_proxmoxs_own_words() {
         (http("597 odd", "", ""), "pve1 answered 597 to GET /version: odd"),
         (
             http("301 Moved Permanently", "Location: https://127.0.0.1:1/\r\n", ""),
-            "pve1 answered 301 to GET /version: Moved Permanently",
+            "pve1 answered 301 to GET /version: Moved Permanently, to https://127.0.0.1:1/",
         ),
     ];
     for (answer, want) in cases {
