@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::model::guest::GuestStatus;
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
-use crate::model::inventory::server::{Address, Expected, ServerKey, ServerKind, Service, ServiceType, Tags};
+use crate::model::inventory::server::{Address, Expected, ServerKey, ServerKind, Service, ServiceType, Tags, Whose};
 use crate::model::inventory::trouble::troubles;
 use crate::model::load::usage::{Source, Usage};
 use crate::model::power::PowerState;
@@ -55,6 +55,14 @@ impl Server {
         match (&self.cluster, self.vmid) {
             (Some(cluster), Some(vmid)) => ServerKey::of_guest(cluster, vmid),
             _ => ServerKey::of_server(&self.id),
+        }
+    }
+
+    /// The same, to look many up.
+    pub(crate) fn whose(&self) -> Whose {
+        match (&self.cluster, self.vmid) {
+            (Some(cluster), Some(vmid)) => Whose::Guest(cluster.clone(), vmid),
+            _ => Whose::Server(self.id.clone()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The table for people: aligned; on a terminal cut to its width, in a pipe whole.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -14,23 +15,48 @@ const GAP: usize = 2;
 const KEPT: usize = 5000;
 
 struct Cell {
-    text: String,
+    /// How many bytes of the rows' text are its own.
+    length: usize,
     width: usize,
     right: bool,
     tone: Tone,
     unknown: bool,
 }
 
-impl Cell {
-    fn new(value: &Value, output: &Output) -> Cell {
-        let text = value.human(output);
-        Cell {
-            width: width_of(&text),
-            right: value.right_aligned(),
-            tone: value.tone(),
-            unknown: value.is_unknown(),
-            text,
+/// Cells row by row. Their text is one: to make and give back one for each of thousands of cells would take longer than
+/// to fill it.
+#[derive(Default)]
+struct Rows {
+    text: String,
+    cells: Vec<Cell>,
+}
+
+impl Rows {
+    fn add(&mut self, value: &Value, output: &Output) -> &Cell {
+        let start = self.text.len();
+        value.write_human(&mut self.text, output);
+        let text = &self.text[start..];
+        let (length, width) = (text.len(), width_of(text));
+        let (right, tone, unknown) = (value.right_aligned(), value.tone(), value.is_unknown());
+        self.cells.push(Cell { length, width, right, tone, unknown });
+        &self.cells[self.cells.len() - 1]
+    }
+
+    fn clear(&mut self) {
+        self.text.clear();
+        self.cells.clear();
+    }
+
+    /// Writes all rows; each has a cell for each of `widths`.
+    fn write<W: Write>(&self, out: &mut W, widths: &[usize], color: bool) -> io::Result<()> {
+        let mut rest = self.text.as_str();
+        let mut line = String::with_capacity(widths.iter().map(|width| width + GAP).sum());
+        for row in self.cells.chunks(widths.len().max(1)) {
+            write_row(&mut line, row, &mut rest, widths, color);
+            out.write_all(line.as_bytes())?;
+            line.clear();
         }
+        Ok(())
     }
 }
 
@@ -55,31 +81,32 @@ pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R, output: &Outpu
     }
     let columns = report.columns();
     let shown: Vec<usize> = (0..columns.len()).filter(|i| wide || !columns[*i].wide).collect();
-    let row_of = |item: R::Item<'_>| -> Vec<Cell> {
-        let cells = if wide { report.cells(item) } else { report.narrow_cells(item) };
-        shown.iter().map(|i| Cell::new(&cells[*i], output)).collect()
-    };
+    let cells_of = |item: R::Item<'_>| if wide { report.cells(item) } else { report.narrow_cells(item) };
     let header: Vec<Column> = shown.iter().map(|i| columns[*i]).collect();
     let mut measured = vec![Measured::default(); header.len()];
     // The cells of many rows take more room than all that they were made of: those of the rest are made again.
-    let mut kept: Vec<Vec<Cell>> = Vec::new();
+    let (mut kept, mut passing) = (Rows::default(), Rows::default());
+    let mut count = 0;
     for item in report.items() {
-        let row = row_of(item);
-        for (measured, cell) in measured.iter_mut().zip(&row) {
-            measured.take(cell);
+        passing.clear();
+        let rows = if count < KEPT { &mut kept } else { &mut passing };
+        let cells = cells_of(item);
+        for (measured, i) in measured.iter_mut().zip(&shown) {
+            measured.take(rows.add(&cells[*i], output));
         }
-        if kept.len() < KEPT {
-            kept.push(row);
-        }
+        count += 1;
     }
-    if !kept.is_empty() {
+    if count > 0 {
         let widths = fit(&header, &measured, output.width);
-        write_row(out, &header.iter().map(header_cell).collect::<Vec<_>>(), &widths, output.color)?;
-        for row in &kept {
-            write_row(out, row, &widths, output.color)?;
-        }
-        for item in report.items().skip(kept.len()) {
-            write_row(out, &row_of(item), &widths, output.color)?;
+        header_row(&header).write(out, &widths, output.color)?;
+        kept.write(out, &widths, output.color)?;
+        for item in report.items().skip(KEPT) {
+            passing.clear();
+            let cells = cells_of(item);
+            for i in &shown {
+                passing.add(&cells[*i], output);
+            }
+            passing.write(out, &widths, output.color)?;
         }
     }
     for note in report.notes() {
@@ -113,8 +140,12 @@ pub(crate) fn natural_width<R: Report>(report: &R, output: &Output) -> usize {
     widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
 }
 
-fn header_cell(column: &Column) -> Cell {
-    Cell { text: column.name.to_owned(), width: column.name.width(), right: false, tone: Tone::Plain, unknown: false }
+fn header_row(columns: &[Column]) -> Rows {
+    let cell = |column: &Column| {
+        let (length, width) = (column.name.len(), column.name.width());
+        Cell { length, width, right: false, tone: Tone::Plain, unknown: false }
+    };
+    Rows { text: columns.iter().map(|column| column.name).collect(), cells: columns.iter().map(cell).collect() }
 }
 
 /// The width of each column, 0 for one that is left out. Where not all fit, columns in which nobody knows anything go
@@ -157,25 +188,29 @@ fn fit(columns: &[Column], measured: &[Measured], limit: Option<usize>) -> Vec<u
     widths
 }
 
-fn write_row<W: Write>(out: &mut W, row: &[Cell], widths: &[usize], color: bool) -> io::Result<()> {
-    let mut line = String::with_capacity(widths.iter().map(|width| width + GAP).sum());
+/// Adds one row to `line`; its text is the begin of `rest`, and taken from it.
+fn write_row(line: &mut String, row: &[Cell], rest: &mut &str, widths: &[usize], color: bool) {
     let mut pending = 0;
-    for (cell, width) in row.iter().zip(widths).filter(|(_, width)| **width > 0) {
+    for (cell, width) in row.iter().zip(widths) {
+        let (text, after) = rest.split_at(cell.length);
+        *rest = after;
+        if *width == 0 {
+            continue;
+        }
         let (text, taken) = if cell.width <= *width {
-            (Cow::Borrowed(cell.text.as_str()), cell.width)
+            (Cow::Borrowed(text), cell.width)
         } else {
-            let text = cut(&cell.text, *width);
+            let text = cut(text, *width);
             let taken = text.width();
             (text.into(), taken)
         };
         let fill = width.saturating_sub(taken);
         let (before, after) = if cell.right { (fill, 0) } else { (0, fill) };
-        line.extend(std::iter::repeat_n(' ', pending + before));
+        pad(line, pending + before);
         match style(cell.tone).filter(|_| color) {
             Some(style) => {
-                line.push_str(&style.render().to_string());
-                line.push_str(&text);
-                line.push_str(&style.render_reset().to_string());
+                // Writing to a string does not fail.
+                let _ = write!(line, "{}{text}{}", style.render(), style.render_reset());
             }
             None => line.push_str(&text),
         }
@@ -183,7 +218,15 @@ fn write_row<W: Write>(out: &mut W, row: &[Cell], widths: &[usize], color: bool)
         pending = after + GAP;
     }
     line.push('\n');
-    out.write_all(line.as_bytes())
+}
+
+fn pad(line: &mut String, mut columns: usize) {
+    const BLANK: &str = "                                ";
+    while columns > 0 {
+        let some = columns.min(BLANK.len());
+        line.push_str(&BLANK[..some]);
+        columns -= some;
+    }
 }
 
 fn style(tone: Tone) -> Option<anstyle::Style> {
@@ -225,6 +268,49 @@ mod tests {
         {
             assert_eq!(cut(text, width), want);
         }
+    }
+
+    #[derive(serde::Serialize)]
+    struct Numbers(usize);
+
+    impl Report for Numbers {
+        const SCHEMA: &'static str = "ecobox.numbers/1";
+        type Item<'r> = usize;
+
+        fn columns(&self) -> &'static [Column] {
+            const COLUMNS: &[Column] = &[Column::new("NUMBER", 0), Column::new("HALF", 0), Column::wide("WIDE")];
+            COLUMNS
+        }
+
+        fn items(&self) -> impl Iterator<Item = usize> {
+            0..self.0
+        }
+
+        fn cells(&self, item: usize) -> Vec<Value> {
+            let half = item.is_multiple_of(2).then_some(item as u64 / 2);
+            vec![Value::text(item.to_string()), Value::of(half, Value::Seconds), Value::text("é")]
+        }
+    }
+
+    #[test]
+    fn rows_that_are_made_twice_are_as_those_that_are_kept() {
+        let carried = crate::model::hint::Carried::default();
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let output =
+            Output { format: crate::render::Format::Table, color: false, width: None, utf8: true, carried, now };
+        let written = |count: usize, wide| {
+            let mut out = Vec::new();
+            write(&mut out, &Numbers(count), &output, wide).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(written(0, false), "");
+        assert_eq!(written(3, false), "NUMBER  HALF\n0         0s\n1       -\n2         1s\n");
+        assert_eq!(written(1, true), "NUMBER  HALF  WIDE\n0         0s  é\n");
+        let all = written(KEPT + 3, true);
+        let lines: Vec<&str> = all.lines().collect();
+        assert_eq!(lines.len(), 1 + KEPT + 3);
+        assert_eq!(lines[1], "0           0s  é");
+        assert_eq!(lines[KEPT..], ["4999    -       é", "5000    41m40s  é", "5001    -       é", "5002    41m41s  é"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The values of cells, and how people and programs read them.
 
 use std::cell::RefCell;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -124,34 +125,49 @@ impl Value {
 
     /// For people: units; ages on a terminal, RFC 3339 in a pipe.
     pub(crate) fn human(&self, output: &Output) -> String {
+        let mut text = String::new();
+        self.write_human(&mut text, output);
+        text
+    }
+
+    /// The same at the end of `out`.
+    pub(crate) fn write_human(&self, out: &mut String, output: &Output) {
+        // Writing to a string does not fail.
+        let _ = self.try_write_human(out, output);
+    }
+
+    fn try_write_human(&self, out: &mut String, output: &Output) -> fmt::Result {
         match self {
-            Value::Unknown => "-".to_owned(),
-            _ if self.is_unknown() => Value::Unknown.human(output),
-            Value::Text(text) | Value::Alarm(text) => text::clean(text).into_owned(),
-            Value::Name { depth, text } => format!("{:1$}{2}", "", depth * 2, text::clean(text)),
-            Value::State(state) => state.as_str().to_owned(),
-            Value::Share { used, of } => format!("{}/{}", human_bytes(*used), human_bytes(*of)),
-            Value::Percent(percent) => format!("{percent:.0}%"),
-            Value::Availability(percent) if *percent >= 100.0 => "100%".to_owned(),
-            Value::Availability(percent) => format!("{:.2}%", (percent * 100.0).floor() / 100.0),
-            Value::Milliseconds(millis) if *millis < 1.0 => "<1ms".to_owned(),
-            Value::Milliseconds(millis) if *millis < 10_000.0 => format!("{millis:.0}ms"),
+            Value::Unknown => out.push('-'),
+            _ if self.is_unknown() => return Value::Unknown.try_write_human(out, output),
+            Value::Text(text) | Value::Alarm(text) => out.push_str(&text::clean(text)),
+            Value::Name { depth, text } => write!(out, "{:1$}{2}", "", depth * 2, text::clean(text))?,
+            Value::State(state) => out.push_str(state.as_str()),
+            Value::Share { used, of } => write!(out, "{}/{}", human_bytes(*used), human_bytes(*of))?,
+            Value::Percent(percent) => write!(out, "{percent:.0}%")?,
+            Value::Availability(percent) if *percent >= 100.0 => out.push_str("100%"),
+            Value::Availability(percent) => write!(out, "{:.2}%", (percent * 100.0).floor() / 100.0)?,
+            Value::Milliseconds(millis) if *millis < 1.0 => out.push_str("<1ms"),
+            Value::Milliseconds(millis) if *millis < 10_000.0 => write!(out, "{millis:.0}ms")?,
             // The fraction of so long a time says nothing.
-            Value::Milliseconds(millis) => human_seconds(Duration::from_secs_f64((millis / 1000.0).min(1e9)).as_secs()),
-            Value::Bytes(bytes) => human_bytes(*bytes),
-            Value::BytesPerSecond(rate) => human_rate(*rate),
-            Value::Number(number) if number.abs() >= 1e9 => format!("{number:.0e}"),
-            Value::Number(number) => format!("{number:.2}"),
-            Value::Exact(number) => without_noise(*number).to_string(),
-            Value::Seconds(seconds) => human_seconds(*seconds),
-            Value::Spark { points, scale } => sparkline(points, SPARK_WIDTH, *scale, output.utf8),
-            Value::Time(at) if output.width.is_some() => human_age(output.now.duration_since(*at)),
+            Value::Milliseconds(millis) => {
+                out.push_str(&human_seconds(Duration::from_secs_f64((millis / 1000.0).min(1e9)).as_secs()));
+            }
+            Value::Bytes(bytes) => out.push_str(&human_bytes(*bytes)),
+            Value::BytesPerSecond(rate) => out.push_str(&human_rate(*rate)),
+            Value::Number(number) if number.abs() >= 1e9 => write!(out, "{number:.0e}")?,
+            Value::Number(number) => write!(out, "{number:.2}")?,
+            Value::Exact(number) => write!(out, "{}", without_noise(*number))?,
+            Value::Seconds(seconds) => out.push_str(&human_seconds(*seconds)),
+            Value::Spark { points, scale } => out.push_str(&sparkline(points, SPARK_WIDTH, *scale, output.utf8)),
+            Value::Time(at) if output.width.is_some() => out.push_str(&human_age(output.now.duration_since(*at))),
             Value::TimeUpTo(at, lag) if output.width.is_some() => {
                 let age = output.now.duration_since(*at);
-                human_age_up_to(age, *lag).unwrap_or_else(|| human_age(age))
+                out.push_str(&human_age_up_to(age, *lag).unwrap_or_else(|| human_age(age)));
             }
-            Value::Time(at) | Value::TimeUpTo(at, _) => rfc3339(*at),
+            Value::Time(at) | Value::TimeUpTo(at, _) => with_rfc3339(*at, |text| out.push_str(text)),
         }
+        Ok(())
     }
 
     /// For programs: no units, bytes and seconds as integers, RFC 3339, unknown empty; points separated by semicolons.

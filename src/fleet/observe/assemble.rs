@@ -122,16 +122,17 @@ impl Fleet<'_> {
         }
         for group in self.groups() {
             let parents = self.parents(&group);
-            let guests = self.state.guests(&group.cluster)?;
-            inventory.servers.reserve_exact(guests.len());
-            for guest in in_pieces(guests).filter(|guest| !guest.template && guest.gone_at.is_none()) {
+            self.state.each_guest(&group.cluster, |guest| {
+                if guest.template || guest.gone_at.is_some() {
+                    return;
+                }
                 let (state, last_seen) = (guest.state, guest.last_seen);
                 let mut server = known_guest(&group, &parents, guest);
                 server.seen.state = state;
                 server.seen.at = Some(last_seen);
                 server.seen.age_seconds = age(last_seen, now);
                 inventory.servers.push(server);
-            }
+            })?;
         }
         self.overlay(&mut inventory, &Scope::All);
         memory.note_actions(&mut inventory);

@@ -1,11 +1,11 @@
 //! What the last run saw of servers beyond their states: how hard they worked, and which services answered.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 
 use crate::fleet::Fleet;
-use crate::model::inventory::server::{ServerKey, Service, ServiceType};
+use crate::model::inventory::server::{ServerKey, Service, ServiceType, Whose};
 use crate::model::inventory::{Server, ServiceCheck};
 use crate::model::load::usage::{Sample, Usage};
 use crate::model::power::PowerState;
@@ -31,6 +31,10 @@ impl Fleet<'_> {
             checks.entry(check.server.clone()).or_default().push(check);
         }
         for server in servers {
+            // Most servers have no services: their keys need not be made.
+            if checks.is_empty() {
+                break;
+            }
             let Some(known) = checks.remove(&server.key()) else { continue };
             let newest = known.iter().map(|check| check.at).max();
             // Of guests that are off nobody asks, and of what was configured once nobody did in the last look.
@@ -68,19 +72,24 @@ impl Fleet<'_> {
             return Ok(());
         }
         let measured = self.state.measured_at()?;
-        let mut looks: Vec<(ServerKey, Timestamp)> = Vec::new();
-        let mut scripts: Vec<(ServerKey, Timestamp)> = Vec::new();
-        for server in servers.iter().filter(|server| lacks(server)) {
-            looks.extend(server.seen.at.map(|at| (server.key(), at)));
-            scripts.extend(measured.get(&server.id).map(|at| (server.key(), *at)));
+        let mut looks: Vec<(usize, (Whose, Timestamp))> = Vec::with_capacity(servers.len());
+        let mut scripts: Vec<(usize, (Whose, Timestamp))> = Vec::new();
+        for (place, server) in servers.iter().enumerate().filter(|(_, server)| lacks(server)) {
+            looks.extend(server.seen.at.map(|at| (place, (server.whose(), at))));
+            scripts.extend(measured.get(&server.id).map(|at| (place, (server.whose(), *at))));
         }
-        let mut found = self.state.samples_of_looks(&looks)?;
-        for (key, known) in self.state.samples_of_looks(&scripts)? {
-            if found.get(&key).is_none_or(|(at, _)| *at < known.0) {
-                found.insert(key, known);
-            }
+        let mut taken: Vec<Option<Timestamp>> = vec![None; servers.len()];
+        for asked in [looks, scripts] {
+            let (places, looks): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+            self.state.samples_of_looks(&looks, |index, at, sample| {
+                let place: usize = places[index];
+                // Of two the later counts.
+                if taken[place].is_none_or(|known| known < at) {
+                    taken[place] = Some(at);
+                    take(&mut servers[place], at, &sample);
+                }
+            })?;
         }
-        take(servers.iter_mut().filter(|server| lacks(server)), &found);
         Ok(())
     }
 
@@ -91,14 +100,11 @@ impl Fleet<'_> {
     }
 }
 
-fn take<'s>(servers: impl Iterator<Item = &'s mut Server>, found: &BTreeMap<ServerKey, (Timestamp, Sample)>) {
-    for server in servers {
-        let Some((at, sample)) = found.get(&server.key()) else { continue };
-        let usage = sample.usage;
-        server.seen.usage = if server.vmid.is_some() { usage.of_guest(server.seen.state) } else { usage };
-        server.seen.usage_source = sample.source;
-        server.seen.usage_at = Some(*at).filter(|at| differs(server, *at));
-    }
+fn take(server: &mut Server, at: Timestamp, sample: &Sample) {
+    let usage = sample.usage;
+    server.seen.usage = if server.vmid.is_some() { usage.of_guest(server.seen.state) } else { usage };
+    server.seen.usage_source = sample.source;
+    server.seen.usage_at = Some(at).filter(|at| differs(server, *at));
 }
 
 /// Whether that was another look than the one that saw the state.

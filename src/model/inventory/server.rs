@@ -224,6 +224,13 @@ pub(crate) struct Listing {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ServerKey(pub(crate) String);
 
+/// Whom a [`ServerKey`] means, without its text: cheap to make for each of thousands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Guest(crate::model::id::ClusterId, VmId),
+    Server(ServerId),
+}
+
 impl ServerKey {
     pub(crate) fn of_server(id: &ServerId) -> ServerKey {
         ServerKey(id.to_string())

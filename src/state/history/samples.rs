@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::model::id::{ClusterId, ServerId, VmId};
-use crate::model::inventory::server::ServerKey;
+use crate::model::inventory::server::{ServerKey, Whose};
 use crate::model::load::usage::{Sample, Totals};
 use crate::state::history::blocks::{self, PLACE_BITS, block_of};
 use crate::state::history::outbox;
@@ -342,21 +342,58 @@ impl<T> Kept<T> {
 }
 
 /// The subjects of those servers that ever had one, each with the server's index, in the order of the tables.
-pub(in crate::state) fn subjects(conn: &Connection, servers: &[ServerKey]) -> rusqlite::Result<Vec<(i64, usize)>> {
+pub(in crate::state) fn subjects<'k>(
+    conn: &Connection,
+    servers: &'k [ServerKey],
+) -> rusqlite::Result<Vec<(i64, usize)>> {
+    // The id of a configured server has no `/`.
+    let part = |ServerKey(key): &'k ServerKey| match key.rsplit_once('/') {
+        None => Some(Part::Server(key)),
+        Some((cluster, vmid)) => Some(Part::Guest(cluster, vmid.parse().ok()?)),
+    };
+    numbered(conn, servers.iter().enumerate().filter_map(|(index, key)| Some((index, part(key)?))))
+}
+
+/// The same of servers that are not named by a text.
+pub(in crate::state) fn subjects_of<'w>(
+    conn: &Connection,
+    servers: impl Iterator<Item = (usize, &'w Whose)>,
+) -> rusqlite::Result<Vec<(i64, usize)>> {
+    let part = |whose: &'w Whose| match whose {
+        Whose::Guest(cluster, vmid) => Part::Guest(cluster.as_str(), *vmid),
+        Whose::Server(id) => Part::Server(id.as_str()),
+    };
+    numbered(conn, servers.map(|(index, whose)| (index, part(whose))))
+}
+
+/// What names a subject.
+enum Part<'k> {
+    Guest(&'k str, VmId),
+    Server(&'k str),
+}
+
+fn numbered<'k>(
+    conn: &Connection,
+    servers: impl Iterator<Item = (usize, Part<'k>)>,
+) -> rusqlite::Result<Vec<(i64, usize)>> {
     let mut clusters: HashMap<&str, Option<i64>> = HashMap::new();
+    // The next guest is mostly of the same cluster.
+    let mut last: Option<(&str, Option<i64>)> = None;
     let mut select = conn.prepare_cached("SELECT id FROM subjects WHERE server = ?1")?;
-    let mut found = Vec::new();
-    for (index, ServerKey(key)) in servers.iter().enumerate() {
-        // The id of a configured server has no `/`.
-        let subject = match key.rsplit_once('/') {
-            None => select.query_row([key], |row| row.get(0)).optional()?,
-            Some((cluster, vmid)) => {
-                let known = match clusters.get(cluster) {
-                    Some(known) => *known,
-                    None => *clusters.entry(cluster).or_insert(known_cluster(conn, cluster)?),
+    let mut found = Vec::with_capacity(servers.size_hint().0);
+    for (index, part) in servers {
+        let subject = match part {
+            Part::Server(id) => select.query_row([id], |row| row.get(0)).optional()?,
+            Part::Guest(cluster, vmid) => {
+                let known = match last.filter(|(name, _)| *name == cluster) {
+                    Some((_, known)) => known,
+                    None => match clusters.get(cluster) {
+                        Some(known) => *known,
+                        None => *clusters.entry(cluster).or_insert(known_cluster(conn, cluster)?),
+                    },
                 };
-                let vmid = vmid.parse::<VmId>().ok();
-                known.zip(vmid).map(|(cluster, vmid)| (cluster << 32) | i64::from(vmid.get()))
+                last = Some((cluster, known));
+                known.map(|cluster| (cluster << 32) | i64::from(vmid.get()))
             }
         };
         found.extend(subject.map(|subject| (subject, index)));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::model::id::{ClusterId, GuestKind, NodeName, VmId};
 use crate::model::inventory::server::Address;
@@ -59,12 +59,15 @@ impl State {
     /// The guests of a cluster by vmid, those that are gone included.
     pub(crate) fn guests(&self, cluster: &ClusterId) -> Result<Vec<KnownGuest>> {
         self.read(|conn| {
-            let sql = format!("{GUESTS} WHERE clusters.name = ?1 ORDER BY vmid");
-            let mut statement = conn.prepare_cached(&sql)?;
-            let mut names = Names::default();
-            let read = |row: &Row<'_>| read_guest(row, &mut names);
-            statement.query_map([cluster.as_str()], read)?.filter_map(rusqlite::Result::transpose).collect()
+            let mut guests = Vec::new();
+            each_guest(conn, cluster, |guest| guests.push(guest))?;
+            Ok(guests)
         })
+    }
+
+    /// Gives the same to `take`, one by one: no list of them is made.
+    pub(crate) fn each_guest(&self, cluster: &ClusterId, take: impl FnMut(KnownGuest)) -> Result<()> {
+        self.read(|conn| each_guest(conn, cluster, take))
     }
 
     /// All guests by cluster and vmid, those that are gone included.
@@ -108,6 +111,18 @@ impl State {
             Ok(())
         })
     }
+}
+
+fn each_guest(conn: &Connection, cluster: &ClusterId, mut take: impl FnMut(KnownGuest)) -> rusqlite::Result<()> {
+    let mut statement = conn.prepare_cached(&format!("{GUESTS} WHERE clusters.name = ?1 ORDER BY vmid"))?;
+    let mut rows = statement.query([cluster.as_str()])?;
+    let mut names = Names::default();
+    while let Some(row) = rows.next()? {
+        if let Some(guest) = read_guest(row, &mut names)? {
+            take(guest);
+        }
+    }
+    Ok(())
 }
 
 /// Text as PVE writes tags, `a;b`, as single ones.

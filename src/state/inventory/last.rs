@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::model::id::ServerId;
-use crate::model::inventory::server::ServerKey;
+use crate::model::inventory::server::{ServerKey, Whose};
 use crate::model::load::usage::Sample;
 use crate::state::history::events::CheckRecord;
-use crate::state::history::samples::{Kept, subjects};
+use crate::state::history::samples::{Kept, subjects_of};
 use crate::state::{Result, State, time};
 
 /// A sample may be so much later than the look it is of: runs that go to Prometheus are kept in order.
@@ -19,24 +19,23 @@ const LATER_MILLIS: i64 = 1000;
 const OLDEST_MILLIS: i64 = 24 * 3_600_000;
 
 impl State {
-    /// How hard each of these servers worked when it was looked at at that time; where that look kept nothing of it, at
-    /// the one before.
+    /// Gives `each` how hard each of these servers worked when it was looked at at that time; where that look kept
+    /// nothing of it, at the one before. Each has its index in `looks`; of what is not kept nothing is given.
     pub(crate) fn samples_of_looks(
         &self,
-        looks: &[(ServerKey, Timestamp)],
-    ) -> Result<BTreeMap<ServerKey, (Timestamp, Sample)>> {
-        let mut by_time: BTreeMap<Timestamp, Vec<ServerKey>> = BTreeMap::new();
-        for (server, at) in looks {
-            by_time.entry(*at).or_default().push(server.clone());
-        }
+        looks: &[(Whose, Timestamp)],
+        mut each: impl FnMut(usize, Timestamp, Sample),
+    ) -> Result<()> {
+        let mut order: Vec<usize> = (0..looks.len()).collect();
+        order.sort_by_key(|index| looks[*index].1);
         self.read(|conn| {
             let kept = Kept::samples();
-            let mut found = BTreeMap::new();
-            for (at, servers) in &by_time {
-                let at = at.as_millisecond();
+            let mut found = vec![false; looks.len()];
+            for same in order.chunk_by(|a, b| looks[*a].1 == looks[*b].1) {
+                let at = looks[same[0]].1.as_millisecond();
                 let own = "SELECT min(at) FROM samples WHERE at >= ?1 AND at <= ?2";
                 let before = "SELECT max(at) FROM samples WHERE at >= ?1 AND at < ?2";
-                let mut missing = subjects(conn, servers)?;
+                let mut missing = subjects_of(conn, same.iter().map(|index| (*index, &looks[*index].0)))?;
                 for (sql, from, to) in [(own, at, at + LATER_MILLIS), (before, at - OLDEST_MILLIS, at)] {
                     if missing.is_empty() {
                         break;
@@ -44,13 +43,14 @@ impl State {
                     let Some(stamp) = stamp(conn, sql, from, to)? else { continue };
                     let size = kept.count(conn, stamp)?;
                     kept.visit(conn, stamp, &missing, size, |index, sample| {
-                        found.insert(servers[index].clone(), (time(stamp), sample));
+                        found[index] = true;
+                        each(index, time(stamp), sample);
                         Ok(())
                     })?;
-                    missing.retain(|(_, index)| !found.contains_key(&servers[*index]));
+                    missing.retain(|(_, index)| !found[*index]);
                 }
             }
-            Ok(found)
+            Ok(())
         })
     }
 
