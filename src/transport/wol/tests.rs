@@ -161,6 +161,9 @@ fn sender_in_a_namespace() {
     assert!(ip("link add d0 type veth peer name d1") && ip("addr add 10.8.0.1/24 dev d0"));
     writeln!(to_listener, "go").unwrap();
     assert!(out.any(|line| line == "listening"));
+    // On a busy machine the kernel takes a moment to see that both ends are up.
+    let carried = "until ip link show w0 | grep -q LOWER_UP; do :; done";
+    assert!(Command::new("timeout").args(["30", "sh", "-c", carried]).status().unwrap().success());
 
     let mac: Mac = "d0:50:99:0a:0b:0c".parse().unwrap();
     let body = "ffffffffffff".to_owned() + &"d050990a0b0c".repeat(16);
