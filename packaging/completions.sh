@@ -14,15 +14,10 @@ wants bash "$(bash -c '
     eval "$(complete -p ecobox | sed "s/.*-F \([^ ]*\) .*/\1/")" ecobox sta ecobox
     echo "${COMPREPLY[@]}"')"
 wants fish "$(fish -c 'complete -C "ecobox sta"')"
-# zsh completes on a terminal alone: it has one of its own here.
+# zsh's completion system works on a terminal alone: what it would be told is printed here.
 wants zsh "$(zsh -f -c '
-    zmodload zsh/zpty
-    zpty -b shell zsh -f -i
-    zpty -w shell "autoload -Uz compinit; compinit -u; PS1=; zstyle \":completion:*\" list-prompt \"\""
-    zpty -w -n shell "ecobox sta"$'"'\\t\\t'"'
-    for i in {1..50}; do
-        sleep 0.1
-        while zpty -r -t shell line; do print -rn -- $line; done
-        [[ $line == *status* ]] && break
-    done
-    zpty -d shell')"
+    compdef() { }
+    _describe() { local -a found=("${(@P)3}"); print -rl -- ${found%%:*} }
+    source /usr/share/zsh/vendor-completions/_ecobox
+    words=(ecobox sta) CURRENT=2
+    _clap_dynamic_completer_ecobox')"
