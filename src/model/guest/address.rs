@@ -152,7 +152,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn a_card_of_the_configuration_comes_before_what_is_inside_the_guest() {
         let [own, second] = CARDS;
         come_in_order([
