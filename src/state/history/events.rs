@@ -47,6 +47,20 @@ pub(crate) struct CheckRecord {
     pub(crate) detail: Option<String>,
 }
 
+impl CheckRecord {
+    /// Of a row with `at, server, service, ok, millis, detail`.
+    pub(in crate::state) fn read(row: &Row<'_>) -> rusqlite::Result<CheckRecord> {
+        Ok(CheckRecord {
+            at: time(row.get(0)?),
+            server: ServerKey(row.get(1)?),
+            service: row.get(2)?,
+            ok: row.get(3)?,
+            millis: row.get(4)?,
+            detail: row.get(5)?,
+        })
+    }
+}
+
 /// A change of power that was observed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Event {
@@ -108,17 +122,7 @@ impl State {
                 "SELECT checks.at, server, service, ok, millis, detail
                  FROM series CROSS JOIN checks ON checks.series = series.id WHERE {condition}"
             ))?;
-            let rows = statement.query_map([since.as_millisecond()], |row| {
-                Ok(CheckRecord {
-                    at: time(row.get(0)?),
-                    server: ServerKey(row.get(1)?),
-                    service: row.get(2)?,
-                    ok: row.get(3)?,
-                    millis: row.get(4)?,
-                    detail: row.get(5)?,
-                })
-            })?;
-            rows.collect()
+            statement.query_map([since.as_millisecond()], CheckRecord::read)?.collect()
         })
     }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::model::id::ServerId;
-use crate::model::inventory::server::{ServerKey, Whose};
+use crate::model::inventory::server::Whose;
 use crate::model::load::usage::Sample;
 use crate::state::history::events::CheckRecord;
 use crate::state::history::samples::{Kept, subjects_of};
@@ -72,17 +72,7 @@ impl State {
                  JOIN checks ON series = series.id AND checks.at = (SELECT max(at) FROM checks WHERE series = series.id)
                  WHERE service <> '' ORDER BY series.id",
             )?;
-            let rows = statement.query_map([], |row| {
-                Ok(CheckRecord {
-                    at: time(row.get(0)?),
-                    server: ServerKey(row.get(1)?),
-                    service: row.get(2)?,
-                    ok: row.get(3)?,
-                    millis: row.get(4)?,
-                    detail: row.get(5)?,
-                })
-            })?;
-            rows.collect()
+            statement.query_map([], CheckRecord::read)?.collect()
         })
     }
 }
