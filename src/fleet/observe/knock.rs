@@ -16,7 +16,8 @@ use tokio::time::timeout;
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::observe::{Seen, check_of, state_of_silence, with_ssh};
+use crate::fleet::observe::Seen;
+use crate::fleet::observe::ask::{check_of, state_of_silence, with_ssh};
 use crate::model::id::ServerId;
 use crate::model::inventory::server::{Expected, ServerKey, Service};
 use crate::model::inventory::{Failed, FailureKind, Server, ServiceCheck};
