@@ -1,5 +1,6 @@
 //! The inventory: all servers as they were observed, and who failed and why.
 
+mod failed;
 pub(crate) mod server;
 pub(crate) mod told;
 pub(crate) mod trouble;
@@ -19,6 +20,8 @@ use crate::model::power::PowerState;
 use crate::model::power::outcome::InFlight;
 use crate::model::select::{Candidate, SelectError, filter, select, whatever_state};
 use crate::model::text::human::human_seconds;
+
+pub(crate) use self::failed::{About, Failed, FailureKind};
 
 /// One server, and what was seen of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -213,82 +216,6 @@ pub(crate) struct ServiceCheck {
     pub(crate) error: Option<String>,
 }
 
-/// The class of a failure; each has an exit status of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum FailureKind {
-    /// Not reached, or no answer in time.
-    Unreachable,
-    /// An SSH host key, a certificate or a guest that is not the one it should be.
-    Identity,
-    /// Credentials rejected, or a privilege is missing.
-    Denied,
-    /// Any other.
-    Failed,
-    /// A cluster cannot decide anything: too few of its nodes see each other.
-    NoQuorum,
-    /// A node that its cluster cannot see.
-    NodeOffline,
-}
-
-impl FailureKind {
-    /// Whether it is the cluster that is not well, while the server that says so was asked and answered.
-    pub(crate) fn is_of_cluster(self) -> bool {
-        matches!(self, FailureKind::NoQuorum | FailureKind::NodeOffline)
-    }
-}
-
-impl FailureKind {
-    /// The word for it in the state file.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            FailureKind::Unreachable => "unreachable",
-            FailureKind::Identity => "identity",
-            FailureKind::Denied => "denied",
-            FailureKind::Failed => "failed",
-            FailureKind::NoQuorum => "no-quorum",
-            FailureKind::NodeOffline => "node-offline",
-        }
-    }
-}
-
-/// Whom we could not ask, and why.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Failed {
-    pub(crate) server: ServerId,
-    pub(crate) kind: FailureKind,
-    /// Names the server.
-    pub(crate) message: String,
-    /// What a person can do about it.
-    #[serde(skip)]
-    pub(crate) advice: Option<String>,
-    /// Whom it concerns where that is more than the server and its guests.
-    #[serde(skip)]
-    pub(crate) about: Option<About>,
-}
-
-/// Whom a failure concerns that is not a server's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum About {
-    Cluster(ClusterId),
-    /// Guests on these nodes.
-    Nodes(ClusterId, Vec<NodeName>),
-}
-
-impl Failed {
-    /// Whether it says something of this server. A guest's own failure is its host's.
-    pub(crate) fn concerns(&self, server: &Server) -> bool {
-        match &self.about {
-            None => self.server == server.id || server.parent.as_ref() == Some(&self.server),
-            Some(About::Cluster(cluster)) => server.cluster.as_ref() == Some(cluster),
-            Some(About::Nodes(cluster, nodes)) => {
-                let there = server.node.as_ref().is_some_and(|node| nodes.contains(node));
-                there && server.cluster.as_ref() == Some(cluster)
-            }
-        }
-    }
-}
-
 /// All servers, in a stable order: as configured, each host followed by its guests by number.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Inventory {
@@ -422,98 +349,4 @@ impl Inventory {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    /// A server with nothing but a name, for tables.
-    pub(crate) fn server(id: &str, parent: Option<&str>, vmid: Option<u32>) -> Server {
-        Server {
-            id: id.parse().unwrap(),
-            name: id.to_owned(),
-            kind: if vmid.is_some() { ServerKind::Qemu } else { ServerKind::Linux },
-            parent: parent.map(|p| p.parse().unwrap()),
-            cluster: None,
-            node: None,
-            vmid: vmid.map(|n| VmId::try_from(n).unwrap()),
-            hostname: None,
-            addresses: Vec::new(),
-            services: Vec::new(),
-            tags: Tags::default(),
-            pool: None,
-            lock: None,
-            ha_state: None,
-            expected: Expected::On,
-            origin: Source::Config,
-            template: false,
-            depth: 0,
-            seen: Observation::unknown(Source::Cache),
-        }
-    }
-
-    fn in_flight(action: &str) -> InFlight {
-        let (since, until) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
-        InFlight { action: action.to_owned(), since, until, by: "root".to_owned() }
-    }
-
-    #[test]
-    fn children_stand_under_their_parents() {
-        let mut inventory = Inventory {
-            servers: vec![
-                server("nas", None, None),
-                server("pve1", None, None),
-                server("pve1-vm-200", Some("pve1"), Some(200)),
-                server("zbox", Some("pve1-vm-101"), None),
-                server("pve1-vm-101", Some("pve1"), Some(101)),
-                server("orphan", Some("gone"), None),
-            ],
-            ..Inventory::default()
-        };
-        inventory.sort();
-        let names: Vec<_> = inventory.servers.iter().map(|s| s.id.as_str()).collect();
-        assert_eq!(names, ["nas", "pve1", "pve1-vm-101", "zbox", "pve1-vm-200", "orphan"]);
-        let depths: Vec<_> = inventory.servers.iter().map(|s| s.depth).collect();
-        assert_eq!(depths, [0, 0, 1, 2, 1, 0]);
-    }
-
-    #[test]
-    fn what_is_no_alarm_depends_on_what_is_expected() {
-        use PowerState::*;
-        let cases = [
-            (Expected::On, Online, false),
-            (Expected::On, Running, false),
-            (Expected::On, Offline, true),
-            (Expected::On, Unknown, true),
-            (Expected::On, Stopped, true),
-            (Expected::On, Asleep, false),
-            (Expected::Asleep, Asleep, false),
-            (Expected::Asleep, Offline, false),
-            (Expected::Asleep, Online, false),
-            (Expected::Asleep, Unknown, true),
-            (Expected::Any, Offline, false),
-            (Expected::Any, Unknown, false),
-        ];
-        for (expected, state, alarm) in cases {
-            let mut one = server("a", None, None);
-            (one.expected, one.seen.state) = (expected, state);
-            assert_eq!(one.is_alarming(), alarm, "{expected:?} {state}");
-            // While something is being done about it nothing is.
-            one.seen.action = Some(in_flight("wake").into());
-            assert!(!one.is_alarming(), "{expected:?} {state}");
-        }
-    }
-
-    #[test]
-    fn what_is_in_flight_is_said_of_its_server() {
-        use PowerState::{Offline, Online, Unknown};
-        let mut one = server("nas", None, None);
-        assert_eq!(one.doing(), None);
-        one.seen.action = Some(in_flight("start").into());
-        for (state, doing) in [(Unknown, Some("waking")), (Offline, Some("waking")), (Online, None)] {
-            one.seen.state = state;
-            assert_eq!(one.doing(), doing, "{state}");
-        }
-        let mut guest = server("pve1-vm-101", Some("pve1"), Some(101));
-        guest.seen.action = Some(in_flight("start").into());
-        assert_eq!(guest.doing(), Some("starting"));
-    }
-}
+pub(crate) mod tests;

@@ -1,5 +1,8 @@
 //! Puts answers, memory and configuration together into one inventory.
 
+mod expected;
+mod guest;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
@@ -10,8 +13,8 @@ use crate::fleet::observe::measure::{Earlier, measured_by};
 use crate::fleet::observe::scope::Scope;
 use crate::fleet::observe::{Answers, Observed, Seen};
 use crate::fleet::reach::api::{Answer, Group, Listed};
-use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
-use crate::model::inventory::server::{Address, Expected, Guest, LISTING_LAG, ServerKey, ServerKind};
+use crate::model::id::{NodeName, ServerId, VmId};
+use crate::model::inventory::server::{Expected, Guest, ServerKey, ServerKind};
 use crate::model::inventory::{Failed, FailureKind, Inventory, Observation, Server};
 use crate::model::load::usage::{Source, Usage};
 use crate::model::power::PowerState;
@@ -20,6 +23,10 @@ use crate::model::text::pieces::in_pieces;
 use crate::state::{KnownGuest, KnownState, StateError};
 use crate::transport::Error;
 use crate::transport::pve::Client;
+
+use self::expected::{is_expected, is_off_besides, rest_with_hosts, silent_hosts};
+
+use self::guest::{NodeWord, known_guest, listed};
 
 /// What the state file remembers, by key.
 struct Memory {
@@ -357,164 +364,6 @@ fn unseen(
     server.seen.age_seconds = age(last_seen, now);
     server.seen.reason = Some(why.to_owned());
     server
-}
-
-/// A guest from memory, its state unknown.
-fn known_guest(group: &Group<'_>, parents: &HashMap<NodeName, ServerId>, guest: KnownGuest) -> Server {
-    let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id);
-    let KnownGuest { kind, vmid, node, name, addresses, tags, pool, lock, ha_state, template, last_seen, .. } = guest;
-    Server {
-        id: ServerId::of_guest(parent, kind, vmid),
-        name: name.unwrap_or_else(|| format!("{}-{vmid}", kind.short())),
-        kind: kind.into(),
-        parent: Some(parent.clone()),
-        cluster: Some(group.cluster.clone()),
-        node: Some(node),
-        vmid: Some(vmid),
-        hostname: addresses.first().map(|address| address.ip.to_string()),
-        addresses,
-        services: Vec::new(),
-        tags: tags.into(),
-        pool,
-        lock,
-        ha_state,
-        template,
-        expected: Expected::Any,
-        origin: Source::Api,
-        depth: 0,
-        seen: Observation { last_seen: Some(last_seen), ..Observation::unknown(Source::Cache) },
-    }
-}
-
-/// What a cluster's listing says of one of its nodes.
-#[derive(Clone, Copy)]
-enum NodeWord {
-    Online,
-    Offline,
-    /// It is there, and its pvestatd tells nothing of it and its guests.
-    Silent,
-}
-
-fn listed(
-    guest: Guest,
-    parent: &ServerId,
-    cluster: &ClusterId,
-    addresses: Vec<Address>,
-    memory: Option<&KnownGuest>,
-    node_says: NodeWord,
-    at: Timestamp,
-) -> Server {
-    let Guest { kind, vmid, node, name, state, raw_status, lock, tags, pool, ha_state, template, usage, seen_at } =
-        guest;
-    let unknown = state == PowerState::Unknown;
-    let name = name.or_else(|| memory?.name.clone());
-    let reason = match (unknown, node_says) {
-        (true, NodeWord::Offline) => Some(format!("its node {node} is not online")),
-        (true, NodeWord::Online) => Some(format!("its node says `{raw_status}`")),
-        (true, NodeWord::Silent) => Some(format!(
-            "nothing is heard of it: pvestatd on {node} is silent (see `systemctl status pvestatd` there)"
-        )),
-        (false, NodeWord::Silent) => {
-            Some(format!("pvestatd on {node} is silent: asked of the node itself, without numbers"))
-        }
-        (false, _) => None,
-    };
-    let seen = seen_at.unwrap_or(at);
-    Server {
-        id: ServerId::of_guest(parent, kind, vmid),
-        name: name.unwrap_or_else(|| format!("{}-{vmid}", kind.short())),
-        kind: kind.into(),
-        parent: Some(parent.clone()),
-        cluster: Some(cluster.clone()),
-        node: Some(node),
-        vmid: Some(vmid),
-        hostname: addresses.first().map(|address| address.ip.to_string()),
-        addresses,
-        services: Vec::new(),
-        tags: if unknown { memory.map(|memory| memory.tags.as_slice().into()).unwrap_or_default() } else { tags },
-        pool: pool.or_else(|| memory.filter(|_| unknown)?.pool.clone()),
-        lock,
-        ha_state,
-        template,
-        expected: Expected::Any,
-        origin: Source::Api,
-        depth: 0,
-        seen: Observation {
-            state,
-            raw_status: Some(raw_status).filter(|raw| raw != state.as_str()),
-            source: Source::Api,
-            at: Some(seen),
-            age_seconds: at.duration_since(seen).as_secs().try_into().ok(),
-            lag: (seen_at.is_none() && !unknown).then_some(LISTING_LAG),
-            last_seen: if unknown { memory.map(|memory| memory.last_seen) } else { Some(at) },
-            usage,
-            usage_source: Source::Api,
-            usage_at: None,
-            checks_at: None,
-            checks: Vec::new(),
-            reason,
-            action: None,
-        },
-    }
-}
-
-/// What runs on a host that was put to sleep is not expected to be seen.
-fn rest_with_hosts(inventory: &mut Inventory) {
-    let asleep = |server: &&Server| server.vmid.is_none() && server.seen.state == PowerState::Asleep;
-    let hosts: HashSet<ServerId> = inventory.servers.iter().filter(asleep).map(|host| host.id.clone()).collect();
-    if hosts.is_empty() {
-        return;
-    }
-    for guest in inventory.servers.iter_mut().filter(|server| server.seen.state == PowerState::Unknown) {
-        let Some(host) = guest.parent.as_ref().filter(|host| guest.vmid.is_some() && hosts.contains(host)) else {
-            continue;
-        };
-        guest.seen.reason = Some(format!("its host {host} is asleep"));
-        guest.expected = Expected::Any;
-    }
-}
-
-/// Whether a failure says no more than that a host is off which may be, or that it is on its way.
-fn is_expected(failed: &Failed, inventory: &Inventory) -> bool {
-    let may_be_off = |server: &Server| {
-        server.id == failed.server && (server.seen.action.is_some() || server.expected != Expected::On)
-    };
-    if failed.kind == FailureKind::NodeOffline && failed.about.is_none() {
-        return inventory.servers.iter().any(may_be_off);
-    }
-    failed.kind == FailureKind::Unreachable
-        && inventory.servers.iter().any(|server| {
-            let off = matches!(server.seen.state, PowerState::Offline | PowerState::Asleep);
-            // A host that wakes may answer to SSH and not yet to its API.
-            server.id == failed.server && (server.seen.action.is_some() || off && !server.is_alarming())
-        })
-}
-
-/// Whether a failure says that there is no token to show to a host that is off: whoever refuses one is on. That it is off
-/// is said instead.
-fn is_off_besides(failed: &Failed, inventory: &Inventory) -> bool {
-    let off = |server: &Server| matches!(server.seen.state, PowerState::Offline | PowerState::Asleep);
-    failed.kind == FailureKind::Denied
-        && inventory.servers.iter().any(|server| server.id == failed.server && off(server))
-}
-
-/// Hosts that should be on and are not, where nothing else was said of them.
-fn silent_hosts(inventory: &Inventory) -> Vec<Failed> {
-    let own = inventory.failures.iter().filter(|failed| !failed.kind.is_of_cluster());
-    let said: Vec<_> = own.map(|failed| &failed.server).collect();
-    let alarming = inventory.servers.iter().filter(|server| server.is_alarming() && !said.contains(&&server.id));
-    alarming
-        .map(|server| Failed {
-            server: server.id.clone(),
-            kind: FailureKind::Unreachable,
-            message: match &server.seen.reason {
-                Some(reason) => format!("{} is {}: {reason}", server.id, server.seen.state),
-                None => format!("{} is {}, and expected to be on", server.id, server.seen.state),
-            },
-            advice: None,
-            about: None,
-        })
-        .collect()
 }
 
 impl Group<'_> {

@@ -3,176 +3,18 @@
 //! Up: parents before children, so that a guest's host is woken before the guest is started. Down: the guests of a
 //! host in reverse startup order, then the host. Nothing is done here, and nothing is asked.
 
+mod step;
+
 use std::collections::{HashMap, HashSet};
-use std::fmt;
-use std::time::Duration;
 
-use serde::{Serialize, Serializer};
-
-use crate::model::guest::{GuestCall, Startup};
 use crate::model::hint::HintId;
-use crate::model::host::power::HostCall;
 use crate::model::id::{GuestKind, ServerId};
 use crate::model::inventory::{FailureKind, Server};
 use crate::model::power::{
-    CheckId, Finding, GuestView, HostVerdict, Manner, PowerAction, PowerState, Remedy, Verdict, judge, judge_host,
+    CheckId, Finding, GuestView, HostVerdict, PowerAction, PowerState, Remedy, Verdict, judge, judge_host,
 };
 
-/// What shall become of the guests of a host that goes down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Policy {
-    /// They are shut down first.
-    Shutdown,
-    /// They are suspended to disk first; containers, which cannot be, are shut down.
-    Hibernate,
-    /// They sleep with their host, or are ended by it.
-    Leave,
-}
-
-impl Policy {
-    /// The word after `--guests`.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Policy::Shutdown => "shutdown",
-            Policy::Hibernate => "hibernate",
-            Policy::Leave => "leave",
-        }
-    }
-}
-
-/// How the plan shall be made.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Means {
-    pub(crate) manner: Manner,
-    /// `None`: a host on which guests run is refused.
-    pub(crate) guests: Option<Policy>,
-    /// What the guests' configurations say of the order among them, where they were asked.
-    pub(crate) startups: HashMap<ServerId, Startup>,
-    /// How asking hosts failed, of those whom nobody could ask.
-    pub(crate) failures: HashMap<ServerId, FailureKind>,
-    /// Guests whose node has nobody who could say what they do, or do anything with them.
-    pub(crate) lost: HashMap<ServerId, Lost>,
-}
-
-/// Why nothing can be done with a guest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Lost {
-    pub(crate) why: String,
-    pub(crate) fix: Option<String>,
-    pub(crate) kind: FailureKind,
-}
-
-/// What a step does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Move {
-    /// Wake-on-LAN, until the host is ready.
-    Wake,
-    Guest(GuestCall),
-    /// A call to a guest of which nobody can tell yet what it does: it is decided when its host is ready.
-    GuestLater,
-    Host(HostCall),
-    /// It is as it should be.
-    Already(PowerState),
-    /// Nothing that could be done would do it; `kind` where somebody did not answer, or would not.
-    Cannot {
-        why: String,
-        fix: Option<String>,
-        kind: Option<FailureKind>,
-    },
-}
-
-/// Why a step is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Why {
-    /// It was asked for.
-    Asked,
-    /// This server needs it first.
-    NeededBy(ServerId),
-    /// It runs on this host, which goes down.
-    RunsOn(ServerId),
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Why::Asked => f.write_str("asked for"),
-            Why::NeededBy(other) => write!(f, "{other} needs it"),
-            Why::RunsOn(host) => write!(f, "runs on {host}"),
-        }
-    }
-}
-
-impl Serialize for Why {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// One step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Step {
-    /// The place of the server in the list that the plan was made from.
-    pub(crate) server: usize,
-    /// What is wanted of this server.
-    pub(crate) action: PowerAction,
-    pub(crate) does: Move,
-    pub(crate) why: Why,
-    /// Steps (places in the plan) that must have succeeded before.
-    pub(crate) needs: Vec<usize>,
-    /// Steps that must have ended before, whatever came of them.
-    pub(crate) follows: Vec<usize>,
-    /// What is known of its course only when all sides were looked at.
-    pub(crate) course: Course,
-}
-
-/// How long a step may take, and what it does besides.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Course {
-    /// How long its outcome is waited for.
-    pub(crate) limit: Option<Duration>,
-    /// Wake-on-LAN is armed first.
-    pub(crate) arms: Option<Arming>,
-    /// When a guest is stopped that has not shut down by then.
-    pub(crate) stops_after: Option<Duration>,
-}
-
-/// Wake-on-LAN is armed on a host's network port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Arming {
-    pub(crate) port: String,
-    pub(crate) limit: Duration,
-}
-
-impl Step {
-    /// Whether it stands for a finding against its host, which says it already.
-    pub(crate) fn is_of_finding(&self) -> bool {
-        matches!((&self.does, &self.why), (Move::Cannot { .. }, Why::RunsOn(_)))
-    }
-
-    /// Whether it changes anything.
-    pub(crate) fn acts(&self) -> bool {
-        !matches!(self.does, Move::Already(_) | Move::Cannot { .. })
-    }
-}
-
-/// Steps in an order in which they may be done, and what was found against them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Plan {
-    pub(crate) steps: Vec<Step>,
-    pub(crate) findings: Vec<Finding>,
-}
-
-/// Why there is no plan.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PlanError {
-    /// Servers that each need another one first.
-    #[error("the servers need each other in a circle: {}", names(.0))]
-    Circle(Vec<ServerId>),
-}
-
-fn names(ids: &[ServerId]) -> String {
-    ids.iter().map(ServerId::as_str).collect::<Vec<_>>().join(" -> ")
-}
+pub(crate) use self::step::{Arming, Course, Lost, Means, Move, Plan, PlanError, Policy, Step, Why};
 
 /// What leads to the action on the chosen servers (places in `servers`), in the order in which they are given.
 ///
