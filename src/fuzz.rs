@@ -4,6 +4,7 @@
 #![allow(dead_code, unused_imports, reason = "what only the program uses is not used here")]
 
 mod config;
+mod consent;
 mod error;
 mod file;
 mod fleet;

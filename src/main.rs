@@ -8,7 +8,8 @@
 //!     fleet   the use cases: whom to ask for what, in parallel, with deadlines
 //!       transport  one protocol per file: ssh, pve (the API), probe (TCP), local
 //!         model    facts and rules: no I/O, no async, no clock
-//! state       the one file that lasts between runs; config   config.toml; file   files replaced as a whole
+//! state       the one file that lasts between runs; config   config.toml; file   files replaced as a whole;
+//! consent     the proof that somebody agreed to a change
 //! ```
 //!
 //! A command is `run(ctx, args) -> Outcome<Report>`: everything is fetched, then decided, then rendered, once; what a look
@@ -18,6 +19,7 @@
 mod cli;
 mod commands;
 mod config;
+mod consent;
 mod error;
 mod file;
 mod fleet;

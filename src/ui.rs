@@ -15,27 +15,12 @@ use tokio::sync::Mutex;
 
 pub(crate) use self::progress::Progress;
 pub(crate) use self::question::give_back;
+use crate::consent::Confirmed;
 use crate::error::{Exit, Failure};
 use crate::model::hint::{Carried, HintId};
 use crate::model::id::Secret;
 use crate::model::text::shown;
 use crate::transport::ssh::Ask;
-
-/// Proof that a person, or the command as typed, agreed to change a machine. Only this module makes one.
-#[derive(Debug)]
-pub(crate) struct Confirmed(());
-
-impl Confirmed {
-    /// The typed command names all that it changes, and changes nothing else: that is the agreement.
-    pub(crate) fn by_command() -> Confirmed {
-        Confirmed(())
-    }
-
-    /// The person at the screen of `watch` has seen this plan, and has typed what agrees to it.
-    pub(crate) fn on_screen() -> Confirmed {
-        Confirmed(())
-    }
-}
 
 /// Why the process ends at once, from beside the run.
 pub(crate) fn last_words(message: &str) {
@@ -167,14 +152,14 @@ impl Ui {
     /// `Exit::Refused` when the answer is no, or when nobody can be asked.
     pub(crate) async fn confirm(&self, question: &str, yes: bool) -> Result<Confirmed, Failure> {
         if yes {
-            return Ok(Confirmed(()));
+            return Ok(Confirmed::by_answer());
         }
         if !self.interactive {
             return Err(Failure::new(Exit::Refused, "not confirmed: there is no terminal to ask on")
                 .hint(HintId::NotConfirmed.text()));
         }
         let agreed = self.ask_yes_no("", question).await;
-        if agreed { Ok(Confirmed(())) } else { Err(Failure::new(Exit::Refused, "not confirmed")) }
+        if agreed { Ok(Confirmed::by_answer()) } else { Err(Failure::new(Exit::Refused, "not confirmed")) }
     }
 
     /// The same where several servers are meant: their number is to be typed, so that nobody says yes by habit.
@@ -187,7 +172,7 @@ impl Ui {
         }
         let typed = self.ask_line(&format!("{question} type {number} to go on:")).await;
         let agreed = typed.is_some_and(|typed| typed == number.to_string());
-        if agreed { Ok(Confirmed(())) } else { Err(Failure::new(Exit::Refused, "not confirmed")) }
+        if agreed { Ok(Confirmed::by_answer()) } else { Err(Failure::new(Exit::Refused, "not confirmed")) }
     }
 
     /// Asks for a line of text; `None` where nobody can be asked or nothing was typed.

@@ -11,6 +11,7 @@ use self::report::{PowerReport, Ready};
 use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::{Context, Outcome, asked_by, complete, counted, tell, warn};
 use crate::config::Access;
+use crate::consent::Confirmed;
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::act::{Acting, Choice, Ended, How, Links, Now, Options, PARALLEL, PrepareError, Prepared};
@@ -21,7 +22,7 @@ use crate::model::load::usage::Source;
 use crate::model::power::outcome::ActionOutcome;
 use crate::model::power::{CheckId, Finding, Manner, Move, Plan, Policy, PowerAction, Told, Why};
 use crate::state::Action as Done;
-use crate::ui::{Confirmed, Ui};
+use crate::ui::Ui;
 
 const USAGE: &str = "ecobox power ACTION TARGET... [--dry-run | --yes] [--guests WHAT] [--arm-wol] [--then-stop]\n                    [--allow REASON]... [--parallel NUMBER] [--no-wait]";
 

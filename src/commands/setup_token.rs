@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::{Context, Outcome, asked_by, complete, hosts_named, tell};
 use crate::config::{Access, ServerConfig};
+use crate::consent::Confirmed;
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::onboard::answer;
@@ -25,7 +26,6 @@ use crate::render::value::Value;
 use crate::render::{Column, Report};
 use crate::state::Action as Done;
 use crate::transport;
-use crate::ui::Confirmed;
 
 const USAGE: &str = "ecobox setup-token [HOST]... [--scope SCOPE]\n       ecobox setup-token [HOST]... --print | --check | --rotate | --revoke";
 

@@ -21,6 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 use crate::config::ServerConfig;
+use crate::consent::Confirmed;
 use crate::fleet::Fleet;
 use crate::model::hint::HintId;
 use crate::model::id::{ClusterId, ServerId, Upid, VmId};
@@ -31,7 +32,6 @@ use crate::model::power::{CheckId, Finding, Manner, Move, Plan, Policy, PowerAct
 use crate::state::{ActionId, NewAction, State, StateError};
 use crate::transport::pve::Client;
 use crate::transport::{Error, PVE_CLUSTER};
-use crate::ui::Confirmed;
 
 use self::looked::Looked;
 pub(crate) use self::prepare::{Choice, PrepareError, Prepared};

@@ -11,6 +11,7 @@ use self::follow::LOOK_UP;
 use super::looked::Looked;
 use super::wait::Looks;
 use super::{Acting, Ended, How};
+use crate::consent::Confirmed;
 use crate::fleet::Fleet;
 use crate::model::guest::{GuestCall, GuestConfig, GuestIdentity, GuestStatus, Startup};
 use crate::model::id::{ClusterId, GuestKind, NodeName, VmId};
@@ -20,7 +21,6 @@ use crate::model::power::{CheckId, Finding, GuestView, PowerAction, PowerState, 
 use crate::state::StateError;
 use crate::transport::Error;
 use crate::transport::pve::{Client, Posted, is_not_here};
-use crate::ui::Confirmed;
 
 /// A guest, found where it runs now.
 struct Found {

@@ -10,6 +10,7 @@ use super::preflight::When;
 use super::wait::Looks;
 use super::{Acting, Ended, How, Links, look_hint};
 use crate::config::ServerConfig;
+use crate::consent::Confirmed;
 use crate::fleet::Fleet;
 use crate::fleet::act::wake::{NoWakePath, NotWoken, SendError, WakeEvent, WakePath};
 use crate::fleet::host::power::arm::ArmedWol;
@@ -23,7 +24,6 @@ use crate::model::load::usage::Source;
 use crate::model::power::{CheckId, Finding, PowerState, allow};
 use crate::state::StateError;
 use crate::transport::Error;
-use crate::ui::Confirmed;
 
 /// How long a host may take to wake, Proxmox VE's start included.
 pub(super) const WAKE: Duration = Duration::from_secs(300);

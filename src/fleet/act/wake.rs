@@ -12,6 +12,7 @@ use std::pin::pin;
 use tokio::time::MissedTickBehavior;
 
 use crate::config::{Access, SecureOnFrom, ServerConfig};
+use crate::consent::Confirmed;
 use crate::fleet::Fleet;
 use crate::fleet::reach::secret::{Asker, secret};
 use crate::model::hint::HintId;
@@ -22,7 +23,6 @@ use crate::model::power::PowerState;
 use crate::transport::pve::Posted;
 use crate::transport::wol::Order;
 use crate::transport::{Error, probe, wol};
-use crate::ui::Confirmed;
 
 /// What is read here of what a relay's script prints, for those who try any bytes on it.
 #[cfg(any(test, fuzzing))]

@@ -7,6 +7,7 @@ mod steps;
 use futures::future::join_all;
 
 use crate::config::ServerConfig;
+use crate::consent::Confirmed;
 use crate::fleet::Fleet;
 use crate::fleet::onboard::answer;
 use crate::fleet::onboard::saga::Goal;
@@ -18,7 +19,6 @@ use crate::model::id::{ClusterId, ServerId, TokenId};
 use crate::state::{StateError, StoredToken};
 use crate::transport::Error;
 use crate::transport::ssh::HostKeyPolicy;
-use crate::ui::Confirmed;
 
 /// What is wanted of every host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::commands::{Context, asked_by};
+use crate::consent::Confirmed;
 use crate::fleet::Fleet;
 use crate::fleet::act::{Acting, Ended, Now, Options, PARALLEL, Prepared};
 use crate::fleet::observe::{Asking, Observed};
@@ -10,7 +11,6 @@ use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::power::{Manner, PowerAction, Remedy, Told};
 use crate::tui::{Choices, Event, Offers, Plan};
-use crate::ui::Confirmed;
 
 /// A plan that waits for an answer.
 pub(super) struct Ready {

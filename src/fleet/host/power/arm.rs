@@ -1,13 +1,13 @@
 //! Arming Wake-on-LAN on a host's port.
 
 use crate::config::ServerConfig;
+use crate::consent::Confirmed;
 use crate::fleet::Fleet;
 use crate::fleet::host::facts::word;
 use crate::fleet::host::power::way::RIGHTS;
 use crate::transport::Error;
 use crate::transport::script::quote;
 use crate::transport::ssh::HostKeyPolicy;
-use crate::ui::Confirmed;
 
 /// What became of arming a port.
 #[derive(Debug, Clone, PartialEq, Eq)]

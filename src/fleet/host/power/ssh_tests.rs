@@ -14,13 +14,13 @@ use super::arm::ArmedWol;
 use super::trigger::{HostOrder, Trace, Triggered};
 use super::wait::Waited;
 use crate::config::Config;
+use crate::consent::Confirmed;
 use crate::fleet::{Fleet, Limits};
 use crate::model::host::power::{HostCall, NoWay};
 use crate::model::id::Secret;
 use crate::state::State;
 use crate::transport::Error;
 use crate::transport::ssh::Ask;
-use crate::ui::Confirmed;
 
 const SOON: Duration = Duration::from_secs(30);
 

@@ -1,6 +1,7 @@
 //! The one trigger that lets a host sleep, switch off or start anew.
 
 use crate::config::{Access, ServerConfig};
+use crate::consent::Confirmed;
 use crate::fleet::Fleet;
 use crate::fleet::host::facts::word;
 use crate::fleet::host::power::way::{RIGHTS, WAY, no_way};
@@ -9,7 +10,6 @@ use crate::model::host::power::{HostCall, NoWay};
 use crate::transport::script::{ScriptOutput, quote};
 use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::{self, Error};
-use crate::ui::Confirmed;
 
 /// A call, and how it is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

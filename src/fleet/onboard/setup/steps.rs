@@ -1,6 +1,7 @@
 //! The saga's steps, carried out.
 
 use crate::config::{Access, ServerConfig};
+use crate::consent::Confirmed;
 use crate::fleet::Fleet;
 use crate::fleet::onboard::answer::{Answer, HostSide, parse};
 use crate::fleet::onboard::saga::{Ending, Event, Goal, Lost, Problem, Saga, Start, Step};
@@ -12,7 +13,6 @@ use crate::model::id::{ClusterId, Token, TokenId};
 use crate::state::{Intent, StateError, StoredToken};
 use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::{Error, local};
-use crate::ui::Confirmed;
 
 impl<'a> Fleet<'a> {
     /// Intents on this host or its cluster.
