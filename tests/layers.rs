@@ -43,7 +43,7 @@ const AGREED: &[(&str, &[&str])] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("russh", &["src/transport/ssh"]),
     ("reqwest", &["src/transport/http.rs", "src/transport/pve", "src/transport/prometheus"]),
-    ("rustls", &["src/transport/pve"]),
+    ("rustls", &["src/transport/pve", "src/transport/tls"]),
     ("rusqlite", &["src/state"]),
     ("indicatif", &["src/ui/progress.rs"]),
     ("unicode_width", &["src/render", "src/tui", "src/model/text.rs"]),

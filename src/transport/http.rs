@@ -11,7 +11,7 @@ use reqwest::Response;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::time::timeout;
 
-use crate::transport::pve::tls::{causes, handshake_error, tls_error};
+use crate::transport::tls::{causes, handshake_error, tls_error};
 use crate::transport::{self, ConnectFailure};
 
 /// What is said of an answer that has no end.
@@ -170,7 +170,7 @@ impl Resolve for Resolver {
 mod tests {
     use super::*;
     use crate::model::access::trust::Trust;
-    use crate::transport::pve::tls;
+    use crate::transport::tls;
 
     #[tokio::test]
     async fn a_name_without_an_address() {

@@ -13,6 +13,7 @@ pub(crate) mod prometheus;
 pub(crate) mod pve;
 pub(crate) mod script;
 pub(crate) mod ssh;
+mod tls;
 pub(crate) mod wol;
 
 use std::path::PathBuf;

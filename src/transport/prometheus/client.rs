@@ -12,7 +12,7 @@ use crate::model::id::Secret;
 use crate::model::inventory::FailureKind;
 use crate::model::text::clean;
 use crate::transport::http::{self, Failure, Pace, Peer};
-use crate::transport::pve::tls;
+use crate::transport::tls;
 use crate::transport::{self, ConnectFailure, Denial};
 
 /// How it is called in messages.

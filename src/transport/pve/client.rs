@@ -16,13 +16,13 @@ use tokio::time::timeout;
 use crate::model::access::trust::Trust;
 use crate::model::id::{Token, TokenId};
 use crate::transport::http::{self, Failure, Pace, Peer};
+use crate::transport::tls::rule::{Presented, Rule};
+use crate::transport::tls::{Verifier, client_config};
 use crate::transport::{Error, Mismatch, PVEDAEMON, Stranger};
 
 use super::clock::Ahead;
 use super::failure;
 use super::repair;
-use super::tls::{Verifier, client_config};
-use super::trust::{Presented, Rule};
 
 /// One node's API, how it is trusted, and the token that it takes.
 #[derive(Debug, Clone)]

@@ -2,7 +2,6 @@
 //!
 //! - `calls` and `power` are what others use; `client` is how a GET is made, `post` a call that changes something,
 //!   `failure` what the API's errors mean, `clock` what time it is there.
-//! - `trust` is what a certificate must satisfy, `tls` the handshake.
 //! - `wire`, `rrd`, `filesystems`, `guest` and `answers` read what comes, `lenient` value by value, `repair` where
 //!   it is no valid JSON.
 
@@ -24,8 +23,6 @@ pub(crate) mod rrd;
 mod testing;
 #[cfg(test)]
 mod tests;
-pub(super) mod tls;
-mod trust;
 mod wire;
 
 pub(crate) use calls::AgentAnswer;
@@ -34,8 +31,8 @@ pub(crate) use failure::{is_not_here, is_passing};
 pub(crate) use filesystems::AgentFilesystems;
 pub(crate) use post::Posted;
 pub(crate) use rrd::{Consolidation, RrdAnswer, RrdStep, Timeframe, merge};
-pub(crate) use tls::presented_over;
-pub(crate) use trust::{
+pub(crate) use super::tls::presented_over;
+pub(crate) use super::tls::rule::{
     Presented, ca_fingerprint, ca_trust, certificates_in, choose_trust, fingerprint_of, fingerprints_in,
     presented_by_file, proven_ca,
 };

@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::model::access::trust::{Fingerprint, Trust};
 
 use super::client::{Client, Endpoint, Limits};
-use super::trust::{provider, sha256};
+use crate::transport::tls::rule::{provider, sha256};
 
 pub(super) const SECRET: &str = "5a3c7f1e-0000-4000-8000-c0ffee15dead";
 

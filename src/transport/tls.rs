@@ -1,6 +1,8 @@
 //! TLS: rustls with ring, and a verifier that keeps what was presented and applies a `Rule`. rustls sends no
 //! byte of a request before the verifier has agreed.
 
+pub(super) mod rule;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::model::access::trust::Trust;
 use crate::transport::{ConnectFailure, Error, Mismatch, Stranger};
 
-use super::trust::{Presented, Rule, provider};
+use self::rule::{Presented, Rule, provider};
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -143,7 +145,7 @@ pub(super) fn client_config(verifier: Arc<Verifier>) -> Result<ClientConfig, Tls
 }
 
 /// The same for whoever must satisfy `trust`. Fails with a text where its CA cannot be used.
-pub(in crate::transport) fn trusting(trust: &Trust) -> Result<ClientConfig, String> {
+pub(super) fn trusting(trust: &Trust) -> Result<ClientConfig, String> {
     client_config(Verifier::new(Rule::new(trust, None)?)).map_err(|error| error.to_string())
 }
 
@@ -170,7 +172,7 @@ pub(crate) async fn presented_over(
 }
 
 /// What a failed handshake with `peer` means.
-pub(in crate::transport) fn handshake_error(error: &TlsError, peer: &str) -> Error {
+pub(super) fn handshake_error(error: &TlsError, peer: &str) -> Error {
     let peer = peer.to_owned();
     let untrusted =
         |peer, presented, detail| Error::Untrusted { peer, what: Mismatch::Certificate { presented }, detail };
@@ -191,13 +193,13 @@ pub(in crate::transport) fn handshake_error(error: &TlsError, peer: &str) -> Err
 }
 
 /// The TLS error inside of an error.
-pub(in crate::transport) fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a TlsError> {
+pub(super) fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a TlsError> {
     causes(error).find_map(<dyn std::error::Error>::downcast_ref)
 }
 
 /// An error and all its causes, the outermost first. `io::Error::source` skips the error that it carries, so that
 /// one is taken from its inside.
-pub(in crate::transport) fn causes<'a>(
+pub(super) fn causes<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |error| match error.downcast_ref().and_then(std::io::Error::get_ref) {

@@ -29,7 +29,7 @@ pub(crate) struct Presented {
 
 impl Presented {
     /// Fails on a certificate that cannot be read; such a one could not prove its key either.
-    pub(super) fn new(leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Result<Presented, TlsError> {
+    pub(in crate::transport) fn new(leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Result<Presented, TlsError> {
         let spki = ParsedCertificate::try_from(leaf)?.subject_public_key_info();
         Ok(Presented {
             leaf: sha256(leaf),
@@ -47,17 +47,17 @@ impl Presented {
     }
 }
 
-pub(super) fn sha256(bytes: &[u8]) -> Fingerprint {
+pub(in crate::transport) fn sha256(bytes: &[u8]) -> Fingerprint {
     Fingerprint(Sha256::digest(bytes).into())
 }
 
-pub(super) fn provider() -> Arc<CryptoProvider> {
+pub(in crate::transport) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
 /// The names that a certificate may be for: one of them is enough.
 #[derive(Debug)]
-pub(super) enum Names {
+pub(in crate::transport) enum Names {
     /// This one, whatever is dialled.
     Only(ServerName<'static>),
     /// The one that is dialled, and these.
@@ -83,7 +83,7 @@ impl Names {
 
 /// A `Trust` made ready for handshakes.
 #[derive(Debug)]
-pub(super) enum Rule {
+pub(in crate::transport) enum Rule {
     /// A chain to `roots`.
     Chain {
         verifier: Arc<WebPkiServerVerifier>,
@@ -103,7 +103,7 @@ pub(super) enum Rule {
 impl Rule {
     /// `host` is the name that the configuration has for the peer, which may be dialled by another. Fails with a text
     /// where the CA or the name cannot be used.
-    pub(super) fn new(trust: &Trust, host: Option<&str>) -> Result<Rule, String> {
+    pub(in crate::transport) fn new(trust: &Trust, host: Option<&str>) -> Result<Rule, String> {
         Ok(match trust {
             Trust::ClusterCa { ca, node } => {
                 let verifier = chain_verifier([CertificateDer::from_slice(ca)])
@@ -125,7 +125,7 @@ impl Rule {
     }
 
     /// Whether `presented` satisfies the rule; if not, why, in words.
-    pub(super) fn check(&self, presented: &Presented, dialled: &ServerName<'_>, now: UnixTime) -> Result<(), String> {
+    pub(in crate::transport) fn check(&self, presented: &Presented, dialled: &ServerName<'_>, now: UnixTime) -> Result<(), String> {
         match self {
             Rule::Chain { verifier, names, roots } => verify_names(verifier, presented, &names.all(dialled), now)
                 .map_err(|error| explain(&error, presented, &names.all(dialled), roots)),
