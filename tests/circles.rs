@@ -1,4 +1,4 @@
-//! No circle of files, and the floors inside `fleet` and `state`: a room uses those below it, so that each can be understood
+//! No circle of files, and the floors inside `fleet`, `transport` and `state`: a room uses those below it, so that each can be understood
 //! without what is built on it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,6 +8,10 @@ use std::path::Path;
 /// The rooms of a folder, floor by floor from the ground. Those of one floor do not use each other.
 const FLOORS: &[(&str, &[&[&str]])] = &[
     ("fleet", &[&["reach"], &["host"], &["observe"], &["past", "onboard", "discover", "act"], &["watch", "foreign"]]),
+    (
+        "transport",
+        &[&["tls", "child", "script", "probe", "wol"], &["http", "local"], &["pve", "prometheus", "ssh"], &["foreign"]],
+    ),
     ("state", &[&["subjects"], &["file"], &["history"], &["inventory"]]),
 ];
 

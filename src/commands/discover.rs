@@ -5,9 +5,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::commands::args::GLOBAL_OPTIONS;
-use crate::commands::{Context, Outcome, Said, complete, counted, hosts_named, say};
+use crate::commands::{Context, Outcome, Said, complete, counted, hosts_named, say, with_fleet};
 use crate::error::{Exit, Failure};
-use crate::fleet::Fleet;
 use crate::fleet::discover::{Asked, Discovering, Discovery, Found};
 use crate::model::hint::HintId;
 use crate::model::id::{NodeName, ServerId, VmId};
@@ -95,22 +94,20 @@ pub(crate) struct Row {
 /// # Errors
 /// No such host; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &DiscoverArgs) -> anyhow::Result<Outcome<DiscoverReport>> {
-    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits).await?;
-    let wanted = hosts_named(&fleet, &args.hosts)?;
-    if fleet.groups().is_empty() {
-        return Err(Failure::new(Exit::NoTarget, "no configured server is known to be a Proxmox VE host")
-            .hint(HintId::NoPveKnown.text())
-            .into());
-    }
-    let discovery = {
+    let (discovery, notices) = with_fleet(ctx, ctx.limits, async |fleet| {
+        let wanted = hosts_named(fleet, &args.hosts)?;
+        if fleet.groups().is_empty() {
+            return Err(Failure::new(Exit::NoTarget, "no configured server is known to be a Proxmox VE host")
+                .hint(HintId::NoPveKnown.text())
+                .into());
+        }
         let _progress = ctx.ui.progress("reading guests");
-        fleet.discover(&wanted, Discovering { if_stale: args.if_stale, all_agents: args.all_agents }).await?
-    };
-    fleet.send_history().await;
-    fleet.close().await;
-    let (targets, notices, failures) = (args.hosts.as_slice(), fleet.notices.take(), discovery.failures.as_slice());
+        Ok(fleet.discover(&wanted, Discovering { if_stale: args.if_stale, all_agents: args.all_agents }).await?)
+    })
+    .await?;
+    let (targets, failures) = (args.hosts.as_slice(), discovery.failures.as_slice());
     let asked = |server: &str| discovery.asked.iter().any(|asked| asked.as_str() == server);
-    say(ctx, Said { command: "discover", targets, notices, failures, at: fleet.now() }, &asked);
+    say(ctx, Said { command: "discover", targets, notices, failures, at: Timestamp::now() }, &asked);
     let exit = Exit::of_many(discovery.told, discovery.failures.iter().map(|failed| failed.kind.into()));
     Ok(Outcome::new(report(discovery, args), exit))
 }

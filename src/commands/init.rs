@@ -7,7 +7,7 @@ use futures::{StreamExt as _, stream};
 use serde::Serialize;
 
 use crate::commands::args::GLOBAL_OPTIONS;
-use crate::commands::{Context, Outcome, tell};
+use crate::commands::{Context, Outcome, tell, with_fleet_of};
 use crate::config::{self, Config, NewServer, ServerConfig};
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
@@ -102,25 +102,27 @@ pub(crate) async fn run(ctx: &Context, args: &InitArgs) -> anyhow::Result<Outcom
     let new = wanted(ctx, args).await?;
     let written = if new.is_empty() { None } else { Some(extend(&ctx.config, new)?) };
     let config = written.as_ref().map_or(&ctx.config, |written| &written.config);
-    let fleet = Fleet::open(config, &ctx.state, &ctx.ui, ctx.limits).await?;
-    let servers: Vec<&ServerConfig> = fleet.hosts().collect();
     let policy = match (args.accept_new, ctx.ui.is_interactive()) {
         (true, _) => HostKeyPolicy::AcceptNew,
         (false, true) => HostKeyPolicy::Ask,
         (false, false) => HostKeyPolicy::Refuse,
     };
-    let mut visits = fleet.visit(&servers, policy).await?;
-    fleet.close().await;
-    let mut added = Vec::new();
-    if let Some(written) = &written {
-        added = name_by_themselves(ctx, written, &mut visits)?;
-        ctx.ui.status(&format!("added {} to {}", added.join(", "), short(&config.path)));
-    }
-    for notice in fleet.notices.take() {
+    let ((added, rows, hints), notices) = with_fleet_of(ctx, config, ctx.limits, async |fleet| {
+        let servers: Vec<&ServerConfig> = fleet.hosts().collect();
+        let mut visits = fleet.visit(&servers, policy).await?;
+        let mut added = Vec::new();
+        if let Some(written) = &written {
+            added = name_by_themselves(ctx, written, &mut visits)?;
+            ctx.ui.status(&format!("added {} to {}", added.join(", "), short(&config.path)));
+        }
+        let hints = hints(fleet, &visits, ctx.ui.is_interactive());
+        let rows: Vec<Row> = visits.into_iter().zip(&servers).map(|(visit, server)| row(visit, server)).collect();
+        Ok((added, rows, hints))
+    })
+    .await?;
+    for notice in notices {
         tell(&ctx.ui, &notice);
     }
-    let hints = hints(&fleet, &visits, ctx.ui.is_interactive());
-    let rows: Vec<Row> = visits.into_iter().zip(&servers).map(|(visit, server)| row(visit, server)).collect();
     for row in &rows {
         if let Some(error) = &row.error {
             // Of a jump host's failure only where was dialled is known.

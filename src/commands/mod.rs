@@ -13,9 +13,11 @@ pub(crate) mod setup_token;
 pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod watch;
+mod with_fleet;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub(crate) use self::with_fleet::{with_fleet, with_fleet_of};
 use crate::config::Config;
 use crate::error::Exit;
 use crate::fleet::act::Ledger;

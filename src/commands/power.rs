@@ -9,7 +9,7 @@ use clap_complete::engine::ArgValueCompleter;
 
 use self::report::{PowerReport, Ready};
 use crate::commands::args::GLOBAL_OPTIONS;
-use crate::commands::{Context, Outcome, asked_by, complete, counted, tell, warn};
+use crate::commands::{Context, Outcome, asked_by, complete, counted, tell, warn, with_fleet};
 use crate::config::Access;
 use crate::consent::Confirmed;
 use crate::error::{Exit, Failure};
@@ -17,7 +17,7 @@ use crate::fleet::Fleet;
 use crate::fleet::act::{Acting, Choice, Ended, How, Links, Now, Options, PARALLEL, PrepareError, Prepared};
 use crate::fleet::observe::{Asking, Observed};
 use crate::model::id::ServerId;
-use crate::model::inventory::{Failed, Server};
+use crate::model::inventory::{Failed, Inventory, Server};
 use crate::model::load::usage::Source;
 use crate::model::power::outcome::ActionOutcome;
 use crate::model::power::{CheckId, Finding, Manner, Move, Plan, Policy, PowerAction, Told, Why};
@@ -143,8 +143,34 @@ fn check_ids() -> impl clap::builder::TypedValueParser<Value = CheckId> {
 /// # Errors
 /// No such target; parents in a circle; not confirmed; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outcome<PowerReport>> {
+    let work = async |fleet: &Fleet<'_>| look_and_act(ctx, fleet, args).await;
+    let ((outcome, inventory), notices) = with_fleet(ctx, ctx.limits.open_ended(), work).await?;
+    for notice in notices {
+        tell(&ctx.ui, &notice);
+    }
+    if outcome.exit != Exit::Done {
+        warn(&ctx.ui, &of_interest(&outcome.report, &inventory));
+    }
+    Ok(outcome)
+}
+
+/// Of hosts that failed otherwise only what concerns the plan is of interest.
+fn of_interest(report: &PowerReport, inventory: &Inventory) -> Vec<Failed> {
+    let concerned = inventory.servers.iter().filter(|server| report.has(&server.id));
+    // Whom nobody listed is told of by those who should have.
+    let concerns = |failed: &&Failed| {
+        let unlisted = |server: &Server| server.vmid.is_some() && server.seen.source == Source::Cache;
+        concerned.clone().any(|server| failed.server == server.id || (unlisted(server) && failed.concerns(server)))
+    };
+    inventory.failures.iter().filter(concerns).cloned().collect()
+}
+
+async fn look_and_act(
+    ctx: &Context,
+    fleet: &Fleet<'_>,
+    args: &PowerArgs,
+) -> anyhow::Result<(Outcome<PowerReport>, Inventory)> {
     let action = PowerAction::from(args.action);
-    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits.open_ended()).await?;
     let options = options(ctx, args);
     let asking =
         Asking { scope: fleet.scope_around(&args.targets, action.goes_down())?, templates: true, ..Asking::default() };
@@ -176,7 +202,7 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
         }
         let exit = if is_clear { Exit::Done } else { refusal(&plan.findings) };
         if !is_clear && !args.dry_run {
-            record_refusal(ctx, &fleet, servers, &plan)?;
+            record_refusal(ctx, fleet, servers, &plan)?;
         }
         // Steps that nothing could do are part of what the plan says.
         let exit = if exit == Exit::Done { exit_of_plan(&plan) } else { exit };
@@ -184,7 +210,7 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
     } else {
         say_findings(&ctx.ui, action, &plan.findings, true);
         let confirmed = confirm(&ctx.ui, action, servers, &plan, args.yes).await?;
-        let ends = carry_out(ctx, &fleet, servers, &plan, &options, &links, &confirmed).await?;
+        let ends = carry_out(ctx, fleet, servers, &plan, &options, &links, &confirmed).await?;
         say_ends(&ctx.ui, servers, &plan, &ends);
         ctx.ledger.forget();
         let exit = exit_of(&plan, &ends);
@@ -192,24 +218,7 @@ pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outco
     };
     // Whoever was not chosen for want of an answer may have been meant.
     let exit = if outcome.exit == Exit::Done && !unclear.is_empty() { Exit::Partial } else { outcome.exit };
-    let outcome = Outcome { exit, ..outcome };
-    fleet.send_history().await;
-    fleet.close().await;
-    for notice in fleet.notices.take() {
-        tell(&ctx.ui, &notice);
-    }
-    // Of hosts that failed otherwise only what concerns the plan is of interest.
-    let concerned = inventory.servers.iter().filter(|server| outcome.report.has(&server.id));
-    // Whom nobody listed is told of by those who should have.
-    let concerns = |failed: &Failed| {
-        let unlisted = |server: &Server| server.vmid.is_some() && server.seen.source == Source::Cache;
-        concerned.clone().any(|server| failed.server == server.id || (unlisted(server) && failed.concerns(server)))
-    };
-    let failures: Vec<_> = inventory.failures.iter().filter(|failed| concerns(failed)).cloned().collect();
-    if outcome.exit != Exit::Done {
-        warn(&ctx.ui, &failures);
-    }
-    Ok(outcome)
+    Ok((Outcome { exit, ..outcome }, inventory))
 }
 
 /// Says what else but the plan came of targets that ask for a state.

@@ -6,7 +6,7 @@ use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
 
 use crate::commands::args::GLOBAL_OPTIONS;
-use crate::commands::{Context, Outcome, asked_by, complete, hosts_named, tell};
+use crate::commands::{Context, Outcome, asked_by, complete, hosts_named, tell, with_fleet};
 use crate::config::{Access, ServerConfig};
 use crate::consent::Confirmed;
 use crate::error::{Exit, Failure};
@@ -122,35 +122,9 @@ pub(crate) struct Row {
 /// # Errors
 /// No such host; no host that could be one of Proxmox VE; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &SetupTokenArgs) -> anyhow::Result<Outcome<SetupTokenReport>> {
-    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits).await?;
-    let named = hosts_named(&fleet, &args.hosts)?;
-    let servers = candidates(&fleet, &named, args.check);
-    if servers.is_empty() {
-        return Err(Failure::new(Exit::NoTarget, "no configured server can be a Proxmox VE host reached over SSH")
-            .hint(HintId::NoPveHost.text())
-            .into());
-    }
-    let scope = args.scope.map(Scope::from);
-    let (rows, ends): (Vec<Row>, Vec<End>) = if args.print {
-        print(&fleet, &servers, scope).await?
-    } else if args.check {
-        check(&fleet, &servers).await
-    } else {
-        let wanted = match (args.rotate, args.revoke) {
-            (true, _) => Wanted::Rotated(scope),
-            (_, true) => Wanted::Revoked,
-            _ => Wanted::Token(scope),
-        };
-        let confirmed = Confirmed::by_command();
-        let _progress = ctx.ui.progress(&format!("setting up {} hosts", servers.len()));
-        let results = fleet.set_up(&servers, wanted, &confirmed).await;
-        results.into_iter().map(|result| outcome(&fleet, result, !named.is_empty())).unzip()
-    };
-    if !args.print && !args.check {
-        record(ctx, &fleet, &rows)?;
-    }
-    fleet.close().await;
-    for notice in fleet.notices.take() {
+    let work = async |fleet: &Fleet<'_>| set_up(ctx, fleet, args).await;
+    let ((rows, ends), notices) = with_fleet(ctx, ctx.limits, work).await?;
+    for notice in notices {
         tell(&ctx.ui, &notice);
     }
     warn(ctx, &rows, &ends);
@@ -160,6 +134,36 @@ pub(crate) async fn run(ctx: &Context, args: &SetupTokenArgs) -> anyhow::Result<
     let failed: Vec<Exit> = ends.into_iter().map(|end| end.exit).filter(|exit| *exit != Exit::Done).collect();
     let exit = Exit::of_many(rows.len() - failed.len(), failed);
     Ok(Outcome::new(SetupTokenReport { servers: rows }, exit))
+}
+
+async fn set_up(ctx: &Context, fleet: &Fleet<'_>, args: &SetupTokenArgs) -> anyhow::Result<(Vec<Row>, Vec<End>)> {
+    let named = hosts_named(fleet, &args.hosts)?;
+    let servers = candidates(fleet, &named, args.check);
+    if servers.is_empty() {
+        return Err(Failure::new(Exit::NoTarget, "no configured server can be a Proxmox VE host reached over SSH")
+            .hint(HintId::NoPveHost.text())
+            .into());
+    }
+    let scope = args.scope.map(Scope::from);
+    let (rows, ends): (Vec<Row>, Vec<End>) = if args.print {
+        print(fleet, &servers, scope).await?
+    } else if args.check {
+        check(fleet, &servers).await
+    } else {
+        let wanted = match (args.rotate, args.revoke) {
+            (true, _) => Wanted::Rotated(scope),
+            (_, true) => Wanted::Revoked,
+            _ => Wanted::Token(scope),
+        };
+        let confirmed = Confirmed::by_command();
+        let _progress = ctx.ui.progress(&format!("setting up {} hosts", servers.len()));
+        let results = fleet.set_up(&servers, wanted, &confirmed).await;
+        results.into_iter().map(|result| outcome(fleet, result, !named.is_empty())).unzip()
+    };
+    if !args.print && !args.check {
+        record(ctx, fleet, &rows)?;
+    }
+    Ok((rows, ends))
 }
 
 /// Keeps what was done and who asked for it: what only looked or changed nothing is no action.

@@ -2,21 +2,22 @@
 
 mod since;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use clap_complete::engine::ArgValueCompleter;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
 use crate::commands::args::GLOBAL_OPTIONS;
-use crate::commands::{Context, Outcome, Said, complete, counted, nobody, say, selected, stamp};
+use crate::commands::{Context, Outcome, Said, complete, counted, nobody, say, selected, stamp, with_fleet};
 use crate::error::Exit;
 use crate::fleet::Fleet;
-use crate::fleet::observe::Asking;
+use crate::fleet::observe::record::Recording;
+use crate::fleet::observe::{Asking, Observed};
 use crate::fleet::past::day::DayOne;
 use crate::model::id::NodeName;
 use crate::model::inventory::trouble::{Kind, troubles};
-use crate::model::inventory::{Failed, Observation, Server, ServiceCheck};
+use crate::model::inventory::{Failed, Inventory, Observation, Server, ServiceCheck};
 use crate::model::load::usage::Source;
 use crate::model::past::series::{Metric, Series, Window};
 use crate::model::power::PowerState;
@@ -94,47 +95,62 @@ const DRAWN: [Metric; 4] = [Metric::Cpu, Metric::Memory, Metric::Receive, Metric
 /// # Errors
 /// No such target; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &StatusArgs, with_past: bool) -> anyhow::Result<Outcome<StatusReport>> {
-    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits).await?;
-    let mut clients = HashMap::new();
-    let (mut inventory, recording) = if args.cached {
-        (fleet.remembered()?, None)
+    let (look, notices) = if args.cached {
+        // Nobody is asked, and nothing is sent.
+        let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits).await?;
+        (recall(&fleet, args, with_past).await?, fleet.notices.take())
     } else {
+        with_fleet(ctx, ctx.limits, async |fleet| look(ctx, fleet, args, with_past).await).await?
+    };
+    let Look { inventory, past, recording } = look;
+    let (targets, failures, now) = (args.targets.as_slice(), inventory.failures.as_slice(), Timestamp::now());
+    say(ctx, Said { command: "status", targets, notices, failures, at: now }, &|_| !args.cached);
+    let answered = inventory.servers.iter().filter(|server| has_answered(server, &inventory.failures)).count();
+    let exit = Exit::of_many(answered, inventory.failures.iter().map(|failed| failed.kind.into()));
+    let servers = inventory.servers.into_iter().map(Row).collect();
+    let (has_targets, cached) = (!args.targets.is_empty(), args.cached);
+    let report = StatusReport { generated_at: now, servers, failures: inventory.failures, past, has_targets, cached };
+    Ok(Outcome { report, exit, recording })
+}
+
+/// What is known of the servers that were asked for.
+struct Look {
+    inventory: Inventory,
+    past: Vec<Vec<Series>>,
+    recording: Option<Recording>,
+}
+
+/// Asks everyone.
+async fn look(ctx: &Context, fleet: &Fleet<'_>, args: &StatusArgs, with_past: bool) -> anyhow::Result<Look> {
+    let (Observed { inventory, clients, .. }, recording) = {
         let _progress = ctx.ui.progress(&format!("asking {}", counted(fleet.hosts().count(), "host")));
         let asking = Asking { scope: fleet.scope(&args.targets)?, clusters: true, ..Asking::default() };
         // The past ends with this look.
-        let (observed, recording) =
-            if with_past { (fleet.observe(&asking).await?, None) } else { fleet.observe_to_show(&asking).await? };
-        fleet.send_history().await;
-        fleet.close().await;
-        clients = observed.clients;
-        (observed.inventory, recording)
+        if with_past { (fleet.observe(&asking).await?, None) } else { fleet.observe_to_show(&asking).await? }
     };
-    inventory = selected(ctx, inventory, &args.targets, recording.as_ref())?;
-    if args.cached {
-        fleet.recall(&mut inventory.servers)?;
-    } else if with_past {
+    let mut inventory = selected(ctx, inventory, &args.targets, recording.as_ref())?;
+    let mut past = Vec::new();
+    if with_past {
         // The load of plain servers only `stats` measures; a page shows the last there is.
         fleet.recall_load(&mut inventory.servers)?;
+        past = fleet.day(&inventory.servers, &DRAWN, last_day(fleet)?, &mut DayOne::default(), &clients).await?;
     }
-    let (targets, notices, failures) = (args.targets.as_slice(), fleet.notices.take(), inventory.failures.as_slice());
-    say(ctx, Said { command: "status", targets, notices, failures, at: fleet.now() }, &|_| !args.cached);
-    let answered = inventory.servers.iter().filter(|server| has_answered(server, &inventory.failures)).count();
-    let exit = Exit::of_many(answered, inventory.failures.iter().map(|failed| failed.kind.into()));
-    let past = if with_past {
-        let window = Window::new(fleet.now().saturating_sub(DAY)?, fleet.now(), None);
-        if args.cached {
-            fleet.kept_past(&inventory.servers, &DRAWN, window).await?
-        } else {
-            fleet.day(&inventory.servers, &DRAWN, window, &mut DayOne::default(), &clients).await?
-        }
-    } else {
-        Vec::new()
-    };
-    let servers = inventory.servers.into_iter().map(Row).collect();
-    let (has_targets, cached) = (!args.targets.is_empty(), args.cached);
-    let report =
-        StatusReport { generated_at: fleet.now(), servers, failures: inventory.failures, past, has_targets, cached };
-    Ok(Outcome { report, exit, recording })
+    Ok(Look { inventory, past, recording })
+}
+
+/// Reads what earlier runs saw.
+async fn recall(fleet: &Fleet<'_>, args: &StatusArgs, with_past: bool) -> anyhow::Result<Look> {
+    let mut inventory = fleet.remembered()?.selected(&args.targets)?;
+    fleet.recall(&mut inventory.servers)?;
+    let mut past = Vec::new();
+    if with_past {
+        past = fleet.kept_past(&inventory.servers, &DRAWN, last_day(fleet)?).await?;
+    }
+    Ok(Look { inventory, past, recording: None })
+}
+
+fn last_day(fleet: &Fleet<'_>) -> anyhow::Result<Window> {
+    Ok(Window::new(fleet.now().saturating_sub(DAY)?, fleet.now(), None))
 }
 
 /// Whether something true can be said of the server: it did not fail, and is in a state that is known and does not alarm.

@@ -122,11 +122,15 @@ pub(crate) async fn run(
     let fleet = Fleet::open(&ctx.config, &ctx.state, &Unattended, ctx.limits.open_ended()).await?;
     let pace = Pace::of(&ctx.config.settings, args.interval);
     let pages = args.html.as_deref().map(|path| Pages::new(path, pace.update));
-    let exit = match mode {
-        Mode::Silent => Stream::new(ctx, &fleet, args, None, pages)?.run(pace).await,
-        Mode::Lines => Stream::new(ctx, &fleet, args, Some(Lines::stdout()?), pages)?.run(pace).await,
-        Mode::Screen => screen::run(ctx, &fleet, args, pace, pages, color).await,
+    let watching = async {
+        match mode {
+            Mode::Silent => Stream::new(ctx, &fleet, args, None, pages)?.run(pace).await,
+            Mode::Lines => Stream::new(ctx, &fleet, args, Some(Lines::stdout()?), pages)?.run(pace).await,
+            Mode::Screen => screen::run(ctx, &fleet, args, pace, pages, color).await,
+        }
     };
+    // It sends its history with each look.
+    let exit = watching.await;
     fleet.close().await;
     exit
 }

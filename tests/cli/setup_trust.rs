@@ -45,6 +45,25 @@ fn a_renewed_certificate_of_the_same_ca_is_no_event() {
     }
 }
 
+/// Whatever comes of the command after the look: what the look learned is said.
+#[test]
+fn a_new_ca_is_said_although_the_command_ends_early() {
+    let world = World::new();
+    let pve = set_up(&world);
+    for (args, exit, why) in [
+        (&["status", "nobody"][..], 7, "no server"),
+        (&["stats", "nobody"], 7, "no server"),
+        (&["power", "start", "nobody"], 7, "no server"),
+        (&["power", "shutdown", "vm-101"], 11, "not confirmed"),
+    ] {
+        pve.sim.cluster().replace_ca();
+        pve.publish_certificates();
+        let run = world.run(args).exits(exit).says(why);
+        assert!(run.stderr.contains("pve1: the API has a new certificate; seen over SSH"), "{args:?}: {run}");
+        long_ago(&world);
+    }
+}
+
 #[test]
 fn a_new_ca_is_learned_once_and_said() {
     let world = World::new();

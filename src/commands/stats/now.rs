@@ -8,14 +8,15 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::StatsArgs;
-use crate::commands::{Context, Outcome, Said, counted, nobody, say, selected};
+use crate::commands::{Context, Outcome, Said, counted, nobody, say, selected, with_fleet};
 use crate::error::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::observe::measure::{AskedAgent, Earlier, LoadOptions};
+use crate::fleet::observe::record::Recording;
 use crate::fleet::observe::{Asking, Observed};
 use crate::model::id::{NodeName, ServerId};
 use crate::model::inventory::server::ServerKind;
-use crate::model::inventory::{Failed, Server};
+use crate::model::inventory::{Failed, Inventory, Server};
 use crate::model::load::reading::{Filesystem, HostLoad, is_root};
 use crate::model::load::usage::{Count, Rates, Source, Usage};
 use crate::model::past::metrics::{self, Families, Ids};
@@ -70,24 +71,9 @@ type Reasons<'r> = Vec<(&'static str, Cow<'r, str>)>;
 /// # Errors
 /// No such target; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outcome<StatsReport>> {
-    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits).await?;
-    let load = LoadOptions { interval: args.interval, all_disks: args.all_disks };
-    let asking = Asking { scope: fleet.scope(&args.targets)?, load: Some(load), ..Asking::default() };
-    let (observed, recording) = {
-        let _progress = ctx.ui.progress(&format!("measuring {}", counted(fleet.hosts().count(), "host")));
-        // Whoever interrupts while agents are asked has looked, too.
-        if args.agent { (fleet.observe(&asking).await?, None) } else { fleet.observe_to_show(&asking).await? }
-    };
-    let Observed { inventory, mut loads, clients, earlier, at } = observed;
-    let inventory = selected(ctx, inventory, &args.targets, recording.as_ref())?;
-    let mut agents = HashMap::new();
-    if args.agent {
-        let _progress = ctx.ui.progress("asking guest agents");
-        agents = fleet.filesystems(&inventory.servers, &clients, args.all_agents).await?;
-    }
-    fleet.send_history().await;
-    fleet.close().await;
-    let (targets, notices, failures) = (args.targets.as_slice(), fleet.notices.take(), inventory.failures.as_slice());
+    let (look, notices) = with_fleet(ctx, ctx.limits, async |fleet| look(ctx, fleet, args).await).await?;
+    let Look { inventory, mut loads, mut agents, earlier, at, recording } = look;
+    let (targets, failures) = (args.targets.as_slice(), inventory.failures.as_slice());
     say(ctx, Said { command: "stats", targets, notices, failures, at }, &|_| true);
     let failed = |server: &Server| inventory.failures.iter().any(|failed| failed.server == server.id);
     let answered =
@@ -104,6 +90,34 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
     let has_targets = !args.targets.is_empty();
     let report = StatsReport { generated_at: at, servers, earlier, ids, details, failures, has_targets };
     Ok(Outcome { report, exit, recording })
+}
+
+/// What was measured of the servers that were asked for.
+struct Look {
+    inventory: Inventory,
+    loads: HashMap<ServerId, Result<HostLoad, String>>,
+    agents: HashMap<ServerId, AskedAgent>,
+    earlier: Earlier,
+    at: Timestamp,
+    recording: Option<Recording>,
+}
+
+async fn look(ctx: &Context, fleet: &Fleet<'_>, args: &StatsArgs) -> anyhow::Result<Look> {
+    let load = LoadOptions { interval: args.interval, all_disks: args.all_disks };
+    let asking = Asking { scope: fleet.scope(&args.targets)?, load: Some(load), ..Asking::default() };
+    let (observed, recording) = {
+        let _progress = ctx.ui.progress(&format!("measuring {}", counted(fleet.hosts().count(), "host")));
+        // Whoever interrupts while agents are asked has looked, too.
+        if args.agent { (fleet.observe(&asking).await?, None) } else { fleet.observe_to_show(&asking).await? }
+    };
+    let Observed { inventory, loads, clients, earlier, at } = observed;
+    let inventory = selected(ctx, inventory, &args.targets, recording.as_ref())?;
+    let mut agents = HashMap::new();
+    if args.agent {
+        let _progress = ctx.ui.progress("asking guest agents");
+        agents = fleet.filesystems(&inventory.servers, &clients, args.all_agents).await?;
+    }
+    Ok(Look { inventory, loads, agents, earlier, at, recording })
 }
 
 impl Detail {

@@ -7,9 +7,8 @@ use serde::{Serialize, Serializer};
 
 use super::StatsArgs;
 use crate::commands::args::Since;
-use crate::commands::{Context, Outcome, Said, counted, say, stamp};
+use crate::commands::{Context, Outcome, Said, counted, say, stamp, with_fleet};
 use crate::error::Exit;
-use crate::fleet::Fleet;
 use crate::model::id::ServerId;
 use crate::model::inventory::server::ServerKind;
 use crate::model::inventory::{Failed, Server};
@@ -62,8 +61,7 @@ pub(crate) struct Row {
 /// # Errors
 /// No such target; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outcome<SeriesReport>> {
-    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits).await?;
-    let now = fleet.now();
+    let now = Timestamp::now();
     let since = args.since.unwrap_or(Since::Ago(DAY)).before(now);
     let window = Window::new(since, now, args.step);
     let metrics: Vec<Metric> = match (args.chart, args.metrics.as_slice()) {
@@ -71,14 +69,15 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
         (None, []) => USUAL.to_vec(),
         (None, metrics) => metrics.to_vec(),
     };
-    let servers = fleet.remembered()?.selected(&args.targets)?.servers;
-    let past = {
+    let ((servers, past), notices) = with_fleet(ctx, ctx.limits, async |fleet| {
+        let servers = fleet.remembered()?.selected(&args.targets)?.servers;
         let progress = ctx.ui.progress(&format!("reading the past of {}", counted(servers.len(), "server")));
         let advance = |done, of| progress.set(&format!("reading what Proxmox VE kept: {done} of {of}"));
-        fleet.past(&servers, &metrics, window, &advance).await?
-    };
-    fleet.close().await;
-    let (targets, notices, failures) = (args.targets.as_slice(), fleet.notices.take(), past.failures.as_slice());
+        let past = fleet.past(&servers, &metrics, window, &advance).await?;
+        Ok((servers, past))
+    })
+    .await?;
+    let (targets, failures) = (args.targets.as_slice(), past.failures.as_slice());
     say(ctx, Said { command: "stats --since", targets, notices, failures, at: now }, &|_| true);
     let wanted = |series: &Series| !series.is_empty() || args.chart.is_some() || !args.metrics.is_empty();
     let mut rows = Vec::new();

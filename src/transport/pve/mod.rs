@@ -2,11 +2,13 @@
 //!
 //! - `calls` and `power` are what others use; `client` is how a GET is made, `post` a call that changes something,
 //!   `failure` what the API's errors mean, `clock` what time it is there.
+//! - `certificate` is how a cluster is known by its CA, and which trust fits what an API presents.
 //! - `wire`, `rrd`, `filesystems`, `guest` and `answers` read what comes, `lenient` value by value, `repair` where
 //!   it is no valid JSON.
 
 mod answers;
 mod calls;
+mod certificate;
 mod client;
 mod clock;
 mod failure;
@@ -25,14 +27,15 @@ mod testing;
 mod tests;
 mod wire;
 
+pub(crate) use super::tls::presented_over;
+pub(crate) use super::tls::rule::Presented;
 pub(crate) use calls::AgentAnswer;
+pub(crate) use certificate::{
+    ca_fingerprint, ca_trust, certificates_in, choose_trust, fingerprint_of, fingerprints_in, presented_by_file,
+    proven_ca,
+};
 pub(crate) use client::{Client, Endpoint};
 pub(crate) use failure::{is_not_here, is_passing};
 pub(crate) use filesystems::AgentFilesystems;
 pub(crate) use post::Posted;
 pub(crate) use rrd::{Consolidation, RrdAnswer, RrdStep, Timeframe, merge};
-pub(crate) use super::tls::presented_over;
-pub(crate) use super::tls::rule::{
-    Presented, ca_fingerprint, ca_trust, certificates_in, choose_trust, fingerprint_of, fingerprints_in,
-    presented_by_file, proven_ca,
-};

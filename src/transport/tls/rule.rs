@@ -1,5 +1,4 @@
-//! What a certificate must satisfy: the rules of `model::trust::Trust`, the words for a refusal, and the choice
-//! of a rule for what a peer presents.
+//! What a certificate must satisfy: the rules of `model::access::trust::Trust`, and the words for a refusal.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
@@ -29,7 +28,10 @@ pub(crate) struct Presented {
 
 impl Presented {
     /// Fails on a certificate that cannot be read; such a one could not prove its key either.
-    pub(in crate::transport) fn new(leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Result<Presented, TlsError> {
+    pub(in crate::transport) fn new(
+        leaf: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+    ) -> Result<Presented, TlsError> {
         let spki = ParsedCertificate::try_from(leaf)?.subject_public_key_info();
         Ok(Presented {
             leaf: sha256(leaf),
@@ -125,7 +127,12 @@ impl Rule {
     }
 
     /// Whether `presented` satisfies the rule; if not, why, in words.
-    pub(in crate::transport) fn check(&self, presented: &Presented, dialled: &ServerName<'_>, now: UnixTime) -> Result<(), String> {
+    pub(in crate::transport) fn check(
+        &self,
+        presented: &Presented,
+        dialled: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<(), String> {
         match self {
             Rule::Chain { verifier, names, roots } => verify_names(verifier, presented, &names.all(dialled), now)
                 .map_err(|error| explain(&error, presented, &names.all(dialled), roots)),
@@ -146,12 +153,14 @@ impl Rule {
     }
 }
 
-fn server_name(name: &str) -> Result<ServerName<'static>, String> {
+pub(in crate::transport) fn server_name(name: &str) -> Result<ServerName<'static>, String> {
     ServerName::try_from(name.to_owned()).map_err(|_| format!("`{name}` cannot stand in a certificate"))
 }
 
 /// A verifier with these roots; those that cannot be read are left out. `None`: none is left.
-fn chain_verifier<'a>(roots: impl IntoIterator<Item = CertificateDer<'a>>) -> Option<Arc<WebPkiServerVerifier>> {
+pub(in crate::transport) fn chain_verifier<'a>(
+    roots: impl IntoIterator<Item = CertificateDer<'a>>,
+) -> Option<Arc<WebPkiServerVerifier>> {
     let mut store = RootCertStore::empty();
     for root in roots {
         if let Err(error) = store.add(root.into_owned()) {
@@ -161,15 +170,15 @@ fn chain_verifier<'a>(roots: impl IntoIterator<Item = CertificateDer<'a>>) -> Op
     WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider()).build().ok()
 }
 
-fn native_roots() -> Vec<CertificateDer<'static>> {
+pub(in crate::transport) fn native_roots() -> Vec<CertificateDer<'static>> {
     rustls_native_certs::load_native_certs().certs
 }
 
-fn certificates(pem: &str) -> Vec<CertificateDer<'static>> {
+pub(in crate::transport) fn certificates(pem: &str) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok).collect()
 }
 
-fn verify(
+pub(in crate::transport) fn verify(
     verifier: &WebPkiServerVerifier,
     presented: &Presented,
     name: &ServerName<'_>,
@@ -231,135 +240,4 @@ fn plain_name(name: &str) -> &str {
 fn utc(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     jiff::Timestamp::from_second(seconds).map_or_else(|_| format!("@{seconds}"), |time| time.to_string())
-}
-
-/// The rule that fits what a peer presents now: its cluster's CA under the node's name, else a public CA under
-/// the configured host name, else its public key.
-pub(crate) fn choose_trust(presented: &Presented, ca_pem: Option<&str>, node: Option<&NodeName>, host: &str) -> Trust {
-    choose(presented, ca_pem, node, host, native_roots, UnixTime::now())
-}
-
-fn choose(
-    presented: &Presented,
-    ca_pem: Option<&str>,
-    node: Option<&NodeName>,
-    host: &str,
-    public: impl FnOnce() -> Vec<CertificateDer<'static>>,
-    now: UnixTime,
-) -> Trust {
-    let fits = |roots: Vec<CertificateDer<'static>>, name: &str| {
-        let (Some(verifier), Ok(name)) = (chain_verifier(roots), server_name(name)) else { return false };
-        verify(&verifier, presented, &name, now).is_ok()
-    };
-    if let (Some(pem), Some(node)) = (ca_pem, node) {
-        for ca in certificates(pem) {
-            if fits(vec![ca.clone()], node.as_str()) {
-                return Trust::ClusterCa { ca: ca.to_vec(), node: node.clone() };
-            }
-        }
-    }
-    if fits(public(), host) { Trust::PublicCa } else { Trust::PublicKey { spki: presented.spki } }
-}
-
-/// The CA of this file that a peer's certificate, with the node's name in it, was issued by: proof that the peer is of
-/// that CA's cluster, as the node's key was needed to present it.
-pub(crate) fn proven_ca(presented: &Presented, cas: &[Vec<u8>], node: &NodeName) -> Option<Fingerprint> {
-    let name = server_name(node.as_str()).ok()?;
-    let issued = |ca: &&Vec<u8>| {
-        let verifier = chain_verifier([CertificateDer::from_slice(ca)]);
-        verifier.is_some_and(|verifier| verify(&verifier, presented, &name, UnixTime::now()).is_ok())
-    };
-    cas.iter().find(issued).map(|ca| sha256(ca))
-}
-
-/// The certificates of a PEM text, DER.
-pub(crate) fn certificates_in(pem: &str) -> Vec<Vec<u8>> {
-    certificates(pem).into_iter().map(|der| der.to_vec()).collect()
-}
-
-/// The SHA-256 of each certificate of a PEM text.
-pub(crate) fn fingerprints_in(pem: &str) -> Vec<Fingerprint> {
-    certificates(pem).iter().map(|der| sha256(der)).collect()
-}
-
-/// What a server presents by the file that it serves, its own certificate first.
-pub(crate) fn presented_by_file(pem: &str) -> Option<Presented> {
-    let chain = certificates(pem);
-    let (leaf, others) = chain.split_first()?;
-    Presented::new(leaf, others).ok()
-}
-
-/// Trust in a cluster's CA (the first of the file), for one of its nodes.
-pub(crate) fn ca_trust(ca_pem: &str, node: &NodeName) -> Option<Trust> {
-    let ca = certificates(ca_pem).into_iter().next()?;
-    Some(Trust::ClusterCa { ca: ca.to_vec(), node: node.clone() })
-}
-
-/// The SHA-256 of a CA certificate (the first of the file), which identifies a cluster.
-pub(crate) fn ca_fingerprint(ca_pem: &str) -> Option<Fingerprint> {
-    certificates(ca_pem).first().map(|der| sha256(der))
-}
-
-/// The fingerprint of a certificate, DER.
-pub(crate) fn fingerprint_of(der: &[u8]) -> Fingerprint {
-    sha256(der)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::transport::pve::testing::{Ca, Identity};
-
-    fn presented(identity: &Identity) -> Presented {
-        Presented::new(&CertificateDer::from_slice(&identity.der), &[]).unwrap()
-    }
-
-    #[test]
-    fn the_key_is_hashed_as_openssl_writes_it() {
-        for identity in [Ca::new().issue(&["pve1"]), Identity::self_signed(&["pve1"], true)] {
-            let presented = presented(&identity);
-            assert_eq!((presented.leaf, presented.spki), (identity.fingerprint(), identity.spki));
-        }
-        assert!(Presented::new(&CertificateDer::from_slice(b"0\x03\x02\x01\x01"), &[]).is_err());
-    }
-
-    #[test]
-    fn the_strongest_trust_that_fits_is_chosen() {
-        let (ca, public, other) = (Ca::new(), Ca::new(), Ca::new());
-        let roots = || vec![CertificateDer::from(public.der.clone())];
-        let node: NodeName = "pve1".parse().unwrap();
-        let cluster = Trust::ClusterCa { ca: ca.der.clone(), node: node.clone() };
-        let key = |identity: &Identity| Trust::PublicKey { spki: identity.spki };
-        let pve = ca.issue(&["pve1", "127.0.0.1"]);
-        let acme = public.issue(&["pve.example.com"]);
-        let foreign = other.issue(&["pve1"]);
-        let two = format!("{}{}", other.pem, ca.pem);
-        let cases = [
-            ("the default", &pve, Some(ca.pem.as_str()), Some(&node), "10.0.0.1", cluster.clone()),
-            ("after a change of the CA", &pve, Some(two.as_str()), Some(&node), "10.0.0.1", cluster),
-            ("no CA readable", &pve, None, Some(&node), "10.0.0.1", key(&pve)),
-            ("no node known", &pve, Some(ca.pem.as_str()), None, "pve1", key(&pve)),
-            ("no PEM", &pve, Some("x"), Some(&node), "pve1", key(&pve)),
-            ("ACME", &acme, Some(ca.pem.as_str()), Some(&node), "pve.example.com", Trust::PublicCa),
-            ("ACME, dialled by address", &acme, Some(ca.pem.as_str()), Some(&node), "10.0.0.1", key(&acme)),
-            ("a company's CA", &foreign, Some(ca.pem.as_str()), Some(&node), "pve1", key(&foreign)),
-            ("no host name", &acme, None, None, "a b", key(&acme)),
-        ];
-        for (case, identity, pem, node, host, want) in cases {
-            let got = choose(&presented(identity), pem, node, host, roots, UnixTime::now());
-            assert_eq!(got, want, "{case}");
-        }
-        // A certificate that has expired satisfies no chain.
-        let later = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1 << 36));
-        let got = choose(&presented(&pve), Some(&ca.pem), Some(&node), "pve1", roots, later);
-        assert_eq!(got, key(&pve));
-    }
-
-    #[test]
-    fn a_cluster_is_known_by_its_ca() {
-        let ca = Ca::new();
-        assert_eq!(ca_fingerprint(&ca.pem), Some(sha256(&ca.der)));
-        assert_eq!(ca_fingerprint(&format!("text\n{}", ca.pem)), Some(sha256(&ca.der)));
-        assert_eq!(ca_fingerprint(""), None);
-    }
 }
