@@ -8,7 +8,7 @@ use super::filesystems::{FilesystemAnswer, is_not_offered};
 use super::guest::{ConfigAnswer, LogAnswer, MemberRow, NodeConfig, StatusAnswer, TaskAnswer, TaskRow};
 use super::lenient::{Entries, Entry};
 use super::rrd::{self, Sample, Timeframe};
-use super::{failure, repair, trust, wire};
+use super::{certificate, failure, repair, wire};
 use crate::model::foreign::Reader;
 use crate::model::id::GuestKind;
 
@@ -50,7 +50,7 @@ pub(crate) const READERS: &[Reader] = &[
     }),
     ("certificate", |bytes| {
         let pem = String::from_utf8_lossy(bytes);
-        drop((trust::presented_by_file(&pem), trust::ca_fingerprint(&pem)));
+        drop((certificate::presented_by_file(&pem), certificate::ca_fingerprint(&pem)));
     }),
 ];
 

@@ -68,7 +68,7 @@ async fn who_is_trusted_and_who_gets_no_byte() {
         node: node.map(|node| node.parse().unwrap()),
     };
     let both = format!("{}\n{}", other_ca.pem, ca.pem);
-    let not_ours = format!("not issued by the cluster's CA (SHA-256 {}", super::trust::sha256(&ca.der));
+    let not_ours = format!("not issued by the cluster's CA (SHA-256 {}", crate::transport::tls::rule::sha256(&ca.der));
     let expired = ca.issue_with(&["pve1"], old);
     let early = ca.issue_with(&["pve1"], future);
     let stranger = other_ca.issue(&["pve1"]);
