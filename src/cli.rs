@@ -2,6 +2,7 @@
 
 pub(crate) mod meant;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use clap::builder::{Styles, styling::AnsiColor};
 use clap::{Parser, Subcommand};
 
 use crate::commands::args::{self, GLOBAL_OPTIONS};
-use crate::commands::{discover, generate, init, power, setup_token, stats, status, watch};
+use crate::commands::{check, discover, generate, init, power, setup_token, stats, status, watch};
 use crate::file;
 use crate::model::hint::Carried;
 use crate::render::Format;
@@ -31,7 +32,7 @@ const STYLES: Styles = Styles::styled()
     override_usage = "ecobox COMMAND [OPTIONS]\n       ecobox",
     after_long_help = "Exit status: 0 done, 1 failed, 2 usage, 3 configuration or state file, 4 credentials or privilege,\n\
     5 unreachable, 6 identity mismatch, 7 no such target, 8 partial, 9 task failed, 10 not confirmed in time,\n\
-    11 refused, 130 interrupted, 143 terminated."
+    11 refused, 130 interrupted, 143 terminated. `check` alone: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -79,7 +80,7 @@ pub(crate) struct Global {
     pub(crate) color: ColorWhen,
     /// Give up after this long, e.g. `30s` or `2m`
     ///
-    /// What it bounds depends on the command. `discover`, `status` and `stats`: all that is asked [default: 60s]. `init` and
+    /// What it bounds depends on the command. `discover`, `status`, `stats` and `check`: all that is asked [default: 60s]. `init` and
     /// `setup-token`: each host, two minutes at most [default: 20s]. `power`: each step [default: what the action may
     /// take, minutes]. `watch`: the whole run, which ends then [default: no end]. Hosts that were off at the last look
     /// are waited for like all others where it is given, and only for a moment where it is not.
@@ -127,6 +128,13 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Whether this command line, which clap refuses, is one of `check`: a monitor understands only its own numbers.
+pub(crate) fn is_check(args: &[OsString]) -> bool {
+    let command = <Cli as clap::CommandFactory>::command().ignore_errors(true);
+    let matches = command.try_get_matches_from(args);
+    matches.is_ok_and(|matches| matches.subcommand_name() == Some("check"))
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Init(init::InitArgs),
@@ -134,6 +142,7 @@ pub(crate) enum Command {
     Discover(discover::DiscoverArgs),
     Status(status::StatusArgs),
     Stats(stats::StatsArgs),
+    Check(check::CheckArgs),
     Power(power::PowerArgs),
     Watch(watch::WatchArgs),
     /// The options of every command
@@ -148,6 +157,21 @@ pub(crate) enum Command {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+
+    #[test]
+    fn a_refused_line_of_check_is_told_from_others() {
+        for (line, want) in [
+            ("ecobox check --nothing", true),
+            ("ecobox --config x -o json check -w heat>80", true),
+            ("ecobox check --max-age never web", true),
+            ("ecobox status --nothing check", false),
+            ("ecobox chek", false),
+            ("ecobox --config check", false),
+        ] {
+            let args: Vec<std::ffi::OsString> = line.split(' ').map(Into::into).collect();
+            assert_eq!(super::is_check(&args), want, "{line}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::config::ConfigError;
 use crate::model::hint::HintId;
 use crate::model::inventory::FailureKind;
+use crate::model::monitor::Level;
 use crate::model::select::SelectError;
 use crate::state::StateError;
 use crate::transport::{self, prometheus};
@@ -41,6 +42,8 @@ pub(crate) enum Exit {
     Interrupted,
     /// Terminated (SIGTERM).
     Terminated,
+    /// What `check` tells a monitor, whose numbers have other meanings.
+    Check(Level),
 }
 
 impl Exit {
@@ -80,6 +83,7 @@ impl Exit {
             Exit::Refused => 11,
             Exit::Interrupted => 130,
             Exit::Terminated => 143,
+            Exit::Check(level) => level.code(),
         }
     }
 

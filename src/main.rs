@@ -64,18 +64,34 @@ fn main() -> ExitCode {
     };
     let ui = Ui::new(cli.global.quiet, cli.global.color, cli.global.carried());
     keep_to_itself();
+    let monitor = matches!(cli.command, Some(Command::Check(_))).then(|| cli.global.output_to());
     match start(cli, ui) {
+        // The numbers of other commands would be other verdicts.
+        Ok(exit @ (Exit::Failed | Exit::Usage | Exit::Config)) if monitor.is_some() => {
+            ExitCode::from(untold(exit))
+        }
         Ok(exit) => ExitCode::from(exit.code()),
         Err((ui, error)) => {
             let (message, excerpt) = error::told(&error);
             ui.error(&message);
             ui.excerpt(excerpt.unwrap_or_default());
-            if let Some(hint) = error::hint(&error) {
-                ui.hint(&hint);
+            let hint = error::hint(&error);
+            if let Some(hint) = &hint {
+                ui.hint(hint);
+            }
+            if let Some(output) = monitor {
+                return tell_monitor(&message, hint.as_deref(), &output);
             }
             ExitCode::from(error::classify(&error).code())
         }
     }
+}
+
+/// Tells a monitor on stdout, where it looks, that nothing could be judged.
+fn tell_monitor(message: &str, hint: Option<&str>, output: &Output) -> ExitCode {
+    let report = CheckReport::failed(output.now, message, hint);
+    let _ = render::print(&report, output);
+    ExitCode::from(Level::Unknown.code())
 }
 
 /// Says what is wrong with the command line, and what may have been meant. Help and version come here, too: they go to

@@ -7,7 +7,16 @@ use std::path::Path;
 
 /// The rooms of a folder, floor by floor from the ground. Those of one floor do not use each other.
 const FLOORS: &[(&str, &[&[&str]])] = &[
-    ("fleet", &[&["reach"], &["host"], &["observe"], &["past", "onboard", "discover", "act"], &["watch", "foreign"]]),
+    (
+        "fleet",
+        &[
+            &["reach"],
+            &["host", "upkeep"],
+            &["observe"],
+            &["past", "onboard", "discover", "act"],
+            &["watch", "monitor", "foreign"],
+        ],
+    ),
     (
         "transport",
         &[&["tls", "child", "script", "probe", "wol"], &["http", "local"], &["pve", "prometheus", "ssh"], &["foreign"]],

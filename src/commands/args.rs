@@ -8,6 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 pub(crate) const GLOBAL_OPTIONS: &str =
     "Global options: -o FORMAT, -q, -v, --timeout, --config and others; see `ecobox help options`";
 
+/// Between two readings, where no earlier run left one and nobody says otherwise.
+pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
+
 /// A moment in the past, as words on a command line have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Since {

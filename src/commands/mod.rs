@@ -2,6 +2,7 @@
 //! print, exit, retry or sleep, and imports no other command.
 
 pub(crate) mod args;
+pub(crate) mod check;
 pub(crate) mod complete;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;

@@ -10,8 +10,10 @@ pub(crate) mod foreign;
 pub(crate) mod host;
 pub(crate) mod observe;
 pub(crate) mod onboard;
+pub(crate) mod monitor;
 pub(crate) mod past;
 pub(crate) mod reach;
+pub(crate) mod upkeep;
 pub(crate) mod watch;
 
 use std::cell::RefCell;

@@ -5,6 +5,7 @@ use super::id::{NodeName, TokenId, Upid};
 use super::text::{clean, near, quoted, without_token_ids};
 use crate::model::access::trust::Fingerprint;
 use crate::model::select::glob;
+use crate::model::upkeep::backup::read_log;
 
 /// Something that reads what others wrote, and its name.
 pub(crate) type Reader = (&'static str, fn(&[u8]));
@@ -22,6 +23,7 @@ pub(crate) const READERS: &[Reader] = &[
         drop((GuestIdentity::new(&text), TaskEnd::of_exit_status(&text)));
         let _ = Startup::parse(&text);
     }),
+    ("backup-log", |bytes| drop(read_log(String::from_utf8_lossy(bytes).lines()))),
     ("pattern", |bytes| {
         let text = String::from_utf8_lossy(bytes);
         let (pattern, name) = text.split_once('\n').unwrap_or((&text, "web-01"));

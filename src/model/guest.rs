@@ -292,6 +292,8 @@ pub(crate) struct GuestConfig {
     /// Of its interfaces in the order of their numbers, lower case.
     pub(crate) macs: Vec<String>,
     pub(crate) lock: Option<String>,
+    /// When a virtual machine was made; a container does not say.
+    pub(crate) made_at: Option<Timestamp>,
 }
 
 /// The members of a cluster, as one of them sees them. What the same answer says of quorum may be minutes old.

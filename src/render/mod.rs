@@ -42,6 +42,8 @@ pub(crate) enum Format {
     Openmetrics,
     /// One page for a browser that needs nothing else; of `status`
     Html,
+    /// A line of a local check for Checkmk; of `check`
+    Checkmk,
 }
 
 /// A column of a report's table.
@@ -81,6 +83,8 @@ pub(crate) trait Report: Serialize {
     const METRICS: Option<fn(&Self) -> Families> = None;
     /// How the report becomes a page. `None`: it has none, and `-o html` is refused before the command runs.
     const PAGE: Option<for<'r> fn(&'r Self) -> Page<'r>> = None;
+    /// Whether the report is what a monitor reads. Else `-o checkmk` is refused before the command runs.
+    const IS_CHECK: bool = false;
     /// One row of the table, one line of JSONL.
     type Item<'r>: Serialize
     where
@@ -95,6 +99,10 @@ pub(crate) trait Report: Serialize {
     }
     /// What stands in the place of the table, where the report is to be seen rather than read.
     fn picture(&self, _output: &Output) -> Option<String> {
+        None
+    }
+    /// What stands in the place of the table, or of `-o checkmk`, where others read it whose form is not a table.
+    fn plugin(&self, _format: Format) -> Option<String> {
         None
     }
     /// The same without the cells of wide columns, where these stand last and cost something to make.
@@ -200,6 +208,9 @@ pub(crate) fn write_page(path: &Path, page: &Page<'_>) -> Result<(), WriteError>
 }
 
 fn write<R: Report, W: Write>(out: &mut W, report: &R, output: &Output) -> io::Result<()> {
+    if let Some(text) = report.plugin(output.format) {
+        return out.write_all(text.as_bytes());
+    }
     match output.format {
         Format::Table => table::write(out, report, output, false),
         Format::Wide => table::write(out, report, output, true),
@@ -214,6 +225,7 @@ fn write<R: Report, W: Write>(out: &mut W, report: &R, output: &Output) -> io::R
             Some(page) => html::write(out, &page(report)),
             None => Err(io::Error::new(io::ErrorKind::Unsupported, "this report has no page")),
         },
+        Format::Checkmk => Err(io::Error::new(io::ErrorKind::Unsupported, "this report is no check")),
     }
 }
 

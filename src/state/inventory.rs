@@ -1,6 +1,7 @@
 //! What is known: servers, clusters and their guests, tokens, trust.
 
 pub(crate) mod agents;
+pub(crate) mod backups;
 pub(crate) mod cache;
 pub(crate) mod changes;
 pub(crate) mod clusters;
@@ -13,3 +14,4 @@ pub(crate) mod permissions;
 pub(crate) mod servers;
 pub(crate) mod tokens;
 pub(crate) mod trust;
+pub(crate) mod upkeep;

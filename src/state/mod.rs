@@ -24,6 +24,7 @@
 //! - `sightings`: what actions have seen of guests, which listings may not have heard of yet
 //! - `told`: what was said of troubles, for `-q`
 //! - `agents`: guest agents that do not answer
+//! - `upkeep`, `backups`: storages, ends of tokens and certificates; the last backup of each guest
 //! - `cache`: answers of other programs that are slow to ask again
 
 pub(crate) mod file;
@@ -42,6 +43,7 @@ use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
 pub(crate) use crate::state::file::error::StateError;
 pub(crate) use crate::state::history::events::{Check, CheckRecord, Moves, Run};
+pub(crate) use crate::state::inventory::backups::BackupLook;
 pub(crate) use crate::state::inventory::changes::{Change, Edit, What, net};
 pub(crate) use crate::state::inventory::guests::KnownGuest;
 
@@ -174,6 +176,7 @@ impl State {
         self.actions_in_flight(ever)?;
         self.readings().and(self.outbox_len())?;
         self.told("")?;
+        self.all_backups()?;
         Ok(())
     }
 

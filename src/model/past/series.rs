@@ -113,6 +113,11 @@ impl Metric {
         Metric::ALL.into_iter().find(|metric| metric.as_str() == text)
     }
 
+    /// Whether it is how much of the time somebody waited.
+    pub(crate) fn is_pressure(self) -> bool {
+        matches!(self, Metric::PressureCpu | Metric::PressureMemory | Metric::PressureIo)
+    }
+
     /// Whether it is how fast a total grows.
     pub(crate) fn is_rate(self) -> bool {
         self.unit() == Unit::BytesPerSecond

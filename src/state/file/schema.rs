@@ -28,7 +28,7 @@ pub(in crate::state) const SECRET_TABLE: &str = "tokens";
 
 /// Step n makes schema n+1 of schema n. A step that was ever released is never changed; a new one is added.
 pub(in crate::state) const STEPS: &[&str] =
-    &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH, TENTH];
+    &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH, TENTH, ELEVENTH];
 
 const FIRST: &str = "
 CREATE TABLE machine (
@@ -332,6 +332,37 @@ CREATE TABLE permissions (
 /// Which servers have shown that they are of their clusters: versions before took their word.
 const TENTH: &str = "
 ALTER TABLE members ADD COLUMN checked INTEGER NOT NULL DEFAULT 0;
+";
+
+/// What somebody looks after: storages, ends of tokens and certificates, jobs of backups; and the last backups of guests,
+/// which Proxmox VE's own list of tasks forgets.
+const ELEVENTH: &str = "
+CREATE TABLE upkeep (
+    -- A cluster, or a server.
+    subject TEXT NOT NULL,
+    what TEXT NOT NULL,
+    told TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (subject, what)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE backups (
+    cluster INTEGER NOT NULL REFERENCES clusters (id) ON DELETE CASCADE,
+    vmid INTEGER NOT NULL,
+    kind TEXT,
+    good_at INTEGER,
+    failed_at INTEGER,
+    why TEXT,
+    PRIMARY KEY (cluster, vmid)
+) STRICT, WITHOUT ROWID;
+-- From which of its tasks a node's list is to be read next, and since when all of them were.
+CREATE TABLE backup_looks (
+    cluster INTEGER NOT NULL REFERENCES clusters (id) ON DELETE CASCADE,
+    node TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    next INTEGER NOT NULL,
+    since INTEGER,
+    PRIMARY KEY (cluster, node)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// The schema number of the newest file that this program can use.

@@ -7,7 +7,7 @@ use crate::model::id::{ClusterId, NodeName, ServerId};
 use crate::model::past::metrics::Ids;
 use crate::state::history::pending_hours;
 use crate::state::history::samples;
-use crate::state::inventory::{permissions, tokens};
+use crate::state::inventory::{backups, permissions, tokens};
 use crate::state::subjects::cluster_row;
 use crate::state::{Result, State, time};
 
@@ -94,6 +94,7 @@ impl State {
         }
         self.write_durably(|conn| {
             let names = params![old.as_str(), new.as_str()];
+            conn.execute("UPDATE OR REPLACE upkeep SET subject = ?2 WHERE subject = ?1", names)?;
             for table in ["members", "intents"] {
                 conn.execute(&format!("UPDATE {table} SET cluster = ?2 WHERE cluster = ?1"), names)?;
             }
@@ -170,6 +171,7 @@ fn move_guests(conn: &Connection, old: &ClusterId, new: &ClusterId) -> rusqlite:
     conn.execute(younger, [from, to])?;
     conn.execute("UPDATE OR IGNORE identities SET cluster = ?2 WHERE cluster = ?1", [from, to])?;
     conn.execute("UPDATE changes SET cluster = ?2 WHERE cluster = ?1", [from, to])?;
+    backups::move_backups(conn, from, to)?;
     samples::move_subjects(conn, from, to)?;
     // The next listing is compared with all that is known now.
     conn.execute("UPDATE clusters SET digest = NULL WHERE id = ?1", [to])?;

@@ -83,6 +83,21 @@ mod tests {
     use super::*;
     use crate::transport::pve::testing::{Ca, Identity};
 
+    #[test]
+    fn a_certificate_says_when_it_ends_whoever_issued_it() {
+        let ca = Ca::new();
+        let until = |year| {
+            let params = |params: &mut rcgen::CertificateParams| params.not_after = rcgen::date_time_ymd(year, 2, 3);
+            presented(&ca.issue_with(&["pve1"], params)).ends()
+        };
+        let at = |text: &str| Some(text.parse::<jiff::Timestamp>().unwrap());
+        assert_eq!(until(2036), at("2036-02-03T00:00:00Z"));
+        assert_eq!(until(2021), at("2021-02-03T00:00:00Z"), "it is over");
+        assert_eq!(until(2050), at("2050-02-03T00:00:00Z"), "its time is written in another way");
+        let own = Identity::self_signed(&["pve1"], true);
+        assert!(presented(&own).ends().is_some(), "it is its own issuer");
+    }
+
     fn presented(identity: &Identity) -> Presented {
         Presented::new(&CertificateDer::from_slice(&identity.der), &[]).unwrap()
     }

@@ -8,6 +8,7 @@ use super::filesystems::{FilesystemAnswer, is_not_offered};
 use super::guest::{ConfigAnswer, LogAnswer, MemberRow, NodeConfig, StatusAnswer, TaskAnswer, TaskRow};
 use super::lenient::{Entries, Entry};
 use super::rrd::{self, Sample, Timeframe};
+use super::upkeep::{BackupRow, JobRow, StorageRow, UserAnswer};
 use super::{certificate, failure, repair, wire};
 use crate::model::foreign::Reader;
 use crate::model::id::GuestKind;
@@ -31,6 +32,18 @@ pub(crate) const READERS: &[Reader] = &[
     }),
     ("task", |bytes| drop(read::<Entry<TaskAnswer>>(bytes).and_then(|Entry(task)| task?.state()))),
     ("tasks", |bytes| drop(read::<Entries<TaskRow>>(bytes))),
+    ("storages", |bytes| {
+        let rows = read::<Entries<StorageRow>>(bytes).unwrap_or_default();
+        drop(rows.list.into_iter().map(StorageRow::storage).collect::<Vec<_>>());
+    }),
+    ("user", |bytes| {
+        let _ = read::<Entry<UserAnswer>>(bytes).and_then(|Entry(user)| user?.term("ecobox"));
+    }),
+    ("backup-jobs", |bytes| drop(read::<Entries<JobRow>>(bytes))),
+    ("backup-tasks", |bytes| {
+        let rows = read::<Entries<BackupRow>>(bytes).unwrap_or_default();
+        drop(rows.list.into_iter().map(BackupRow::task).collect::<Vec<_>>());
+    }),
     ("task-log", |bytes| drop(LogAnswer::parse(bytes))),
     ("guest-status", |bytes| drop(read::<Entry<StatusAnswer>>(bytes).and_then(|Entry(status)| Some(status?.status())))),
     ("guest-config", |bytes| {

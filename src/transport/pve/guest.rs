@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use jiff::Timestamp;
 use serde::de::MapAccess;
 
 use crate::model::guest::{GuestConfig, GuestIdentity, GuestStatus, MemberNode, Startup, TaskEnd, TaskState};
@@ -200,6 +201,7 @@ pub(super) struct ConfigAnswer {
     passthrough: bool,
     freeze: bool,
     lock: Option<String>,
+    meta: Option<String>,
     /// `net0` and so on, by number.
     interfaces: BTreeMap<u32, String>,
 }
@@ -229,6 +231,7 @@ impl<'de> Record<'de> for ConfigAnswer {
             "template" => self.template = map.next_value::<Value<'_>>()?.flag() == Some(true),
             "freeze" => self.freeze = map.next_value::<Value<'_>>()?.flag() == Some(true),
             "lock" => self.lock = map.next_value::<Value<'_>>()?.name_string(),
+            "meta" => self.meta = map.next_value::<Value<'_>>()?.string(),
             _ => skip(map)?,
         }
         Ok(())
@@ -259,8 +262,14 @@ impl ConfigAnswer {
             freeze: self.freeze && kind == GuestKind::Qemu,
             macs: self.interfaces.values().filter_map(|text| mac_of(text)).collect(),
             lock: self.lock,
+            made_at: self.meta.as_deref().and_then(made_at),
         }
     }
+}
+
+/// `ctime` of `creation-qemu=10.0.2,ctime=1795381239`
+fn made_at(meta: &str) -> Option<Timestamp> {
+    Timestamp::from_second(property(meta, "ctime")?.parse().ok()?).ok()
 }
 
 /// Whether the guest agent is enabled: `1`, `enabled=1,fstrim_cloned_disks=1`, or a number.

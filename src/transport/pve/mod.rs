@@ -1,6 +1,6 @@
 //! The REST API of Proxmox VE.
 //!
-//! - `calls` and `power` are what others use; `client` is how a GET is made, `post` a call that changes something,
+//! - `calls`, `power` and `upkeep` are what others use; `client` is how a GET is made, `post` a call that changes something,
 //!   `failure` what the API's errors mean, `clock` what time it is there.
 //! - `certificate` is how a cluster is known by its CA, and which trust fits what an API presents.
 //! - `wire`, `rrd`, `filesystems`, `guest` and `answers` read what comes, `lenient` value by value, `repair` where
@@ -25,6 +25,7 @@ pub(crate) mod rrd;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod wire;
 
 pub(crate) use super::tls::presented_over;
@@ -39,3 +40,4 @@ pub(crate) use failure::{is_not_here, is_passing};
 pub(crate) use filesystems::AgentFilesystems;
 pub(crate) use post::Posted;
 pub(crate) use rrd::{Consolidation, RrdAnswer, RrdStep, Timeframe, merge};
+pub(crate) use upkeep::BackupTask;

@@ -57,7 +57,7 @@ impl Client {
         Ok(lines.split_off(lines.len().saturating_sub(last)))
     }
 
-    async fn log_lines(&self, upid: &Upid, start: usize, limit: usize) -> Result<LogAnswer, Error> {
+    pub(super) async fn log_lines(&self, upid: &Upid, start: usize, limit: usize) -> Result<LogAnswer, Error> {
         let path = task_path(upid, &format!("log?start={start}&limit={limit}"));
         match self.body(&path, Answers::Node).await {
             Ok(body) => LogAnswer::parse(&body).map_err(|error| self.unreadable(&path, &error)),
@@ -174,15 +174,20 @@ impl Client {
 
 /// Ids of tasks hold `:`, `@` and `!`, and whatever a type or a user's name may hold.
 fn task_path(upid: &Upid, call: &str) -> String {
-    let mut path = format!("/nodes/{}/tasks/", upid.node());
-    for byte in upid.as_str().bytes() {
+    format!("/nodes/{}/tasks/{}/{call}", upid.node(), escaped(upid.as_str()))
+}
+
+/// A text as a part of a path.
+pub(super) fn escaped(text: &str) -> String {
+    let mut path = String::new();
+    for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             path.push(char::from(byte));
         } else {
             let _ = write!(path, "%{byte:02X}");
         }
     }
-    path + "/" + call
+    path
 }
 
 /// 400, `upid: no such task`: the log is gone, which is all that Proxmox VE knows of tasks that ended.

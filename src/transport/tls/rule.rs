@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -14,6 +15,9 @@ use sha2::{Digest, Sha256};
 
 use crate::model::access::trust::{Fingerprint, Trust};
 use crate::model::id::NodeName;
+
+/// 9999-12-31T23:59:59Z: a certificate that is valid until then has no end (RFC 5280).
+const END_OF_DAYS: Duration = Duration::from_secs(253_402_300_799);
 
 /// What a peer presented in a handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +42,20 @@ impl Presented {
             spki: sha256(&spki),
             chain: std::iter::once(leaf).chain(others).map(|der| der.to_vec()).collect(),
         })
+    }
+
+    /// When the certificate's validity ends; `None`: never, or it cannot be said.
+    pub(crate) fn ends(&self) -> Option<jiff::Timestamp> {
+        // The verifier reads certificates and no one else here does: at the end of days it says since when this one has
+        // been over, before it asks who issued it.
+        let verifier = chain_verifier([self.leaf_der()])?;
+        let name = ServerName::try_from("localhost").ok()?;
+        match verify(&verifier, self, &name, UnixTime::since_unix_epoch(END_OF_DAYS)) {
+            Err(TlsError::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+                jiff::Timestamp::from_second(i64::try_from(not_after.as_secs()).ok()?).ok()
+            }
+            _ => None,
+        }
     }
 
     fn leaf_der(&self) -> CertificateDer<'_> {

@@ -89,6 +89,8 @@ pub struct Cluster {
     pub(crate) nodes: Vec<Node>,
     pub(crate) guests: Vec<Guest>,
     pub(crate) storages: Vec<Storage>,
+    /// As `/cluster/backup` writes them.
+    pub(crate) backup_jobs: Vec<serde_json::Value>,
     pub(crate) tasks: Vec<Task>,
     pub(crate) events: Vec<Event>,
     /// What the nodes said last.
@@ -131,6 +133,7 @@ impl Cluster {
             nodes: Vec::new(),
             guests: Vec::new(),
             storages: Vec::new(),
+            backup_jobs: Vec::new(),
             tasks: Vec::new(),
             events: Vec::new(),
             held: BTreeSet::new(),
@@ -217,6 +220,7 @@ impl Cluster {
                 content: "backup,import,images,iso,vztmpl,snippets,rootdir".to_owned(),
                 size,
                 used,
+                active: true,
             });
         }
         self
@@ -226,7 +230,7 @@ impl Cluster {
     #[must_use]
     pub fn shared_storage(mut self, name: &str, plugin: &str, size: u64, used: u64) -> Cluster {
         let (name, plugin, content) = (name.to_owned(), plugin.to_owned(), "images,rootdir".to_owned());
-        self.storages.push(Storage { name, node: None, plugin, content, size, used });
+        self.storages.push(Storage { name, node: None, plugin, content, size, used, active: true });
         self
     }
 

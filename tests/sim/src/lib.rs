@@ -31,6 +31,7 @@ pub mod sshd;
 mod tasks;
 mod tls;
 mod traffic;
+mod upkeep;
 mod version;
 
 pub use clock::Clock;

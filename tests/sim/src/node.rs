@@ -190,4 +190,5 @@ pub(crate) struct Storage {
     pub(crate) content: String,
     pub(crate) size: u64,
     pub(crate) used: u64,
+    pub(crate) active: bool,
 }

@@ -1,6 +1,6 @@
 //! Tasks: they wait for the guest's lock, take their time, and only their end tells what became of them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::cluster::Cluster;
 use crate::guest::{Kind, Power};
@@ -62,7 +62,35 @@ pub(crate) struct Event {
     effect: Effect,
 }
 
+/// A task that ended some time ago.
+pub(crate) struct Ended<'a> {
+    pub(crate) node: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) user: &'a str,
+    pub(crate) ago: Duration,
+    pub(crate) lasted: Duration,
+    pub(crate) exit: &'a str,
+    pub(crate) log: Vec<String>,
+}
+
 impl Cluster {
+    /// Adds a task that ended some time ago.
+    pub(crate) fn add_ended(&mut self, ended: Ended<'_>) {
+        let Ended { node, kind, id, user, ago, lasted, exit, log } = ended;
+        self.run_on(node, kind, id, user, 0.0);
+        let now = self.clock.epoch(self.clock.now());
+        let task = self.tasks.last_mut().expect("just added");
+        let end = now - ago.as_secs();
+        task.start = end - lasted.as_secs();
+        let (pid, pstart, start) = (task.pid, task.pstart, task.start);
+        task.upid = format!("UPID:{node}:{pid:08X}:{pstart:08X}:{start:08X}:{kind}:{id}:{user}:");
+        task.log = log;
+        task.finish(exit, end);
+        // Lists are in the order of the beginnings.
+        self.tasks.sort_by_key(|task| task.start);
+    }
+
     /// Starts a task on a node and gives its UPID.
     pub(crate) fn spawn(&mut self, node: &str, kind: &str, id: &str, user: &str, work: Work) -> String {
         self.settle();

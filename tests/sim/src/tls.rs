@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType, date_time_ymd,
@@ -65,6 +66,14 @@ impl Ca {
         let mut params = leaf_params(node_names(node, ip), &format!("{node}.lan"));
         params.not_before = date_time_ymd(2019, 1, 1);
         params.not_after = date_time_ymd(2020, 12, 31);
+        self.issue(params, Some(key))
+    }
+
+    /// The same, valid until then.
+    pub(crate) fn issue_node_until(&self, node: &str, ip: IpAddr, key: &Identity, ends: SystemTime) -> Identity {
+        let mut params = leaf_params(node_names(node, ip), &format!("{node}.lan"));
+        params.not_before = date_time_ymd(2019, 1, 1);
+        params.not_after = ends.into();
         self.issue(params, Some(key))
     }
 

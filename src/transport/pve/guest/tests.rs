@@ -53,7 +53,8 @@ fn configurations() {
         GuestKind::Qemu,
         r#"{"onboot":1,"memory":"256","name":"web-01","smbios1":"base64=1,uuid=3562338D-cdfb-4be1-969b-4ad98e351cf5",
         "net1":"e1000=AA:24:11:00:01:02,bridge=vmbr0","net0":"virtio=BC:24:11:00:01:01,bridge=vmbr0","net2":"user",
-        "agent":"1","startup":"order=2,up=30,down=60","hostpci0":"0000:01:00.0,pcie=1","protection":1,"lock":"backup"}"#,
+        "agent":"1","startup":"order=2,up=30,down=60","hostpci0":"0000:01:00.0,pcie=1","protection":1,"lock":"backup",
+        "meta":"creation-qemu=10.0.2,ctime=1795381239"}"#,
     );
     let want = GuestConfig {
         identity: Some(GuestIdentity::new("uuid:3562338d-cdfb-4be1-969b-4ad98e351cf5")),
@@ -67,6 +68,7 @@ fn configurations() {
         freeze: false,
         macs: vec!["bc:24:11:00:01:01".to_owned(), "aa:24:11:00:01:02".to_owned()],
         lock: Some("backup".to_owned()),
+        made_at: Some(Timestamp::from_second(1_795_381_239).unwrap()),
     };
     assert_eq!(vm, want);
     let container = config(

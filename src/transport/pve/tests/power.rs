@@ -299,6 +299,7 @@ fn what_a_guest_does_and_is() {
             name: Some("web".to_owned()),
             startup: Startup { order: Some(2), down_seconds: None },
             agent: true,
+            made_at: Some(Timestamp::from_second(1_795_381_239).unwrap()),
             ..GuestConfig::default()
         };
         assert_eq!(config(101).await.unwrap(), want);

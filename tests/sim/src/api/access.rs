@@ -59,6 +59,22 @@ pub(crate) fn users(context: &mut Context<'_>) -> Reply {
     Ok(list.into())
 }
 
+/// With `Sys.Audit`, which a role on `/` gives, the ends of all tokens are told, also to a token.
+pub(crate) fn user(context: &mut Context<'_>) -> Reply {
+    if !context.may("/access/groups", &["Sys.Audit", "User.Modify"]) {
+        return Err(Refusal::status(403, "Permission check failed"));
+    }
+    let access = context.cluster.access();
+    let Some(user) = access.users.get(&context.path[0]) else {
+        return Err(Refusal::died(format!("no such user ('{}')", context.path[0])));
+    };
+    let tokens = user.tokens.iter().map(|(name, token)| {
+        (name.clone(), json!({ "privsep": u8::from(token.privsep), "expire": token.expire }))
+    });
+    let tokens: serde_json::Map<String, Value> = tokens.collect();
+    Ok(json!({ "enable": u8::from(user.enabled), "expire": user.expire, "groups": [], "tokens": tokens }).into())
+}
+
 pub(crate) fn roles(context: &mut Context<'_>) -> Reply {
     Ok(look(context, &["role", "list"])?.into())
 }

@@ -67,7 +67,7 @@ fn storages(context: &Context<'_>) -> Vec<Value> {
                 "storage": storage.name, "plugintype": storage.plugin, "content": storage.content,
                 "shared": u8::from(storage.node.is_none()), "status": "unknown",
             });
-            if node.stats != Stats::None {
+            if node.stats != Stats::None && storage.active {
                 row["status"] = json!("available");
                 row["disk"] = json!(storage.used);
                 row["maxdisk"] = json!(storage.size);
@@ -135,6 +135,11 @@ pub(crate) fn ha_status(context: &mut Context<'_>) -> Reply {
         }))
     }));
     Ok(Value::Array(rows).into())
+}
+
+/// Those who may not see all of a job see none.
+pub(crate) fn backup_jobs(context: &mut Context<'_>) -> Reply {
+    Ok(Value::Array(context.cluster.backup_jobs.clone()).into())
 }
 
 /// A string, as PVE gives it.

@@ -183,7 +183,8 @@ pub(crate) fn storages(context: &mut Context<'_>) -> Reply {
         #[expect(clippy::cast_precision_loss, reason = "a fraction for display")]
         let fraction = storage.used as f64 / storage.size.max(1) as f64;
         json!({
-            "storage": storage.name, "type": storage.plugin, "content": storage.content, "active": 1, "enabled": 1,
+            "storage": storage.name, "type": storage.plugin, "content": storage.content,
+            "active": u8::from(storage.active), "enabled": 1,
             "shared": u8::from(storage.node.is_none()), "total": storage.size, "used": storage.used,
             "avail": storage.size - storage.used, "used_fraction": fraction,
         })

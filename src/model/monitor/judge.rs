@@ -1,0 +1,213 @@
+//! Numbers against conditions.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+
+use crate::model::monitor::condition::{Condition, Key};
+use crate::model::monitor::plugin::Perf;
+use crate::model::monitor::{Finding, Level};
+use crate::model::text::human::human_seconds;
+
+/// A number that is to be judged, or why there is none.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Reading {
+    Known(f64),
+    /// It should be known, and is not.
+    Unknown(String),
+    /// Nobody can tell it of this one.
+    Untold(String),
+    /// There is none, and none is missed: it is off, or in no job.
+    Excused(String),
+}
+
+/// One number of one server or of what belongs to it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Item {
+    /// What people call it: `web`, `pve1/local`.
+    pub(crate) subject: String,
+    pub(crate) server: Option<String>,
+    /// Of what the label of the graph is made, without the key.
+    pub(crate) label: Vec<String>,
+    pub(crate) reading: Reading,
+    /// What is to be said besides where an alert is raised.
+    pub(crate) detail: Option<String>,
+}
+
+/// Conditions on the same numbers.
+pub(crate) type Group = (Key, Option<SignedDuration>);
+
+/// The conditions by what they are about.
+pub(crate) fn groups(conditions: &[Condition]) -> BTreeMap<Group, Vec<&Condition>> {
+    let mut groups: BTreeMap<Group, Vec<&Condition>> = BTreeMap::new();
+    for condition in conditions {
+        groups.entry((condition.key, condition.over)).or_default().push(condition);
+    }
+    groups
+}
+
+/// What came of judging some numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Judged {
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) perf: Vec<Perf>,
+    /// What is not judged, and why, for a person.
+    pub(crate) notes: Vec<String>,
+    /// How many numbers there were.
+    pub(crate) count: usize,
+}
+
+/// Judges the numbers of one group by its conditions.
+pub(crate) fn judge((key, over): Group, conditions: &[&Condition], items: &[Item]) -> Judged {
+    let mut judged = Judged::default();
+    let range = |level| conditions.iter().rev().find(|condition| condition.level == level).map(|condition| condition.range);
+    let mut untold: Vec<(&str, &str)> = Vec::new();
+    let mut excused = 0;
+    for item in items {
+        let finding = |level, message| Finding { level, check: key.as_str(), server: item.server.clone(), message };
+        let value = match &item.reading {
+            Reading::Known(value) => *value,
+            Reading::Unknown(why) => {
+                let message = format!("{}: {} is not known: {why}", item.subject, key.as_str());
+                judged.findings.push(finding(Level::Unknown, message));
+                continue;
+            }
+            Reading::Untold(why) => {
+                untold.push((&item.subject, why));
+                continue;
+            }
+            Reading::Excused(_) => {
+                excused += 1;
+                continue;
+            }
+        };
+        judged.count += 1;
+        let mut parts: Vec<&str> = item.label.iter().map(String::as_str).collect();
+        let window = over.map(|over| human_seconds(over.unsigned_abs().as_secs()));
+        parts.push(key.as_str());
+        parts.extend(window.as_deref());
+        let perf = Perf::new(&parts, value, key.unit());
+        judged.perf.push(Perf { warn: range(Level::Warning), crit: range(Level::Critical), ..perf });
+        let alert = conditions.iter().filter(|condition| condition.range.alerts(value));
+        if let Some(condition) = alert.max_by_key(|condition| condition.level) {
+            let words = condition.range.words(key.least(), |value| key.unit().show(value));
+            let detail = item.detail.as_ref().map_or_else(String::new, |detail| format!("; {detail}"));
+            let message = format!("{}: {} ({words}){detail}", item.subject, says(key, value, over));
+            judged.findings.push(finding(condition.level, message));
+        }
+    }
+    if judged.count == 0 && excused == 0 && judged.findings.is_empty() {
+        let why = untold.first().map_or("no selected server has it".to_owned(), |(subject, why)| format!("{subject}: {why}"));
+        let message = format!("{} is not known of any server: {why}", key.as_str());
+        judged.findings.push(Finding { level: Level::Unknown, check: key.as_str(), server: None, message });
+    } else if let Some((subject, why)) = untold.first() {
+        let others = untold.len() - 1;
+        let others = if others == 0 { String::new() } else { format!(" and {others} more") };
+        judged.notes.push(format!("{} is not judged of {subject}{others}: {why}", key.as_str()));
+    }
+    judged
+}
+
+/// A value in a sentence.
+fn says(key: Key, value: f64, over: Option<SignedDuration>) -> String {
+    let shown = key.unit().show(value);
+    let over = over.map_or_else(String::new, |over| format!(" over {}", human_seconds(over.unsigned_abs().as_secs())));
+    match key {
+        Key::Response => format!("answered in {shown}"),
+        Key::Age => format!("seen {shown} ago"),
+        Key::Storage => format!("{shown} full"),
+        Key::Certificate | Key::Token if value < 0.0 => {
+            format!("{} ended {} ago", key.as_str(), key.unit().show(-value))
+        }
+        Key::Certificate | Key::Token => format!("{} ends in {shown}", key.as_str()),
+        Key::Backup => format!("last good backup {shown} ago"),
+        Key::Availability => format!("available {shown} of the time{over}"),
+        _ => format!("{} {shown}{over}", key.as_str()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conditions(texts: &[(Level, &str)]) -> Vec<Condition> {
+        texts.iter().map(|(level, text)| Condition::parse(text, *level).unwrap()).collect()
+    }
+
+    fn item(subject: &str, reading: Reading) -> Item {
+        let label = vec![subject.to_owned()];
+        Item { subject: subject.to_owned(), server: None, label, reading, detail: None }
+    }
+
+    fn judged(texts: &[(Level, &str)], items: &[Item]) -> Judged {
+        let conditions = conditions(texts);
+        let groups = groups(&conditions);
+        assert_eq!(groups.len(), 1);
+        let (group, conditions) = groups.into_iter().next().unwrap();
+        judge(group, &conditions, items)
+    }
+
+    #[test]
+    fn the_worst_condition_that_is_met_counts() {
+        use Level::{Critical, Warning};
+        let both = [(Warning, "cpu>80"), (Critical, "cpu>95")];
+        for (value, want) in [
+            (80.0, None),
+            (81.0, Some((Warning, "web: cpu 81% (above 80%)"))),
+            (97.25, Some((Critical, "web: cpu 97.25% (above 95%)"))),
+        ] {
+            let found = judged(&both, &[item("web", Reading::Known(value))]).findings;
+            let found = found.first().map(|finding| (finding.level, finding.message.as_str()));
+            assert_eq!(found, want, "{value}");
+        }
+        let ranges = [(Warning, "cpu=80"), (Critical, "cpu=95:")];
+        let found = judged(&ranges, &[item("web", Reading::Known(50.0))]).findings;
+        assert_eq!(found[0].message, "web: cpu 50% (below 95%)", "a range as it was typed");
+    }
+
+    #[test]
+    fn each_key_says_what_it_found() {
+        for (text, value, want) in [
+            ("response>500ms", 0.612, "x: answered in 612ms (above 500ms)"),
+            ("age>10m", 720.0, "x: seen 12m00s ago (above 10m00s)"),
+            ("storage>90", 93.1, "x: 93.1% full (above 90%)"),
+            ("certificate<14d", 777_600.0, "x: certificate ends in 9d00h (below 14d00h)"),
+            ("certificate<14d", -7200.0, "x: certificate ended 2h00m ago (below 14d00h)"),
+            ("token<14d", 3600.0, "x: token ends in 1h00m (below 14d00h)"),
+            ("backup>26h", 144_000.0, "x: last good backup 1d16h ago (above 1d02h)"),
+            ("availability<99.5 over 30d", 98.0, "x: available 98% of the time over 30d00h (below 99.5%)"),
+            ("cpu>80 over 15m", 81.5, "x: cpu 81.5% over 15m00s (above 80%)"),
+            ("load>8", 9.0, "x: load 9 (above 8)"),
+        ] {
+            let found = judged(&[(Level::Critical, text)], &[item("x", Reading::Known(value))]).findings;
+            assert_eq!(found[0].message, want);
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_never_fine_where_it_should_be() {
+        let unknown = || Reading::Unknown("pvestatd is silent".to_owned());
+        let untold = || Reading::Untold("it runs no agent".to_owned());
+        let excused = || Reading::Excused("it is off".to_owned());
+        let levels = |items: &[Reading]| {
+            let items: Vec<_> = items.iter().map(|reading| item("x", reading.clone())).collect();
+            let judged = judged(&[(Level::Warning, "disk>80")], &items);
+            (judged.findings.iter().map(|finding| finding.level).collect::<Vec<_>>(), judged.notes.len())
+        };
+        assert_eq!(levels(&[Reading::Known(1.0), unknown()]), (vec![Level::Unknown], 0));
+        assert_eq!(levels(&[Reading::Known(1.0), untold(), untold()]), (vec![], 1));
+        assert_eq!(levels(&[untold()]), (vec![Level::Unknown], 0), "of nobody");
+        assert_eq!(levels(&[excused(), untold()]), (vec![], 1));
+        assert_eq!(levels(&[excused()]), (vec![], 0));
+        assert_eq!(levels(&[]), (vec![Level::Unknown], 0), "nobody was selected who could have it");
+    }
+
+    #[test]
+    fn graphs_carry_both_thresholds_and_the_window() {
+        let both = [(Level::Warning, "cpu>80 over 15m"), (Level::Critical, "cpu>95 over 15m")];
+        let judged = judged(&both, &[item("pve1", Reading::Known(34.0))]);
+        assert_eq!(judged.perf[0].label, "pve1_cpu_15m00s");
+        let text = |range: Option<crate::model::monitor::range::Range>| range.map(|range| range.to_string());
+        assert_eq!((text(judged.perf[0].warn), text(judged.perf[0].crit)), (Some("80".into()), Some("95".into())));
+    }
+}

@@ -1,0 +1,237 @@
+//! What is judged where no condition is given: states that are not the expected ones, services that do not answer, whom
+//! nobody could ask, and what is too old to be judged.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::model::id::ServerId;
+use crate::model::inventory::trouble::{Kind, troubles};
+use crate::model::inventory::{Failed, FailureKind, Server, ServiceCheck};
+use crate::model::monitor::{Finding, Level};
+use crate::model::power::PowerState;
+use crate::model::text::human::human_seconds;
+
+/// The servers that rest: put to sleep, or guests of such a host. Nothing of them is expected to be seen.
+pub(crate) fn resting(all: &[Server]) -> HashSet<ServerId> {
+    let asleep = |server: &&Server| server.vmid.is_none() && rests(server);
+    let hosts: HashSet<&ServerId> = all.iter().filter(asleep).map(|server| &server.id).collect();
+    let guests = all.iter().filter(|server| {
+        server.vmid.is_some() && server.parent.as_ref().is_some_and(|parent| hosts.contains(parent))
+    });
+    let guests: Vec<&ServerId> = guests.map(|server| &server.id).collect();
+    hosts.into_iter().chain(guests).cloned().collect()
+}
+
+/// A host that is off and may be.
+fn rests(server: &Server) -> bool {
+    matches!(server.seen.state, PowerState::Asleep | PowerState::Offline) && !server.is_alarming()
+}
+
+/// What is wrong with states, services and whom nobody could ask.
+pub(crate) fn of_states(servers: &[&Server], failures: &[Failed]) -> Vec<Finding> {
+    let states: HashMap<&ServerId, PowerState> = servers.iter().map(|server| (&server.id, server.seen.state)).collect();
+    let found = troubles(servers, failures).into_iter().map(|trouble| {
+        let unknown = states.get(trouble.server) == Some(&PowerState::Unknown);
+        let (check, level) = match trouble.kind {
+            Kind::Failure => {
+                let failed = failures.iter().find(|failed| failed.message == trouble.text);
+                ("failure", failed.map_or(Level::Unknown, |failed| of_failure(failed.kind)))
+            }
+            Kind::State => ("state", if unknown { Level::Unknown } else { Level::Critical }),
+            Kind::Service => ("service", Level::Critical),
+        };
+        Finding { level, check, server: Some(trouble.server.to_string()), message: trouble.text }
+    });
+    found.collect()
+}
+
+/// How bad it is that somebody could not be asked: who should answer and does not is down, and who refuses says nothing.
+fn of_failure(kind: FailureKind) -> Level {
+    match kind {
+        FailureKind::Unreachable | FailureKind::Identity | FailureKind::NoQuorum => Level::Critical,
+        FailureKind::NodeOffline => Level::Warning,
+        FailureKind::Denied | FailureKind::Failed => Level::Unknown,
+    }
+}
+
+/// Whom nobody could ask, where only numbers are wanted: they are not known then.
+pub(crate) fn of_failures(failures: &[Failed]) -> Vec<Finding> {
+    let own = failures.iter().filter(|failed| !failed.kind.is_of_cluster());
+    let unknown = own.map(|failed| Finding {
+        level: Level::Unknown,
+        check: "failure",
+        server: Some(failed.server.to_string()),
+        message: failed.message.clone(),
+    });
+    unknown.collect()
+}
+
+/// What is wrong with the services of this name, and how many there are.
+pub(crate) fn of_service(servers: &[&Server], resting: &HashSet<ServerId>, name: &str) -> (Vec<Finding>, usize) {
+    let (mut findings, mut count) = (Vec::new(), 0);
+    for server in servers {
+        let check = server.seen.checks.iter().find(|check| check.name == name);
+        if check.is_none() && !server.services.iter().any(|service| service.name == name) {
+            continue;
+        }
+        count += 1;
+        let finding = |level, message| Finding {
+            level,
+            check: "service",
+            server: Some(server.id.to_string()),
+            message: format!("{}: {message}", server.name),
+        };
+        let why = |check: &ServiceCheck| check.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+        match check {
+            Some(check) if check.open == Some(true) => {}
+            _ if resting.contains(&server.id) => {}
+            // That it is off is said of its state.
+            _ if server.is_alarming() => findings.extend(of_states(&[*server], &[])),
+            _ if !server.seen.state.is_up() && server.seen.state != PowerState::Unknown => {}
+            Some(check) if check.open == Some(false) => {
+                let message = format!("{name} (port {}) does not answer{}", check.port, why(check));
+                findings.push(finding(Level::Critical, message));
+            }
+            Some(check) => findings.push(finding(Level::Unknown, format!("{name} was not asked{}", why(check)))),
+            None => findings.push(finding(Level::Unknown, format!("{name} was not asked: no address is known of it"))),
+        }
+    }
+    (findings, count)
+}
+
+/// The servers of which too little is known to judge them: what is known is older than `most`, or nobody ever looked.
+pub(crate) fn too_old(
+    servers: &[Server],
+    resting: &HashSet<ServerId>,
+    now: Timestamp,
+    most: SignedDuration,
+) -> (Vec<Finding>, HashSet<ServerId>) {
+    let is_old = |server: &&Server| {
+        let rests = resting.contains(&server.id) && server.seen.state != PowerState::Unknown;
+        !rests && server.seen.at.is_none_or(|at| at > now || now.duration_since(at) > most)
+    };
+    let old: Vec<&Server> = servers.iter().filter(is_old).collect();
+    // Guests are as old as the listing: one of them says it for all.
+    let mut by_age: Vec<(Option<Timestamp>, Vec<&str>)> = Vec::new();
+    for server in &old {
+        match by_age.iter_mut().find(|(at, _)| *at == server.seen.at) {
+            Some((_, names)) => names.push(&server.name),
+            None => by_age.push((server.seen.at, vec![&server.name])),
+        }
+    }
+    let found = by_age.into_iter().map(|(at, names)| {
+        let others = names.len().saturating_sub(1);
+        let first = names.first().copied().unwrap_or_default();
+        let others = if others == 0 { String::new() } else { format!(" and {others} more") };
+        let message = match at.map(|at| now.duration_since(at).as_secs()) {
+            None => format!("{first}{others}: nobody has looked yet"),
+            Some(age) => {
+                let age = u64::try_from(age).map_or_else(|_| "in the future".to_owned(), |age| human_seconds(age) + " ago");
+                format!("{first}{others}: last seen {age}, which is too long")
+            }
+        };
+        Finding { level: Level::Unknown, check: "age", server: None, message }
+    });
+    let found = found.collect();
+    (found, old.into_iter().map(|server| server.id.clone()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::inventory::server::{Expected, Service, ServiceType};
+    use crate::model::inventory::tests::server;
+
+    fn in_state(name: &str, parent: Option<&str>, vmid: Option<u32>, state: PowerState, expected: Expected) -> Server {
+        let mut server = server(name, parent, vmid);
+        (server.seen.state, server.expected) = (state, expected);
+        server
+    }
+
+    fn check(name: &str, open: Option<bool>) -> ServiceCheck {
+        let error = (open != Some(true)).then(|| "connection refused".to_owned());
+        ServiceCheck { name: name.to_owned(), port: 80, kind: ServiceType::Http, open, response_seconds: None, error }
+    }
+
+    #[test]
+    fn what_should_be_on_and_is_not_is_critical_and_who_sleeps_is_fine() {
+        use PowerState::{Asleep, Offline, Online, Running, Stopped, Unknown};
+        for (state, expected, want) in [
+            (Online, Expected::On, None),
+            (Running, Expected::Asleep, None),
+            (Stopped, Expected::On, Some(Level::Critical)),
+            (Offline, Expected::On, Some(Level::Critical)),
+            (Unknown, Expected::On, Some(Level::Unknown)),
+            (Unknown, Expected::Asleep, Some(Level::Unknown)),
+            (Asleep, Expected::On, None),
+            (Offline, Expected::Asleep, None),
+            (Stopped, Expected::Any, None),
+            (Unknown, Expected::Any, None),
+        ] {
+            let server = in_state("web", None, None, state, expected);
+            let found = of_states(&[&server], &[]);
+            assert_eq!(found.first().map(|finding| finding.level), want, "{state} {expected:?}");
+        }
+    }
+
+    #[test]
+    fn who_does_not_answer_is_down_and_who_refuses_is_not_known() {
+        let nas = in_state("nas", None, None, PowerState::Unknown, Expected::On);
+        for (kind, want) in [
+            (FailureKind::Unreachable, Level::Critical),
+            (FailureKind::Identity, Level::Critical),
+            (FailureKind::NoQuorum, Level::Critical),
+            (FailureKind::NodeOffline, Level::Warning),
+            (FailureKind::Denied, Level::Unknown),
+            (FailureKind::Failed, Level::Unknown),
+        ] {
+            let failed = Failed { server: nas.id.clone(), kind, message: "nas: no".to_owned(), advice: None, about: None };
+            let found = of_states(&[&nas], std::slice::from_ref(&failed));
+            assert_eq!(found.first().map(|finding| finding.level), Some(want), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_service_is_judged_by_its_name() {
+        let mut web = in_state("web", None, None, PowerState::Online, Expected::On);
+        web.seen.checks = vec![check("http", Some(true)), check("smb", Some(false)), check("dns", None)];
+        web.services = vec![Service { name: "new".to_owned(), port: 1, kind: ServiceType::Custom }];
+        let mut asleep = in_state("nas", None, None, PowerState::Asleep, Expected::Any);
+        asleep.services = vec![Service { name: "smb".to_owned(), port: 445, kind: ServiceType::Smb }];
+        let all = [web, asleep];
+        let rest = resting(&all);
+        let judged = |name: &str| {
+            let (found, count) = of_service(&all.iter().collect::<Vec<_>>(), &rest, name);
+            (found.into_iter().map(|finding| (finding.level, finding.message)).collect::<Vec<_>>(), count)
+        };
+        assert_eq!(judged("http"), (vec![], 1));
+        let closed = (Level::Critical, "web: smb (port 80) does not answer: connection refused".to_owned());
+        assert_eq!(judged("smb"), (vec![closed], 2), "one of the two sleeps");
+        assert_eq!(judged("dns").0[0].0, Level::Unknown);
+        assert_eq!(judged("new").0[0].0, Level::Unknown);
+        assert_eq!(judged("ftp"), (vec![], 0));
+    }
+
+    #[test]
+    fn what_is_too_old_is_said_once_for_all_guests_of_a_listing() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let mut all = vec![
+            in_state("pve1", None, None, PowerState::Online, Expected::On),
+            in_state("web", Some("pve1"), Some(101), PowerState::Running, Expected::Any),
+            in_state("dns", Some("pve1"), Some(102), PowerState::Running, Expected::Any),
+            in_state("nas", None, None, PowerState::Asleep, Expected::Any),
+            in_state("vm", Some("nas"), Some(103), PowerState::Running, Expected::Any),
+            in_state("new", None, None, PowerState::Unknown, Expected::Any),
+        ];
+        let ago = |seconds| Some(now - SignedDuration::from_secs(seconds));
+        for (server, at) in all.iter_mut().zip([ago(10), ago(7200), ago(7200), ago(90_000), ago(90_000), None]) {
+            server.seen.at = at;
+        }
+        let (found, old) = too_old(&all, &resting(&all), now, SignedDuration::from_mins(15));
+        let said: Vec<&str> = found.iter().map(|finding| finding.message.as_str()).collect();
+        let want = ["web and 1 more: last seen 2h00m ago, which is too long", "new: nobody has looked yet"];
+        assert_eq!((said, old.len()), (want.to_vec(), 3));
+        assert!(too_old(&all[..1], &HashSet::new(), now, SignedDuration::from_mins(15)).0.is_empty());
+    }
+}
