@@ -42,6 +42,7 @@ use anyhow::Context as _;
 use clap::{CommandFactory, Parser};
 
 use crate::cli::{Cli, Command, Global, LogFormat};
+use crate::commands::check::CheckReport;
 use crate::commands::complete::shells::SHELLS;
 use crate::commands::{Context, Outcome};
 use crate::config::{Config, ConfigError};
@@ -49,6 +50,7 @@ use crate::error::{Exit, Failure};
 use crate::fleet::Limits;
 use crate::fleet::act::Ledger;
 use crate::model::hint::{Carried, HintId};
+use crate::model::monitor::Level;
 use crate::render::{Format, Output, Report};
 use crate::state::State;
 use crate::ui::{ColorWhen, Ui};
@@ -64,12 +66,14 @@ fn main() -> ExitCode {
     };
     let ui = Ui::new(cli.global.quiet, cli.global.color, cli.global.carried());
     keep_to_itself();
-    let monitor = matches!(cli.command, Some(Command::Check(_))).then(|| cli.global.output_to());
+    let format = cli.global.output;
+    let monitor = matches!(cli.command, Some(Command::Check(_))).then(|| {
+        let now = jiff::Timestamp::now();
+        Output::new(format, cli.global.color.decide(&io::stdout()), cli.global.carried(), now).for_a_file()
+    });
     match start(cli, ui) {
-        // The numbers of other commands would be other verdicts.
-        Ok(exit @ (Exit::Failed | Exit::Usage | Exit::Config)) if monitor.is_some() => {
-            ExitCode::from(untold(exit))
-        }
+        // As a number of a plugin it would be a warning.
+        Ok(Exit::Failed) if monitor.is_some() => ExitCode::from(Level::Unknown.code()),
         Ok(exit) => ExitCode::from(exit.code()),
         Err((ui, error)) => {
             let (message, excerpt) = error::told(&error);
@@ -102,9 +106,22 @@ fn refuse(error: clap::Error) -> ExitCode {
         let ui = Ui::new(false, ColorWhen::Auto, Carried::default());
         ui.error(&meant.message);
         ui.hint(&meant.hint);
+        if cli::is_check(&args) {
+            let now = jiff::Timestamp::now();
+            let output = Output::new(Format::Table, false, Carried::default(), now);
+            return tell_monitor(&meant.message, Some(&meant.hint), &output);
+        }
         return ExitCode::from(Exit::Usage.code());
     }
     let error = cli::meant::without_hidden(error);
+    if error.use_stderr() && cli::is_check(&args) {
+        let text = error.to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let _ = error.print();
+        let now = jiff::Timestamp::now();
+        let output = Output::new(Format::Table, false, Carried::default(), now);
+        return tell_monitor(&message, None, &output);
+    }
     let _ = error.print();
     ExitCode::from(if error.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() })
 }
@@ -334,6 +351,7 @@ async fn dispatch(ctx: &Context, global: &Global, command: Command, pulse: &Puls
             show(ctx, global, pulse, Box::pin(commands::stats::since(ctx, &args))).await
         }
         Command::Stats(args) => show(ctx, global, pulse, Box::pin(commands::stats::now(ctx, &args))).await,
+        Command::Check(args) => show(ctx, global, pulse, Box::pin(commands::check::run(ctx, &args))).await,
         Command::Power(args) => show(ctx, global, pulse, Box::pin(commands::power::run(ctx, &args))).await,
         Command::Watch(args) => {
             let color = global.color.decide(&io::stdout());
@@ -359,6 +377,9 @@ async fn show<R: Report + Sync>(
     if global.output == Format::Html && R::PAGE.is_none() {
         let failure = Failure::new(Exit::Usage, "`-o html`: this command has no page");
         return Err(failure.hint(HintId::NoPage.text()).into());
+    }
+    if global.output == Format::Checkmk && !R::IS_CHECK {
+        return Err(Failure::new(Exit::Usage, "`-o checkmk`: only `ecobox check` has it").into());
     }
     let Outcome { report, exit, recording } = work.await?;
     let print = || {

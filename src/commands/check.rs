@@ -19,7 +19,6 @@ use crate::model::inventory::{Inventory, Server};
 use crate::model::load::reading::HostLoad;
 use crate::model::monitor::condition::Condition;
 use crate::model::monitor::judge::{groups, judge};
-use crate::model::monitor::plugin::Perf;
 use crate::model::monitor::states::{of_failures, of_service, of_states, resting, too_old};
 use crate::model::monitor::{Finding, Level};
 use crate::transport::pve::Client;
@@ -149,7 +148,12 @@ pub(crate) async fn run(ctx: &Context, args: &CheckArgs) -> anyhow::Result<Outco
     fleet.send_history().await;
     fleet.close().await;
     if inventory.servers.is_empty() {
-        findings.push(Finding { level: Level::Unknown, check: "state", server: None, message: nobody(!args.targets.is_empty()) });
+        findings.push(Finding {
+            level: Level::Unknown,
+            check: "state",
+            server: None,
+            message: nobody(!args.targets.is_empty()),
+        });
     }
     let notices = fleet.notices.take().into_iter().map(|notice| notice.text).collect();
     let level = report.close(findings, notices);
@@ -187,7 +191,8 @@ fn no_service(servers: &[&Server], name: &str) -> Finding {
         servers.iter().flat_map(|server| server.services.iter().map(|service| service.name.as_str())).collect();
     names.sort_unstable();
     names.dedup();
-    let known = if names.is_empty() { "none is configured".to_owned() } else { format!("there are {}", names.join(", ")) };
+    let known =
+        if names.is_empty() { "none is configured".to_owned() } else { format!("there are {}", names.join(", ")) };
     let message = format!("no selected server has a service `{name}`: {known}");
     Finding { level: Level::Unknown, check: "service", server: None, message }
 }

@@ -8,9 +8,9 @@ pub(crate) mod discover;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod foreign;
 pub(crate) mod host;
+pub(crate) mod monitor;
 pub(crate) mod observe;
 pub(crate) mod onboard;
-pub(crate) mod monitor;
 pub(crate) mod past;
 pub(crate) mod reach;
 pub(crate) mod upkeep;

@@ -65,7 +65,8 @@ impl Fleet<'_> {
                 client.presented()
             }
         };
-        let nothing = || Error::Protocol { peer: server.id.to_string(), detail: "it presents no certificate".to_owned() };
+        let nothing =
+            || Error::Protocol { peer: server.id.to_string(), detail: "it presents no certificate".to_owned() };
         let term = CertificateTerm { ends: presented.ok_or_else(nothing)?.ends() };
         self.note_upkeep(self.state.put_certificate_term(&server.id, term, self.now()));
         Ok(term)

@@ -91,7 +91,8 @@ impl CheckReport {
         for server in servers {
             let Some(check) = server.seen.checks.iter().find(|check| check.name == name) else { continue };
             let seconds = check.response_seconds.filter(|_| check.open == Some(true));
-            let perf = seconds.map(|seconds| Perf::new(&[server.id.as_str(), name, "response"], seconds, Unit::Seconds));
+            let perf =
+                seconds.map(|seconds| Perf::new(&[server.id.as_str(), name, "response"], seconds, Unit::Seconds));
             self.performance.extend(perf);
         }
         self.fine.push(format!("{name} of {} answers", counted(count, "server")));

@@ -114,9 +114,9 @@ impl Fleet<'_> {
             verdict = without(&known, look.now, limit, look.grace);
         }
         let reading = match verdict {
-            Without::For(span) if known.in_job == Some(true) => {
-                self.unless_unasked(look, told, guest, span, limit).unwrap_or_else(|| Reading::Known(span.as_secs_f64()))
-            }
+            Without::For(span) if known.in_job == Some(true) => self
+                .unless_unasked(look, told, guest, span, limit)
+                .unwrap_or_else(|| Reading::Known(span.as_secs_f64())),
             Without::For(span) => Reading::Known(span.as_secs_f64()),
             Without::Excused(why) => Reading::Excused(why),
             Without::Unknown(why) => Reading::Unknown(told.all_failed.clone().unwrap_or(why)),
@@ -158,13 +158,7 @@ impl Fleet<'_> {
 }
 
 /// What is known of a guest, from all who told.
-fn facts(
-    look: &Look<'_>,
-    told: &Told,
-    guest: &Server,
-    vmid: VmId,
-    came_back: &HashMap<ServerKey, Timestamp>,
-) -> Known {
+fn facts(look: &Look<'_>, told: &Told, guest: &Server, vmid: VmId, came_back: &HashMap<ServerKey, Timestamp>) -> Known {
     let Told { backups, guests, .. } = told;
     let remembered = guests.get(&vmid);
     let last = backups.last.get(&vmid).filter(|last| {

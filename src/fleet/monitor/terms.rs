@@ -91,7 +91,11 @@ impl Fleet<'_> {
     pub(super) async fn token_items(&self, look: &Look<'_>) -> Result<Vec<Item>, StateError> {
         let mut items = Vec::new();
         for cluster in look.clusters() {
-            let all_rest = look.servers.iter().filter(|server| server.cluster.as_ref() == Some(cluster)).all(|server| look.rests(server));
+            let all_rest = look
+                .servers
+                .iter()
+                .filter(|server| server.cluster.as_ref() == Some(cluster))
+                .all(|server| look.rests(server));
             let reading = match look.clients.map(|clients| clients.get(cluster)) {
                 Some(Some(client)) => match self.ask_token_term(cluster, client).await {
                     Ok(term) => until(look, term.ends),

@@ -138,7 +138,8 @@ fn of_log(task: &BackupTask, logged: &[Logged]) -> Vec<LastBackup> {
         LoggedEnd::Failed(why) => Some(failed(logged.vmid, why.clone())),
         LoggedEnd::Open => task.ended.map(|_| failed(logged.vmid, "its task was killed".to_owned())),
     };
-    if let (true, Some(vmid), Some(TaskEnd::Failed(why) | TaskEnd::Unclear(why))) = (logged.is_empty(), task.vmid, &task.end)
+    if let (true, Some(vmid), Some(TaskEnd::Failed(why) | TaskEnd::Unclear(why))) =
+        (logged.is_empty(), task.vmid, &task.end)
     {
         return vec![failed(vmid, why.clone())];
     }

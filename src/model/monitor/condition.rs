@@ -153,9 +153,9 @@ impl Condition {
     /// # Errors
     /// What is wrong with the text.
     pub(crate) fn parse(text: &str, level: Level) -> Result<Condition, String> {
-        let at = text.find(['<', '>', '=']).ok_or_else(|| {
-            format!("a condition like `cpu>80` or `cpu=80`, of one of these: {}", keys())
-        })?;
+        let at = text
+            .find(['<', '>', '='])
+            .ok_or_else(|| format!("a condition like `cpu>80` or `cpu=80`, of one of these: {}", keys()))?;
         let (name, rest) = text.split_at_checked(at).unwrap_or((text, ""));
         let name = name.trim();
         let key = Key::ALL.into_iter().find(|key| key.as_str() == name);

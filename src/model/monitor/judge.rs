@@ -60,7 +60,8 @@ pub(crate) struct Judged {
 /// Judges the numbers of one group by its conditions.
 pub(crate) fn judge((key, over): Group, conditions: &[&Condition], items: &[Item]) -> Judged {
     let mut judged = Judged::default();
-    let range = |level| conditions.iter().rev().find(|condition| condition.level == level).map(|condition| condition.range);
+    let range =
+        |level| conditions.iter().rev().find(|condition| condition.level == level).map(|condition| condition.range);
     let mut untold: Vec<(&str, &str)> = Vec::new();
     let mut excused = 0;
     for item in items {
@@ -97,7 +98,8 @@ pub(crate) fn judge((key, over): Group, conditions: &[&Condition], items: &[Item
         }
     }
     if judged.count == 0 && excused == 0 && judged.findings.is_empty() {
-        let why = untold.first().map_or("no selected server has it".to_owned(), |(subject, why)| format!("{subject}: {why}"));
+        let why =
+            untold.first().map_or("no selected server has it".to_owned(), |(subject, why)| format!("{subject}: {why}"));
         let message = format!("{} is not known of any server: {why}", key.as_str());
         judged.findings.push(Finding { level: Level::Unknown, check: key.as_str(), server: None, message });
     } else if let Some((subject, why)) = untold.first() {

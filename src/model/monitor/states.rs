@@ -16,9 +16,9 @@ use crate::model::text::human::human_seconds;
 pub(crate) fn resting(all: &[Server]) -> HashSet<ServerId> {
     let asleep = |server: &&Server| server.vmid.is_none() && rests(server);
     let hosts: HashSet<&ServerId> = all.iter().filter(asleep).map(|server| &server.id).collect();
-    let guests = all.iter().filter(|server| {
-        server.vmid.is_some() && server.parent.as_ref().is_some_and(|parent| hosts.contains(parent))
-    });
+    let guests = all
+        .iter()
+        .filter(|server| server.vmid.is_some() && server.parent.as_ref().is_some_and(|parent| hosts.contains(parent)));
     let guests: Vec<&ServerId> = guests.map(|server| &server.id).collect();
     hosts.into_iter().chain(guests).cloned().collect()
 }
@@ -127,7 +127,8 @@ pub(crate) fn too_old(
         let message = match at.map(|at| now.duration_since(at).as_secs()) {
             None => format!("{first}{others}: nobody has looked yet"),
             Some(age) => {
-                let age = u64::try_from(age).map_or_else(|_| "in the future".to_owned(), |age| human_seconds(age) + " ago");
+                let age =
+                    u64::try_from(age).map_or_else(|_| "in the future".to_owned(), |age| human_seconds(age) + " ago");
                 format!("{first}{others}: last seen {age}, which is too long")
             }
         };
@@ -186,7 +187,8 @@ mod tests {
             (FailureKind::Denied, Level::Unknown),
             (FailureKind::Failed, Level::Unknown),
         ] {
-            let failed = Failed { server: nas.id.clone(), kind, message: "nas: no".to_owned(), advice: None, about: None };
+            let failed =
+                Failed { server: nas.id.clone(), kind, message: "nas: no".to_owned(), advice: None, about: None };
             let found = of_states(&[&nas], std::slice::from_ref(&failed));
             assert_eq!(found.first().map(|finding| finding.level), Some(want), "{kind:?}");
         }

@@ -60,8 +60,11 @@ pub(crate) fn without(known: &Known, now: Timestamp, limit: Option<SignedDuratio
     if limit.is_none_or(|limit| surely > limit) {
         return Without::For(surely);
     }
-    let remembers = now.duration_since(told_since).as_secs().try_into().map_or_else(|_| "nothing".to_owned(), human_seconds);
-    Without::Unknown(format!("its node remembers no tasks but those of the last {remembers}, and there is none among them"))
+    let remembers =
+        now.duration_since(told_since).as_secs().try_into().map_or_else(|_| "nothing".to_owned(), human_seconds);
+    Without::Unknown(format!(
+        "its node remembers no tasks but those of the last {remembers}, and there is none among them"
+    ))
 }
 
 #[cfg(test)]
@@ -76,7 +79,14 @@ mod tests {
 
     /// In a job, running, old, on a host that is always on, whose tasks are known for a month.
     fn usual(good_at: Option<Timestamp>) -> Known {
-        Known { in_job: Some(true), good_at, made_at: ago(9000), stopped_at: None, host_since: None, told_since: ago(720) }
+        Known {
+            in_job: Some(true),
+            good_at,
+            made_at: ago(9000),
+            stopped_at: None,
+            host_since: None,
+            told_since: ago(720),
+        }
     }
 
     fn judged(known: &Known) -> Without {

@@ -59,12 +59,7 @@ impl State {
     }
 
     /// Adds what a look at the tasks of some nodes found, with how far it went.
-    pub(crate) fn record_backups(
-        &self,
-        cluster: &ClusterId,
-        found: &[LastBackup],
-        looks: &[BackupLook],
-    ) -> Result<()> {
+    pub(crate) fn record_backups(&self, cluster: &ClusterId, found: &[LastBackup], looks: &[BackupLook]) -> Result<()> {
         let known = self.backups(cluster)?;
         self.write(|conn| {
             let cluster = cluster_row(conn, cluster)?;
@@ -78,7 +73,8 @@ impl State {
                 let (good_at, failed_at) = (millis(good_at), millis(failed_at));
                 insert.execute(params![cluster, vmid.get(), kind.map(GuestKind::as_str), good_at, failed_at, why])?;
             }
-            let sql = "INSERT OR REPLACE INTO backup_looks (cluster, node, at, next, since) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let sql =
+                "INSERT OR REPLACE INTO backup_looks (cluster, node, at, next, since) VALUES (?1, ?2, ?3, ?4, ?5)";
             let mut insert = conn.prepare_cached(sql)?;
             for BackupLook { node, at, next, since } in looks {
                 let (at, next) = (at.as_millisecond(), next.as_millisecond());

@@ -287,7 +287,10 @@ mod tests {
 
         let at = |seconds| Some(Timestamp::from_second(seconds).unwrap());
         for (body, want) in [
-            (r#"{"data":{"expire":0,"groups":[],"tokens":{"t1":{"privsep":1,"expire":1830000000}},"enable":1}}"#, at(1_830_000_000)),
+            (
+                r#"{"data":{"expire":0,"groups":[],"tokens":{"t1":{"privsep":1,"expire":1830000000}},"enable":1}}"#,
+                at(1_830_000_000),
+            ),
             (r#"{"data":{"expire":"1820000000","tokens":{"t1":{"expire":1830000000}}}}"#, at(1_820_000_000)),
             (r#"{"data":{"tokens":{"t1":{"privsep":1,"expire":0}}}}"#, None),
         ] {

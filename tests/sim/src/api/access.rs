@@ -68,9 +68,10 @@ pub(crate) fn user(context: &mut Context<'_>) -> Reply {
     let Some(user) = access.users.get(&context.path[0]) else {
         return Err(Refusal::died(format!("no such user ('{}')", context.path[0])));
     };
-    let tokens = user.tokens.iter().map(|(name, token)| {
-        (name.clone(), json!({ "privsep": u8::from(token.privsep), "expire": token.expire }))
-    });
+    let tokens = user
+        .tokens
+        .iter()
+        .map(|(name, token)| (name.clone(), json!({ "privsep": u8::from(token.privsep), "expire": token.expire })));
     let tokens: serde_json::Map<String, Value> = tokens.collect();
     Ok(json!({ "enable": u8::from(user.enabled), "expire": user.expire, "groups": [], "tokens": tokens }).into())
 }
