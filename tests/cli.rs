@@ -41,6 +41,7 @@ mod cli {
     mod jump;
     mod link_local;
     mod nodes;
+    mod pace;
     mod packed;
     pub(crate) mod past;
     mod past_places;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ecobox_sim::{Agent, Guest, Sim};
 
 use super::fleets::{cluster, env_for, homelab};
+use super::pace::deadline;
 
 #[test]
 fn one_request_more_for_each_running_guest() {
@@ -83,7 +84,7 @@ fn agents_that_are_missing_dead_or_slow_are_told_apart() {
             .vm(106, "halted", |vm| vm.paused().agent_ip("10.99.0.6")),
     );
     let env = env_for(&sim, &["pve1"]);
-    let run = env.run(&["discover", "-o", "json", "--timeout", "8s"]).exits(0);
+    let run = env.run(&["discover", "-o", "json", "--timeout", &deadline(8)]).exits(0);
     let why = |id: &str| run.server(id)["addresses_unknown"].as_str().unwrap_or("-").to_owned();
     assert_eq!(why("pve1-vm-101"), "no guest agent is configured");
     assert_eq!(why("pve1-vm-102"), "its guest agent does not answer");

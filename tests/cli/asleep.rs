@@ -6,6 +6,7 @@ use ecobox_sim::Sim;
 
 use super::env::{Env, Run};
 use super::fleets::{CLOSED, Open, Silent, api, env_for, full_token, plain, three, untrusted, variable};
+use super::pace::deadline;
 
 /// A port that notes whether anybody came.
 struct Watched(TcpListener);
@@ -216,7 +217,7 @@ fn a_lone_host_that_sleeps_is_no_failure_in_the_past() {
     let env = env_for(&sim, &["pve1"]);
     let _ = env.run(&["status"]).exits(0);
     sim.cluster().suspend_node("pve1");
-    let _ = env.run(&["stats", "--since", "24h", "--timeout", "2s"]).exits(8).says("the state file stands in");
+    let _ = env.run(&["stats", "--since", "24h", "--timeout", &deadline(2)]).exits(8).says("the state file stands in");
     put_to_sleep(&env, "pve1");
     let _ = env.run(&["stats", "--since", "24h"]).exits(0).says("pve1 is asleep; from the state file");
     let _ = env.run(&["stats", "--since", "24h", "web-01"]).exits(0).says("pve1 is asleep; from the state file");

@@ -4,6 +4,7 @@ use ecobox_sim::{Cluster, Guest, Kind, Sim};
 
 use super::env::{CANARY, Env, Run};
 use super::fleets::{OPERATOR, TOKEN, env_for, full_token, homelab, three, untrusted};
+use super::pace::deadline;
 
 /// What the run says of one guest.
 fn change(run: &Run, id: &str) -> serde_json::Value {
@@ -213,7 +214,7 @@ fn a_host_that_hung_the_first_time_joins_its_cluster_later() {
     let sim = three();
     let env = env_for(&sim, &["pve1", "pve2"]);
     sim.node("pve2").fail(ecobox_sim::Fault::HangAtRequest);
-    let _ = env.run(&["discover", "--timeout", "10s"]).exits(8);
+    let _ = env.run(&["discover", "--timeout", &deadline(10)]).exits(8);
     sim.node("pve2").heal();
     let _ = env.run(&["discover"]).exits(0);
     assert_eq!(env.rows("SELECT server, cluster, node FROM members"), ["pve1|host:pve1|pve1", "pve2|host:pve1|pve2"]);

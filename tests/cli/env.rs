@@ -15,8 +15,8 @@ pub(crate) const CANARY: &str = "c0ffee00-dead-4bee-8fee-5ec4e75ec4e7";
 /// The table that may hold it.
 const SECRET_TABLE: &str = "tokens";
 
-/// More than any command may take.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// More than any command may take, on a machine that others use, too.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Says that a test could not run, past the test harness, which shows nothing of a test that passes.
 pub(crate) fn skipped(why: &str) {

@@ -74,7 +74,7 @@ fn what_is_written_is_what_node_exporter_and_prometheus_have() {
     std::fs::create_dir(&folder).unwrap();
     let Some(exporter) = NodeExporter::start(&folder) else { return };
     let path = folder.join("ecobox.prom");
-    let write = || lab.world.run(&["stats", "-o", "openmetrics", "--timeout", "10s", "--out", path.to_str().unwrap()]);
+    let write = || lab.world.run(&["stats", "-o", "openmetrics", "--timeout", "60s", "--out", path.to_str().unwrap()]);
     let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
     let report = lab.world.run(&["stats", "-o", "json"]).exits(0);
     assert_eq!(write().exits(0).stdout, "");

@@ -10,6 +10,7 @@ use ecobox_sim::host::Host;
 
 use super::env::{CANARY, Env};
 use super::fleets::{api, env_for, full_token, homelab, plain, three, untrusted};
+use super::pace::deadline;
 use super::world::World;
 
 /// A pipe that nobody writes to: who opens it waits for ever, as for a file on a server that does not answer.
@@ -35,7 +36,7 @@ fn files_that_do_not_come_cost_only_what_needs_them() {
     env.set("ECOBOX_TOKEN_PVE2", full_token());
     let waiting = format!("{}ca_file = \"{}\"\n\n", untrusted("pve2", sim.node("pve2").port()), ca.display());
     env.config(&(api("pve1", &sim, "pve1") + &waiting + &api("pve3", &sim, "pve3")));
-    let run = env.run(&["status", "-o", "json", "--timeout", "3s"]).exits(8);
+    let run = env.run(&["status", "-o", "json", "--timeout", &deadline(3)]).exits(8);
     assert!(run.states().iter().any(|row| row.ends_with("vm-101 running")), "{run}");
     let said = |text: &str| assert!(run.stderr.contains(text), "no `{text}` in {run}");
     said("pve2: ca_file ~/ca.pem: nothing came within");
@@ -50,7 +51,7 @@ fn a_secret_that_does_not_come_keeps_no_report() {
     let history = "[history]\nremote_write = \"http://127.0.0.1:1/api/v1/write\"\nbearer_token_file";
     env.add_config(&format!("{history} = \"{}\"\n", token.display()));
     for _ in 0..2 {
-        let run = env.run(&["status", "--timeout", "2s"]).exits(0);
+        let run = env.run(&["status", "--timeout", &deadline(2)]).exits(0);
         assert!(run.stdout.contains("web-01"), "{run}");
         let _ = run.says("cannot read `bearer_token_file` ~/token: nothing came within");
     }
@@ -127,7 +128,7 @@ fn a_prometheus_that_drips_ends_with_the_command() {
     let env = env_for(&sim, &["pve1"]);
     env.add_config(&format!("[history]\nquery = \"http://127.0.0.1:{port}\"\n"));
     let _ = env.run(&["status"]).exits(0);
-    let run = env.run(&["stats", "--since", "1h", "--timeout", "2s", "-o", "json"]);
+    let run = env.run(&["stats", "--since", "1h", "--timeout", &deadline(2), "-o", "json"]);
     assert!(!run.stdout.is_empty(), "{run}");
     let _ = run.says("Prometheus did not answer within");
     assert!(served.join().unwrap(), "it was hung up on");
@@ -143,7 +144,7 @@ fn a_token_command_that_does_not_end_ends_with_its_children() {
     let script = format!("sleep 1000 & echo $! > {}; sleep 1000", pid.display());
     let entry = format!("{}\ntoken_command = [\"sh\", \"-c\", \"{script}\"]\n", api("pve2", &sim, "pve2").trim_end());
     env.config(&(api("pve1", &sim, "pve1") + &entry));
-    let run = env.run(&["status", "--timeout", "2s"]).exits(8);
+    let run = env.run(&["status", "--timeout", &deadline(2)]).exits(8);
     assert!(run.stdout.contains("web-01"), "{run}");
     let pid = std::fs::read_to_string(pid).unwrap();
     while is_alive(&pid) {
@@ -166,7 +167,7 @@ fn a_proxy_command_ends_with_its_children() {
         config.display(),
         plain("nas", 22).replace("127.0.0.1", "nas")
     ));
-    let _ = env.run(&["stats", "--timeout", "2s"]).exits(5);
+    let _ = env.run(&["stats", "--timeout", &deadline(2)]).exits(5);
     let pid = std::fs::read_to_string(pid).unwrap();
     while is_alive(&pid) {
         std::thread::yield_now();

@@ -14,7 +14,7 @@ fn terminal(world: &World, args: &[&str]) -> OsSession {
     let mut session = Session::spawn(world.env.command_of_terminal(args, "dumb")).unwrap();
     // As on a real terminal; expectrl turns it off.
     session.get_process_mut().set_echo(true, None).unwrap();
-    session.set_expect_timeout(Some(Duration::from_secs(20)));
+    session.set_expect_timeout(Some(Duration::from_secs(120)));
     session
 }
 

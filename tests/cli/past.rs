@@ -283,7 +283,7 @@ pub(crate) fn on_terminal(env: &Env, args: &[&str], columns: usize, language: &s
     command.envs(template.get_envs().filter_map(|(key, value)| Some((key, value?))));
     command.env("TERM", "xterm").env("LANG", language).env("NO_COLOR", "1").env("TZ", "UTC");
     let mut session = Session::spawn(command).unwrap();
-    session.set_expect_timeout(Some(Duration::from_secs(30)));
+    session.set_expect_timeout(Some(Duration::from_secs(120)));
     let rest = session.expect(Eof).unwrap();
     String::from_utf8_lossy(rest.as_bytes()).replace('\r', "")
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::env::CANARY;
 use super::fleets::{OPERATOR, TOKEN, env_for};
+use super::pace::deadline;
 use super::packed;
 use super::past::{HOUR, document, known, on_terminal, rfc3339, series, this_hour};
 
@@ -149,7 +150,7 @@ fn failures_leave_the_rest_standing() {
     node.heal();
     // One hangs: the deadline ends it, and only it.
     node.fail_on(None, Some("/qemu/102/rrddata"), None, Fault::HangAtRequest);
-    let run = env.run(&[&["--timeout", "10s"], &args[..]].concat()).exits(8).says("pve1-vm-102");
+    let run = env.run(&[&["--timeout", &deadline(10)], &args[..]].concat()).exits(8).says("pve1-vm-102");
     assert_eq!(run.failures(), ["pve1 unreachable"]);
     let report = run.json();
     assert_eq!(series(&report, "pve1-vm-102", "memory")["source"], "cache");

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::env::{CANARY, Env, Run, skipped};
 use super::fleets::{OPERATOR, TOKEN, env_for};
+use super::pace::deadline;
 use super::world::assert_transcript;
 
 /// A cluster of two nodes with guests in all states, and ecobox that reaches it.
@@ -232,7 +233,7 @@ fn a_deadline_of_ones_own() {
     let mut cluster = guests();
     cluster.change_guest(106, |vm| vm.shutdown_limit(60_000));
     let lab = lab_of(cluster);
-    let run = lab.power("shutdown vm-106 --yes --timeout 2s").exits(10);
+    let run = lab.power(&format!("shutdown vm-106 --yes --timeout {}", deadline(2))).exits(10);
     let run = run.says("unconfirmed: its task still runs: UPID:pve1:").says("look with `ecobox status pve1-vm-106`");
     assert_eq!(lab.sim.posts(), [call(106, "shutdown")], "{run}");
     assert_eq!(lab.history(), ["shutdown|unconfirmed|1|1"]);
@@ -255,7 +256,10 @@ fn ha_acts_later_and_the_state_tells() {
     let mut cluster = guests();
     cluster.timing.ha = 1e6;
     let lab = lab_of(cluster);
-    let _ = lab.power("stop vm-109 --yes --timeout 2s").exits(10).says("accepted, but it is running at the deadline");
+    let _ = lab
+        .power(&format!("stop vm-109 --yes --timeout {}", deadline(2)))
+        .exits(10)
+        .says("accepted, but it is running at the deadline");
     assert_eq!(lab.sim.posts(), [call(109, "stop")]);
     // HA could not be asked.
     let mut cluster = guests();
@@ -269,7 +273,7 @@ fn ha_acts_later_and_the_state_tells() {
     lab.sim.cluster().change_guest(109, |vm| vm.ha("error"));
     let _ = lab.power("stop vm-109 --yes").exits(11).says("its HA state is error").says("(ha-managed)");
     assert_eq!(lab.sim.posts(), [""; 0]);
-    let _ = lab.power("stop vm-109 --yes --allow ha-managed --timeout 2s").exits(10);
+    let _ = lab.power(&format!("stop vm-109 --yes --allow ha-managed --timeout {}", deadline(2))).exits(10);
     assert_eq!(lab.sim.posts(), [call(109, "stop")]);
     let _ = lab.power("hibernate vm-109 --yes").exits(11).says("HA manages it");
 }

@@ -6,6 +6,7 @@ use ecobox_sim::{Cluster, Guest};
 
 use super::env::CANARY;
 use super::fleets::{CLOSED, OPERATOR, Open, TOKEN};
+use super::pace::deadline;
 use super::power::{Lab, call, guests, lab_of};
 
 /// Guests with these numbers and orders, all alike, on `pve1`.
@@ -99,14 +100,14 @@ fn ready_is_when_its_services_answer() {
             });
         });
     });
-    let _ = lab.power("start vm-102 --timeout 20s").exits(0);
+    let _ = lab.power("start vm-102 --timeout 60s").exits(0);
     assert!(late.lock().unwrap().is_some());
 
     let lab = with_service(CLOSED);
-    let run = lab.power("start vm-102 --timeout 3s").exits(10);
+    let run = lab.power(&format!("start vm-102 --timeout {}", deadline(3))).exits(10);
     let run = run.says("it runs, but does not answer at web:1 (127.0.0.1)");
     assert_eq!(lab.sim.posts(), [call(102, "start")], "{run}");
     // It runs already, which is all that is to be done.
-    let _ = lab.power("start vm-102 --timeout 2s").exits(0);
+    let _ = lab.power("start vm-102 --timeout 60s").exits(0);
     assert_eq!(lab.sim.posts().len(), 1);
 }

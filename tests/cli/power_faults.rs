@@ -6,6 +6,7 @@ use ecobox_sim::{Cluster, Fault};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::env::Run;
+use super::pace::deadline;
 use super::power::{Lab, call, guests, lab, lab_of};
 use super::world::{assert_transcript, until};
 
@@ -120,7 +121,7 @@ fn an_answer_that_is_lost() {
     ] {
         let lab = lab();
         lab.sim.node("pve1").fail_on(Some("POST"), None, None, fault.clone());
-        let run = lab.power("start vm-102 --timeout 2s").exits(exit).says(words);
+        let run = lab.power(&format!("start vm-102 --timeout {}", deadline(2))).exits(exit).says(words);
         assert_eq!(lab.sim.posts(), [call(102, "start")], "{fault:?}\n{run}");
         let state = lab.sim.cluster().guest(102).unwrap().3;
         assert_eq!(state == "running", runs, "{fault:?}\n{run}");
@@ -139,7 +140,7 @@ fn a_connection_that_is_not_made_sends_nothing() {
         }
     });
     let lab = lab_of(cluster);
-    let _ = lab.power("start vm-102 --timeout 3s").exits(5);
+    let _ = lab.power(&format!("start vm-102 --timeout {}", deadline(3))).exits(5);
     assert_eq!(lab.sim.posts(), [""; 0]);
 }
 
@@ -150,7 +151,7 @@ fn a_lost_task_is_looked_for_by_the_clock_of_its_node() {
         let lab = lab();
         lab.sim.cluster().clock.set_wrong(wrong);
         lab.sim.node("pve1").fail_on(Some("POST"), None, None, Fault::DropAfterAction);
-        let run = lab.power("start vm-107 --timeout 3s").exits(9).says("volume 'local:107/vm-107-disk-0.raw'");
+        let run = lab.power("start vm-107 --timeout 60s").exits(9).says("volume 'local:107/vm-107-disk-0.raw'");
         assert_eq!(lab.sim.posts(), [call(107, "start")], "{wrong}\n{run}");
     }
     // It did not run; an older one of the same kind, which failed, stands in the list.
@@ -159,7 +160,10 @@ fn a_lost_task_is_looked_for_by_the_clock_of_its_node() {
     lab.sim.cluster().clock.set_wrong(3600);
     lab.sim.clear_requests();
     lab.sim.node("pve1").fail_on(Some("POST"), None, None, Fault::DropBeforeAnswer);
-    let run = lab.power("start vm-107 --timeout 2s").exits(10).says("no task was found, and it is stopped");
+    let run = lab
+        .power(&format!("start vm-107 --timeout {}", deadline(2)))
+        .exits(10)
+        .says("no task was found, and it is stopped");
     assert_eq!(lab.sim.posts(), [call(107, "start")], "{run}");
 }
 
@@ -182,7 +186,7 @@ fn where_the_task_says_nothing_the_state_does() {
         if let Some(fault) = fault {
             lab.sim.node("pve1").fail_on(Some("POST"), None, None, fault);
         }
-        let run = lab.power("start vm-102 --timeout 3s").exits(exit).says(words);
+        let run = lab.power(&format!("start vm-102 --timeout {}", deadline(3))).exits(exit).says(words);
         assert_eq!(lab.sim.posts(), [call(102, "start")], "{run}");
     }
 }
@@ -281,7 +285,10 @@ fn a_guest_that_has_just_begun_is_no_proof_of_a_reboot() {
     let _ = lab.power("start vm-102").exits(0);
     lab.sim.clear_requests();
     lab.sim.node("pve1").fail_on(Some("POST"), None, None, Fault::DropBeforeAnswer);
-    let run = lab.power("reboot vm-102 --yes --timeout 3s").exits(10).says("no task was found, and it is running");
+    let run = lab
+        .power(&format!("reboot vm-102 --yes --timeout {}", deadline(3)))
+        .exits(10)
+        .says("no task was found, and it is running");
     assert_eq!(lab.sim.posts(), [call(102, "reboot")], "{run}");
 }
 
@@ -320,7 +327,7 @@ fn it_runs_again_although_nobody_said_so() {
         cluster.list_no_tasks(true);
         let lab = lab_of(cluster);
         lab.sim.node("pve1").fail_on(Some("POST"), None, None, Fault::DropAfterAction);
-        let run = lab.power(&format!("{verb} vm-101 --yes --timeout 3s")).exits(exit).says(words);
+        let run = lab.power(&format!("{verb} vm-101 --yes --timeout {}", deadline(3))).exits(exit).says(words);
         assert_eq!(lab.sim.posts(), [call(101, verb)], "{run}");
     }
 }

@@ -8,6 +8,7 @@ use ecobox_sim::ssh::SshFault;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::env::Run;
+use super::pace::deadline;
 use super::world::{FAST, Served, World, assert_transcript, until};
 
 /// A plain server with its card, logged in to as this user.
@@ -93,7 +94,7 @@ fn a_reboot_is_another_boot() {
     let world = World::new();
     let nas = nas(&world, "root");
     // It only blinks: connections break, and it is the same boot afterwards.
-    let run = world.run(&["power", "reboot", "nas", "--yes", "--timeout", "4"]).exits(10);
+    let run = world.run(&["power", "reboot", "nas", "--yes", "--timeout", &deadline(4)]).exits(10);
     let _ = run.says("error: reboot nas: unconfirmed: accepted, but it answers, and was not started anew yet");
     assert_eq!(nas.host.events(), ["reboot"]);
     let child = begin(&world, &["power", "reboot", "nas", "--yes"]);
@@ -109,7 +110,7 @@ fn a_host_that_stays_awake_is_not_called_asleep() {
     let world = World::new();
     let nas = nas(&world, "root");
     nas.host.set_sleep_delay(Duration::from_secs(600));
-    let run = world.run(&["power", "suspend", "nas", "--yes", "--timeout", "4"]).exits(10);
+    let run = world.run(&["power", "suspend", "nas", "--yes", "--timeout", &deadline(4)]).exits(10);
     let _ = run.says("unconfirmed: accepted, but it still answers at the deadline").says("`ecobox status nas`");
     assert_eq!(nas.host.timers().len(), 1);
     assert_eq!(world.run(&["status", "-o", "json"]).exits(0).states(), ["nas online"]);
@@ -129,14 +130,14 @@ fn a_connection_that_breaks_is_never_a_second_trigger() {
     let nas2 = nas(&world, "root");
     nas2.host.set_sleep_delay(Duration::from_secs(600));
     nas2.host.cut_after_timer();
-    let run = world.run(&["power", "suspend", "nas", "--yes", "--timeout", "4"]).exits(10);
+    let run = world.run(&["power", "suspend", "nas", "--yes", "--timeout", &deadline(4)]).exits(10);
     let _ = run.says("unconfirmed: its answer was lost (");
     assert_eq!(nas2.host.timers().len(), 1);
     // Before: nothing is armed, nothing is said to be.
     let world = World::new();
     let nas3 = nas(&world, "root");
     nas3.ssh.set_fault(Some(SshFault::CloseInExec));
-    let run = world.run(&["power", "suspend", "nas", "--yes", "--timeout", "4"]);
+    let run = world.run(&["power", "suspend", "nas", "--yes", "--timeout", &deadline(4)]);
     assert!(run.code != 0 && run.code != 10, "{run}");
     assert_eq!((nas3.host.timers().len(), nas3.host.events().len()), (0, 0));
 }

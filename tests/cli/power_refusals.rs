@@ -5,6 +5,7 @@ use ecobox_sim::{Cluster, Guest};
 
 use super::env::CANARY;
 use super::fleets::{OPERATOR, TOKEN};
+use super::pace::deadline;
 use super::power::{Lab, call, guests, lab_of};
 use super::world::{Served, World};
 
@@ -45,7 +46,7 @@ fn what_needs_no_quorum_goes_on_without() {
     let lab = lab_of(cluster);
     let _ = lab.power("reboot vm-101 --yes").exits(11).says("it would go down, and not come up again");
     assert_eq!(lab.sim.posts(), [""; 0]);
-    let run = lab.power("reboot vm-101 --yes --allow quorum-lost --timeout 2s").exits(10);
+    let run = lab.power(&format!("reboot vm-101 --yes --allow quorum-lost --timeout {}", deadline(2))).exits(10);
     assert_eq!(lab.sim.cluster().guest(101).unwrap().3, "stopped", "{run}");
 }
 
@@ -294,7 +295,7 @@ fn a_dry_run_ends_as_the_run() {
             cluster
         };
         let shown = lab_of(cluster()).power(&format!("{words} --yes --dry-run"));
-        let run = lab_of(cluster()).power(&format!("{words} --yes --timeout 3"));
+        let run = lab_of(cluster()).power(&format!("{words} --yes --timeout {}", deadline(3)));
         assert_eq!(shown.code, run.code, "{words} {privileges:?}\n{shown}\n{run}");
     }
 }

@@ -4,6 +4,7 @@ use ecobox_sim::host::Host;
 use ecobox_sim::{Cluster, Moment, Node};
 
 use super::fleets::Open;
+use super::pace::deadline;
 use super::power_hosts::{begin, end, history, interrupt};
 use super::world::{FAST, Pve, Served, World, assert_transcript, until};
 
@@ -61,7 +62,7 @@ fn at_eight_in_the_evening() {
     // Its service does not come: that is said, and the guest runs all the same.
     pve.sim.cluster().crash_guest(101);
     service.take();
-    let run = world.run(&["power", "start", "vm-101", "--timeout", "2"]).exits(10);
+    let run = world.run(&["power", "start", "vm-101", "--timeout", &deadline(2)]).exits(10);
     let _ = run.says("start pve1-vm-101: unconfirmed").says("http");
     assert_eq!(pve.sim.posts().len(), 2);
 }
@@ -96,7 +97,7 @@ fn awake_is_not_ready() {
     pve.node("pve1").host.suspend();
     pve.sim.cluster().suspend_node("pve1");
     pve.sim.clear_requests();
-    let run = world.run(&["power", "start", "vm-101", "--timeout", "4"]).exits(10);
+    let run = world.run(&["power", "start", "vm-101", "--timeout", &deadline(4)]).exits(10);
     let _ = run.says("wake pve1: unconfirmed: it is awake, and cannot start guests yet: its API does not answer (");
     assert_eq!(pve.sim.posts(), [""; 0]);
     assert_eq!(world.run(&["status", "--cached", "-o", "json"]).exits(0).states()[0], "pve1 online");
@@ -117,7 +118,7 @@ fn no_guest_is_started_before_its_cluster_has_quorum() {
     };
     to_sleep();
     pve.sim.cluster().set_quorate(false);
-    let run = world.run(&["power", "start", "vm-101", "--timeout", "3"]).exits(10);
+    let run = world.run(&["power", "start", "vm-101", "--timeout", &deadline(3)]).exits(10);
     let _ = run.says("it is awake, and cannot start guests yet: its cluster has no quorum");
     assert_eq!(pve.sim.posts(), [""; 0]);
     // It comes a while after the API.
@@ -136,7 +137,7 @@ fn a_host_that_never_wakes_starts_no_guest() {
     let pve = evening(&world, service.port());
     pve.node("pve1").host.wake_after(usize::MAX);
     put_to_sleep(&world, &pve);
-    let run = world.run(&["power", "start", "vm-101", "--timeout", "2"]).exits(10);
+    let run = world.run(&["power", "start", "vm-101", "--timeout", &deadline(2)]).exits(10);
     assert_timeless!("power_never_wakes", run);
     assert!(pve.node("pve1").packets() > 0);
     assert_eq!(pve.sim.requests().len(), 0);
@@ -320,7 +321,7 @@ fn a_missing_privilege_is_known_before_a_host_is_woken() {
     for who in ["ecobox@pve", &token] {
         pve.sim.cluster().access().grant("/", who, &["VM.Audit", "Sys.Audit", "VM.PowerMgmt"], true);
     }
-    let run = world.run(&["power", "start", "vm-101", "--allow", "privilege-missing", "--timeout", "20"]);
+    let run = world.run(&["power", "start", "vm-101", "--allow", "privilege-missing", "--timeout", "60"]);
     assert_eq!(pve.sim.posts(), ["/nodes/pve1/qemu/101/status/start"], "{run}");
 }
 
@@ -330,7 +331,7 @@ fn a_lost_answer_of_another_node_is_no_packet() {
     let pve = cluster_knows(&world, |node| node.wakeonlan("bc:24:11:00:00:02"));
     may_wake(&pve);
     pve.sim.node("pve1").fail_on(Some("POST"), None, None, ecobox_sim::Fault::DropBeforeAnswer);
-    let run = world.run(&["power", "wake", "pve2", "--timeout", "2"]).exits(10);
+    let run = world.run(&["power", "wake", "pve2", "--timeout", &deadline(2)]).exits(10);
     let _ = run.says("whether a magic packet was sent is not known (the answer of pve1 was lost: ");
     assert_eq!(pve.sim.posts(), ["/nodes/pve2/wakeonlan"]);
 }

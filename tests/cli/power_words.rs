@@ -11,7 +11,7 @@ use super::world::assert_transcript;
 fn on_a_terminal(lab: &Lab, args: &[&str], typed: Option<&str>) -> String {
     let mut session = Session::spawn(lab.env.command_of_terminal(args, "dumb")).unwrap();
     session.get_process_mut().set_window_size(80, 24).unwrap();
-    session.set_expect_timeout(Some(Duration::from_secs(30)));
+    session.set_expect_timeout(Some(Duration::from_secs(120)));
     let mut question = String::new();
     if let Some(typed) = typed {
         let asked = session.expect("] ").unwrap();

@@ -8,6 +8,7 @@ use ecobox_sim::{Fault, Identity};
 
 use super::env::{CANARY, Env, skipped};
 use super::fleets::{api, env_for, full_token, three};
+use super::pace::deadline;
 
 /// Whatever happens, however much is logged.
 #[test]
@@ -29,7 +30,7 @@ fn the_log_never_has_it() {
         for format in ["text", "json"] {
             for command in ["discover", "status"] {
                 // `run` looks for the secret.
-                let run = env.run(&[command, "-vvv", "--log-format", format, "--timeout", "2s"]);
+                let run = env.run(&[command, "-vvv", "--log-format", format, "--timeout", &deadline(2)]);
                 assert!(run.stderr.contains("api call") || run.code != 0, "{run}");
                 assert!(!run.stderr.to_lowercase().contains("authorization:"), "{run}");
             }

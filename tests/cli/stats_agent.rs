@@ -6,6 +6,7 @@ use ecobox_sim::{Agent, Fault, Guest};
 use serde_json::{Value, json};
 
 use super::fleets::{cluster, env_for};
+use super::pace::deadline;
 use super::stats::fields;
 
 const GIB: u64 = 1 << 30;
@@ -76,7 +77,7 @@ fn each_agent_fails_for_itself() {
     fail(106, Fault::Garbage);
     fail(111, Fault::DropInBody);
     let env = env_for(&sim, &["pve1"]);
-    let run = env.run(&["stats", "--agent", "--timeout", "20s", "-o", "json"]).exits(0);
+    let run = env.run(&["stats", "--agent", "--timeout", &deadline(20), "-o", "json"]).exits(0);
     for (vmid, says) in [
         (102, "its guest agent did not answer within "),
         (103, "failed to open /proc/self/mounts"),

@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use ecobox_sim::prometheus::promtool_check_metrics;
 use serde_json::Value;
 
+use super::pace::deadline;
 use super::packed;
 use super::stats::{Lab, homelab};
 use super::world::Served;
@@ -66,7 +67,7 @@ fn what_one_host_does_not_say_hides_nobody() {
     // One that hangs costs its own row.
     let lab = homelab();
     lab.nas.host.set_hanging(true);
-    let run = lab.world.run(&["stats", "--timeout", "8s", "-o", "json"]).exits(8).says("nas");
+    let run = lab.world.run(&["stats", "--timeout", &deadline(8), "-o", "json"]).exits(8).says("nas");
     assert_eq!(run.server("nas")["cpu_percent"], Value::Null, "{run}");
     assert!(run.server("nas")["reasons"]["cpu"].is_string(), "{run}");
     assert!(run.server("pve1")["cpu_percent"].is_number(), "{run}");
@@ -102,7 +103,7 @@ fn the_metrics_of_a_fleet_are_valid_and_their_file_is_replaced_whole() {
     }
     // Who does not answer has no numbers in the next one.
     lab.nas.host.suspend();
-    let _ = lab.world.run(&["stats", "-o", "openmetrics", "--out", file, "--timeout", "8s"]).exits(8);
+    let _ = lab.world.run(&["stats", "-o", "openmetrics", "--out", file, "--timeout", &deadline(8)]).exits(8);
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(
         !text.contains("ecobox_cpu_usage_ratio{id=\"nas\"}") && text.contains("ecobox_failed{id=\"nas\""),

@@ -4,6 +4,7 @@ use ecobox_sim::Fault;
 
 use super::env::Env;
 use super::fleets::{CLOSED, env_for, full_token, homelab, three, untrusted};
+use super::pace::deadline;
 
 #[test]
 fn one_request_shows_a_whole_host() {
@@ -195,7 +196,7 @@ fn the_next_member_answers_when_the_first_does_not() {
     ];
     for fault in faults {
         sim.node("pve1").fail(fault.clone());
-        let run = env.run(&["status", "-o", "json", "--timeout", "10s"]).exits(0);
+        let run = env.run(&["status", "-o", "json", "--timeout", &deadline(10)]).exits(0);
         assert_eq!(run.states(), calm, "{fault:?}");
         sim.node("pve1").heal();
     }

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::env::{CANARY, Env};
 use super::fleets::{CLOSED, Open, homelab, plain, three};
-use super::watch::fast;
+use super::watch::{PATIENCE, fast};
 use super::world::{FAST, World};
 
 #[test]
@@ -73,7 +73,7 @@ impl Screen {
             if is_so(&self.text()) {
                 return;
             }
-            assert!(!ended && begun.elapsed() < Duration::from_secs(30), "not seen: {what}\n{}", self.text());
+            assert!(!ended && begun.elapsed() < PATIENCE, "not seen: {what}\n{}", self.text());
             std::thread::park_timeout(Duration::from_millis(2));
         }
     }
@@ -104,7 +104,7 @@ impl Screen {
     pub(super) fn ends(mut self, code: i32) -> String {
         let begun = Instant::now();
         while !self.read() {
-            assert!(begun.elapsed() < Duration::from_secs(30), "it does not end\n{}", self.text());
+            assert!(begun.elapsed() < PATIENCE, "it does not end\n{}", self.text());
             std::thread::park_timeout(Duration::from_millis(2));
         }
         let status = self.session.get_process().wait().unwrap();

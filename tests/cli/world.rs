@@ -338,7 +338,7 @@ impl Pve {
 pub(crate) fn until(happened: impl Fn() -> bool) {
     let begun = Instant::now();
     while !happened() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "it does not happen");
+        assert!(begun.elapsed() < Duration::from_secs(120), "it does not happen");
         std::thread::park_timeout(Duration::from_millis(1));
     }
 }

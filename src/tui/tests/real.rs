@@ -49,7 +49,7 @@ fn start(how: &str) -> OsSession {
     command.env(HOW, how).env("TERM", "xterm-256color");
     let mut session = Session::spawn(command).unwrap();
     session.get_process_mut().set_window_size(100, 30).unwrap();
-    session.set_expect_timeout(Some(Duration::from_secs(30)));
+    session.set_expect_timeout(Some(Duration::from_secs(120)));
     session
 }
 

@@ -3,6 +3,7 @@
 use ecobox_sim::host::Host;
 
 use super::super::fleets::{CLOSED, Open};
+use super::super::pace::deadline;
 use super::super::power::{guests, lab, lab_of};
 use super::super::power_wake::{cluster_knows, evening, may_wake, put_to_sleep};
 use super::super::setup_token_again::with_token;
@@ -85,7 +86,7 @@ pub(super) fn still_coming(row: &Row) -> Option<Followed> {
     let mut cluster = guests();
     cluster.change_guest(106, |vm| vm.shutdown_limit(60_000));
     let lab = lab_of(cluster);
-    let run = lab.power("shutdown vm-106 --timeout 1s --yes").exits(10);
+    let run = lab.power(&format!("shutdown vm-106 --timeout {} --yes", deadline(1))).exits(10);
     let seen = row.seen(&run);
     let run = seen.follow(&lab.env, "ecobox status pve1-vm-106").exits(0);
     assert!(run.stdout.contains("running"), "{run}");
@@ -111,7 +112,7 @@ pub(super) fn not_awake(row: &Row) -> Option<Followed> {
     let pve = evening(&world, service.port());
     pve.node("pve1").host.wake_after(usize::MAX);
     put_to_sleep(&world, &pve);
-    let run = world.run(&["power", "start", "vm-101", "--timeout", "2"]).exits(10);
+    let run = world.run(&["power", "start", "vm-101", "--timeout", &deadline(2)]).exits(10);
     let seen = row.seen(&run);
     let _ = seen.follow(&world.env, "ecobox status pve1");
     // Its card listens now.
@@ -125,7 +126,7 @@ pub(super) fn not_ready(row: &Row) -> Option<Followed> {
     let pve = evening(&world, service.port());
     put_to_sleep(&world, &pve);
     pve.sim.cluster().set_quorate(false);
-    let run = world.run(&["power", "start", "vm-101", "--timeout", "3"]).exits(10);
+    let run = world.run(&["power", "start", "vm-101", "--timeout", &deadline(3)]).exits(10);
     let seen = row.seen(&run);
     let _ = seen.follow(&world.env, "ecobox status pve1");
     pve.sim.cluster().set_quorate(true);

@@ -8,6 +8,7 @@ use ecobox_sim::ssh::SshFault;
 use ecobox_sim::sshd::RealSshd;
 
 use super::super::fleets::{CLOSED, Silent};
+use super::super::pace::deadline;
 use super::super::world::{Served, World, entry};
 use super::{Followed, Row};
 
@@ -258,7 +259,7 @@ pub(super) fn look_again(row: &Row) -> Option<Followed> {
     let silent = Silent::new();
     let (world, nas) = nas(true);
     world.configure(&(nas.entry() + &entry("off", "root", silent.port(), None)));
-    let run = world.run(&["init", "--timeout", "2s"]).exits(8);
+    let run = world.run(&["init", "--timeout", &deadline(2)]).exits(8);
     let seen = row.seen(&run);
     assert_eq!(seen.value("command"), "init");
     // It is on now.
