@@ -39,7 +39,7 @@ use crate::model::inventory::server::{Expected, Service};
 pub(crate) const API_PORT: u16 = 8006;
 
 /// What ecobox writes for a newcomer; every key with its default.
-pub(crate) const EXAMPLE: &str = include_str!("../../config.example.toml");
+pub(crate) const EXAMPLE: &str = include_str!("../config.example.toml");
 
 /// A configuration is text that a person wrote; more than this is some other file.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
