@@ -88,7 +88,8 @@ fn agents_that_are_missing_dead_or_slow_are_told_apart() {
     let why = |id: &str| run.server(id)["addresses_unknown"].as_str().unwrap_or("-").to_owned();
     assert_eq!(why("pve1-vm-101"), "no guest agent is configured");
     assert_eq!(why("pve1-vm-102"), "its guest agent does not answer");
-    assert!(why("pve1-vm-103").starts_with("pve1 did not answer within"), "{run}");
+    // The agent's own limit, or what is left of the deadline.
+    assert!(why("pve1-vm-103").contains(" answer within "), "{run}");
     assert_eq!((why("pve1-vm-104").as_str(), &run.server("pve1-vm-104")["hostname"]), ("-", &"10.99.0.4".into()));
     assert_eq!((why("pve1-vm-105"), why("pve1-vm-106")), ("-".to_owned(), "-".to_owned()));
     assert_eq!(sim.node("pve1").count("/105/agent") + sim.node("pve1").count("/106/agent"), 0);

@@ -138,10 +138,10 @@ fn if_stale_does_nothing_within_the_interval() {
     // Cron mails whatever is said.
     insta::assert_snapshot!(env.run(&["discover", "--if-stale"]).exits(0), @"");
     assert_eq!(sim.requests().len(), 0, "{:?}", sim.requests());
-    env.execute("UPDATE clusters SET discovered_at = discovered_at - 299000");
+    env.execute("UPDATE clusters SET discovered_at = discovered_at - 200000");
     let _ = env.run(&["discover", "--if-stale"]).exits(0);
     assert_eq!(sim.requests().len(), 0);
-    env.execute("UPDATE clusters SET discovered_at = discovered_at - 2000");
+    env.execute("UPDATE clusters SET discovered_at = discovered_at - 101000");
     let _ = env.run(&["discover", "--if-stale"]).exits(0);
     assert!(!sim.requests().is_empty());
     // What a failed run could not read stays stale; a clock that was wrong is no reason to wait.
