@@ -11,4 +11,5 @@ pub(crate) mod retention;
 pub(crate) mod rollup;
 pub(crate) mod samples;
 pub(crate) mod sightings;
+pub(crate) mod time_table;
 pub(crate) mod told;

@@ -15,7 +15,7 @@ use crate::state::history::blocks::{PLACE_BITS, block_of};
 use crate::state::history::pending_hours::{
     HOUR_MILLIS, LEAST_WORK, LOOK_BACK_MILLIS, Over, SAMPLES, advance, border, next_over, whole_from,
 };
-use crate::state::history::samples::{self, Each, Kept};
+use crate::state::history::time_table::{Each, Kept, collect};
 use crate::state::{Result, State, counted, time};
 
 /// About how much room a sample takes in its block.
@@ -91,7 +91,7 @@ impl State {
         self.read(|conn| {
             let until = until.as_millisecond().min(border(conn)? - 1);
             let stamps = Kept::hours().stamps(conn, whole_from(since.as_millisecond()), until)?;
-            let found = samples::collect(conn, &Kept::hours(), &stamps, servers)?;
+            let found = collect(conn, &Kept::hours(), &stamps, servers)?;
             let hours = |rows: Vec<(Timestamp, Hour)>| rows.into_iter().map(|(_, hour)| hour).collect();
             Ok(found.into_iter().map(|(server, rows)| (server, hours(rows))).collect())
         })

@@ -9,7 +9,8 @@ use crate::model::id::ServerId;
 use crate::model::inventory::server::Whose;
 use crate::model::load::usage::Sample;
 use crate::state::history::events::CheckRecord;
-use crate::state::history::samples::{Kept, subjects_of};
+use crate::state::history::time_table::Kept;
+use crate::state::subjects::subjects_of;
 use crate::state::{Result, State, time};
 
 /// A sample may be so much later than the look it is of: runs that go to Prometheus are kept in order.

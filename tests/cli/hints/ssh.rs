@@ -202,9 +202,11 @@ pub(super) fn login_slow(row: &Row) -> Option<Followed> {
     let _sshd = real(&world, &lines)?;
     held.lock().unwrap();
     let patient =
-        world.env.command(&["stats", "--timeout", "80s"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        world.env.command(&["stats", "--timeout", "300s"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let patient = patient.unwrap();
-    let run = world.run(&["stats", "--timeout", "1s"]).exits(5).says("(logging in)");
+    // As far as that it has to come first.
+    let mut runs = ["1s", "5s", "25s"].iter().map(|deadline| world.run(&["stats", "--timeout", deadline]).exits(5));
+    let run = runs.find(|run| run.stderr.contains("(logging in)")).expect("a login that takes too long");
     let seen = row.seen(&run);
     held.unlock().unwrap();
     Some(seen.gone(&world.env.finish(patient.wait_with_output().unwrap()).exits(0)))
