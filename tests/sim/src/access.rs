@@ -1,5 +1,6 @@
 //! Users, roles, ACLs and API tokens of a simulated Proxmox VE cluster, with PVE's rules for combining them.
 
+mod effective;
 mod roles;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -221,31 +222,6 @@ impl Access {
         Ok(full_token_id.to_owned())
     }
 
-    /// What a user or token may do on a path.
-    pub fn privileges(&self, caller: &str, path: &str) -> BTreeSet<String> {
-        self.effective(caller, path).into_keys().collect()
-    }
-
-    /// Effective privileges by path, as GET /access/permissions shows them: 1 where they reach further down, else 0.
-    pub fn permissions(&self, caller: &str) -> BTreeMap<String, BTreeMap<String, u8>> {
-        let mut paths: BTreeSet<&str> = TOP_PATHS.into_iter().collect();
-        for entry in &self.acl {
-            paths.extend(ancestors(&entry.path));
-        }
-        let pools: Vec<String> = self.pools.keys().map(|pool| format!("/pool/{pool}")).collect();
-        paths.extend(pools.iter().map(String::as_str));
-        let per_path = |path: &str| {
-            let privs = self.effective(caller, path);
-            (path.to_owned(), privs.into_iter().map(|(name, down)| (name, u8::from(down))).collect())
-        };
-        paths.into_iter().map(per_path).filter(|(_, privs): &(_, BTreeMap<_, _>)| !privs.is_empty()).collect()
-    }
-
-    /// The same for one path, named or not.
-    pub fn permissions_on(&self, caller: &str, path: &str) -> BTreeMap<String, u8> {
-        self.effective(caller, path).into_iter().map(|(name, down)| (name, u8::from(down))).collect()
-    }
-
     /// All full token ids, sorted.
     pub fn tokens(&self) -> Vec<String> {
         let ids = |(userid, user): (&String, &User)| -> Vec<String> {
@@ -291,67 +267,6 @@ impl Access {
         let (userid, name) = split_token(full_id)?;
         self.users.get_mut(userid)?.tokens.get_mut(name)
     }
-
-    /// Privileges with their propagate flag. A privsep token has what both it and its user have; root@pam has everything,
-    /// so that a privsep token of root@pam has exactly its own.
-    fn effective(&self, caller: &str, path: &str) -> BTreeMap<String, bool> {
-        if caller == "root@pam" {
-            let all = self.roles.get("Administrator").map(|role| role.privs.clone()).unwrap_or_default();
-            return all.into_iter().map(|name| (name, true)).collect();
-        }
-        let Some((userid, name)) = split_token(caller) else { return self.granted(caller, path) };
-        let Some(token) = self.users.get(userid).and_then(|user| user.tokens.get(name)) else { return BTreeMap::new() };
-        let of_user = self.effective(userid, path);
-        if !token.privsep {
-            return of_user;
-        }
-        let of_token = self.granted(caller, path).into_iter();
-        of_token.filter_map(|(name, down)| of_user.get(&name).map(|user_down| (name, down && *user_down))).collect()
-    }
-
-    fn granted(&self, who: &str, path: &str) -> BTreeMap<String, bool> {
-        let mut roles = self.roles_on(who, path);
-        if let Some(vmid) = path.strip_prefix("/vms/").and_then(|id| id.parse::<u32>().ok())
-            && !roles.contains_key("NoAccess")
-        {
-            for (pool, _) in self.pools.iter().filter(|(_, members)| members.contains(&vmid)) {
-                roles.extend(self.roles_on(who, &format!("/pool/{pool}")));
-            }
-        }
-        if roles.contains_key("NoAccess") {
-            return BTreeMap::new();
-        }
-        let mut privs = BTreeMap::new();
-        for (role, propagate) in roles {
-            for name in self.roles.get(role).into_iter().flat_map(|role| &role.privs) {
-                *privs.entry(name.clone()).or_insert(false) |= propagate;
-            }
-        }
-        privs
-    }
-
-    /// The roles in force on a path: those of the deepest entry win; one above counts only if it propagates.
-    fn roles_on(&self, who: &str, path: &str) -> BTreeMap<&str, bool> {
-        let mut roles = BTreeMap::new();
-        for step in ancestors(path) {
-            let here = self.acl.iter().filter(|entry| entry.who == who && entry.path == step);
-            let here: BTreeMap<&str, bool> = here
-                .filter(|entry| step == path || entry.propagate)
-                .map(|entry| (entry.role.as_str(), entry.propagate))
-                .collect();
-            if !here.is_empty() {
-                roles = here;
-            }
-        }
-        roles
-    }
-}
-
-/// `/`, `/vms`, `/vms/101` for `/vms/101`.
-fn ancestors(path: &str) -> impl Iterator<Item = &str> {
-    let inner = path.char_indices().skip(1).filter(|(_, c)| *c == '/').map(|(at, _)| &path[..at]);
-    let own = (path != "/").then_some(path);
-    std::iter::once("/").chain(inner).chain(own)
 }
 
 /// Splits `user@realm!name` from the right: `!` and `@` may stand in the user part.
@@ -375,78 +290,4 @@ pub fn random_uuid() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn power_user() -> Access {
-        let mut access = Access::new(9);
-        access.add_token("power@pve!full", "s", false);
-        access.add_token("power@pve!sep", "s", true);
-        access.grant_role("/vms", "power@pve", "PVEVMUser", true);
-        access
-    }
-
-    #[test]
-    fn privileges_combine_as_in_pve() {
-        let mut access = power_user();
-        access.add_token("root@pam!full", "s", false);
-        access.add_token("root@pam!sep", "s", true);
-        access.grant("/vms/101", "root@pam!sep", &["VM.Audit"], true);
-        access.add_token("power@pve!both", "s", true);
-        access.grant("/", "power@pve!both", &["VM.Audit", "Sys.Audit"], true);
-        access.grant("/vms/105", "power@pve", &[], true);
-        access.grant("/nodes", "power@pve", &["Sys.Audit"], false);
-        access.grant_role("/vms/106", "power@pve", "NoAccess", true);
-        access.grant("/vms/106", "power@pve", &["VM.Audit"], true);
-        access.set_pool("lab", &[107]);
-        access.grant("/pool/lab", "pooled@pve", &["VM.Audit"], true);
-        for (caller, path, privilege, allowed) in [
-            ("root@pam", "/vms/1", "Sys.Modify", true),
-            ("root@pam!full", "/", "Sys.Modify", true),
-            ("root@pam!sep", "/vms/101", "VM.Audit", true),
-            ("root@pam!sep", "/vms/102", "VM.Audit", false),
-            ("power@pve!full", "/vms/101", "VM.PowerMgmt", true),
-            ("power@pve!full", "/", "VM.PowerMgmt", false),
-            ("power@pve!sep", "/vms/101", "VM.PowerMgmt", false),
-            ("power@pve!both", "/vms/101", "VM.Audit", true),
-            ("power@pve!both", "/vms/101", "VM.PowerMgmt", false),
-            ("power@pve!both", "/nodes", "Sys.Audit", true),
-            ("power@pve!both", "/nodes/pve1", "Sys.Audit", false),
-            ("power@pve", "/vms/105", "VM.Audit", false),
-            ("power@pve", "/vms/106", "VM.Audit", false),
-            ("pooled@pve", "/vms/107", "VM.Audit", true),
-            ("pooled@pve", "/vms/108", "VM.Audit", false),
-            ("ghost@pve", "/", "VM.Audit", false),
-            ("root@pam!gone", "/", "VM.Audit", false),
-        ] {
-            assert_eq!(access.privileges(caller, path).contains(privilege), allowed, "{caller} {path} {privilege}");
-        }
-    }
-
-    #[test]
-    fn permissions_list_only_paths_with_rights() {
-        let mut access = power_user();
-        access.grant_role("/vms/101", "root@pam!sepvm", "PVEVMUser", true);
-        let seen = access.permissions("power@pve!full");
-        assert_eq!(seen.keys().collect::<Vec<_>>(), ["/vms", "/vms/101"]);
-        assert_eq!(seen["/vms"]["VM.PowerMgmt"], 1);
-        assert!(access.permissions("power@pve!sep").is_empty());
-        access.grant("/nodes", "power@pve", &["Sys.Audit"], false);
-        assert_eq!(access.permissions("power@pve")["/nodes"]["Sys.Audit"], 0);
-    }
-
-    #[test]
-    fn tokens_authenticate() {
-        let mut access = power_user();
-        assert_eq!(access.authenticate("power@pve!full", "s").as_deref(), Ok("power@pve!full"));
-        access.add_token("off@pve!tok", "s", false);
-        access.set_user_enabled("off@pve", false);
-        access.add_token("root@pam!expired", "s", false);
-        access.set_token_expire("root@pam!expired", 1_700_000_000);
-        for id in ["power@pve!no", "ghost@pam!x", "root!x", "off@pve!tok", "root@pam!expired"] {
-            assert_eq!(access.authenticate(id, "s"), Err(AuthError::Failed), "{id}");
-        }
-        assert_eq!(access.authenticate("power@pve!full", "t"), Err(AuthError::Failed));
-        assert_eq!(access.authenticate("", ""), Err(AuthError::NoTicket));
-    }
-}
+mod tests;

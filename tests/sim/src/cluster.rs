@@ -1,5 +1,10 @@
 //! The cluster: nodes, guests, storages, access and tasks, and what a test may change while it runs.
 
+mod certificates;
+mod guests;
+mod nodes;
+mod timing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,65 +12,17 @@ use std::time::Duration;
 
 use hyper::body::Bytes;
 
+pub use self::timing::Timing;
 use crate::access::Access;
 use crate::broadcast::Broadcast;
 use crate::clock::Clock;
 use crate::fault::{Fault, Rule};
 use crate::guest::{Guest, Kind};
 use crate::hook::Hook;
-use crate::node::{Node, Service, Stats, Storage};
+use crate::node::{Node, Storage};
 use crate::tasks::{Event, Task};
 use crate::tls::{Ca, Identity};
 use crate::version::Version;
-
-/// How long things take, in PVE's seconds (see [`Clock::set_pace`]).
-#[derive(Debug, Clone)]
-pub struct Timing {
-    /// A task that only tells QEMU something: start, stop, reset, suspend, resume.
-    pub task: f64,
-    /// A guest that obeys the request to shut down.
-    pub shutdown: f64,
-    /// Between the end of a reboot's task and the guest running again.
-    pub reboot_gap: f64,
-    /// Waiting for a guest's lock file.
-    pub lock_wait: f64,
-    /// The HA manager's way from a request to the deed.
-    pub ha: f64,
-    /// The delay of a 401.
-    pub auth_delay: f64,
-    /// An agent that does not answer.
-    pub agent_timeout: f64,
-    /// Another node that does not answer ("No route to host").
-    pub no_route: f64,
-    /// Between the API's `shutdown` of a node and its end.
-    pub node_shutdown: f64,
-    /// A node's way up.
-    pub node_boot: f64,
-    /// How long a connection may be idle, in real time.
-    pub idle: Duration,
-    /// Between two of pvestatd's broadcasts, by the cluster's clock: so old may be what `/cluster/resources` says of states
-    /// and numbers.
-    pub broadcast: Duration,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Timing {
-            task: 0.5,
-            shutdown: 2.0,
-            reboot_gap: 1.0,
-            lock_wait: 10.0,
-            ha: 10.0,
-            auth_delay: 3.0,
-            agent_timeout: 3.0,
-            no_route: 3.0,
-            node_shutdown: 2.0,
-            node_boot: 60.0,
-            idle: Duration::from_secs(5),
-            broadcast: Duration::from_secs(10),
-        }
-    }
-}
 
 /// What a node was told to do with its own power.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -266,211 +223,7 @@ impl Cluster {
         Arc::clone(&self.access)
     }
 
-    // What may change while it runs.
-
-    /// Adds a guest.
-    pub fn add_guest(&mut self, kind: Kind, vmid: u32, name: &str, describe: impl FnOnce(Guest) -> Guest) {
-        assert!(self.find(vmid).is_none(), "guest {vmid} exists already");
-        let node = self.nodes.first().map(|node| node.name.clone()).unwrap_or_default();
-        let mut guest = describe(Guest::new(kind, vmid, name, &node));
-        let now = self.clock.now();
-        guest.since = Some(now);
-        guest.counters.go_on(guest.counters.bytes, now);
-        assert!(self.nodes.iter().any(|node| node.name == guest.node), "no node {}", guest.node);
-        let pooled = guest.pool.is_some();
-        self.guests.push(guest);
-        self.told(vmid);
-        if pooled {
-            self.sync_pools();
-        }
-    }
-
-    /// Changes a guest in place.
-    pub fn change_guest(&mut self, vmid: u32, change: impl FnOnce(Guest) -> Guest) {
-        self.settle();
-        let now = self.clock.now();
-        let guest = self.guest_mut(vmid);
-        guest.count(now);
-        let was_active = guest.is_active();
-        *guest = change(guest.clone());
-        if guest.is_active() && !was_active {
-            guest.since = Some(now);
-        }
-        self.told(vmid);
-        self.sync_pools();
-    }
-
-    /// Stops a guest from inside, or by a crash.
-    pub fn crash_guest(&mut self, vmid: u32) {
-        self.settle();
-        self.guest_mut(vmid).end();
-        self.told(vmid);
-    }
-
-    /// Gives a guest another name.
-    pub fn rename_guest(&mut self, vmid: u32, name: &str) {
-        self.guest_mut(vmid).name = (!name.is_empty()).then(|| name.to_owned());
-        self.told(vmid);
-    }
-
-    /// Moves a guest to another node, running or not.
-    pub fn migrate_guest(&mut self, vmid: u32, node: &str) {
-        self.settle();
-        node.clone_into(&mut self.guest_mut(vmid).node);
-    }
-
-    /// Destroys a guest.
-    pub fn remove_guest(&mut self, vmid: u32) {
-        self.settle();
-        self.guests.retain(|guest| guest.vmid != vmid);
-        self.sync_pools();
-    }
-
-    /// Destroys a guest, and gives its number to another one on the same node.
-    pub fn replace_guest(&mut self, vmid: u32, kind: Kind, name: &str, describe: impl FnOnce(Guest) -> Guest) {
-        let node = self.guest_mut(vmid).node.clone();
-        self.remove_guest(vmid);
-        self.add_guest(kind, vmid, name, |guest| describe(guest.on(&node)));
-    }
-
-    /// Takes a node away at once: nothing listens, the others know it is offline, its guests' last numbers stay.
-    pub fn stop_node(&mut self, name: &str) {
-        let node = self.node_mut(name);
-        (node.online, node.listening, node.silent, node.stats) = (false, false, false, Stats::Stale);
-    }
-
-    /// Five minutes after [`Cluster::stop_node`]: its guests become `unknown`, without names and numbers.
-    pub fn expire_stats(&mut self, name: &str) {
-        self.node_mut(name).stats = Stats::None;
-        for guest in self.guests.iter_mut().filter(|guest| guest.node == name) {
-            guest.end();
-        }
-    }
-
-    /// Boots a node: its numbers are there, guests with `onboot` run, the others are stopped.
-    pub fn start_node(&mut self, name: &str) {
-        let now = self.clock.now();
-        for guest in self.guests.iter_mut().filter(|guest| guest.node == name) {
-            guest.end();
-            if guest.config.get("onboot").is_some_and(|value| *value == 1) && guest.lock.is_none() {
-                guest.begin(now);
-            }
-        }
-        let node = self.node_mut(name);
-        (node.online, node.listening, node.stats) = (true, true, Stats::Fresh);
-        (node.uptime, node.since) = (Duration::ZERO, now);
-        self.told_of_node(name);
-    }
-
-    /// Suspends a node: as [`Cluster::stop_node`], but nothing answers at its port, not even to refuse, and its guests go
-    /// on when it wakes.
-    pub fn suspend_node(&mut self, name: &str) {
-        self.stop_node(name);
-        self.node_mut(name).silent = true;
-    }
-
-    /// Wakes a suspended node.
-    pub fn resume_node(&mut self, name: &str) {
-        let node = self.node_mut(name);
-        (node.online, node.listening, node.stats) = (true, true, Stats::Fresh);
-        self.told_of_node(name);
-    }
-
-    /// Closes or opens the API's port of a node that stays online.
-    pub fn set_listening(&mut self, name: &str, listening: bool) {
-        self.node_mut(name).listening = listening;
-    }
-
-    /// Takes services of a node down, or up again.
-    pub fn set_service(&mut self, name: &str, service: Service) {
-        self.node_mut(name).service = service;
-    }
-
-    /// Sets whether pvestatd has sent a node's numbers.
-    pub fn set_stats(&mut self, name: &str, stats: Stats) {
-        self.node_mut(name).stats = stats;
-        if stats == Stats::Fresh {
-            self.told_of_node(name);
-        }
-    }
-
-    /// Sets whether the cluster has a quorum.
-    pub fn set_quorate(&mut self, quorate: bool) {
-        self.quorate = quorate;
-        self.access().set_quorate(quorate);
-    }
-
-    /// What `/cluster/status` says of quorum: the first answer since the membership changed.
-    pub(crate) fn known_quorate(&mut self) -> bool {
-        let members: Vec<bool> = self.nodes.iter().map(|node| node.online).collect();
-        match &self.known_quorate {
-            Some((known, quorate)) if *known == members => *quorate,
-            _ => {
-                self.known_quorate = Some((members, self.quorate));
-                self.quorate
-            }
-        }
-    }
-
-    /// Whether an image of a virtual machine's memory was left behind.
-    pub fn has_left_image(&mut self, vmid: u32) -> bool {
-        self.settle();
-        self.left_images.contains(&vmid)
-    }
-
-    /// A new certificate from the same CA, with the same or a new key.
-    pub fn renew_certificate(&mut self, name: &str, keep_key: bool) {
-        let ip = self.node_mut(name).ip;
-        let old = self.node_mut(name).identity.clone();
-        self.node_mut(name).identity = self.ca.issue_node(name, ip, keep_key.then_some(&old));
-    }
-
-    /// A certificate from the same CA with the same key that is no longer valid.
-    pub fn expire_certificate(&mut self, name: &str) {
-        let ip = self.node_mut(name).ip;
-        let old = self.node_mut(name).identity.clone();
-        self.node_mut(name).identity = self.ca.issue_expired_node(name, ip, &old);
-    }
-
-    /// A new CA, and new certificates of all nodes from it.
-    pub fn replace_ca(&mut self) {
-        self.ca = Ca::pve();
-        for index in 0..self.nodes.len() {
-            let (name, ip) = (self.nodes[index].name.clone(), self.nodes[index].ip);
-            self.nodes[index].identity = self.ca.issue_node(&name, ip, None);
-        }
-    }
-
-    /// Serves this certificate instead (`pveproxy-ssl.pem`, or a machine in the middle).
-    pub fn serve_certificate(&mut self, name: &str, identity: Identity) {
-        self.node_mut(name).identity = identity;
-    }
-
-    /// Serves this certificate, and goes on naming the node's own in `/nodes`: a reverse proxy stands before it.
-    pub fn serve_through_proxy(&mut self, name: &str, identity: Identity) {
-        let node = self.node_mut(name);
-        let own = std::mem::replace(&mut node.identity, identity);
-        node.listed = Some(node.listed.take().unwrap_or_else(|| own.fingerprint()));
-    }
-
-    /// Gives a node another name, and a certificate for that; its guests go with it. Tests go on calling it by its first.
-    pub fn rename_node(&mut self, name: &str, new: &str) {
-        let old = self.node_mut(name).name.clone();
-        for guest in self.guests.iter_mut().filter(|guest| guest.node == old) {
-            new.clone_into(&mut guest.node);
-        }
-        let ip = self.node_mut(name).ip;
-        let identity = self.ca.issue_node(new, ip, None);
-        let node = self.node_mut(name);
-        new.clone_into(&mut node.name);
-        node.identity = identity;
-    }
-
-    /// Says of these nodes, with the fingerprints of their certificates, that they are of this cluster: whoever wants may
-    /// repeat what others are heard to say.
-    pub fn claim_nodes(&mut self, nodes: &[(String, String)]) {
-        self.claimed = nodes.to_vec();
-    }
+    // What else may change while it runs: see `guests` and `nodes`.
 
     /// Every request to this node, or every connection, fails like this until [`Cluster::heal`].
     pub fn fail(&mut self, node: &str, fault: Fault) {
