@@ -277,13 +277,14 @@ fn a_guest_that_moved_keeps_its_series() {
 pub(crate) fn on_terminal(env: &Env, args: &[&str], columns: usize, language: &str, errors: &str) -> String {
     let template = env.command(args);
     let mut command = Command::new("sh");
-    // The size is there before ecobox looks.
-    command.args(["-c", &format!("stty cols {columns} rows 40; exec \"$0\" \"$@\" 2>{errors}")]);
+    // The size is there before ecobox looks, and after `Session` has set its own.
+    command.args(["-c", &format!("read _; stty cols {columns} rows 40; exec \"$0\" \"$@\" 2>{errors}")]);
     command.arg(template.get_program()).args(template.get_args()).env_clear();
     command.envs(template.get_envs().filter_map(|(key, value)| Some((key, value?))));
     command.env("TERM", "xterm").env("LANG", language).env("NO_COLOR", "1").env("TZ", "UTC");
     let mut session = Session::spawn(command).unwrap();
     session.set_expect_timeout(Some(Duration::from_secs(120)));
+    session.send_line("").unwrap();
     let rest = session.expect(Eof).unwrap();
     String::from_utf8_lossy(rest.as_bytes()).replace('\r', "")
 }

@@ -95,7 +95,8 @@ fn a_reboot_is_another_boot() {
     let nas = nas(&world, "root");
     // It only blinks: connections break, and it is the same boot afterwards.
     let run = world.run(&["power", "reboot", "nas", "--yes", "--timeout", &deadline(4)]).exits(10);
-    let _ = run.says("error: reboot nas: unconfirmed: accepted, but it answers, and was not started anew yet");
+    // Or that nobody answers: on a busy machine a login takes longer than a look has.
+    let _ = run.says("error: reboot nas: unconfirmed: accepted, but ");
     assert_eq!(nas.host.events(), ["reboot"]);
     let child = begin(&world, &["power", "reboot", "nas", "--yes"]);
     until(|| nas.host.events().len() == 2);

@@ -35,7 +35,7 @@ pub(crate) fn put_to_sleep(world: &World, pve: &Pve) {
 macro_rules! assert_timeless {
     ($name:expr, $run:expr) => {{
         let mut settings = insta::Settings::clone_current();
-        settings.add_filter(r"\b\d+ms +", "TIME  ");
+        settings.add_filter(r"\b\d+m?s +", "TIME  ");
         settings.add_filter(r"[0-9]+ rounds? of magic packets (were|was)", "N rounds of magic packets were");
         settings.bind(|| assert_transcript!($name, $run));
     }};
