@@ -62,6 +62,7 @@ mod cli {
     mod power_text;
     mod power_torn;
     mod power_wake;
+    pub(crate) mod power_who;
     mod power_words;
     mod real_pve;
     mod real_sshd;
@@ -82,8 +83,10 @@ mod cli {
     mod trust;
     mod volume;
     mod watch;
+    mod watch_ends;
     mod watch_page;
     mod watch_screen;
+    mod watching;
     mod world;
 }
 mod circles;

@@ -1,92 +1,14 @@
+//! What configurations mean.
+
+mod any;
+mod files;
+
 use super::*;
-
-#[test]
-fn the_example_of_ecobox_server_loads_as_it_stands() {
-    let text = r#"[dashboard]
-vm_discovery_interval = 300  # seconds
-
-[[servers]]
-id = "proxmox-host"
-name = "Proxmox Host"
-hostname = "proxmox.example.com"
-mac_address = "aa:bb:cc:dd:ee:ff"
-ssh_user = "root"
-ssh_port = 22
-ssh_key_path = "/path/to/ssh/key"
-
-[[servers.services]]
-name = "Proxmox Web UI"
-port = 8006
-type = "https"
-"#;
-    let config = Config::parse(text, Path::new("/etc/x/config.toml")).unwrap();
-    assert_eq!(config.settings, Settings::default());
-    assert!(config.ignored.is_empty());
-    let [server] = config.servers.as_slice() else { panic!("{config:?}") };
-    assert_eq!((server.id.as_str(), server.name.as_str()), ("proxmox-host", "Proxmox Host"));
-    assert_eq!((server.hostname.as_str(), server.access), ("proxmox.example.com", Access::Ssh));
-    assert_eq!(server.ssh_key_path.as_deref(), Some(Path::new("/path/to/ssh/key")));
-    assert_eq!((server.ssh_port, server.api_port()), (Some(22), 8006));
-    assert_eq!(server.services[0].port, 8006);
-}
-
-/// The fixtures of one folder: name and bytes, sorted.
-fn fixtures(folder: &str) -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/configs").join(folder);
-    let mut files: Vec<(String, Vec<u8>)> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(path).unwrap()))
-        .collect();
-    files.sort();
-    files
-}
 
 /// What `read` and `parse` make of bytes, as `load` does with a file's.
 fn parse_bytes(bytes: &[u8], path: &Path) -> Result<Config, ConfigError> {
     let text = decode(bytes.to_vec(), path)?;
     Config::parse_at_home(&text, path, Some(Path::new("/home/me")))
-}
-
-/// The value of a comment such as `# servers: a b` at the beginning of a fixture.
-fn note<'t>(text: &'t str, name: &str) -> Option<&'t str> {
-    let lines = text.trim_start_matches('\u{feff}').lines().take_while(|line| line.starts_with('#'));
-    lines.filter_map(|line| line.strip_prefix("# ")?.strip_prefix(name)?.strip_prefix(':')).map(str::trim).next()
-}
-
-#[test]
-fn good_configurations_load() {
-    let files = fixtures("valid");
-    assert!(files.len() >= 25, "{}", files.len());
-    for (name, bytes) in files {
-        let config = parse_bytes(&bytes, Path::new("config.toml")).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let text = String::from_utf8(bytes).unwrap();
-        let ids: Vec<&str> = config.servers.iter().map(|server| server.id.as_str()).collect();
-        assert_eq!(Some(ids.join(" ").as_str()), note(&text, "servers"), "{name}");
-        let ignored: Vec<String> = config.ignored.iter().map(|key| key.replace(' ', "_")).collect();
-        assert_eq!(ignored.join(" "), note(&text, "ignored").unwrap_or_default(), "{name}");
-    }
-}
-
-#[test]
-fn bad_configurations_are_explained() {
-    let files = fixtures("invalid");
-    assert!(files.len() >= 80, "{}", files.len());
-    let mut wrong = Vec::new();
-    for (name, bytes) in files {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let expected = note(&text, "expect").unwrap_or_else(|| panic!("{name} begins with no `# expect: `"));
-        let error = parse_bytes(&bytes, Path::new(&name)).expect_err(&name);
-        let shown = error.to_string();
-        let first = shown.lines().next().unwrap().strip_prefix(&format!("{name}:")).unwrap();
-        if first != expected {
-            wrong.push(format!("{name}\t{first}"));
-        }
-        assert_eq!(shown.lines().count(), 4, "{shown}");
-        assert!(!shown.contains("c0ffee"), "{shown}");
-        assert!(!shown.replace('\n', "").contains(crate::model::text::is_unsafe), "{shown:?}");
-    }
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
 fn parse(text: &str) -> Config {
@@ -331,94 +253,4 @@ fn files_that_cannot_be_read_are_named() {
     assert!(error.starts_with(&format!("{}:2:1: unknown key `x`", path.display())), "{error}");
     std::fs::write(&path, vec![b'#'; 4 * 1024 * 1024 + 1]).unwrap();
     assert!(matches!(load(&path, crate::file::PATIENCE), Err(ConfigError::Read { .. })));
-}
-
-#[test]
-fn the_example_shows_every_key_with_its_default() {
-    let path = Path::new("/etc/eco/config.toml");
-    let as_is = Config::parse(EXAMPLE, path).unwrap();
-    assert_eq!(as_is.settings, Settings::default());
-
-    let commented = |line: &str| {
-        let rest = line.strip_prefix("# ")?;
-        let (key, _) = rest.split_once(" = ")?;
-        key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_').then(|| rest.to_owned())
-    };
-    let lines = EXAMPLE.lines().map(|line| commented(line).unwrap_or_else(|| line.to_owned()));
-    let text: String = lines.map(|line| line + "\n").collect();
-    let whole = Config::parse_at_home(&text, path, Some(Path::new("/home/me"))).unwrap();
-    assert!(whole.ignored.is_empty());
-    let ssh_config = SshConfigSetting::File(PathBuf::from("/home/me/.ssh/config"));
-    let password = SecretFrom::Command {
-        key: "password_command",
-        command: ["pass", "show", "ecobox/prometheus"].map(str::to_owned).into(),
-    };
-    let history = HistorySettings {
-        remote_write: Some("http://127.0.0.1:9090/api/v1/write".to_owned()),
-        query: Some("http://127.0.0.1:9090".to_owned()),
-        auth: HistoryAuth::Basic { username: "ecobox".to_owned(), password },
-        ca_file: Some("/etc/eco/prometheus-ca.pem".into()),
-        ..HistorySettings::default()
-    };
-    let shown = Settings { log_level: Some("warn".to_owned()), history, ssh_config, ..Settings::default() };
-    assert_eq!(whole.settings, shown);
-
-    // What would exclude a key shown above it stands behind an `or`, and loads in its place.
-    let password_file = text.replace("password_command = ", "# ").replace("# or password_file", "password_file");
-    let bearer = password_file.replace("username = ", "# ").replace("password_file = ", "# ");
-    let command = bearer.replace("# or bearer_token_command", "bearer_token_command");
-    let file = bearer.replace("# or bearer_token_file", "bearer_token_file");
-    let on_command = file.replace("secure_on = ", "# ").replace("# or secure_on_command", "secure_on_command");
-    let on_file = file.replace("secure_on = ", "# ").replace("# or secure_on_file", "secure_on_file");
-    let mut shown = std::collections::HashSet::new();
-    for text in [&text, &password_file, &command, &file, &on_command, &on_file] {
-        let config = Config::parse_at_home(text, path, Some(Path::new("/home/me"))).unwrap();
-        assert!(config.settings.history.auth != HistoryAuth::None);
-        let lines = text.lines().filter(|line| !line.starts_with('#'));
-        shown.extend(lines.filter_map(|line| Some(line.split_once(" = ")?.0)));
-    }
-    for key in schema::documented() {
-        assert!(shown.contains(key), "{key} is missing in config.example.toml");
-    }
-    let (plain, shown) = (&as_is.servers[0], &whole.servers[0]);
-    assert_eq!((plain.access, plain.verify_tls, plain.api_port()), (shown.access, shown.verify_tls, shown.api_port()));
-}
-
-/// Pieces of which texts are made that are nearly configurations.
-#[rustfmt::skip]
-const PIECES: [&str; 45] = [
-    "[[servers]]\n", "[dashboard]\n", "[ssh]\n", "[[servers.services]]\n", "[servers]\n", "id = \"a\"\n", "id = \"b\"\n",
-    "hostname = \"h\"\n", "hostname = \"é\"\n", "local = true\n", "type = \"proxmox\"\n", "port = 22\n", "port = 0\n",
-    "ssh_port = 70000\n", "parent_server_id = \"a\"\n", "parent_server_id = \"b\"\n", "wol = { relay = \"a\" }\n",
-    "wol = { relay = \"b\" }\n", "[servers.wol]\n", "relay = \"b\"\n", "mac = \"aa:bb:cc:dd:ee:ff\"\n", "mac_address = \"1\"\n",
-    "tags = [\"x\"]\n", "tags = [1]\n", "verify_tls = false\n", "ca_file = \"~/x\"\n", "fingerprint = \"ab\"\n",
-    "token_command = [\"a\"]\n", "update_interval = \"5m\"\n", "update_interval = -1\n", "config = false\n", "x = 1\n",
-    "\"\\u202e\" = 1\n", "a.b.c = {}\n", "expected = \"on\"\n", "\u{feff}", "\r\n", "\t", "\"\"\"", "'''\n", "{", "]",
-    "= ", "# é\n", "\0",
-];
-
-fn check_position(text: &str) {
-    let path = Path::new("c.toml");
-    if let Err(error) = Config::parse_at_home(text, path, Some(Path::new("/home/me"))) {
-        let ConfigError::Invalid { line, column, message, .. } = &error else { panic!("{error}") };
-        let lines: Vec<&str> = text.strip_prefix('\u{feff}').unwrap_or(text).split('\n').collect();
-        assert!((1..=lines.len()).contains(line), "{error}");
-        assert!((1..=lines[line - 1].chars().count() + 1).contains(column), "{error}");
-        assert!(!message.is_empty() && !message.contains(crate::model::text::is_unsafe), "{error}");
-    }
-}
-
-proptest::proptest! {
-    #![proptest_config(proptest::test_runner::Config::with_cases(2000))]
-
-    #[test]
-    fn bytes_never_make_it_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
-        let _ = parse_bytes(&bytes, Path::new("c.toml")).map_err(|error| error.to_string());
-        check_position(&String::from_utf8_lossy(&bytes));
-    }
-
-    #[test]
-    fn every_error_has_its_place_in_the_file(pieces in proptest::collection::vec(0..PIECES.len(), 0..14)) {
-        check_position(&pieces.into_iter().map(|index| PIECES[index]).collect::<String>());
-    }
 }

@@ -5,6 +5,7 @@ mod basics;
 mod damage;
 mod files;
 mod history;
+mod hours;
 mod listings;
 mod processes;
 mod samples;

@@ -4,8 +4,8 @@ use ecobox_sim::Cluster;
 use ecobox_sim::host::Host;
 
 use super::env::{Run, skipped};
-use super::power::own_mac;
 use super::power_hosts::history;
+use super::power_who::own_mac;
 use super::world::{FAST, Pve, World, assert_transcript};
 
 /// A node with guests that start in an order, a token, and its card.

@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::env::CANARY;
 use super::fleets::three;
-use super::watch::fast;
+use super::watching::fast;
 use super::world::until;
 
 #[test]

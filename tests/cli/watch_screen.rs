@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::env::{CANARY, Env};
 use super::fleets::{CLOSED, Open, homelab, plain, three};
-use super::watch::{PATIENCE, fast};
+use super::watching::{PATIENCE, fast};
 use super::world::{FAST, World};
 
 #[test]
