@@ -10,7 +10,7 @@ use clap::builder::{Styles, styling::AnsiColor};
 use clap::{Parser, Subcommand};
 
 use crate::commands::args::{self, GLOBAL_OPTIONS};
-use crate::commands::{check, discover, generate, init, power, setup_token, stats, status, watch};
+use crate::commands::{check, discover, doctor, generate, init, power, setup_token, stats, status, watch};
 use crate::file;
 use crate::model::hint::Carried;
 use crate::render::Format;
@@ -32,7 +32,8 @@ const STYLES: Styles = Styles::styled()
     override_usage = "ecobox COMMAND [OPTIONS]\n       ecobox",
     after_long_help = "Exit status: 0 done, 1 failed, 2 usage, 3 configuration or state file, 4 credentials or privilege,\n\
     5 unreachable, 6 identity mismatch, 7 no such target, 8 partial, 9 task failed, 10 not confirmed in time,\n\
-    11 refused, 130 interrupted, 143 terminated. `check` alone: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
+    11 refused, 12 problems (`doctor`), 130 interrupted, 143 terminated. `check` alone: 0 OK, 1 WARNING,\n\
+    2 CRITICAL, 3 UNKNOWN."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -145,6 +146,7 @@ pub(crate) enum Command {
     Check(check::CheckArgs),
     Power(power::PowerArgs),
     Watch(watch::WatchArgs),
+    Doctor(doctor::DoctorArgs),
     /// The options of every command
     #[command(hide = true, override_usage = "ecobox COMMAND [GLOBAL OPTIONS]")]
     Options,

@@ -1,8 +1,9 @@
 //! The configuration file: where it is, what it says, and that it makes sense.
 //!
-//! `schema` knows the tables and keys (`history` and `wol` those of one table each), `rules` what a value looks like, `read` walks the parsed file,
+//! `schema` knows the tables and keys (`doctor`, `history` and `wol` those of one table each), `rules` what a value looks like, `read` walks the parsed file,
 //! `error` gives every complaint its place, `exposed` says whose commands are run, and `edit` adds servers without touching what is there.
 
+mod doctor;
 mod edit;
 mod error;
 mod exposed;
@@ -31,6 +32,7 @@ pub(crate) use self::secret::SecretFrom;
 pub(crate) use self::wol::{SecureOnFrom, WolSettings};
 use crate::file::{self, Contents};
 use crate::model::access::trust::Fingerprint;
+use crate::model::check::diagnosis::Mute;
 use crate::model::host::wol::Mac;
 use crate::model::id::{GuestKind, ServerId, VmId};
 use crate::model::inventory::server::{Expected, Service};
@@ -56,7 +58,7 @@ pub(crate) struct Config {
     pub(crate) ignored: Vec<String>,
 }
 
-/// `[dashboard]`, `[history]` and `[ssh]`.
+/// `[dashboard]`, `[history]`, `[ssh]` and `[doctor]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settings {
     /// How old the list of guests may grow.
@@ -71,6 +73,8 @@ pub(crate) struct Settings {
     pub(crate) log_level: Option<String>,
     pub(crate) history: HistorySettings,
     pub(crate) ssh_config: SshConfigSetting,
+    /// Findings of `doctor` that do not count.
+    pub(crate) mute: Vec<Mute>,
 }
 
 impl Default for Settings {
@@ -84,6 +88,7 @@ impl Default for Settings {
             log_level: None,
             history: HistorySettings::default(),
             ssh_config: SshConfigSetting::Default,
+            mute: Vec::new(),
         }
     }
 }

@@ -38,6 +38,8 @@ pub(crate) enum Exit {
     Unconfirmed,
     /// Refused: a pre-flight check, or no confirmation.
     Refused,
+    /// Problems were found, by doctor.
+    Problems,
     /// Interrupted (SIGINT).
     Interrupted,
     /// Terminated (SIGTERM).
@@ -49,7 +51,7 @@ pub(crate) enum Exit {
 impl Exit {
     /// Each once, by number.
     #[cfg(test)]
-    pub(crate) const ALL: [Exit; 14] = [
+    pub(crate) const ALL: [Exit; 15] = [
         Exit::Done,
         Exit::Failed,
         Exit::Usage,
@@ -62,6 +64,7 @@ impl Exit {
         Exit::TaskFailed,
         Exit::Unconfirmed,
         Exit::Refused,
+        Exit::Problems,
         Exit::Interrupted,
         Exit::Terminated,
     ];
@@ -81,6 +84,7 @@ impl Exit {
             Exit::TaskFailed => 9,
             Exit::Unconfirmed => 10,
             Exit::Refused => 11,
+            Exit::Problems => 12,
             Exit::Interrupted => 130,
             Exit::Terminated => 143,
             Exit::Check(level) => level.code(),

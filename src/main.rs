@@ -49,10 +49,12 @@ use crate::config::{Config, ConfigError};
 use crate::error::{Exit, Failure};
 use crate::fleet::Limits;
 use crate::fleet::act::Ledger;
+use crate::model::check::CheckId;
+use crate::model::check::diagnosis::Fix;
 use crate::model::hint::{Carried, HintId};
 use crate::model::monitor::Level;
 use crate::render::{Format, Output, Report};
-use crate::state::State;
+use crate::state::{State, StateError};
 use crate::ui::{ColorWhen, Ui};
 use crate::watchdog::Pulse;
 
@@ -187,16 +189,24 @@ fn start(cli: Cli, ui: Ui) -> Ended {
             let color = global.color.decide(&io::stdout());
             commands::demo::run(&args, color, &runtime).map_err(|error| (ui, error))
         }
+        Command::Doctor(args) if args.explanation().is_some() => match args.explanation() {
+            Some(report) => print(&global, &report).map(|()| Exit::Done).map_err(|error| (ui, error)),
+            None => Ok(Exit::Done),
+        },
         mut command => {
             let config = match configured(&global, &command, &ui) {
                 Ok(config) => config,
-                Err(error) => return Err((ui, error)),
+                Err(error) => return unusable(&global, &command, ui, error, CheckId::ConfigInvalid),
             };
             // Whoever says nothing that can be done leaves nothing behind: this is before the state file is made.
             match settle(&mut command, &global, &config, &ui, &runtime) {
                 Ok(None) => {}
                 Ok(Some(exit)) => return Ok(exit),
                 Err(error) => return Err((ui, error)),
+            }
+            // `doctor` changes nothing: a file that cannot be used is not set aside, but said to be so.
+            if let (Command::Doctor(_), Err(error)) = (&command, state::look(&state_path(&global))) {
+                return unusable(&global, &command, ui, error.into(), CheckId::StateUnusable);
             }
             let ctx = prepare(&global, config, ui)?;
             let leaves = Leaves::of(&command);
@@ -227,6 +237,21 @@ fn start(cli: Cli, ui: Ui) -> Ended {
             result.map_err(|error| (ui, error))
         }
     }
+}
+
+/// The end where the configuration or the state file cannot be used: an error, and for `doctor` a finding.
+fn unusable(global: &Global, command: &Command, ui: Ui, error: anyhow::Error, id: CheckId) -> Ended {
+    let Command::Doctor(args) = command else { return Err((ui, error)) };
+    let missing = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(ConfigError::NotFound { .. })));
+    let damaged = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(StateError::Damaged { .. })));
+    let id = match id {
+        CheckId::ConfigInvalid if missing => CheckId::ConfigMissing,
+        CheckId::StateUnusable if damaged => CheckId::StateDamaged,
+        id => id,
+    };
+    let (message, _) = error::told(&error);
+    let (report, exit) = args.unusable(id, &message, error::hint(&error).map(Fix::say));
+    print(global, &report).map(|()| exit).map_err(|error| (ui, error))
 }
 
 /// What a command may leave behind when a signal ends it.
@@ -321,11 +346,14 @@ fn configured(global: &Global, command: &Command, ui: &Ui) -> anyhow::Result<Con
     Ok(config)
 }
 
+fn state_path(global: &Global) -> std::path::PathBuf {
+    state::find(global.state.as_deref(), |name: &str| std::env::var_os(name))
+}
+
 /// Opens the state file.
 fn prepare(global: &Global, config: Config, ui: Ui) -> Result<Context, (Ui, anyhow::Error)> {
     let limits = Limits::new(global.timeout);
-    let path = state::find(global.state.as_deref(), |name: &str| std::env::var_os(name));
-    let state = match State::open(&path, jiff::Timestamp::now()) {
+    let state = match State::open(&state_path(global), jiff::Timestamp::now()) {
         Ok(state) => state,
         Err(error) => return Err((ui, error.into())),
     };
@@ -357,6 +385,7 @@ async fn dispatch(ctx: &Context, global: &Global, command: Command, pulse: &Puls
             let color = global.color.decide(&io::stdout());
             Box::pin(commands::watch::run(ctx, &args, global.output, global.out.is_some(), color)).await
         }
+        Command::Doctor(args) => show(ctx, global, pulse, Box::pin(commands::doctor::run(ctx, &args))).await,
         Command::Generate(_) | Command::Options => Ok(Exit::Done),
         #[cfg(feature = "demo")]
         Command::Demo(_) => Ok(Exit::Done),

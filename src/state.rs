@@ -47,6 +47,7 @@ pub(crate) use crate::state::inventory::backups::BackupLook;
 pub(crate) use crate::state::inventory::changes::{Change, Edit, What, net};
 pub(crate) use crate::state::inventory::guests::KnownGuest;
 
+pub(crate) use crate::state::file::inspect::look;
 pub(crate) use crate::state::file::open::find;
 pub(crate) use crate::state::history::actions::Action;
 pub(crate) use crate::state::history::check_hours::CheckHistory;

@@ -99,6 +99,11 @@ impl Ui {
         }
     }
 
+    /// A text whose commands work where they are pasted: with the files that were named.
+    pub(crate) fn to_paste(&self, text: &str) -> String {
+        self.carried.to_paste(text).into_owned()
+    }
+
     /// Whether only the report, and what is new of troubles, is wanted.
     pub(crate) fn is_quiet(&self) -> bool {
         self.quiet

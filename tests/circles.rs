@@ -14,7 +14,7 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
             &["host", "upkeep"],
             &["observe"],
             &["past", "onboard", "discover", "act"],
-            &["watch", "monitor", "foreign"],
+            &["watch", "doctor", "monitor", "foreign"],
         ],
     ),
     (

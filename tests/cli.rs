@@ -17,6 +17,7 @@ mod cli {
     #[cfg(feature = "demo")]
     mod demo;
     mod discover;
+    mod doctor;
     pub(crate) mod env;
     mod exits;
     mod exporter;

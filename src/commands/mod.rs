@@ -7,6 +7,7 @@ pub(crate) mod complete;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;
 pub(crate) mod discover;
+pub(crate) mod doctor;
 pub(crate) mod generate;
 pub(crate) mod init;
 pub(crate) mod power;

@@ -16,11 +16,12 @@ use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::act::{Acting, Choice, Ended, How, Links, Now, Options, PARALLEL, PrepareError, Prepared};
 use crate::fleet::observe::{Asking, Observed};
+use crate::model::check::CheckId;
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory, Server};
 use crate::model::load::usage::Source;
 use crate::model::power::outcome::ActionOutcome;
-use crate::model::power::{CheckId, Finding, Manner, Move, Plan, Policy, PowerAction, Told, Why};
+use crate::model::power::{Finding, Manner, Move, Plan, Policy, PowerAction, Told, Why};
 use crate::state::Action as Done;
 use crate::ui::Ui;
 
@@ -134,8 +135,8 @@ impl From<PolicyArg> for Policy {
 
 /// `--allow`'s words.
 fn check_ids() -> impl clap::builder::TypedValueParser<Value = CheckId> {
-    PossibleValuesParser::new(CheckId::ALL.map(CheckId::as_str))
-        .try_map(|word| CheckId::ALL.into_iter().find(|id| id.as_str() == word).ok_or("no such reason"))
+    PossibleValuesParser::new(CheckId::BEFORE_POWER.map(CheckId::as_str))
+        .try_map(|word| CheckId::BEFORE_POWER.into_iter().find(|id| id.as_str() == word).ok_or("no such reason"))
 }
 
 /// Looks, plans, asks, acts, and reports.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use toml::de::DeTable;
 
+use super::doctor;
 use super::error::{Checked, Problem};
 use super::history;
 use super::read::Reader;
@@ -18,7 +19,7 @@ use crate::model::id::{ServerId, VmId};
 use crate::model::inventory::server::{Service, ServiceType};
 use crate::model::text::{did_you_mean, quoted};
 
-const TOP: &[&str] = &["dashboard", "history", "ssh", "servers"];
+const TOP: &[&str] = &["dashboard", "history", "ssh", "doctor", "servers"];
 const DASHBOARD: &[&str] = &[
     "vm_discovery_interval",
     "update_interval",
@@ -76,13 +77,14 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
     (DASHBOARD, IN_DASHBOARD),
     (history::ONLY_HERE, history::PLACE),
     (wol::ONLY_HERE, wol::PLACE),
+    (doctor::KEYS, doctor::PLACE),
     (TOP, AT_TOP),
 ];
 
 /// Every key that the example has to show.
 #[cfg(test)]
 pub(super) fn documented() -> Vec<&'static str> {
-    let all = [DASHBOARD, history::KEYS, SSH, SERVER, wol::KEYS, SERVICE].concat();
+    let all = [DASHBOARD, history::KEYS, SSH, doctor::KEYS, SERVER, wol::KEYS, SERVICE].concat();
     all.into_iter().filter(|key| !matches!(*key, "services" | "wol")).collect()
 }
 
@@ -107,6 +109,9 @@ pub(super) fn read(text: &str, map: &DeTable<'_>, folders: &Folders<'_>) -> Chec
     if let Some(table) = top.table("ssh", IN_SSH)? {
         table.only(SSH, ELSEWHERE)?;
         settings.ssh_config = ssh_config(&table, folders)?;
+    }
+    if let Some(table) = top.table("doctor", doctor::PLACE)? {
+        settings.mute = doctor::read(&table, ELSEWHERE)?;
     }
     let mut servers = Vec::new();
     let mut places = Vec::new();

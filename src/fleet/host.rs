@@ -1,6 +1,7 @@
 //! What a host is asked by script, one folder a question: each script stands beside who reads its answer.
 
 pub(crate) mod agents;
+pub(crate) mod checkup;
 pub(crate) mod facts;
 pub(crate) mod load;
 pub(crate) mod power;

@@ -5,6 +5,7 @@
 
 pub(crate) mod act;
 pub(crate) mod discover;
+pub(crate) mod doctor;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod foreign;
 pub(crate) mod host;

@@ -1,7 +1,7 @@
 //! Power: the states of servers, what an action on one comes down to, and the plan that leads there.
 
 mod action;
-mod check;
+mod finding;
 mod guest;
 mod host;
 pub(crate) mod outcome;
@@ -9,7 +9,7 @@ mod plan;
 mod words;
 
 pub(crate) use self::action::{Goal, PowerAction};
-pub(crate) use self::check::{CheckId, Finding, Remedy, allow};
+pub(crate) use self::finding::{Finding, Remedy, allow};
 pub(crate) use self::guest::{GuestView, Manner, Verdict, judge};
 pub(crate) use self::host::{HostVerdict, judge_host};
 pub(crate) use self::plan::{Arming, Course, Lost, Means, Move, Plan, PlanError, Policy, Step, Why, plan};

@@ -3,6 +3,7 @@
 pub(crate) mod damage;
 pub(crate) mod error;
 pub(crate) mod files;
+pub(crate) mod inspect;
 pub(crate) mod open;
 pub(crate) mod read_only;
 pub(crate) mod schema;

@@ -108,6 +108,30 @@ pub(crate) async fn address(host: &str) -> Option<IpAddr> {
     found.map(|address| address.ip()).next()
 }
 
+/// Each address of a name, and why it does not take a connection, where it does not. One that cannot be had from here (no
+/// IPv6) is left out: that says nothing of it. `None`: the name has no address. A single address is not tried: whoever
+/// connects to it tells.
+pub(crate) async fn each_address(
+    host: &str,
+    port: u16,
+    deadline: Duration,
+) -> Option<Vec<(IpAddr, Option<ConnectFailure>)>> {
+    let addresses = resolve(host, port, DNS_LIMIT.min(deadline)).await.ok()?;
+    if let [only] = addresses.as_slice() {
+        return Some(vec![(only.ip(), None)]);
+    }
+    let tries = addresses.into_iter().map(|address| async move {
+        let failure = match timeout(deadline, TcpStream::connect(address)).await {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(ConnectFailure::of(&error)),
+            Err(_) => Some(ConnectFailure::Timeout),
+        };
+        (address.ip(), failure)
+    });
+    let tried = futures::future::join_all(tries).await;
+    Some(tried.into_iter().filter(|(_, failure)| failure.is_none_or(ConnectFailure::is_of_host)).collect())
+}
+
 /// `host:port`, with brackets around an IPv6 address.
 pub(crate) fn peer(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }

@@ -9,8 +9,10 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 
+use crate::model::check::CheckId;
+
 /// How the process ends.
-const STATUSES: [(&str, &str); 14] = [
+const STATUSES: [(&str, &str); 15] = [
     ("0", "Done; also: already in the wanted state, nothing to do"),
     ("1", "Failed for a reason not listed here"),
     ("2", "Wrong usage"),
@@ -23,6 +25,7 @@ const STATUSES: [(&str, &str); 14] = [
     ("9", "The remote task ran and failed"),
     ("10", "Accepted, but not confirmed before the deadline; the outcome may still come"),
     ("11", "Refused: a pre-flight check, or no confirmation"),
+    ("12", "Problems were found, by doctor"),
     ("130", "Interrupted (SIGINT)"),
     ("143", "Terminated (SIGTERM)"),
 ];
@@ -64,7 +67,8 @@ pub(super) fn write(command: Command, folder: &Path) -> io::Result<()> {
         let own = sub.mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg });
         fs::write(folder.join(format!("{name}.1")), page(&own, name, &pages)?)?;
     }
-    fs::write(folder.join("ecobox-config.5"), config_page())
+    fs::write(folder.join("ecobox-config.5"), config_page())?;
+    fs::write(folder.join("ecobox-checks.7"), checks_page())
 }
 
 fn page_of(command: &str) -> String {
@@ -144,6 +148,38 @@ fn emphasized(line: &str) -> String {
     }
     let fonts = ["\\fB", "\\fR"].into_iter().cycle();
     parts.iter().zip(std::iter::once("").chain(fonts)).flat_map(|(part, font)| [font, *part]).collect()
+}
+
+/// Every check, in the words of `doctor --explain`.
+fn checks_page() -> String {
+    let mut roff = Roff::new();
+    roff.control("SH", ["NAME"]).text([roman("ecobox-checks - what ecobox doctor looks for")]);
+    roff.control("SH", ["DESCRIPTION"]).text([roman(
+        "Each check has an id, which is the same in reports, in `mute` of the configuration, in `--allow` of \
+         ecobox-power(1), and in `ecobox doctor --explain ID`. Words in capitals stand for names that only a finding knows.",
+    )]);
+    let mut area = None;
+    for id in CheckId::ALL.iter().copied() {
+        if area.replace(id.area()) != Some(id.area()) {
+            roff.control("SH", [id.area().as_str().to_uppercase().as_str()]);
+        }
+        let text = id.text();
+        term(&mut roff, id.as_str(), &format!("{}.", sentence(text.fault)));
+        for (title, words) in
+            [("Looks at", text.looks), ("Why it matters", text.why), ("How to fix it", id.fix_by_hand().as_str())]
+        {
+            roff.control("IP", []).text([roman(format!("{title}: {words}."))]);
+        }
+    }
+    see_also(&mut roff, [("ecobox-doctor", "1"), ("ecobox-config", "5")].into_iter(), "ecobox-checks");
+    let text: String = roff.to_roff().lines().map(|line| emphasized(line) + "\n").collect();
+    title("ecobox-checks", "7") + &text
+}
+
+/// A fragment with a capital letter first.
+fn sentence(fragment: &str) -> String {
+    let mut letters = fragment.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// Every key of the configuration, as `config.example.toml` shows and explains them.

@@ -16,12 +16,13 @@ use crate::fleet::act::wake::{NoWakePath, NotWoken, SendError, WakeEvent, WakePa
 use crate::fleet::host::power::arm::ArmedWol;
 use crate::fleet::host::power::trigger::{HostOrder, Triggered};
 use crate::fleet::host::power::wait::Waited;
+use crate::model::check::CheckId;
 use crate::model::hint::HintId;
 use crate::model::host::power::{HostCall, HostPreflight, NoWay};
 use crate::model::id::VmId;
 use crate::model::inventory::{FailureKind, Server};
 use crate::model::load::usage::Source;
-use crate::model::power::{CheckId, Finding, PowerState, allow};
+use crate::model::power::{Finding, PowerState, allow};
 use crate::state::StateError;
 use crate::transport::Error;
 

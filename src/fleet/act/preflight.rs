@@ -15,11 +15,12 @@ use super::guest::Named;
 use super::{Links, Options};
 use crate::fleet::Fleet;
 use crate::fleet::reach::per_node::per_node;
+use crate::model::check::CheckId;
 use crate::model::guest::{ActiveTask, ClusterStatus, GuestCall, GuestConfig, Startup};
 use crate::model::host::power::{HostPreflight, Identity};
 use crate::model::id::{ClusterId, NodeName, ServerId};
 use crate::model::inventory::Server;
-use crate::model::power::{Arming, CheckId, Finding, Manner, Move, Plan, PowerAction, PowerState, Remedy, Step};
+use crate::model::power::{Arming, Finding, Manner, Move, Plan, PowerAction, PowerState, Remedy, Step};
 use crate::state::StateError;
 use crate::transport::pve::AgentAnswer;
 

@@ -5,7 +5,7 @@
 #![cfg_attr(not(test), deny(clippy::string_slice, clippy::indexing_slicing))]
 
 pub(crate) mod arm;
-mod preflight;
+pub(in crate::fleet::host) mod preflight;
 pub(crate) mod trigger;
 pub(crate) mod wait;
 mod way;

@@ -21,6 +21,23 @@ pub(crate) enum Doing {
     Look,
 }
 
+/// Why something failed, as the table of hints calls it, and what helps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cause {
+    pub(crate) row: HintId,
+    pub(crate) fix: String,
+}
+
+impl Cause {
+    fn plain(row: HintId) -> Cause {
+        Cause { row, fix: row.text() }
+    }
+
+    fn say(row: HintId, values: &[(&str, &str)]) -> Cause {
+        Cause { row, fix: row.say(values) }
+    }
+}
+
 /// The server that an error is about, and what kind it is.
 struct Place<'a> {
     config: &'a ServerConfig,
@@ -40,9 +57,9 @@ impl Place<'_> {
     }
 
     /// The hint with the server's and the file's name.
-    fn say(&self, row: HintId, more: &[(&str, &str)]) -> String {
+    fn say(&self, row: HintId, more: &[(&str, &str)]) -> Cause {
         let names = [("server", self.id()), ("config", self.file.as_str())];
-        row.say(&[&names, more].concat())
+        Cause::say(row, &[&names, more].concat())
     }
 }
 
@@ -63,6 +80,11 @@ impl Fleet<'_> {
 
     /// What helps against an error that was met at `server`, or at the one that the error names.
     pub(crate) fn hint(&self, server: &ServerId, error: &Error, doing: Doing) -> Option<String> {
+        self.cause(server, error, doing).map(|cause| cause.fix)
+    }
+
+    /// Why an error came, and what helps.
+    pub(crate) fn cause(&self, server: &ServerId, error: &Error, doing: Doing) -> Option<Cause> {
         let named = error.peer().split(" (").next().unwrap_or_default();
         let find = |id: &str| self.config.servers.iter().find(|config| config.id.as_str() == id);
         let config = find(named).or_else(|| find(server.as_str()))?;
@@ -70,12 +92,12 @@ impl Fleet<'_> {
         let place = Place { config, file, given: self.given_by(config) };
         let known_node = self.node_of(&config.id);
         match error {
-            Error::UnknownHostKey { .. } => Some(HintId::HostKeyUnknown.text()),
-            Error::Revoked { .. } => Some(HintId::HostKeyRevoked.text()),
-            Error::Unproven { .. } => Some(HintId::HostKeyUnproven.text()),
+            Error::UnknownHostKey { .. } => Some(Cause::plain(HintId::HostKeyUnknown)),
+            Error::Revoked { .. } => Some(Cause::plain(HintId::HostKeyRevoked)),
+            Error::Unproven { .. } => Some(Cause::plain(HintId::HostKeyUnproven)),
             Error::Untrusted { what: Mismatch::HostKey { file, name }, .. } => {
                 let (file, name) = (shell_word(file).to_string(), shell_word(name.as_ref()).to_string());
-                Some(HintId::HostKeyChanged.say(&[("file", &file), ("name", &name)]))
+                Some(Cause::say(HintId::HostKeyChanged, &[("file", &file), ("name", &name)]))
             }
             Error::Untrusted { what: Mismatch::Certificate { presented }, .. } => {
                 self.certificate(&place, presented.as_deref(), doing)
@@ -86,9 +108,9 @@ impl Fleet<'_> {
                 let variable = token_variable(&place.config.id);
                 Some(place.say(HintId::NoTokenApi, &[("variable", &variable)]))
             }
-            Error::NoToken { .. } => Some(HintId::NoToken.text()),
+            Error::NoToken { .. } => Some(Cause::plain(HintId::NoToken)),
             Error::Connect { peer, failure, .. } => unreached(&place, peer, *failure, doing),
-            Error::Timeout { doing: "logging in", .. } => Some(HintId::LoginSlow.text()),
+            Error::Timeout { doing: "logging in", .. } => Some(Cause::plain(HintId::LoginSlow)),
             Error::Timeout { .. } => again(doing),
             Error::Stranger { who: Stranger::Service, .. } => Some(place.say(HintId::NotPve, &[])),
             Error::Stranger { who: Stranger::Redirect, .. } => Some(place.say(HintId::Redirected, &[])),
@@ -97,12 +119,12 @@ impl Fleet<'_> {
             Error::Api { status: 502..=504, .. } => Some(place.say(HintId::ProxyFailed, &[])),
             Error::ServiceDown { service: PVEDAEMON, node, .. } => {
                 let node = node.as_ref().or(known_node.as_ref());
-                Some(
-                    HintId::PvedaemonDown
-                        .say(&[("command", &self.command_on(config, node, "systemctl status pvedaemon"))]),
-                )
+                Some(Cause::say(
+                    HintId::PvedaemonDown,
+                    &[("command", &self.command_on(config, node, "systemctl status pvedaemon"))],
+                ))
             }
-            Error::ServiceDown { .. } => Some(HintId::PmxcfsDown.text()),
+            Error::ServiceDown { .. } => Some(Cause::plain(HintId::PmxcfsDown)),
             Error::Api { .. } | Error::Protocol { .. } | Error::Local { .. } => None,
         }
     }
@@ -134,19 +156,19 @@ impl Fleet<'_> {
         }
     }
 
-    fn denied(&self, place: &Place<'_>, why: &Denial, detail: &str, doing: Doing) -> Option<String> {
+    fn denied(&self, place: &Place<'_>, why: &Denial, detail: &str, doing: Doing) -> Option<Cause> {
         match why {
             // root's keys are in reach only while pmxcfs runs.
             Denial::Key(account)
                 if account.user == "root" && account.label == place.id() && self.is_pve(place.config) =>
             {
-                Some(HintId::RootKeysAway.text())
+                Some(Cause::plain(HintId::RootKeysAway))
             }
             Denial::Key(account) => Some(place.say(HintId::KeyRefused, &[("target", &target(place, account))])),
-            Denial::NoKey(account) => Some(HintId::NoKey.say(&[("target", &target(place, account))])),
-            Denial::Locked(file) => Some(HintId::KeyLocked.say(&[("file", &shell_word(file).to_string())])),
-            Denial::NotEnough => Some(HintId::KeyNotEnough.text()),
-            Denial::NoKeysTaken => Some(HintId::KeysNotTaken.text()),
+            Denial::NoKey(account) => Some(Cause::say(HintId::NoKey, &[("target", &target(place, account))])),
+            Denial::Locked(file) => Some(Cause::say(HintId::KeyLocked, &[("file", &shell_word(file).to_string())])),
+            Denial::NotEnough => Some(Cause::plain(HintId::KeyNotEnough)),
+            Denial::NoKeysTaken => Some(Cause::plain(HintId::KeysNotTaken)),
             // The words of the refusal name the option.
             Denial::Use => None,
             Denial::NoSsh => Some(place.say(HintId::NoSsh, &[])),
@@ -157,12 +179,12 @@ impl Fleet<'_> {
                 let variable = token_variable(&place.config.id);
                 Some(place.say(HintId::NoTokenApi, &[("variable", &variable)]))
             }
-            Denial::Token => Some(HintId::TokenRefused.text()),
-            Denial::Privilege => Some(beyond_operator(detail).unwrap_or_else(|| self.privileges(place.config))),
+            Denial::Token => Some(Cause::plain(HintId::TokenRefused)),
+            Denial::Privilege => Some(beyond_operator(detail).unwrap_or_else(|| self.lacking_privileges(place.config))),
         }
     }
 
-    fn certificate(&self, place: &Place<'_>, presented: Option<&str>, doing: Doing) -> Option<String> {
+    fn certificate(&self, place: &Place<'_>, presented: Option<&str>, doing: Doing) -> Option<Cause> {
         if place.config.is_trust_configured() || place.api_only() {
             return Some(place.say(HintId::CertificateOther, &[("fingerprint", presented?)]));
         }
@@ -177,21 +199,25 @@ impl Fleet<'_> {
 
     /// What gives the token of a server's cluster what it lacks.
     pub(crate) fn privileges(&self, server: &ServerConfig) -> String {
+        self.lacking_privileges(server).fix
+    }
+
+    fn lacking_privileges(&self, server: &ServerConfig) -> Cause {
         if let Some(source) = self.given_by(server) {
-            return HintId::PrivilegeMissingGiven.say(&[("source", &source)]);
+            return Cause::say(HintId::PrivilegeMissingGiven, &[("source", &source)]);
         }
         let stored = self.state.token(&self.cluster_of(&server.id)).ok().flatten();
         let scope = if stored.is_some_and(|stored| stored.scope == Scope::Monitor) { " --scope operator" } else { "" };
-        HintId::PrivilegeMissing.say(&[("scope", scope)])
+        Cause::say(HintId::PrivilegeMissing, &[("scope", scope)])
     }
 }
 
-fn refused(place: &Place<'_>, row: HintId) -> Option<String> {
+fn refused(place: &Place<'_>, row: HintId) -> Option<Cause> {
     let source = place.given.as_deref()?;
     Some(place.say(row, &[("source", source)]))
 }
 
-fn unreached(place: &Place<'_>, peer: &str, failure: ConnectFailure, doing: Doing) -> Option<String> {
+fn unreached(place: &Place<'_>, peer: &str, failure: ConnectFailure, doing: Doing) -> Option<Cause> {
     let is_port = |port: u16| peer.trim_end_matches(')').ends_with(&format!(":{port}"));
     let is_api = place.api_only() || is_port(place.config.api_port()) && !place.config.ssh_port.is_some_and(is_port);
     match failure {
@@ -199,8 +225,8 @@ fn unreached(place: &Place<'_>, peer: &str, failure: ConnectFailure, doing: Doin
         ConnectFailure::OnTheWay(_) => Some(place.say(HintId::JumpHost, &[])),
         ConnectFailure::Refused if is_api => Some(place.say(HintId::ApiPortClosed, &[])),
         ConnectFailure::Refused => Some(place.say(HintId::SshPortClosed, &[])),
-        ConnectFailure::Closed if is_api => Some(HintId::ApiCloses.text()),
-        ConnectFailure::Closed => Some(HintId::SshCloses.text()),
+        ConnectFailure::Closed if is_api => Some(Cause::plain(HintId::ApiCloses)),
+        ConnectFailure::Closed => Some(Cause::plain(HintId::SshCloses)),
         ConnectFailure::Unreachable
         | ConnectFailure::NoNetwork
         | ConnectFailure::Timeout
@@ -211,13 +237,13 @@ fn unreached(place: &Place<'_>, peer: &str, failure: ConnectFailure, doing: Doin
 }
 
 /// For whoever is off: nothing is wrong with it.
-fn again(doing: Doing) -> Option<String> {
+fn again(doing: Doing) -> Option<Cause> {
     let command = match doing {
         Doing::Init => "init",
         Doing::SetUp => "setup-token",
         Doing::Look => return None,
     };
-    Some(HintId::LookAgain.say(&[("command", command)]))
+    Some(Cause::say(HintId::LookAgain, &[("command", command)]))
 }
 
 /// What `ssh-copy-id` is to be called with, to reach the account that refused.
@@ -242,9 +268,9 @@ fn target(place: &Place<'_>, account: &Account) -> String {
 
 /// What a token lacks that no scope but `full` would give it: Proxmox VE names the privilege (`Permission check failed
 /// (/vms/105, VM.Config.Disk)`).
-fn beyond_operator(detail: &str) -> Option<String> {
+fn beyond_operator(detail: &str) -> Option<Cause> {
     if detail.contains("VM.Config.Disk") || detail.contains("Datastore.AllocateSpace") {
-        return Some(HintId::HibernateRights.text());
+        return Some(Cause::plain(HintId::HibernateRights));
     }
-    detail.contains("Sys.PowerMgmt").then(|| HintId::NodeWakeRights.text())
+    detail.contains("Sys.PowerMgmt").then(|| Cause::plain(HintId::NodeWakeRights))
 }

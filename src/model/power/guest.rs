@@ -1,8 +1,9 @@
 //! What an action on a guest comes down to, decided from what is known of the guest, as Proxmox VE decides it.
 
+use crate::model::check::CheckId;
 use crate::model::guest::GuestCall;
 use crate::model::id::{GuestKind, ServerId};
-use crate::model::power::{CheckId, Finding, PowerAction, PowerState};
+use crate::model::power::{Finding, PowerAction, PowerState};
 
 /// What decides about an action on a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,11 +7,12 @@ mod step;
 
 use std::collections::{HashMap, HashSet};
 
+use crate::model::check::CheckId;
 use crate::model::hint::HintId;
 use crate::model::id::{GuestKind, ServerId};
 use crate::model::inventory::{FailureKind, Server};
 use crate::model::power::{
-    CheckId, Finding, GuestView, HostVerdict, PowerAction, PowerState, Remedy, Verdict, judge, judge_host,
+    Finding, GuestView, HostVerdict, PowerAction, PowerState, Remedy, Verdict, judge, judge_host,
 };
 
 pub(crate) use self::step::{Arming, Course, Lost, Means, Move, Plan, PlanError, Policy, Step, Why};

@@ -25,7 +25,7 @@ use crate::state::{Notice, Result, State, StateError};
 const PATIENCE: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(5) };
 
 /// What the names of files begin with that are not complete; then comes the process that makes them.
-const FRESH: &str = ".state-new-";
+pub(in crate::state) const FRESH: &str = ".state-new-";
 
 /// What stands at the path.
 enum Found {
@@ -242,10 +242,15 @@ fn remove_left(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(FRESH)) else { continue };
-        let maker = rest.split('-').next().and_then(|pid| rustix::process::Pid::from_raw(pid.parse().ok()?));
-        let lives = |pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH);
-        if !maker.is_some_and(lives) {
+        if !is_alive(rest) {
             let _ = fs::remove_file(entry.path());
         }
     }
+}
+
+/// Whether the process that makes a fresh file is there; `rest` is the file's name behind its beginning.
+pub(in crate::state) fn is_alive(rest: &str) -> bool {
+    let maker = rest.split('-').next().and_then(|pid| rustix::process::Pid::from_raw(pid.parse().ok()?));
+    let lives = |pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH);
+    maker.is_some_and(lives)
 }

@@ -295,6 +295,22 @@ fn entry(line: &str, file: &Arc<Path>, number: usize, name: &str) -> Option<Entr
     Some(Entry { place, marker, key: key.key_data().clone() })
 }
 
+/// Whether a line is one that can be understood: empty, a comment, or hosts with a key. A key of a type that is not known
+/// here is one.
+pub(super) fn is_readable(line: &[u8]) -> bool {
+    let line = String::from_utf8_lossy(line);
+    let blank = [' ', '\t'];
+    let line = line.trim_matches([' ', '\t', '\r']);
+    if line.is_empty() || line.starts_with('#') {
+        return true;
+    }
+    let Some((hosts, rest)) = marker(line).and_then(|(_, line)| line.split_once(blank)) else { return false };
+    let mut fields = rest.split(blank).filter(|field| !field.is_empty());
+    let (Some(kind), Some(blob)) = (fields.next(), fields.next()) else { return false };
+    let kind = if kind.starts_with("rsa-sha2-") { "ssh-rsa" } else { kind };
+    matches_host(hosts, "").is_some() && PublicKey::from_openssh(&format!("{kind} {blob}")).is_ok()
+}
+
 /// The marker of a line and what follows it; None for a line whose marker is no good.
 fn marker(line: &str) -> Option<(Marker, &str)> {
     if !line.starts_with('@') {

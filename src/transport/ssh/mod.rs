@@ -7,6 +7,7 @@
 mod account;
 mod auth;
 mod checker;
+pub(crate) mod checkup;
 mod config;
 #[cfg(any(test, fuzzing))]
 pub(super) mod foreign;

@@ -14,11 +14,12 @@ use ratatui::buffer::Buffer;
 
 use super::view::draw;
 use super::{Choices, Effect, Entry, Event, Offers, Plan, Point, Setup, State, update};
+use crate::model::check::CheckId;
 use crate::model::inventory::server::{Address, Expected, ServerKey, ServerKind, ServiceType};
 use crate::model::inventory::tests::server;
 use crate::model::inventory::{Failed, FailureKind, Inventory, Server, ServiceCheck};
 use crate::model::load::usage::{Count, Source, Usage};
-use crate::model::power::{CheckId, Finding, PowerAction, PowerState};
+use crate::model::power::{Finding, PowerAction, PowerState};
 
 pub(super) const SETUP: Setup =
     Setup { read_only: false, color: true, utf8: true, interval: SignedDuration::from_secs(5) };

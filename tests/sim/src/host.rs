@@ -215,6 +215,23 @@ impl Host {
         self.inner.tree.write(".sim/local-mode", if quorate { "755\n" } else { "555\n" });
     }
 
+    /// What systemd says of a service: `active`, `failed`.
+    pub fn set_service(&self, name: &str, state: &str) {
+        let units = self.read_file(".sim/units").unwrap_or_default();
+        let lines = units.lines().map(|line| match line.split_once(' ') {
+            Some((unit, rest)) if unit == name => {
+                format!("{unit} {} {state}\n", rest.split(' ').next().unwrap_or("enabled"))
+            }
+            _ => format!("{line}\n"),
+        });
+        self.inner.tree.write(".sim/units", &lines.collect::<String>());
+    }
+
+    /// The clock is ahead by so many seconds, or behind.
+    pub fn set_clock_off(&self, seconds: i64) {
+        self.inner.tree.write(".sim/clock-off", &format!("{seconds}\n"));
+    }
+
     /// pmxcfs ends, or runs again: without it `/etc/pve` is empty and pveum fails. root's keys lie in there, so that root
     /// cannot log in, unless they are also in a file outside. (The API must be told as well.)
     pub fn set_pmxcfs_down(&self, down: bool, keys_outside: bool) {

@@ -8,12 +8,13 @@ use super::{is_console, list};
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::act::{Links, Options};
+use crate::model::check::CheckId;
 use crate::model::guest::{ActiveTask, ClusterStatus};
 use crate::model::hint::HintId;
 use crate::model::host::power::{HostCall, HostPreflight, Identity, Itself, NoWay};
 use crate::model::id::{GuestKind, VmId};
 use crate::model::inventory::{FailureKind, Server};
-use crate::model::power::{CheckId, Finding, Policy, PowerState, Remedy};
+use crate::model::power::{Finding, Policy, PowerState, Remedy};
 use crate::state::StateError;
 
 /// When a host is looked at.

@@ -6,10 +6,11 @@ use super::{is_console, list};
 use crate::fleet::Fleet;
 use crate::fleet::act::Links;
 use crate::fleet::act::guest::Named;
+use crate::model::check::CheckId;
 use crate::model::guest::ActiveTask;
 use crate::model::id::{GuestKind, NodeName};
 use crate::model::inventory::Server;
-use crate::model::power::{CheckId, Finding};
+use crate::model::power::Finding;
 
 impl Fleet<'_> {
     /// Says of each lock that was found what works under it.

@@ -118,7 +118,9 @@ fn system(tree: &Tree, host: &Builder) {
     let masked = if host.sleep_masked { "masked" } else { "static" };
     let cluster = match host.kind {
         Kind::PmxcfsDown => "pve-cluster enabled failed\n",
-        kind if kind.is_pve() => "pve-cluster enabled active\npvedaemon enabled active\npveproxy enabled active\n",
+        kind if kind.is_pve() => {
+            "pve-cluster enabled active\npvedaemon enabled active\npveproxy enabled active\npvestatd enabled active\n"
+        }
         _ => "",
     };
     tree.write(
@@ -202,6 +204,7 @@ fn programs(tree: &Tree, host: &Builder) {
             text.replace("@ROOT@", root).replace("@SH@", &sh).replace("@SETPRIV@", setpriv.as_deref().unwrap_or(""));
         let text = text.replace("@SLEEP@", &sleep).replace("@AWK@", &real("awk").unwrap_or_default());
         let text = text.replace("@TEE@", &real("tee").unwrap_or_default());
+        let text = text.replace("@DATE@", &real("date").unwrap_or_default());
         tree.remove(path);
         tree.program(path, &text.replace("@REALSTAT@", &real("stat").unwrap_or_default()));
     };
@@ -215,7 +218,7 @@ fn programs(tree: &Tree, host: &Builder) {
     stub("usr/bin/sleep", include_str!("../stubs/sleep.sh"));
     stub("usr/bin/sh", include_str!("../stubs/sh.sh"));
     let small = |path: &str| stub(path, include_str!("../stubs/small.sh"));
-    for name in ["id", "whoami", "hostname", "uname"] {
+    for name in ["id", "whoami", "hostname", "uname", "date"] {
         small(&format!("usr/bin/{name}"));
     }
     if host.logins.iter().any(|login| !matches!(login.rights, Rights::Root | Rights::NoSudo)) {
@@ -235,7 +238,7 @@ fn programs(tree: &Tree, host: &Builder) {
     }
     if host.has_systemd() {
         stub("usr/bin/systemctl", include_str!("../stubs/systemctl.sh"));
-        for name in ["systemd-run", "journalctl", "loginctl", "busctl", "systemd-inhibit", "who"] {
+        for name in ["systemd-run", "journalctl", "loginctl", "busctl", "systemd-inhibit", "timedatectl", "who"] {
             small(&format!("usr/bin/{name}"));
         }
     } else if host.kind != Kind::FreeBsd {
@@ -309,7 +312,7 @@ fn pve_tree(tree: &Tree, host: &Builder) {
             tree.folder(&format!("{view}/{folder}"));
         }
     }
-    tree.write("etc/pve/.members", &format!("{{\n\"nodename\": \"{name}\",\n\"version\": 0\n}}\n"));
+    tree.write("etc/pve/.members", &members(name, &host.nodes, &[]));
     tree.write("etc/pve/.version", "{\n\"starttime\": 1795380931,\n\"clinfo\": 0\n}\n");
     for file in PVE_SECRET {
         if !tree.path(&format!("etc/pve/{file}")).exists() {
@@ -321,6 +324,26 @@ fn pve_tree(tree: &Tree, host: &Builder) {
     tree.write(".sim/local-mode", if host.quorate { "755\n" } else { "555\n" });
     let (ca, node) = host.certificates.clone().unwrap_or_default();
     certificates(tree, name, &ca, &node);
+}
+
+/// What pmxcfs says of the cluster's nodes; a lone node has no list.
+pub(super) fn members(name: &str, others: &[String], offline: &[&str]) -> String {
+    if others.is_empty() {
+        return format!("{{\n\"nodename\": \"{name}\",\n\"version\": 0\n}}\n");
+    }
+    let nodes = std::iter::once(name).chain(others.iter().map(String::as_str)).enumerate();
+    let list: Vec<String> = nodes
+        .map(|(i, node)| {
+            let online = u8::from(!offline.contains(&node));
+            format!("  \"{node}\": {{ \"id\": {}, \"online\": {online}, \"ip\": \"10.99.0.{}\"}}", i + 1, i + 1)
+        })
+        .collect();
+    let size = list.len();
+    format!(
+        "{{\n\"nodename\": \"{name}\",\n\"version\": 3,\n\"cluster\": {{ \"name\": \"homelab\", \"version\": {size}, \
+         \"nodes\": {size}, \"quorate\": 1 }},\n\"nodelist\": {{\n{}\n  }}\n}}\n",
+        list.join(",\n")
+    )
 }
 
 /// The CA and the node's certificate in root's view.

@@ -30,6 +30,14 @@ start)
 	esac ;;
 esac
 case $verb in
+start | restart)
+	for unit in $units; do
+		while read -r name enabled active; do
+			[ "$name" = "${unit%.service}" ] && active=active
+			echo "$name $enabled $active"
+		done <"$root/.sim/units" >"$root/.sim/units.new"
+		cat "$root/.sim/units.new" >"$root/.sim/units"
+	done ;;
 is-active)
 	result=3
 	for unit in $units; do

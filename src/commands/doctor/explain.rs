@@ -1,0 +1,97 @@
+//! `doctor --explain ID`: what a check looks at, why it matters, how to fix it by hand.
+
+use serde::Serialize;
+
+use crate::model::check::CheckId;
+use crate::model::text::wrap;
+use crate::render::value::Value;
+use crate::render::{Column, Format, Output, Report};
+
+/// What there is to say of one check.
+#[derive(Debug, Serialize)]
+pub(crate) struct ExplainReport {
+    id: CheckId,
+    area: &'static str,
+    /// What is wrong where it finds something.
+    finding: &'static str,
+    looks_at: &'static str,
+    why: &'static str,
+    fix: String,
+    /// Whether `power` looks at it, too, before it acts.
+    before_power: bool,
+}
+
+impl ExplainReport {
+    pub(crate) fn of(id: CheckId) -> ExplainReport {
+        let text = id.text();
+        ExplainReport {
+            id,
+            area: id.area().as_str(),
+            finding: text.fault,
+            looks_at: text.looks,
+            why: text.why,
+            fix: id.fix_by_hand(),
+            before_power: CheckId::BEFORE_POWER.contains(&id),
+        }
+    }
+
+    fn parts(&self) -> Vec<(&'static str, String)> {
+        let mut parts = vec![
+            ("Looks at", self.looks_at.to_owned()),
+            ("Why it matters", self.why.to_owned()),
+            ("How to fix it", self.fix.clone()),
+        ];
+        if self.before_power {
+            let text = format!("`ecobox power` looks at it, too: `--allow {}` goes on in spite of it", self.id);
+            parts.push(("Before an action", text));
+        }
+        let text = format!("`[doctor] mute = [{{ id = \"{}\", server = \"SERVER\", reason = \"…\" }}]`", self.id);
+        parts.push(("To silence it", text));
+        parts
+    }
+}
+
+const COLUMNS: &[Column] = &[
+    Column::new("ID", 0),
+    Column::new("FINDING", 0),
+    Column::new("LOOKS AT", 0),
+    Column::new("WHY", 0),
+    Column::new("FIX", 0),
+];
+
+impl Report for ExplainReport {
+    const SCHEMA: &'static str = "ecobox.doctor-explain/1";
+    type Item<'r> = &'r ExplainReport;
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn items(&self) -> impl Iterator<Item = &ExplainReport> {
+        std::iter::once(self)
+    }
+
+    fn cells(&self, report: &ExplainReport) -> Vec<Value> {
+        let texts = [report.id.as_str(), report.finding, report.looks_at, report.why, &report.fix];
+        texts.map(Value::text).to_vec()
+    }
+
+    fn picture(&self, output: &Output) -> Option<String> {
+        if !matches!(output.format, Format::Table | Format::Wide) {
+            return None;
+        }
+        let width = output.width.unwrap_or(100).max(40);
+        let mut text = String::new();
+        for line in wrap(&format!("{}: {}", self.id, self.finding), width) {
+            text += line.trim_start();
+            text.push('\n');
+        }
+        for (title, words) in self.parts() {
+            text += &format!("\n{title}:\n");
+            for line in wrap(&output.carried.to_paste(&words), width - 4) {
+                text += &format!("    {}\n", line.trim_start());
+            }
+        }
+        Some(text)
+    }
+}

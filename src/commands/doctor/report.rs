@@ -1,0 +1,159 @@
+//! The report of `doctor`: what is not fine, and a line that counts the rest.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::commands::{counted, stamp};
+use crate::error::Exit;
+use crate::model::check::diagnosis::{Counts, Diagnosis, Verdict};
+use crate::model::id::ServerId;
+use crate::model::text::{clean, wrap};
+use crate::render::table;
+use crate::render::value::Value;
+use crate::render::{Column, Format, Output, Report};
+
+/// What stands in the place of a server.
+const HERE: &str = "this machine";
+
+/// Every check, and what came of it.
+#[derive(Debug, Serialize)]
+pub(crate) struct DoctorReport {
+    #[serde(serialize_with = "stamp")]
+    generated_at: Timestamp,
+    checks: Vec<Diagnosis>,
+    counts: Counts,
+    /// Every check is a row, not only what is wrong.
+    #[serde(skip)]
+    all: bool,
+}
+
+impl DoctorReport {
+    /// In the order of the checks: first this machine, then each host.
+    pub(crate) fn new(checks: Vec<Diagnosis>, all: bool, at: Timestamp) -> DoctorReport {
+        let counts = Counts::of(&checks);
+        DoctorReport { generated_at: at, checks, counts, all }
+    }
+
+    /// Problems, warnings only, or neither.
+    pub(crate) fn exit(&self) -> Exit {
+        match (self.counts.problem, self.counts.warning) {
+            (0, 0) => Exit::Done,
+            (0, _) => Exit::Failed,
+            _ => Exit::Problems,
+        }
+    }
+
+    /// What is wrong, counted, and how the rest ended.
+    fn summary(&self) -> Vec<String> {
+        let Counts { ok, warning, problem, skipped, unknown, muted } = self.counts;
+        let wrong: Vec<String> = [(problem, "problem"), (warning, "warning")]
+            .into_iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(number, what)| counted(number, what))
+            .collect();
+        let wrong = if wrong.is_empty() { "nothing is wrong".to_owned() } else { wrong.join(", ") };
+        let mut rest = vec![format!("{} fine", plural(ok, "check is", "checks are"))];
+        for (number, one, many) in [
+            (skipped, "was skipped because of another finding", "were skipped because of another finding"),
+            (unknown, "could not be looked at", "could not be looked at"),
+            (muted, "is muted", "are muted"),
+        ] {
+            if number > 0 {
+                rest.push(format!("{number} {}", if number == 1 { one } else { many }));
+            }
+        }
+        let mut lines = vec![format!("{wrong}; {}", rest.join(", "))];
+        for one in self.checks.iter().filter(|one| one.muted.is_some()) {
+            let reason = one.muted.as_deref().filter(|reason| !reason.is_empty());
+            let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+            lines.push(format!("muted: {} at {}{reason}", one.id, whom(one)));
+        }
+        if problem + warning > 0 && !self.all {
+            lines.push("`ecobox doctor --all` shows every check, `ecobox doctor --explain ID` explains one".to_owned());
+        }
+        lines
+    }
+}
+
+fn plural(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+fn whom(one: &Diagnosis) -> &str {
+    one.server.as_ref().map_or(HERE, ServerId::as_str)
+}
+
+/// What was seen, or because of what nothing was.
+fn seen(one: &Diagnosis) -> Option<String> {
+    let because = one.because.map(|id| format!("because of {id}"));
+    one.finding.clone().filter(|text| !text.is_empty()).or(because)
+}
+
+const COLUMNS: &[Column] = &[
+    Column::new("CHECK", 0),
+    Column::new("SERVER", 0),
+    Column::new("RESULT", 0),
+    Column::new("FINDING", 0),
+    Column::new("FIX", 0),
+];
+
+impl Report for DoctorReport {
+    const SCHEMA: &'static str = "ecobox.doctor/1";
+    type Item<'r> = &'r Diagnosis;
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn items(&self) -> impl Iterator<Item = &Diagnosis> {
+        self.checks.iter().filter(|one| self.all || one.counts())
+    }
+
+    fn cells(&self, one: &Diagnosis) -> Vec<Value> {
+        let result = match one.muted {
+            Some(_) => Value::text("muted"),
+            None if one.verdict == Verdict::Problem => Value::Alarm(one.verdict.as_str().to_owned()),
+            None => Value::text(one.verdict.as_str()),
+        };
+        vec![
+            Value::text(one.id.as_str()),
+            Value::text(whom(one)),
+            result,
+            Value::maybe(seen(one).as_deref()),
+            Value::maybe(one.fix.as_ref().map(|fix| fix.text.as_str())),
+        ]
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.summary()
+    }
+
+    /// Where the table does not fit: each finding as a paragraph, which nobody has to scroll for.
+    fn picture(&self, output: &Output) -> Option<String> {
+        let width = output.width.filter(|_| matches!(output.format, Format::Table | Format::Wide))?;
+        if table::natural_width(self, output) <= width {
+            return None;
+        }
+        let mut text = String::new();
+        for one in self.items() {
+            let result = if one.muted.is_some() { "muted" } else { one.verdict.as_str() };
+            text += &format!("{}: {} {}\n", whom(one), one.id, result);
+            let fix = one.fix.as_ref().map(|fix| format!("fix: {}", fix.text));
+            for (words, hanging) in seen(one).map(|seen| (seen, 4)).into_iter().chain(fix.map(|fix| (fix, 9))) {
+                for (number, line) in wrap(&clean(&words), width.saturating_sub(hanging)).iter().enumerate() {
+                    let indent = if number == 0 { 4 } else { hanging };
+                    text += &format!("{:indent$}{}\n", "", line.trim_start());
+                }
+            }
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        for note in self.summary() {
+            for line in wrap(&clean(&output.carried.to_paste(&note)), width) {
+                text += &format!("{}\n", line.trim_start());
+            }
+        }
+        Some(text)
+    }
+}

@@ -1,0 +1,60 @@
+//! What can be in the way of an action, and of nothing else: looked at by `power` right before it acts.
+
+use super::{CheckId, Text};
+
+pub(super) const TEXTS: &[(CheckId, Text)] = &[
+    (
+        CheckId::BackupRunning,
+        Text {
+            fault: "a backup of the guest, or on the host, runs",
+            looks: "the tasks of the node, and the locks of its guests",
+            why: "a guest or host that goes down in the middle of a backup leaves that backup incomplete",
+            fix: "wait until the backup has ended",
+        },
+    ),
+    (
+        CheckId::TasksRunning,
+        Text {
+            fault: "another task of the guest, or on the host, runs",
+            looks: "the tasks of the node, consoles aside",
+            why: "two tasks that change one guest get in each other's way, and a host that goes down ends all of them",
+            fix: "wait until the task has ended",
+        },
+    ),
+    (
+        CheckId::LoggedInUsers,
+        Text {
+            fault: "somebody is logged in on the host",
+            looks: "logind's sessions and the open terminals of the host, without ecobox's own",
+            why: "people lose what they work on",
+            fix: "ask them to log out",
+        },
+    ),
+    (
+        CheckId::Itself,
+        Text {
+            fault: "ecobox runs on it or in a guest of it, or reaches others through it",
+            looks: "machine id, boot id, UUID and network cards of both machines, your SSH session, and jump hosts",
+            why: "nothing would be left to see the action through, or to wake the host again",
+            fix: "run ecobox on another machine",
+        },
+    ),
+    (
+        CheckId::IdentityChanged,
+        Text {
+            fault: "another guest has the number now",
+            looks: "the UUID of a virtual machine, or the network card and root volume of a container",
+            why: "what was meant for one guest must not be done to another",
+            fix: "see which guest it is now: `ecobox status {server}`",
+        },
+    ),
+    (
+        CheckId::Template,
+        Text {
+            fault: "it is a template",
+            looks: "the configuration of the guest",
+            why: "Proxmox VE does not start templates",
+            fix: "clone it, and start the clone",
+        },
+    ),
+];

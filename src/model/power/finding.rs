@@ -1,0 +1,81 @@
+//! The reasons not to: what is looked at before a server's power is changed.
+
+use serde::Serialize;
+
+use crate::model::check::CheckId;
+use crate::model::id::ServerId;
+
+/// An option that makes a plan of which a finding is no part any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Remedy {
+    /// Saying what becomes of the guests.
+    Guests,
+    /// Arming Wake-on-LAN first.
+    ArmWol,
+    /// Stopping what does not shut down.
+    ThenStop,
+}
+
+/// A check that found something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Finding {
+    pub(crate) id: CheckId,
+    /// The server that it was found at.
+    pub(crate) server: ServerId,
+    /// What was found, without the server's name.
+    pub(crate) message: String,
+    /// What mends it, where something does.
+    pub(crate) fix: Option<String>,
+    /// Whether the action can succeed in spite of it. Where somebody else refuses it anyway, nobody is told to allow it.
+    pub(crate) overridable: bool,
+    /// The user said that it shall not matter.
+    pub(crate) allowed: bool,
+    /// The option that fixes it, where one does.
+    #[serde(skip)]
+    pub(crate) remedy: Option<Remedy>,
+}
+
+impl Finding {
+    /// One that stands against the action until it is allowed.
+    pub(crate) fn new(id: CheckId, server: &ServerId, message: impl Into<String>) -> Finding {
+        Finding {
+            id,
+            server: server.clone(),
+            message: message.into(),
+            fix: None,
+            overridable: true,
+            allowed: false,
+            remedy: None,
+        }
+    }
+
+    /// The same that nothing is gained by allowing: whoever carries the action out refuses it.
+    pub(crate) fn final_word(self) -> Finding {
+        Finding { overridable: false, ..self }
+    }
+
+    /// The same with what mends it.
+    pub(crate) fn fix(mut self, fix: impl Into<String>) -> Finding {
+        self.fix = Some(fix.into());
+        self
+    }
+
+    /// What to do about it: what mends it, and the override where one helps.
+    pub(crate) fn hint(&self) -> Option<String> {
+        let Finding { id, fix, overridable, .. } = self;
+        match (fix, overridable) {
+            (Some(fix), true) => Some(format!("{fix}; or add `--allow {id}`")),
+            (Some(fix), false) => Some(format!("{fix} ({id})")),
+            (None, true) => Some(format!("add `--allow {id}`")),
+            (None, false) => None,
+        }
+    }
+}
+
+/// Marks what the user allows; gives whether nothing stands against the action any more.
+pub(crate) fn allow(findings: &mut [Finding], allowed: &[CheckId]) -> bool {
+    for finding in findings.iter_mut().filter(|finding| allowed.contains(&finding.id)) {
+        finding.allowed = true;
+    }
+    findings.iter().all(|finding| finding.allowed)
+}
