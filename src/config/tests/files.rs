@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::super::*;
 use super::parse_bytes;
+use crate::model::check::CheckId;
+use crate::model::check::diagnosis::Mute;
 
 #[test]
 fn the_example_of_ecobox_server_loads_as_it_stands() {
@@ -89,6 +91,24 @@ fn bad_configurations_are_explained() {
 }
 
 #[test]
+fn what_is_muted_is_a_check() {
+    let path = Path::new("/etc/eco/config.toml");
+    for (text, want) in [
+        ("mute = [{ id = \"clock-of\" }]", "`clock-of` is not the id of a check; did you mean `clock-off`?"),
+        ("mute = [{ server = \"nas\" }]", "an entry of `mute` needs an `id`"),
+        ("mute = [{ id = \"clock-off\", why = \"x\" }]", "unknown key `why`"),
+        ("mute = \"clock-off\"", "`mute` must be a list of tables"),
+        ("mutes = []", "unknown key `mutes`; did you mean `mute`?"),
+    ] {
+        let error = Config::parse(&format!("[doctor]\n{text}\n"), path).unwrap_err().to_string();
+        assert!(error.contains(want), "{text}: {error}");
+    }
+    let text = "[doctor]\n[[doctor.mute]]\nid = \"clock-off\"\n";
+    let mute = Mute { id: CheckId::ClockOff, server: None, reason: None };
+    assert_eq!(Config::parse(text, path).unwrap().settings.mute, [mute]);
+}
+
+#[test]
 fn the_example_shows_every_key_with_its_default() {
     let path = Path::new("/etc/eco/config.toml");
     let as_is = Config::parse(EXAMPLE, path).unwrap();
@@ -115,7 +135,12 @@ fn the_example_shows_every_key_with_its_default() {
         ca_file: Some("/etc/eco/prometheus-ca.pem".into()),
         ..HistorySettings::default()
     };
-    let shown = Settings { log_level: Some("warn".to_owned()), history, ssh_config, ..Settings::default() };
+    let mute = vec![Mute {
+        id: CheckId::NoRoot,
+        server: Some("nas".to_owned()),
+        reason: Some("it is only looked at".to_owned()),
+    }];
+    let shown = Settings { log_level: Some("warn".to_owned()), history, ssh_config, mute, ..Settings::default() };
     assert_eq!(whole.settings, shown);
 
     // What would exclude a key shown above it stands behind an `or`, and loads in its place.
