@@ -27,6 +27,8 @@ mod fleet;
 mod foreign;
 mod model;
 mod render;
+#[cfg(test)]
+mod schema;
 mod state;
 mod transport;
 mod tui;

@@ -18,6 +18,8 @@ pub(crate) mod load;
 pub(crate) mod monitor;
 pub(crate) mod past;
 pub(crate) mod power;
+#[cfg(test)]
+pub(crate) mod schema;
 pub(crate) mod select;
 pub(crate) mod text;
 pub(crate) mod upkeep;

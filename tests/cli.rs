@@ -19,6 +19,7 @@ mod cli {
     mod discover;
     mod doctor;
     pub(crate) mod env;
+    mod examples;
     mod exits;
     mod exporter;
     mod faults;
@@ -69,6 +70,7 @@ mod cli {
     mod real_sshd;
     mod real_stats;
     mod saga;
+    mod schemas;
     mod secrets;
     mod selection;
     mod setup_token;

@@ -18,7 +18,7 @@ fn read(path: impl AsRef<Path>) -> String {
 
 fn files(folder: &Path) -> BTreeMap<String, String> {
     let Ok(entries) = fs::read_dir(folder) else { return BTreeMap::new() };
-    let paths = entries.map(|entry| entry.unwrap().path());
+    let paths = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
     paths.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), read(path))).collect()
 }
 
@@ -277,6 +277,30 @@ fn documents_link_to_what_is_there() {
         }
     }
     assert!(count > 20, "the links were not found");
+}
+
+/// `docs/output.md` names each field of a document and of its rows, under the name of the schema.
+#[test]
+fn every_field_is_in_the_document_of_the_output() {
+    let output = read("docs/output.md");
+    let mut count = 0;
+    for (file, text) in files(&root().join("docs/schema")) {
+        let schema: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let (name, definitions) = (schema["title"].as_str().unwrap(), &schema["$defs"]);
+        let begin = output.find(&format!("\n### `{name}`")).unwrap_or_else(|| panic!("docs/output.md has no {name}"));
+        let section = &output[begin + 1..];
+        let section = section[4..].split("\n##").next().unwrap();
+        assert!(section.contains(&format!("](schema/{file})")), "docs/output.md does not link to {file}");
+        let row = definitions["Line"]["allOf"][0]["$ref"].as_str().map(|row| row.trim_start_matches("#/$defs/"));
+        let forms = row.into_iter().chain(["Document"]);
+        let fields = forms.flat_map(|form| definitions[form]["properties"].as_object().unwrap().keys());
+        let everywhere = ["schema", "generated_at", "failures"];
+        for field in fields.filter(|field| !everywhere.contains(&field.as_str())) {
+            assert!(section.contains(&format!("`{field}`")), "docs/output.md does not name `{field}` of {name}");
+            count += 1;
+        }
+    }
+    assert!(count > 100, "the fields were not found");
 }
 
 /// CONTRIBUTING's walks name files that exist, and in them what they say is there.

@@ -29,6 +29,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("foreign", &["fleet", "model", "transport"]),
     ("fuzz", &["foreign"]),
     ("model", &[]),
+    // Only tests have it.
+    ("schema", &["commands", "render"]),
 ];
 
 /// Who may say that somebody agreed to a change, and by which way. Tests may, too.

@@ -47,6 +47,7 @@ pub(crate) struct DiscoverArgs {
 }
 
 /// What was found.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 pub(crate) struct DiscoverReport {
     /// All guests, whether or not anything changed.
@@ -61,6 +62,7 @@ pub(crate) struct DiscoverReport {
 }
 
 /// One guest.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Row {
     id: ServerId,

@@ -71,6 +71,7 @@ struct NewHost {
 }
 
 /// What every server is.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 pub(crate) struct InitReport {
     config: PathBuf,
@@ -83,6 +84,7 @@ pub(crate) struct InitReport {
 }
 
 /// One server.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     id: ServerId,

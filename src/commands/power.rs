@@ -1,6 +1,6 @@
 //! `ecobox power`: start, stop, suspend and wake, as a plan with its reasons.
 
-mod report;
+pub(crate) mod report;
 
 use std::collections::HashMap;
 

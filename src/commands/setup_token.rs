@@ -86,6 +86,7 @@ impl From<ScopeArg> for Scope {
 }
 
 /// What became of every host.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 pub(crate) struct SetupTokenReport {
     servers: Vec<Row>,
@@ -95,6 +96,7 @@ pub(crate) struct SetupTokenReport {
 const NO_PVE: &str = "no Proxmox VE";
 
 /// One host.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Row {
     id: Option<ServerId>,

@@ -1,6 +1,6 @@
 //! `ecobox status`: every server, hosts with their guests under them; or how much of the time they were there (`since`).
 
-mod since;
+pub(crate) mod since;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -64,6 +64,7 @@ impl StatusArgs {
 pub(crate) use since::run as since;
 
 /// The states of all servers that were asked for.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 pub(crate) struct StatusReport {
     #[serde(serialize_with = "stamp")]
@@ -324,3 +325,6 @@ impl Serialize for Row {
         ServerJson(&self.0).serialize(serializer)
     }
 }
+
+#[cfg(test)]
+crate::model::schema::described_as!(Row, ServerJson<'static>);

@@ -1,6 +1,6 @@
 //! `ecobox watch`: the fleet as it is, again and again: on one screen, or as a stream of changes.
 
-mod line;
+pub(crate) mod line;
 mod page;
 mod said;
 mod screen;

@@ -146,6 +146,7 @@ impl fmt::Display for VmId {
 }
 
 /// What kind of guest: a QEMU virtual machine or an LXC container.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum GuestKind {

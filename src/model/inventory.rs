@@ -202,6 +202,7 @@ impl Observation {
 }
 
 /// The answer of a service.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct ServiceCheck {
     pub(crate) name: String,

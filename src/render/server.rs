@@ -1,5 +1,8 @@
 //! One server as JSON: the same fields in every command.
 
+#[cfg(test)]
+mod schema;
+
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
@@ -12,6 +15,7 @@ use crate::render::value::Stamp;
 pub(crate) struct ServerJson<'a>(pub(crate) &'a Server);
 
 /// What ecobox is doing to a server at this moment.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 struct Doing<'a> {
     action: &'a str,

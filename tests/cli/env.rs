@@ -175,6 +175,7 @@ impl Env {
             assert!(!stream.contains(CANARY), "the secret was printed:\n{stream}");
             assert!(!stream.contains("panicked"), "a panic:\n{stream}");
         }
+        crate::cli::schemas::fits(&run.stdout);
         let redact = |text: &str| {
             let mut text = same_time(&text.replace(&*self.home().to_string_lossy(), "~"));
             for (from, to) in &self.replaced {

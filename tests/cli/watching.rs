@@ -54,7 +54,11 @@ impl Watching<'_> {
     #[track_caller]
     pub(crate) fn line(&mut self) -> Value {
         match self.lines.recv_timeout(PATIENCE) {
-            Ok(line) => serde_json::from_str(&line).unwrap(),
+            Ok(line) => {
+                let line = serde_json::from_str(&line).unwrap();
+                super::schemas::fits_stream(&line);
+                line
+            }
             Err(RecvTimeoutError::Timeout) => panic!("no line comes"),
             Err(RecvTimeoutError::Disconnected) => panic!("it ended: {}", self.finish()),
         }

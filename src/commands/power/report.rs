@@ -15,6 +15,7 @@ use crate::render::value::Value;
 use crate::render::{Column, Format, Output, Records, Report, table};
 
 /// The plan, and what came of it.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 pub(crate) struct PowerReport {
     action: &'static str,
@@ -34,6 +35,7 @@ pub(super) struct Ready<'r> {
 }
 
 /// One step.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     /// Its number, from 1 on.

@@ -1,7 +1,7 @@
 //! `ecobox stats`: how hard every server works, now (`now`) or over time (`since`).
 
-mod now;
-mod since;
+pub(crate) mod now;
+pub(crate) mod since;
 
 use std::time::Duration;
 

@@ -1,5 +1,8 @@
 //! How hard every server works now.
 
+#[cfg(test)]
+mod schema;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 

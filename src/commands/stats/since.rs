@@ -1,5 +1,8 @@
 //! How hard every server worked: series of the past.
 
+#[cfg(test)]
+mod schema;
+
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::ser::SerializeMap;
@@ -31,6 +34,7 @@ const POINT: &[&str] = &["id", "name", "metric", "unit", "at", "avg", "min", "ma
 const CHART: (usize, usize) = (100, 20);
 
 /// The series of all servers that were asked for.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 pub(crate) struct SeriesReport {
     #[serde(serialize_with = "stamp")]

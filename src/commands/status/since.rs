@@ -1,5 +1,8 @@
 //! How much of the time everything was there.
 
+#[cfg(test)]
+mod schema;
+
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -23,6 +26,7 @@ use crate::state::Action;
 const TOLD: usize = 5;
 
 /// Availability of the servers that were asked for, and of their services.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 pub(crate) struct AvailabilityReport {
     #[serde(serialize_with = "stamp")]
@@ -49,6 +53,7 @@ pub(crate) struct Row {
 }
 
 /// One action.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 pub(crate) struct Done {
     at: String,

@@ -16,8 +16,9 @@ fn word(open: bool) -> &'static str {
 }
 
 /// The first line.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
-pub(super) struct Snapshot<'a> {
+pub(crate) struct Snapshot<'a> {
     schema: &'static str,
     event: &'static str,
     at: Stamp,
@@ -38,14 +39,16 @@ impl<'a> Snapshot<'a> {
 }
 
 /// Each further line.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
-pub(super) struct Line<'a> {
+pub(crate) struct Line<'a> {
     #[serde(flatten)]
     event: Event<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<ServerJson<'a>>,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Event<'a> {
@@ -135,3 +138,15 @@ impl<'a> Line<'a> {
 fn action_of(in_flight: &InFlight) -> &str {
     &in_flight.action
 }
+
+/// What it writes, for the schema.
+#[cfg(test)]
+#[derive(schemars::JsonSchema)]
+#[expect(dead_code, reason = "it only describes")]
+struct Reason {
+    kind: crate::model::inventory::FailureKind,
+    message: String,
+}
+
+#[cfg(test)]
+crate::model::schema::described_as!(Why<'_>, Reason);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::id::NodeName;
 
 /// Facts of one host, as `ecobox init` learned them. Kept in the state file as JSON.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct HostFacts {
@@ -32,6 +33,7 @@ pub(crate) struct HostFacts {
 }
 
 /// What a host is.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case")]
 pub(crate) enum Product {
@@ -52,6 +54,7 @@ pub(crate) enum Product {
 }
 
 /// What is known of a Proxmox VE host without its API.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct PveFacts {
@@ -73,6 +76,7 @@ impl PveFacts {
 }
 
 /// A physical network port. Bridges, bonds, taps and veths are not ports.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Nic {
     pub(crate) name: String,
@@ -91,6 +95,7 @@ pub(crate) struct Nic {
 }
 
 /// An address of the host itself.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HostAddress {
     pub(crate) ip: IpAddr,
@@ -99,6 +104,7 @@ pub(crate) struct HostAddress {
 }
 
 /// How the host can sleep.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct SleepSupport {
@@ -111,6 +117,7 @@ pub(crate) struct SleepSupport {
 }
 
 /// How commands run with root's rights there.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Privilege {

@@ -6,6 +6,7 @@ use crate::model::id::{ClusterId, NodeName, ServerId};
 use crate::model::inventory::Server;
 
 /// The class of a failure; each has an exit status of its own.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum FailureKind {
@@ -45,6 +46,7 @@ impl FailureKind {
 }
 
 /// Whom we could not ask, and why.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Failed {
     pub(crate) server: ServerId,

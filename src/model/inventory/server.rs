@@ -12,6 +12,7 @@ use crate::model::load::usage::Usage;
 use crate::model::power::PowerState;
 
 /// What a server is.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ServerKind {
@@ -52,6 +53,7 @@ impl From<GuestKind> for ServerKind {
 }
 
 /// Which state of a server is no alarm.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Expected {
@@ -61,6 +63,7 @@ pub(crate) enum Expected {
 }
 
 /// What a service speaks. Only a TCP connection is made; the type gives the default port and the label.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ServiceType {
@@ -151,6 +154,7 @@ pub(crate) struct Service {
 }
 
 /// An address of a guest, and where it was found.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Address {
     pub(crate) ip: IpAddr,

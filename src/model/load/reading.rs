@@ -166,6 +166,7 @@ pub(crate) struct Ticks {
 }
 
 /// One mounted file system.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Filesystem {
     pub(crate) mount: String,

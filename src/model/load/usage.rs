@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::model::power::PowerState;
 
 /// Who gave an answer.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Source {

@@ -92,6 +92,7 @@ pub(crate) struct Availability {
 }
 
 /// A time in which a server or service was off and should have been on.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Outage {
     /// When it was first seen off in the window.

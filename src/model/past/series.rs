@@ -48,6 +48,7 @@ pub(crate) struct Series {
 }
 
 /// What a series says as a whole. `None` where nothing was measured.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub(crate) struct Summary {
     /// The lowest that was measured; the lowest average where nothing else was kept.

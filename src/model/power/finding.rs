@@ -17,6 +17,7 @@ pub(crate) enum Remedy {
 }
 
 /// A check that found something.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
     pub(crate) id: CheckId,

@@ -20,6 +20,7 @@ pub(crate) struct Change {
 }
 
 /// What changed.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 pub(crate) enum What {
@@ -57,6 +58,7 @@ pub(crate) enum What {
 }
 
 /// One setting that changed.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Edit {
     pub(crate) field: String,
