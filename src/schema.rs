@@ -9,7 +9,10 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
+use crate::commands::check::report::CheckReport;
 use crate::commands::discover::DiscoverReport;
+use crate::commands::doctor::explain::ExplainReport;
+use crate::commands::doctor::report::DoctorReport;
 use crate::commands::init::InitReport;
 use crate::commands::power::report::PowerReport;
 use crate::commands::setup_token::SetupTokenReport;
@@ -24,7 +27,10 @@ use crate::render::Report;
 fn all() -> Vec<Value> {
     vec![
         report::<AvailabilityReport>(),
+        report::<CheckReport>(),
         report::<DiscoverReport>(),
+        report::<DoctorReport>(),
+        report::<ExplainReport>(),
         report::<InitReport>(),
         report::<PowerReport>(),
         report::<SeriesReport>(),

@@ -1,6 +1,6 @@
 //! `ecobox check`: a verdict for a monitor, in the form of its plugins.
 
-mod report;
+pub(crate) mod report;
 
 use std::collections::{HashMap, HashSet};
 

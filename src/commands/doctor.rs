@@ -1,7 +1,7 @@
 //! `ecobox doctor`: why something does not work, and what makes it work.
 
-mod explain;
-mod report;
+pub(crate) mod explain;
+pub(crate) mod report;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap_complete::engine::ArgValueCompleter;

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 /// How bad something is: a plugin's state. What is worse is greater, in the order of the Monitoring Plugins (`max_state_alt`):
 /// that something cannot be said is less bad than what is known to be wrong.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Level {
@@ -41,6 +42,7 @@ impl Level {
 }
 
 /// Something that is not as it should be, or that nobody knows.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Finding {
     pub(crate) level: Level,

@@ -19,6 +19,7 @@ const NAMED: usize = 2;
 const LONGEST: usize = 160;
 
 /// The verdict.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 pub(crate) struct CheckReport {
     #[serde(serialize_with = "stamp")]

@@ -8,6 +8,7 @@ use crate::render::value::Value;
 use crate::render::{Column, Format, Output, Report};
 
 /// What there is to say of one check.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 pub(crate) struct ExplainReport {
     id: CheckId,

@@ -16,6 +16,7 @@ use crate::render::{Column, Format, Output, Report};
 const HERE: &str = "this machine";
 
 /// Every check, and what came of it.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 pub(crate) struct DoctorReport {
     #[serde(serialize_with = "stamp")]

@@ -8,6 +8,7 @@ use crate::model::check::CheckId;
 use crate::model::id::ServerId;
 
 /// How a check ended.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Verdict {
@@ -41,6 +42,7 @@ impl Verdict {
 }
 
 /// What makes a finding go away.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub(crate) struct Fix {
     /// In words; the commands in it are in backticks.
@@ -130,6 +132,7 @@ pub(crate) struct Trouble {
 }
 
 /// One check at one server.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Diagnosis {
     pub(crate) id: CheckId,
@@ -278,6 +281,7 @@ pub(crate) fn say_once(list: &mut [Diagnosis]) {
 }
 
 /// How many checks ended how.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub(crate) struct Counts {
     pub(crate) ok: usize,

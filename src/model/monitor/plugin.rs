@@ -1,5 +1,8 @@
 //! The form of a monitoring plugin: a first line with performance data behind `|`, then long output. And Checkmk's local line.
 
+#[cfg(test)]
+mod schema;
+
 use serde::Serialize;
 
 use crate::model::monitor::condition::Unit;
