@@ -45,7 +45,7 @@ pub(crate) use crate::state::file::error::StateError;
 pub(crate) use crate::state::history::events::{Check, CheckRecord, Moves, Run};
 pub(crate) use crate::state::inventory::backups::BackupLook;
 pub(crate) use crate::state::inventory::changes::{Change, Edit, What, net};
-pub(crate) use crate::state::inventory::guests::KnownGuest;
+pub(crate) use crate::state::inventory::guests::{KnownGuest, RememberedGuest};
 
 pub(crate) use crate::state::file::inspect::look;
 pub(crate) use crate::state::file::open::find;

@@ -228,55 +228,40 @@ fn words(what: &What) -> String {
     }
 }
 
-const COLUMNS: &[Column] = &[
-    Column::new("NAME", 0).cut_to(16),
-    Column::new("CHANGE", 1).cut_to(16),
-    Column::new("STATE", 0),
-    // The id says it too.
-    Column::new("KIND", 9),
-    Column::new("NODE", 4),
-    Column::new("ADDRESS", 2),
-    // Of an address that is not of now.
-    Column::new("AS OF", 6),
-    Column::new("ID", 3),
-    Column::new("TAGS", 8).cut_to(8),
-    Column::wide("POOL"),
-    Column::wide("LOCK"),
-    Column::wide("HA"),
-    Column::wide("ADDRESSES"),
-    Column::wide("REASON"),
-];
+fn list<'r>(items: &[String]) -> Value<'r> {
+    Value::made(items.join(", "))
+}
 
 impl Report for DiscoverReport {
     const SCHEMA: &'static str = "ecobox.discover/1";
     type Item<'r> = &'r Row;
 
-    fn columns(&self) -> &'static [Column] {
-        COLUMNS
+    fn columns(&self) -> Vec<Column<'_, &Row>> {
+        let (column, wide) = (Column::<&Row>::new, Column::<&Row>::wide);
+        vec![
+            column("NAME", 0, |row| Value::text(row.name.as_str())).cut_to(16),
+            column("CHANGE", 1, |row| list(&row.changes.iter().map(words).collect::<Vec<_>>())).cut_to(16),
+            column("STATE", 0, |row| Value::State(row.state)),
+            // The id says it too.
+            column("KIND", 9, |row| Value::text(row.kind)),
+            column("NODE", 4, |row| Value::text(row.node.as_str())),
+            column("ADDRESS", 2, |row| Value::maybe(row.hostname.as_deref())),
+            // Of an address that is not of now.
+            column("AS OF", 6, |row| Value::of(row.as_of, Value::Time)),
+            column("ID", 3, |row| Value::text(row.id.as_str())),
+            column("TAGS", 8, |row| list(&row.tags)).cut_to(8),
+            wide("POOL", |row| Value::maybe(row.pool.as_deref())),
+            wide("LOCK", |row| Value::maybe(row.lock.as_deref())),
+            wide("HA", |row| Value::maybe(row.ha_state.as_deref())),
+            wide("ADDRESSES", |row| {
+                list(&row.addresses.iter().map(|address| address.ip.to_string()).collect::<Vec<_>>())
+            }),
+            wide("REASON", |row| Value::maybe(row.why())),
+        ]
     }
 
     fn items(&self) -> impl Iterator<Item = &Row> {
         self.shown.iter().map(|place| &self.guests[*place])
-    }
-
-    fn cells(&self, row: &Row) -> Vec<Value> {
-        let list = |items: Vec<String>| Value::maybe(Some(items.join(", ").as_str()));
-        vec![
-            Value::text(row.name.as_str()),
-            list(row.changes.iter().map(words).collect()),
-            Value::State(row.state),
-            Value::text(row.kind),
-            Value::text(row.node.as_str()),
-            Value::maybe(row.hostname.as_deref()),
-            Value::of(row.as_of, Value::Time),
-            Value::text(row.id.as_str()),
-            list(row.tags.clone()),
-            Value::maybe(row.pool.as_deref()),
-            Value::maybe(row.lock.as_deref()),
-            Value::maybe(row.ha_state.as_deref()),
-            list(row.addresses.iter().map(|address| address.ip.to_string()).collect()),
-            Value::maybe(row.why().as_deref()),
-        ]
     }
 
     fn notes(&self) -> Vec<String> {

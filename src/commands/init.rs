@@ -393,47 +393,37 @@ fn row(visit: Visit, server: &ServerConfig) -> Row {
     }
 }
 
-const COLUMNS: &[Column] = &[
-    Column::new("SERVER", 0).cut_to(16),
-    Column::new("IS", 0).cut_to(17),
-    Column::new("NODE", 6),
-    Column::new("ROOT", 2),
-    Column::new("MAC", 4),
-    Column::new("WAKE", 3),
-    Column::new("SLEEP", 5),
-    Column::wide("OS"),
-    Column::wide("HOST KEY"),
-    Column::wide("ERROR"),
-];
+impl Row {
+    fn wake_nic(&self) -> Option<&Nic> {
+        self.facts.as_ref().and_then(HostFacts::wake_nic)
+    }
+}
 
 impl Report for InitReport {
     const SCHEMA: &'static str = "ecobox.init/1";
     type Item<'r> = &'r Row;
 
-    fn columns(&self) -> &'static [Column] {
-        COLUMNS
+    fn columns(&self) -> Vec<Column<'_, &Row>> {
+        let (column, wide) = (Column::<&Row>::new, Column::<&Row>::wide);
+        vec![
+            column("SERVER", 0, |row| Value::text(row.id.as_str())).cut_to(16),
+            column("IS", 0, |row| Value::maybe(product(row))).cut_to(17),
+            column("NODE", 6, |row| {
+                let pve = row.facts.as_ref().and_then(HostFacts::pve);
+                Value::maybe(pve.and_then(|pve| pve.node.as_ref()).map(NodeName::as_str))
+            }),
+            column("ROOT", 2, |row| Value::maybe(row.facts.as_ref().and_then(|facts| privilege(facts.privilege)))),
+            column("MAC", 4, |row| Value::maybe(row.wake_nic().map(|nic| nic.mac.as_str()))),
+            column("WAKE", 3, |row| Value::maybe(row.wake_nic().and_then(wake))),
+            column("SLEEP", 5, |row| Value::maybe(row.facts.as_ref().map(sleep))),
+            wide("OS", |row| Value::maybe(row.facts.as_ref().and_then(|facts| facts.os.as_deref()))),
+            wide("HOST KEY", |row| Value::maybe(row.host_key.as_deref())),
+            wide("ERROR", |row| Value::maybe(row.error.as_deref())),
+        ]
     }
 
     fn items(&self) -> impl Iterator<Item = &Row> {
         self.servers.iter()
-    }
-
-    fn cells(&self, row: &Row) -> Vec<Value> {
-        let facts = row.facts.as_ref();
-        let pve = facts.and_then(HostFacts::pve);
-        let nic = facts.and_then(HostFacts::wake_nic);
-        vec![
-            Value::text(row.id.as_str()),
-            Value::maybe(product(row).as_deref()),
-            Value::maybe(pve.and_then(|pve| pve.node.as_ref()).map(NodeName::as_str)),
-            Value::of(facts.map(|facts| facts.privilege).and_then(privilege), Value::text),
-            Value::maybe(nic.map(|nic| nic.mac.as_str())),
-            Value::of(nic.and_then(wake), Value::text),
-            Value::maybe(facts.map(sleep).as_deref()),
-            Value::maybe(facts.and_then(|facts| facts.os.as_deref())),
-            Value::maybe(row.host_key.as_deref()),
-            Value::maybe(row.error.as_deref()),
-        ]
     }
 
     fn notes(&self) -> Vec<String> {

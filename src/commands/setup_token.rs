@@ -397,43 +397,27 @@ fn end_of(fleet: &Fleet<'_>, server: &ServerId, error: &SetUpError) -> End {
     End { exit, hint }
 }
 
-const COLUMNS: &[Column] = &[
-    Column::new("SERVER", 0).cut_to(16),
-    Column::new("NODE", 5),
-    Column::new("RESULT", 0),
-    Column::new("TOKEN", 1).cut_to(16),
-    Column::new("SCOPE", 2),
-    Column::new("TLS", 4),
-    Column::new("MISSING", 3).cut_to(12),
-    Column::wide("EXCESS"),
-    Column::wide("ERROR"),
-];
-
 impl Report for SetupTokenReport {
     const SCHEMA: &'static str = "ecobox.setup-token/1";
     type Item<'r> = &'r Row;
 
-    fn columns(&self) -> &'static [Column] {
-        COLUMNS
+    fn columns(&self) -> Vec<Column<'_, &Row>> {
+        let (column, wide) = (Column::<&Row>::new, Column::<&Row>::wide);
+        vec![
+            column("SERVER", 0, |row| Value::maybe(row.id.as_ref().map(ServerId::as_str))).cut_to(16),
+            column("NODE", 5, |row| Value::maybe(row.node.as_deref())),
+            column("RESULT", 0, |row| Value::text(row.result)),
+            column("TOKEN", 1, |row| Value::maybe(row.token.as_deref())).cut_to(16),
+            column("SCOPE", 2, |row| Value::maybe(row.scope)),
+            column("TLS", 4, |row| Value::maybe(row.trust)),
+            column("MISSING", 3, |row| Value::made(row.missing.join(", "))).cut_to(12),
+            wide("EXCESS", |row| Value::made(row.excess.join(", "))),
+            wide("ERROR", |row| Value::maybe(row.error.as_deref())),
+        ]
     }
 
     fn items(&self) -> impl Iterator<Item = &Row> {
         self.servers.iter()
-    }
-
-    fn cells(&self, row: &Row) -> Vec<Value> {
-        let list = |words: &[String]| Value::maybe(Some(words.join(", ").as_str()));
-        vec![
-            Value::maybe(row.id.as_ref().map(ServerId::as_str)),
-            Value::maybe(row.node.as_deref()),
-            Value::text(row.result),
-            Value::maybe(row.token.as_deref()),
-            Value::maybe(row.scope),
-            Value::maybe(row.trust),
-            list(&row.missing),
-            list(&row.excess),
-            Value::maybe(row.error.as_deref()),
-        ]
     }
 
     fn notes(&self) -> Vec<String> {

@@ -16,9 +16,10 @@ use crate::fleet::observe::record::Recording;
 use crate::fleet::observe::{Asking, Observed};
 use crate::fleet::past::day::DayOne;
 use crate::model::id::NodeName;
+use crate::model::inventory::server::Address;
 use crate::model::inventory::trouble::{Kind, troubles};
 use crate::model::inventory::{Failed, Inventory, Observation, Server, ServiceCheck};
-use crate::model::load::usage::Source;
+use crate::model::load::usage::{Source, Usage};
 use crate::model::past::series::{Metric, Series, Window};
 use crate::model::power::PowerState;
 use crate::render::html::Page;
@@ -160,46 +161,38 @@ fn has_answered(server: &Server, failures: &[Failed]) -> bool {
     !failed && !server.is_alarming() && server.seen.state != PowerState::Unknown
 }
 
-const NAME: Column = Column::new("NAME", 0).cut_to(16);
-const STATE: Column = Column::new("STATE", 0);
-const KIND: Column = Column::new("KIND", 4);
-// A guest stands under its host.
-const NODE: Column = Column::new("NODE", 9);
-const ADDRESS: Column = Column::new("ADDRESS", 2);
-const CPU: Column = Column::new("CPU", 3);
-const MEMORY: Column = Column::new("MEMORY", 5);
-const UPTIME: Column = Column::new("UPTIME", 6);
-const SERVICES: Column = Column::new("SERVICES", 1).cut_to(12);
-const SEEN: Column = Column::new("SEEN", 7);
-const BY: Column = Column::new("BY", 8);
-const WIDE: [Column; 8] = [
-    Column::wide("ID"),
-    Column::wide("LAST SEEN"),
-    Column::wide("TAGS"),
-    Column::wide("POOL"),
-    Column::wide("LOCK"),
-    Column::wide("HA"),
-    Column::wide("ADDRESSES"),
-    Column::wide("REASON"),
-];
-
-const COLUMNS: &[Column] = &{
-    let [id, last, tags, pool, lock, ha, addresses, reason] = WIDE;
-    [
-        NAME, STATE, KIND, NODE, ADDRESS, CPU, MEMORY, UPTIME, SERVICES, SEEN, BY, id, last, tags, pool, lock, ha,
-        addresses, reason,
-    ]
-};
-
-/// Of what the last runs saw, not all was seen at once.
-const CACHED: &[Column] = &{
-    let (measured, checked) = (Column::new("MEASURED", 6), Column::new("CHECKED", 8));
-    let [id, last, tags, pool, lock, ha, addresses, reason] = WIDE;
-    [
-        NAME, STATE, KIND, NODE, ADDRESS, CPU, MEMORY, UPTIME, measured, SERVICES, checked, SEEN, BY, id, last, tags,
-        pool, lock, ha, addresses, reason,
-    ]
-};
+/// The columns; of what the last runs saw, not all was seen at once.
+fn columns<'r>(cached: bool) -> Vec<Column<'r, &'r Row>> {
+    let column = Column::<&'r Row>::new;
+    let wide = Column::<&'r Row>::wide;
+    let mut columns = vec![
+        column("NAME", 0, |Row(server)| Value::Name { depth: server.depth, text: &server.name }).cut_to(16),
+        column("STATE", 0, |Row(server)| server.doing().map_or(Value::State(server.seen.state), Value::text)),
+        column("KIND", 4, |Row(server)| Value::text(server.kind.as_str())),
+        // A guest stands under its host.
+        column("NODE", 9, |Row(server)| Value::maybe(server.node.as_ref().map(NodeName::as_str))),
+        column("ADDRESS", 2, |Row(server)| Value::maybe(server.hostname.as_deref())),
+        column("CPU", 3, |Row(server)| Value::of(server.seen.usage.cpu_percent, |cpu| Value::Percent(cpu.into()))),
+        column("MEMORY", 5, |Row(server)| memory(&server.seen.usage)),
+        column("UPTIME", 6, |Row(server)| Value::of(server.seen.usage.uptime_seconds, |up| Value::Seconds(up.get()))),
+    ];
+    columns.extend(cached.then(|| column("MEASURED", 6, |Row(server)| measured(&server.seen))));
+    columns.push(column("SERVICES", 1, |Row(server)| services(&server.seen.checks)).cut_to(12));
+    columns.extend(cached.then(|| column("CHECKED", 8, |Row(server)| checked(&server.seen))));
+    columns.extend([
+        column("SEEN", 7, |Row(server)| seen(&server.seen)),
+        column("BY", 8, |Row(server)| Value::text(server.seen.source.as_str())),
+        wide("ID", |Row(server)| Value::text(server.id.as_str())),
+        wide("LAST SEEN", |Row(server)| Value::of(server.seen.last_seen, Value::Time)),
+        wide("TAGS", |Row(server)| Value::made(server.tags.join(","))),
+        wide("POOL", |Row(server)| Value::maybe(server.pool.as_deref())),
+        wide("LOCK", |Row(server)| Value::maybe(server.lock.as_deref())),
+        wide("HA", |Row(server)| Value::maybe(server.ha_state.as_deref())),
+        wide("ADDRESSES", |Row(server)| addresses(&server.addresses)),
+        wide("REASON", |Row(server)| Value::maybe(server.seen.why())),
+    ]);
+    columns
+}
 
 impl Report for StatusReport {
     const SCHEMA: &'static str = "ecobox.status/1";
@@ -212,57 +205,12 @@ impl Report for StatusReport {
     });
     type Item<'r> = &'r Row;
 
-    fn columns(&self) -> &'static [Column] {
-        if self.cached { CACHED } else { COLUMNS }
+    fn columns(&self) -> Vec<Column<'_, &Row>> {
+        columns(self.cached)
     }
 
     fn items(&self) -> impl Iterator<Item = &Row> {
         self.servers.iter()
-    }
-
-    fn cells(&self, row: &Row) -> Vec<Value> {
-        let (mut cells, server) = (self.narrow_cells(row), &row.0);
-        let list = |words: &[String]| Value::maybe(Some(words.join(",").as_str()));
-        let addresses: Vec<String> = server.addresses.iter().map(|address| address.ip.to_string()).collect();
-        cells.extend([
-            Value::text(server.id.as_str()),
-            Value::of(server.seen.last_seen, Value::Time),
-            list(&server.tags),
-            Value::maybe(server.pool.as_deref()),
-            Value::maybe(server.lock.as_deref()),
-            Value::maybe(server.ha_state.as_deref()),
-            list(&addresses),
-            Value::maybe(server.seen.why()),
-        ]);
-        cells
-    }
-
-    fn narrow_cells(&self, row: &Row) -> Vec<Value> {
-        let server = &row.0;
-        let seen = &server.seen;
-        let cells = vec![
-            Value::Name { depth: server.depth, text: server.name.clone() },
-            server.doing().map_or(Value::State(seen.state), Value::text),
-            Value::text(server.kind.as_str()),
-            Value::maybe(server.node.as_ref().map(NodeName::as_str)),
-            Value::maybe(server.hostname.as_deref()),
-            Value::of(seen.usage.cpu_percent, |percent| Value::Percent(percent.into())),
-            match (seen.usage.memory_bytes, seen.usage.memory_max_bytes) {
-                (Some(used), Some(of)) => Value::Share { used: used.get(), of: of.get() },
-                _ => Value::Unknown,
-            },
-            Value::of(seen.usage.uptime_seconds, |uptime| Value::Seconds(uptime.get())),
-            match services(&seen.checks) {
-                text if seen.checks.iter().any(|check| check.open == Some(false)) => Value::Alarm(text),
-                text => Value::maybe(Some(text.as_str())),
-            },
-            match (seen.at, seen.lag) {
-                (Some(at), Some(lag)) => Value::TimeUpTo(at, lag),
-                (at, _) => Value::of(at, Value::Time),
-            },
-            Value::text(seen.source.as_str()),
-        ];
-        if self.cached { with_ages(cells, seen) } else { cells }
     }
 
     fn notes(&self) -> Vec<String> {
@@ -276,13 +224,34 @@ impl Report for StatusReport {
     }
 }
 
-/// Adds when the numbers were measured and the services asked, where there are any.
-fn with_ages(mut cells: Vec<Value>, seen: &Observation) -> Vec<Value> {
+fn memory<'r>(usage: &Usage) -> Value<'r> {
+    match (usage.memory_bytes, usage.memory_max_bytes) {
+        (Some(used), Some(of)) => Value::Share { used: used.get(), of: of.get() },
+        _ => Value::Unknown,
+    }
+}
+
+fn seen<'r>(seen: &Observation) -> Value<'r> {
+    match (seen.at, seen.lag) {
+        (Some(at), Some(lag)) => Value::TimeUpTo(at, lag),
+        (at, _) => Value::of(at, Value::Time),
+    }
+}
+
+/// When the numbers were measured, where there are any.
+fn measured<'r>(seen: &Observation) -> Value<'r> {
     let has_numbers = seen.usage.cpu_percent.is_some() || seen.usage.memory_bytes.is_some();
-    let age = |has: bool, at: Option<Timestamp>| Value::of(at.or(seen.at).filter(|_| has), Value::Time);
-    cells.insert(8, age(has_numbers, seen.usage_at));
-    cells.insert(10, age(!seen.checks.is_empty(), seen.checks_at));
-    cells
+    Value::of(seen.usage_at.or(seen.at).filter(|_| has_numbers), Value::Time)
+}
+
+/// When the services were asked, where there are any.
+fn checked<'r>(seen: &Observation) -> Value<'r> {
+    Value::of(seen.checks_at.or(seen.at).filter(|_| !seen.checks.is_empty()), Value::Time)
+}
+
+fn addresses<'r>(addresses: &[Address]) -> Value<'r> {
+    let addresses: Vec<String> = addresses.iter().map(|address| address.ip.to_string()).collect();
+    Value::made(addresses.join(","))
 }
 
 /// Why the state of guests is unknown, where no row or warning says it: `unknown, as its node pve3 is not online: dns`
@@ -307,7 +276,10 @@ fn unknown(rows: &[Row]) -> Vec<String> {
 }
 
 /// `smb closed, https 3ms`
-fn services(checks: &[ServiceCheck]) -> String {
+fn services<'r>(checks: &[ServiceCheck]) -> Value<'r> {
+    if checks.is_empty() {
+        return Value::Unknown;
+    }
     let one = |check: &ServiceCheck| match (check.open, check.response_seconds) {
         (Some(true), Some(seconds)) if seconds < 0.001 => format!("{} <1ms", check.name),
         (Some(true), Some(seconds)) => format!("{} {:.0}ms", check.name, seconds * 1000.0),
@@ -317,7 +289,8 @@ fn services(checks: &[ServiceCheck]) -> String {
     };
     // What is cut on a narrow terminal should not be what is wrong.
     let (open, other): (Vec<_>, Vec<_>) = checks.iter().partition(|check| check.open == Some(true));
-    other.into_iter().chain(open).map(one).collect::<Vec<_>>().join(", ")
+    let text = other.into_iter().chain(open).map(one).collect::<Vec<_>>().join(", ");
+    if checks.iter().any(|check| check.open == Some(false)) { Value::Alarm(text.into()) } else { Value::text(text) }
 }
 
 impl Serialize for Row {

@@ -25,9 +25,15 @@ pub(crate) fn is_unsafe(c: char) -> bool {
             | '\u{f0000}'..='\u{10ffff}')
 }
 
+/// Whether this byte is a character that can be seen, or a blank, and takes one column.
+pub(crate) fn is_plain(byte: u8) -> bool {
+    (b' '..=b'~').contains(&byte)
+}
+
 /// The text with every unsafe character written as `\u{..}`, on one line.
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_unsafe) {
+    // Most of it is plain.
+    if text.bytes().all(is_plain) || !text.contains(is_unsafe) {
         return text.into();
     }
     let mut out = String::with_capacity(text.len() + 8);

@@ -9,15 +9,16 @@ use crate::render::{Records, Report};
 pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R) -> io::Result<()> {
     if let Some(Records { header, rows }) = report.records() {
         writeln!(out, "{}\r", header.join(","))?;
-        return rows.iter().try_for_each(|cells| write_line(out, cells));
+        return rows.into_iter().try_for_each(|cells| write_line(out, cells));
     }
-    let header: Vec<String> = report.columns().iter().map(|c| c.name.to_lowercase().replace(' ', "_")).collect();
+    let columns = report.columns();
+    let header: Vec<String> = columns.iter().map(|c| c.name.to_lowercase().replace(' ', "_")).collect();
     writeln!(out, "{}\r", header.join(","))?;
-    report.items().try_for_each(|item| write_line(out, &report.cells(item)))
+    report.items().try_for_each(|item| write_line(out, columns.iter().map(|column| (column.value)(item))))
 }
 
-fn write_line<W: Write>(out: &mut W, cells: &[Value]) -> io::Result<()> {
-    for (i, cell) in cells.iter().enumerate() {
+fn write_line<'r, W: Write>(out: &mut W, cells: impl IntoIterator<Item = Value<'r>>) -> io::Result<()> {
+    for (i, cell) in cells.into_iter().enumerate() {
         let separator = if i == 0 { "" } else { "," };
         write!(out, "{separator}{}", quote(&cell.plain()))?;
     }

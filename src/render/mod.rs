@@ -46,9 +46,9 @@ pub(crate) enum Format {
     Checkmk,
 }
 
-/// A column of a report's table.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Column {
+/// A column of a report's table; `T` is what one row is of.
+#[derive(Debug)]
+pub(crate) struct Column<'r, T> {
     pub(crate) name: &'static str,
     /// Only with `-o wide` and in CSV.
     pub(crate) wide: bool,
@@ -56,22 +56,24 @@ pub(crate) struct Column {
     pub(crate) yields: u8,
     /// How many letters still say something; `None`: only all of them.
     pub(crate) narrowest: Option<usize>,
+    /// What a row says in it.
+    pub(crate) value: fn(T) -> Value<'r>,
 }
 
-impl Column {
+impl<'r, T> Column<'r, T> {
     /// A column that is always shown, or left out as readily as `yields` says.
-    pub(crate) const fn new(name: &'static str, yields: u8) -> Column {
-        Column { name, wide: false, yields, narrowest: None }
+    pub(crate) fn new(name: &'static str, yields: u8, value: fn(T) -> Value<'r>) -> Column<'r, T> {
+        Column { name, wide: false, yields, narrowest: None, value }
     }
 
     /// The same column, that may be cut down to so many letters before it is left out.
-    pub(crate) const fn cut_to(self, narrowest: usize) -> Column {
+    pub(crate) fn cut_to(self, narrowest: usize) -> Column<'r, T> {
         Column { narrowest: Some(narrowest), ..self }
     }
 
     /// A column for `-o wide` and CSV.
-    pub(crate) const fn wide(name: &'static str) -> Column {
-        Column { name, wide: true, yields: 19, narrowest: Some(8) }
+    pub(crate) fn wide(name: &'static str, value: fn(T) -> Value<'r>) -> Column<'r, T> {
+        Column { name, wide: true, yields: 19, narrowest: Some(8), value }
     }
 }
 
@@ -86,13 +88,11 @@ pub(crate) trait Report: Serialize {
     /// Whether the report is what a monitor reads. Else `-o checkmk` is refused before the command runs.
     const IS_CHECK: bool = false;
     /// One row of the table, one line of JSONL.
-    type Item<'r>: Serialize
+    type Item<'r>: Serialize + Copy
     where
         Self: 'r;
-    fn columns(&self) -> &'static [Column];
+    fn columns(&self) -> Vec<Column<'_, Self::Item<'_>>>;
     fn items(&self) -> impl Iterator<Item = Self::Item<'_>>;
-    /// The cells of one row, as many as there are columns.
-    fn cells(&self, item: Self::Item<'_>) -> Vec<Value>;
     /// Lines after the table, for people only.
     fn notes(&self) -> Vec<String> {
         Vec::new()
@@ -105,23 +105,18 @@ pub(crate) trait Report: Serialize {
     fn plugin(&self, _format: Format) -> Option<String> {
         None
     }
-    /// The same without the cells of wide columns, where these stand last and cost something to make.
-    fn narrow_cells(&self, item: Self::Item<'_>) -> Vec<Value> {
-        self.cells(item)
-    }
-
     /// What CSV carries, where that is not the rows of the table.
-    fn records(&self) -> Option<Records> {
+    fn records(&self) -> Option<Records<'_>> {
         None
     }
 }
 
 /// Lines of CSV with a header of their own.
 #[derive(Debug)]
-pub(crate) struct Records {
+pub(crate) struct Records<'r> {
     pub(crate) header: &'static [&'static str],
     /// As many cells in each as in the header.
-    pub(crate) rows: Vec<Vec<Value>>,
+    pub(crate) rows: Vec<Vec<Value<'r>>>,
 }
 
 /// How stdout is written.
@@ -248,17 +243,12 @@ mod tests {
         });
         type Item<'r> = u8;
 
-        fn columns(&self) -> &'static [Column] {
-            const COLUMNS: &[Column] = &[Column::new("NUMBER", 0)];
-            COLUMNS
+        fn columns(&self) -> Vec<Column<'_, u8>> {
+            vec![Column::new("NUMBER", 0, |number: u8| Value::text(number.to_string()))]
         }
 
         fn items(&self) -> impl Iterator<Item = u8> {
             self.servers.into_iter()
-        }
-
-        fn cells(&self, item: u8) -> Vec<Value> {
-            vec![Value::text(item.to_string())]
         }
     }
 

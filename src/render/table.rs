@@ -6,6 +6,7 @@ use std::io::{self, Write};
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::model::text::is_plain;
 use crate::render::value::{Tone, Value};
 use crate::render::{Column, Output, Report};
 
@@ -32,7 +33,7 @@ struct Rows {
 }
 
 impl Rows {
-    fn add(&mut self, value: &Value, output: &Output) -> &Cell {
+    fn add(&mut self, value: &Value<'_>, output: &Output) -> &Cell {
         let start = self.text.len();
         value.write_human(&mut self.text, output);
         let text = &self.text[start..];
@@ -79,32 +80,27 @@ pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R, output: &Outpu
     if let Some(picture) = report.picture(output) {
         return out.write_all(picture.as_bytes());
     }
-    let columns = report.columns();
-    let shown: Vec<usize> = (0..columns.len()).filter(|i| wide || !columns[*i].wide).collect();
-    let cells_of = |item: R::Item<'_>| if wide { report.cells(item) } else { report.narrow_cells(item) };
-    let header: Vec<Column> = shown.iter().map(|i| columns[*i]).collect();
-    let mut measured = vec![Measured::default(); header.len()];
+    let columns = shown(report, wide);
+    let mut measured = vec![Measured::default(); columns.len()];
     // The cells of many rows take more room than all that they were made of: those of the rest are made again.
     let (mut kept, mut passing) = (Rows::default(), Rows::default());
     let mut count = 0;
     for item in report.items() {
         passing.clear();
         let rows = if count < KEPT { &mut kept } else { &mut passing };
-        let cells = cells_of(item);
-        for (measured, i) in measured.iter_mut().zip(&shown) {
-            measured.take(rows.add(&cells[*i], output));
+        for (column, measured) in columns.iter().zip(&mut measured) {
+            measured.take(rows.add(&(column.value)(item), output));
         }
         count += 1;
     }
     if count > 0 {
-        let widths = fit(&header, &measured, output.width);
-        header_row(&header).write(out, &widths, output.color)?;
+        let widths = fit(&columns, &measured, output.width);
+        header_row(&columns).write(out, &widths, output.color)?;
         kept.write(out, &widths, output.color)?;
         for item in report.items().skip(KEPT) {
             passing.clear();
-            let cells = cells_of(item);
-            for i in &shown {
-                passing.add(&cells[*i], output);
+            for column in &columns {
+                passing.add(&(column.value)(item), output);
             }
             passing.write(out, &widths, output.color)?;
         }
@@ -115,33 +111,38 @@ pub(super) fn write<R: Report, W: Write>(out: &mut W, report: &R, output: &Outpu
     Ok(())
 }
 
+/// The columns that the table has.
+fn shown<R: Report>(report: &R, wide: bool) -> Vec<Column<'_, R::Item<'_>>> {
+    let mut columns = report.columns();
+    columns.retain(|column| wide || !column.wide);
+    columns
+}
+
 /// How many columns of the terminal a text takes.
 fn width_of(text: &str) -> usize {
     // Most are plain: each character takes one.
-    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) { text.len() } else { text.width() }
+    if text.bytes().all(is_plain) { text.len() } else { text.width() }
 }
 
 /// How wide the table is where nothing is cut.
 pub(crate) fn natural_width<R: Report>(report: &R, output: &Output) -> usize {
-    let columns: Vec<(usize, &Column)> = report.columns().iter().enumerate().filter(|(_, c)| !c.wide).collect();
-    let mut widths: Vec<usize> = columns.iter().map(|(_, column)| column.name.width()).collect();
-    let mut told = vec![false; columns.len()];
+    let columns = shown(report, false);
+    let mut measured = vec![Measured::default(); columns.len()];
+    let mut passing = Rows::default();
     for item in report.items() {
-        let cells = report.narrow_cells(item);
-        for ((i, _), (width, told)) in columns.iter().zip(widths.iter_mut().zip(&mut told)) {
-            *width = (*width).max(width_of(&cells[*i].human(output)));
-            *told |= !cells[*i].is_unknown();
+        passing.clear();
+        for (column, measured) in columns.iter().zip(&mut measured) {
+            measured.take(passing.add(&(column.value)(item), output));
         }
     }
     // A column in which nobody knows anything gives way without a loss.
-    let shown =
-        columns.iter().zip(widths.iter().zip(told)).filter(|((_, column), (_, told))| column.yields == 0 || *told);
-    let widths: Vec<usize> = shown.map(|(_, (width, _))| *width).collect();
+    let stays = columns.iter().zip(&measured).filter(|(column, cells)| column.yields == 0 || cells.known);
+    let widths: Vec<usize> = stays.map(|(column, cells)| cells.width.max(column.name.width())).collect();
     widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
 }
 
-fn header_row(columns: &[Column]) -> Rows {
-    let cell = |column: &Column| {
+fn header_row<T>(columns: &[Column<'_, T>]) -> Rows {
+    let cell = |column: &Column<'_, T>| {
         let (length, width) = (column.name.len(), column.name.width());
         Cell { length, width, right: false, tone: Tone::Plain, unknown: false }
     };
@@ -151,7 +152,7 @@ fn header_row(columns: &[Column]) -> Rows {
 /// The width of each column, 0 for one that is left out. Where not all fit, columns in which nobody knows anything go
 /// first, then those that yield most readily, until the others fit in their narrowest form; what is left of the width
 /// goes to the columns that were cut, the one that yields least first.
-fn fit(columns: &[Column], measured: &[Measured], limit: Option<usize>) -> Vec<usize> {
+fn fit<T>(columns: &[Column<'_, T>], measured: &[Measured], limit: Option<usize>) -> Vec<usize> {
     let mut widths: Vec<usize> =
         columns.iter().zip(measured).map(|(column, cells)| cells.width.max(column.name.width())).collect();
     let Some(limit) = limit else { return widths };
@@ -277,18 +278,19 @@ mod tests {
         const SCHEMA: &'static str = "ecobox.numbers/1";
         type Item<'r> = usize;
 
-        fn columns(&self) -> &'static [Column] {
-            const COLUMNS: &[Column] = &[Column::new("NUMBER", 0), Column::new("HALF", 0), Column::wide("WIDE")];
-            COLUMNS
+        fn columns(&self) -> Vec<Column<'_, usize>> {
+            const fn half(item: usize) -> Option<u64> {
+                if item.is_multiple_of(2) { Some(item as u64 / 2) } else { None }
+            }
+            vec![
+                Column::new("NUMBER", 0, |item: usize| Value::text(item.to_string())),
+                Column::new("HALF", 0, |item| Value::of(half(item), Value::Seconds)),
+                Column::wide("WIDE", |_| Value::text("é")),
+            ]
         }
 
         fn items(&self) -> impl Iterator<Item = usize> {
             0..self.0
-        }
-
-        fn cells(&self, item: usize) -> Vec<Value> {
-            let half = item.is_multiple_of(2).then_some(item as u64 / 2);
-            vec![Value::text(item.to_string()), Value::of(half, Value::Seconds), Value::text("é")]
         }
     }
 
@@ -315,12 +317,13 @@ mod tests {
 
     #[test]
     fn columns_give_way_in_their_order() {
+        const NOTHING: fn(()) -> Value<'static> = |()| Value::Unknown;
         let columns = [
-            Column::new("NAME", 0).cut_to(8),
-            Column::new("STATE", 0),
-            Column::new("NODE", 2),
-            Column::new("SERVICES", 1).cut_to(10),
-            Column::new("LOCK", 1),
+            Column::new("NAME", 0, NOTHING).cut_to(8),
+            Column::new("STATE", 0, NOTHING),
+            Column::new("NODE", 2, NOTHING),
+            Column::new("SERVICES", 1, NOTHING).cut_to(10),
+            Column::new("LOCK", 1, NOTHING),
         ];
         let cells = |text: &str| Measured { width: text.len(), known: text != "-" };
         let row = ["a-rather-long-name", "running", "pve1", "https 3ms, ssh 1ms, smb 2ms", "-"].map(cells);

@@ -1,5 +1,6 @@
 //! The values of cells, and how people and programs read them.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -11,25 +12,25 @@ use crate::model::past::series::without_noise;
 use crate::model::past::spark::{Scale, sparkline};
 use crate::model::power::PowerState;
 use crate::model::text;
-use crate::model::text::human::human_age_up_to;
+use crate::model::text::human::{human_age_up_to, write_bytes, write_seconds, write_whole};
 pub(crate) use crate::model::text::human::{human_bytes, human_rate, human_seconds};
 use crate::render::Output;
 
 /// The most columns of a sparkline in a table.
 const SPARK_WIDTH: usize = 24;
 
-/// One cell.
+/// One cell. Its text is that of what it was made of, where there is no need to make one.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Value {
+pub(crate) enum Value<'r> {
     /// Nobody knows: `-` for people, empty in CSV.
     Unknown,
-    Text(String),
+    Text(Cow<'r, str>),
     /// A text that says that something is wrong.
-    Alarm(String),
+    Alarm(Cow<'r, str>),
     /// A name with the depth it is indented by.
     Name {
         depth: usize,
-        text: String,
+        text: &'r str,
     },
     State(PowerState),
     /// Bytes used and bytes there are.
@@ -68,20 +69,25 @@ pub(crate) enum Tone {
     Quiet,
 }
 
-impl Value {
+impl<'r> Value<'r> {
     /// A text, even an empty one.
-    pub(crate) fn text(text: impl Into<String>) -> Value {
+    pub(crate) fn text(text: impl Into<Cow<'r, str>>) -> Value<'r> {
         Value::Text(text.into())
     }
 
     /// `Unknown` for `None`.
-    pub(crate) fn of<T>(value: Option<T>, make: impl FnOnce(T) -> Value) -> Value {
+    pub(crate) fn of<T>(value: Option<T>, make: impl FnOnce(T) -> Value<'r>) -> Value<'r> {
         value.map_or(Value::Unknown, make)
     }
 
     /// A text, or unknown where there is none or it is empty.
-    pub(crate) fn maybe(text: Option<&str>) -> Value {
-        text.filter(|t| !t.is_empty()).map_or(Value::Unknown, Value::text)
+    pub(crate) fn maybe(text: Option<impl Into<Cow<'r, str>>>) -> Value<'r> {
+        text.map(Into::into).filter(|text| !text.is_empty()).map_or(Value::Unknown, Value::Text)
+    }
+
+    /// The same of a text that was just made.
+    pub(crate) fn made(text: String) -> Value<'r> {
+        Value::maybe(Some(text))
     }
 
     /// Whether it is a quantity, whose digits stand below each other.
@@ -123,14 +129,15 @@ impl Value {
         }
     }
 
-    /// For people: units; ages on a terminal, RFC 3339 in a pipe.
+    /// As people read it.
+    #[cfg(test)]
     pub(crate) fn human(&self, output: &Output) -> String {
         let mut text = String::new();
         self.write_human(&mut text, output);
         text
     }
 
-    /// The same at the end of `out`.
+    /// As people read it, at the end of `out`: units; ages on a terminal, RFC 3339 in a pipe.
     pub(crate) fn write_human(&self, out: &mut String, output: &Output) {
         // Writing to a string does not fail.
         let _ = self.try_write_human(out, output);
@@ -141,24 +148,34 @@ impl Value {
             Value::Unknown => out.push('-'),
             _ if self.is_unknown() => return Value::Unknown.try_write_human(out, output),
             Value::Text(text) | Value::Alarm(text) => out.push_str(&text::clean(text)),
-            Value::Name { depth, text } => write!(out, "{:1$}{2}", "", depth * 2, text::clean(text))?,
+            Value::Name { depth, text } => {
+                (0..*depth).for_each(|_| out.push_str("  "));
+                out.push_str(&text::clean(text));
+            }
             Value::State(state) => out.push_str(state.as_str()),
-            Value::Share { used, of } => write!(out, "{}/{}", human_bytes(*used), human_bytes(*of))?,
-            Value::Percent(percent) => write!(out, "{percent:.0}%")?,
+            Value::Share { used, of } => {
+                write_bytes(out, *used);
+                out.push('/');
+                write_bytes(out, *of);
+            }
+            Value::Percent(percent) => {
+                write_whole(out, *percent);
+                out.push('%');
+            }
             Value::Availability(percent) if *percent >= 100.0 => out.push_str("100%"),
             Value::Availability(percent) => write!(out, "{:.2}%", (percent * 100.0).floor() / 100.0)?,
             Value::Milliseconds(millis) if *millis < 1.0 => out.push_str("<1ms"),
             Value::Milliseconds(millis) if *millis < 10_000.0 => write!(out, "{millis:.0}ms")?,
             // The fraction of so long a time says nothing.
             Value::Milliseconds(millis) => {
-                out.push_str(&human_seconds(Duration::from_secs_f64((millis / 1000.0).min(1e9)).as_secs()));
+                write_seconds(out, Duration::from_secs_f64((millis / 1000.0).min(1e9)).as_secs());
             }
-            Value::Bytes(bytes) => out.push_str(&human_bytes(*bytes)),
+            Value::Bytes(bytes) => write_bytes(out, *bytes),
             Value::BytesPerSecond(rate) => out.push_str(&human_rate(*rate)),
             Value::Number(number) if number.abs() >= 1e9 => write!(out, "{number:.0e}")?,
             Value::Number(number) => write!(out, "{number:.2}")?,
             Value::Exact(number) => write!(out, "{}", without_noise(*number))?,
-            Value::Seconds(seconds) => out.push_str(&human_seconds(*seconds)),
+            Value::Seconds(seconds) => write_seconds(out, *seconds),
             Value::Spark { points, scale } => out.push_str(&sparkline(points, SPARK_WIDTH, *scale, output.utf8)),
             Value::Time(at) if output.width.is_some() => out.push_str(&human_age(output.now.duration_since(*at))),
             Value::TimeUpTo(at, lag) if output.width.is_some() => {
@@ -175,7 +192,8 @@ impl Value {
         match self {
             Value::Unknown => String::new(),
             _ if self.is_unknown() => Value::Unknown.plain(),
-            Value::Text(text) | Value::Alarm(text) | Value::Name { text, .. } => text::clean(text).into_owned(),
+            Value::Text(text) | Value::Alarm(text) => text::clean(text).into_owned(),
+            Value::Name { text, .. } => text::clean(text).into_owned(),
             Value::State(state) => state.as_str().to_owned(),
             Value::Seconds(seconds) => seconds.to_string(),
             Value::Share { used, of } => format!("{used}/{of}"),

@@ -151,29 +151,23 @@ fn summary(findings: &[Finding]) -> String {
     format!("{counts}: {}", named.chain(more).collect::<Vec<_>>().join("; "))
 }
 
-const COLUMNS: &[Column] =
-    &[Column::new("STATUS", 0), Column::new("CHECK", 2), Column::new("SERVER", 1), Column::new("MESSAGE", 0)];
-
 impl Report for CheckReport {
     const SCHEMA: &'static str = "ecobox.check/1";
     const IS_CHECK: bool = true;
     type Item<'r> = &'r Finding;
 
-    fn columns(&self) -> &'static [Column] {
-        COLUMNS
+    fn columns(&self) -> Vec<Column<'_, &Finding>> {
+        let column = Column::<&Finding>::new;
+        vec![
+            column("STATUS", 0, |finding| Value::text(finding.level.as_str())),
+            column("CHECK", 2, |finding| Value::text(finding.check)),
+            column("SERVER", 1, |finding| Value::maybe(finding.server.as_deref())),
+            column("MESSAGE", 0, |finding| Value::text(finding.message.as_str())),
+        ]
     }
 
     fn items(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter()
-    }
-
-    fn cells(&self, finding: &Finding) -> Vec<Value> {
-        vec![
-            Value::text(finding.level.as_str()),
-            Value::text(finding.check),
-            Value::maybe(finding.server.as_deref()),
-            Value::text(finding.message.as_str()),
-        ]
     }
 
     fn plugin(&self, format: Format) -> Option<String> {

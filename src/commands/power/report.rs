@@ -231,51 +231,34 @@ fn until(number: usize, step: &Step, servers: &[Server], plan: &Plan, ready: &Re
     }
 }
 
-const COLUMNS: &[Column] = &[
-    Column::new("STEP", 3),
-    Column::new("SERVER", 0).cut_to(16),
-    Column::new("ACTION", 0),
-    Column::new("RESULT", 0),
-    Column::new("STATE", 4),
-    Column::new("TIME", 5),
-    Column::new("WHY", 2).cut_to(12),
-    Column::new("DETAIL", 1).cut_to(28),
-    Column::wide("NAME"),
-    Column::wide("AFTER"),
-    Column::wide("CALL"),
-    Column::wide("UPID"),
-];
-
 impl Report for PowerReport {
     const SCHEMA: &'static str = "ecobox.power/1";
     type Item<'r> = &'r Row;
 
-    fn columns(&self) -> &'static [Column] {
-        COLUMNS
+    fn columns(&self) -> Vec<Column<'_, &Row>> {
+        let (column, wide) = (Column::<&Row>::new, Column::<&Row>::wide);
+        vec![
+            column("STEP", 3, |row| Value::text(row.step.to_string())),
+            column("SERVER", 0, |row| Value::text(row.whom())).cut_to(16),
+            column("ACTION", 0, |row| Value::text(row.action)),
+            column("RESULT", 0, |row| Value::text(row.result)),
+            column("STATE", 4, |row| Value::maybe(row.state)),
+            column("TIME", 5, |row| Value::of(row.seconds, |seconds| Value::Milliseconds(seconds * 1000.0))),
+            // That it was asked for needs no words.
+            column("WHY", 2, |row| Value::maybe((row.why != Why::Asked).then(|| row.why.to_string()))).cut_to(12),
+            column("DETAIL", 1, |row| Value::maybe(row.detail.clone().or_else(|| row.ahead()))).cut_to(28),
+            wide("NAME", |row| Value::text(row.name.as_str())),
+            wide("AFTER", |row| {
+                let after: Vec<String> = row.after.iter().map(ToString::to_string).collect();
+                Value::made(after.join(","))
+            }),
+            wide("CALL", |row| Value::maybe(row.call.as_deref())),
+            wide("UPID", |row| Value::maybe(row.upid.as_deref())),
+        ]
     }
 
     fn items(&self) -> impl Iterator<Item = &Row> {
         self.steps.iter()
-    }
-
-    fn cells(&self, row: &Row) -> Vec<Value> {
-        let ahead = row.ahead();
-        let after: Vec<String> = row.after.iter().map(ToString::to_string).collect();
-        vec![
-            Value::text(row.step.to_string()),
-            Value::text(row.whom()),
-            Value::text(row.action),
-            Value::text(row.result),
-            Value::maybe(row.state),
-            Value::of(row.seconds, |seconds| Value::Milliseconds(seconds * 1000.0)),
-            // That it was asked for needs no words.
-            Value::maybe((row.why != Why::Asked).then(|| row.why.to_string()).as_deref()),
-            Value::maybe(row.detail.as_deref().or(ahead.as_deref())),
-            Value::text(row.name.as_str()),
-            Value::maybe(Some(after.join(",").as_str())),
-            Value::maybe(row.call.as_deref()),
-            Value::maybe(row.upid.as_deref()),
-        ]
     }
 
     fn picture(&self, output: &Output) -> Option<String> {
@@ -290,17 +273,22 @@ impl Report for PowerReport {
         Some(numbered(lines, width))
     }
 
-    /// The server's id alone is what scripts look for.
-    fn records(&self) -> Option<Records> {
+    fn records(&self) -> Option<Records<'_>> {
         const HEADER: &[&str] =
             &["step", "server", "action", "result", "state", "time", "why", "detail", "name", "after", "call", "upid"];
-        let row = |row: &Row| {
-            let mut cells = self.cells(row);
-            cells[1] = Value::text(row.id.as_str());
-            cells
-        };
-        Some(Records { header: HEADER, rows: self.steps.iter().map(row).collect() })
+        let columns = self.columns();
+        let rows = self.steps.iter().map(|row| record(&columns, row));
+        Some(Records { header: HEADER, rows: rows.collect() })
     }
+}
+
+/// What CSV says of a step: the id alone is what scripts look for.
+fn record<'r>(columns: &[Column<'r, &'r Row>], row: &'r Row) -> Vec<Value<'r>> {
+    let cell = |column: &Column<'r, &'r Row>| match column.name {
+        "SERVER" => Value::text(row.id.as_str()),
+        _ => (column.value)(row),
+    };
+    columns.iter().map(cell).collect()
 }
 
 /// Lines with their numbers, broken where the terminal ends.

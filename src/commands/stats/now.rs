@@ -21,7 +21,7 @@ use crate::model::id::{NodeName, ServerId};
 use crate::model::inventory::server::ServerKind;
 use crate::model::inventory::{Failed, Inventory, Server};
 use crate::model::load::reading::{Filesystem, HostLoad, is_root};
-use crate::model::load::usage::{Count, Rates, Source, Usage};
+use crate::model::load::usage::{Count, Pressure, Rates, Source, Usage};
 use crate::model::past::metrics::{self, Families, Ids};
 use crate::model::power::PowerState;
 use crate::render::value::{Stamp, Value};
@@ -44,7 +44,7 @@ pub(crate) struct StatsReport {
 }
 
 /// One server.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Row<'r> {
     server: &'r Server,
     rates: Rates,
@@ -235,6 +235,14 @@ impl<'r> Row<'r> {
         self.detail?.load.as_ref()
     }
 
+    fn usage(&self) -> &'r Usage {
+        &self.server.seen.usage
+    }
+
+    fn pressure(&self) -> Pressure {
+        self.load().map(|load| load.pressure).unwrap_or_default()
+    }
+
     /// The file systems that somebody told of, the root first.
     fn filesystems(&self) -> &'r [Filesystem] {
         let Some(detail) = self.detail else { return &[] };
@@ -259,38 +267,6 @@ impl<'r> Row<'r> {
         (*usage != Usage::default()).then_some(self.server.seen.usage_source)
     }
 }
-
-const COLUMNS: &[Column] = &[
-    Column::new("NAME", 0).cut_to(16),
-    Column::new("CPU", 0),
-    Column::new("LOAD", 4),
-    Column::new("MEM", 0),
-    Column::new("MEMORY", 8),
-    Column::new("DISK", 1),
-    Column::new("ROOT", 9),
-    Column::new("DISKS", 10).cut_to(12),
-    Column::new("RECEIVE", 2),
-    Column::new("SEND", 2),
-    Column::new("READ", 3),
-    Column::new("WRITE", 3),
-    Column::new("UPTIME", 5),
-    Column::new("BY", 11),
-    Column::wide("ID"),
-    Column::wide("STATE"),
-    Column::wide("CPUS"),
-    Column::wide("NETWORK"),
-    Column::wide("RECEIVED"),
-    Column::wide("SENT"),
-    Column::wide("DISK READ"),
-    Column::wide("DISK WRITTEN"),
-    Column::wide("SWAP"),
-    Column::wide("ARC"),
-    Column::wide("CPU WAIT"),
-    Column::wide("MEMORY WAIT"),
-    Column::wide("IO WAIT"),
-    Column::wide("MEASURED"),
-    Column::wide("REASONS"),
-];
 
 /// The report for Prometheus. Whoever did not answer has no numbers in it: an old one would look like a new one.
 fn families(report: &StatsReport) -> Families {
@@ -339,63 +315,82 @@ fn families(report: &StatsReport) -> Families {
     families
 }
 
+fn columns<'r>() -> Vec<Column<'r, Row<'r>>> {
+    let (column, wide) = (Column::<Row<'r>>::new, Column::<Row<'r>>::wide);
+    vec![
+        column("NAME", 0, |row| Value::Name { depth: row.server.depth, text: &row.server.name }).cut_to(16),
+        column("CPU", 0, |row| percent(row.usage().cpu_percent)),
+        column("LOAD", 4, |row| Value::of(row.usage().load, |load| Value::Number(load.into()))),
+        column("MEM", 0, |row| Value::of(row.usage().memory_share(), Value::Percent)),
+        column("MEMORY", 8, |row| share(get(row.usage().memory_bytes), get(row.usage().memory_max_bytes))),
+        column("DISK", 1, |row| Value::of(row.usage().disk_percent(), Value::Percent)),
+        column("ROOT", 9, |row| {
+            let used = get(row.usage().disk_bytes);
+            share(used, used.and(get(row.usage().disk_max_bytes)))
+        }),
+        column("DISKS", 10, |row| Value::made(disks(row.filesystems()))).cut_to(12),
+        column("RECEIVE", 2, |row| rate(row.rates.receive)),
+        column("SEND", 2, |row| rate(row.rates.transmit)),
+        column("READ", 3, |row| rate(row.rates.read)),
+        column("WRITE", 3, |row| rate(row.rates.write)),
+        column("UPTIME", 5, |row| Value::of(get(row.usage().uptime_seconds), Value::Seconds)),
+        column("BY", 11, |row| Value::maybe(row.source().map(Source::as_str))),
+        wide("ID", |row| Value::text(row.server.id.as_str())),
+        wide("STATE", |row| Value::State(row.server.seen.state)),
+        wide("CPUS", |row| Value::of(row.usage().cpus, |cpus| Value::Number(cpus.into()))),
+        wide("NETWORK", |row| Value::of(row.network_total(), Value::Bytes)),
+        wide("RECEIVED", |row| bytes(row.usage().receive_bytes)),
+        wide("SENT", |row| bytes(row.usage().transmit_bytes)),
+        wide("DISK READ", |row| bytes(row.usage().read_bytes)),
+        wide("DISK WRITTEN", |row| bytes(row.usage().write_bytes)),
+        wide("SWAP", |row| row.load().map_or(Value::Unknown, |load| share(load.swap_bytes, load.swap_max_bytes))),
+        wide("ARC", |row| Value::of(row.load().and_then(|load| load.arc_bytes), Value::Bytes)),
+        wide("CPU WAIT", |row| percent(row.pressure().cpu_percent)),
+        wide("MEMORY WAIT", |row| percent(row.pressure().memory_percent)),
+        wide("IO WAIT", |row| percent(row.pressure().io_percent)),
+        wide("MEASURED", |row| {
+            let measured = row.load().and_then(|load| load.measured_seconds);
+            Value::of(measured, |seconds| Value::text(format!("{seconds:.1}s")))
+        }),
+        wide("REASONS", |row| Value::made(reasons(&row.reasons()))),
+    ]
+}
+
+fn get(count: Option<Count>) -> Option<u64> {
+    count.map(Count::get)
+}
+
+fn share<'r>(used: Option<u64>, of: Option<u64>) -> Value<'r> {
+    match (used, of) {
+        (Some(used), Some(of)) => Value::Share { used, of },
+        (Some(used), None) => Value::Bytes(used),
+        _ => Value::Unknown,
+    }
+}
+
+fn bytes<'r>(count: Option<Count>) -> Value<'r> {
+    Value::of(get(count), Value::Bytes)
+}
+
+fn rate<'r>(rate: Option<f64>) -> Value<'r> {
+    Value::of(rate, Value::BytesPerSecond)
+}
+
+fn percent<'r>(percent: Option<f32>) -> Value<'r> {
+    Value::of(percent, |percent| Value::Percent(percent.into()))
+}
+
 impl Report for StatsReport {
     const SCHEMA: &'static str = "ecobox.stats/1";
     const METRICS: Option<fn(&StatsReport) -> Families> = Some(families);
     type Item<'r> = Row<'r>;
 
-    fn columns(&self) -> &'static [Column] {
-        COLUMNS
+    fn columns(&self) -> Vec<Column<'_, Row<'_>>> {
+        columns()
     }
 
     fn items(&self) -> impl Iterator<Item = Row<'_>> {
         self.rows()
-    }
-
-    fn cells(&self, row: Row<'_>) -> Vec<Value> {
-        let (server, usage, rates) = (row.server, &row.server.seen.usage, &row.rates);
-        let load = row.load();
-        let share = |used: Option<u64>, of: Option<u64>| match (used, of) {
-            (Some(used), Some(of)) => Value::Share { used, of },
-            (Some(used), None) => Value::Bytes(used),
-            _ => Value::Unknown,
-        };
-        let get = |count: Option<Count>| count.map(Count::get);
-        let bytes = |count: Option<Count>| Value::of(get(count), Value::Bytes);
-        let rate = |rate: Option<f64>| Value::of(rate, Value::BytesPerSecond);
-        let percent = |percent: Option<f32>| Value::of(percent, |percent| Value::Percent(percent.into()));
-        let pressure = load.map(|load| load.pressure).unwrap_or_default();
-        vec![
-            Value::Name { depth: server.depth, text: server.name.clone() },
-            percent(usage.cpu_percent),
-            Value::of(usage.load, |load| Value::Number(load.into())),
-            Value::of(usage.memory_share(), Value::Percent),
-            share(get(usage.memory_bytes), get(usage.memory_max_bytes)),
-            Value::of(usage.disk_percent(), Value::Percent),
-            share(get(usage.disk_bytes), get(usage.disk_max_bytes).filter(|_| usage.disk_bytes.is_some())),
-            Value::maybe(Some(disks(row.filesystems()).as_str())),
-            rate(rates.receive),
-            rate(rates.transmit),
-            rate(rates.read),
-            rate(rates.write),
-            Value::of(usage.uptime_seconds, |uptime| Value::Seconds(uptime.get())),
-            Value::maybe(row.source().map(Source::as_str)),
-            Value::text(server.id.as_str()),
-            Value::State(server.seen.state),
-            Value::of(usage.cpus, |cpus| Value::Number(cpus.into())),
-            Value::of(row.network_total(), Value::Bytes),
-            bytes(usage.receive_bytes),
-            bytes(usage.transmit_bytes),
-            bytes(usage.read_bytes),
-            bytes(usage.write_bytes),
-            load.map_or(Value::Unknown, |load| share(load.swap_bytes, load.swap_max_bytes)),
-            Value::of(load.and_then(|load| load.arc_bytes), Value::Bytes),
-            percent(pressure.cpu_percent),
-            percent(pressure.memory_percent),
-            percent(pressure.io_percent),
-            Value::of(load.and_then(|load| load.measured_seconds), |seconds| Value::Text(format!("{seconds:.1}s"))),
-            Value::maybe(Some(reasons(&row.reasons()).as_str())),
-        ]
     }
 
     fn notes(&self) -> Vec<String> {

@@ -107,13 +107,43 @@ impl Row {
         Row { id: server.id.clone(), name: server.name.clone(), kind: server.kind, series, summary }
     }
 
-    fn value(&self, number: Option<f64>) -> Value {
+    fn value(&self, number: Option<f64>) -> Value<'_> {
         Value::of(number, |number| in_unit(self.series.metric, number))
+    }
+
+    fn course(&self) -> Value<'_> {
+        if self.series.is_empty() {
+            return Value::Unknown;
+        }
+        let scale = if self.series.metric.unit() == Unit::Percent { Scale::Percent } else { Scale::Own };
+        Value::Spark { points: self.series.points.iter().map(|point| point.avg).collect(), scale }
+    }
+
+    /// What CSV says of a point.
+    fn record(&self, point: &Point) -> Vec<Value<'_>> {
+        let number = |number: Option<f64>| Value::of(number, Value::Exact);
+        vec![
+            Value::text(self.id.as_str()),
+            Value::text(self.name.as_str()),
+            Value::text(self.series.metric.as_str()),
+            Value::text(unit_name(self.series.metric)),
+            Value::Time(point.at),
+            number(point.avg),
+            number(point.min),
+            number(point.max),
+            Value::text(self.series.source.as_str()),
+        ]
+    }
+
+    fn known(&self) -> Value<'_> {
+        let points = &self.series.points;
+        let known = points.iter().filter(|point| point.avg.is_some()).count();
+        Value::text(format!("{known} of {} steps", points.len()))
     }
 }
 
 /// A number of a series as a cell.
-fn in_unit(metric: Metric, number: f64) -> Value {
+fn in_unit<'r>(metric: Metric, number: f64) -> Value<'r> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes, not negative")]
     match metric.unit() {
         Unit::Percent => Value::Percent(number),
@@ -132,52 +162,30 @@ fn unit_name(metric: Metric) -> &'static str {
     }
 }
 
-const COLUMNS: &[Column] = &[
-    Column::new("NAME", 0).cut_to(12),
-    Column::new("METRIC", 0),
-    Column::new("COURSE", 2),
-    Column::new("MIN", 4),
-    Column::new("AVG", 0),
-    Column::new("MAX", 0),
-    Column::new("P95", 1),
-    Column::new("LAST", 3),
-    Column::new("BY", 5),
-    Column::wide("ID"),
-    Column::wide("STEP"),
-    Column::wide("KNOWN"),
-];
-
 impl Report for SeriesReport {
     const SCHEMA: &'static str = "ecobox.series/1";
     type Item<'r> = &'r Row;
 
-    fn columns(&self) -> &'static [Column] {
-        COLUMNS
+    fn columns(&self) -> Vec<Column<'_, &Row>> {
+        let (column, wide) = (Column::<&Row>::new, Column::<&Row>::wide);
+        vec![
+            column("NAME", 0, |row| Value::text(row.name.as_str())).cut_to(12),
+            column("METRIC", 0, |row| Value::text(row.series.metric.as_str())),
+            column("COURSE", 2, Row::course),
+            column("MIN", 4, |row| row.value(row.summary.min)),
+            column("AVG", 0, |row| row.value(row.summary.avg)),
+            column("MAX", 0, |row| row.value(row.summary.max)),
+            column("P95", 1, |row| row.value(row.summary.p95)),
+            column("LAST", 3, |row| row.value(row.summary.last)),
+            column("BY", 5, |row| Value::maybe((!row.series.is_empty()).then(|| row.series.source.as_str()))),
+            wide("ID", |row| Value::text(row.id.as_str())),
+            wide("STEP", |row| Value::Seconds(seconds(row.series.window.step))),
+            wide("KNOWN", Row::known),
+        ]
     }
 
     fn items(&self) -> impl Iterator<Item = &Row> {
         self.series.iter()
-    }
-
-    fn cells(&self, row: &Row) -> Vec<Value> {
-        let (series, summary) = (&row.series, &row.summary);
-        let course: Vec<Option<f64>> = series.points.iter().map(|point| point.avg).collect();
-        let scale = if series.metric.unit() == Unit::Percent { Scale::Percent } else { Scale::Own };
-        let known = series.points.iter().filter(|point| point.avg.is_some()).count();
-        vec![
-            Value::text(row.name.as_str()),
-            Value::text(series.metric.as_str()),
-            if series.is_empty() { Value::Unknown } else { Value::Spark { points: course, scale } },
-            row.value(summary.min),
-            row.value(summary.avg),
-            row.value(summary.max),
-            row.value(summary.p95),
-            row.value(summary.last),
-            if series.is_empty() { Value::Unknown } else { Value::text(series.source.as_str()) },
-            Value::text(row.id.as_str()),
-            Value::Seconds(seconds(series.window.step)),
-            Value::Text(format!("{known} of {} steps", series.points.len())),
-        ]
     }
 
     fn notes(&self) -> Vec<String> {
@@ -215,22 +223,8 @@ impl Report for SeriesReport {
     }
 
     /// CSV carries the points.
-    fn records(&self) -> Option<Records> {
-        let record = |row: &Row, point: &Point| {
-            let number = |number: Option<f64>| Value::of(number, Value::Exact);
-            vec![
-                Value::text(row.id.as_str()),
-                Value::text(row.name.as_str()),
-                Value::text(row.series.metric.as_str()),
-                Value::text(unit_name(row.series.metric)),
-                Value::Time(point.at),
-                number(point.avg),
-                number(point.min),
-                number(point.max),
-                Value::text(row.series.source.as_str()),
-            ]
-        };
-        let rows = self.series.iter().flat_map(|row| row.series.points.iter().map(move |point| record(row, point)));
+    fn records(&self) -> Option<Records<'_>> {
+        let rows = self.series.iter().flat_map(|row| row.series.points.iter().map(|point| row.record(point)));
         Some(Records { header: POINT, rows: rows.collect() })
     }
 }

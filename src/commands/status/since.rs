@@ -17,6 +17,7 @@ use crate::fleet::past::availability::Record;
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::inventory::server::{ServerKey, ServerKind};
+use crate::model::past::availability::Availability;
 use crate::model::power::PowerState;
 use crate::render::value::{Value, rfc3339};
 use crate::render::{Column, Report};
@@ -99,6 +100,33 @@ impl Row {
         }
     }
 
+    fn seen(&self) -> &Availability {
+        &self.record.availability
+    }
+
+    /// So many seconds, where anything was seen.
+    fn seconds(&self, seconds: u64) -> Value<'_> {
+        Value::of(self.seen().seen(seconds), Value::Seconds)
+    }
+
+    fn now(&self) -> Value<'_> {
+        match self.record.service {
+            None => Value::State(self.state),
+            Some(_) => Value::of(self.record.answers, |open| Value::text(if open { "open" } else { "closed" })),
+        }
+    }
+
+    fn outages(&self) -> Value<'_> {
+        Value::of(self.seen().percent(), |_| Value::text(self.seen().outages.len().to_string()))
+    }
+
+    fn last_outage(&self) -> Value<'_> {
+        Value::of(self.seen().outages.last(), |outage| match outage.begin_lag_seconds {
+            Some(lag) => Value::TimeUpTo(outage.begin, SignedDuration::from_secs(lag.cast_signed())),
+            None => Value::Time(outage.begin),
+        })
+    }
+
     fn checks_ok_percent(&self) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "numbers of checks")]
         (self.record.checks > 0).then(|| self.record.checks_ok as f64 * 100.0 / self.record.checks as f64)
@@ -114,72 +142,36 @@ impl Done {
     }
 }
 
-const COLUMNS: &[Column] = &[
-    Column::new("NAME", 0).cut_to(16),
-    Column::new("NOW", 4),
-    Column::new("AVAILABLE", 0),
-    Column::new("OUTAGES", 1),
-    Column::new("LONGEST", 3),
-    Column::new("ON", 5),
-    Column::new("ASLEEP", 7),
-    Column::new("OFF", 6),
-    Column::new("PAUSED", 8),
-    Column::new("UNKNOWN", 2),
-    Column::new("CHECKS", 8),
-    Column::new("P50", 9),
-    Column::new("P95", 10),
-    Column::wide("ID"),
-    Column::wide("KIND"),
-    Column::wide("DOWN"),
-    Column::wide("ASKED"),
-    Column::wide("LAST OUTAGE"),
-];
-
 impl Report for AvailabilityReport {
     const SCHEMA: &'static str = "ecobox.availability/1";
     type Item<'r> = &'r Row;
 
-    fn columns(&self) -> &'static [Column] {
-        COLUMNS
+    fn columns(&self) -> Vec<Column<'_, &Row>> {
+        let (column, wide) = (Column::<&Row>::new, Column::<&Row>::wide);
+        vec![
+            column("NAME", 0, |row| Value::Name { depth: row.depth, text: &row.name }).cut_to(16),
+            column("NOW", 4, Row::now),
+            column("AVAILABLE", 0, |row| Value::of(row.seen().percent(), Value::Availability)),
+            column("OUTAGES", 1, Row::outages),
+            column("LONGEST", 3, |row| Value::of(row.seen().longest_outage_seconds(), Value::Seconds)),
+            column("ON", 5, |row| row.seconds(row.seen().on_seconds)),
+            column("ASLEEP", 7, |row| row.seconds(row.seen().asleep_seconds)),
+            column("OFF", 6, |row| row.seconds(row.seen().off_seconds)),
+            column("PAUSED", 8, |row| row.seconds(row.seen().paused_seconds)),
+            column("UNKNOWN", 2, |row| Value::Seconds(row.seen().unknown_seconds)),
+            column("CHECKS", 8, |row| Value::of(row.checks_ok_percent(), Value::Availability)),
+            column("P50", 9, |row| Value::of(row.record.response_p50_millis, Value::Milliseconds)),
+            column("P95", 10, |row| Value::of(row.record.response_p95_millis, Value::Milliseconds)),
+            wide("ID", |row| Value::text(row.id.as_str())),
+            wide("KIND", |row| Value::text(row.kind.as_str())),
+            wide("DOWN", |row| row.seconds(row.seen().outage_seconds())),
+            wide("ASKED", |row| Value::text(row.record.checks.to_string())),
+            wide("LAST OUTAGE", Row::last_outage),
+        ]
     }
 
     fn items(&self) -> impl Iterator<Item = &Row> {
         self.servers.iter()
-    }
-
-    fn cells(&self, row: &Row) -> Vec<Value> {
-        let record = &row.record;
-        let seen = &record.availability;
-        let millis = |millis: Option<f64>| Value::of(millis, Value::Milliseconds);
-        let seconds = |seconds: u64| Value::of(seen.seen(seconds), Value::Seconds);
-        let known = seen.percent().is_some();
-        let outages = || Value::Text(seen.outages.len().to_string());
-        vec![
-            Value::Name { depth: row.depth, text: row.name.clone() },
-            match record.service {
-                None => Value::State(row.state),
-                Some(_) => Value::of(record.answers, |open| Value::text(if open { "open" } else { "closed" })),
-            },
-            Value::of(seen.percent(), Value::Availability),
-            if known { outages() } else { Value::Unknown },
-            Value::of(seen.longest_outage_seconds(), Value::Seconds),
-            seconds(seen.on_seconds),
-            seconds(seen.asleep_seconds),
-            seconds(seen.off_seconds),
-            seconds(seen.paused_seconds),
-            Value::Seconds(seen.unknown_seconds),
-            Value::of(row.checks_ok_percent(), Value::Availability),
-            millis(record.response_p50_millis),
-            millis(record.response_p95_millis),
-            Value::text(row.id.as_str()),
-            Value::text(row.kind.as_str()),
-            seconds(seen.outage_seconds()),
-            Value::Text(record.checks.to_string()),
-            Value::of(seen.outages.last(), |outage| match outage.begin_lag_seconds {
-                Some(lag) => Value::TimeUpTo(outage.begin, SignedDuration::from_secs(lag.cast_signed())),
-                None => Value::Time(outage.begin),
-            }),
-        ]
     }
 
     fn notes(&self) -> Vec<String> {

@@ -130,9 +130,6 @@ impl Fleet<'_> {
         for group in self.groups() {
             let parents = self.parents(&group);
             self.state.each_guest(&group.cluster, |guest| {
-                if guest.template || guest.gone_at.is_some() {
-                    return;
-                }
                 let (state, last_seen) = (guest.state, guest.last_seen);
                 let mut server = known_guest(&group, &parents, guest);
                 server.seen.state = state;
@@ -359,7 +356,7 @@ fn unseen(
     now: Timestamp,
 ) -> Server {
     let last_seen = guest.last_seen;
-    let mut server = known_guest(group, parents, guest);
+    let mut server = known_guest(group, parents, guest.into());
     server.seen.at = Some(last_seen);
     server.seen.age_seconds = age(last_seen, now);
     server.seen.reason = Some(why.to_owned());

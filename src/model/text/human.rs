@@ -4,10 +4,56 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+const UNITS: [&str; 7] = ["B", "K", "M", "G", "T", "P", "E"];
+
 /// Three significant places at most, binary units as PVE's own interface: `512M`, `3.9G`.
-#[expect(clippy::cast_precision_loss, reason = "three places are shown")]
 pub(crate) fn human_bytes(bytes: u64) -> String {
-    human_scaled(bytes as f64)
+    let mut text = String::new();
+    write_bytes(&mut text, bytes);
+    text
+}
+
+/// The same at the end of `out`. Thousands of cells are bytes: whole numbers do it without the machinery of fractions.
+pub(crate) fn write_bytes(out: &mut String, bytes: u64) {
+    let mut unit = 0;
+    // While it is 999.5 or more in this unit.
+    while unit + 1 < UNITS.len() && if unit == 0 { bytes >= 1000 } else { bytes >> (10 * unit - 1) >= 1999 } {
+        unit += 1;
+    }
+    let shift = 10 * unit;
+    let bytes = u128::from(bytes);
+    if unit == 0 || bytes * 100 >= 995 << shift {
+        write_number(out, rounded(bytes, shift));
+    } else {
+        let tenths = rounded(bytes * 10, shift);
+        write_number(out, tenths / 10);
+        out.push('.');
+        write_number(out, tenths % 10);
+    }
+    out.push_str(UNITS[unit]);
+}
+
+/// The number divided by a power of two, to the nearest, and to the even one of two: as fractions are written.
+fn rounded(number: u128, shift: usize) -> u64 {
+    let (whole, rest, half) = (number >> shift, number & ((1 << shift) - 1), (1 << shift) >> 1);
+    let up = shift > 0 && (rest > half || (rest == half && whole & 1 == 1));
+    u64::try_from(whole + u128::from(up)).unwrap_or(u64::MAX)
+}
+
+/// Adds a whole number.
+pub(crate) fn write_number(out: &mut String, number: u64) {
+    out.push_str(itoa::Buffer::new().format(number));
+}
+
+/// Adds a number without its fraction, as `{:.0}` writes it.
+pub(crate) fn write_whole(out: &mut String, number: f64) {
+    let whole = number.round_ties_even();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "looked at before")]
+    if whole.is_sign_positive() && whole < 1e15 {
+        write_number(out, whole as u64);
+    } else {
+        out.push_str(&format!("{number:.0}"));
+    }
 }
 
 /// The same of bytes a second: `1.2M/s`.
@@ -17,7 +63,6 @@ pub(crate) fn human_rate(bytes_per_second: f64) -> String {
 
 /// Bytes as `human_bytes` writes them, of a number that need not be whole.
 pub(crate) fn human_scaled(bytes: f64) -> String {
-    const UNITS: [&str; 7] = ["B", "K", "M", "G", "T", "P", "E"];
     let mut value = bytes;
     let mut unit = 0;
     while value.abs() >= 999.5 && unit + 1 < UNITS.len() {
@@ -35,13 +80,29 @@ pub(crate) fn human_scaled(bytes: f64) -> String {
 
 /// The two largest units: `3d4h`, `2h10m`, `59s`.
 pub(crate) fn human_seconds(seconds: u64) -> String {
+    let mut text = String::new();
+    write_seconds(&mut text, seconds);
+    text
+}
+
+/// The same at the end of `out`.
+pub(crate) fn write_seconds(out: &mut String, seconds: u64) {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, m) => format!("{m}m{:02}s", seconds % 60),
-        (0, h, m) => format!("{h}h{m:02}m"),
-        (d, h, _) if d < 100 => format!("{d}d{h:02}h"),
-        (d, ..) => format!("{d}d"),
+    let ((first, unit), second) = match (days, hours, minutes) {
+        (0, 0, 0) => ((seconds, 's'), None),
+        (0, 0, m) => ((m, 'm'), Some((seconds % 60, 's'))),
+        (0, h, m) => ((h, 'h'), Some((m, 'm'))),
+        (d, h, _) if d < 100 => ((d, 'd'), Some((h, 'h'))),
+        (d, ..) => ((d, 'd'), None),
+    };
+    write_number(out, first);
+    out.push(unit);
+    if let Some((second, unit)) = second {
+        if second < 10 {
+            out.push('0');
+        }
+        write_number(out, second);
+        out.push(unit);
     }
 }
 
@@ -73,6 +134,37 @@ mod tests {
             [(0, "0 s"), (59, "59 s"), (60, "1 min"), (105, "1 min 45 s"), (7200, "2 h"), (7810, "2 h 10 min")]
         {
             assert_eq!(human_span(Duration::from_secs(seconds)), want);
+        }
+    }
+
+    /// Bytes as fractions write them.
+    #[expect(clippy::cast_precision_loss, reason = "what is exact is compared")]
+    fn fractional(bytes: u64) -> String {
+        human_scaled(bytes as f64)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whole_numbers_round_as_fractions_do(bits in 0..=53_u32, bytes: u64, number in 0.0..1e6_f64) {
+            let bytes = bytes.checked_shr(64 - bits).unwrap_or(0);
+            proptest::prop_assert_eq!(human_bytes(bytes), fractional(bytes));
+            for number in [number, number.trunc() + 0.5, -number] {
+                let mut text = String::new();
+                write_whole(&mut text, number);
+                proptest::prop_assert_eq!(text, format!("{number:.0}"));
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_round_as_fractions_do_where_they_lie_between_two() {
+        for unit in [10, 20, 30, 40] {
+            // Each half of a place that is shown is some quarters of the unit.
+            for bytes in (0..4400_u64).map(|quarters| quarters << (unit - 2)) {
+                for bytes in [bytes.saturating_sub(1), bytes, bytes + 1] {
+                    assert_eq!(human_bytes(bytes), fractional(bytes), "{bytes}");
+                }
+            }
         }
     }
 

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Row, params};
 
 use crate::model::id::{ClusterId, GuestKind, NodeName, VmId};
-use crate::model::inventory::server::Address;
+use crate::model::inventory::server::{Address, Tags};
 use crate::model::power::PowerState;
 use crate::state::subjects::{cluster_row, kind};
 use crate::state::{Result, State, time};
@@ -44,6 +44,38 @@ pub(crate) struct KnownGuest {
     pub(crate) addresses_at: Option<Timestamp>,
 }
 
+/// What is shown of a guest that nobody asks for now: of thousands, as little as that is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RememberedGuest {
+    pub(crate) vmid: VmId,
+    pub(crate) kind: GuestKind,
+    pub(crate) name: Option<String>,
+    pub(crate) node: NodeName,
+    pub(crate) state: PowerState,
+    pub(crate) template: bool,
+    pub(crate) lock: Option<String>,
+    pub(crate) tags: Tags,
+    pub(crate) pool: Option<String>,
+    pub(crate) ha_state: Option<String>,
+    pub(crate) last_seen: Timestamp,
+    pub(crate) addresses: Vec<Address>,
+}
+
+impl From<KnownGuest> for RememberedGuest {
+    fn from(guest: KnownGuest) -> RememberedGuest {
+        let KnownGuest { vmid, kind, name, node, state, template, lock, tags, pool, ha_state, .. } = guest;
+        let KnownGuest { last_seen, addresses, .. } = guest;
+        let tags = tags.into();
+        RememberedGuest { vmid, kind, name, node, state, template, lock, tags, pool, ha_state, last_seen, addresses }
+    }
+}
+
+/// Those that are there and no templates.
+const REMEMBERED: &str = "SELECT vmid, kind, guests.name, node, state, lock, tags, pool, ha_state,
+    coalesce(last_seen, clusters.listed_at, first_seen), addresses
+    FROM clusters CROSS JOIN guests ON guests.cluster = clusters.id
+    WHERE clusters.name = ?1 AND NOT template AND gone_at IS NULL ORDER BY vmid";
+
 const GUESTS: &str =
     "SELECT vmid, kind, guests.name, node, state, known_state, raw, template, lock, tags, pool, ha_state,
     first_seen, coalesce(last_seen, clusters.listed_at, first_seen), gone_at, changed_at, addresses, addresses_at,
@@ -59,15 +91,26 @@ impl State {
     /// The guests of a cluster by vmid, those that are gone included.
     pub(crate) fn guests(&self, cluster: &ClusterId) -> Result<Vec<KnownGuest>> {
         self.read(|conn| {
-            let mut guests = Vec::new();
-            each_guest(conn, cluster, |guest| guests.push(guest))?;
-            Ok(guests)
+            let mut statement = conn.prepare_cached(&format!("{GUESTS} WHERE clusters.name = ?1 ORDER BY vmid"))?;
+            let mut names = Names::default();
+            let read = |row: &Row<'_>| read_guest(row, &mut names);
+            statement.query_map([cluster.as_str()], read)?.filter_map(rusqlite::Result::transpose).collect()
         })
     }
 
-    /// Gives the same to `take`, one by one: no list of them is made.
-    pub(crate) fn each_guest(&self, cluster: &ClusterId, take: impl FnMut(KnownGuest)) -> Result<()> {
-        self.read(|conn| each_guest(conn, cluster, take))
+    /// Gives the guests of a cluster that are there, without templates, to `take`, one by one: no list of them is made.
+    pub(crate) fn each_guest(&self, cluster: &ClusterId, mut take: impl FnMut(RememberedGuest)) -> Result<()> {
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached(REMEMBERED)?;
+            let mut rows = statement.query([cluster.as_str()])?;
+            let mut names = Names::default();
+            while let Some(row) = rows.next()? {
+                if let Some(guest) = read_remembered(row, &mut names)? {
+                    take(guest);
+                }
+            }
+            Ok(())
+        })
     }
 
     /// All guests by cluster and vmid, those that are gone included.
@@ -113,18 +156,6 @@ impl State {
     }
 }
 
-fn each_guest(conn: &Connection, cluster: &ClusterId, mut take: impl FnMut(KnownGuest)) -> rusqlite::Result<()> {
-    let mut statement = conn.prepare_cached(&format!("{GUESTS} WHERE clusters.name = ?1 ORDER BY vmid"))?;
-    let mut rows = statement.query([cluster.as_str()])?;
-    let mut names = Names::default();
-    while let Some(row) = rows.next()? {
-        if let Some(guest) = read_guest(row, &mut names)? {
-            take(guest);
-        }
-    }
-    Ok(())
-}
-
 /// Text as PVE writes tags, `a;b`, as single ones.
 pub(in crate::state) fn tags(text: &str) -> impl Iterator<Item = &str> {
     text.split(';').filter(|tag| !tag.is_empty())
@@ -158,11 +189,12 @@ fn read_addresses(text: &str) -> Vec<Address> {
     text.lines().filter_map(one).collect()
 }
 
-/// The last names that were read: the next guest is mostly of the same cluster, and often on the same node.
+/// What was read before: the next guest is mostly of the same cluster, and often on the same node; many share their tags.
 #[derive(Default)]
 struct Names {
     cluster: Option<ClusterId>,
     node: Option<NodeName>,
+    tags: HashMap<String, Tags>,
 }
 
 impl Names {
@@ -176,11 +208,44 @@ impl Names {
         self.node = known.or_else(|| text.parse().ok());
         self.node.clone()
     }
+
+    fn tags(&mut self, text: &str) -> Tags {
+        if let Some(known) = self.tags.get(text) {
+            return known.clone();
+        }
+        let new: Tags = tags(text).map(str::to_owned).collect();
+        self.tags.insert(text.to_owned(), new.clone());
+        new
+    }
 }
 
 /// `None` for a row that makes no sense: the next listing brings the guest back.
+fn read_remembered(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<Option<RememberedGuest>> {
+    let Ok(vmid) = VmId::try_from(row.get::<_, u32>(0)?) else { return Ok(None) };
+    let Some(kind) = kind(row.get_ref(1)?.as_str()?) else { return Ok(None) };
+    let Some(node) = names.node(row.get_ref(3)?.as_str()?) else { return Ok(None) };
+    Ok(Some(RememberedGuest {
+        vmid,
+        kind,
+        name: text(row, 2)?,
+        node,
+        state: PowerState::parse(row.get_ref(4)?.as_str()?),
+        template: false,
+        lock: text(row, 5)?,
+        tags: names.tags(row.get_ref(6)?.as_str()?),
+        pool: text(row, 7)?,
+        ha_state: text(row, 8)?,
+        last_seen: time(row.get(9)?),
+        addresses: row.get_ref(10)?.as_str_or_null()?.map(read_addresses).unwrap_or_default(),
+    }))
+}
+
+fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    Ok(row.get_ref(column)?.as_str_or_null()?.map(str::to_owned))
+}
+
+/// As `read_remembered`.
 fn read_guest(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<Option<KnownGuest>> {
-    let text = |i: usize| Ok::<_, rusqlite::Error>(row.get_ref(i)?.as_str_or_null()?.map(str::to_owned));
     let stamp = |i: usize| Ok::<_, rusqlite::Error>(row.get_ref(i)?.as_i64_or_null()?.map(time));
     let Ok(vmid) = VmId::try_from(row.get::<_, u32>(0)?) else { return Ok(None) };
     let Some(kind) = kind(row.get_ref(1)?.as_str()?) else { return Ok(None) };
@@ -190,16 +255,16 @@ fn read_guest(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<Option<Known
         cluster: names.cluster(row.get_ref(18)?.as_str()?),
         vmid,
         kind,
-        name: text(2)?,
+        name: text(row, 2)?,
         node,
         state: PowerState::parse(row.get_ref(4)?.as_str()?),
         known_state: PowerState::parse(row.get_ref(5)?.as_str()?),
         raw: row.get(6)?,
         template: row.get(7)?,
-        lock: text(8)?,
+        lock: text(row, 8)?,
         tags: tags(row.get_ref(9)?.as_str()?).map(str::to_owned).collect(),
-        pool: text(10)?,
-        ha_state: text(11)?,
+        pool: text(row, 10)?,
+        ha_state: text(row, 11)?,
         first_seen: time(row.get(12)?),
         last_seen: time(row.get(13)?),
         gone_at: stamp(14)?,

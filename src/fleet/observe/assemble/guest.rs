@@ -10,12 +10,13 @@ use crate::model::inventory::server::{Address, Expected, Guest, LISTING_LAG};
 use crate::model::inventory::{Observation, Server};
 use crate::model::load::usage::Source;
 use crate::model::power::PowerState;
-use crate::state::KnownGuest;
+use crate::state::{KnownGuest, RememberedGuest};
 
 /// A guest from memory, its state unknown.
-pub(super) fn known_guest(group: &Group<'_>, parents: &HashMap<NodeName, ServerId>, guest: KnownGuest) -> Server {
+pub(super) fn known_guest(group: &Group<'_>, parents: &HashMap<NodeName, ServerId>, guest: RememberedGuest) -> Server {
     let parent = parents.get(&guest.node).unwrap_or(&group.members[0].id);
-    let KnownGuest { kind, vmid, node, name, addresses, tags, pool, lock, ha_state, template, last_seen, .. } = guest;
+    let RememberedGuest { kind, vmid, node, name, addresses, tags, pool, lock, ha_state, template, last_seen, .. } =
+        guest;
     Server {
         id: ServerId::of_guest(parent, kind, vmid),
         name: name.unwrap_or_else(|| format!("{}-{vmid}", kind.short())),
@@ -27,7 +28,7 @@ pub(super) fn known_guest(group: &Group<'_>, parents: &HashMap<NodeName, ServerI
         hostname: addresses.first().map(|address| address.ip.to_string()),
         addresses,
         services: Vec::new(),
-        tags: tags.into(),
+        tags,
         pool,
         lock,
         ha_state,
