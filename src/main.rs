@@ -196,12 +196,15 @@ fn start(cli: Cli, ui: Ui) -> Ended {
             None => Ok(Exit::Done),
         },
         mut command => {
+            let pulse = Pulse::default();
+            // From here on files are read that may not answer.
+            watchdog::watch(&pulse);
             let config = match configured(&global, &command, &ui) {
                 Ok(config) => config,
                 Err(error) => return unusable(&global, &command, ui, error, CheckId::ConfigInvalid),
             };
             // Whoever says nothing that can be done leaves nothing behind: this is before the state file is made.
-            match settle(&mut command, &global, &config, &ui, &runtime) {
+            match settle(&mut command, &global, &config, &ui, (&runtime, &pulse)) {
                 Ok(None) => {}
                 Ok(Some(exit)) => return Ok(exit),
                 Err(error) => return Err((ui, error)),
@@ -215,10 +218,8 @@ fn start(cli: Cli, ui: Ui) -> Ended {
             let result = {
                 // Connections that are dropped with the set say goodbye through the runtime.
                 let _context = runtime.enter();
-                let pulse = Pulse::default();
                 // Who watches may wait for a reader for ever, at any line.
                 pulse.rest(matches!(command, Command::Watch(_)));
-                watchdog::watch(&pulse);
                 let work = dispatch(&ctx, &global, command, &pulse);
                 tokio::task::LocalSet::new().block_on(&runtime, until_signalled(work, &pulse))
             };
@@ -301,14 +302,13 @@ fn settle(
     global: &Global,
     config: &Config,
     ui: &Ui,
-    runtime: &tokio::runtime::Runtime,
+    (runtime, pulse): (&tokio::runtime::Runtime, &Pulse),
 ) -> anyhow::Result<Option<Exit>> {
     match command {
         Command::Watch(args) => args.check(config, global.output, global.out.is_some()).map(|_| None),
         Command::Init(args) if args.names_nobody(config) => {
-            let pulse = Pulse::default();
             let asked = async { args.ask(config, ui).await.map(|()| Exit::Done) };
-            match runtime.block_on(until_signalled(asked, &pulse))? {
+            match runtime.block_on(until_signalled(asked, pulse))? {
                 Exit::Done => Ok(None),
                 exit => {
                     let how = if exit == Exit::Interrupted { "interrupted" } else { "terminated" };
@@ -457,6 +457,7 @@ async fn until_signalled(work: impl Future<Output = anyhow::Result<Exit>>, pulse
     use tokio::signal::unix::{SignalKind, signal};
     let heard = |kind| signal(kind).context("cannot listen for signals");
     let (mut interrupt, mut terminate) = (heard(SignalKind::interrupt())?, heard(SignalKind::terminate())?);
+    pulse.listens();
     tokio::select! {
         result = work => result,
         () = pulse.beat() => Ok(Exit::Failed),

@@ -1,13 +1,16 @@
 //! What ends the process where the run itself cannot: a file system that does not answer keeps the thread that waits for it,
 //! and with it the runtime, deaf to signals and to its deadlines.
 
+use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::net::UnixStream;
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::{flag, low_level::pipe};
 
 use crate::error::Exit;
 use crate::ui;
@@ -29,6 +32,8 @@ struct Signs {
     beats: AtomicU64,
     /// It waits for somebody who reads what it prints, and may do so for ever.
     rests: AtomicBool,
+    /// It hears signals itself.
+    listens: AtomicBool,
 }
 
 impl Pulse {
@@ -38,6 +43,11 @@ impl Pulse {
             self.0.beats.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(BEAT).await;
         }
+    }
+
+    /// It hears signals from here on, and gets some time for its last words.
+    pub(crate) fn listens(&self) {
+        self.0.listens.store(true, Ordering::Relaxed);
     }
 
     /// Whether it waits for somebody with good reason.
@@ -66,31 +76,44 @@ impl Silence {
 pub(crate) fn watch(pulse: &Pulse) {
     let pulse = pulse.clone();
     let _ = thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-        let Ok(exit) = runtime.block_on(reason(&pulse)) else { return };
+        let Ok(exit) = reason(&pulse) else { return };
         if exit == Exit::Config {
-            ui::last_words("nothing happens any more: the file system of the state file does not answer");
-        } else {
+            ui::last_words(
+                "nothing happens any more: the file system of the configuration or the state file does not answer",
+            );
+        } else if pulse.0.listens.load(Ordering::Relaxed) {
             thread::sleep(GRACE);
         }
         end(exit);
     });
 }
 
-/// Why the process has to end: a signal, or a run that shows nothing of itself.
-async fn reason(pulse: &Pulse) -> std::io::Result<Exit> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+/// Why the process has to end: a signal, or a run that shows nothing of itself. A runtime for this would cost each run more
+/// than a socket.
+fn reason(pulse: &Pulse) -> io::Result<Exit> {
+    let (mut heard, tell) = UnixStream::pair()?;
+    heard.set_read_timeout(Some(LOOK))?;
+    let which = Arc::new(AtomicUsize::new(0));
+    for (signal, exit) in [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated)] {
+        flag::register_usize(signal, Arc::clone(&which), exit.code().into())?;
+        pipe::register(signal, tell.try_clone()?)?;
+    }
     let mut silence = Silence::default();
     loop {
-        tokio::select! {
-            _ = interrupt.recv() => return Ok(Exit::Interrupted),
-            _ = terminate.recv() => return Ok(Exit::Terminated),
-            () = tokio::time::sleep(LOOK) => {
+        match heard.read(&mut [0]) {
+            Ok(_) if which.load(Ordering::Relaxed) == usize::from(Exit::Interrupted.code()) => {
+                return Ok(Exit::Interrupted);
+            }
+            Ok(_) => return Ok(Exit::Terminated),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 let rests = pulse.0.rests.load(Ordering::Relaxed);
                 if silence.is_too_long(pulse.0.beats.load(Ordering::Relaxed), rests) {
                     return Ok(Exit::Config);
                 }
             }
+            // By one of the signals: what it wrote comes next.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }

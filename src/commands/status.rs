@@ -142,8 +142,11 @@ async fn look(ctx: &Context, fleet: &Fleet<'_>, args: &StatusArgs, with_past: bo
 
 /// Reads what earlier runs saw.
 async fn recall(fleet: &Fleet<'_>, args: &StatusArgs, with_past: bool) -> anyhow::Result<Look> {
-    let mut inventory = fleet.remembered()?.selected(&args.targets)?;
-    fleet.recall(&mut inventory.servers)?;
+    // All of it is of one moment.
+    let inventory = fleet.state.at_once(|| match fleet.remembered()?.selected(&args.targets) {
+        Ok(mut inventory) => fleet.recall(&mut inventory.servers).map(|()| Ok(inventory)),
+        Err(error) => Ok(Err(error)),
+    })??;
     let mut past = Vec::new();
     if with_past {
         past = fleet.kept_past(&inventory.servers, &DRAWN, last_day(fleet)?).await?;

@@ -51,11 +51,15 @@ pub(crate) async fn read_text(path: &Path, cap: u64, patience: Duration) -> io::
     String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no text"))
 }
 
-/// As [`read`], where there is no runtime yet.
+/// As [`read`], where there is no runtime yet. What is no file, as a pipe, is read in a thread of its own; a file is read
+/// here, for a thread takes longer than that: whoever watches over the run ends it if the file system does not answer.
 ///
 /// # Errors
 /// As those of [`read`].
 pub(crate) fn read_blocking(path: &Path, cap: u64, patience: Duration) -> io::Result<Contents> {
+    if std::fs::metadata(path)?.is_file() {
+        return contents(path, cap);
+    }
     let (sender, receiver) = mpsc::channel();
     let path = path.to_owned();
     std::thread::Builder::new().spawn(move || drop(sender.send(contents(&path, cap))))?;
@@ -70,7 +74,7 @@ fn silent(patience: Duration) -> io::Error {
 fn contents(path: &Path, cap: u64) -> io::Result<Contents> {
     let file = File::open(path)?;
     let meta = file.metadata()?;
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(usize::try_from(meta.len().min(cap) + 1).unwrap_or_default());
     file.take(cap + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > cap {
         let size = if cap < 1 << 20 { format!("{} KiB", cap >> 10) } else { format!("{} MiB", cap >> 20) };

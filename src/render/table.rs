@@ -15,10 +15,11 @@ const GAP: usize = 2;
 /// So many rows are measured and written as they were made once.
 const KEPT: usize = 5000;
 
+/// What is kept of each of thousands of cells.
 struct Cell {
     /// How many bytes of the rows' text are its own.
-    length: usize,
-    width: usize,
+    length: u32,
+    width: u32,
     right: bool,
     tone: Tone,
     unknown: bool,
@@ -37,7 +38,7 @@ impl Rows {
         let start = self.text.len();
         value.write_human(&mut self.text, output);
         let text = &self.text[start..];
-        let (length, width) = (text.len(), width_of(text));
+        let (length, width) = (small(text.len()), small(width_of(text)));
         let (right, tone, unknown) = (value.right_aligned(), value.tone(), value.is_unknown());
         self.cells.push(Cell { length, width, right, tone, unknown });
         &self.cells[self.cells.len() - 1]
@@ -61,6 +62,11 @@ impl Rows {
     }
 }
 
+/// No text has four billions of bytes.
+fn small(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
 /// What the cells of a column have in common.
 #[derive(Debug, Clone, Copy, Default)]
 struct Measured {
@@ -71,7 +77,7 @@ struct Measured {
 
 impl Measured {
     fn take(&mut self, cell: &Cell) {
-        self.width = self.width.max(cell.width);
+        self.width = self.width.max(cell.width as usize);
         self.known |= !cell.unknown;
     }
 }
@@ -143,7 +149,7 @@ pub(crate) fn natural_width<R: Report>(report: &R, output: &Output) -> usize {
 
 fn header_row<T>(columns: &[Column<'_, T>]) -> Rows {
     let cell = |column: &Column<'_, T>| {
-        let (length, width) = (column.name.len(), column.name.width());
+        let (length, width) = (small(column.name.len()), small(column.name.width()));
         Cell { length, width, right: false, tone: Tone::Plain, unknown: false }
     };
     Rows { text: columns.iter().map(|column| column.name).collect(), cells: columns.iter().map(cell).collect() }
@@ -193,13 +199,13 @@ fn fit<T>(columns: &[Column<'_, T>], measured: &[Measured], limit: Option<usize>
 fn write_row(line: &mut String, row: &[Cell], rest: &mut &str, widths: &[usize], color: bool) {
     let mut pending = 0;
     for (cell, width) in row.iter().zip(widths) {
-        let (text, after) = rest.split_at(cell.length);
+        let (text, after) = rest.split_at_checked(cell.length as usize).unwrap_or((rest, ""));
         *rest = after;
         if *width == 0 {
             continue;
         }
-        let (text, taken) = if cell.width <= *width {
-            (Cow::Borrowed(text), cell.width)
+        let (text, taken) = if cell.width as usize <= *width {
+            (Cow::Borrowed(text), cell.width as usize)
         } else {
             let text = cut(text, *width);
             let taken = text.width();

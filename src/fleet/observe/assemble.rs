@@ -118,6 +118,8 @@ impl Fleet<'_> {
         let memory = self.memory()?;
         let now = self.now();
         let mut inventory = Inventory::default();
+        // Room for some hundreds, so that it need not grow again and again; what is not filled is never touched.
+        inventory.servers.reserve(512);
         for server in self.hosts() {
             let known = memory.states.get(&ServerKey::of_server(&server.id));
             let mut host = self.bare(server);
