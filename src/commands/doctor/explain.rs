@@ -52,29 +52,23 @@ impl ExplainReport {
     }
 }
 
-const COLUMNS: &[Column] = &[
-    Column::new("ID", 0),
-    Column::new("FINDING", 0),
-    Column::new("LOOKS AT", 0),
-    Column::new("WHY", 0),
-    Column::new("FIX", 0),
-];
-
 impl Report for ExplainReport {
     const SCHEMA: &'static str = "ecobox.doctor-explain/1";
     type Item<'r> = &'r ExplainReport;
 
-    fn columns(&self) -> &'static [Column] {
-        COLUMNS
+    fn columns(&self) -> Vec<Column<'_, &ExplainReport>> {
+        let column = Column::<&ExplainReport>::new;
+        vec![
+            column("ID", 0, |report| Value::text(report.id.as_str())),
+            column("FINDING", 0, |report| Value::text(report.finding)),
+            column("LOOKS AT", 0, |report| Value::text(report.looks_at)),
+            column("WHY", 0, |report| Value::text(report.why)),
+            column("FIX", 0, |report| Value::text(report.fix.as_str())),
+        ]
     }
 
     fn items(&self) -> impl Iterator<Item = &ExplainReport> {
         std::iter::once(self)
-    }
-
-    fn cells(&self, report: &ExplainReport) -> Vec<Value> {
-        let texts = [report.id.as_str(), report.finding, report.looks_at, report.why, &report.fix];
-        texts.map(Value::text).to_vec()
     }
 
     fn picture(&self, output: &Output) -> Option<String> {

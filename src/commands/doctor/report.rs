@@ -90,39 +90,31 @@ fn seen(one: &Diagnosis) -> Option<String> {
     one.finding.clone().filter(|text| !text.is_empty()).or(because)
 }
 
-const COLUMNS: &[Column] = &[
-    Column::new("CHECK", 0),
-    Column::new("SERVER", 0),
-    Column::new("RESULT", 0),
-    Column::new("FINDING", 0),
-    Column::new("FIX", 0),
-];
+fn result(one: &Diagnosis) -> Value<'_> {
+    match one.muted {
+        Some(_) => Value::text("muted"),
+        None if one.verdict == Verdict::Problem => Value::Alarm(one.verdict.as_str().into()),
+        None => Value::text(one.verdict.as_str()),
+    }
+}
 
 impl Report for DoctorReport {
     const SCHEMA: &'static str = "ecobox.doctor/1";
     type Item<'r> = &'r Diagnosis;
 
-    fn columns(&self) -> &'static [Column] {
-        COLUMNS
+    fn columns(&self) -> Vec<Column<'_, &Diagnosis>> {
+        let column = Column::<&Diagnosis>::new;
+        vec![
+            column("CHECK", 0, |one| Value::text(one.id.as_str())),
+            column("SERVER", 0, |one| Value::text(whom(one))),
+            column("RESULT", 0, result),
+            column("FINDING", 0, |one| Value::maybe(seen(one))),
+            column("FIX", 0, |one| Value::maybe(one.fix.as_ref().map(|fix| fix.text.as_str()))),
+        ]
     }
 
     fn items(&self) -> impl Iterator<Item = &Diagnosis> {
         self.checks.iter().filter(|one| self.all || one.counts())
-    }
-
-    fn cells(&self, one: &Diagnosis) -> Vec<Value> {
-        let result = match one.muted {
-            Some(_) => Value::text("muted"),
-            None if one.verdict == Verdict::Problem => Value::Alarm(one.verdict.as_str().to_owned()),
-            None => Value::text(one.verdict.as_str()),
-        };
-        vec![
-            Value::text(one.id.as_str()),
-            Value::text(whom(one)),
-            result,
-            Value::maybe(seen(one).as_deref()),
-            Value::maybe(one.fix.as_ref().map(|fix| fix.text.as_str())),
-        ]
     }
 
     fn notes(&self) -> Vec<String> {
