@@ -98,7 +98,10 @@ fn main() -> ExitCode {
 /// Tells a monitor on stdout, where it looks, that nothing could be judged.
 fn tell_monitor(message: &str, hint: Option<&str>, output: &Output) -> ExitCode {
     let report = CheckReport::failed(output.now, message, hint);
-    let _ = render::print(&report, output);
+    // It may be the form that was wrong.
+    let has_form = !matches!(output.format, Format::Html | Format::Openmetrics);
+    let format = if has_form { output.format } else { Format::Table };
+    let _ = render::print(&report, &Output { format, ..output.clone() });
     ExitCode::from(Level::Unknown.code())
 }
 

@@ -11,6 +11,8 @@ mod cli {
     mod broken;
     mod browser;
     mod cached;
+    mod check;
+    mod check_numbers;
     mod completions;
     mod concurrency;
     mod cron;
@@ -42,6 +44,7 @@ mod cli {
     mod interrupted;
     mod jump;
     mod link_local;
+    mod monitors;
     mod nodes;
     mod pace;
     mod packed;

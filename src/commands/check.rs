@@ -8,7 +8,7 @@ use clap_complete::engine::ArgValueCompleter;
 use jiff::SignedDuration;
 
 use crate::commands::args::GLOBAL_OPTIONS;
-use crate::commands::{Context, Outcome, complete, counted, nobody, selected};
+use crate::commands::{Context, Outcome, complete, counted, nobody, selected, with_fleet};
 use crate::error::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::monitor::Look;
@@ -19,7 +19,7 @@ use crate::model::inventory::{Inventory, Server};
 use crate::model::load::reading::HostLoad;
 use crate::model::monitor::condition::Condition;
 use crate::model::monitor::judge::{groups, judge};
-use crate::model::monitor::states::{of_failures, of_service, of_states, resting, too_old};
+use crate::model::monitor::states::{of_service, of_states, resting, too_old, without_old_services};
 use crate::model::monitor::{Finding, Level};
 use crate::transport::pve::Client;
 
@@ -27,16 +27,17 @@ pub(crate) use self::report::CheckReport;
 
 const USAGE: &str = "ecobox check [TARGET]... [--service NAME] [--cached] [-w CONDITION]... [-c CONDITION]...";
 
-const EXAMPLES: &str = "Examples:\n\
+const EXAMPLES: &str = "Conditions: cpu, memory, disk, load, pressure.cpu, pressure.memory, pressure.io, response, age, storage,\n\
+    certificate, token, backup, availability; with <, <=, >, >=, or = and a range such as 80, 10:, ~:10, 10:20, @10:20.\n\n\
+    Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN, which stands for wrong usage and configuration, too.\n\n\
+    Examples:\n\
     \x20 ecobox check                                   # states, services, and whom nobody could ask\n\
     \x20 ecobox check web --service https               # one service of one server\n\
     \x20 ecobox check --cached --max-age 10m            # what the last run saw, without asking anyone\n\
-    \x20 ecobox check -w 'cpu>80' -c 'cpu>95' -w cpu=80 # numbers, also as ranges of the plugins\n\
+    \x20 ecobox check -w 'cpu>80' -c 'cpu>95'           # numbers\n\
+    \x20 ecobox check -w cpu=80 -c cpu=95               # the same as ranges of the plugins\n\
     \x20 ecobox check -c 'backup>26h' -w 'storage>90' -w 'certificate<14d' -w 'token<14d'\n\
-    \x20 ecobox check -w 'availability<99.5 over 30d' -w 'cpu>80 over 15m'\n\n\
-    Conditions: cpu, memory, disk, load, pressure.cpu, pressure.memory, pressure.io, response, age, storage,\n\
-    certificate, token, backup, availability; with <, <=, >, >=, or = and a range such as 80, 10:, ~:10, 10:20, @10:20.\n\n\
-    Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; also wrong usage and an unusable configuration are 3.";
+    \x20 ecobox check -w 'availability<99.5 over 30d' -w 'cpu>80 over 15m'";
 
 /// Tell a monitor whether all is well: Nagios, Icinga, Checkmk, or a line of cron
 ///
@@ -106,30 +107,50 @@ struct Seen {
 /// # Errors
 /// No such target; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &CheckArgs) -> anyhow::Result<Outcome<CheckReport>> {
-    let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits).await?;
-    let seen = if args.cached { remembered(ctx, &fleet, args)? } else { look(ctx, &fleet, args).await? };
+    let ((mut report, findings), notices) = if args.cached {
+        // Nobody is asked, and nothing is sent.
+        let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits).await?;
+        let seen = remembered(ctx, &fleet, args)?;
+        (judged(&fleet, args, seen).await?, fleet.notices.take())
+    } else {
+        with_fleet(ctx, ctx.limits, async |fleet| judged(fleet, args, look(ctx, fleet, args).await?).await).await?
+    };
+    let level = report.close(findings, notices.into_iter().map(|notice| notice.text).collect());
+    Ok(Outcome::new(report, Exit::Check(level)))
+}
+
+/// Judges what was seen, and asks for the numbers that the conditions are about.
+async fn judged(fleet: &Fleet<'_>, args: &CheckArgs, seen: Seen) -> anyhow::Result<(CheckReport, Vec<Finding>)> {
     let Seen { inventory, resting, loads, clients } = seen;
     let now = fleet.now();
-    let (mut findings, old) = too_old(&inventory.servers, &resting, now, args.max_age);
-    let judged: Vec<Server> = inventory.servers.iter().filter(|server| !old.contains(&server.id)).cloned().collect();
-    let shown: Vec<&Server> = judged.iter().collect();
     let mut report = CheckReport::new(now, args.name.clone());
+    let (mut findings, old) = too_old(&inventory.servers, &resting, now, args.max_age);
+    if inventory.servers.is_empty() {
+        let message = nobody(!args.targets.is_empty());
+        findings.push(Finding { level: Level::Unknown, check: "state", server: None, message });
+    }
+    let Inventory { servers, failures, .. } = inventory;
+    let all = servers.len();
+    let mut servers: Vec<Server> = servers.into_iter().filter(|server| !old.contains(&server.id)).collect();
+    findings.extend(without_old_services(&mut servers, now.checked_sub(args.max_age).unwrap_or(now)));
+    let shown: Vec<&Server> = servers.iter().collect();
     if args.judges_states() {
-        findings.extend(of_states(&shown, &inventory.failures));
-        report.count_states(&inventory.servers);
-    } else {
-        findings.extend(of_failures(&inventory.failures));
+        findings.extend(of_states(&shown, &failures));
+        report.count_states(&shown, all);
     }
     if let Some(name) = &args.service {
         let (found, count) = of_service(&shown, &resting, name);
-        findings.extend(found.into_iter().filter(|finding| !args.judges_states() || finding.check != "service"));
+        // States and all services are judged already.
+        findings.extend(found.into_iter().filter(|_| !args.judges_states()));
         report.count_service(name, count, &shown);
         if count == 0 && old.is_empty() {
             findings.push(no_service(&shown, name));
         }
     }
+    // Of what is too old nothing more is to be said.
+    let conditions = if servers.is_empty() && !old.is_empty() { Vec::new() } else { args.conditions() };
     let look = Look {
-        servers: &judged,
+        servers: &servers,
         resting: &resting,
         loads: &loads,
         clients: (!args.cached).then_some(&clients),
@@ -138,26 +159,11 @@ pub(crate) async fn run(ctx: &Context, args: &CheckArgs) -> anyhow::Result<Outco
         grace: args.grace.unwrap_or_default(),
         service: args.service.as_deref(),
     };
-    for (group, conditions) in groups(&args.conditions()) {
-        if judged.is_empty() && !old.is_empty() {
-            break;
-        }
+    for (group, conditions) in groups(&conditions) {
         let items = fleet.readings(group, &conditions, &look).await?;
         report.add(group.0, judge(group, &conditions, &items), &mut findings);
     }
-    fleet.send_history().await;
-    fleet.close().await;
-    if inventory.servers.is_empty() {
-        findings.push(Finding {
-            level: Level::Unknown,
-            check: "state",
-            server: None,
-            message: nobody(!args.targets.is_empty()),
-        });
-    }
-    let notices = fleet.notices.take().into_iter().map(|notice| notice.text).collect();
-    let level = report.close(findings, notices);
-    Ok(Outcome::new(report, Exit::Check(level)))
+    Ok((report, findings))
 }
 
 /// What the state file knows.

@@ -74,8 +74,9 @@ fn not_up(look: &Look<'_>, server: &Server) -> Option<Reading> {
     if look.rests(server) {
         return Some(Reading::Excused("it rests".to_owned()));
     }
-    if state == Unknown {
-        let why = server.seen.reason.clone().unwrap_or_else(|| "its state is unknown".to_owned());
+    // Whether a guest is to be on is judged by its state; a host that is gone says nothing of anything.
+    if state == Unknown || server.vmid.is_none() && !state.is_up() {
+        let why = server.seen.reason.clone().unwrap_or_else(|| format!("it is {state}"));
         return Some(Reading::Unknown(why));
     }
     (!state.is_up()).then(|| Reading::Excused(format!("it is {state}")))

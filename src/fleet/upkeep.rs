@@ -33,7 +33,7 @@ impl Fleet<'_> {
     /// Whoever was asked fails.
     pub(crate) async fn ask_storages(&self, cluster: &ClusterId, client: &Client) -> Result<Vec<Storage>, Error> {
         let storages = client.storages().await?;
-        self.note_upkeep(self.state.put_storages(cluster, &storages, self.now()));
+        Self::note_upkeep(self.state.put_storages(cluster, &storages, self.now()));
         Ok(storages)
     }
 
@@ -43,7 +43,7 @@ impl Fleet<'_> {
     /// Whoever was asked fails, or does not know the token.
     pub(crate) async fn ask_token_term(&self, cluster: &ClusterId, client: &Client) -> Result<TokenTerm, Error> {
         let term = client.token_term().await?;
-        self.note_upkeep(self.state.put_token_term(cluster, client.token_id(), term, self.now()));
+        Self::note_upkeep(self.state.put_token_term(cluster, client.token_id(), term, self.now()));
         Ok(term)
     }
 
@@ -57,18 +57,17 @@ impl Fleet<'_> {
         client: Option<&Client>,
     ) -> Result<CertificateTerm, Error> {
         let known = client.filter(|client| client.label() == server.id.as_str()).and_then(Client::presented);
-        let presented = match known {
-            Some(presented) => Some(presented),
-            None => {
-                let client = self.client(server).await?;
-                client.version().await?;
-                client.presented()
-            }
+        let presented = if known.is_some() {
+            known
+        } else {
+            let client = self.client(server).await?;
+            client.version().await?;
+            client.presented()
         };
         let nothing =
             || Error::Protocol { peer: server.id.to_string(), detail: "it presents no certificate".to_owned() };
         let term = CertificateTerm { ends: presented.ok_or_else(nothing)?.ends() };
-        self.note_upkeep(self.state.put_certificate_term(&server.id, term, self.now()));
+        Self::note_upkeep(self.state.put_certificate_term(&server.id, term, self.now()));
         Ok(term)
     }
 
@@ -89,7 +88,7 @@ impl Fleet<'_> {
     }
 
     /// Where something cannot be kept, the next run asks again.
-    fn note_upkeep(&self, result: Result<(), StateError>) {
+    fn note_upkeep(result: Result<(), StateError>) {
         if let Err(error) = result {
             tracing::debug!(%error, "what was told was not kept");
         }

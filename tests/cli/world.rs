@@ -343,6 +343,18 @@ pub(crate) fn until(happened: impl Fn() -> bool) {
     }
 }
 
+/// Waits until something has happened, for so long at most; says whether it has.
+pub(crate) fn until_within(patience: Duration, happened: impl Fn() -> bool) -> bool {
+    let begun = Instant::now();
+    while !happened() {
+        if begun.elapsed() > patience {
+            return false;
+        }
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    true
+}
+
 /// Whether a transcript has a token's name or a response time. Letters of a fingerprint are neither.
 pub(crate) fn has_names_of_any_width(text: &str) -> bool {
     let mut words = text.split_whitespace().filter(|word| !word.contains("SHA256:"));

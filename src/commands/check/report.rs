@@ -65,21 +65,21 @@ impl CheckReport {
     }
 
     /// Says how many servers there are, and in which states.
-    pub(super) fn count_states(&mut self, servers: &[Server]) {
+    pub(super) fn count_states(&mut self, servers: &[&Server], all: usize) {
         let in_state = |wanted: &dyn Fn(&Server) -> bool| servers.iter().filter(|server| wanted(server)).count();
         let asleep = in_state(&|server| server.seen.state == PowerState::Asleep);
         let on = in_state(&|server| server.seen.state.is_up());
-        let unexpected = in_state(&Server::is_alarming);
+        let unexpected = in_state(&|server| server.is_alarming());
         let checks = || servers.iter().flat_map(|server| &server.seen.checks);
         let closed = checks().filter(|check| check.open == Some(false)).count();
         let rest = if asleep > 0 { format!(", {asleep} asleep") } else { String::new() };
-        self.fine.push(format!("{} as expected{rest}", counted(servers.len(), "server")));
-        let most = |count: usize| Some(Perf::count("", count).value);
+        self.fine.push(format!("{} as expected{rest}", counted(all, "server")));
+        let most = |count: usize| Some(Perf::count("", count).value).filter(|most| *most > 0.0);
         for (name, count, of) in [
-            ("servers", servers.len(), None),
-            ("on", on, most(servers.len())),
-            ("asleep", asleep, most(servers.len())),
-            ("unexpected", unexpected, most(servers.len())),
+            ("servers", all, None),
+            ("on", on, most(all)),
+            ("asleep", asleep, most(all)),
+            ("unexpected", unexpected, most(all)),
             ("services", checks().count(), None),
             ("closed", closed, most(checks().count())),
         ] {
@@ -142,7 +142,8 @@ impl CheckReport {
 fn summary(findings: &[Finding]) -> String {
     let counts = [Level::Critical, Level::Warning, Level::Unknown].into_iter().filter_map(|level| {
         let count = findings.iter().filter(|finding| finding.level == level).count();
-        (count > 0).then(|| format!("{count} {}", level.as_str().to_lowercase()))
+        let plural = if level == Level::Warning && count > 1 { "s" } else { "" };
+        (count > 0).then(|| format!("{count} {}{plural}", level.as_str().to_lowercase()))
     });
     let counts = counts.collect::<Vec<_>>().join(", ");
     let named = findings.iter().take(NAMED).map(|finding| cut(&finding.message, LONGEST).into_owned());

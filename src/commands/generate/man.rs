@@ -30,6 +30,14 @@ const STATUSES: [(&str, &str); 15] = [
     ("143", "Terminated (SIGTERM)"),
 ];
 
+/// How `check` ends, whose numbers are those of monitoring plugins.
+const VERDICTS: [(&str, &str); 4] = [
+    ("0", "OK"),
+    ("1", "WARNING"),
+    ("2", "CRITICAL"),
+    ("3", "UNKNOWN: nobody could say; also wrong usage, and an unusable configuration or state file"),
+];
+
 const FILES: [(&str, &str); 2] = [
     ("~/.config/ecobox/config.toml", "The configuration, see ecobox-config(5)."),
     (
@@ -106,7 +114,8 @@ fn page(command: &Command, name: &str, pages: &[String]) -> io::Result<String> {
             term(&mut rest, typed.trim(), says.trim());
         }
     }
-    section(&mut rest, "EXIT STATUS", &STATUSES);
+    let statuses = if name == "ecobox-check" { &VERDICTS[..] } else { &STATUSES[..] };
+    section(&mut rest, "EXIT STATUS", statuses);
     section(&mut rest, "FILES", &FILES);
     section(&mut rest, "ENVIRONMENT", &ENVIRONMENT);
     see_also(

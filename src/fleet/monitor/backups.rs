@@ -63,6 +63,9 @@ impl Fleet<'_> {
         guests: &[&Server],
     ) -> Result<Told, StateError> {
         let (mut failed, mut all_failed) = (HashMap::new(), None);
+        if client.is_none() && look.clients.is_some() {
+            all_failed = Some("nobody of its cluster answers".to_owned());
+        }
         if let Some(client) = client {
             // A guest may have been backed up on another node than its own: all that are there are asked.
             let mut nodes = self.online_nodes(cluster, client).await;

@@ -1,9 +1,10 @@
 //! What fills, and what ends one day: storages, certificates, tokens.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
+use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::monitor::{Look, not_up, of_server};
 use crate::model::id::{ClusterId, NodeName};
@@ -13,6 +14,7 @@ use crate::model::monitor::judge::{Item, Reading};
 use crate::model::upkeep::{Storage, each_once};
 use crate::state::StateError;
 use crate::transport::Error;
+use crate::transport::pve::Client;
 
 impl Fleet<'_> {
     /// The storages of the nodes that are judged, or on which a judged guest is.
@@ -62,29 +64,38 @@ impl Fleet<'_> {
         let mut items = Vec::new();
         for host in hosts {
             let Some(server) = self.hosts().find(|server| server.id == host.id) else { continue };
-            let kept = self.state.certificate_term(&host.id)?;
-            let reading = match look.clients {
-                Some(clients) => match not_up(look, host) {
-                    Some(reading) => reading,
-                    None => {
-                        let client = host.cluster.as_ref().and_then(|cluster| clients.get(cluster));
-                        match self.ask_certificate_term(server, client).await {
-                            Ok(term) => until(look, term.ends),
-                            Err(Error::NoToken { .. }) => Reading::Untold("no API token is known for it".to_owned()),
-                            Err(error) => Reading::Unknown(error.to_string()),
-                        }
-                    }
-                },
-                None => match kept {
+            let reading = if let Some(clients) = look.clients {
+                self.presented_term(look, host, server, clients).await
+            } else {
+                match self.state.certificate_term(&host.id)? {
                     _ if look.rests(host) => Reading::Excused("it rests".to_owned()),
                     Some((_, at)) if look.is_old(at).is_some() => Reading::Unknown(old(look, at)),
                     Some((term, _)) => until(look, term.ends),
                     None => Reading::Unknown(never()),
-                },
+                }
             };
             items.push(of_server(host, reading));
         }
         Ok(items)
+    }
+
+    /// How long the certificate is valid that a host presents now.
+    async fn presented_term(
+        &self,
+        look: &Look<'_>,
+        host: &Server,
+        server: &ServerConfig,
+        clients: &HashMap<ClusterId, Client>,
+    ) -> Reading {
+        if let Some(reading) = not_up(look, host) {
+            return reading;
+        }
+        let client = host.cluster.as_ref().and_then(|cluster| clients.get(cluster));
+        match self.ask_certificate_term(server, client).await {
+            Ok(term) => until(look, term.ends),
+            Err(Error::NoToken { .. }) => Reading::Untold("no API token is known for it".to_owned()),
+            Err(error) => Reading::Unknown(error.to_string()),
+        }
     }
 
     /// The tokens of the clusters of judged servers.

@@ -31,7 +31,7 @@ impl Fleet<'_> {
         nodes: &[NodeName],
     ) -> Result<Vec<(NodeName, Error)>, Error> {
         let jobs = client.backup_jobs().await?;
-        self.note_upkeep(self.state.put_backup_jobs(cluster, &jobs, self.now()));
+        Self::note_upkeep(self.state.put_backup_jobs(cluster, &jobs, self.now()));
         let before = self.state.backup_looks(cluster).unwrap_or_default();
         let looks = nodes.iter().map(|node| {
             let before = before.iter().find(|look| look.node == *node).cloned();
@@ -47,7 +47,7 @@ impl Fleet<'_> {
                 Err(error) => failed.push((node.clone(), error)),
             }
         }
-        self.note_upkeep(self.state.record_backups(cluster, &found, &looked));
+        Self::note_upkeep(self.state.record_backups(cluster, &found, &looked));
         Ok(failed)
     }
 

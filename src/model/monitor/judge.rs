@@ -63,14 +63,18 @@ pub(crate) fn judge((key, over): Group, conditions: &[&Condition], items: &[Item
     let range =
         |level| conditions.iter().rev().find(|condition| condition.level == level).map(|condition| condition.range);
     let mut untold: Vec<(&str, &str)> = Vec::new();
+    // A cluster that does not answer is one reason for hundreds of guests.
+    let mut unknown: Vec<(&Item, usize, &str)> = Vec::new();
     let mut excused = 0;
     for item in items {
         let finding = |level, message| Finding { level, check: key.as_str(), server: item.server.clone(), message };
         let value = match &item.reading {
             Reading::Known(value) => *value,
             Reading::Unknown(why) => {
-                let message = format!("{}: {} is not known: {why}", item.subject, key.as_str());
-                judged.findings.push(finding(Level::Unknown, message));
+                match unknown.iter_mut().find(|(_, _, same)| *same == why) {
+                    Some((_, others, _)) => *others += 1,
+                    None => unknown.push((item, 0, why)),
+                }
                 continue;
             }
             Reading::Untold(why) => {
@@ -96,6 +100,12 @@ pub(crate) fn judge((key, over): Group, conditions: &[&Condition], items: &[Item
             let message = format!("{}: {} ({words}){detail}", item.subject, says(key, value, over));
             judged.findings.push(finding(condition.level, message));
         }
+    }
+    for (item, others, why) in unknown {
+        let others = if others == 0 { String::new() } else { format!(" and {others} more") };
+        let message = format!("{}{others}: {} is not known: {why}", item.subject, key.as_str());
+        let server = item.server.clone();
+        judged.findings.push(Finding { level: Level::Unknown, check: key.as_str(), server, message });
     }
     if judged.count == 0 && excused == 0 && judged.findings.is_empty() {
         let why =
@@ -197,6 +207,7 @@ mod tests {
             (judged.findings.iter().map(|finding| finding.level).collect::<Vec<_>>(), judged.notes.len())
         };
         assert_eq!(levels(&[Reading::Known(1.0), unknown()]), (vec![Level::Unknown], 0));
+        assert_eq!(levels(&[unknown(), unknown()]), (vec![Level::Unknown], 0), "one reason is said once");
         assert_eq!(levels(&[Reading::Known(1.0), untold(), untold()]), (vec![], 1));
         assert_eq!(levels(&[untold()]), (vec![Level::Unknown], 0), "of nobody");
         assert_eq!(levels(&[excused(), untold()]), (vec![], 1));

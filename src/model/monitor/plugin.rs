@@ -49,12 +49,13 @@ impl Serialize for Perf {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct;
         let text = |range: Option<Range>| range.map(|range| range.to_string());
-        let mut perf = serializer.serialize_struct("Perf", 6)?;
+        let mut perf = serializer.serialize_struct("Perf", 7)?;
         perf.serialize_field("label", &self.label)?;
         perf.serialize_field("value", &self.value)?;
         perf.serialize_field("unit", self.unit.sign())?;
         perf.serialize_field("warn", &text(self.warn))?;
         perf.serialize_field("crit", &text(self.crit))?;
+        perf.serialize_field("min", &self.most.map(|_| 0.0))?;
         perf.serialize_field("max", &self.most)?;
         perf.end()
     }

@@ -30,6 +30,10 @@ fn rests(server: &Server) -> bool {
 
 /// What is wrong with states, services and whom nobody could ask.
 pub(crate) fn of_states(servers: &[&Server], failures: &[Failed]) -> Vec<Finding> {
+    // A guest that should be on and is not is called by its name.
+    let is_guest = |id: &ServerId| servers.iter().any(|server| server.id == *id && server.vmid.is_some());
+    let failures: Vec<Failed> = failures.iter().filter(|failed| !is_guest(&failed.server)).cloned().collect();
+    let failures = failures.as_slice();
     let states: HashMap<&ServerId, PowerState> = servers.iter().map(|server| (&server.id, server.seen.state)).collect();
     let found = troubles(servers, failures).into_iter().map(|trouble| {
         let unknown = states.get(trouble.server) == Some(&PowerState::Unknown);
@@ -53,18 +57,6 @@ fn of_failure(kind: FailureKind) -> Level {
         FailureKind::NodeOffline => Level::Warning,
         FailureKind::Denied | FailureKind::Failed => Level::Unknown,
     }
-}
-
-/// Whom nobody could ask, where only numbers are wanted: they are not known then.
-pub(crate) fn of_failures(failures: &[Failed]) -> Vec<Finding> {
-    let own = failures.iter().filter(|failed| !failed.kind.is_of_cluster());
-    let unknown = own.map(|failed| Finding {
-        level: Level::Unknown,
-        check: "failure",
-        server: Some(failed.server.to_string()),
-        message: failed.message.clone(),
-    });
-    unknown.collect()
 }
 
 /// What is wrong with the services of this name, and how many there are.
@@ -136,6 +128,21 @@ pub(crate) fn too_old(
     });
     let found = found.collect();
     (found, old.into_iter().map(|server| server.id.clone()).collect())
+}
+
+/// Takes away what was seen of services before `oldest`, as states may be newer; says of whom.
+pub(crate) fn without_old_services(servers: &mut [Server], oldest: Timestamp) -> Vec<Finding> {
+    let mut names: Vec<&str> = Vec::new();
+    for server in servers {
+        if !server.seen.checks.is_empty() && server.seen.checks_at.is_some_and(|at| at < oldest) {
+            server.seen.checks.clear();
+            names.push(&server.name);
+        }
+    }
+    let Some((first, others)) = names.split_first() else { return Vec::new() };
+    let others = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+    let message = format!("{first}{others}: the services were last asked too long ago");
+    vec![Finding { level: Level::Unknown, check: "age", server: None, message }]
 }
 
 #[cfg(test)]
@@ -213,6 +220,17 @@ mod tests {
         assert_eq!(judged("dns").0[0].0, Level::Unknown);
         assert_eq!(judged("new").0[0].0, Level::Unknown);
         assert_eq!(judged("ftp"), (vec![], 0));
+    }
+
+    #[test]
+    fn services_may_be_older_than_states() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let mut all = vec![in_state("web", None, None, PowerState::Online, Expected::On)];
+        all[0].seen.checks = vec![check("http", Some(false))];
+        assert!(without_old_services(&mut all, now).is_empty(), "of the same look as the state");
+        all[0].seen.checks_at = Some(now - SignedDuration::from_secs(1));
+        let found = without_old_services(&mut all, now);
+        assert_eq!((found.len(), found[0].level, all[0].seen.checks.len()), (1, Level::Unknown, 0));
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) enum Coverage {
 }
 
 impl BackupJob {
-    /// Whether the job backs up a guest with this number, on this node, in this pool (PVE::VZDump::get_included_guests).
+    /// Whether the job backs up a guest with this number, on this node, in this pool (`PVE::VZDump::get_included_guests`).
     pub(crate) fn takes(&self, vmid: VmId, node: Option<&NodeName>, pool: Option<&str>) -> bool {
         let here = self.node.is_none() || self.node.as_ref() == node;
         let meant = match &self.covers {

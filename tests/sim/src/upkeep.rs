@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::guest::Kind;
+use crate::node::Storage;
 use crate::tasks::Ended;
 
 impl Cluster {
@@ -67,6 +68,12 @@ impl Cluster {
     /// How full a storage is, in bytes, wherever it has this name.
     pub fn fill_storage(&mut self, name: &str, used: u64) {
         self.storages.iter_mut().filter(|storage| storage.name == name).for_each(|storage| storage.used = used);
+    }
+
+    /// One more storage that all nodes share.
+    pub fn storage_of_all(&mut self, name: &str, plugin: &str, size: u64, used: u64) {
+        let (name, plugin, content) = (name.to_owned(), plugin.to_owned(), "backup".to_owned());
+        self.storages.push(Storage { name, node: None, plugin, content, size, used, active: true });
     }
 
     /// Whether nodes can use a storage: its server is off.

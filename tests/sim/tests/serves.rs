@@ -8,6 +8,8 @@ mod fails;
 mod measures;
 #[path = "serves/state.rs"]
 mod state;
+#[path = "serves/upkeep.rs"]
+mod upkeep;
 #[path = "serves/wire.rs"]
 mod wire;
 
