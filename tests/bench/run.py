@@ -4,6 +4,7 @@
 Jobs (all of them, if none is named):
   start     `ecobox --version`
   status    `ecobox status -o json` of 300 and 5,000 guests, at 0 and at 20 ms a request
+  check     `ecobox check --cached` of 300 and 5,000 guests, held against `ecobox --version`
   stats     `ecobox stats -o json`, likewise, and of 1, 20 and 100 SSH hosts
   record    what it costs `ecobox status` to keep the numbers of 5,000 guests, held against guests that have none
   discover  `ecobox discover` with addresses, also with guest agents that do not answer
@@ -312,6 +313,23 @@ def job_status(tools, work, args):
     listing("status", tools, work, args)
 
 
+def job_check(tools, work, args):
+    for guests in (300, 5000):
+        with Simulated(tools, work, "--guests", guests) as sim:
+            live = Contestant("ecobox check", [tools.ecobox, "check"], sim.env, cluster=sim)
+            subprocess.run(live.argv, env=live.environment(), stdout=subprocess.DEVNULL, check=True)
+            cached = [tools.ecobox, "check", "--cached"]
+            goal = "10 ms more" if guests == 300 else ""
+            conditions = ["-w", "cpu>99", "-c", "memory>200", "-w", "age>10m"]
+            contestants = [
+                Contestant("ecobox --version", [tools.ecobox, "--version"], sim.env),
+                Contestant("ecobox check --cached", cached, sim.env, goal),
+                Contestant("the same of numbers", [*cached, *conditions], sim.env, goal),
+                live,
+            ]
+            measure(f"check: 3 nodes, {guests} guests", contestants, args)
+
+
 def job_stats(tools, work, args):
     listing("stats", tools, work, args)
     if not has_sshd("stats"):
@@ -444,6 +462,7 @@ def job_hung(tools, work, args):
 JOBS = {
     "start": job_start,
     "status": job_status,
+    "check": job_check,
     "stats": job_stats,
     "record": job_record,
     "discover": job_discover,

@@ -77,7 +77,8 @@ fn label(parts: &[&str]) -> String {
 
 /// A text that stays on its line, and in which no performance data can begin.
 fn line(text: &str) -> String {
-    clean(text).replace('|', "/").split_whitespace().collect::<Vec<_>>().join(" ")
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    clean(&words).replace('|', "/")
 }
 
 /// What a plugin says.
