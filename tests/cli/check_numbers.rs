@@ -246,3 +246,22 @@ fn an_outage_lowers_the_availability() {
     let text = said(&env, &["web", "-c", "availability<99.5 over 30d"], 2);
     assert!(text.contains("web: available") && text.contains("of the time over 30d00h (below 99.5%)"), "{text}");
 }
+
+#[test]
+fn guests_of_a_host_that_sleeps_miss_nothing() {
+    let (sim, env) = world(lab());
+    let _ = env.run(&["check", "-c", "backup>26h"]).exits(0);
+    env.execute("UPDATE backups SET good_at = good_at - 360000000");
+    assert!(said(&env, &["db", "-c", "backup>26h"], 2).contains("db: last good backup"));
+    sim.cluster().stop_node("pve2");
+    env.execute("INSERT INTO wishes (server, asleep, at) VALUES ('pve2', 1, 0)");
+    for args in [["db", "-c", "backup>26h"], ["db", "-w", "cpu>80"], ["pve2", "-w", "certificate<14d"]] {
+        assert!(said(&env, &args, 0).starts_with("ECOBOX OK"), "{args:?}");
+    }
+    // It is back, and its guests go on: tonight they will be backed up.
+    sim.cluster().start_node("pve2");
+    sim.cluster().change_guest(102, |vm| vm.running().uptime(900_000));
+    let _ = env.run(&["status"]).exits(0);
+    assert!(said(&env, &["db", "-c", "backup>26h"], 2).contains("db: last good backup"));
+    assert!(said(&env, &["db", "-c", "backup>26h", "--grace", "12h"], 0).starts_with("ECOBOX OK"));
+}

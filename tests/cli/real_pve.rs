@@ -67,6 +67,8 @@ fn a_life(place: &Place) {
     place.run("setup-token --scope monitor", 0);
     place.run("setup-token --check", 0);
     place.run("discover", 0);
+    // What is looked after is told to whoever may only look.
+    place.run("check -w certificate<1d -w token<1d -w cpu>100 -c backup>9000d", 0);
     let before = place.state(guest);
     let word = if before == "running" { "stop" } else { "start" };
     let refused = place.world.run(&["power", word, guest, "--yes"]);

@@ -17,6 +17,9 @@ use crate::model::upkeep::missed::{Known, Without, without};
 use crate::state::{KnownGuest, StateError};
 use crate::transport::pve::Client;
 
+/// A listing is some seconds old, and clocks differ.
+const SLACK: SignedDuration = SignedDuration::from_mins(10);
+
 /// What is known of the backups of one cluster's guests.
 struct Told {
     backups: Backups,
@@ -113,7 +116,7 @@ impl Fleet<'_> {
             && let Ok(config) = client.guest_config(node, kind, vmid).await
             && let Some(made_at) = config.made_at
         {
-            known.made_at = Some(made_at);
+            known.born_at = Some(made_at);
             verdict = without(&known, look.now, limit, look.grace);
         }
         let reading = match verdict {
@@ -173,11 +176,16 @@ fn facts(look: &Look<'_>, told: &Told, guest: &Server, vmid: VmId, came_back: &H
     };
     let up = guest.seen.usage.uptime_seconds.and_then(|uptime| i64::try_from(uptime.get()).ok());
     let booted = up.and_then(|up| look.now.checked_sub(SignedDuration::from_secs(up)).ok());
+    // Who was there at the first look may be of any age.
+    let first_look = guests.values().map(|known| known.first_seen).min();
+    let came_later = |seen: &Timestamp| first_look.is_some_and(|first| seen.duration_since(first) > SLACK);
+    let born_at = remembered.map(|known| known.first_seen).filter(came_later);
     let is_off = matches!(guest.seen.state, PowerState::Stopped | PowerState::Hibernated);
     let node = guest.node.as_ref();
     Known {
         in_job: backups.jobs.as_ref().map(|(jobs, _)| takes(jobs)),
         good_at: last.and_then(|last| last.good_at),
+        born_at: born_at.filter(|born| booted.is_none_or(|booted| booted >= *born - SLACK)),
         made_at: remembered.map(|known| known.first_seen).into_iter().chain(booted).min(),
         stopped_at: remembered.filter(|_| is_off).map(|known| known.changed_at),
         host_since: guest.parent.as_ref().and_then(|host| came_back.get(&ServerKey::of_server(host)).copied()),

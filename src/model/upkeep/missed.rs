@@ -13,6 +13,8 @@ pub(crate) struct Known {
     pub(crate) good_at: Option<Timestamp>,
     /// It has existed at least since then.
     pub(crate) made_at: Option<Timestamp>,
+    /// When it was made, where that is known: before, its number was another guest's.
+    pub(crate) born_at: Option<Timestamp>,
     /// Since when it has not run; `None`: it runs, or may run.
     pub(crate) stopped_at: Option<Timestamp>,
     /// Since when its host has been on; `None`: for long.
@@ -41,14 +43,15 @@ pub(crate) fn without(known: &Known, now: Timestamp, limit: Option<SignedDuratio
         Some(true) => {}
     }
     let young = |since: Option<Timestamp>| since.is_some_and(|since| now.duration_since(since) < grace);
-    if known.good_at.is_none() && young(known.made_at) || young(known.host_since) {
+    let made_at = known.born_at.or(known.made_at);
+    if known.good_at.is_none() && young(made_at) || young(known.born_at) || young(known.host_since) {
         return Without::Excused("it was just made, or its host has just come back".to_owned());
     }
     let until = known.stopped_at.unwrap_or(now);
     let span = |from: Timestamp| until.duration_since(from).max(SignedDuration::ZERO);
     // Another guest may have had the number.
-    let own = known.good_at.filter(|good| known.made_at.is_none_or(|made| made <= *good));
-    let from = own.or(known.made_at);
+    let own = known.good_at.filter(|good| known.born_at.is_none_or(|born| born <= *good));
+    let from = own.or(made_at);
     let (Some(from), Some(told_since)) = (from, known.told_since) else {
         return Without::Unknown("its node was not asked for its tasks".to_owned());
     };
@@ -106,7 +109,8 @@ mod tests {
             ("it ran for days without one, and stopped", Known { stopped_at: ago(1), ..usual(ago(80)) }, hours(79)),
             ("just made", Known { made_at: ago(3), ..usual(None) }, hours(3)),
             ("made two days ago, and never backed up", Known { made_at: ago(48), ..usual(None) }, hours(48)),
-            ("the number was another guest's", Known { made_at: ago(5), ..usual(ago(200)) }, hours(5)),
+            ("the number was another guest's", Known { born_at: ago(5), ..usual(ago(200)) }, hours(5)),
+            ("known since today, and backed up before", Known { made_at: ago(5), ..usual(ago(200)) }, hours(200)),
             ("older than what the node remembers", usual(ago(800)), hours(720)),
         ] {
             assert_eq!(judged(&known), want, "{what}");
