@@ -283,6 +283,11 @@ fn of_history_and_metrics() {
 }
 
 #[test]
+fn of_monitoring() {
+    from_the_beginning("docs/monitoring.md");
+}
+
+#[test]
 fn of_output() {
     from_the_beginning("docs/output.md");
 }
@@ -309,6 +314,7 @@ fn the_others_have_none() {
         "doctor.md",
         "getting-started.md",
         "history-and-metrics.md",
+        "monitoring.md",
         "output.md",
         "power.md",
         "security.md",

@@ -18,6 +18,7 @@ struct Performance {
     warn: Option<String>,
     /// The range that is not critical.
     crit: Option<String>,
+    min: Option<f64>,
     max: Option<f64>,
 }
 
