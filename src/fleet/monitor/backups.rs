@@ -52,7 +52,7 @@ impl Fleet<'_> {
             let client = look.clients.and_then(|clients| clients.get(cluster));
             let told = self.told_of_backups(look, cluster, client, &guests).await?;
             for guest in guests {
-                items.push(self.backup_item(look, &told, guest, limit, client, &came_back).await);
+                items.push(backup_item(look, &told, guest, limit, client, &came_back).await);
             }
         }
         Ok(items)
@@ -94,64 +94,6 @@ impl Fleet<'_> {
         }
     }
 
-    async fn backup_item(
-        &self,
-        look: &Look<'_>,
-        told: &Told,
-        guest: &Server,
-        limit: Option<SignedDuration>,
-        client: Option<&Client>,
-        came_back: &HashMap<ServerKey, Timestamp>,
-    ) -> Item {
-        let Some(vmid) = guest.vmid else { return of_server(guest, Reading::Excused(String::new())) };
-        if look.rests(guest) {
-            return of_server(guest, Reading::Excused("its host rests".to_owned()));
-        }
-        let last = told.backups.last.get(&vmid);
-        let mut known = facts(look, told, guest, vmid, came_back);
-        let mut verdict = without(&known, look.now, limit, look.grace);
-        let is_alert = matches!(&verdict, Without::For(span) if limit.is_some_and(|limit| *span > limit));
-        // Before an alert: the number may be another guest's now.
-        if let (true, Some(kind), Some(node), Some(client)) = (is_alert, guest.kind.guest(), &guest.node, client)
-            && let Ok(config) = client.guest_config(node, kind, vmid).await
-            && let Some(made_at) = config.made_at
-        {
-            known.born_at = Some(made_at);
-            verdict = without(&known, look.now, limit, look.grace);
-        }
-        let reading = match verdict {
-            Without::For(span) if known.in_job == Some(true) => self
-                .unless_unasked(look, told, guest, span, limit)
-                .unwrap_or_else(|| Reading::Known(span.as_secs_f64())),
-            Without::For(span) => Reading::Known(span.as_secs_f64()),
-            Without::Excused(why) => Reading::Excused(why),
-            Without::Unknown(why) => Reading::Unknown(told.all_failed.clone().unwrap_or(why)),
-        };
-        let failure = last.and_then(|last| last.failure()).map(|(_, why)| format!("the last one failed: {why}"));
-        let never = (known.good_at.is_none()).then(|| "none is known".to_owned());
-        Item { detail: failure.or(never), ..of_server(guest, reading) }
-    }
-
-    /// That a good one may have been made which nobody asked about, where that would end an alert.
-    #[expect(clippy::unused_self, reason = "it stands beside who asks")]
-    fn unless_unasked(
-        &self,
-        look: &Look<'_>,
-        told: &Told,
-        guest: &Server,
-        span: SignedDuration,
-        limit: Option<SignedDuration>,
-    ) -> Option<Reading> {
-        if limit.is_some_and(|limit| span <= limit) {
-            return None;
-        }
-        if let Some(why) = guest.node.as_ref().and_then(|node| told.failed.get(node)).or(told.all_failed.as_ref()) {
-            return Some(Reading::Unknown(why.clone()));
-        }
-        let asked = told.backups.looks.iter().find(|asked| Some(&asked.node) == guest.node.as_ref())?;
-        look.clients.is_none().then(|| look.is_old(asked.at)).flatten()
-    }
-
     /// When hosts came back that were off before, within the time of grace.
     fn came_back(&self, look: &Look<'_>) -> Result<HashMap<ServerKey, Timestamp>, StateError> {
         let since = look.now.checked_sub(look.grace).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -161,6 +103,61 @@ impl Fleet<'_> {
         });
         Ok(back.map(|event| (event.server, event.at)).collect())
     }
+}
+
+/// How long a guest has been without one.
+async fn backup_item(
+    look: &Look<'_>,
+    told: &Told,
+    guest: &Server,
+    limit: Option<SignedDuration>,
+    client: Option<&Client>,
+    came_back: &HashMap<ServerKey, Timestamp>,
+) -> Item {
+    let Some(vmid) = guest.vmid else { return of_server(guest, Reading::Excused(String::new())) };
+    if look.rests(guest) {
+        return of_server(guest, Reading::Excused("its host rests".to_owned()));
+    }
+    let last = told.backups.last.get(&vmid);
+    let mut known = facts(look, told, guest, vmid, came_back);
+    let mut verdict = without(&known, look.now, limit, look.grace);
+    let is_alert = matches!(&verdict, Without::For(span) if limit.is_some_and(|limit| *span > limit));
+    // Before an alert: the number may be another guest's now.
+    if let (true, Some(kind), Some(node), Some(client)) = (is_alert, guest.kind.guest(), &guest.node, client)
+        && let Ok(config) = client.guest_config(node, kind, vmid).await
+        && let Some(made_at) = config.made_at
+    {
+        known.born_at = Some(made_at);
+        verdict = without(&known, look.now, limit, look.grace);
+    }
+    let reading = match verdict {
+        Without::For(span) => {
+            unless_unasked(look, told, guest, span, limit).unwrap_or_else(|| Reading::Known(span.as_secs_f64()))
+        }
+        Without::Excused(why) => Reading::Excused(why),
+        Without::Unknown(why) => Reading::Unknown(told.all_failed.clone().unwrap_or(why)),
+    };
+    let failure = last.and_then(|last| last.failure()).map(|(_, why)| format!("the last one failed: {why}"));
+    let never = (known.good_at.is_none()).then(|| "none is known".to_owned());
+    Item { detail: failure.or(never), ..of_server(guest, reading) }
+}
+
+/// That a good one may have been made which nobody asked about, where that would end an alert.
+fn unless_unasked(
+    look: &Look<'_>,
+    told: &Told,
+    guest: &Server,
+    span: SignedDuration,
+    limit: Option<SignedDuration>,
+) -> Option<Reading> {
+    if limit.is_some_and(|limit| span <= limit) {
+        return None;
+    }
+    if let Some(why) = guest.node.as_ref().and_then(|node| told.failed.get(node)).or(told.all_failed.as_ref()) {
+        return Some(Reading::Unknown(why.clone()));
+    }
+    let asked = told.backups.looks.iter().find(|asked| Some(&asked.node) == guest.node.as_ref())?;
+    look.clients.is_none().then(|| look.is_old(asked.at)).flatten()
 }
 
 /// What is known of a guest, from all who told.

@@ -86,6 +86,7 @@ mod tests {
             in_job: Some(true),
             good_at,
             made_at: ago(9000),
+            born_at: None,
             stopped_at: None,
             host_since: None,
             told_since: ago(720),
