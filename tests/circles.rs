@@ -10,6 +10,7 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
     (
         "fleet",
         &[
+            &["backoff"],
             &["reach"],
             &["host", "upkeep"],
             &["observe"],

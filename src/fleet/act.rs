@@ -1,23 +1,25 @@
 //! Carries a plan out: each step when those before it allow it, some at a time on each node, until what was wanted is
 //! seen. Nothing is ever sent twice, and nothing is sent on knowledge from before the wait.
 
+mod begun;
 mod fresh;
 mod guest;
 mod host;
+mod links;
 mod looked;
 mod preflight;
 mod prepare;
+mod sent;
+mod step_report;
 mod wait;
 pub(crate) mod wake;
 
-use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 use crate::config::ServerConfig;
@@ -25,17 +27,16 @@ use crate::consent::Confirmed;
 use crate::fleet::Fleet;
 use crate::model::check::CheckId;
 use crate::model::hint::HintId;
-use crate::model::id::{ClusterId, ServerId, Upid, VmId};
-use crate::model::inventory::server::{Listing, ServerKey};
-use crate::model::inventory::{Failed, FailureKind, Server};
-use crate::model::power::outcome::ActionOutcome;
-use crate::model::power::{Finding, Manner, Move, Plan, Policy, PowerAction, PowerState, Step};
-use crate::state::{ActionId, NewAction, State, StateError};
-use crate::transport::pve::Client;
-use crate::transport::{Error, PVE_CLUSTER};
+use crate::model::id::{ClusterId, ServerId, VmId};
+use crate::model::inventory::Server;
+use crate::model::power::{Manner, Move, Plan, Policy, Step};
+use crate::state::StateError;
+use crate::transport::Error;
 
-use self::looked::Looked;
+pub(crate) use self::links::Links;
 pub(crate) use self::prepare::{Choice, PrepareError, Prepared};
+pub(crate) use self::sent::Ledger;
+pub(crate) use self::step_report::{Ended, How};
 
 /// Steps at a time on each node, where nobody says how many.
 pub(crate) const PARALLEL: u16 = 4;
@@ -62,163 +63,6 @@ pub(crate) struct Options {
     pub(crate) by: String,
 }
 
-/// How a step ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum How {
-    /// The wanted state was seen.
-    Done,
-    /// It was there before.
-    Already,
-    /// Sent, and not waited for.
-    Sent,
-    /// The task on the host failed.
-    TaskFailed,
-    /// Sent; what came of it is not known.
-    Unconfirmed,
-    /// Something stands against it.
-    Refused,
-    /// It could not be done; nothing was sent, or what was sent was refused.
-    Failed(FailureKind),
-    /// A step that it needs did not succeed.
-    NotTried,
-}
-
-impl How {
-    /// Whether what needs the step may go on.
-    pub(crate) fn is_good(self) -> bool {
-        matches!(self, How::Done | How::Already | How::Sent)
-    }
-
-    /// The word for it where people read it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            How::Done => "done",
-            How::Already => "already",
-            How::Sent => "sent",
-            How::TaskFailed => "task failed",
-            How::Unconfirmed => "unconfirmed",
-            How::Refused => "refused",
-            How::Failed(_) => "failed",
-            How::NotTried => "not tried",
-        }
-    }
-
-    /// The word for it in the state file; `None`: nothing was begun.
-    fn outcome(self) -> Option<ActionOutcome> {
-        Some(match self {
-            How::Done | How::Sent => ActionOutcome::Done,
-            How::Already => ActionOutcome::Already,
-            How::TaskFailed | How::Failed(_) => ActionOutcome::Failed,
-            How::Unconfirmed => ActionOutcome::Unconfirmed,
-            How::Refused => ActionOutcome::Refused,
-            How::NotTried => return None,
-        })
-    }
-}
-
-/// What came of a step.
-#[derive(Debug, Clone)]
-pub(crate) struct Ended {
-    pub(crate) how: How,
-    /// Why, or what more there is to say.
-    pub(crate) detail: Option<String>,
-    /// What to do about it.
-    pub(crate) hint: Option<String>,
-    /// The state that was seen last.
-    pub(crate) state: Option<PowerState>,
-    /// When that was.
-    seen_at: Option<Instant>,
-    pub(crate) upid: Option<Upid>,
-    /// The last lines of a task that failed.
-    pub(crate) log: Vec<String>,
-    /// What was found against it when its turn had come.
-    pub(crate) findings: Vec<Finding>,
-    pub(crate) took: Duration,
-}
-
-impl Ended {
-    fn new(how: How) -> Ended {
-        Ended {
-            how,
-            detail: None,
-            hint: None,
-            state: None,
-            seen_at: None,
-            upid: None,
-            log: Vec::new(),
-            findings: Vec::new(),
-            took: Duration::ZERO,
-        }
-    }
-
-    fn because(how: How, detail: impl Into<String>) -> Ended {
-        Ended { detail: Some(detail.into()), ..Ended::new(how) }
-    }
-
-    /// A refusal by what was found.
-    fn refused(findings: Vec<Finding>) -> Ended {
-        let first = findings.iter().find(|finding| !finding.allowed).map(|finding| finding.message.clone());
-        Ended { findings, detail: first, ..Ended::new(How::Refused) }
-    }
-
-    /// A failure of a transport: nothing was sent, or it was refused.
-    fn failed(server: &ServerId, failed: Failed) -> Ended {
-        // Whoever shows it names the server.
-        let message = failed.message.strip_prefix(&format!("{server}: ")).unwrap_or(&failed.message);
-        Ended { hint: failed.advice, ..Ended::because(How::Failed(failed.kind), message) }
-    }
-
-    fn seen(self, state: PowerState) -> Ended {
-        Ended { state: Some(state), seen_at: Some(Instant::now()), ..self }
-    }
-}
-
-/// The plan, and the number of the step in it.
-type Sent = (u64, usize);
-
-/// What was sent and is not known to have ended: said where a run ends before it has told.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Ledger {
-    lines: Rc<RefCell<Vec<(Sent, String)>>>,
-    /// Whether anything was ever sent.
-    any: Rc<Cell<bool>>,
-    /// Which plan it is: two that are carried out at one time have steps of the same numbers.
-    plan: u64,
-}
-
-impl Ledger {
-    /// The same ledger for another plan.
-    pub(crate) fn of_plan(&self, plan: u64) -> Ledger {
-        Ledger { lines: Rc::clone(&self.lines), any: Rc::clone(&self.any), plan }
-    }
-
-    /// Whether anything was sent, whatever came of it.
-    pub(crate) fn has_any(&self) -> bool {
-        self.any.get()
-    }
-
-    /// A line for each, in the order in which they were sent.
-    pub(crate) fn lines(&self) -> Vec<String> {
-        self.lines.borrow().iter().map(|(_, line)| line.clone()).collect()
-    }
-
-    fn note(&self, step: usize, line: String) {
-        self.any.set(true);
-        let mut lines = self.lines.borrow_mut();
-        lines.retain(|(other, _)| *other != (self.plan, step));
-        lines.push(((self.plan, step), line));
-    }
-
-    /// What came of all that was sent has been told.
-    pub(crate) fn forget(&self) {
-        self.lines.borrow_mut().clear();
-    }
-
-    fn clear(&self, step: usize) {
-        self.lines.borrow_mut().retain(|(other, _)| *other != (self.plan, step));
-    }
-}
-
 /// What a step does now.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Now<'a> {
@@ -237,33 +81,6 @@ pub(crate) struct Acting<'a> {
     /// Called with the place of a step and what it does now.
     pub(crate) tell: &'a dyn Fn(usize, Now<'_>),
     pub(crate) links: &'a Links,
-}
-
-/// The connections that stand, of the clusters that answered, and what was seen of guests through them for the plan.
-#[derive(Debug, Default)]
-pub(crate) struct Links(RefCell<HashMap<ClusterId, Rc<Client>>>, RefCell<HashMap<ServerId, Looked>>);
-
-impl Links {
-    /// Those that an observation left.
-    pub(crate) fn new(clients: HashMap<ClusterId, Client>) -> Links {
-        let clients = clients.into_iter().map(|(cluster, client)| (cluster, Rc::new(client)));
-        Links(RefCell::new(clients.collect()), RefCell::default())
-    }
-
-    /// Forgets a connection whose node does not answer: another member may.
-    fn lose(&self, cluster: &ClusterId, error: &Error) {
-        tracing::debug!(%error, "asking again");
-        let nobody = matches!(error, Error::Connect { .. } | Error::Timeout { .. });
-        if nobody || matches!(error, Error::ServiceDown { service: PVE_CLUSTER, .. }) {
-            self.0.borrow_mut().remove(cluster);
-        }
-    }
-}
-
-impl From<HashMap<ClusterId, Client>> for Links {
-    fn from(clients: HashMap<ClusterId, Client>) -> Links {
-        Links::new(clients)
-    }
 }
 
 impl<'a> Acting<'a> {
@@ -285,46 +102,6 @@ impl<'a> Acting<'a> {
 
     fn server(&self, step: &Step) -> &'a Server {
         &self.servers[step.server]
-    }
-}
-
-/// An action that stands in the state file as begun. If nobody says how it ended, it was interrupted.
-struct Begun<'a> {
-    state: &'a State,
-    id: ActionId,
-    /// The guest that it concerns.
-    guest: Option<ServerKey>,
-    /// It goes through other states until it is there again.
-    passing: bool,
-    at: Instant,
-    ended: bool,
-}
-
-impl Begun<'_> {
-    fn end(mut self, ended: &Ended, now: Timestamp) -> Result<(), StateError> {
-        self.ended = true;
-        let Some(outcome) = ended.how.outcome() else { return Ok(()) };
-        let seconds = self.at.elapsed().as_secs_f64();
-        self.state.together(|| {
-            self.state.end_action(self.id, outcome, seconds, ended.detail.as_deref())?;
-            // A listing may not have heard of it for a while.
-            if let (Some(guest), Some(state), Some(at)) = (&self.guest, ended.state, ended.seen_at) {
-                let ago = SignedDuration::try_from(at.elapsed()).unwrap_or(SignedDuration::MAX);
-                let seen_at = now.saturating_sub(ago).unwrap_or(Timestamp::MIN);
-                self.state.put_sighting(guest, state, seen_at, self.passing)?;
-            }
-            Ok(())
-        })
-    }
-}
-
-impl Drop for Begun<'_> {
-    fn drop(&mut self) {
-        if !self.ended {
-            // The run is being interrupted: there is nobody left to tell of a state file that cannot be written.
-            let seconds = self.at.elapsed().as_secs_f64();
-            let _ = self.state.end_action(self.id, ActionOutcome::Interrupted, seconds, None);
-        }
     }
 }
 
@@ -396,23 +173,6 @@ impl Fleet<'_> {
         Ok(Ended { took: begun.elapsed(), ..ended })
     }
 
-    /// Notes that an action begins, before anything is sent.
-    fn begin(&self, acting: &Acting<'_>, step: &Step, patience: Duration) -> Result<Begun<'_>, StateError> {
-        let at = self.now();
-        let until = at.saturating_add(SignedDuration::try_from(patience).unwrap_or(SignedDuration::MAX));
-        let action = NewAction {
-            server: acting.server(step).key(),
-            action: step.action.as_str().to_owned(),
-            by: acting.options.by.clone(),
-            at,
-            until: until.unwrap_or(Timestamp::MAX),
-        };
-        let id = self.state.begin_action(&action)?;
-        let guest = acting.server(step).vmid.map(|_| action.server.clone());
-        let passing = step.action == PowerAction::Reboot;
-        Ok(Begun { state: self.state, id, guest, passing, at: Instant::now(), ended: false })
-    }
-
     /// What a failure of a transport makes of a step.
     fn failed_step(&self, server: &ServerId, error: &Error) -> Ended {
         Ended::failed(server, self.failed(server, error))
@@ -421,37 +181,6 @@ impl Fleet<'_> {
     /// The configuration of a host or plain server.
     fn configured(&self, server: &ServerId) -> Option<&ServerConfig> {
         self.config.servers.iter().find(|configured| configured.id == *server)
-    }
-
-    /// The connection to a cluster that stands, or a new one.
-    ///
-    /// # Errors
-    /// Nobody of the cluster answers: the first member's reason.
-    async fn client_of(&self, links: &Links, cluster: &ClusterId) -> Result<Rc<Client>, Error> {
-        let standing = links.0.borrow().get(cluster).cloned();
-        match standing {
-            Some(client) => Ok(client),
-            None => Ok(self.connect(links, cluster).await?.0),
-        }
-    }
-
-    /// A new connection to a cluster, by whichever member answers, and what it listed.
-    async fn connect(&self, links: &Links, cluster: &ClusterId) -> Result<(Rc<Client>, Listing), Error> {
-        let groups = self.groups();
-        let none = || Error::NoToken {
-            peer: cluster.short().to_owned(),
-            detail: "no configured server reaches its API".to_owned(),
-        };
-        let group = groups.iter().find(|group| group.cluster == *cluster).ok_or_else(none)?;
-        let answer = self.listing(group).await;
-        match answer.listed {
-            Some(listed) => {
-                let client = Rc::new(listed.client);
-                links.0.borrow_mut().insert(cluster.clone(), client.clone());
-                Ok((client, listed.listing))
-            }
-            None => Err(answer.failures.into_iter().next().map_or_else(none, |(_, error)| error)),
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::fleet::Fleet;
 use crate::fleet::host::agents::{FAIR, SilentAgents};
 use crate::fleet::reach::api::{Group, Listed};
-use crate::fleet::reach::per_node::per_node;
+use crate::fleet::reach::bounded::per_node;
 use crate::model::guest::address::{Network, needs_cards, ranked};
 use crate::model::guest::{GuestConfig, GuestIdentity};
 use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId, VmId};

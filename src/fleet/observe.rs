@@ -12,9 +12,7 @@ pub(crate) mod sightings;
 
 use std::collections::HashMap;
 
-use futures::StreamExt as _;
 use futures::future::{join, join_all, join3};
-use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -23,6 +21,7 @@ use crate::fleet::observe::measure::{Earlier, LoadOptions, Loads, Measured, Meas
 use crate::fleet::observe::record::Recording;
 use crate::fleet::observe::scope::Scope;
 use crate::fleet::reach::api::{Answer, Group, Listed};
+use crate::fleet::reach::bounded::bounded;
 use crate::model::id::{ClusterId, ServerId};
 use crate::model::inventory::{Inventory, ServiceCheck};
 use crate::model::load::reading::HostLoad;
@@ -132,7 +131,7 @@ impl<'a> Fleet<'a> {
         let (groups, plain) = self.to_ask(&asking.scope);
         let measuring = self.measuring(asking)?;
         let listings = join_all(groups.iter().map(|group| self.cluster_and_hosts(group, &measuring, asking)));
-        let plain = bounded(plain.into_iter().map(|server| self.plain(server, &measuring)));
+        let plain = bounded(PROBES, plain.into_iter().map(|server| self.plain(server, &measuring)));
         let earlier = async {
             // Read while the answers are on their way: everybody is asked first.
             tokio::task::yield_now().await;
@@ -230,20 +229,8 @@ impl<'a> Fleet<'a> {
             Some(async move { (i, self.checks(&host, &services).await) })
         });
         let probes: Vec<_> = probes.collect();
-        for (i, checks) in bounded(probes).await {
+        for (i, checks) in bounded(PROBES, probes).await {
             inventory.servers[i].seen.checks = checks;
         }
     }
-}
-
-/// Runs some futures, at most `PROBES` at a time; answers in the order they come.
-async fn bounded<T>(work: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
-    let mut waiting = work.into_iter();
-    let mut running: FuturesUnordered<_> = waiting.by_ref().take(PROBES).collect();
-    let mut done = Vec::new();
-    while let Some(one) = running.next().await {
-        done.push(one);
-        running.extend(waiting.next());
-    }
-    done
 }

@@ -10,8 +10,8 @@ use super::Links;
 use super::guest::Named;
 use super::looked::Looked;
 use crate::fleet::Fleet;
+use crate::fleet::reach::bounded::per_node;
 use crate::fleet::reach::hint::Doing;
-use crate::fleet::reach::per_node::per_node;
 use crate::model::guest::{GuestConfig, GuestStatus};
 use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId, VmId};
 use crate::model::inventory::Server;
@@ -45,12 +45,12 @@ type OnNode<'a> = (&'a ClusterId, &'a NodeName, GuestKind);
 impl Links {
     /// What was seen of a guest a moment ago.
     pub(super) fn looked(&self, guest: &ServerId) -> Option<Looked> {
-        self.1.borrow().get(guest).filter(|looked| looked.at.elapsed() < RECENT).cloned()
+        self.looked.borrow().get(guest).filter(|looked| looked.at.elapsed() < RECENT).cloned()
     }
 
     /// Keeps what a guest's configuration says, which is that of the guest that is known.
     pub(super) fn keep_config(&self, guest: &ServerId, config: &GuestConfig) {
-        if let Some(looked) = self.1.borrow_mut().get_mut(guest) {
+        if let Some(looked) = self.looked.borrow_mut().get_mut(guest) {
             looked.config = Some(config.clone());
         }
     }
@@ -73,7 +73,7 @@ impl Fleet<'_> {
             let server = &servers[*place];
             let Some(named) = Named::of(server) else { continue };
             // Nobody is asked who is known not to answer.
-            let stands = links.0.borrow().contains_key(named.cluster) && server.seen.state != PowerState::Unknown;
+            let stands = links.standing(named.cluster).is_some() && server.seen.state != PowerState::Unknown;
             if let (true, Some(node)) = (stands, &server.node) {
                 groups.entry((named.cluster, node, named.kind)).or_default().push((*place, named.vmid));
             }
@@ -165,7 +165,7 @@ impl Fleet<'_> {
                 }
                 server.see(&status, at);
                 let look = Looked { at: Instant::now(), node: node.clone(), status, config: None };
-                links.1.borrow_mut().insert(server.id.clone(), look);
+                links.looked.borrow_mut().insert(server.id.clone(), look);
             }
             Err(Unsaid { why, .. }) => {
                 tracing::debug!(server = server.id.as_str(), why, "nobody says what it does now");

@@ -1,12 +1,12 @@
 //! What is looked at before anything is changed: reasons of guests that their configurations tell, and of hosts that one
 //! script and their cluster tell.
 
+mod guests;
 mod host;
 mod locks;
 mod privileges;
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 use futures::future::{join, join_all, join3};
 use tokio::sync::OnceCell;
@@ -14,17 +14,16 @@ use tokio::sync::OnceCell;
 use super::guest::Named;
 use super::{Links, Options};
 use crate::fleet::Fleet;
-use crate::fleet::reach::per_node::per_node;
+use crate::fleet::reach::bounded::per_node;
 use crate::model::check::CheckId;
 use crate::model::guest::{ActiveTask, ClusterStatus, GuestCall, GuestConfig, Startup};
 use crate::model::host::power::{HostPreflight, Identity};
 use crate::model::id::{ClusterId, NodeName, ServerId};
 use crate::model::inventory::Server;
-use crate::model::power::{Arming, Finding, Manner, Move, Plan, PowerAction, PowerState, Remedy, Step};
+use crate::model::power::{Arming, Finding, Move, Plan, PowerAction, PowerState, Step};
 use crate::state::StateError;
-use crate::transport::pve::AgentAnswer;
 
-pub(super) use self::host::When;
+pub(super) use self::host::{Blocked, HostCheck, When};
 use self::privileges::Privileges;
 
 /// More of a kind are counted, not named.
@@ -60,7 +59,7 @@ impl Fleet<'_> {
         };
         // Nobody is asked who is known not to answer.
         let standing = |(_, named): &(NodeName, Named<'_>)| {
-            links.0.borrow().contains_key(named.cluster) && named.server.seen.state != PowerState::Unknown
+            links.standing(named.cluster).is_some() && named.server.seen.state != PowerState::Unknown
         };
         Configs(per_node(named.filter(standing), ask).await.into_iter().flatten().collect())
     }
@@ -86,7 +85,8 @@ impl Fleet<'_> {
                 _ => None,
             });
             let looks = hosts.map(|(number, host, call)| async move {
-                (number, Box::pin(self.look_at_host(host, call, When::Planning, servers, links, options)).await)
+                let check = HostCheck { host, call, when: When::Planning, servers, links, options };
+                (number, Box::pin(self.look_at_host(&check)).await)
             });
             join_all(looks).await
         });
@@ -96,7 +96,6 @@ impl Fleet<'_> {
         plan.findings.extend(self.look_at_privileges(plan, servers, links, options, &mut known).await);
         self.explain_locks(&mut plan.findings, servers, links).await;
         for (number, look) in hosts {
-            let look = look?;
             // What the plan found of running guests already, the host says again in its own words.
             let host = &servers[plan.steps[number].server].id;
             let is_known = |finding: &Finding| finding.id == CheckId::RunningGuests && finding.server == *host;
@@ -110,30 +109,38 @@ impl Fleet<'_> {
                     plan.steps[number].course.arms = self.arming(host, seen);
                 }
             }
-            if let Some((why, fix, kind)) = look.blocked {
+            if let Some(Blocked { why, fix, kind }) = look.blocked {
                 plan.steps[number].does = Move::Cannot { why, fix, kind };
             }
         }
+        self.look_at_wakes(plan, servers, links, &mut known, &mut calls).await;
+        Ok(calls)
+    }
+
+    /// By whom the hosts that sleep are woken, or that nobody could be asked to.
+    async fn look_at_wakes(
+        &self,
+        plan: &mut Plan,
+        servers: &[Server],
+        links: &Links,
+        known: &mut Privileges,
+        calls: &mut HashMap<usize, String>,
+    ) {
         for (number, step) in plan.steps.iter_mut().enumerate() {
             let server = &servers[step.server];
-            if step.does == Move::Wake
-                && let Some(host) = self.configured(&server.id)
-            {
-                let error = match self.wake_path_of(host, servers, links).await {
-                    Ok(path) => {
-                        plan.findings.extend(self.look_at_wake_path(&path, server, links, &mut known).await);
-                        calls.insert(number, path.to_string());
-                        continue;
-                    }
-                    Err(error) => error,
-                };
-                // There is nobody who could be asked to wake it.
-                let finding = Finding::new(CheckId::NoWakePath, &server.id, error.to_string()).final_word();
-                plan.findings.push(Finding { fix: error.advice(), ..finding });
-                step.does = Move::Cannot { why: error.to_string(), fix: error.advice(), kind: None };
+            let Some(host) = self.configured(&server.id).filter(|_| step.does == Move::Wake) else { continue };
+            match self.wake_path_of(host, servers, links).await {
+                Ok(path) => {
+                    plan.findings.extend(self.look_at_wake_path(&path, server, links, known).await);
+                    calls.insert(number, path.to_string());
+                }
+                Err(error) => {
+                    let finding = Finding::new(CheckId::NoWakePath, &server.id, error.to_string()).final_word();
+                    plan.findings.push(Finding { fix: error.advice(), ..finding });
+                    step.does = Move::Cannot { why: error.to_string(), fix: error.advice(), kind: None };
+                }
             }
         }
-        Ok(calls)
     }
 
     /// What is armed before a host sleeps, if anything is.
@@ -193,120 +200,8 @@ impl Fleet<'_> {
         Ok(findings)
     }
 
-    /// Whether the clusters can do what needs quorum. Whoever may not ask is told by Proxmox VE itself.
-    async fn look_at_quorum(&self, plan: &Plan, servers: &[Server], links: &Links) -> Vec<Finding> {
-        let mut asked: HashMap<&ClusterId, Option<String>> = HashMap::new();
-        let mut findings = Vec::new();
-        for step in &plan.steps {
-            let Move::Guest(call) = &step.does else { continue };
-            let Some(named) = Named::of(&servers[step.server]) else { continue };
-            if !call.needs_quorum(named.kind, is_managed(named.server)) {
-                continue;
-            }
-            let lost = match asked.entry(named.cluster) {
-                Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => entry.insert(self.lost_quorum(links, named.cluster).await),
-            };
-            if let Some(lost) = lost {
-                let message = match call {
-                    GuestCall::Reboot { .. } => format!("{lost}: it would go down, and not come up again"),
-                    _ => lost.clone(),
-                };
-                let finding = Finding::new(CheckId::QuorumLost, &named.server.id, message).final_word();
-                findings.push(finding.fix("bring the other nodes back first"));
-            }
-        }
-        findings
-    }
-
-    /// That a cluster has no quorum, in words; `None`: it has, or nobody says.
-    async fn lost_quorum(&self, links: &Links, cluster: &ClusterId) -> Option<String> {
-        if !links.0.borrow().contains_key(cluster) {
-            return None;
-        }
-        let client = self.client_of(links, cluster).await.ok()?;
-        if client.quorate().await.ok()? != Some(false) {
-            return None;
-        }
-        let members = client.cluster_status().await.map(|status| status.nodes).unwrap_or_default();
-        let online = members.iter().filter(|node| node.online).count();
-        let of =
-            if members.is_empty() { String::new() } else { format!(" ({online} of {} nodes online)", members.len()) };
-        Some(format!("its cluster has no quorum{of}"))
-    }
-
-    /// What works on the guests now. To start a guest is not held up by anything but its lock.
-    async fn look_at_tasks(&self, guests: &[(PowerAction, Named<'_>)], links: &Links) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        let mut nodes: HashMap<(&ClusterId, &NodeName), Vec<ActiveTask>> = HashMap::new();
-        for (_, named) in guests.iter().filter(|(action, _)| !action.only_wakes()) {
-            let Some(node) = &named.server.node else { continue };
-            let tasks = match nodes.entry((named.cluster, node)) {
-                Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => entry.insert(self.tasks(links, named.cluster, node).await.unwrap_or_default()),
-            };
-            let vmid = named.vmid.to_string();
-            let tasks = tasks.iter().filter(|task| task.id == vmid && !is_console(task));
-            let (backups, others): (Vec<_>, Vec<_>) = tasks.partition(|task| task.kind == "vzdump");
-            let id = &named.server.id;
-            if let Some(backup) = backups.first() {
-                let message = format!("a backup of it runs since {}", backup.since);
-                findings.push(Finding::new(CheckId::BackupRunning, id, message).fix("wait until it has ended"));
-            }
-            if !others.is_empty() {
-                let message = format!("{} of it runs", list(others.iter().map(|task| task.kind.clone())));
-                findings.push(Finding::new(CheckId::TasksRunning, id, message).fix("wait until it has ended"));
-            }
-        }
-        findings
-    }
-
-    /// Whether the agents that a clean end goes through answer. HA ends by force what does not end in time; and before a
-    /// reboot quorum is the question that counts: without an agent nothing happens, without quorum it stays off.
-    async fn look_at_agents(
-        &self,
-        guests: &[(PowerAction, Named<'_>)],
-        configs: &Configs,
-        links: &Links,
-        manner: Manner,
-    ) -> Vec<Finding> {
-        // Who is stopped where a clean end does not work needs no agent that answers.
-        let is_stopped = |action: PowerAction| manner.then_stop && action == PowerAction::Shutdown;
-        let by_agent = guests.iter().filter(|(action, _)| !is_stopped(*action)).filter(|(action, named)| {
-            configs.0.get(&named.server.id).is_some_and(|config| asks_agent(*action, *named, config))
-        });
-        let work = by_agent.filter_map(|(_, named)| Some((named.server.node.clone()?, *named)));
-        let ask = |named: Named<'_>| {
-            let (cluster, vmid) = (named.cluster.clone(), named.vmid);
-            let (id, node) = (named.server.id.clone(), named.server.node.clone());
-            async move {
-                let client = self.client_of(links, &cluster).await.ok()?;
-                let patience = self.limits.agent;
-                match tokio::time::timeout(patience, client.agent_addresses(&node?, vmid)).await {
-                    Ok(Ok(AgentAnswer::NotRunning)) | Err(_) => Some(id),
-                    _ => None,
-                }
-            }
-        };
-        let silent = per_node(work, ask).await.into_iter().flatten();
-        let shuts_down = |id: &ServerId| {
-            guests.iter().any(|(action, named)| *action == PowerAction::Shutdown && named.server.id == *id)
-        };
-        let finding = |id: ServerId| {
-            let message = "its guest agent is enabled and does not answer: a clean end may not work";
-            let finding = Finding::new(CheckId::NoAgent, &id, message);
-            if shuts_down(&id) {
-                let fix = "add `--then-stop`, use `stop`, or allow it to have ACPI's button tried";
-                Finding { remedy: Some(Remedy::ThenStop), ..finding.fix(fix) }
-            } else {
-                finding.fix("allow it to have ACPI's button tried, or use `stop` and `start`")
-            }
-        };
-        silent.map(finding).collect()
-    }
-
     async fn members(&self, links: &Links, cluster: &ClusterId) -> Option<ClusterStatus> {
-        if !links.0.borrow().contains_key(cluster) {
+        if links.standing(cluster).is_none() {
             return None;
         }
         self.client_of(links, cluster).await.ok()?.cluster_status().await.ok()
@@ -314,7 +209,7 @@ impl Fleet<'_> {
 
     /// All that runs on a node; `None`: nobody says, or the token may see its own tasks only.
     async fn all_tasks(&self, links: &Links, cluster: &ClusterId, node: &NodeName) -> Option<Vec<ActiveTask>> {
-        if !links.0.borrow().contains_key(cluster) {
+        if links.standing(cluster).is_none() {
             return None;
         }
         let client = self.client_of(links, cluster).await.ok()?;
@@ -324,7 +219,7 @@ impl Fleet<'_> {
     }
 
     async fn tasks(&self, links: &Links, cluster: &ClusterId, node: &NodeName) -> Option<Vec<ActiveTask>> {
-        if !links.0.borrow().contains_key(cluster) {
+        if links.standing(cluster).is_none() {
             return None;
         }
         self.client_of(links, cluster).await.ok()?.active_tasks(node).await.ok()

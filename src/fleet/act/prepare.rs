@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use super::{Links, Options, guest, host};
+use super::{Links, Options, guest, host, wake};
 use crate::fleet::Fleet;
 use crate::model::guest::{GuestCall, Startup};
 use crate::model::id::ServerId;
@@ -104,7 +104,7 @@ fn set_deadlines(plan: &mut Plan, servers: &[Server], startups: &HashMap<ServerI
         let managed = server.ha_state.as_deref().is_some_and(|state| state != "ignored");
         let guest = |kind, call| guest::usual_patience(kind, call, startup, server.seen.state, managed);
         let usual = match (&step.does, server.kind.guest()) {
-            (Move::Wake, _) => host::WAKE,
+            (Move::Wake, _) => wake::WAKE,
             (Move::Host(call), _) => host::usual_patience(*call),
             (Move::Guest(call), Some(kind)) => guest(kind, Some(*call)),
             (Move::GuestLater, Some(kind)) => guest(kind, None),

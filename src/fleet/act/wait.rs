@@ -3,25 +3,21 @@
 use std::time::{Duration, Instant};
 
 use crate::fleet::Fleet;
+use crate::fleet::backoff::Backoff;
 use crate::model::inventory::server::Service;
 use crate::transport::probe;
 
-/// Between the first two looks.
-const FIRST: Duration = Duration::from_millis(250);
-/// The longest time between two looks.
-const LONGEST: Duration = Duration::from_secs(2);
-
-/// The pauses between looks.
+/// Looks until a deadline, with pauses in between.
 #[derive(Debug)]
 pub(super) struct Looks {
-    pause: Duration,
+    backoff: Backoff,
     until: Instant,
 }
 
 impl Looks {
     /// Looks for this long.
     pub(super) fn during(patience: Duration) -> Looks {
-        Looks { pause: FIRST, until: Instant::now() + patience }
+        Looks { backoff: Backoff::new(), until: Instant::now() + patience }
     }
 
     /// Waits for the time of the next look; `false`: there is none before the deadline.
@@ -30,8 +26,7 @@ impl Looks {
         if left.is_zero() {
             return false;
         }
-        tokio::time::sleep(self.pause.min(left)).await;
-        self.pause = (self.pause + self.pause / 2).min(LONGEST);
+        tokio::time::sleep(self.backoff.pause().min(left)).await;
         true
     }
 }

@@ -1,9 +1,13 @@
 //! Waking a host over the network: by which way, round by round, until the caller sees it awake.
 //!
-//! `relay` sends from another server, `awake` tells whether a host is awake. A packet that was sent proves nothing.
+//! `path` says by whom, `relay` sends from another server, `awake` tells whether a host is awake, `ready` whether it can start
+//! guests; `step` is all of it as a step of a plan. A packet that was sent proves nothing.
 
 mod awake;
+mod path;
+mod ready;
 mod relay;
+mod step;
 
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -15,8 +19,6 @@ use crate::config::{Access, SecureOnFrom, ServerConfig};
 use crate::consent::Confirmed;
 use crate::fleet::Fleet;
 use crate::fleet::reach::secret::{Asker, secret};
-use crate::model::hint::HintId;
-use crate::model::host::facts::HostFacts;
 use crate::model::host::wol::{Mac, SecureOn, magic_packet};
 use crate::model::id::{NodeName, ServerId};
 use crate::model::power::PowerState;
@@ -24,52 +26,15 @@ use crate::transport::pve::Posted;
 use crate::transport::wol::Order;
 use crate::transport::{Error, probe, wol};
 
+pub(crate) use self::path::{NoWakePath, WakePath};
+pub(super) use self::step::WAKE;
+
 /// What is read here of what a relay's script prints, for those who try any bytes on it.
 #[cfg(any(test, fuzzing))]
 pub(crate) const READERS: &[crate::model::foreign::Reader] = &[("relay", |bytes| {
     let text = String::from_utf8_lossy(bytes);
     drop((relay::read(&text, Some("eno1"), false), relay::read(&text, None, true)));
 })];
-
-/// Who sends the packets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum WakePath {
-    /// This machine.
-    Here,
-    /// Another server, over SSH.
-    Relay(ServerId),
-    /// Another node of its cluster, asked through the API of `via`, wakes `node` by the MAC address that the cluster has.
-    Node { via: ServerId, node: NodeName },
-}
-
-impl std::fmt::Display for WakePath {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            WakePath::Here => f.write_str("magic packet"),
-            WakePath::Relay(relay) => write!(f, "magic packet from {relay}"),
-            WakePath::Node { via, node } => write!(f, "POST /nodes/{}/wakeonlan by {via}", node.as_str()),
-        }
-    }
-}
-
-/// Why a server cannot be woken by anybody.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NoWakePath {
-    #[error("{server} cannot be woken: the MAC address of its network card is not known")]
-    UnknownMac { server: ServerId },
-    #[error("{server} is this machine, and awake")]
-    ThisMachine { server: ServerId },
-}
-
-impl NoWakePath {
-    /// The line that mends it, if one does.
-    pub(crate) fn advice(&self) -> Option<String> {
-        match self {
-            NoWakePath::UnknownMac { server } => Some(HintId::NoMac.say(&[("server", server.as_str())])),
-            NoWakePath::ThisMachine { .. } => None,
-        }
-    }
-}
 
 /// Why a round of packets was not sent.
 #[derive(Debug, thiserror::Error)]
@@ -179,22 +144,6 @@ impl Parcel<'_> {
 }
 
 impl Fleet<'_> {
-    /// The MAC address to wake a server by: the configuration's, else that of the port that `init` found.
-    fn wake_mac(&self, server: &ServerConfig) -> Result<Mac, NoWakePath> {
-        let known = self.known.borrow();
-        let found = || known.facts.get(&server.id).and_then(HostFacts::wake_nic).and_then(|nic| nic.mac.parse().ok());
-        server.mac.or_else(found).ok_or_else(|| NoWakePath::UnknownMac { server: server.id.clone() })
-    }
-
-    /// The way by which a server can be woken, as far as the configuration and what is known of it say. Nobody is asked.
-    pub(crate) fn wake_path(&self, server: &ServerConfig) -> Result<WakePath, NoWakePath> {
-        if server.access == Access::Local {
-            return Err(NoWakePath::ThisMachine { server: server.id.clone() });
-        }
-        self.wake_mac(server)?;
-        Ok(server.wol.relay.clone().map_or(WakePath::Here, WakePath::Relay))
-    }
-
     /// Sends a round of packets at once, and one every `wol_retry_interval` up to `wol_max_retries` of them, while
     /// `until_awake` runs; then it goes on waiting. `until_awake` gives what it saw, or `None` at the caller's deadline.
     /// Where the first round cannot be sent, nothing else is tried.

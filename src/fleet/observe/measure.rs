@@ -12,7 +12,7 @@ use crate::fleet::host::load;
 use crate::fleet::observe::Asking;
 use crate::fleet::observe::scope::Scope;
 use crate::fleet::reach::api::Group;
-use crate::fleet::reach::per_node::per_node;
+use crate::fleet::reach::bounded::per_node;
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::inventory::Server;
 use crate::model::inventory::server::ServerKind;

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::Fleet;
 use crate::fleet::reach::api::{Group, Listed};
-use crate::fleet::reach::per_node::per_node;
+use crate::fleet::reach::bounded::per_node;
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::inventory::server::ServerKey;
 use crate::model::inventory::{Failed, FailureKind, Server};

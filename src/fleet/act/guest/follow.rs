@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::super::wait::Looks;
 use super::super::{Acting, Ended, How, look_hint};
-use super::{Named, Sending, gone, is_whole};
+use super::find::{gone, is_whole};
+use super::{Named, Sending};
 use crate::fleet::Fleet;
 use crate::model::guest::{GuestStatus, TaskEnd, TaskState};
 use crate::model::hint::HintId;

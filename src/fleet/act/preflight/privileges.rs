@@ -123,7 +123,7 @@ impl Fleet<'_> {
 
     /// Whose calls they would be.
     async fn token_of(&self, links: &Links, cluster: &ClusterId) -> Option<TokenId> {
-        let standing = links.0.borrow().get(cluster).map(|client| client.token_id().clone());
+        let standing = links.standing(cluster).map(|client| client.token_id().clone());
         if standing.is_some() {
             return standing;
         }
@@ -133,7 +133,7 @@ impl Fleet<'_> {
 
     /// What the token may do now, which is kept; `None`: nobody of the cluster answers.
     async fn told_now(&self, links: &Links, cluster: &ClusterId) -> Option<Held> {
-        if !links.0.borrow().contains_key(cluster) {
+        if links.standing(cluster).is_none() {
             return None;
         }
         let client = self.client_of(links, cluster).await.ok()?;

@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
+use crate::fleet::backoff::Backoff;
 use crate::transport::pve::Client;
 use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::{ConnectFailure, Error, Stranger, probe};
 
-/// Between the first two looks; then half as much again each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(5);
 /// How long the port may be silent: a host that sleeps does not answer, and a connection that is tried again later by
@@ -30,7 +28,7 @@ impl Fleet<'_> {
             Access::Ssh => None,
             Access::Local => return Ok(()),
         };
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::new();
         loop {
             // A session from before would wait for a host that has forgotten it.
             self.forget_session(&server.id);
@@ -44,8 +42,7 @@ impl Fleet<'_> {
                 Err(error) if is_final(&error) => return Err(error),
                 Err(error) => missed(&error),
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+            tokio::time::sleep(backoff.pause()).await;
         }
     }
 

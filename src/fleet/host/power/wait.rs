@@ -7,16 +7,15 @@ use tokio::time::Instant;
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
+use crate::fleet::backoff::Backoff;
 use crate::model::inventory::FailureKind;
 use crate::transport::ssh::{Hop, HostKeyPolicy, Session};
 use crate::transport::{ConnectFailure, Error, probe};
 
-/// Between the first two looks.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// Between later ones.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long one look waits: long enough for a second SYN, which Linux sends after one second.
 const PATIENCE: Duration = Duration::from_millis(1500);
+/// What even the last look before the deadline gets.
+const LEAST: Duration = Duration::from_millis(250);
 /// So many looks in a row must see nobody: one alone may have lost its packets.
 const SILENT: u32 = 2;
 /// A port that refuses for so long is no service that just ends: something before the host answers for it.
@@ -67,16 +66,16 @@ impl Look {
     }
 }
 
-/// What the looks so far come to.
+/// What the looks so far say of a host that goes down.
 #[derive(Debug, Default)]
-struct Looks {
+struct Absence {
     /// In a row, up to now.
     silent: u32,
     /// Since when it does nothing but refuse.
     refusing: Option<Instant>,
 }
 
-impl Looks {
+impl Absence {
     /// Adds a look that began then, and ended at `now`; gives whether the host is gone.
     fn add(&mut self, look: &Look, began: Instant, now: Instant) -> bool {
         self.silent = if *look == Look::Silent { self.silent + 1 } else { 0 };
@@ -120,19 +119,19 @@ impl Fleet<'_> {
                 }
             }
         };
-        let mut pause = FIRST_PAUSE;
-        let mut looks = Looks::default();
+        let mut backoff = Backoff::new();
+        let mut absence = Absence::default();
         loop {
             let begun = Instant::now();
             let look = self.seen_by(&mut eye, server).await;
-            if looks.add(&look, begun, Instant::now()) {
+            if absence.add(&look, begun, Instant::now()) {
                 return Ok(Waited::Seen);
             }
-            if begun + pause >= deadline {
+            let next = begun + backoff.pause();
+            if next >= deadline {
                 return Ok(Waited::NotConfirmed { last: look.words() });
             }
-            tokio::time::sleep_until(begun + pause).await;
-            pause = pause.mul_f64(1.5).min(LONGEST_PAUSE);
+            tokio::time::sleep_until(next).await;
         }
     }
 
@@ -190,12 +189,12 @@ impl Fleet<'_> {
         if server.access == Access::Local {
             return Ok(Waited::Local);
         }
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::new();
         loop {
             let begun = Instant::now();
             self.forget_session(&server.id);
             let run = self.run_script(server, HostKeyPolicy::Refuse, BOOT_ID, 4 * PATIENCE);
-            let patience = (4 * PATIENCE).min(deadline.saturating_duration_since(begun)).max(FIRST_PAUSE);
+            let patience = (4 * PATIENCE).min(deadline.saturating_duration_since(begun)).max(LEAST);
             let last = match tokio::time::timeout(patience, run).await {
                 Ok(Ok(output)) => {
                     let boot = output.stdout.trim();
@@ -215,11 +214,11 @@ impl Fleet<'_> {
                 }
                 Err(_) => "nobody answers".to_owned(),
             };
-            if begun + pause >= deadline {
+            let next = begun + backoff.pause();
+            if next >= deadline {
                 return Ok(Waited::NotConfirmed { last });
             }
-            tokio::time::sleep_until(begun + pause).await;
-            pause = pause.mul_f64(1.5).min(LONGEST_PAUSE);
+            tokio::time::sleep_until(next).await;
         }
     }
 }
@@ -262,7 +261,7 @@ mod tests {
             (vec![Refuses, Refuses], true),
             (vec![Refuses, Silent, Refuses], false),
         ] {
-            let (mut at, mut all) = (Instant::now(), Looks::default());
+            let (mut at, mut all) = (Instant::now(), Absence::default());
             let seen: Vec<bool> = looks
                 .iter()
                 .map(|look| {

@@ -1,0 +1,71 @@
+//! An action in the state file, from before it is sent until its outcome is known.
+
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Acting, Ended};
+use crate::fleet::Fleet;
+use crate::model::inventory::server::ServerKey;
+use crate::model::power::outcome::ActionOutcome;
+use crate::model::power::{PowerAction, Step};
+use crate::state::{ActionId, NewAction, State, StateError};
+
+/// An action that stands in the state file as begun. If nobody says how it ended, it was interrupted.
+pub(super) struct Begun<'a> {
+    state: &'a State,
+    id: ActionId,
+    /// The guest that it concerns.
+    guest: Option<ServerKey>,
+    /// It goes through other states until it is there again.
+    passing: bool,
+    at: Instant,
+    ended: bool,
+}
+
+impl Begun<'_> {
+    pub(super) fn end(mut self, ended: &Ended, now: Timestamp) -> Result<(), StateError> {
+        self.ended = true;
+        let Some(outcome) = ended.how.outcome() else { return Ok(()) };
+        let seconds = self.at.elapsed().as_secs_f64();
+        self.state.together(|| {
+            self.state.end_action(self.id, outcome, seconds, ended.detail.as_deref())?;
+            // A listing may not have heard of it for a while.
+            if let (Some(guest), Some(state), Some(at)) = (&self.guest, ended.state, ended.seen_at) {
+                let ago = SignedDuration::try_from(at.elapsed()).unwrap_or(SignedDuration::MAX);
+                let seen_at = now.saturating_sub(ago).unwrap_or(Timestamp::MIN);
+                self.state.put_sighting(guest, state, seen_at, self.passing)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            // The run is being interrupted: there is nobody left to tell of a state file that cannot be written.
+            let seconds = self.at.elapsed().as_secs_f64();
+            let _ = self.state.end_action(self.id, ActionOutcome::Interrupted, seconds, None);
+        }
+    }
+}
+
+impl Fleet<'_> {
+    /// Notes that an action begins, before anything is sent.
+    pub(super) fn begin(&self, acting: &Acting<'_>, step: &Step, patience: Duration) -> Result<Begun<'_>, StateError> {
+        let at = self.now();
+        let until = at.saturating_add(SignedDuration::try_from(patience).unwrap_or(SignedDuration::MAX));
+        let action = NewAction {
+            server: acting.server(step).key(),
+            action: step.action.as_str().to_owned(),
+            by: acting.options.by.clone(),
+            at,
+            until: until.unwrap_or(Timestamp::MAX),
+        };
+        let id = self.state.begin_action(&action)?;
+        let guest = acting.server(step).vmid.map(|_| action.server.clone());
+        let passing = step.action == PowerAction::Reboot;
+        Ok(Begun { state: self.state, id, guest, passing, at: Instant::now(), ended: false })
+    }
+}
