@@ -15,7 +15,7 @@ use crate::commands::doctor::explain::ExplainReport;
 use crate::commands::doctor::report::DoctorReport;
 use crate::commands::init::InitReport;
 use crate::commands::power::report::PowerReport;
-use crate::commands::setup_token::SetupTokenReport;
+use crate::commands::setup_token::report::SetupTokenReport;
 use crate::commands::stats::now::StatsReport;
 use crate::commands::stats::since::SeriesReport;
 use crate::commands::status::StatusReport;

@@ -1,31 +1,29 @@
 //! `ecobox setup-token`: makes this machine's own API token on each cluster over SSH, and learns whom to trust.
 
+pub(crate) mod report;
+
 use std::collections::HashSet;
 
 use clap_complete::engine::ArgValueCompleter;
-use serde::Serialize;
 
+use self::report::{HostResult, Row, SetupTokenReport};
 use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::{Context, Outcome, asked_by, complete, hosts_named, tell, with_fleet};
-use crate::config::{Access, ServerConfig};
+use crate::config::ServerConfig;
 use crate::consent::Confirmed;
 use crate::error::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::fleet::onboard::answer;
-use crate::fleet::onboard::script::{Action, Removal, Request, plan};
+use crate::fleet::onboard::setup::check::Checked;
+use crate::fleet::onboard::setup::print::{Printed, PrintedToken};
 use crate::fleet::onboard::setup::refused::enable;
 use crate::fleet::onboard::setup::{Did, SetUp, SetUpError, Wanted};
-use crate::fleet::onboard::{next_generation, token_id, token_name};
 use crate::fleet::reach::hint::Doing;
 use crate::model::access::scope::Scope;
 use crate::model::hint::HintId;
-use crate::model::host::facts::Product;
 use crate::model::id::ServerId;
 use crate::model::inventory::server::ServerKey;
-use crate::render::value::Value;
-use crate::render::{Column, Report};
 use crate::state::Action as Done;
-use crate::transport;
 
 const USAGE: &str = "ecobox setup-token [HOST]... [--scope SCOPE]\n       ecobox setup-token [HOST]... --print | --check | --rotate | --revoke";
 
@@ -85,40 +83,6 @@ impl From<ScopeArg> for Scope {
     }
 }
 
-/// What became of every host.
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[derive(Debug, Serialize)]
-pub(crate) struct SetupTokenReport {
-    servers: Vec<Row>,
-}
-
-/// The result of a server that was looked at with all the others, and that none of this concerns.
-const NO_PVE: &str = "no Proxmox VE";
-
-/// One host.
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Row {
-    id: Option<ServerId>,
-    node: Option<String>,
-    /// `created`, `kept`, `replaced`, `revoked`, `checked`, `none`, `no Proxmox VE`, `failed`; with `--print` `printed`.
-    result: &'static str,
-    token: Option<String>,
-    scope: Option<&'static str>,
-    /// How the API's certificate is verified.
-    trust: Option<&'static str>,
-    /// Privileges that the scope needs and the token lacks.
-    missing: Vec<String>,
-    /// Privileges that the token holds beyond its scope.
-    excess: Vec<String>,
-    /// Tokens that may still stand on the host; the next run removes them.
-    left: Vec<String>,
-    error: Option<String>,
-    /// What would be run, with `--print`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    commands: Vec<String>,
-}
-
 /// Sets up, checks, revokes or prints, and reports.
 ///
 /// # Errors
@@ -130,7 +94,7 @@ pub(crate) async fn run(ctx: &Context, args: &SetupTokenArgs) -> anyhow::Result<
         tell(&ctx.ui, &notice);
     }
     warn(ctx, &rows, &ends);
-    if rows.iter().all(|row| row.result == NO_PVE) {
+    if rows.iter().all(|row| row.result == HostResult::NoPve) {
         return Err(Failure::new(Exit::NoTarget, "none of the servers is a Proxmox VE host").into());
     }
     let failed: Vec<Exit> = ends.into_iter().map(|end| end.exit).filter(|exit| *exit != Exit::Done).collect();
@@ -140,43 +104,90 @@ pub(crate) async fn run(ctx: &Context, args: &SetupTokenArgs) -> anyhow::Result<
 
 async fn set_up(ctx: &Context, fleet: &Fleet<'_>, args: &SetupTokenArgs) -> anyhow::Result<(Vec<Row>, Vec<End>)> {
     let named = hosts_named(fleet, &args.hosts)?;
-    let servers = candidates(fleet, &named, args.check);
+    let servers = fleet.hosts_to_set_up(&named, args.check);
     if servers.is_empty() {
         return Err(Failure::new(Exit::NoTarget, "no configured server can be a Proxmox VE host reached over SSH")
             .hint(HintId::NoPveHost.text())
             .into());
     }
     let scope = args.scope.map(Scope::from);
-    let (rows, ends): (Vec<Row>, Vec<End>) = if args.print {
-        print(fleet, &servers, scope).await?
-    } else if args.check {
-        check(fleet, &servers).await
-    } else {
-        let wanted = match (args.rotate, args.revoke) {
-            (true, _) => Wanted::Rotated(scope),
-            (_, true) => Wanted::Revoked,
-            _ => Wanted::Token(scope),
-        };
-        let confirmed = Confirmed::by_command();
-        let _progress = ctx.ui.progress(&format!("setting up {} hosts", servers.len()));
-        let results = fleet.set_up(&servers, wanted, &confirmed).await;
-        results.into_iter().map(|result| outcome(fleet, result, !named.is_empty())).unzip()
-    };
-    if !args.print && !args.check {
-        record(ctx, fleet, &rows)?;
+    if args.print {
+        let printed = fleet.print_set_up(&servers, scope).await?;
+        return Ok(printed.into_iter().map(|printed| (row_of_printed(printed), Exit::Done.into())).unzip());
     }
+    if args.check {
+        let checked = fleet.check_tokens(&servers).await;
+        let outcome = |(checked, server)| outcome_of_check(fleet, checked, server);
+        return Ok(checked.into_iter().zip(servers).map(outcome).unzip());
+    }
+    let wanted = match (args.rotate, args.revoke) {
+        (true, _) => Wanted::Rotated(scope),
+        (_, true) => Wanted::Revoked,
+        _ => Wanted::Token(scope),
+    };
+    let confirmed = Confirmed::by_command();
+    let results = {
+        let _progress = ctx.ui.progress(&format!("setting up {} hosts", servers.len()));
+        fleet.set_up(&servers, wanted, &confirmed).await
+    };
+    let (rows, ends): (Vec<Row>, Vec<End>) =
+        results.into_iter().map(|result| outcome(fleet, result, !named.is_empty())).unzip();
+    record(ctx, fleet, &rows)?;
     Ok((rows, ends))
 }
 
-/// Keeps what was done and who asked for it: what only looked or changed nothing is no action.
+/// The commands as they would be typed on a host.
+fn row_of_printed(printed: Printed) -> Row {
+    let Printed { server, token } = printed;
+    let Some(PrintedToken { token, scope, commands }) = token else {
+        return Row::new(&server, HostResult::SameCluster);
+    };
+    let row = Row::new(&server, HostResult::Printed);
+    Row { token: Some(token.to_string()), scope: Some(scope.as_str()), commands, ..row }
+}
+
+/// What a host's token may do, and how its API is trusted.
+fn outcome_of_check(fleet: &Fleet<'_>, checked: Checked, server: &ServerConfig) -> (Row, End) {
+    let Checked { node, token, scope, trust, compared, refused } = checked;
+    let mut row = Row {
+        node: node.map(|node| node.to_string()),
+        token: token.map(|token| token.to_string()),
+        scope: Some(scope.as_str()),
+        trust,
+        ..Row::new(&server.id, HostResult::Checked)
+    };
+    let end = match compared {
+        Ok(comparison) => {
+            (row.missing, row.excess) = (comparison.missing, comparison.excess);
+            if row.missing.is_empty() {
+                Exit::Done.into()
+            } else {
+                row.error = Some(format!("{}: the token lacks {}", server.id, row.missing.join(", ")));
+                End { exit: Exit::Denied, hint: Some(fleet.privileges(server)) }
+            }
+        }
+        Err(error) => {
+            row.result = HostResult::Failed;
+            row.error = Some(match &refused {
+                Some(refused) => format!("{error}; {}", refused.why()),
+                None => error.to_string(),
+            });
+            let hint = refused.and_then(|refused| refused.advice());
+            End { exit: error.kind().into(), hint: hint.or_else(|| fleet.hint(&server.id, &error, Doing::Look)) }
+        }
+    };
+    (row, end)
+}
+
+/// Keeps what was done and who asked for it.
 fn record(ctx: &Context, fleet: &Fleet<'_>, rows: &[Row]) -> anyhow::Result<()> {
-    for row in rows.iter().filter(|row| ["created", "replaced", "revoked", "failed"].contains(&row.result)) {
+    for row in rows.iter().filter(|row| row.result.is_action()) {
         ctx.state.record_action(&Done {
             at: fleet.now(),
-            server: row.id.as_ref().map(ServerKey::of_server),
+            server: Some(ServerKey::of_server(&row.id)),
             action: "setup-token".to_owned(),
             by: asked_by(&ctx.ui),
-            outcome: row.result.to_owned(),
+            outcome: row.result.as_str().to_owned(),
             seconds: None,
             detail: row.token.clone().or_else(|| row.error.clone()),
         })?;
@@ -200,7 +211,7 @@ fn warn(ctx: &Context, rows: &[Row], ends: &[End]) {
     let left = HintId::TokensLeft.text();
     let mut hints: Vec<&str> = ends.iter().filter_map(|end| end.hint.as_deref()).collect();
     for row in rows {
-        let id = row.id.as_ref().map_or("", ServerId::as_str);
+        let id = &row.id;
         if let Some(error) = &row.error {
             ctx.ui.warning(error);
         }
@@ -218,121 +229,6 @@ fn warn(ctx: &Context, rows: &[Row], ends: &[End]) {
     }
 }
 
-/// The hosts that are meant: those named, else all that are Proxmox VE hosts or were never visited.
-fn candidates<'a>(fleet: &Fleet<'a>, named: &[ServerId], api_too: bool) -> Vec<&'a ServerConfig> {
-    let visited_as_other = |server: &ServerConfig| {
-        let known = fleet.known.borrow();
-        known.facts.get(&server.id).is_some_and(|facts| !matches!(facts.product, Product::Pve(_) | Product::Unknown))
-    };
-    fleet
-        .hosts()
-        .filter(|server| {
-            if named.is_empty() {
-                (api_too || server.access != Access::Api) && (fleet.is_pve(server) || !visited_as_other(server))
-            } else {
-                named.contains(&server.id)
-            }
-        })
-        .collect()
-}
-
-/// The commands as they would be typed on each host.
-async fn print(
-    fleet: &Fleet<'_>,
-    servers: &[&ServerConfig],
-    scope: Option<Scope>,
-) -> anyhow::Result<(Vec<Row>, Vec<End>)> {
-    let mut rows = Vec::new();
-    let hostname = transport::local::hostname().unwrap_or_else(|| "ecobox".to_owned());
-    let suffix = fleet.state.machine_suffix(|| transport::script::random_hex().chars().take(6).collect())?;
-    let mut clusters = HashSet::new();
-    for server in servers {
-        let cluster = fleet.cluster_of(&server.id);
-        let stored = fleet.state.token(&cluster)?;
-        let scope = scope.or(stored.as_ref().map(|stored| stored.scope)).unwrap_or(Scope::Operator);
-        if !clusters.insert(cluster) {
-            // What is done on one node holds for all.
-            rows.push(Row { id: Some(server.id.clone()), result: "same cluster", ..Row::default() });
-            continue;
-        }
-        let ssh_user = fleet.login_user(server).await?;
-        let intents = fleet.state.all_intents()?;
-        let stored_ids = fleet.state.tokens()?.into_iter().map(|stored| stored.token.id);
-        let used: Vec<_> = stored_ids.chain(intents.iter().map(|intent| intent.token.clone())).collect();
-        let token = token_id(scope, &ssh_user, &token_name(&hostname, &suffix, next_generation(&used, &suffix)))?;
-        let ours = intents.into_iter().filter(|intent| intent.server == server.id);
-        let left = ours.map(|intent| Removal { token: intent.token, scope: None });
-        let replaces = stored.as_ref().map(|stored| stored.token.id.clone());
-        let old = stored.map(|stored| Removal { token: stored.token.id, scope: Some(stored.scope) });
-        let remove = left.chain(old).collect();
-        let today = fleet.now().strftime("%Y-%m-%d");
-        let action =
-            Action::Create { token: token.clone(), comment: format!("ecobox on {hostname}, {today}"), replaces };
-        let major = fleet.known.borrow().facts.get(&server.id).and_then(|facts| facts.pve()?.major());
-        let commands = plan(&Request { action, scope, remove, ssh_user }, major)?.commands;
-        rows.push(Row {
-            id: Some(server.id.clone()),
-            result: "printed",
-            token: Some(token.to_string()),
-            scope: Some(scope.as_str()),
-            commands,
-            ..Row::default()
-        });
-    }
-    let ends = rows.iter().map(|_| Exit::Done.into()).collect();
-    Ok((rows, ends))
-}
-
-/// What each host's token may do, and how its API is trusted.
-async fn check(fleet: &Fleet<'_>, servers: &[&ServerConfig]) -> (Vec<Row>, Vec<End>) {
-    let asked = servers.iter().map(|server| async {
-        let stored = fleet.state.token(&fleet.cluster_of(&server.id)).ok().flatten();
-        let scope = stored.as_ref().map_or(Scope::Operator, |stored| stored.scope);
-        let token = fleet.token(server).await.map(|token| token.id);
-        let (token, compared) = match token {
-            Ok(token) => (Some(token), fleet.check(server, scope).await),
-            Err(error) => (None, Err(error)),
-        };
-        let mut row = Row {
-            id: Some(server.id.clone()),
-            node: fleet.node_of(&server.id).map(|node| node.to_string()),
-            result: "checked",
-            token: token.as_ref().map(ToString::to_string),
-            scope: Some(scope.as_str()),
-            trust: fleet.trust(server).await.ok().map(|trust| trust.as_str()),
-            ..Row::default()
-        };
-        let end = match compared {
-            Ok(comparison) => {
-                (row.missing, row.excess) = (comparison.missing, comparison.excess);
-                if row.missing.is_empty() {
-                    Exit::Done.into()
-                } else {
-                    row.error = Some(format!("{}: the token lacks {}", server.id, row.missing.join(", ")));
-                    End { exit: Exit::Denied, hint: Some(fleet.privileges(server)) }
-                }
-            }
-            Err(error) => {
-                row.result = "failed";
-                row.error = Some(error.to_string());
-                let refused = match (&error, &token) {
-                    (transport::Error::Denied { why: transport::Denial::Token, .. }, Some(token)) => {
-                        fleet.why_refused(server, token).await
-                    }
-                    _ => None,
-                };
-                if let Some(refused) = &refused {
-                    row.error = Some(format!("{error}; {}", refused.why()));
-                }
-                let hint = refused.and_then(|refused| refused.advice());
-                End { exit: error.kind().into(), hint: hint.or_else(|| fleet.hint(&server.id, &error, Doing::Look)) }
-            }
-        };
-        (row, end)
-    });
-    futures::future::join_all(asked).await.into_iter().unzip()
-}
-
 /// A host's row, and how it ended there.
 fn outcome(fleet: &Fleet<'_>, mut result: SetUp, named: bool) -> (Row, End) {
     // A plain server among all the others is no failure; one that was named is.
@@ -344,16 +240,16 @@ fn outcome(fleet: &Fleet<'_>, mut result: SetUp, named: bool) -> (Row, End) {
     let (missing, excess) = result.comparison.map(|c| (c.missing, c.excess)).unwrap_or_default();
     let id = result.server;
     let row = Row {
-        id: Some(id.clone()),
+        id: id.clone(),
         node: result.learned.node.map(|node| node.to_string()),
         result: match (result.did, &result.error) {
-            (_, Some(_)) => "failed",
-            (Did::Nothing, None) if other => NO_PVE,
-            (Did::Nothing, None) => "none",
-            (Did::Kept, None) => "kept",
-            (Did::Created, None) => "created",
-            (Did::Replaced, None) => "replaced",
-            (Did::Revoked, None) => "revoked",
+            (_, Some(_)) => HostResult::Failed,
+            (Did::Nothing, None) if other => HostResult::NoPve,
+            (Did::Nothing, None) => HostResult::Nothing,
+            (Did::Kept, None) => HostResult::Kept,
+            (Did::Created, None) => HostResult::Created,
+            (Did::Replaced, None) => HostResult::Replaced,
+            (Did::Revoked, None) => HostResult::Revoked,
         },
         token: result.token.map(|token| token.to_string()),
         scope: result.scope.map(Scope::as_str),
@@ -395,42 +291,4 @@ fn end_of(fleet: &Fleet<'_>, server: &ServerId, error: &SetUpError) -> End {
         SetUpError::Other { .. } => (Exit::Failed, None),
     };
     End { exit, hint }
-}
-
-impl Report for SetupTokenReport {
-    const SCHEMA: &'static str = "ecobox.setup-token/1";
-    type Item<'r> = &'r Row;
-
-    fn columns(&self) -> Vec<Column<'_, &Row>> {
-        let (column, wide) = (Column::<&Row>::new, Column::<&Row>::wide);
-        vec![
-            column("SERVER", 0, |row| Value::maybe(row.id.as_ref().map(ServerId::as_str))).cut_to(16),
-            column("NODE", 5, |row| Value::maybe(row.node.as_deref())),
-            column("RESULT", 0, |row| Value::text(row.result)),
-            column("TOKEN", 1, |row| Value::maybe(row.token.as_deref())).cut_to(16),
-            column("SCOPE", 2, |row| Value::maybe(row.scope)),
-            column("TLS", 4, |row| Value::maybe(row.trust)),
-            column("MISSING", 3, |row| Value::made(row.missing.join(", "))).cut_to(12),
-            wide("EXCESS", |row| Value::made(row.excess.join(", "))),
-            wide("ERROR", |row| Value::maybe(row.error.as_deref())),
-        ]
-    }
-
-    fn items(&self) -> impl Iterator<Item = &Row> {
-        self.servers.iter()
-    }
-
-    fn notes(&self) -> Vec<String> {
-        let printed = self.servers.iter().filter(|row| !row.commands.is_empty());
-        let mut notes: Vec<String> = printed
-            .flat_map(|row| {
-                let title = format!("# on {}", row.id.as_ref().map_or("", ServerId::as_str));
-                std::iter::once(title).chain(row.commands.iter().cloned())
-            })
-            .collect();
-        if self.servers.iter().any(|row| matches!(row.result, "created" | "replaced")) {
-            notes.push("next: `ecobox discover`".to_owned());
-        }
-        notes
-    }
 }

@@ -1,12 +1,14 @@
 //! Sets up access to clusters: drives the onboarding saga over SSH, and says what each host's token may do.
 
+pub(crate) mod check;
 mod place;
+pub(crate) mod print;
 pub(crate) mod refused;
 mod steps;
 
 use futures::future::join_all;
 
-use crate::config::ServerConfig;
+use crate::config::{Access, ServerConfig};
 use crate::consent::Confirmed;
 use crate::fleet::Fleet;
 use crate::fleet::onboard::answer;
@@ -15,6 +17,7 @@ use crate::fleet::onboard::setup::steps::{explain, removal};
 use crate::fleet::reach::look::Learned;
 use crate::fleet::reach::membership::Shown;
 use crate::model::access::scope::{Comparison, Scope};
+use crate::model::host::facts::Product;
 use crate::model::id::{ClusterId, ServerId, TokenId};
 use crate::state::{StateError, StoredToken};
 use crate::transport::Error;
@@ -129,6 +132,26 @@ impl SetUp {
 }
 
 impl<'a> Fleet<'a> {
+    /// The hosts that are meant: those named, else all that are Proxmox VE hosts or were never visited.
+    pub(crate) fn hosts_to_set_up(&self, named: &[ServerId], api_too: bool) -> Vec<&'a ServerConfig> {
+        let visited_as_other = |server: &ServerConfig| {
+            let known = self.known.borrow();
+            known
+                .facts
+                .get(&server.id)
+                .is_some_and(|facts| !matches!(facts.product, Product::Pve(_) | Product::Unknown))
+        };
+        self.hosts()
+            .filter(|server| {
+                if named.is_empty() {
+                    (api_too || server.access != Access::Api) && (self.is_pve(server) || !visited_as_other(server))
+                } else {
+                    named.contains(&server.id)
+                }
+            })
+            .collect()
+    }
+
     /// Gives every host what is wanted: hosts of one cluster share one token, each learns the trust of its own API.
     /// Looks at all hosts first, then works on the clusters side by side. Those that do not prove where they belong come
     /// last, so that somebody can vouch for them.
@@ -349,17 +372,6 @@ impl<'a> Fleet<'a> {
         self.keep_trust(server, &trust)?;
         result.trust = Some(trust.as_str());
         Ok(())
-    }
-
-    /// The same for whoever asks by name: a certificate that is refused is looked up over SSH, at once.
-    pub(crate) async fn check(&self, server: &ServerConfig, scope: Scope) -> Result<Comparison, Error> {
-        match self.compare(server, scope).await {
-            Err(refusal @ Error::Untrusted { .. }) => {
-                self.relearn(server, refusal, true).await?;
-                self.compare(server, scope).await
-            }
-            compared => compared,
-        }
     }
 
     /// What the server's token may do, compared with a scope.
