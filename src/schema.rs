@@ -13,7 +13,7 @@ use crate::commands::check::report::CheckReport;
 use crate::commands::discover::DiscoverReport;
 use crate::commands::doctor::explain::ExplainReport;
 use crate::commands::doctor::report::DoctorReport;
-use crate::commands::init::InitReport;
+use crate::commands::init::report::InitReport;
 use crate::commands::power::report::PowerReport;
 use crate::commands::setup_token::report::SetupTokenReport;
 use crate::commands::stats::now::StatsReport;
