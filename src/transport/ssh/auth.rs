@@ -1,5 +1,8 @@
 //! Logging in: which keys are offered in which order, and a useful word when none is accepted.
 
+mod agent;
+mod denial;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,20 +10,17 @@ use std::time::{Duration, Instant};
 
 use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
-use russh::keys::agent::client::AgentClient;
 use russh::keys::signature::Signer as _;
 use russh::keys::ssh_encoding::Encode as _;
 use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::{Algorithm, Certificate, Error as KeyError, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use russh::{AgentAuthError, MethodKind, Signer};
-use tokio::net::UnixStream;
 
-use crate::transport::script::excerpt;
+use crate::transport::Error;
 use crate::transport::ssh::Ask;
 use crate::transport::ssh::checker::Checker;
 use crate::transport::ssh::keys::{Keys, Loaded, beside};
 use crate::transport::ssh::route::{Hop, Identity};
-use crate::transport::{Account, Denial, Error};
 
 /// The time that the network may take in all. A person's answers do not count.
 pub(super) struct Budget {
@@ -181,95 +181,6 @@ impl Login<'_> {
         Ok(self.accepted(result.ok()))
     }
 
-    /// Offers the agent's keys: those of the configured files, then the others unless `IdentitiesOnly`.
-    async fn with_agent(&mut self, locked: &[Locked<'_>]) -> Result<bool, Overdue> {
-        let Some(socket) = &self.hop.agent else { return Ok(false) };
-        if self.over || self.hop.identities_only && locked.is_empty() {
-            return Ok(false);
-        }
-        let binding = self.handle.agent_session_binding().cloned();
-        let open = async {
-            let mut agent = AgentClient::connect_uds(socket).await?;
-            if let Some(binding) = &binding {
-                // Needed only for keys that are bound to destinations; other agents do not know it.
-                let _ = agent.bind_session(binding, false).await;
-            }
-            let identities = agent.request_identities().await?;
-            Ok::<_, russh::keys::Error>((agent, identities))
-        };
-        let (mut agent, mut identities) = match self.budget.run(open).await? {
-            Ok(opened) => opened,
-            Err(e) => {
-                self.skipped.push(format!("the agent: {e}"));
-                return Ok(false);
-            }
-        };
-        let rank = |identity: &AgentIdentity| {
-            let key = identity.public_key();
-            let same = |public: &PublicKey| public.key_data() == key.key_data();
-            locked.iter().position(|locked| locked.public.as_ref().is_some_and(same))
-        };
-        if self.hop.identities_only {
-            identities.retain(|identity| rank(identity).is_some());
-        }
-        // A certificate before its bare key.
-        identities.sort_by_key(|identity| {
-            (rank(identity).unwrap_or(usize::MAX), matches!(identity, AgentIdentity::PublicKey { .. }))
-        });
-        for identity in identities {
-            if let Some(Locked { identity: configured, .. }) = rank(&identity).and_then(|at| locked.get(at)) {
-                self.held.insert(configured.path.clone());
-                for certificate in self.certificates(&configured.path, &identity.public_key()).await {
-                    // The agent may have the key without the certificate.
-                    let mut signer = Bare(&mut agent);
-                    if self.agent_certificate(&mut signer, &name(&configured.path), certificate).await? {
-                        return Ok(true);
-                    }
-                }
-            }
-            let comment = excerpt(identity.comment().as_bytes()).unwrap_or_else(|| "without a name".to_owned());
-            let label = format!("agent key {comment}");
-            match identity {
-                AgentIdentity::Certificate { certificate, .. } => {
-                    if self.agent_certificate(&mut agent, &label, certificate).await? {
-                        return Ok(true);
-                    }
-                }
-                AgentIdentity::PublicKey { key, .. } => {
-                    let Some(hash) = self.hash(&key, &label).await? else { continue };
-                    if !self.may_offer(&label, &key, false) {
-                        continue;
-                    }
-                    let user = self.hop.user.as_str();
-                    let step = self.handle.authenticate_publickey_with(user, key, hash, &mut agent);
-                    let result = self.budget.run(step).await?;
-                    if self.signed(result) {
-                        return Ok(true);
-                    }
-                }
-            }
-        }
-        Ok(false)
-    }
-
-    async fn agent_certificate(
-        &mut self,
-        signer: &mut impl Signer<Error = AgentAuthError>,
-        label: &str,
-        certificate: Certificate,
-    ) -> Result<bool, Overdue> {
-        let label = format!("{label} with a certificate");
-        let key = PublicKey::new(certificate.public_key().clone(), "");
-        let Some(hash) = self.hash(&key, &label).await? else { return Ok(false) };
-        if !self.may_offer(&label, &key, true) {
-            return Ok(false);
-        }
-        let user = self.hop.user.as_str();
-        let step = self.handle.authenticate_certificate_with(user, certificate, hash, signer);
-        let result = self.budget.run(step).await?;
-        Ok(self.signed(result))
-    }
-
     /// The certificates for a key: the one beside its file, and the configured ones.
     async fn certificates(&self, path: &Path, key: &PublicKey) -> Vec<Certificate> {
         let beside = beside(path, "-cert.pub");
@@ -325,84 +236,6 @@ impl Login<'_> {
             None => self.over = self.handle.is_closed(),
         }
         false
-    }
-
-    fn signed(&mut self, result: Result<AuthResult, AgentAuthError>) -> bool {
-        match result {
-            Ok(result) => self.accepted(Some(result)),
-            Err(e) => {
-                if let Some(label) = self.offered.pop() {
-                    self.skipped.push(format!("{label}: the agent does not sign: {e}"));
-                }
-                self.over = self.handle.is_closed();
-                false
-            }
-        }
-    }
-
-    fn denial(&self) -> Denial {
-        let Hop { label, user, host, port, .. } = self.hop;
-        let account =
-            || Box::new(Account { label: label.clone(), user: user.clone(), host: host.clone(), port: *port });
-        if self.wanted.is_some() {
-            Denial::NotEnough
-        } else if self.instead.is_some() {
-            Denial::NoKeysTaken
-        } else if let Some(file) = &self.locked {
-            Denial::Locked(file.clone())
-        } else if self.offered.is_empty() {
-            Denial::NoKey(account())
-        } else {
-            Denial::Key(account())
-        }
-    }
-
-    fn why(&self) -> String {
-        let user = &self.hop.user;
-        let mut parts = match self.offered.as_slice() {
-            [] if self.instead.is_some() => {
-                let instead = self.instead.as_deref().filter(|methods| !methods.is_empty()).unwrap_or("nothing");
-                return format!(
-                    "it takes no key to log in as {user}, only {instead} (PubkeyAuthentication in its sshd_config)"
-                );
-            }
-            [] => vec![format!("there is no key to log in as {user} with")],
-            offered => vec![format!("no key is accepted for {user}; offered {}", offered.join(", "))],
-        };
-        if let Some(wanted) = &self.wanted {
-            parts = vec![format!("a key is accepted for {user}, but not enough; it also wants {wanted}")];
-        }
-        if self.over && !self.offered.is_empty() && self.handle.is_closed() {
-            parts.push(
-                "it closed the connection then (MaxAuthTries in its sshd_config; `ssh_key_path` names the key to begin \
-                 with, IdentitiesOnly in ssh_config offers no other)"
-                    .to_owned(),
-            );
-        }
-        if !self.skipped.is_empty() {
-            parts.push(format!("skipped {}", self.skipped.join(", ")));
-        }
-        if self.hop.agent.is_none() && self.offered.is_empty() {
-            parts.push("no agent".to_owned());
-        }
-        parts.join("; ")
-    }
-}
-
-/// Signs for a certificate with the bare key.
-struct Bare<'a>(&'a mut AgentClient<UnixStream>);
-
-impl Signer for Bare<'_> {
-    type Error = AgentAuthError;
-
-    async fn auth_sign(
-        &mut self,
-        key: &AgentIdentity,
-        hash_alg: Option<HashAlg>,
-        to_sign: Vec<u8>,
-    ) -> Result<Vec<u8>, AgentAuthError> {
-        let bare = AgentIdentity::from(key.public_key().into_owned());
-        self.0.sign_request(&bare, hash_alg, to_sign).await.map_err(AgentAuthError::from)
     }
 }
 
