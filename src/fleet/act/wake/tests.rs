@@ -14,6 +14,7 @@ use super::*;
 use crate::config::Config;
 use crate::fleet::Limits;
 use crate::fleet::reach::session::Shared;
+use crate::model::host::facts::HostFacts;
 use crate::model::id::Secret;
 use crate::state::State;
 use crate::transport::ssh::Ask;
