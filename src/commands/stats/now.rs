@@ -1,15 +1,18 @@
 //! How hard every server works now.
 
+mod detail;
+mod families;
+mod json;
 #[cfg(test)]
 mod schema;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use jiff::Timestamp;
-use serde::ser::SerializeStruct;
-use serde::{Serialize, Serializer};
 
+use self::detail::Detail;
+use self::families::families;
 use super::StatsArgs;
 use crate::commands::{Context, Outcome, Said, counted, nobody, say, selected, with_fleet};
 use crate::error::Exit;
@@ -17,14 +20,13 @@ use crate::fleet::Fleet;
 use crate::fleet::observe::measure::{AskedAgent, Earlier, LoadOptions};
 use crate::fleet::observe::record::Recording;
 use crate::fleet::observe::{Asking, Observed};
-use crate::model::id::{NodeName, ServerId};
-use crate::model::inventory::server::ServerKind;
+use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory, Server};
 use crate::model::load::reading::{Filesystem, HostLoad, is_root};
 use crate::model::load::usage::{Count, Pressure, Rates, Source, Usage};
-use crate::model::past::metrics::{self, Families, Ids};
+use crate::model::past::metrics::{Families, Ids};
 use crate::model::power::PowerState;
-use crate::render::value::{Stamp, Value};
+use crate::render::value::Value;
 use crate::render::{Column, Report};
 
 /// The load of all servers that were asked for.
@@ -50,24 +52,6 @@ pub(crate) struct Row<'r> {
     rates: Rates,
     detail: Option<&'r Detail>,
 }
-
-/// What a server told beyond its cluster's listing.
-#[derive(Debug, Default)]
-struct Detail {
-    /// What a host or plain server told itself.
-    load: Option<HostLoad>,
-    /// What a guest's agent told of its file systems, the root first.
-    inside: Vec<Filesystem>,
-    /// The size of a virtual machine's disk as the hypervisor knows it, where file systems inside of it are told.
-    virtual_disk: Option<Count>,
-    /// Who gave a number, where that is not the row's source.
-    sources: BTreeMap<&'static str, Source>,
-    /// Why a number is unknown, or what is to be known of it, as far as that is not plain from the numbers.
-    reasons: Reasons<'static>,
-}
-
-/// Why numbers are unknown, in the order of their names, each once.
-type Reasons<'r> = Vec<(&'static str, Cow<'r, str>)>;
 
 /// Measures the fleet, selects, and reports.
 ///
@@ -123,60 +107,6 @@ async fn look(ctx: &Context, fleet: &Fleet<'_>, args: &StatsArgs) -> anyhow::Res
     Ok(Look { inventory, loads, agents, earlier, at, recording })
 }
 
-impl Detail {
-    /// What there is of the server; the file systems of a guest complete its numbers.
-    fn of(server: &mut Server, load: Option<Result<HostLoad, String>>, agent: Option<AskedAgent>) -> Option<Detail> {
-        match (load, agent) {
-            (Some(Ok(load)), _) => Some(Detail::of_load(load)),
-            (Some(Err(error)), _) => Some(Detail::unknown_of_host(server, error.into())),
-            (None, _) if server.vmid.is_none() => {
-                let why = "only SSH could tell, and it is configured without";
-                Some(Detail::unknown_of_host(server, why.into()))
-            }
-            (None, Some(Ok(filesystems))) => Detail::of_filesystems(server, filesystems),
-            (None, Some(Err(error))) => Some(Detail { reasons: vec![("disk", error.into())], ..Detail::default() }),
-            (None, None) => None,
-        }
-    }
-
-    fn of_load(mut load: HostLoad) -> Detail {
-        let reasons = std::mem::take(&mut load.reasons).into_iter().map(|(name, reason)| (name, reason.into()));
-        let (reasons, sources) = (sorted(reasons), std::mem::take(&mut load.sources));
-        Detail { load: Some(load), reasons, sources, ..Detail::default() }
-    }
-
-    /// What the API's listing has of a host is there; the rest only the host itself tells.
-    fn unknown_of_host(server: &Server, why: Cow<'static, str>) -> Detail {
-        let Server { seen, .. } = server;
-        let usage = &seen.usage;
-        let unknown = [
-            ("cpu", usage.cpu_percent.is_none()),
-            ("load", usage.load.is_none()),
-            ("memory", usage.memory_bytes.is_none()),
-            ("disk", usage.disk_bytes.is_none()),
-            ("network", usage.receive_bytes.is_none()),
-            ("io", usage.read_bytes.is_none()),
-            ("uptime", usage.uptime_seconds.is_none()),
-            ("pressure", true),
-        ];
-        let why = seen.reason.clone().filter(|_| !seen.state.is_up()).map_or(why, Cow::Owned);
-        let unknown = unknown.into_iter().filter(|(_, unknown)| *unknown);
-        let reasons = sorted(unknown.map(|(name, _)| (name, why.clone())));
-        Detail { reasons, ..Detail::default() }
-    }
-
-    fn of_filesystems(server: &mut Server, inside: Vec<Filesystem>) -> Option<Detail> {
-        let main = Filesystem::main_of(&inside)?;
-        let usage = &mut server.seen.usage;
-        usage.disk_bytes = Some(Count::new(main.used_bytes));
-        let virtual_disk = usage.disk_max_bytes.replace(Count::new(main.size_bytes));
-        let sources = [("disk", Source::Agent)].into();
-        let why = || format!("no usable root file system is told; the disk is the largest, {}", main.mount);
-        let reasons = if is_root(&main.mount) { Vec::new() } else { vec![("disk", why().into())] };
-        Some(Detail { inside, virtual_disk, sources, reasons, ..Detail::default() })
-    }
-}
-
 impl StatsReport {
     fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         self.servers.iter().map(|server| {
@@ -189,48 +119,6 @@ impl StatsReport {
 }
 
 impl<'r> Row<'r> {
-    /// Why numbers are unknown, and what is to be known of others.
-    fn reasons(&self) -> Reasons<'r> {
-        let told = self.detail.map_or(&[][..], |detail| &detail.reasons);
-        let told = told.iter().map(|(name, reason)| (*name, Cow::Borrowed(reason.as_ref())));
-        if self.server.vmid.is_none() {
-            return told.collect();
-        }
-        let plain = self.reasons_of_guest();
-        if told.len() == 0 {
-            return plain;
-        }
-        // What was told counts.
-        sorted(told.chain(plain))
-    }
-
-    fn reasons_of_guest(&self) -> Reasons<'r> {
-        let (usage, seen) = (&self.server.seen.usage, &self.server.seen);
-        let off: Option<Cow<'r, str>> = match seen.state {
-            PowerState::Running => None,
-            PowerState::Unknown => Some(seen.reason.as_deref().unwrap_or("its state is unknown").into()),
-            state => Some(format!("it is {state}").into()),
-        };
-        let missing = || off.clone().unwrap_or("its node did not say".into());
-        let of_rate = |total: Option<Count>| match total {
-            Some(_) => "a rate needs two readings of it running: the next run within ten minutes has both".into(),
-            None => missing(),
-        };
-        let of_disk = || match (self.server.kind, &off) {
-            (ServerKind::Qemu, None) => "the hypervisor does not know it; `--agent` asks inside the guest".into(),
-            _ => missing(),
-        };
-        let reasons = [
-            ("cpu", usage.cpu_percent.is_none().then(missing)),
-            ("disk", usage.disk_bytes.is_none().then(of_disk)),
-            ("io", self.rates.read.is_none().then(|| of_rate(usage.read_bytes))),
-            ("memory", usage.memory_bytes.is_none().then(missing)),
-            ("network", self.rates.receive.is_none().then(|| of_rate(usage.receive_bytes))),
-            ("uptime", usage.uptime_seconds.is_none().then(missing)),
-        ];
-        reasons.into_iter().filter_map(|(name, reason)| Some((name, reason?))).collect()
-    }
-
     fn load(&self) -> Option<&'r HostLoad> {
         self.detail?.load.as_ref()
     }
@@ -266,53 +154,6 @@ impl<'r> Row<'r> {
         let usage = &self.server.seen.usage;
         (*usage != Usage::default()).then_some(self.server.seen.usage_source)
     }
-}
-
-/// The report for Prometheus. Whoever did not answer has no numbers in it: an old one would look like a new one.
-fn families(report: &StatsReport) -> Families {
-    let mut families = Families::default();
-    families.last_run(report.generated_at);
-    for failed in &report.failures {
-        families.failed(failed.server.as_str(), failed.kind);
-    }
-    for row in report.rows() {
-        let server = row.server;
-        let id = &report.ids.of(server);
-        let is_guest = server.vmid.is_some();
-        families.power(id, is_guest, server.seen.state);
-        match row.load() {
-            Some(load) => families.host_load(id, load),
-            None => match row.detail.filter(|detail| !detail.inside.is_empty()) {
-                Some(detail) => families.usage_inside(id, &server.seen.usage, &detail.inside, detail.virtual_disk),
-                None => families.usage(id, &server.seen.usage),
-            },
-        }
-        families.services(id, &server.seen.checks);
-        let text = |node: Option<&NodeName>| node.map(|node| node.as_str().to_owned()).unwrap_or_default();
-        let node = text(server.node.as_ref());
-        let (name, kind) = (server.name.as_str(), server.kind.as_str());
-        if let Some(vmid) = server.vmid {
-            let (vmid, tags) = (vmid.to_string(), server.tags.join(";"));
-            let labels = [
-                ("id", id.as_str()),
-                ("server", server.id.as_str()),
-                ("name", name),
-                ("kind", kind),
-                ("node", node.as_str()),
-                ("vmid", vmid.as_str()),
-                ("cluster", server.cluster.as_ref().map_or("", |cluster| report.ids.of_cluster(cluster))),
-                ("pool", server.pool.as_deref().unwrap_or_default()),
-                ("tags", tags.as_str()),
-            ];
-            families.add(&metrics::GUEST_INFO, &labels, 1.0);
-        } else {
-            let address = server.hostname.as_deref().unwrap_or_default();
-            let labels =
-                [("id", id.as_str()), ("name", name), ("kind", kind), ("node", node.as_str()), ("address", address)];
-            families.add(&metrics::HOST_INFO, &labels, 1.0);
-        }
-    }
-    families
 }
 
 fn columns<'r>() -> Vec<Column<'r, Row<'r>>> {
@@ -401,14 +242,6 @@ impl Report for StatsReport {
     }
 }
 
-/// Reasons in their order; of two with one name the first stays.
-fn sorted<'r>(reasons: impl Iterator<Item = (&'static str, Cow<'r, str>)>) -> Reasons<'r> {
-    let mut reasons: Reasons<'r> = reasons.collect();
-    reasons.sort_by_key(|(name, _)| *name);
-    reasons.dedup_by_key(|(name, _)| *name);
-    reasons
-}
-
 /// `/ 27%, /srv 91%`, where there is more than the root, or another one than that.
 fn disks(filesystems: &[Filesystem]) -> String {
     if filesystems.iter().all(|filesystem| is_root(&filesystem.mount)) {
@@ -424,83 +257,4 @@ fn disks(filesystems: &[Filesystem]) -> String {
 /// `disk: its guest agent does not answer; network: …`
 fn reasons(reasons: &[(&str, Cow<'_, str>)]) -> String {
     reasons.iter().map(|(name, reason)| format!("{name}: {reason}")).collect::<Vec<_>>().join("; ")
-}
-
-/// An object of them.
-struct ByName<'r>(&'r [(&'static str, Cow<'r, str>)]);
-
-impl Serialize for ByName<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, reason)| (name, reason)))
-    }
-}
-
-impl Serialize for StatsReport {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct Rows<'r>(&'r StatsReport);
-        impl Serialize for Rows<'_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_seq(self.0.rows())
-            }
-        }
-        let mut object = serializer.serialize_struct("StatsReport", 3)?;
-        object.serialize_field("generated_at", &Stamp(self.generated_at))?;
-        object.serialize_field("servers", &Rows(self))?;
-        object.serialize_field("failures", &self.failures)?;
-        object.end()
-    }
-}
-
-impl Serialize for Row<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (server, usage, rates) = (self.server, &self.server.seen.usage, &self.rates);
-        let only_of_hosts = if server.vmid.is_none() { 8 } else { 0 };
-        let mut object = serializer.serialize_struct("Server", 31 + only_of_hosts)?;
-        object.serialize_field("id", &server.id)?;
-        object.serialize_field("name", &server.name)?;
-        object.serialize_field("kind", server.kind.as_str())?;
-        object.serialize_field("state", server.seen.state.as_str())?;
-        object.serialize_field("parent", &server.parent)?;
-        object.serialize_field("node", &server.node)?;
-        object.serialize_field("vmid", &server.vmid)?;
-        object.serialize_field("cpu_percent", &usage.cpu_percent)?;
-        object.serialize_field("cpus", &usage.cpus)?;
-        object.serialize_field("memory_bytes", &usage.memory_bytes)?;
-        object.serialize_field("memory_max_bytes", &usage.memory_max_bytes)?;
-        object.serialize_field("memory_percent", &usage.memory_percent())?;
-        object.serialize_field("disk_bytes", &usage.disk_bytes)?;
-        object.serialize_field("disk_max_bytes", &usage.disk_max_bytes)?;
-        object.serialize_field("disk_percent", &usage.disk_percent())?;
-        object.serialize_field("disk_mount", &self.disk_mount())?;
-        object.serialize_field("network_receive_bytes", &usage.receive_bytes)?;
-        object.serialize_field("network_transmit_bytes", &usage.transmit_bytes)?;
-        object.serialize_field("network_total_bytes", &self.network_total())?;
-        object.serialize_field("network_receive_bytes_per_second", &rates.receive)?;
-        object.serialize_field("network_transmit_bytes_per_second", &rates.transmit)?;
-        object.serialize_field("disk_read_bytes", &usage.read_bytes)?;
-        object.serialize_field("disk_write_bytes", &usage.write_bytes)?;
-        object.serialize_field("disk_read_bytes_per_second", &rates.read)?;
-        object.serialize_field("disk_write_bytes_per_second", &rates.write)?;
-        object.serialize_field("uptime_seconds", &usage.uptime_seconds)?;
-        if server.vmid.is_none() {
-            // What only a host or plain server can have.
-            let load = self.load();
-            let pressure = load.map(|load| load.pressure).unwrap_or_default();
-            object.serialize_field("load_average", &load.and_then(|load| load.load))?;
-            object.serialize_field("swap_bytes", &load.and_then(|load| load.swap_bytes))?;
-            object.serialize_field("swap_max_bytes", &load.and_then(|load| load.swap_max_bytes))?;
-            object.serialize_field("arc_bytes", &load.and_then(|load| load.arc_bytes))?;
-            object.serialize_field("pressure_cpu_percent", &pressure.cpu_percent)?;
-            object.serialize_field("pressure_memory_percent", &pressure.memory_percent)?;
-            object.serialize_field("pressure_io_percent", &pressure.io_percent)?;
-            object.serialize_field("measured_seconds", &load.and_then(|load| load.measured_seconds))?;
-        }
-        object.serialize_field("filesystems", self.filesystems())?;
-        object.serialize_field("source", &self.source())?;
-        let none = BTreeMap::new();
-        object.serialize_field("sources", self.detail.map_or(&none, |detail| &detail.sources))?;
-        object.serialize_field("observed_at", &server.seen.at.map(Stamp))?;
-        object.serialize_field("reasons", &ByName(&self.reasons()))?;
-        object.end()
-    }
 }
