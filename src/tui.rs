@@ -78,28 +78,24 @@ pub(crate) async fn run(
         }
         let next = tokio::select! {
             event = input.next() => match event {
-                Some(Ok(Typed::Key(key))) if is_held(key, 'z') => {
-                    guard.stop()?;
-                    redraw(&mut screen, &mut state)?;
-                    continue;
-                }
-                Some(Ok(Typed::Key(key))) if is_held(key, 'l') => {
-                    redraw(&mut screen, &mut state)?;
-                    continue;
-                }
-                Some(Ok(Typed::Key(key))) => {
-                    pause = AFTER_KEY;
-                    Event::Key(key)
-                }
-                // A mouse that only moves is nothing, and comes often.
-                Some(Ok(Typed::Mouse(mouse))) if matches!(mouse.kind, MouseEventKind::Moved) => continue,
-                Some(Ok(Typed::Mouse(mouse))) => {
-                    pause = AFTER_KEY;
-                    Event::Mouse(mouse)
-                }
-                Some(Ok(Typed::Paste(text))) => Event::Paste(text),
-                Some(Ok(Typed::Resize(columns, lines))) => Event::Resize(columns, lines),
-                Some(Ok(_)) => continue,
+                Some(Ok(typed)) => match meaning(typed) {
+                    Meaning::Event(event) => {
+                        if matches!(event, Event::Key(_) | Event::Mouse(_)) {
+                            pause = AFTER_KEY;
+                        }
+                        event
+                    }
+                    Meaning::Stop => {
+                        guard.stop()?;
+                        redraw(&mut screen, &mut state)?;
+                        continue;
+                    }
+                    Meaning::Redraw => {
+                        redraw(&mut screen, &mut state)?;
+                        continue;
+                    }
+                    Meaning::Nothing => continue,
+                },
                 Some(Err(error)) => return Err(error),
                 // Nobody types any more: the terminal is gone.
                 None => return Ok(()),
@@ -131,6 +127,31 @@ fn tell(state: &mut State, event: Event, effects: &mut impl FnMut(Effect)) -> bo
         effects(effect);
     }
     over
+}
+
+/// What something that was typed is for.
+enum Meaning {
+    /// The state.
+    Event(Event),
+    /// The process is stopped, as by any shell's Ctrl-Z.
+    Stop,
+    /// Everything is drawn anew.
+    Redraw,
+    Nothing,
+}
+
+fn meaning(typed: Typed) -> Meaning {
+    match typed {
+        Typed::Key(key) if is_held(key, 'z') => Meaning::Stop,
+        Typed::Key(key) if is_held(key, 'l') => Meaning::Redraw,
+        Typed::Key(key) => Meaning::Event(Event::Key(key)),
+        // A mouse that only moves is nothing, and comes often.
+        Typed::Mouse(mouse) if matches!(mouse.kind, MouseEventKind::Moved) => Meaning::Nothing,
+        Typed::Mouse(mouse) => Meaning::Event(Event::Mouse(mouse)),
+        Typed::Paste(text) => Meaning::Event(Event::Paste(text)),
+        Typed::Resize(columns, lines) => Meaning::Event(Event::Resize(columns, lines)),
+        Typed::FocusGained | Typed::FocusLost => Meaning::Nothing,
+    }
 }
 
 fn is_held(key: KeyEvent, letter: char) -> bool {

@@ -86,6 +86,31 @@ impl State {
         }
     }
 
+    /// There is no plan for what was wished.
+    fn drop_wish(&mut self, number: u64, why: String) {
+        if self.wish.take_if(|wish| wish.number == number).is_none() {
+            return;
+        }
+        self.message = Some(why);
+        if matches!(&self.mode, Mode::Dialogue { wish, .. } if wish.number == number) {
+            self.mode = Mode::Browse;
+        }
+    }
+
+    /// What came of an action.
+    fn take_end(&mut self, server: &ServerId, good: bool, text: &str) {
+        self.progress.remove(server);
+        let text = format!("{server}: {text}");
+        if good {
+            self.message = Some(text);
+        } else {
+            self.failed.truncate(MOST_FAILED - 1);
+            self.failed.push_front(text);
+            self.problems = problems(self);
+            self.settle();
+        }
+    }
+
     /// Asks what waits to be asked. Not over a filter: a letter that is meant for it must not be the answer.
     fn open_dialogue(&mut self) {
         if self.mode == Mode::Browse
@@ -118,43 +143,22 @@ pub(crate) fn update(state: &mut State, event: Event) -> Vec<Effect> {
             state.settle();
         }
         Event::Fleet(fleet) => state.take_fleet(*fleet),
-        Event::Samples { server, points } => {
-            // Those of a server that left would be kept for ever.
-            if !state.looked || state.keys.contains(&server) {
-                state.samples.entry(server).or_default().extend(points);
-            }
-        }
+        // Those of a server that left would be kept for ever.
+        Event::Samples { server, .. } if state.looked && !state.keys.contains(&server) => {}
+        Event::Samples { server, points } => state.samples.entry(server).or_default().extend(points),
         Event::Log { server, events, tasks } => {
             if state.chosen.as_ref() == Some(&server) {
                 state.log = Log { server: Some(server), events, tasks };
             }
         }
         Event::Plan(plan) => effects = state.take_plan(plan),
-        Event::NoPlan { number, why } => {
-            if state.wish.take_if(|wish| wish.number == number).is_some() {
-                state.message = Some(why);
-                if matches!(&state.mode, Mode::Dialogue { wish, .. } if wish.number == number) {
-                    state.mode = Mode::Browse;
-                }
-            }
-        }
+        Event::NoPlan { number, why } => state.drop_wish(number, why),
         Event::Progress { server, text, of } => {
             let since = state.progress.get(&server).map_or(state.now, |known| known.since);
             state.progress.insert(server, Doing { text, since, of });
         }
         Event::Over { server } => drop(state.progress.remove(&server)),
-        Event::Ended { server, good, text } => {
-            state.progress.remove(&server);
-            let text = format!("{server}: {text}");
-            if good {
-                state.message = Some(text);
-            } else {
-                state.failed.truncate(MOST_FAILED - 1);
-                state.failed.push_front(text);
-                state.problems = problems(state);
-                state.settle();
-            }
-        }
+        Event::Ended { server, good, text } => state.take_end(&server, good, &text),
         Event::Message(text) => state.message = Some(text),
     }
     state.open_dialogue();

@@ -1,5 +1,6 @@
 //! The screen without a terminal: keys and events in, state, effects and drawn cells out.
 
+mod actions;
 mod any;
 mod filter;
 mod frames;

@@ -4,7 +4,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::model::inventory::Server;
+use crate::model::inventory::server::Address;
+use crate::model::inventory::{Server, ServiceCheck};
 use crate::model::load::usage::Count;
 use crate::model::text::clean;
 use crate::model::text::human::{human_bytes, human_seconds};
@@ -82,56 +83,89 @@ fn parts(area: Rect, has_charts: bool) -> (Rect, Rect) {
 
 /// All that is known, the most wanted first.
 fn lines(state: &State, server: &Server, width: u16, look: Look) -> Vec<Pieces> {
-    let mut lines: Vec<Pieces> = Vec::new();
-    let mut add = |name: &str, value: String| {
+    let mut lines = Lines { all: Vec::new(), width: usize::from(width).saturating_sub(9), look };
+    lines.add_state(state, server);
+    lines.add_numbers(server);
+    lines.add_place(server);
+    server.seen.checks.iter().for_each(|check| lines.add_check(check));
+    lines.add_log(state);
+    lines.all
+}
+
+/// The lines so far.
+struct Lines {
+    all: Vec<Pieces>,
+    /// Columns for a value.
+    width: usize,
+    look: Look,
+}
+
+impl Lines {
+    /// A value under its name; nothing where it is empty.
+    fn add(&mut self, name: &str, value: &str) {
         if value.is_empty() {
             return;
         }
-        let parts = look::wrap(&clean(&value), usize::from(width).saturating_sub(9));
-        for (i, part) in parts.into_iter().enumerate() {
+        for (i, part) in look::wrap(&clean(value), self.width).into_iter().enumerate() {
             let name = if i == 0 { name } else { "" };
-            lines.push(vec![(format!("{name:9}"), look.quiet()), (part, Style::new())]);
+            self.all.push(vec![(format!("{name:9}"), self.look.quiet()), (part, Style::new())]);
         }
-    };
-    let seen = &server.seen;
-    let usage = &seen.usage;
-    let place = match (&server.node, server.vmid) {
-        (Some(node), Some(_)) => format!(", {} on {}", server.kind.as_str(), node.as_str()),
-        _ => format!(", {}", server.kind.as_str()),
-    };
-    add("id", format!("{}{place}", server.id));
-    let uptime = usage.uptime_seconds.filter(|_| seen.state.is_up()).map(Count::get);
-    let uptime = uptime.map(|seconds| format!(" for {}", human_seconds(seconds))).unwrap_or_default();
-    let age = state.age(server).map_or("-".to_owned(), |age| look::age_up_to(age, seen.lag));
-    let old = if state.is_stale(server) { ", old" } else { "" };
-    let raw = seen.word().map(|raw| format!(" ({raw})")).unwrap_or_default();
-    let state_word = format!("{} {}{raw}{uptime}", look::symbol(seen.state), seen.state);
-    add("state", format!("{state_word}; by {}, age {age}{old}", seen.source.as_str()));
-    add("doing", state.progress.get(&server.id).map(|doing| doing.line(state.now)).unwrap_or_default());
-    add("because", seen.reason.clone().unwrap_or_default());
-    let own = state.fleet.failures.iter().filter(|failed| failed.server == server.id);
-    for failed in own {
-        add("failed", failed.message.clone());
-        add("hint", failed.advice.clone().unwrap_or_default());
     }
-    let cpus = usage.cpus.map(|cpus| format!(" of {cpus} CPUs")).unwrap_or_default();
-    let load = usage.load.map(|load| format!(", load {load:.2}")).unwrap_or_default();
-    add("cpu", usage.cpu_percent.map_or("-".to_owned(), |cpu| format!("{cpu:.0}%{cpus}{load}")));
-    add("memory", share(usage.memory_bytes, usage.memory_max_bytes, usage.memory_share()));
-    add("disk", share(usage.disk_bytes, usage.disk_max_bytes, usage.disk_percent()));
-    let address = |address: &crate::model::inventory::server::Address| match address.prefix {
-        Some(prefix) => format!("{}/{prefix}", address.ip),
-        None => address.ip.to_string(),
-    };
-    let mut addresses: Vec<String> = server.hostname.iter().cloned().collect();
-    addresses.extend(server.addresses.iter().map(address));
-    addresses.dedup();
-    add("address", addresses.join(", "));
-    add("tags", server.tags.join(", "));
-    add("pool", server.pool.clone().unwrap_or_default());
-    add("lock", server.lock.clone().unwrap_or_default());
-    add("HA", server.ha_state.clone().unwrap_or_default());
-    for check in &seen.checks {
+
+    fn add_some(&mut self, name: &str, value: Option<&String>) {
+        self.add(name, value.map_or("", String::as_str));
+    }
+
+    /// Who it is, what it does, and why.
+    fn add_state(&mut self, state: &State, server: &Server) {
+        let seen = &server.seen;
+        let place = match (&server.node, server.vmid) {
+            (Some(node), Some(_)) => format!(", {} on {}", server.kind.as_str(), node.as_str()),
+            _ => format!(", {}", server.kind.as_str()),
+        };
+        self.add("id", &format!("{}{place}", server.id));
+        let uptime = seen.usage.uptime_seconds.filter(|_| seen.state.is_up()).map(Count::get);
+        let uptime = uptime.map(|seconds| format!(" for {}", human_seconds(seconds))).unwrap_or_default();
+        let age = state.age(server).map_or("-".to_owned(), |age| look::age_up_to(age, seen.lag));
+        let old = if state.is_stale(server) { ", old" } else { "" };
+        let raw = seen.word().map(|raw| format!(" ({raw})")).unwrap_or_default();
+        let state_word = format!("{} {}{raw}{uptime}", look::symbol(seen.state), seen.state);
+        self.add("state", &format!("{state_word}; by {}, age {age}{old}", seen.source.as_str()));
+        self.add("doing", &state.progress.get(&server.id).map(|doing| doing.line(state.now)).unwrap_or_default());
+        self.add_some("because", seen.reason.as_ref());
+        for failed in state.fleet.failures.iter().filter(|failed| failed.server == server.id) {
+            self.add("failed", &failed.message);
+            self.add_some("hint", failed.advice.as_ref());
+        }
+    }
+
+    fn add_numbers(&mut self, server: &Server) {
+        let usage = &server.seen.usage;
+        let cpus = usage.cpus.map(|cpus| format!(" of {cpus} CPUs")).unwrap_or_default();
+        let load = usage.load.map(|load| format!(", load {load:.2}")).unwrap_or_default();
+        self.add("cpu", &usage.cpu_percent.map_or("-".to_owned(), |cpu| format!("{cpu:.0}%{cpus}{load}")));
+        self.add("memory", &share(usage.memory_bytes, usage.memory_max_bytes, usage.memory_share()));
+        self.add("disk", &share(usage.disk_bytes, usage.disk_max_bytes, usage.disk_percent()));
+    }
+
+    /// Where it is in the network, and in Proxmox VE's own groups.
+    fn add_place(&mut self, server: &Server) {
+        let address = |address: &Address| match address.prefix {
+            Some(prefix) => format!("{}/{prefix}", address.ip),
+            None => address.ip.to_string(),
+        };
+        let mut addresses: Vec<String> = server.hostname.iter().cloned().collect();
+        addresses.extend(server.addresses.iter().map(address));
+        addresses.dedup();
+        self.add("address", &addresses.join(", "));
+        self.add("tags", &server.tags.join(", "));
+        self.add_some("pool", server.pool.as_ref());
+        self.add_some("lock", server.lock.as_ref());
+        self.add_some("HA", server.ha_state.as_ref());
+    }
+
+    fn add_check(&mut self, check: &ServiceCheck) {
+        let look = self.look;
         let time = check.response_seconds.map_or("-".to_owned(), |seconds| match seconds * 1000.0 {
             millis if millis < 1.0 => "<1ms".to_owned(),
             millis => format!("{millis:.0}ms"),
@@ -148,16 +182,20 @@ fn lines(state: &State, server: &Server, width: u16, look: Look) -> Vec<Pieces> 
             None => look.quiet(),
         };
         let what = format!("{} {}:{}", table::sign(check), check.name, check.port);
-        lines.push(vec![("service  ".to_owned(), look.quiet()), (what, style), (format!("  {said}"), Style::new())]);
+        self.all.push(vec![("service  ".to_owned(), look.quiet()), (what, style), (format!("  {said}"), Style::new())]);
     }
-    let told = state.log.server == state.chosen;
-    for (what, entries) in [("task", &state.log.tasks), ("event", &state.log.events)] {
-        for Entry { at, text } in entries.iter().filter(|_| told) {
-            let age = at.map(|at| look::age(state.now.duration_since(at))).unwrap_or_default();
-            lines.push(vec![(format!("{what:9}{age:>7} "), look.quiet()), (text.clone(), Style::new())]);
+
+    /// What was told of the chosen server's past.
+    fn add_log(&mut self, state: &State) {
+        let told = state.log.server == state.chosen;
+        for (what, entries) in [("task", &state.log.tasks), ("event", &state.log.events)] {
+            for Entry { at, text } in entries.iter().filter(|_| told) {
+                let age = at.map(|at| look::age(state.now.duration_since(at))).unwrap_or_default();
+                let head = (format!("{what:9}{age:>7} "), self.look.quiet());
+                self.all.push(vec![head, (text.clone(), Style::new())]);
+            }
         }
     }
-    lines
 }
 
 /// `3.9G of 16G (24%)`
