@@ -21,7 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub(crate) use self::with_fleet::{with_fleet, with_fleet_of};
 use crate::config::Config;
-use crate::error::Exit;
+use crate::exit::Exit;
 use crate::fleet::act::Ledger;
 use crate::fleet::observe::record::Recording;
 use crate::fleet::{Fleet, Limits};

@@ -6,6 +6,7 @@
 mod config;
 mod consent;
 mod error;
+mod exit;
 mod file;
 mod fleet;
 mod foreign;

@@ -21,14 +21,18 @@ mod commands;
 mod config;
 mod consent;
 mod error;
+mod exit;
 mod file;
 mod fleet;
 #[cfg(any(test, fuzzing))]
 mod foreign;
+mod logging;
 mod model;
+mod output;
 mod render;
 #[cfg(test)]
 mod schema;
+mod signals;
 mod state;
 mod transport;
 mod tui;
@@ -36,26 +40,27 @@ mod ui;
 mod watchdog;
 
 use std::io;
-use std::pin::Pin;
 use std::process::ExitCode;
-use std::thread;
 
-use anyhow::Context as _;
 use clap::{CommandFactory, Parser};
 
-use crate::cli::{Cli, Command, Global, LogFormat};
+use crate::cli::{Cli, Command, Global};
+use crate::commands::Context;
 use crate::commands::check::CheckReport;
 use crate::commands::complete::shells::SHELLS;
-use crate::commands::{Context, Outcome};
 use crate::config::{Config, ConfigError};
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
+use crate::exit::Exit;
 use crate::fleet::Limits;
 use crate::fleet::act::Ledger;
+use crate::logging::start_log;
 use crate::model::check::CheckId;
 use crate::model::check::diagnosis::Fix;
-use crate::model::hint::{Carried, HintId};
+use crate::model::hint::Carried;
 use crate::model::monitor::Level;
-use crate::render::{Format, Output, Report};
+use crate::output::{print, show};
+use crate::render::{Format, Output};
+use crate::signals::{Leaves, until_signalled};
 use crate::state::{State, StateError};
 use crate::ui::{ColorWhen, Ui};
 use crate::watchdog::Pulse;
@@ -198,51 +203,54 @@ fn start(cli: Cli, ui: Ui) -> Ended {
             Some(report) => print(&global, &report).map(|()| Exit::Done).map_err(|error| (ui, error)),
             None => Ok(Exit::Done),
         },
-        mut command => {
-            let pulse = Pulse::default();
-            // From here on files are read that may not answer.
-            watchdog::watch(&pulse);
-            let config = match configured(&global, &command, &ui) {
-                Ok(config) => config,
-                Err(error) => return unusable(&global, &command, ui, error, CheckId::ConfigInvalid),
-            };
-            // Whoever says nothing that can be done leaves nothing behind: this is before the state file is made.
-            match settle(&mut command, &global, &config, &ui, (&runtime, &pulse)) {
-                Ok(None) => {}
-                Ok(Some(exit)) => return Ok(exit),
-                Err(error) => return Err((ui, error)),
-            }
-            // `doctor` changes nothing: a file that cannot be used is not set aside, but said to be so.
-            if let (Command::Doctor(_), Err(error)) = (&command, state::look(&state_path(&global))) {
-                return unusable(&global, &command, ui, error.into(), CheckId::StateUnusable);
-            }
-            let ctx = prepare(&global, config, ui)?;
-            let leaves = Leaves::of(&command);
-            let result = {
-                // Connections that are dropped with the set say goodbye through the runtime.
-                let _context = runtime.enter();
-                // Who watches may wait for a reader for ever, at any line.
-                pulse.rest(matches!(command, Command::Watch(_)));
-                let work = dispatch(&ctx, &global, command, &pulse);
-                tokio::task::LocalSet::new().block_on(&runtime, until_signalled(work, &pulse))
-            };
-            // A look-up of a name that hangs must not keep the process.
-            runtime.shutdown_background();
-            if let Ok(exit @ (Exit::Interrupted | Exit::Terminated)) = &result
-                && let Some(words) = leaves.words(&ctx)
-            {
-                let how = if *exit == Exit::Interrupted { "interrupted" } else { "terminated" };
-                ctx.ui.ended(&format!("{how}{words}"));
-            }
-            // Whoever interrupted, left the screen, or lost the state file reads what was sent.
-            for line in ctx.ledger.lines() {
-                ctx.ui.warning(&format!("{line}; nothing was cancelled"));
-            }
-            let Context { state, ui, .. } = ctx;
-            state.close();
-            result.map_err(|error| (ui, error))
-        }
+        command => run(&global, command, ui, runtime),
     }
+}
+
+/// Runs a command that has a configuration and a state file.
+fn run(global: &Global, mut command: Command, ui: Ui, runtime: tokio::runtime::Runtime) -> Ended {
+    let pulse = Pulse::default();
+    // From here on files are read that may not answer.
+    watchdog::watch(&pulse);
+    let config = match configured(global, &command, &ui) {
+        Ok(config) => config,
+        Err(error) => return unusable(global, &command, ui, error, CheckId::ConfigInvalid),
+    };
+    // Whoever says nothing that can be done leaves nothing behind: this is before the state file is made.
+    match settle(&mut command, global, &config, &ui, (&runtime, &pulse)) {
+        Ok(None) => {}
+        Ok(Some(exit)) => return Ok(exit),
+        Err(error) => return Err((ui, error)),
+    }
+    // `doctor` changes nothing: a file that cannot be used is not set aside, but said to be so.
+    if let (Command::Doctor(_), Err(error)) = (&command, state::look(&state_path(global))) {
+        return unusable(global, &command, ui, error.into(), CheckId::StateUnusable);
+    }
+    let ctx = prepare(global, config, ui)?;
+    let leaves = Leaves::of(&command);
+    let result = {
+        // Connections that are dropped with the set say goodbye through the runtime.
+        let _context = runtime.enter();
+        // Who watches may wait for a reader for ever, at any line.
+        pulse.rest(matches!(command, Command::Watch(_)));
+        let work = dispatch(&ctx, global, command, &pulse);
+        tokio::task::LocalSet::new().block_on(&runtime, until_signalled(work, &pulse))
+    };
+    // A look-up of a name that hangs must not keep the process.
+    runtime.shutdown_background();
+    if let Ok(exit @ (Exit::Interrupted | Exit::Terminated)) = &result
+        && let Some(words) = leaves.words(&ctx)
+    {
+        let how = if *exit == Exit::Interrupted { "interrupted" } else { "terminated" };
+        ctx.ui.ended(&format!("{how}{words}"));
+    }
+    // Whoever interrupted, left the screen, or lost the state file reads what was sent.
+    for line in ctx.ledger.lines() {
+        ctx.ui.warning(&format!("{line}; nothing was cancelled"));
+    }
+    let Context { state, ui, .. } = ctx;
+    state.close();
+    result.map_err(|error| (ui, error))
 }
 
 /// The end where the configuration or the state file cannot be used: an error, and for `doctor` a finding.
@@ -258,44 +266,6 @@ fn unusable(global: &Global, command: &Command, ui: Ui, error: anyhow::Error, id
     let (message, _) = error::told(&error);
     let (report, exit) = args.unusable(id, &message, error::hint(&error).map(Fix::say));
     print(global, &report).map(|()| exit).map_err(|error| (ui, error))
-}
-
-/// What a command may leave behind when a signal ends it.
-enum Leaves {
-    /// It only looks.
-    Nothing,
-    /// Calls to servers, which the ledger has.
-    Calls,
-    /// Tokens that are half made.
-    Tokens,
-    /// To be ended is its usual end.
-    NothingToSay,
-}
-
-impl Leaves {
-    fn of(command: &Command) -> Leaves {
-        match command {
-            Command::Power(_) | Command::Init(_) => Leaves::Calls,
-            Command::SetupToken(_) => Leaves::Tokens,
-            Command::Watch(_) => Leaves::NothingToSay,
-            _ => Leaves::Nothing,
-        }
-    }
-
-    /// What is said after `interrupted`.
-    fn words(&self, ctx: &Context) -> Option<&'static str> {
-        Some(match self {
-            Leaves::NothingToSay => return None,
-            Leaves::Calls if !ctx.ledger.has_any() => ", nothing was sent",
-            Leaves::Calls if ctx.ledger.lines().is_empty() => "; what was sent has ended",
-            Leaves::Nothing | Leaves::Calls => "",
-            // A file that cannot be read is said by the next run.
-            Leaves::Tokens if ctx.state.all_intents().is_ok_and(|intents| intents.is_empty()) => {
-                "; no token is left half made"
-            }
-            Leaves::Tokens => "; run `ecobox setup-token` again: it removes the token that was being made",
-        })
-    }
 }
 
 /// Refuses what cannot be done whatever is known, and asks for what is missing. Gives how the process ends, where somebody
@@ -394,104 +364,5 @@ async fn dispatch(ctx: &Context, global: &Global, command: Command, pulse: &Puls
         Command::Generate(_) | Command::Options => Ok(Exit::Done),
         #[cfg(feature = "demo")]
         Command::Demo(_) => Ok(Exit::Done),
-    }
-}
-
-/// Has the command do its work, and prints what it hands back; what is to be kept is kept meanwhile.
-async fn show<R: Report + Sync>(
-    ctx: &Context,
-    global: &Global,
-    pulse: &Pulse,
-    work: Pin<Box<impl Future<Output = anyhow::Result<Outcome<R>>>>>,
-) -> anyhow::Result<Exit> {
-    if global.output == Format::Openmetrics && R::METRICS.is_none() {
-        let failure = Failure::new(Exit::Usage, "`-o openmetrics`: this command has no metrics");
-        return Err(failure.hint(HintId::NoMetrics.text()).into());
-    }
-    if global.output == Format::Html && R::PAGE.is_none() {
-        let failure = Failure::new(Exit::Usage, "`-o html`: this command has no page");
-        return Err(failure.hint(HintId::NoPage.text()).into());
-    }
-    if global.output == Format::Checkmk && !R::IS_CHECK {
-        return Err(Failure::new(Exit::Usage, "`-o checkmk`: only `ecobox check` has it").into());
-    }
-    let Outcome { report, exit, recording } = work.await?;
-    let print = || {
-        pulse.rest(true);
-        let printed = print(global, &report);
-        pulse.rest(false);
-        printed
-    };
-    let keep = || recording.as_ref().map_or(Ok(()), |recording| recording.keep(&ctx.state));
-    let (printed, kept) = thread::scope(|scope| {
-        let printing = recording.as_ref().and_then(|_| thread::Builder::new().spawn_scoped(scope, print).ok());
-        match printing {
-            Some(printing) => {
-                let kept = keep();
-                (printing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), kept)
-            }
-            // There is nothing to keep, or no thread is to be had.
-            None => (print(), keep()),
-        }
-    });
-    // The process ends now: giving thousands of servers back piece by piece would only take time.
-    std::mem::forget(report);
-    printed?;
-    kept?;
-    Ok(exit)
-}
-
-/// Prints a report, or writes it to the file that it is to go to.
-fn print<R: Report>(global: &Global, report: &R) -> anyhow::Result<()> {
-    let color = global.color.decide(&io::stdout());
-    let output = Output::new(global.output, color, global.carried(), jiff::Timestamp::now());
-    if let Some(path) = &global.out {
-        return render::write_file(path, report, &output.for_a_file()).map_err(Into::into);
-    }
-    match render::print(report, &output) {
-        // Who closes the pipe has read enough: `ecobox status | head`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        printed => printed.context("writing the report"),
-    }
-}
-
-/// Runs to the end, or until SIGINT (130) or SIGTERM (143). What was sent stays sent; the next run finds it.
-async fn until_signalled(work: impl Future<Output = anyhow::Result<Exit>>, pulse: &Pulse) -> anyhow::Result<Exit> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let heard = |kind| signal(kind).context("cannot listen for signals");
-    let (mut interrupt, mut terminate) = (heard(SignalKind::interrupt())?, heard(SignalKind::terminate())?);
-    pulse.listens();
-    tokio::select! {
-        result = work => result,
-        () = pulse.beat() => Ok(Exit::Failed),
-        _ = interrupt.recv() => Ok(Exit::Interrupted),
-        _ = terminate.recv() => Ok(Exit::Terminated),
-    }
-}
-
-/// `-q`, `-v..`, `ECOBOX_LOG`, then the configuration's `log_level`, in this order; warnings if nothing is said.
-fn start_log(global: &Global, configured: Option<&str>) {
-    use tracing_subscriber::filter::{LevelFilter, Targets};
-    use tracing_subscriber::prelude::*;
-    let level = match (global.quiet, global.verbose) {
-        (true, _) => Some(LevelFilter::ERROR),
-        (_, 0) => None,
-        (_, 1) => Some(LevelFilter::INFO),
-        (_, 2) => Some(LevelFilter::DEBUG),
-        _ => Some(LevelFilter::TRACE),
-    };
-    // Libraries stay at warnings: at trace they would print packets.
-    let ours = |level: LevelFilter| Targets::new().with_default(LevelFilter::WARN).with_target("ecobox", level);
-    let environment = || std::env::var("ECOBOX_LOG").ok().and_then(|text| text.parse::<LevelFilter>().ok());
-    let file = || configured.and_then(|text| text.parse::<LevelFilter>().ok());
-    let filter = ours(level.or_else(environment).or_else(file).unwrap_or(LevelFilter::WARN));
-    let registry = tracing_subscriber::registry().with(filter);
-    let ansi = global.color.decide(&io::stderr());
-    let layer = tracing_subscriber::fmt::layer().with_writer(ui::log::writer);
-    match global.log_format {
-        LogFormat::Text => {
-            registry.with(layer.with_ansi(ansi).with_target(false).fmt_fields(ui::log::fields())).init();
-        }
-        LogFormat::Json => registry.with(layer.event_format(ui::log::JsonLine)).init(),
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::{flag, low_level::pipe};
 
-use crate::error::Exit;
+use crate::exit::Exit;
 use crate::ui;
 
 /// How long a run that was signalled may take for its last words.

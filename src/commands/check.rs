@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 
 use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::{Context, Outcome, complete, counted, nobody, selected, with_fleet};
-use crate::error::Exit;
+use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::monitor::Look;
 use crate::fleet::observe::measure::LoadOptions;

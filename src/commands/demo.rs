@@ -11,7 +11,7 @@ use ecobox_sim::{Demo, DemoHost, DemoService};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::error::Exit;
+use crate::exit::Exit;
 
 /// The table of a service in the configuration.
 const SERVICES: &str = "[[servers.services]]";

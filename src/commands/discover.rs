@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::{Context, Outcome, Said, complete, counted, hosts_named, say, with_fleet};
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
+use crate::exit::Exit;
 use crate::fleet::discover::{Asked, Discovering, Discovery, Found};
 use crate::model::hint::HintId;
 use crate::model::id::{NodeName, ServerId, VmId};

@@ -8,7 +8,7 @@ use clap_complete::engine::ArgValueCompleter;
 
 use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::{Context, Outcome, complete, counted};
-use crate::error::Exit;
+use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::model::check::diagnosis::{Chart, Fix, mute, say_once};
 use crate::model::check::{Area, CheckId};

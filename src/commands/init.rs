@@ -12,7 +12,7 @@ use self::written::{extend, name_by_themselves};
 use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::{Context, Outcome, tell, with_fleet_of};
 use crate::config::ServerConfig;
-use crate::error::Exit;
+use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::onboard::visit::Visit;
 use crate::fleet::reach::hint::Doing;

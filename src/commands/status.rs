@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 
 use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::{Context, Outcome, Said, complete, counted, nobody, say, selected, stamp, with_fleet};
-use crate::error::Exit;
+use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::observe::record::Recording;
 use crate::fleet::observe::{Asking, Observed};

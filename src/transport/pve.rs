@@ -1,6 +1,6 @@
 //! The REST API of Proxmox VE.
 //!
-//! - `calls`, `power` and `upkeep` are what others use; `client` is how a GET is made, `post` a call that changes something,
+//! - `calls`, `power` and `upkeep` are what others use; `client` is how a GET is made, `retry` when it is tried again, `post` a call that changes something,
 //!   `failure` what the API's errors mean, `clock` what time it is there.
 //! - `certificate` is how a cluster is known by its CA, and which trust fits what an API presents.
 //! - `wire`, `rrd`, `filesystems`, `guest` and `answers` read what comes, `lenient` value by value, `repair` where
@@ -20,6 +20,7 @@ mod lenient;
 mod post;
 mod power;
 mod repair;
+mod retry;
 pub(crate) mod rrd;
 #[cfg(test)]
 mod testing;

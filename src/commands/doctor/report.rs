@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::commands::{counted, stamp};
-use crate::error::Exit;
+use crate::exit::Exit;
 use crate::model::check::diagnosis::{Counts, Diagnosis, Verdict};
 use crate::model::id::ServerId;
 use crate::model::text::{clean, wrap};

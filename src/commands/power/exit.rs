@@ -1,6 +1,6 @@
 //! How `ecobox power` ends.
 
-use crate::error::Exit;
+use crate::exit::Exit;
 use crate::fleet::act::{Ended, How};
 use crate::model::check::CheckId;
 use crate::model::power::{Finding, Move, Plan, Why};

@@ -15,7 +15,7 @@ use self::detail::Detail;
 use self::families::families;
 use super::StatsArgs;
 use crate::commands::{Context, Outcome, Said, counted, nobody, say, selected, with_fleet};
-use crate::error::Exit;
+use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::observe::measure::{AskedAgent, Earlier, LoadOptions};
 use crate::fleet::observe::record::Recording;

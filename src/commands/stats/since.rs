@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use super::StatsArgs;
 use crate::commands::args::Since;
 use crate::commands::{Context, Outcome, Said, counted, say, stamp, with_fleet};
-use crate::error::Exit;
+use crate::exit::Exit;
 use crate::model::id::ServerId;
 use crate::model::inventory::server::ServerKind;
 use crate::model::inventory::{Failed, Server};

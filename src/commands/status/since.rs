@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 use super::StatusArgs;
 use crate::commands::{Context, Outcome, stamp};
-use crate::error::Exit;
+use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::past::availability::Record;
 use crate::model::id::ServerId;

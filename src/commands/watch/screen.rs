@@ -21,7 +21,7 @@ use super::page::{Pages, due};
 use super::said::Said;
 use super::stream::{WAITING, passes};
 use crate::commands::Context;
-use crate::error::Exit;
+use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::watch::Pace;
 use crate::model::id::ServerId;

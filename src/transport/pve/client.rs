@@ -1,6 +1,5 @@
-//! A client of one node's API, and its GETs: TLS, deadlines, the body's cap, retries, and what errors mean.
+//! A client of one node's API, and its GETs: TLS, deadlines, the body's cap, and what errors mean.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -200,24 +199,6 @@ impl Client {
         Error::Protocol { peer: self.label.clone(), detail: format!("{path}: {error}") }
     }
 
-    /// The body of a GET's good answer. Quick failures that may pass are tried again.
-    pub(super) async fn body(&self, path: &str, answers: Answers) -> Result<Vec<u8>, Error> {
-        let begun = Instant::now();
-        let mut tries = 0;
-        loop {
-            let Failure { error, passing } = match self.attempt(path, answers).await {
-                Ok(body) => return Ok(body),
-                Err(failure) => failure,
-            };
-            if !passing || tries == self.limits.retries || begun.elapsed() > self.limits.retry_within {
-                return Err(self.named_service(error).await);
-            }
-            tries += 1;
-            tracing::debug!(server = self.label, %error, "trying again");
-            tokio::time::sleep(self.pause()).await;
-        }
-    }
-
     /// The error, or that pvedaemon is the one who is down: pveproxy of that node still answers what it answers itself,
     /// such as a list of tasks, which any token may ask for.
     pub(super) async fn named_service(&self, error: Error) -> Error {
@@ -233,7 +214,7 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, path: &str, answers: Answers) -> Result<Vec<u8>, Failure> {
+    pub(super) async fn attempt(&self, path: &str, answers: Answers) -> Result<Vec<u8>, Failure> {
         let begun = Instant::now();
         let patience = match answers {
             Answers::Itself => self.limits.read,
@@ -308,13 +289,6 @@ impl Client {
 
     fn unusable(&self, detail: String) -> Failure {
         Failure { error: Error::Protocol { peer: self.label.clone(), detail }, passing: false }
-    }
-
-    /// Some random time, so that many clients do not try again at once.
-    fn pause(&self) -> Duration {
-        let Range { start, end } = self.limits.pause;
-        let random = RandomState::new().build_hasher().finish();
-        Duration::from_millis(start + random % (end - start).max(1))
     }
 }
 

@@ -1,0 +1,63 @@
+//! A signal that ends the run, and what is said then: what was sent stays sent.
+
+use anyhow::Context as _;
+
+use crate::cli::Command;
+use crate::commands::Context;
+use crate::exit::Exit;
+use crate::watchdog::Pulse;
+
+/// Runs to the end, or until SIGINT (130) or SIGTERM (143). What was sent stays sent; the next run finds it.
+pub(crate) async fn until_signalled(
+    work: impl Future<Output = anyhow::Result<Exit>>,
+    pulse: &Pulse,
+) -> anyhow::Result<Exit> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let heard = |kind| signal(kind).context("cannot listen for signals");
+    let (mut interrupt, mut terminate) = (heard(SignalKind::interrupt())?, heard(SignalKind::terminate())?);
+    pulse.listens();
+    tokio::select! {
+        result = work => result,
+        () = pulse.beat() => Ok(Exit::Failed),
+        _ = interrupt.recv() => Ok(Exit::Interrupted),
+        _ = terminate.recv() => Ok(Exit::Terminated),
+    }
+}
+
+/// What a command may leave behind when a signal ends it.
+pub(crate) enum Leaves {
+    /// It only looks.
+    Nothing,
+    /// Calls to servers, which the ledger has.
+    Calls,
+    /// Tokens that are half made.
+    Tokens,
+    /// To be ended is its usual end.
+    NothingToSay,
+}
+
+impl Leaves {
+    pub(crate) fn of(command: &Command) -> Leaves {
+        match command {
+            Command::Power(_) | Command::Init(_) => Leaves::Calls,
+            Command::SetupToken(_) => Leaves::Tokens,
+            Command::Watch(_) => Leaves::NothingToSay,
+            _ => Leaves::Nothing,
+        }
+    }
+
+    /// What is said after `interrupted`.
+    pub(crate) fn words(&self, ctx: &Context) -> Option<&'static str> {
+        Some(match self {
+            Leaves::NothingToSay => return None,
+            Leaves::Calls if !ctx.ledger.has_any() => ", nothing was sent",
+            Leaves::Calls if ctx.ledger.lines().is_empty() => "; what was sent has ended",
+            Leaves::Nothing | Leaves::Calls => "",
+            // A file that cannot be read is said by the next run.
+            Leaves::Tokens if ctx.state.all_intents().is_ok_and(|intents| intents.is_empty()) => {
+                "; no token is left half made"
+            }
+            Leaves::Tokens => "; run `ecobox setup-token` again: it removes the token that was being made",
+        })
+    }
+}
