@@ -22,7 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 pub(crate) use self::with_fleet::{with_fleet, with_fleet_of};
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::fleet::act::Ledger;
+use crate::fleet::act::SentLog;
 use crate::fleet::observe::record::Recording;
 use crate::fleet::{Fleet, Limits};
 use crate::model::hint::HintId;
@@ -44,7 +44,7 @@ pub(crate) struct Context {
     /// After which time a trouble that lasts is said again where only news is.
     pub(crate) repeat: Option<SignedDuration>,
     /// What was sent and has not ended, for whoever interrupts.
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: SentLog,
 }
 
 /// What a command hands back: the report, and how the process ends when it has been printed.

@@ -52,7 +52,7 @@ use crate::config::{Config, ConfigError};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::fleet::Limits;
-use crate::fleet::act::Ledger;
+use crate::fleet::act::SentLog;
 use crate::logging::start_log;
 use crate::model::check::CheckId;
 use crate::model::check::diagnosis::Fix;
@@ -336,7 +336,7 @@ fn prepare(global: &Global, config: Config, ui: Ui) -> Result<Context, (Ui, anyh
         ui.warning(&notice.text);
         ui.hint(&notice.hint.text());
     }
-    Ok(Context { config, state, ui, limits, repeat: global.repeat, ledger: Ledger::default() })
+    Ok(Context { config, state, ui, limits, repeat: global.repeat, ledger: SentLog::default() })
 }
 
 async fn dispatch(ctx: &Context, global: &Global, command: Command, pulse: &Pulse) -> anyhow::Result<Exit> {

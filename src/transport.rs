@@ -48,7 +48,7 @@ pub(crate) enum ConnectFailure {
     /// only in its log.
     NotForwarded,
     /// A jump host before it could not be reached, for this reason, or was lost.
-    OnTheWay(&'static str),
+    JumpHostFailed(&'static str),
     /// This process, or this machine, may open no more files: nobody was asked.
     NoFiles,
     /// Any other error of the system.
@@ -84,7 +84,7 @@ impl ConnectFailure {
             | ConnectFailure::NotForwarded => true,
             ConnectFailure::Resolve
             | ConnectFailure::NoNetwork
-            | ConnectFailure::OnTheWay(_)
+            | ConnectFailure::JumpHostFailed(_)
             | ConnectFailure::NoFiles
             | ConnectFailure::Other => false,
         }
@@ -99,7 +99,7 @@ impl ConnectFailure {
             ConnectFailure::Timeout => "no answer",
             ConnectFailure::Closed => "connection closed",
             ConnectFailure::NotForwarded => "its jump host cannot connect to it",
-            ConnectFailure::OnTheWay(why) => why,
+            ConnectFailure::JumpHostFailed(why) => why,
             ConnectFailure::NoFiles => "too many open files here (`ulimit -n`)",
             ConnectFailure::Other => "cannot connect",
         }
@@ -282,7 +282,7 @@ mod tests {
         for errno in [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE] {
             assert_eq!(ConnectFailure::of(&errno.into()), ConnectFailure::NoFiles);
         }
-        assert!(ConnectFailure::NotForwarded.is_of_host() && !ConnectFailure::OnTheWay("no answer").is_of_host());
+        assert!(ConnectFailure::NotForwarded.is_of_host() && !ConnectFailure::JumpHostFailed("no answer").is_of_host());
     }
 
     #[test]
@@ -321,7 +321,7 @@ mod tests {
             (connect(ConnectFailure::Other), Unreachable, "cannot reach pve1:8006: cannot connect"),
             (connect(ConnectFailure::NoNetwork), Unreachable, "this machine has no way to its"),
             (connect(ConnectFailure::NotForwarded), Unreachable, "its jump host cannot connect"),
-            (connect(ConnectFailure::OnTheWay("no answer")), Unreachable, "pve1:8006: no answer"),
+            (connect(ConnectFailure::JumpHostFailed("no answer")), Unreachable, "pve1:8006: no answer"),
             (connect(ConnectFailure::Resolve), Unreachable, "the name has no address"),
             (connect(ConnectFailure::Closed), Unreachable, "connection closed"),
             (

@@ -89,8 +89,8 @@ impl Ui {
 
     /// Silences the log for as long as a screen has the terminal.
     #[expect(clippy::unused_self, reason = "who may write to stderr may also silence it")]
-    pub(crate) fn hush(&self) -> log::Hushed {
-        log::Hushed::begin()
+    pub(crate) fn suspend_log(&self) -> log::LogSuspended {
+        log::LogSuspended::begin()
     }
 
     /// What was done or found besides the report. Silent with `-q`.

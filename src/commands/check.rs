@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::monitor::Look;
 use crate::fleet::observe::measure::LoadOptions;
-use crate::fleet::observe::{Asking, Observed};
+use crate::fleet::observe::{ObserveRequest, Observed};
 use crate::model::id::{ClusterId, ServerId};
 use crate::model::inventory::{Inventory, Server};
 use crate::model::load::reading::HostLoad;
@@ -180,7 +180,8 @@ async fn look(ctx: &Context, fleet: &Fleet<'_>, args: &CheckArgs) -> anyhow::Res
     let conditions = args.conditions();
     let measures = conditions.iter().any(|condition| condition.key.needs_load());
     let load = measures.then_some(LoadOptions { interval: crate::commands::args::INTERVAL, all_disks: false });
-    let asking = Asking { scope: fleet.scope(&args.targets)?, load, clusters: true, ..Asking::default() };
+    let asking =
+        ObserveRequest { scope: fleet.scope(&args.targets)?, load, clusters: true, ..ObserveRequest::default() };
     let observed = {
         let _progress = ctx.ui.progress(&format!("asking {}", counted(fleet.hosts().count(), "host")));
         fleet.observe(&asking).await?

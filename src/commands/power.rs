@@ -17,8 +17,8 @@ use crate::consent::Confirmed;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::fleet::Fleet;
-use crate::fleet::act::{Acting, Choice, Ended, Links, Now, Options, PrepareError, Prepared};
-use crate::fleet::observe::{Asking, Observed};
+use crate::fleet::act::{ApiClients, Choice, Now, Options, PlanRun, PrepareError, Prepared, StepReport};
+use crate::fleet::observe::{ObserveRequest, Observed};
 use crate::model::check::CheckId;
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory, Server};
@@ -62,13 +62,16 @@ async fn look_and_act(
 ) -> anyhow::Result<(Outcome<PowerReport>, Inventory)> {
     let action = PowerAction::from(args.action);
     let options = options(ctx, args);
-    let asking =
-        Asking { scope: fleet.scope_around(&args.targets, action.goes_down())?, templates: true, ..Asking::default() };
+    let asking = ObserveRequest {
+        scope: fleet.scope_around(&args.targets, action.goes_down())?,
+        templates: true,
+        ..ObserveRequest::default()
+    };
     let Observed { mut inventory, clients, .. } = {
         let _progress = ctx.ui.progress("looking");
         fleet.observe(&asking).await?
     };
-    let links = Links::new(clients);
+    let links = ApiClients::new(clients);
     let Choice { places: chosen, unclear } = fleet.choose(&mut inventory, &args.targets, &links).await?;
     say_choice(&ctx.ui, &inventory.servers, &chosen, &unclear);
     let Prepared { plan, calls, is_clear, links } = {
@@ -157,9 +160,9 @@ async fn carry_out(
     servers: &[Server],
     plan: &Plan,
     options: &Options,
-    links: &Links,
+    links: &ApiClients,
     confirmed: &Confirmed,
-) -> anyhow::Result<Vec<Ended>> {
+) -> anyhow::Result<Vec<StepReport>> {
     let progress = ctx.ui.progress(&format!("{} to go", counted(plan.steps.len(), "step")));
     let left = std::cell::Cell::new(plan.steps.len());
     let tell = |number: usize, now: Now<'_>| match now {
@@ -173,7 +176,7 @@ async fn carry_out(
             progress.set(&format!("{} to go", counted(left.get(), "step")));
         }
     };
-    let acting = Acting { plan, servers, options, ledger: ctx.ledger.clone(), tell: &tell, links };
+    let acting = PlanRun { plan, servers, options, ledger: ctx.ledger.clone(), tell: &tell, links };
     Ok(fleet.carry_out(&acting, confirmed).await?)
 }
 

@@ -18,7 +18,7 @@ use crate::fleet::onboard::answer;
 use crate::fleet::onboard::setup::check::Checked;
 use crate::fleet::onboard::setup::print::{Printed, PrintedToken};
 use crate::fleet::onboard::setup::refused::enable;
-use crate::fleet::onboard::setup::{Did, SetUp, SetUpError, Wanted};
+use crate::fleet::onboard::setup::{SetUp, SetUpError, TokenChange, Wanted};
 use crate::fleet::reach::hint::Doing;
 use crate::model::access::scope::Scope;
 use crate::model::hint::HintId;
@@ -245,12 +245,12 @@ fn outcome(fleet: &Fleet<'_>, mut result: SetUp, named: bool) -> (Row, End) {
         node: result.learned.node.map(|node| node.to_string()),
         result: match (result.did, &result.error) {
             (_, Some(_)) => HostResult::Failed,
-            (Did::Nothing, None) if other => HostResult::NoPve,
-            (Did::Nothing, None) => HostResult::Nothing,
-            (Did::Kept, None) => HostResult::Kept,
-            (Did::Created, None) => HostResult::Created,
-            (Did::Replaced, None) => HostResult::Replaced,
-            (Did::Revoked, None) => HostResult::Revoked,
+            (TokenChange::Nothing, None) if other => HostResult::NoPve,
+            (TokenChange::Nothing, None) => HostResult::Nothing,
+            (TokenChange::Kept, None) => HostResult::Kept,
+            (TokenChange::Created, None) => HostResult::Created,
+            (TokenChange::Replaced, None) => HostResult::Replaced,
+            (TokenChange::Revoked, None) => HostResult::Revoked,
         },
         token: result.token.map(|token| token.to_string()),
         scope: result.scope.map(Scope::as_str),

@@ -13,7 +13,7 @@ use crate::commands::{Context, Outcome, Said, complete, counted, nobody, say, se
 use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::observe::record::Recording;
-use crate::fleet::observe::{Asking, Observed};
+use crate::fleet::observe::{ObserveRequest, Observed};
 use crate::fleet::past::day::DayOne;
 use crate::model::id::NodeName;
 use crate::model::inventory::server::Address;
@@ -126,7 +126,7 @@ struct Look {
 async fn look(ctx: &Context, fleet: &Fleet<'_>, args: &StatusArgs, with_past: bool) -> anyhow::Result<Look> {
     let (Observed { inventory, clients, .. }, recording) = {
         let _progress = ctx.ui.progress(&format!("asking {}", counted(fleet.hosts().count(), "host")));
-        let asking = Asking { scope: fleet.scope(&args.targets)?, clusters: true, ..Asking::default() };
+        let asking = ObserveRequest { scope: fleet.scope(&args.targets)?, clusters: true, ..ObserveRequest::default() };
         // The past ends with this look.
         if with_past { (fleet.observe(&asking).await?, None) } else { fleet.observe_to_show(&asking).await? }
     };

@@ -2,7 +2,7 @@
 
 pub(crate) mod line;
 mod page;
-mod said;
+mod recent_notices;
 mod screen;
 mod stream;
 

@@ -1,11 +1,11 @@
 //! Carries a plan out: each step when those before it allow it, some at a time on each node, until what was wanted is
 //! seen. Nothing is ever sent twice, and nothing is sent on knowledge from before the wait.
 
+mod api_clients;
 mod begun;
 mod fresh;
 mod guest;
 mod host;
-mod links;
 mod looked;
 mod preflight;
 mod prepare;
@@ -33,10 +33,10 @@ use crate::model::power::{Manner, Move, Plan, Policy, Step};
 use crate::state::StateError;
 use crate::transport::Error;
 
-pub(crate) use self::links::Links;
+pub(crate) use self::api_clients::ApiClients;
 pub(crate) use self::prepare::{Choice, PrepareError, Prepared};
-pub(crate) use self::sent::Ledger;
-pub(crate) use self::step_report::{Ended, How};
+pub(crate) use self::sent::SentLog;
+pub(crate) use self::step_report::{StepOutcome, StepReport};
 
 /// Steps at a time on each node, where nobody says how many.
 pub(crate) const PARALLEL: u16 = 4;
@@ -73,17 +73,17 @@ pub(crate) enum Now<'a> {
 }
 
 /// A plan on its way.
-pub(crate) struct Acting<'a> {
+pub(crate) struct PlanRun<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) servers: &'a [Server],
     pub(crate) options: &'a Options,
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: SentLog,
     /// Called with the place of a step and what it does now.
     pub(crate) tell: &'a dyn Fn(usize, Now<'_>),
-    pub(crate) links: &'a Links,
+    pub(crate) links: &'a ApiClients,
 }
 
-impl<'a> Acting<'a> {
+impl<'a> PlanRun<'a> {
     /// Says what a step does now.
     fn say(&self, step: usize, what: &str, of: Option<Duration>) {
         (self.tell)(step, Now::Does(what, of));
@@ -110,9 +110,13 @@ impl Fleet<'_> {
     ///
     /// # Errors
     /// The state file's: then no more steps are begun.
-    pub(crate) async fn carry_out(&self, acting: &Acting<'_>, confirmed: &Confirmed) -> Result<Vec<Ended>, StateError> {
+    pub(crate) async fn carry_out(
+        &self,
+        acting: &PlanRun<'_>,
+        confirmed: &Confirmed,
+    ) -> Result<Vec<StepReport>, StateError> {
         let steps = &acting.plan.steps;
-        let mut ended: Vec<Option<Ended>> = vec![None; steps.len()];
+        let mut ended: Vec<Option<StepReport>> = vec![None; steps.len()];
         let mut begun = vec![false; steps.len()];
         let limits: HashMap<_, Rc<Semaphore>> = steps
             .iter()
@@ -130,7 +134,8 @@ impl Fleet<'_> {
                 let failed = step.needs.iter().find(|other| !ended[**other].as_ref().is_some_and(|e| e.how.is_good()));
                 if let Some(failed) = failed {
                     let other = &acting.server(&steps[*failed]).id;
-                    ended[number] = Some(Ended::because(How::NotTried, format!("{other} was not ready for it")));
+                    ended[number] =
+                        Some(StepReport::because(StepOutcome::NotTried, format!("{other} was not ready for it")));
                     continue;
                 }
                 let limit = limits[&place_of(acting.server(step))].clone();
@@ -150,32 +155,37 @@ impl Fleet<'_> {
             let Some((number, end)) = running.next().await else { break };
             ended[number] = Some(end?);
         }
-        Ok(ended.into_iter().map(|end| end.unwrap_or_else(|| Ended::new(How::NotTried))).collect())
+        Ok(ended.into_iter().map(|end| end.unwrap_or_else(|| StepReport::new(StepOutcome::NotTried))).collect())
     }
 
-    async fn take_step(&self, acting: &Acting<'_>, number: usize, confirmed: &Confirmed) -> Result<Ended, StateError> {
+    async fn take_step(
+        &self,
+        acting: &PlanRun<'_>,
+        number: usize,
+        confirmed: &Confirmed,
+    ) -> Result<StepReport, StateError> {
         let begun = Instant::now();
         let step = &acting.plan.steps[number];
         let ended = match &step.does {
-            Move::Already(state) => Ended::new(How::Already).seen(*state),
+            Move::Already(state) => StepReport::new(StepOutcome::Already).seen(*state),
             Move::Cannot { why, fix, kind } => {
-                let how = kind.map_or(How::Refused, How::Failed);
-                Ended { hint: fix.clone(), ..Ended::because(how, why.clone()) }
+                let how = kind.map_or(StepOutcome::Refused, StepOutcome::Failed);
+                StepReport { hint: fix.clone(), ..StepReport::because(how, why.clone()) }
             }
             Move::Guest(_) | Move::GuestLater => Box::pin(self.act_on_guest(acting, number, confirmed)).await?,
             Move::Wake => Box::pin(self.wake_host(acting, number, confirmed)).await?,
             Move::Host(call) => Box::pin(self.act_on_host(acting, number, *call, confirmed)).await?,
         };
-        if ended.how != How::Unconfirmed {
+        if ended.how != StepOutcome::Unconfirmed {
             acting.ledger.clear(number);
         }
         (acting.tell)(number, Now::Over);
-        Ok(Ended { took: begun.elapsed(), ..ended })
+        Ok(StepReport { took: begun.elapsed(), ..ended })
     }
 
     /// What a failure of a transport makes of a step.
-    fn failed_step(&self, server: &ServerId, error: &Error) -> Ended {
-        Ended::failed(server, self.failed(server, error))
+    fn failed_step(&self, server: &ServerId, error: &Error) -> StepReport {
+        StepReport::failed(server, self.failed(server, error))
     }
 
     /// The configuration of a host or plain server.

@@ -74,7 +74,7 @@ impl<'a> Fleet<'a> {
     /// # Errors
     /// Only the state file's; hosts that fail are in the answer.
     pub(crate) async fn discover(&self, wanted: &[ServerId], how: Discovering) -> Result<Discovery, StateError> {
-        self.tell_clusters_apart().await?;
+        self.detect_cluster_members().await?;
         let mut groups = self.groups();
         groups.retain(|group| wanted.is_empty() || wanted.iter().any(|server| group.has(server)));
         let asked = groups.len();

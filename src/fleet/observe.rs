@@ -17,7 +17,9 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::fleet::Fleet;
-use crate::fleet::observe::measure::{Earlier, LoadOptions, Loads, Measured, Measuring, told_apart};
+use crate::fleet::observe::measure::{
+    HostMeasurement, LoadOptions, Loads, MeasurePlan, PreviousTotals, split_loads_and_readings,
+};
 use crate::fleet::observe::record::Recording;
 use crate::fleet::observe::scope::Scope;
 use crate::fleet::reach::api::{Answer, Group, Listed};
@@ -52,7 +54,7 @@ impl Seen {
 
 /// What a run asks for.
 #[derive(Debug, Default)]
-pub(crate) struct Asking {
+pub(crate) struct ObserveRequest {
     pub(crate) scope: Scope,
     /// Besides states, how hard hosts and plain servers work, by a script on each.
     pub(crate) load: Option<LoadOptions>,
@@ -63,13 +65,13 @@ pub(crate) struct Asking {
 }
 
 /// One host or plain server: what was seen of it, and how hard it works where that was asked for.
-type LookAtHost = (ServerId, Seen, Option<Result<Measured, Error>>);
+type LookAtHost = (ServerId, Seen, Option<Result<HostMeasurement, Error>>);
 
 /// Whether each member of a cluster is online by its listing, as soon as there is one.
 type Words = watch::Receiver<Option<HashMap<ServerId, bool>>>;
 
 /// What came of asking a cluster and its hosts.
-type AnswerOfCluster = (Answer, Vec<(ServerId, Seen)>, Vec<(ServerId, Result<Measured, Error>)>);
+type AnswerOfCluster = (Answer, Vec<(ServerId, Seen)>, Vec<(ServerId, Result<HostMeasurement, Error>)>);
 
 /// All answers of one run, before they are put together.
 #[derive(Debug)]
@@ -92,7 +94,7 @@ pub(crate) struct Observed {
     /// The connection that stands, of each cluster that answered.
     pub(crate) clients: HashMap<ClusterId, Client>,
     /// What guests had counted in the runs before, where load was asked for.
-    pub(crate) earlier: Earlier,
+    pub(crate) earlier: PreviousTotals,
     pub(crate) at: Timestamp,
 }
 
@@ -102,13 +104,13 @@ impl<'a> Fleet<'a> {
     ///
     /// # Errors
     /// Only the state file's; whatever failed out there is in the inventory.
-    pub(crate) async fn observe(&self, asking: &Asking) -> Result<Observed, StateError> {
-        self.tell_clusters_apart().await?;
-        self.observe_known(asking).await
+    pub(crate) async fn observe(&self, asking: &ObserveRequest) -> Result<Observed, StateError> {
+        self.detect_cluster_members().await?;
+        self.observe_with_known_clusters(asking).await
     }
 
     /// The same by what is known of clusters: whoever does not say which one it is of delays nobody.
-    pub(super) async fn observe_known(&self, asking: &Asking) -> Result<Observed, StateError> {
+    pub(super) async fn observe_with_known_clusters(&self, asking: &ObserveRequest) -> Result<Observed, StateError> {
         let (observed, recording) = self.see(asking).await?;
         self.record(&recording, &observed)?;
         Ok(observed)
@@ -116,8 +118,11 @@ impl<'a> Fleet<'a> {
 
     /// The same for whoever shows it at once, and keeps the recording meanwhile. `None`: it is kept already, as somebody is
     /// to get what is in it.
-    pub(crate) async fn observe_to_show(&self, asking: &Asking) -> Result<(Observed, Option<Recording>), StateError> {
-        self.tell_clusters_apart().await?;
+    pub(crate) async fn observe_to_show(
+        &self,
+        asking: &ObserveRequest,
+    ) -> Result<(Observed, Option<Recording>), StateError> {
+        self.detect_cluster_members().await?;
         let (observed, recording) = self.see(asking).await?;
         if self.sends_history() {
             self.record(&recording, &observed)?;
@@ -127,7 +132,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// What is seen, and what is to be kept of it.
-    async fn see(&self, asking: &Asking) -> Result<(Observed, Recording), StateError> {
+    async fn see(&self, asking: &ObserveRequest) -> Result<(Observed, Recording), StateError> {
         let (groups, plain) = self.to_ask(&asking.scope);
         let measuring = self.measuring(asking)?;
         let listings = join_all(groups.iter().map(|group| self.cluster_and_hosts(group, &measuring, asking)));
@@ -135,7 +140,7 @@ impl<'a> Fleet<'a> {
         let earlier = async {
             // Read while the answers are on their way: everybody is asked first.
             tokio::task::yield_now().await;
-            if asking.load.is_some() { self.earlier(&groups, self.now()) } else { Ok(Earlier::default()) }
+            if asking.load.is_some() { self.earlier(&groups, self.now()) } else { Ok(PreviousTotals::default()) }
         };
         let (listings, plain, earlier) = join3(listings, plain, earlier).await;
         let earlier = earlier?;
@@ -150,7 +155,7 @@ impl<'a> Fleet<'a> {
             clusters.push((group, answer));
         }
         let at = self.now();
-        let (loads, readings) = told_apart(measured);
+        let (loads, readings) = split_loads_and_readings(measured);
         let runs = clusters.iter().flat_map(|(_, answer)| answer.runs()).collect();
         let mut observed =
             self.assemble(Answers { at, clusters, hosts, loads, templates: asking.templates }, &asking.scope)?;
@@ -164,7 +169,12 @@ impl<'a> Fleet<'a> {
     }
 
     /// One cluster's listing, while those of its hosts that are meant are looked at.
-    async fn cluster_and_hosts(&self, group: &Group<'a>, measuring: &Measuring, asking: &Asking) -> AnswerOfCluster {
+    async fn cluster_and_hosts(
+        &self,
+        group: &Group<'a>,
+        measuring: &MeasurePlan,
+        asking: &ObserveRequest,
+    ) -> AnswerOfCluster {
         let scope = &asking.scope;
         let (tell, words) = watch::channel(None);
         let listing = async {

@@ -17,7 +17,7 @@ use crate::config::{Access, ServerConfig, Settings};
 use crate::fleet::Fleet;
 use crate::fleet::observe::measure::{LoadOptions, measured_by};
 use crate::fleet::observe::scope::Scope;
-use crate::fleet::observe::{Asking, Observed};
+use crate::fleet::observe::{ObserveRequest, Observed};
 use crate::model::id::{ClusterId, Secret};
 use crate::model::inventory::{Failed, FailureKind};
 use crate::model::watch::{Heard, Load, Look, Part};
@@ -106,7 +106,7 @@ impl<'a> Fleet<'a> {
         heard: &Sender<Heard>,
     ) -> Result<(), StateError> {
         let watch = Watch { pace, again, heard };
-        self.tell_clusters_apart().await?;
+        self.detect_cluster_members().await?;
         loop {
             let parts = self.parts(scope);
             watch.say(Heard::Parts(parts.clone())).await;
@@ -177,10 +177,10 @@ impl<'a> Fleet<'a> {
         let meant = self.hosts_of(part).into_iter().filter(|server| scope.asks(&server.id));
         let hosts = meant.map(|server| server.id.clone()).collect();
         let scope = Scope::Only { hosts, around: [].into(), clusters, unasked: Vec::new() };
-        let asking = Asking { scope, load: None, templates: false, clusters: true };
+        let asking = ObserveRequest { scope, load: None, templates: false, clusters: true };
         loop {
             watch.next(&beat).await;
-            let Observed { inventory, clients, at, .. } = self.observe_known(&asking).await?;
+            let Observed { inventory, clients, at, .. } = self.observe_with_known_clusters(&asking).await?;
             // Where one member refuses and another one answers nobody has to wait.
             let refused = clients.is_empty() && inventory.failures.iter().any(is_refusal);
             let failed = !inventory.failures.is_empty();
@@ -205,7 +205,7 @@ impl<'a> Fleet<'a> {
             unasked: Vec::new(),
         };
         let load = Some(LoadOptions { interval: MEASURED_OVER, all_disks: false });
-        let asking = Asking { scope, load, ..Asking::default() };
+        let asking = ObserveRequest { scope, load, ..ObserveRequest::default() };
         loop {
             tokio::time::sleep_until(beat.next()).await;
             let measuring = self.measuring(&asking)?;
@@ -252,7 +252,7 @@ impl<'a> Fleet<'a> {
         let mut beat = Beat::new(Instant::now() + watch.pace.discovery, watch.pace.discovery);
         loop {
             tokio::time::sleep_until(beat.next()).await;
-            self.tell_clusters_apart().await?;
+            self.detect_cluster_members().await?;
             beat.ended(Instant::now(), Ended::Well);
             if self.parts(scope) != parts {
                 return Ok(());

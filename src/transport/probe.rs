@@ -200,7 +200,7 @@ fn telling(failure: ConnectFailure) -> u8 {
         ConnectFailure::Unreachable => 1,
         ConnectFailure::Resolve
         | ConnectFailure::NoNetwork
-        | ConnectFailure::OnTheWay(_)
+        | ConnectFailure::JumpHostFailed(_)
         | ConnectFailure::NoFiles
         | ConnectFailure::Other => 0,
     }

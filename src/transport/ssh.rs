@@ -107,7 +107,7 @@ pub(crate) async fn connect(
 fn on_the_way(error: Error) -> Error {
     match error {
         Error::Connect { peer, failure, source } => {
-            Error::Connect { peer, failure: ConnectFailure::OnTheWay(failure.as_str()), source }
+            Error::Connect { peer, failure: ConnectFailure::JumpHostFailed(failure.as_str()), source }
         }
         error => error,
     }

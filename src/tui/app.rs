@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crossterm::event::KeyEventKind;
 
+use crate::model::id::ServerId;
 use crate::model::inventory::server::ServerKey;
 use crate::model::inventory::{Inventory, Server};
 use crate::tui::event::{Effect, Event, Plan};

@@ -22,16 +22,16 @@ static HUSHED: AtomicBool = AtomicBool::new(false);
 
 /// While it lives the log goes nowhere: a screen has the terminal.
 #[derive(Debug)]
-pub(crate) struct Hushed(());
+pub(crate) struct LogSuspended(());
 
-impl Hushed {
-    pub(super) fn begin() -> Hushed {
+impl LogSuspended {
+    pub(super) fn begin() -> LogSuspended {
         HUSHED.store(true, Ordering::Relaxed);
-        Hushed(())
+        LogSuspended(())
     }
 }
 
-impl Drop for Hushed {
+impl Drop for LogSuspended {
     fn drop(&mut self) {
         HUSHED.store(false, Ordering::Relaxed);
     }

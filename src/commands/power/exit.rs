@@ -1,7 +1,7 @@
 //! How `ecobox power` ends.
 
 use crate::exit::Exit;
-use crate::fleet::act::{Ended, How};
+use crate::fleet::act::{StepOutcome, StepReport};
 use crate::model::check::CheckId;
 use crate::model::power::{Finding, Move, Plan, Why};
 
@@ -35,16 +35,16 @@ pub(super) fn exit_of_plan(plan: &Plan) -> Exit {
 }
 
 /// The exit status of a plan that was carried out.
-pub(super) fn exit_of(plan: &Plan, ends: &[Ended]) -> Exit {
+pub(super) fn exit_of(plan: &Plan, ends: &[StepReport]) -> Exit {
     let asked = plan.steps.iter().zip(ends).filter(|(step, _)| step.why == Why::Asked);
     let good = asked.filter(|(_, end)| end.how.is_good()).count();
     let ends = plan.steps.iter().zip(ends).filter(|(step, _)| !step.is_of_finding()).map(|(_, end)| end);
     let failed = ends.filter_map(|end| match end.how {
-        How::Done | How::Already | How::Sent | How::NotTried => None,
-        How::TaskFailed => Some(Exit::TaskFailed),
-        How::Unconfirmed => Some(Exit::Unconfirmed),
-        How::Refused => Some(refusal(&end.findings)),
-        How::Failed(kind) => Some(kind.into()),
+        StepOutcome::Done | StepOutcome::Already | StepOutcome::Sent | StepOutcome::NotTried => None,
+        StepOutcome::TaskFailed => Some(Exit::TaskFailed),
+        StepOutcome::Unconfirmed => Some(Exit::Unconfirmed),
+        StepOutcome::Refused => Some(refusal(&end.findings)),
+        StepOutcome::Failed(kind) => Some(kind.into()),
     });
     Exit::of_many(good, failed)
 }

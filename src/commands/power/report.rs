@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::fleet::act::{Ended, How};
+use crate::fleet::act::{StepOutcome, StepReport};
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::power::{Course, Finding, Goal, Move, Plan, PowerAction, PowerState, Step, Told, Why};
@@ -111,7 +111,7 @@ impl PowerReport {
         servers: &[Server],
         plan: Plan,
         ready: &Ready<'_>,
-        ends: Option<Vec<Ended>>,
+        ends: Option<Vec<StepReport>>,
     ) -> PowerReport {
         let refused = plan.findings.iter().any(|finding| !finding.allowed) && !dry_run;
         let mut ends = ends.map(Vec::into_iter);
@@ -135,15 +135,15 @@ fn row(
     servers: &[Server],
     plan: &Plan,
     ready: &Ready<'_>,
-    end: Option<Ended>,
+    end: Option<StepReport>,
     refused: bool,
 ) -> Row {
     let server = &servers[step.server];
     let result = match (&end, &step.does) {
         (Some(end), _) => end.how.as_str(),
-        (None, Move::Already(_)) => How::Already.as_str(),
-        (None, Move::Cannot { kind, .. }) => kind.map_or(How::Refused, How::Failed).as_str(),
-        (None, _) if refused => How::NotTried.as_str(),
+        (None, Move::Already(_)) => StepOutcome::Already.as_str(),
+        (None, Move::Cannot { kind, .. }) => kind.map_or(StepOutcome::Refused, StepOutcome::Failed).as_str(),
+        (None, _) if refused => StepOutcome::NotTried.as_str(),
         (None, _) => PLANNED,
     };
     let planned_state = match &step.does {

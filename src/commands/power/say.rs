@@ -1,6 +1,6 @@
 //! What is said of a plan on stderr, beside its report.
 
-use crate::fleet::act::Ended;
+use crate::fleet::act::StepReport;
 use crate::model::inventory::Server;
 use crate::model::power::{Finding, Move, Plan, PowerAction};
 use crate::ui::Ui;
@@ -52,7 +52,7 @@ pub(super) fn say_fixes(ui: &Ui, plan: &Plan) {
 }
 
 /// Says which steps did not succeed, and why.
-pub(super) fn say_ends(ui: &Ui, servers: &[Server], plan: &Plan, ends: &[Ended]) {
+pub(super) fn say_ends(ui: &Ui, servers: &[Server], plan: &Plan, ends: &[StepReport]) {
     for (step, end) in plan.steps.iter().zip(ends) {
         let id = &servers[step.server].id;
         if end.how.is_good() || step.is_of_finding() {

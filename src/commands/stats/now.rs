@@ -17,9 +17,9 @@ use super::StatsArgs;
 use crate::commands::{Context, Outcome, Said, counted, nobody, say, selected, with_fleet};
 use crate::exit::Exit;
 use crate::fleet::Fleet;
-use crate::fleet::observe::measure::{AskedAgent, Earlier, LoadOptions};
+use crate::fleet::observe::measure::{AskedAgent, LoadOptions, PreviousTotals};
 use crate::fleet::observe::record::Recording;
-use crate::fleet::observe::{Asking, Observed};
+use crate::fleet::observe::{ObserveRequest, Observed};
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory, Server};
 use crate::model::load::reading::{Filesystem, HostLoad, is_root};
@@ -35,7 +35,7 @@ pub(crate) struct StatsReport {
     generated_at: Timestamp,
     servers: Vec<Server>,
     /// What guests had counted before: rates are made of it as rows are printed.
-    earlier: Earlier,
+    earlier: PreviousTotals,
     /// Under which labels numbers go to Prometheus.
     ids: Ids,
     /// What few servers have.
@@ -84,14 +84,14 @@ struct Look {
     inventory: Inventory,
     loads: HashMap<ServerId, Result<HostLoad, String>>,
     agents: HashMap<ServerId, AskedAgent>,
-    earlier: Earlier,
+    earlier: PreviousTotals,
     at: Timestamp,
     recording: Option<Recording>,
 }
 
 async fn look(ctx: &Context, fleet: &Fleet<'_>, args: &StatsArgs) -> anyhow::Result<Look> {
     let load = LoadOptions { interval: args.interval, all_disks: args.all_disks };
-    let asking = Asking { scope: fleet.scope(&args.targets)?, load: Some(load), ..Asking::default() };
+    let asking = ObserveRequest { scope: fleet.scope(&args.targets)?, load: Some(load), ..ObserveRequest::default() };
     let (observed, recording) = {
         let _progress = ctx.ui.progress(&format!("measuring {}", counted(fleet.hosts().count(), "host")));
         // Whoever interrupts while agents are asked has looked, too.

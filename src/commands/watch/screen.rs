@@ -1,7 +1,7 @@
 //! The screen: what is seen goes to it, and what its keys want is done, side by side.
 
 mod actions;
-mod told;
+mod feed;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use self::actions::{Answer, Ready};
 use super::WatchArgs;
 use super::page::{Pages, due};
-use super::said::Said;
+use super::recent_notices::RecentNotices;
 use super::stream::{WAITING, passes};
 use crate::commands::Context;
 use crate::exit::Exit;
@@ -83,10 +83,10 @@ pub(super) async fn run(
         samples: HashMap::new(),
         next: HashMap::new(),
         plans: HashMap::new(),
-        said: Said::default(),
+        said: RecentNotices::default(),
     };
     let screen = async {
-        let _hushed = ctx.ui.hush();
+        let _suspended = ctx.ui.suspend_log();
         let events = futures::stream::poll_fn(move |cx| said.poll_recv(cx));
         // It can only fail when nobody is there to do it any more.
         let state = State { zone: jiff::tz::TimeZone::system(), ..State::new(setup, fleet.now()) };
@@ -124,7 +124,7 @@ struct Conductor<'s, 'f> {
     next: HashMap<Part, Timestamp>,
     /// Plans that nobody has answered yet.
     plans: HashMap<u64, Ready>,
-    said: Said,
+    said: RecentNotices,
 }
 
 impl<'s> Conductor<'s, '_> {
@@ -177,7 +177,7 @@ impl<'s> Conductor<'s, '_> {
         let now = self.fleet.now();
         for (server, samples) in self.ctx.state.samples(&keys, now.saturating_sub(PAST)?, now)? {
             self.samples.extend(samples.last().map(|last| (server.clone(), *last)));
-            self.tell(Event::Samples { server, points: told::points(&samples) });
+            self.tell(Event::Samples { server, points: feed::points(&samples) });
         }
         Ok(())
     }
@@ -250,7 +250,7 @@ impl<'s> Conductor<'s, '_> {
             let now = (at, Sample { source, usage: server.seen.usage, pressure: Pressure::default() });
             let key = server.key();
             let base = samples.get(&key).copied();
-            let points = told::points(&base.into_iter().chain([now]).collect::<Vec<_>>());
+            let points = feed::points(&base.into_iter().chain([now]).collect::<Vec<_>>());
             // A rate needs another reading than the one before: Proxmox VE gives each for some seconds.
             if base.is_none_or(|(_, base)| base.usage.receive_bytes != now.1.usage.receive_bytes) {
                 samples.insert(key.clone(), now);
@@ -279,7 +279,7 @@ impl<'s> Conductor<'s, '_> {
         if std::mem::take(&mut self.log_wanted)
             && let Some(server) = self.detail.clone()
         {
-            self.tell(told::log(&self.ctx.state, server, self.fleet.now())?);
+            self.tell(feed::log(&self.ctx.state, server, self.fleet.now())?);
         }
         Ok(())
     }

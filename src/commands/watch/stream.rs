@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::WatchArgs;
 use super::line::{Line, Snapshot};
 use super::page::{Pages, due};
-use super::said::Said;
+use super::recent_notices::RecentNotices;
 use crate::commands::{Context, tell, warn};
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -87,7 +87,7 @@ pub(super) struct Stream<'s> {
     begun: bool,
     /// Whom the targets meant when something was told last.
     meant: Meant,
-    said: Said,
+    said: RecentNotices,
 }
 
 impl<'s> Stream<'s> {
@@ -109,7 +109,7 @@ impl<'s> Stream<'s> {
             watched,
             begun: false,
             meant: Meant::default(),
-            said: Said::default(),
+            said: RecentNotices::default(),
         })
     }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Acting, Ended};
+use super::{PlanRun, StepReport};
 use crate::fleet::Fleet;
 use crate::model::inventory::server::ServerKey;
 use crate::model::power::outcome::ActionOutcome;
@@ -24,7 +24,7 @@ pub(super) struct Begun<'a> {
 }
 
 impl Begun<'_> {
-    pub(super) fn end(mut self, ended: &Ended, now: Timestamp) -> Result<(), StateError> {
+    pub(super) fn end(mut self, ended: &StepReport, now: Timestamp) -> Result<(), StateError> {
         self.ended = true;
         let Some(outcome) = ended.how.outcome() else { return Ok(()) };
         let seconds = self.at.elapsed().as_secs_f64();
@@ -53,7 +53,7 @@ impl Drop for Begun<'_> {
 
 impl Fleet<'_> {
     /// Notes that an action begins, before anything is sent.
-    pub(super) fn begin(&self, acting: &Acting<'_>, step: &Step, patience: Duration) -> Result<Begun<'_>, StateError> {
+    pub(super) fn begin(&self, acting: &PlanRun<'_>, step: &Step, patience: Duration) -> Result<Begun<'_>, StateError> {
         let at = self.now();
         let until = at.saturating_add(SignedDuration::try_from(patience).unwrap_or(SignedDuration::MAX));
         let action = NewAction {

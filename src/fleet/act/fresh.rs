@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use tokio::time::timeout;
 
-use super::Links;
+use super::ApiClients;
 use super::guest::Named;
 use super::looked::Looked;
 use crate::fleet::Fleet;
@@ -42,7 +42,7 @@ impl From<&str> for Unsaid {
 /// Guests that one list tells of.
 type OnNode<'a> = (&'a ClusterId, &'a NodeName, GuestKind);
 
-impl Links {
+impl ApiClients {
     /// What was seen of a guest a moment ago.
     pub(super) fn looked(&self, guest: &ServerId) -> Option<Looked> {
         self.looked.borrow().get(guest).filter(|looked| looked.at.elapsed() < RECENT).cloned()
@@ -66,7 +66,7 @@ impl Fleet<'_> {
         &self,
         servers: &mut [Server],
         places: &[usize],
-        links: &Links,
+        links: &ApiClients,
     ) -> Result<HashMap<ServerId, Lost>, StateError> {
         let mut groups: HashMap<OnNode<'_>, Vec<(usize, VmId)>> = HashMap::new();
         for place in places {
@@ -98,7 +98,7 @@ impl Fleet<'_> {
     /// What guests of one kind on one node do.
     async fn ask_guests_of(
         &self,
-        links: &Links,
+        links: &ApiClients,
         cluster: &ClusterId,
         node: &NodeName,
         kind: GuestKind,
@@ -149,7 +149,7 @@ impl Fleet<'_> {
         server: &mut Server,
         node: &NodeName,
         answer: Result<GuestStatus, Unsaid>,
-        links: &Links,
+        links: &ApiClients,
     ) -> Result<(), StateError> {
         match answer {
             Ok(mut status) => {

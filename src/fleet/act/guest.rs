@@ -13,7 +13,7 @@ use self::find::Found;
 use self::follow::LOOK_UP;
 pub(super) use self::patience::{gives_up_after, usual_patience};
 use super::wait::Looks;
-use super::{Acting, Ended, How};
+use super::{PlanRun, StepOutcome, StepReport};
 use crate::consent::Confirmed;
 use crate::fleet::Fleet;
 use crate::model::check::CheckId;
@@ -72,14 +72,14 @@ impl Sending<'_> {
 impl Fleet<'_> {
     pub(super) async fn act_on_guest(
         &self,
-        acting: &Acting<'_>,
+        acting: &PlanRun<'_>,
         number: usize,
         confirmed: &Confirmed,
-    ) -> Result<Ended, StateError> {
+    ) -> Result<StepReport, StateError> {
         let step = &acting.plan.steps[number];
         let server = acting.server(step);
         let Some(named) = Named::of(server) else {
-            return Ok(Ended::because(How::Failed(FailureKind::Failed), "it is no guest"));
+            return Ok(StepReport::because(StepOutcome::Failed(FailureKind::Failed), "it is no guest"));
         };
         acting.say(number, &format!("looking at {}", server.called()), None);
         let (found, config) = match self.find_with_config(acting, named).await {
@@ -98,7 +98,7 @@ impl Fleet<'_> {
         let services = matches!(step.action, PowerAction::Start | PowerAction::Resume | PowerAction::Reboot);
         let Some(call) = call else {
             // It runs; whoever asked for it to be up wants its services, too.
-            let ended = Ended::new(How::Already).seen(found.status.state);
+            let ended = StepReport::new(StepOutcome::Already).seen(found.status.state);
             if !services || !acting.options.wait {
                 return Ok(ended);
             }
@@ -120,12 +120,12 @@ impl Fleet<'_> {
     /// how the step ends without a call.
     async fn decide(
         &self,
-        acting: &Acting<'_>,
+        acting: &PlanRun<'_>,
         step: &Step,
         named: Named<'_>,
         found: &Found,
         config: &GuestConfig,
-    ) -> Result<Result<Option<GuestCall>, Ended>, StateError> {
+    ) -> Result<Result<Option<GuestCall>, StepReport>, StateError> {
         let id = &named.server.id;
         let mut findings: Vec<Finding> = self.compare_identity(named, config)?.into_iter().collect();
         let call = match judge(step.action, &view(named.kind, &found.status), acting.options.manner) {
@@ -135,19 +135,21 @@ impl Fleet<'_> {
             }
             Verdict::Already(_) => None,
             Verdict::Cannot { why, fix } => {
-                return Ok(Err(Ended { hint: fix, ..Ended::because(How::Refused, why) }.seen(found.status.state)));
+                return Ok(Err(
+                    StepReport { hint: fix, ..StepReport::because(StepOutcome::Refused, why) }.seen(found.status.state)
+                ));
             }
         };
         if !allow(&mut findings, &acting.options.allowed) {
             let lock = found.status.lock.as_deref();
             self.explain_lock(&mut findings, named, &found.node, lock, acting.links).await;
-            return Ok(Err(Ended::refused(findings).seen(found.status.state)));
+            return Ok(Err(StepReport::refused(findings).seen(found.status.state)));
         }
         Ok(Ok(call))
     }
 
     /// Sends the call, once, and follows what comes of it.
-    async fn send(&self, acting: &Acting<'_>, sending: &Sending<'_>, _: &Confirmed) -> Ended {
+    async fn send(&self, acting: &PlanRun<'_>, sending: &Sending<'_>, _: &Confirmed) -> StepReport {
         let Sending { named, found, call, number, patience, .. } = sending;
         let (id, name) = (&named.server.id, call.as_str());
         acting.say(*number, &format!("{name} of {} was sent", named.server.called()), Some(*patience));
@@ -186,27 +188,27 @@ impl Fleet<'_> {
             acting.ledger.note(*number, format!("{name} of {id} goes on there as {upid}"));
         }
         if !acting.options.wait && !acting.is_needed(*number) {
-            return Ended { upid, ..Ended::new(How::Sent) };
+            return StepReport { upid, ..StepReport::new(StepOutcome::Sent) };
         }
         let ended = self.follow(acting, sending, upid.as_ref(), &mut looks).await;
-        Ended { upid, ..ended }
+        StepReport { upid, ..ended }
     }
 }
 
 impl Fleet<'_> {
     /// What Proxmox VE's refusal of a call means. Nothing was carried out.
-    fn refusal(&self, server: &Server, error: &Error) -> Ended {
+    fn refusal(&self, server: &Server, error: &Error) -> StepReport {
         let Error::Api { reason, status, .. } = error else { return self.failed_step(&server.id, error) };
         // The node that was asked could not connect to the guest's.
         if *status == 595 {
             let detail = format!("its node cannot be reached: {reason}; nothing was done");
-            return Ended::because(How::Failed(FailureKind::Unreachable), detail);
+            return StepReport::because(StepOutcome::Failed(FailureKind::Unreachable), detail);
         }
         if reason.contains("no quorum") {
             let finding = Finding::new(CheckId::QuorumLost, &server.id, format!("Proxmox VE refused: {reason}"));
-            return Ended::refused(vec![finding.fix("bring the other nodes back first").final_word()]);
+            return StepReport::refused(vec![finding.fix("bring the other nodes back first").final_word()]);
         }
-        Ended::because(How::Failed(FailureKind::Failed), format!("Proxmox VE refused: {reason}"))
+        StepReport::because(StepOutcome::Failed(FailureKind::Failed), format!("Proxmox VE refused: {reason}"))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::preflight::{Blocked, HostCheck, When};
-use super::{Acting, Ended, How, look_hint};
+use super::{PlanRun, StepOutcome, StepReport, look_hint};
 use crate::config::ServerConfig;
 use crate::consent::Confirmed;
 use crate::fleet::Fleet;
@@ -48,15 +48,15 @@ struct Sending<'a> {
 impl Fleet<'_> {
     pub(super) async fn act_on_host(
         &self,
-        acting: &Acting<'_>,
+        acting: &PlanRun<'_>,
         number: usize,
         call: HostCall,
         confirmed: &Confirmed,
-    ) -> Result<Ended, StateError> {
+    ) -> Result<StepReport, StateError> {
         let step = &acting.plan.steps[number];
         let server = acting.server(step);
         let Some(host) = self.configured(&server.id) else {
-            return Ok(Ended::because(How::Refused, format!("{} is not configured", server.id)));
+            return Ok(StepReport::because(StepOutcome::Refused, format!("{} is not configured", server.id)));
         };
         let seen = match Box::pin(self.look_once_more(acting, number, call)).await {
             Ok(seen) => seen,
@@ -72,7 +72,7 @@ impl Fleet<'_> {
         let begun = self.begin(acting, step, patience)?;
         let sending = Sending { host, server, call, number, seen: &seen, patience };
         let ended = self.send_to_host(acting, &sending, confirmed).await?;
-        if call.sleeps() && ended.how == How::Done {
+        if call.sleeps() && ended.how == StepOutcome::Done {
             // Whoever looked while it still answered took the wish away again.
             self.state.put_wish(&server.id, true, self.now())?;
         }
@@ -83,14 +83,22 @@ impl Fleet<'_> {
 
     /// What the host shows right before the call: since the plan was made guests were ended, and perhaps somebody has logged
     /// in. The error is how the step ends by that.
-    async fn look_once_more(&self, acting: &Acting<'_>, number: usize, call: HostCall) -> Result<HostPreflight, Ended> {
+    async fn look_once_more(
+        &self,
+        acting: &PlanRun<'_>,
+        number: usize,
+        call: HostCall,
+    ) -> Result<HostPreflight, StepReport> {
         let server = acting.server(&acting.plan.steps[number]);
         acting.say(number, &format!("looking at {} once more", server.called()), None);
         let (servers, links, options) = (acting.servers, acting.links, acting.options);
         let check = HostCheck { host: server, call, when: When::Acting, servers, links, options };
         let look = self.look_at_host(&check).await;
         if let Some(Blocked { why, fix, kind }) = look.blocked {
-            return Err(Ended { hint: fix, ..Ended::because(kind.map_or(How::Refused, How::Failed), why) });
+            return Err(StepReport {
+                hint: fix,
+                ..StepReport::because(kind.map_or(StepOutcome::Refused, StepOutcome::Failed), why)
+            });
         }
         let mut findings = look.findings;
         // What the host itself shows is newer than what its API lists, and enough.
@@ -98,7 +106,7 @@ impl Fleet<'_> {
             findings.extend(self.guests_left(acting, number).await);
         }
         if !allow(&mut findings, &acting.options.allowed) {
-            return Err(Ended::refused(findings));
+            return Err(StepReport::refused(findings));
         }
         Ok(look.seen.unwrap_or_default())
     }
@@ -106,10 +114,10 @@ impl Fleet<'_> {
     /// Sends the call, once, and waits for what comes of it.
     async fn send_to_host(
         &self,
-        acting: &Acting<'_>,
+        acting: &PlanRun<'_>,
         sending: &Sending<'_>,
         confirmed: &Confirmed,
-    ) -> Result<Ended, StateError> {
+    ) -> Result<StepReport, StateError> {
         let Sending { host, server, call, number, seen, patience } = *sending;
         if call.sleeps() {
             // Before it sleeps: afterwards nobody may be left to say that it was meant.
@@ -128,7 +136,7 @@ impl Fleet<'_> {
             Err(error) => self.failed_step(&server.id, &error),
             Ok(Triggered::Refused { reason }) => refused_there(&reason),
             Ok(Triggered::Armed { by, .. }) if !acting.options.wait && !acting.is_needed(number) => {
-                Ended::because(How::Sent, format!("by {by}"))
+                StepReport::because(StepOutcome::Sent, format!("by {by}"))
             }
             Ok(Triggered::Armed { trace, .. }) => {
                 let what = if call == HostCall::Reboot { "is back" } else { "is gone" };
@@ -150,15 +158,15 @@ impl Fleet<'_> {
     }
 
     /// Keeps the state that a step saw, before the step ends: nobody shall look in between and miss both.
-    pub(super) fn record_seen(&self, server: &Server, ended: &Ended) -> Result<(), StateError> {
-        if let (How::Done | How::Unconfirmed, Some(state)) = (ended.how, ended.state) {
+    pub(super) fn record_seen(&self, server: &Server, ended: &StepReport) -> Result<(), StateError> {
+        if let (StepOutcome::Done | StepOutcome::Unconfirmed, Some(state)) = (ended.how, ended.state) {
             self.state.record_states(&[(server.key(), state, Source::Tcp)], self.now())?;
         }
         Ok(())
     }
 
     /// Waits until what was triggered is seen.
-    async fn await_host(&self, sending: &Sending<'_>, lost: Option<String>) -> Ended {
+    async fn await_host(&self, sending: &Sending<'_>, lost: Option<String>) -> StepReport {
         let Sending { host, call, seen, patience, .. } = *sending;
         let deadline = Instant::now() + patience;
         let waited = if call == HostCall::Reboot {
@@ -175,23 +183,25 @@ impl Fleet<'_> {
         match waited {
             Ok(Waited::Seen) => {
                 let detail = lost.map(|_| "its answer was lost; it was seen".to_owned());
-                Ended { detail, ..Ended::new(How::Done) }.seen(state)
+                StepReport { detail, ..StepReport::new(StepOutcome::Done) }.seen(state)
             }
-            Ok(Waited::Local) => Ended::because(How::Sent, "it is this machine, which cannot see itself go"),
+            Ok(Waited::Local) => {
+                StepReport::because(StepOutcome::Sent, "it is this machine, which cannot see itself go")
+            }
             Ok(Waited::NotConfirmed { last }) => {
                 let detail = match lost {
                     Some(lost) => format!("its answer was lost ({lost}), and {last}"),
                     None => format!("accepted, but {last} at the deadline"),
                 };
-                Ended { hint, ..Ended::because(How::Unconfirmed, detail) }
+                StepReport { hint, ..StepReport::because(StepOutcome::Unconfirmed, detail) }
             }
             Err(error) if matches!(error.kind(), FailureKind::Identity) => self.failed_step(&host.id, &error),
-            Err(error) => Ended { hint, ..Ended::because(How::Unconfirmed, error.to_string()) },
+            Err(error) => StepReport { hint, ..StepReport::because(StepOutcome::Unconfirmed, error.to_string()) },
         }
     }
 
     /// The guests that run on a host right before it goes down, besides those that may.
-    async fn guests_left(&self, acting: &Acting<'_>, number: usize) -> Vec<Finding> {
+    async fn guests_left(&self, acting: &PlanRun<'_>, number: usize) -> Vec<Finding> {
         let step = &acting.plan.steps[number];
         let server = acting.server(step);
         let (Some(cluster), Some(node)) = (&server.cluster, &server.node) else { return Vec::new() };
@@ -217,17 +227,20 @@ impl Fleet<'_> {
 }
 
 /// The host does not do it, and says why.
-fn refused_there(reason: &NoWay) -> Ended {
+fn refused_there(reason: &NoWay) -> StepReport {
     let how = match reason {
-        NoWay::Rights { .. } => How::Failed(FailureKind::Denied),
-        NoWay::Failed { .. } => How::Failed(FailureKind::Failed),
-        _ => How::Refused,
+        NoWay::Rights { .. } => StepOutcome::Failed(FailureKind::Denied),
+        NoWay::Failed { .. } => StepOutcome::Failed(FailureKind::Failed),
+        _ => StepOutcome::Refused,
     };
-    Ended { hint: reason.hint(), ..Ended::because(how, reason.to_string()) }
+    StepReport { hint: reason.hint(), ..StepReport::because(how, reason.to_string()) }
 }
 
 /// It fired there, and failed.
-fn failed_there(words: &str) -> Ended {
+fn failed_there(words: &str) -> StepReport {
     let detail = format!("it failed there: {words}");
-    Ended { hint: Some(HintId::TriggerFailed.text()), ..Ended::because(How::Failed(FailureKind::Failed), detail) }
+    StepReport {
+        hint: Some(HintId::TriggerFailed.text()),
+        ..StepReport::because(StepOutcome::Failed(FailureKind::Failed), detail)
+    }
 }

@@ -12,7 +12,7 @@ use futures::future::{join, join_all, join3};
 use tokio::sync::OnceCell;
 
 use super::guest::Named;
-use super::{Links, Options};
+use super::{ApiClients, Options};
 use crate::fleet::Fleet;
 use crate::fleet::reach::bounded::per_node;
 use crate::model::check::CheckId;
@@ -47,7 +47,7 @@ struct Here(OnceCell<Option<Identity>>);
 impl Fleet<'_> {
     /// The configurations of guests, asked of their nodes side by side. A guest of which none is told is left out: its
     /// step says why.
-    pub(super) async fn configs(&self, links: &Links, guests: Vec<&Server>) -> Configs {
+    pub(super) async fn configs(&self, links: &ApiClients, guests: Vec<&Server>) -> Configs {
         let named = guests.into_iter().filter_map(|server| Some((server.node.clone()?, Named::of(server)?)));
         let ask = |named: Named<'_>| {
             let (cluster, id, kind, vmid) = (named.cluster.clone(), named.server.id.clone(), named.kind, named.vmid);
@@ -69,12 +69,12 @@ impl Fleet<'_> {
     ///
     /// # Errors
     /// The state file's.
-    pub(super) async fn look_before(
+    pub(super) async fn check_plan(
         &self,
         plan: &mut Plan,
         servers: &[Server],
         configs: &Configs,
-        links: &Links,
+        links: &ApiClients,
         options: &Options,
     ) -> Result<HashMap<usize, String>, StateError> {
         let mut calls = HashMap::new();
@@ -122,7 +122,7 @@ impl Fleet<'_> {
         &self,
         plan: &mut Plan,
         servers: &[Server],
-        links: &Links,
+        links: &ApiClients,
         known: &mut Privileges,
         calls: &mut HashMap<usize, String>,
     ) {
@@ -155,7 +155,7 @@ impl Fleet<'_> {
         plan: &Plan,
         servers: &[Server],
         configs: &Configs,
-        links: &Links,
+        links: &ApiClients,
         here: &Here,
         options: &Options,
     ) -> Result<Vec<Finding>, StateError> {
@@ -200,7 +200,7 @@ impl Fleet<'_> {
         Ok(findings)
     }
 
-    async fn members(&self, links: &Links, cluster: &ClusterId) -> Option<ClusterStatus> {
+    async fn members(&self, links: &ApiClients, cluster: &ClusterId) -> Option<ClusterStatus> {
         if links.standing(cluster).is_none() {
             return None;
         }
@@ -208,7 +208,7 @@ impl Fleet<'_> {
     }
 
     /// All that runs on a node; `None`: nobody says, or the token may see its own tasks only.
-    async fn all_tasks(&self, links: &Links, cluster: &ClusterId, node: &NodeName) -> Option<Vec<ActiveTask>> {
+    async fn all_tasks(&self, links: &ApiClients, cluster: &ClusterId, node: &NodeName) -> Option<Vec<ActiveTask>> {
         if links.standing(cluster).is_none() {
             return None;
         }
@@ -218,7 +218,7 @@ impl Fleet<'_> {
         tasks.ok().filter(|_| all)
     }
 
-    async fn tasks(&self, links: &Links, cluster: &ClusterId, node: &NodeName) -> Option<Vec<ActiveTask>> {
+    async fn tasks(&self, links: &ApiClients, cluster: &ClusterId, node: &NodeName) -> Option<Vec<ActiveTask>> {
         if links.standing(cluster).is_none() {
             return None;
         }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use super::{Links, Options, guest, host, wake};
+use super::{ApiClients, Options, guest, host, wake};
 use crate::fleet::Fleet;
 use crate::model::guest::{GuestCall, Startup};
 use crate::model::id::ServerId;
@@ -27,7 +27,7 @@ pub(crate) struct Prepared {
     /// Nothing stands against it that was not allowed.
     pub(crate) is_clear: bool,
     /// The connections that stand, to carry it out by.
-    pub(crate) links: Links,
+    pub(crate) links: ApiClients,
 }
 
 /// Why there is no plan.
@@ -49,7 +49,7 @@ impl Fleet<'_> {
         &self,
         inventory: &mut Inventory,
         words: &[String],
-        links: &Links,
+        links: &ApiClients,
     ) -> anyhow::Result<Choice> {
         if !words.iter().any(|word| asks_for_state(word)) {
             return Ok(Choice { places: inventory.chosen(words)?, unclear: Vec::new() });
@@ -74,20 +74,20 @@ impl Fleet<'_> {
         chosen: &[usize],
         action: PowerAction,
         options: &Options,
-        links: impl Into<Links>,
+        links: impl Into<ApiClients>,
     ) -> Result<Prepared, PrepareError> {
         let links = links.into();
         let Inventory { servers, failures, .. } = inventory;
         let asked = to_ask(servers, chosen, action);
         let lost = self.refresh(servers, &asked, &links).await?;
-        let configs = self.configs(&links, concerned(servers, chosen, action, options.guests)).await;
+        let configs = self.configs(&links, guests_needing_config(servers, chosen, action, options.guests)).await;
         // Of several failures of one host the first: the API's, before its ports were tried.
         let failures = failures.iter().rev().filter(|failed| !failed.kind.is_of_cluster());
         let failures = failures.map(|Failed { server, kind, .. }| (server.clone(), *kind)).collect();
         let startups = configs.startups();
         let means = Means { manner: options.manner, guests: options.guests, startups, failures, lost };
         let mut plan = plan(servers, chosen, action, &means)?;
-        let calls = self.look_before(&mut plan, servers, &configs, &links, options).await?;
+        let calls = self.check_plan(&mut plan, servers, &configs, &links, options).await?;
         set_deadlines(&mut plan, servers, &means.startups, options);
         let is_clear = allow(&mut plan.findings, &options.allowed);
         Ok(Prepared { plan, calls, is_clear, links })
@@ -135,7 +135,7 @@ fn to_ask(servers: &[Server], chosen: &[usize], action: PowerAction) -> Vec<usiz
 }
 
 /// The guests whose configurations the plan depends on.
-fn concerned<'s>(
+fn guests_needing_config<'s>(
     servers: &'s [Server],
     chosen: &[usize],
     action: PowerAction,

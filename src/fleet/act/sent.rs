@@ -8,7 +8,7 @@ type Sent = (u64, usize);
 
 /// What was sent and is not known to have ended: said where a run ends before it has told.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ledger {
+pub(crate) struct SentLog {
     lines: Rc<RefCell<Vec<(Sent, String)>>>,
     /// Whether anything was ever sent.
     any: Rc<Cell<bool>>,
@@ -16,10 +16,10 @@ pub(crate) struct Ledger {
     plan: u64,
 }
 
-impl Ledger {
+impl SentLog {
     /// The same ledger for another plan.
-    pub(crate) fn of_plan(&self, plan: u64) -> Ledger {
-        Ledger { lines: Rc::clone(&self.lines), any: Rc::clone(&self.any), plan }
+    pub(crate) fn of_plan(&self, plan: u64) -> SentLog {
+        SentLog { lines: Rc::clone(&self.lines), any: Rc::clone(&self.any), plan }
     }
 
     /// Whether anything was sent, whatever came of it.

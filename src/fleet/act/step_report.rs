@@ -9,7 +9,7 @@ use crate::model::power::{Finding, PowerState};
 
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum How {
+pub(crate) enum StepOutcome {
     /// The wanted state was seen.
     Done,
     /// It was there before.
@@ -28,43 +28,43 @@ pub(crate) enum How {
     NotTried,
 }
 
-impl How {
+impl StepOutcome {
     /// Whether what needs the step may go on.
     pub(crate) fn is_good(self) -> bool {
-        matches!(self, How::Done | How::Already | How::Sent)
+        matches!(self, StepOutcome::Done | StepOutcome::Already | StepOutcome::Sent)
     }
 
     /// The word for it where people read it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            How::Done => "done",
-            How::Already => "already",
-            How::Sent => "sent",
-            How::TaskFailed => "task failed",
-            How::Unconfirmed => "unconfirmed",
-            How::Refused => "refused",
-            How::Failed(_) => "failed",
-            How::NotTried => "not tried",
+            StepOutcome::Done => "done",
+            StepOutcome::Already => "already",
+            StepOutcome::Sent => "sent",
+            StepOutcome::TaskFailed => "task failed",
+            StepOutcome::Unconfirmed => "unconfirmed",
+            StepOutcome::Refused => "refused",
+            StepOutcome::Failed(_) => "failed",
+            StepOutcome::NotTried => "not tried",
         }
     }
 
     /// The word for it in the state file; `None`: nothing was begun.
     pub(super) fn outcome(self) -> Option<ActionOutcome> {
         Some(match self {
-            How::Done | How::Sent => ActionOutcome::Done,
-            How::Already => ActionOutcome::Already,
-            How::TaskFailed | How::Failed(_) => ActionOutcome::Failed,
-            How::Unconfirmed => ActionOutcome::Unconfirmed,
-            How::Refused => ActionOutcome::Refused,
-            How::NotTried => return None,
+            StepOutcome::Done | StepOutcome::Sent => ActionOutcome::Done,
+            StepOutcome::Already => ActionOutcome::Already,
+            StepOutcome::TaskFailed | StepOutcome::Failed(_) => ActionOutcome::Failed,
+            StepOutcome::Unconfirmed => ActionOutcome::Unconfirmed,
+            StepOutcome::Refused => ActionOutcome::Refused,
+            StepOutcome::NotTried => return None,
         })
     }
 }
 
 /// What came of a step.
 #[derive(Debug, Clone)]
-pub(crate) struct Ended {
-    pub(crate) how: How,
+pub(crate) struct StepReport {
+    pub(crate) how: StepOutcome,
     /// Why, or what more there is to say.
     pub(crate) detail: Option<String>,
     /// What to do about it.
@@ -81,9 +81,9 @@ pub(crate) struct Ended {
     pub(crate) took: Duration,
 }
 
-impl Ended {
-    pub(super) fn new(how: How) -> Ended {
-        Ended {
+impl StepReport {
+    pub(super) fn new(how: StepOutcome) -> StepReport {
+        StepReport {
             how,
             detail: None,
             hint: None,
@@ -96,24 +96,24 @@ impl Ended {
         }
     }
 
-    pub(super) fn because(how: How, detail: impl Into<String>) -> Ended {
-        Ended { detail: Some(detail.into()), ..Ended::new(how) }
+    pub(super) fn because(how: StepOutcome, detail: impl Into<String>) -> StepReport {
+        StepReport { detail: Some(detail.into()), ..StepReport::new(how) }
     }
 
     /// A refusal by what was found.
-    pub(super) fn refused(findings: Vec<Finding>) -> Ended {
+    pub(super) fn refused(findings: Vec<Finding>) -> StepReport {
         let first = findings.iter().find(|finding| !finding.allowed).map(|finding| finding.message.clone());
-        Ended { findings, detail: first, ..Ended::new(How::Refused) }
+        StepReport { findings, detail: first, ..StepReport::new(StepOutcome::Refused) }
     }
 
     /// A failure of a transport: nothing was sent, or it was refused.
-    pub(super) fn failed(server: &ServerId, failed: Failed) -> Ended {
+    pub(super) fn failed(server: &ServerId, failed: Failed) -> StepReport {
         // Whoever shows it names the server.
         let message = failed.message.strip_prefix(&format!("{server}: ")).unwrap_or(&failed.message);
-        Ended { hint: failed.advice, ..Ended::because(How::Failed(failed.kind), message) }
+        StepReport { hint: failed.advice, ..StepReport::because(StepOutcome::Failed(failed.kind), message) }
     }
 
-    pub(super) fn seen(self, state: PowerState) -> Ended {
-        Ended { state: Some(state), seen_at: Some(Instant::now()), ..self }
+    pub(super) fn seen(self, state: PowerState) -> StepReport {
+        StepReport { state: Some(state), seen_at: Some(Instant::now()), ..self }
     }
 }

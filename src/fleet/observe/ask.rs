@@ -6,7 +6,7 @@ use futures::future::{Either, join, join_all, select};
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::observe::measure::{Measuring, measured_by};
+use crate::fleet::observe::measure::{MeasurePlan, measured_by};
 use crate::fleet::observe::{LookAtHost, Seen, Words};
 use crate::model::inventory::ServiceCheck;
 use crate::model::inventory::server::{Service, ServiceType};
@@ -23,7 +23,7 @@ const OFFLINE_BY_CLUSTER: &str = "its cluster says that it is offline";
 
 impl Fleet<'_> {
     /// A host of a cluster: by its cluster's word, else by its own ports; its load where that is asked for.
-    pub(super) async fn member(&self, server: &ServerConfig, measuring: &Measuring, words: Words) -> LookAtHost {
+    pub(super) async fn member(&self, server: &ServerConfig, measuring: &MeasurePlan, words: Words) -> LookAtHost {
         let word = || {
             let mut words = words.clone();
             async move {
@@ -122,7 +122,7 @@ impl Fleet<'_> {
 
     /// A plain server: its load where that is asked for, else its SSH port and its services. One behind a jump host is
     /// asked through its SSH session.
-    pub(super) async fn plain(&self, server: &ServerConfig, measuring: &Measuring) -> LookAtHost {
+    pub(super) async fn plain(&self, server: &ServerConfig, measuring: &MeasurePlan) -> LookAtHost {
         if let Some(silence) = self.still_off(server).await {
             let seen = silence.seen(&silence.services(server));
             return (server.id.clone(), seen, measuring.wants(server).then(|| Err(silence.error(server))));
@@ -231,7 +231,7 @@ impl Fleet<'_> {
 /// What it means that there is no session through others: offline only where the last of them asked the server itself.
 fn state_behind(error: &Error, route: &Route) -> (PowerState, String) {
     match error {
-        Error::Connect { failure: ConnectFailure::OnTheWay(_), .. } => {
+        Error::Connect { failure: ConnectFailure::JumpHostFailed(_), .. } => {
             (PowerState::Unknown, format!("its jump host does not answer: {error}"))
         }
         // A command that leads through a jump host fails alike for both.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
-use crate::fleet::observe::measure::{Earlier, measured_by};
+use crate::fleet::observe::measure::{PreviousTotals, measured_by};
 use crate::fleet::observe::scope::Scope;
 use crate::fleet::observe::{Answers, Observed, Seen};
 use crate::fleet::reach::api::{Answer, Group, Listed};
@@ -95,7 +95,7 @@ impl Fleet<'_> {
         let mut vain = vain.into_iter();
         inventory.failures.retain(|_| vain.next() != Some(true));
         inventory.failures.extend(silent_hosts(&inventory));
-        Ok(Observed { inventory, loads: known_loads, clients, earlier: Earlier::default(), at })
+        Ok(Observed { inventory, loads: known_loads, clients, earlier: PreviousTotals::default(), at })
     }
 
     /// A cluster that nobody listed fails once for each member that was asked. Where a later member answered, only what

@@ -76,7 +76,7 @@ impl Silence {
         let failures = || self.probes.iter().filter_map(|(_, probe)| probe.failure);
         let (state, reason) = state_of_silence(failures());
         let reason = match failures().next() {
-            Some(ConnectFailure::OnTheWay(why)) => {
+            Some(ConnectFailure::JumpHostFailed(why)) => {
                 let (jump, why) = (self.stopped_at.as_deref().unwrap_or_default(), told(why.to_owned()));
                 Some(format!("its jump host does not answer: cannot reach {jump}: {why}"))
             }
@@ -270,7 +270,7 @@ impl Fleet<'_> {
         }
         let way = probe::knock(&first.host, first.port, self.limits.left(KNOCK)).await;
         let failure = if let Some(failure) = way.failure {
-            ConnectFailure::OnTheWay(failure.as_str())
+            ConnectFailure::JumpHostFailed(failure.as_str())
         } else {
             let (session, hop) = self.jump_session(server).await.ok().flatten()?;
             let asked = timeout(KNOCK, session.forward(&hop.host, hop.port)).await;
@@ -285,7 +285,8 @@ impl Fleet<'_> {
         };
         let port = server.ssh_port.unwrap_or(22);
         let probe = Probe { open: false, millis: None, failure: Some(failure) };
-        let stopped_at = matches!(failure, ConnectFailure::OnTheWay(_)).then(|| probe::peer(&first.host, first.port));
+        let stopped_at =
+            matches!(failure, ConnectFailure::JumpHostFailed(_)).then(|| probe::peer(&first.host, first.port));
         Some(Silence { probes: vec![(port, probe)], ssh: None, stopped_at })
     }
 }

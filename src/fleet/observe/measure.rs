@@ -9,7 +9,7 @@ use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::host::agents::FAIR;
 use crate::fleet::host::load;
-use crate::fleet::observe::Asking;
+use crate::fleet::observe::ObserveRequest;
 use crate::fleet::observe::scope::Scope;
 use crate::fleet::reach::api::Group;
 use crate::fleet::reach::bounded::per_node;
@@ -48,7 +48,7 @@ pub(crate) struct LoadOptions {
 
 /// What measuring needs to know beforehand.
 #[derive(Debug, Default)]
-pub(in crate::fleet) struct Measuring {
+pub(in crate::fleet) struct MeasurePlan {
     options: Option<LoadOptions>,
     hosts: Option<Vec<ServerId>>,
     known: BTreeMap<ServerId, Reading>,
@@ -56,12 +56,12 @@ pub(in crate::fleet) struct Measuring {
 
 /// What a script on a host read.
 #[derive(Debug)]
-pub(in crate::fleet) struct Measured {
+pub(in crate::fleet) struct HostMeasurement {
     pub(in crate::fleet) load: HostLoad,
     pub(in crate::fleet) reading: Reading,
 }
 
-impl Measuring {
+impl MeasurePlan {
     /// Whether this server's load is asked for, and the server can be asked.
     pub(in crate::fleet) fn wants(&self, server: &ServerConfig) -> bool {
         let meant = self.hosts.as_ref().is_none_or(|hosts| hosts.contains(&server.id));
@@ -78,12 +78,12 @@ pub(in crate::fleet) fn measured_by(server: &ServerConfig) -> Source {
 pub(in crate::fleet) type Loads = HashMap<ServerId, Result<HostLoad, Error>>;
 
 /// Loads for the report, readings for the next run.
-pub(in crate::fleet) fn told_apart(
-    measured: Vec<(ServerId, Result<Measured, Error>)>,
+pub(in crate::fleet) fn split_loads_and_readings(
+    measured: Vec<(ServerId, Result<HostMeasurement, Error>)>,
 ) -> (Loads, Vec<(ServerId, Reading)>) {
     let (mut loads, mut readings) = (HashMap::new(), Vec::new());
     for (server, result) in measured {
-        let load = result.map(|Measured { load, reading }| {
+        let load = result.map(|HostMeasurement { load, reading }| {
             readings.push((server.clone(), reading));
             load
         });
@@ -93,9 +93,9 @@ pub(in crate::fleet) fn told_apart(
 }
 
 impl Fleet<'_> {
-    pub(in crate::fleet) fn measuring(&self, asking: &Asking) -> Result<Measuring, StateError> {
+    pub(in crate::fleet) fn measuring(&self, asking: &ObserveRequest) -> Result<MeasurePlan, StateError> {
         if asking.load.is_none() {
-            return Ok(Measuring::default());
+            return Ok(MeasurePlan::default());
         }
         let hosts = match &asking.scope {
             Scope::All => None,
@@ -107,15 +107,15 @@ impl Fleet<'_> {
         let of_server =
             |(server, known): (ServerId, Vec<KnownReading>)| Some((server, known.into_iter().find(usable)?.reading));
         let known = self.state.readings()?.into_iter().filter_map(of_server).collect();
-        Ok(Measuring { options: asking.load, hosts, known })
+        Ok(MeasurePlan { options: asking.load, hosts, known })
     }
 
     /// Measures one host or plain server; `None`: nobody asked for it, or it has no shell.
     pub(in crate::fleet) async fn measure(
         &self,
         server: &ServerConfig,
-        measuring: &Measuring,
-    ) -> Option<Result<Measured, Error>> {
+        measuring: &MeasurePlan,
+    ) -> Option<Result<HostMeasurement, Error>> {
         let options = measuring.options.filter(|_| measuring.wants(server))?;
         // Nobody logs in where no port answers.
         if let Some(silence) = self.still_off(server).await {
@@ -126,14 +126,18 @@ impl Fleet<'_> {
         let output = self.run_script_in_time(server, HostKeyPolicy::Refuse, &script).await;
         Some(output.map(|output| {
             let (reading, load) = load::read(&output.stdout, known);
-            Measured { load, reading }
+            HostMeasurement { load, reading }
         }))
     }
 
     /// What guests had counted in the runs before this one.
-    pub(in crate::fleet) fn earlier(&self, clusters: &[Group<'_>], now: Timestamp) -> Result<Earlier, StateError> {
+    pub(in crate::fleet) fn earlier(
+        &self,
+        clusters: &[Group<'_>],
+        now: Timestamp,
+    ) -> Result<PreviousTotals, StateError> {
         let ago = |span| now.checked_sub(span).unwrap_or(Timestamp::MIN);
-        let mut earlier = Earlier::default();
+        let mut earlier = PreviousTotals::default();
         for group in clusters {
             let before = |until| self.state.totals(&group.cluster, ago(COMPARABLE), until);
             let mut runs = Vec::new();
@@ -237,9 +241,9 @@ impl Fleet<'_> {
 
 /// What guests had counted in the last runs, the newest first.
 #[derive(Debug, Default)]
-pub(crate) struct Earlier(HashMap<ClusterId, Vec<Counted>>);
+pub(crate) struct PreviousTotals(HashMap<ClusterId, Vec<Counted>>);
 
-impl Earlier {
+impl PreviousTotals {
     /// How fast a guest's totals grow: against the newest earlier reading that is another one.
     pub(crate) fn rates(&self, server: &Server, at: Timestamp) -> Rates {
         let (Some(cluster), Some(vmid)) = (&server.cluster, server.vmid) else { return Rates::default() };

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::observe::Observed;
-use crate::fleet::observe::measure::{Measured, measured_by};
+use crate::fleet::observe::measure::{HostMeasurement, measured_by};
 use crate::fleet::observe::outgoing::outgoing;
 use crate::fleet::reach::api::{Answer, Group};
 use crate::model::id::ServerId;
@@ -135,7 +135,7 @@ impl Fleet<'_> {
     pub(in crate::fleet) fn record_load(
         &self,
         server: &ServerConfig,
-        measured: &Measured,
+        measured: &HostMeasurement,
         at: Timestamp,
     ) -> Result<(), StateError> {
         let HostLoad { usage, pressure, .. } = measured.load;

@@ -35,9 +35,9 @@ pub(crate) enum Wanted {
 
 impl Wanted {
     /// The same for the next member of a cluster: it shares the new token.
-    fn after(self, did: Did) -> Wanted {
+    fn after(self, did: TokenChange) -> Wanted {
         match (self, did) {
-            (Wanted::Rotated(scope), Did::Created | Did::Replaced) => Wanted::Token(scope),
+            (Wanted::Rotated(scope), TokenChange::Created | TokenChange::Replaced) => Wanted::Token(scope),
             _ => self,
         }
     }
@@ -76,7 +76,7 @@ pub(crate) struct SetUp {
     /// The trust's name.
     pub(crate) trust: Option<&'static str>,
     pub(crate) comparison: Option<Comparison>,
-    pub(crate) did: Did,
+    pub(crate) did: TokenChange,
     /// What may still stand on the host, for the next run to remove.
     pub(crate) left: Vec<TokenId>,
     pub(crate) error: Option<SetUpError>,
@@ -84,7 +84,7 @@ pub(crate) struct SetUp {
 
 /// What was done on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Did {
+pub(crate) enum TokenChange {
     Nothing,
     /// The cluster's token was there already and does.
     Kept,
@@ -120,7 +120,7 @@ impl SetUp {
             scope: None,
             trust: None,
             comparison: None,
-            did: Did::Nothing,
+            did: TokenChange::Nothing,
             left: Vec::new(),
             error: None,
         }
@@ -192,7 +192,7 @@ impl<'a> Fleet<'a> {
         let proven = join_all(work).await;
         let work = claims.0.into_iter().map(|(_, members)| async move {
             let mut results = Vec::new();
-            let mut rotated: Vec<(ClusterId, Did)> = Vec::new();
+            let mut rotated: Vec<(ClusterId, TokenChange)> = Vec::new();
             for Host { place, server, mut shown } in members {
                 let result = match self.place(server, &mut shown).await {
                     Err(error) => SetUp { error: Some(error), ..SetUp::new(server, shown) },
@@ -279,12 +279,12 @@ impl<'a> Fleet<'a> {
         let start = self.start(server, goal.clone(), scope, intents, stored.map(|stored| stored.token.id)).await?;
         let ending = self.drive(server, cluster, start, confirmed, result).await?;
         result.did = match (&goal, &ending.token) {
-            (Goal::Revoke(_), _) if ending.problem.is_none() => Did::Revoked,
-            (Goal::Create, Some(_)) if had => Did::Replaced,
-            (Goal::Create, Some(_)) => Did::Created,
-            _ => Did::Nothing,
+            (Goal::Revoke(_), _) if ending.problem.is_none() => TokenChange::Revoked,
+            (Goal::Create, Some(_)) if had => TokenChange::Replaced,
+            (Goal::Create, Some(_)) => TokenChange::Created,
+            _ => TokenChange::Nothing,
         };
-        if result.did == Did::Revoked {
+        if result.did == TokenChange::Revoked {
             result.scope = None;
         }
         if let Some(token) = &ending.token {
@@ -343,7 +343,7 @@ impl<'a> Fleet<'a> {
             Ok(comparison) if comparison.missing.is_empty() => {
                 result.comparison = Some(comparison);
                 result.token = Some(stored.token.id.clone());
-                result.did = Did::Kept;
+                result.did = TokenChange::Kept;
                 Ok(true)
             }
             // Removed on the host, or its role was changed: a new one mends both.

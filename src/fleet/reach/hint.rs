@@ -222,7 +222,7 @@ fn unreached(place: &Place<'_>, peer: &str, failure: ConnectFailure, doing: Doin
     let is_api = place.api_only() || is_port(place.config.api_port()) && !place.config.ssh_port.is_some_and(is_port);
     match failure {
         ConnectFailure::Resolve => Some(place.say(HintId::NameUnknown, &[])),
-        ConnectFailure::OnTheWay(_) => Some(place.say(HintId::JumpHost, &[])),
+        ConnectFailure::JumpHostFailed(_) => Some(place.say(HintId::JumpHost, &[])),
         ConnectFailure::Refused if is_api => Some(place.say(HintId::ApiPortClosed, &[])),
         ConnectFailure::Refused => Some(place.say(HintId::SshPortClosed, &[])),
         ConnectFailure::Closed if is_api => Some(Cause::plain(HintId::ApiCloses)),

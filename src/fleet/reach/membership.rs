@@ -99,7 +99,7 @@ impl<'a> Fleet<'a> {
 
     /// Groups APIs that were never told apart: where two configured servers may be nodes of one cluster, each says
     /// once what its nodes' certificates are, and those that name each other are one.
-    pub(in crate::fleet) async fn tell_clusters_apart(&self) -> Result<(), StateError> {
+    pub(in crate::fleet) async fn detect_cluster_members(&self) -> Result<(), StateError> {
         self.look_at_doubtful().await;
         let pve: Vec<_> = self.hosts().filter(|server| self.is_pve(server)).collect();
         let is_new = |server: &&ServerConfig| {

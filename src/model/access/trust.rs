@@ -1,4 +1,4 @@
-//! What the TLS certificate of a Proxmox VE API must satisfy. How it is checked stands in `transport::pve::trust`.
+//! What the TLS certificate of a Proxmox VE API must satisfy. How it is checked stands in `transport::tls::rule`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -20,7 +20,7 @@ use crate::transport::ssh::keys::Keys;
 use crate::transport::ssh::known_hosts::KnownHosts;
 use crate::transport::ssh::remember::remember;
 use crate::transport::ssh::route::{Hop, Via};
-use crate::transport::ssh::stream::{Complaints, Duplex, Leash, Proxy, Tcp, Wire};
+use crate::transport::ssh::stream::{Duplex, Proxy, ProxyStderr, StreamMonitor, Tcp, WatchedStream};
 use crate::transport::{ConnectFailure, Denial, Error, Said};
 
 const KEEPALIVE: Duration = Duration::from_secs(5);
@@ -68,7 +68,7 @@ pub(super) struct Link {
     pub(super) host_key: String,
     /// Whether keys were exchanged once more, which ends the connection.
     pub(super) rekeyed: Arc<AtomicBool>,
-    pub(super) _leash: Leash,
+    pub(super) _leash: StreamMonitor,
 }
 
 /// Why there is no link.
@@ -102,7 +102,7 @@ impl Link {
         let known = file::in_time(file::PATIENCE, known_hosts(hop)).await;
         let known = known.map_err(|e| Error::Local { peer: hop.peer(), detail: e.to_string() })?;
         let (stream, said) = stream(hop, before).await?;
-        let (wire, leash) = Wire::new(stream);
+        let (wire, leash) = WatchedStream::new(stream);
         let config = Arc::new(config(&known));
         let (presented, rekeyed) = (Arc::default(), Arc::default());
         let checker = Checker {
@@ -170,7 +170,7 @@ pub(super) async fn learn(hop: &Hop, key: &PublicKey) -> Result<(), Error> {
 }
 
 /// The bytes to a hop's SSH server.
-async fn stream(hop: &Hop, before: Option<&Link>) -> Result<(Box<dyn Duplex>, Option<Complaints>), Error> {
+async fn stream(hop: &Hop, before: Option<&Link>) -> Result<(Box<dyn Duplex>, Option<ProxyStderr>), Error> {
     match (&hop.via, before) {
         (Via::Command(command), None) => {
             let started = Proxy::start(command);
@@ -210,7 +210,7 @@ pub(super) async fn direct(
             Err(fail(ConnectFailure::NotForwarded, Some(io::Error::other(format!("{through} cannot connect to it")))))
         }
         // The server in between is lost: nobody was asked.
-        Ok(Err(_)) => Err(fail(ConnectFailure::OnTheWay(ConnectFailure::Closed.as_str()), None)),
+        Ok(Err(_)) => Err(fail(ConnectFailure::JumpHostFailed(ConnectFailure::Closed.as_str()), None)),
         Err(_) => Err(fail(ConnectFailure::Timeout, None)),
     }
 }
@@ -238,7 +238,7 @@ fn config(known: &KnownHosts) -> client::Config {
 }
 
 /// What the end of a key exchange means.
-async fn refusal(hop: &Hop, stop: Stop, leash: &Leash, said: Option<Complaints>) -> Refusal {
+async fn refusal(hop: &Hop, stop: Stop, leash: &StreamMonitor, said: Option<ProxyStderr>) -> Refusal {
     let error = match stop {
         Stop::Unknown(key) => return Refusal::Unknown(key),
         Stop::Untrusted(what, detail) => Error::Untrusted { peer: hop.peer(), what, detail },
@@ -278,7 +278,7 @@ fn nothing_in_common(kind: &AlgorithmKind, ours: &[String], theirs: &[String]) -
 }
 
 /// No SSH server answered. What somebody else said is the error's source.
-async fn unreached(hop: &Hop, failure: ConnectFailure, leash: &Leash, said: Option<Complaints>) -> Error {
+async fn unreached(hop: &Hop, failure: ConnectFailure, leash: &StreamMonitor, said: Option<ProxyStderr>) -> Error {
     let complaint = match said {
         Some(said) => said.excerpt().await,
         None => None,

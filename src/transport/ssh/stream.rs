@@ -73,7 +73,7 @@ struct Running {
 
 impl Proxy {
     /// Starts a command. What it says on stderr is collected, up to 4 KiB, for the message if it fails.
-    pub(super) fn start(command: &str) -> io::Result<(Proxy, Complaints)> {
+    pub(super) fn start(command: &str) -> io::Result<(Proxy, ProxyStderr)> {
         let mut shell = child::command("sh");
         let shell = shell.args(["-c", &format!("exec {command}")]);
         let (mut child, family) =
@@ -92,7 +92,7 @@ impl Proxy {
             }
         });
         let running = Arc::new(Running { _family: family, _child: child });
-        let complaints = Complaints { said, reader, _running: Arc::clone(&running) };
+        let complaints = ProxyStderr { said, reader, _running: Arc::clone(&running) };
         Ok((Proxy { stdin, stdout, _running: running }, complaints))
     }
 }
@@ -118,17 +118,17 @@ impl AsyncWrite for Proxy {
 }
 
 /// The standard error of a `ProxyCommand`.
-pub(super) struct Complaints {
+pub(super) struct ProxyStderr {
     said: Said,
     reader: JoinHandle<()>,
     // One that closes its output may not have said yet why.
     _running: Arc<Running>,
 }
 
-impl Complaints {
+impl ProxyStderr {
     /// What it said, once it has ended; a command that does not end is heard for a moment.
     pub(super) async fn excerpt(self) -> Option<String> {
-        let Complaints { said, reader, _running } = self;
+        let ProxyStderr { said, reader, _running } = self;
         let _ = tokio::time::timeout(LAST_WORDS, reader).await;
         said.excerpt()
     }
@@ -157,7 +157,7 @@ impl Said {
 
 /// A stream that keeps the peer's first words, and that ends with its leash: russh's task would keep a connection that
 /// nobody waits for any more.
-pub(super) struct Wire {
+pub(super) struct WatchedStream {
     stream: Box<dyn Duplex>,
     first: Said,
     greeted: Arc<AtomicBool>,
@@ -166,13 +166,13 @@ pub(super) struct Wire {
 }
 
 /// Ends the stream when dropped.
-pub(super) struct Leash {
+pub(super) struct StreamMonitor {
     first: Said,
     greeted: Arc<AtomicBool>,
     _end: oneshot::Sender<()>,
 }
 
-impl Leash {
+impl StreamMonitor {
     /// Whether the peer's version line came, so that it is an SSH server.
     pub(super) fn greeted(&self) -> bool {
         self.greeted.load(Ordering::Relaxed)
@@ -184,12 +184,12 @@ impl Leash {
     }
 }
 
-impl Wire {
-    pub(super) fn new(stream: Box<dyn Duplex>) -> (Wire, Leash) {
+impl WatchedStream {
+    pub(super) fn new(stream: Box<dyn Duplex>) -> (WatchedStream, StreamMonitor) {
         let (end, leash) = oneshot::channel();
         let (first, greeted) = (Said::default(), Arc::new(AtomicBool::new(false)));
-        let ends = Leash { first: first.clone(), greeted: Arc::clone(&greeted), _end: end };
-        (Wire { stream, first, greeted, leash: Some(leash) }, ends)
+        let ends = StreamMonitor { first: first.clone(), greeted: Arc::clone(&greeted), _end: end };
+        (WatchedStream { stream, first, greeted, leash: Some(leash) }, ends)
     }
 
     /// Looks for the version line, which other lines may come before (RFC 4253, 4.2).
@@ -202,7 +202,7 @@ impl Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for WatchedStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.leash.as_mut().is_none_or(|leash| Pin::new(leash).poll(cx).is_ready()) {
             self.leash = None;
@@ -217,7 +217,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for WatchedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::power::{Policy, Remedy};
-use crate::tui::state::{Mode, Order};
+use crate::tui::state::Mode;
 
 fn id(text: &str) -> crate::model::id::ServerId {
     text.parse().unwrap()

@@ -1,9 +1,6 @@
 //! What keys and events change.
 
-use std::time::Duration;
-
 use super::*;
-use crate::model::power::{Policy, Remedy};
 use crate::tui::state::{Mode, Order};
 
 fn id(text: &str) -> crate::model::id::ServerId {

@@ -5,8 +5,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::commands::{Context, asked_by};
 use crate::consent::Confirmed;
 use crate::fleet::Fleet;
-use crate::fleet::act::{Acting, Ended, Now, Options, PARALLEL, Prepared};
-use crate::fleet::observe::{Asking, Observed};
+use crate::fleet::act::{Now, Options, PARALLEL, PlanRun, Prepared, StepReport};
+use crate::fleet::observe::{ObserveRequest, Observed};
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::power::{Manner, PowerAction, Remedy, Told};
@@ -67,8 +67,11 @@ async fn try_prepare(
         by: asked_by(&ctx.ui),
     };
     let words: Vec<String> = servers.iter().map(ToString::to_string).collect();
-    let asking =
-        Asking { scope: fleet.scope_around(&words, action.goes_down())?, templates: true, ..Asking::default() };
+    let asking = ObserveRequest {
+        scope: fleet.scope_around(&words, action.goes_down())?,
+        templates: true,
+        ..ObserveRequest::default()
+    };
     let Observed { mut inventory, clients, .. } = fleet.observe(&asking).await?;
     let chosen = inventory.chosen(&words)?;
     let prepared = fleet.prepare(&mut inventory, &chosen, action, &options, clients).await?;
@@ -115,7 +118,7 @@ pub(super) async fn carry(
         Now::Over => tell(Event::Over { server: id(number) }),
     };
     let ledger = ctx.ledger.of_plan(number);
-    let acting = Acting { plan, servers, options, ledger, tell: &progress, links };
+    let acting = PlanRun { plan, servers, options, ledger, tell: &progress, links };
     match fleet.carry_out(&acting, &Confirmed::on_screen()).await {
         Ok(ends) => {
             for (number, (step, end)) in plan.steps.iter().zip(&ends).enumerate() {
@@ -134,7 +137,7 @@ pub(super) async fn carry(
 }
 
 /// How a step ended, and why.
-fn ended(end: &Ended) -> String {
+fn ended(end: &StepReport) -> String {
     let word = end.how.as_str();
     let found = end.findings.iter().filter(|finding| !finding.allowed).map(|finding| finding.message.clone());
     let more: Vec<String> = end.detail.clone().into_iter().chain(found).chain(end.hint.clone()).collect();

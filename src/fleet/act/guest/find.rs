@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::Named;
 use crate::fleet::Fleet;
 use crate::fleet::act::looked::Looked;
-use crate::fleet::act::{Acting, Ended, How};
+use crate::fleet::act::{PlanRun, StepOutcome, StepReport};
 use crate::model::check::CheckId;
 use crate::model::guest::{GuestConfig, GuestStatus};
 use crate::model::id::NodeName;
@@ -36,7 +36,7 @@ impl Fleet<'_> {
     /// The guest with its configuration, who it is right before the call. What was seen for the plan a moment ago counts.
     pub(super) async fn find_with_config(
         &self,
-        acting: &Acting<'_>,
+        acting: &PlanRun<'_>,
         named: Named<'_>,
     ) -> Result<(Found, GuestConfig), Missing> {
         let looked = acting.links.looked(&named.server.id);
@@ -47,7 +47,7 @@ impl Fleet<'_> {
     /// The same for a guest that was looked at for the plan a moment ago: that look counts.
     async fn find_again(
         &self,
-        acting: &Acting<'_>,
+        acting: &PlanRun<'_>,
         named: Named<'_>,
         looked: Option<Looked>,
     ) -> Result<Found, Missing> {
@@ -62,7 +62,7 @@ impl Fleet<'_> {
     /// A guest's configuration: who it is right before the call. One that is not there any more is looked for.
     async fn config_of(
         &self,
-        acting: &Acting<'_>,
+        acting: &PlanRun<'_>,
         named: Named<'_>,
         mut found: Found,
         looked: Option<Looked>,
@@ -87,7 +87,7 @@ impl Fleet<'_> {
     }
 
     /// Where the guest runs now, and what it does there: asked of its node, not of a cache.
-    async fn find_guest(&self, acting: &Acting<'_>, named: Named<'_>) -> Result<Found, Missing> {
+    async fn find_guest(&self, acting: &PlanRun<'_>, named: Named<'_>) -> Result<Found, Missing> {
         let client = self.client_of(acting.links, named.cluster).await?;
         if let Some(node) = &named.server.node {
             match client.guest_status(node, named.kind, named.vmid).await {
@@ -113,16 +113,16 @@ impl Fleet<'_> {
     }
 
     /// What a guest that was not found makes of its step.
-    pub(super) fn missing(&self, server: &Server, missing: Missing) -> Ended {
+    pub(super) fn missing(&self, server: &Server, missing: Missing) -> StepReport {
         match missing {
             Missing::Error(error) => self.failed_step(&server.id, &error),
             Missing::Gone => gone(server),
             Missing::Unlisted => {
                 let detail =
                     "its node does not have it, and the listing of its cluster is incomplete: it may be elsewhere";
-                Ended::because(How::Failed(FailureKind::Failed), detail)
+                StepReport::because(StepOutcome::Failed(FailureKind::Failed), detail)
             }
-            Missing::OtherKind => Ended::refused(vec![other_kind(server)]),
+            Missing::OtherKind => StepReport::refused(vec![other_kind(server)]),
         }
     }
 }
@@ -133,9 +133,9 @@ pub(super) fn is_whole(listing: &Listing) -> bool {
     listing.unreadable == 0 && !listing.guests.is_empty()
 }
 
-pub(super) fn gone(server: &Server) -> Ended {
+pub(super) fn gone(server: &Server) -> StepReport {
     let detail = format!("{} is gone: no node of its cluster has it", server.id);
-    Ended::because(How::Failed(FailureKind::Failed), detail)
+    StepReport::because(StepOutcome::Failed(FailureKind::Failed), detail)
 }
 
 impl From<Error> for Missing {

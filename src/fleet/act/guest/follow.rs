@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::wait::Looks;
-use super::super::{Acting, Ended, How, look_hint};
+use super::super::{PlanRun, StepOutcome, StepReport, look_hint};
 use super::find::{gone, is_whole};
 use super::{Named, Sending};
 use crate::fleet::Fleet;
@@ -24,7 +24,7 @@ impl Fleet<'_> {
     /// The task of a POST whose answer was lost. A full disk of the node may keep the task out of its list.
     pub(super) async fn look_up(
         &self,
-        acting: &Acting<'_>,
+        acting: &PlanRun<'_>,
         sending: &Sending<'_>,
         since: jiff::Timestamp,
     ) -> Option<Upid> {
@@ -48,11 +48,11 @@ impl Fleet<'_> {
     /// Nothing was heard of a call; only the state can tell.
     pub(super) async fn by_state(
         &self,
-        acting: &Acting<'_>,
+        acting: &PlanRun<'_>,
         sending: &Sending<'_>,
         looks: &mut Looks,
         error: &Error,
-    ) -> Ended {
+    ) -> StepReport {
         let goal = Goal::of(&sending.call);
         // A reset leaves no trace in the state; of a reboot the uptime tells.
         let is_seen = |status: &GuestStatus| match goal {
@@ -61,7 +61,8 @@ impl Fleet<'_> {
         };
         match self.await_goal(acting, sending, goal, false, looks).await {
             Seen::Reached(status) if is_seen(&status) => {
-                let ended = Ended::because(How::Done, "its answer was lost; the state shows it").seen(status.state);
+                let ended = StepReport::because(StepOutcome::Done, "its answer was lost; the state shows it")
+                    .seen(status.state);
                 self.ready_if_wanted(sending, looks, ended).await
             }
             Seen::Gone => gone(sending.named.server),
@@ -69,13 +70,19 @@ impl Fleet<'_> {
             | Seen::Halted(GuestStatus { state, .. })
             | Seen::Not(Some(state)) => {
                 let detail = format!("its answer was lost ({error}), no task was found, and it is {state}");
-                Ended { hint: Some(look_hint(&sending.named.server.id)), ..Ended::because(How::Unconfirmed, detail) }
-                    .seen(state)
+                StepReport {
+                    hint: Some(look_hint(&sending.named.server.id)),
+                    ..StepReport::because(StepOutcome::Unconfirmed, detail)
+                }
+                .seen(state)
             }
             Seen::Failed(error) => unheard(sending.named.server, &error),
             Seen::Not(None) => {
                 let detail = format!("its answer was lost ({error}), and nobody answers since");
-                Ended { hint: Some(look_hint(&sending.named.server.id)), ..Ended::because(How::Unconfirmed, detail) }
+                StepReport {
+                    hint: Some(look_hint(&sending.named.server.id)),
+                    ..StepReport::because(StepOutcome::Unconfirmed, detail)
+                }
             }
         }
     }
@@ -83,11 +90,11 @@ impl Fleet<'_> {
     /// Follows a task to its end, and then the state.
     pub(super) async fn follow(
         &self,
-        acting: &Acting<'_>,
+        acting: &PlanRun<'_>,
         sending: &Sending<'_>,
         upid: Option<&Upid>,
         looks: &mut Looks,
-    ) -> Ended {
+    ) -> StepReport {
         let Sending { named, call, number, patience, .. } = sending;
         let what = format!("waiting until {} is {}", named.server.called(), Goal::of(call).as_str());
         acting.say(*number, &what, Some(*patience));
@@ -102,9 +109,9 @@ impl Fleet<'_> {
                 Err(error) => return unheard(named.server, &error),
                 Ok(None) => {
                     let detail = format!("its task still runs: {upid}");
-                    return Ended {
+                    return StepReport {
                         hint: Some(look_hint(&named.server.id)),
-                        ..Ended::because(How::Unconfirmed, detail)
+                        ..StepReport::because(StepOutcome::Unconfirmed, detail)
                     };
                 }
             }
@@ -113,19 +120,20 @@ impl Fleet<'_> {
             Seen::Gone => gone(named.server),
             Seen::Halted(status) => halted(sending, &status),
             Seen::Reached(status) => {
-                self.ready_if_wanted(sending, looks, Ended::new(How::Done).seen(status.state)).await
+                self.ready_if_wanted(sending, looks, StepReport::new(StepOutcome::Done).seen(status.state)).await
             }
             Seen::Failed(error) => unheard(named.server, &error),
             Seen::Not(state) => {
                 let is = state.map_or("nobody answers".to_owned(), |state| format!("it is {state}"));
-                let ended = Ended::because(How::Unconfirmed, format!("accepted, but {is} at the deadline"));
-                Ended { state, hint: Some(look_hint(&named.server.id)), ..ended }
+                let ended =
+                    StepReport::because(StepOutcome::Unconfirmed, format!("accepted, but {is} at the deadline"));
+                StepReport { state, hint: Some(look_hint(&named.server.id)), ..ended }
             }
         }
     }
 
     /// What a failed task means: its own words, and the last lines of its log.
-    async fn task_failed(&self, acting: &Acting<'_>, sending: &Sending<'_>, upid: &Upid, words: String) -> Ended {
+    async fn task_failed(&self, acting: &PlanRun<'_>, sending: &Sending<'_>, upid: &Upid, words: String) -> StepReport {
         if let Some(ended) = self.was_faster(acting, sending, &words).await {
             return ended;
         }
@@ -134,12 +142,17 @@ impl Fleet<'_> {
             Err(_) => Vec::new(),
         };
         let hint = task_hint(&words, sending.named.vmid);
-        Ended { hint, log, ..Ended::because(How::TaskFailed, words) }
+        StepReport { hint, log, ..StepReport::because(StepOutcome::TaskFailed, words) }
     }
 
     /// Where Proxmox VE's words say that the guest runs already, or does not run: somebody else has done what was wanted,
     /// if its state shows it.
-    pub(super) async fn was_faster(&self, acting: &Acting<'_>, sending: &Sending<'_>, words: &str) -> Option<Ended> {
+    pub(super) async fn was_faster(
+        &self,
+        acting: &PlanRun<'_>,
+        sending: &Sending<'_>,
+        words: &str,
+    ) -> Option<StepReport> {
         let Sending { named, found, call, .. } = sending;
         let words = words.trim();
         let goal = Goal::of(call);
@@ -153,13 +166,13 @@ impl Fleet<'_> {
         }
         let client = self.client_of(acting.links, named.cluster).await.ok()?;
         let status = client.guest_status(&found.node, named.kind, named.vmid).await.ok()?;
-        goal.is_met_by(status.state).then(|| Ended::because(How::Already, words).seen(status.state))
+        goal.is_met_by(status.state).then(|| StepReport::because(StepOutcome::Already, words).seen(status.state))
     }
 
     /// The end of a task; `None`: it still ran at the deadline. What fails on the way and may pass is asked again.
     async fn await_task(
         &self,
-        acting: &Acting<'_>,
+        acting: &PlanRun<'_>,
         cluster: &ClusterId,
         upid: &Upid,
         looks: &mut Looks,
@@ -184,7 +197,7 @@ impl Fleet<'_> {
     /// Waits until the guest's state shows the goal. `went_well`: its task has ended, nothing more is done about it.
     async fn await_goal(
         &self,
-        acting: &Acting<'_>,
+        acting: &PlanRun<'_>,
         sending: &Sending<'_>,
         goal: Goal,
         went_well: bool,
@@ -231,7 +244,7 @@ impl Fleet<'_> {
     /// Which node has it; `None`: none has. Where the listing is not whole it may still be where it was.
     async fn node_now(
         &self,
-        acting: &Acting<'_>,
+        acting: &PlanRun<'_>,
         named: Named<'_>,
         before: &NodeName,
     ) -> Result<Option<NodeName>, Error> {
@@ -241,26 +254,26 @@ impl Fleet<'_> {
         Ok(listing.guests.into_iter().find(|guest| guest.vmid == named.vmid).map(|guest| guest.node).or(otherwise))
     }
 
-    async fn ready_if_wanted(&self, sending: &Sending<'_>, looks: &mut Looks, ended: Ended) -> Ended {
+    async fn ready_if_wanted(&self, sending: &Sending<'_>, looks: &mut Looks, ended: StepReport) -> StepReport {
         if sending.services { self.ready(sending.named, looks, ended).await } else { ended }
     }
 
     /// A guest is ready when its configured services answer, too.
-    pub(super) async fn ready(&self, named: Named<'_>, looks: &mut Looks, ended: Ended) -> Ended {
+    pub(super) async fn ready(&self, named: Named<'_>, looks: &mut Looks, ended: StepReport) -> StepReport {
         let server = named.server;
         if server.services.is_empty() {
             return ended;
         }
         let Some(host) = &server.hostname else {
             let detail = "it runs; its address is not known, so that nobody asked its services";
-            return Ended { detail: Some(detail.to_owned()), ..ended };
+            return StepReport { detail: Some(detail.to_owned()), ..ended };
         };
         let missing = self.await_services(host, &server.services, looks).await;
         if missing.is_empty() {
             return ended;
         }
         let detail = format!("it runs, but does not answer at {} ({host})", missing.join(", "));
-        Ended { detail: Some(detail), how: How::Unconfirmed, hint: Some(look_hint(&server.id)), ..ended }
+        StepReport { detail: Some(detail), how: StepOutcome::Unconfirmed, hint: Some(look_hint(&server.id)), ..ended }
     }
 }
 
@@ -302,15 +315,16 @@ enum Seen {
 }
 
 /// What was wanted was done, and the guest is halted all the same.
-fn halted(sending: &Sending<'_>, status: &GuestStatus) -> Ended {
+fn halted(sending: &Sending<'_>, status: &GuestStatus) -> StepReport {
     let because = if sending.freezes { ": `freeze` in its configuration halts it at the start" } else { "" };
     let detail = format!("its task ended well, and it is paused ({}){because}", status.raw);
     let hint = HintId::Paused.say(&[("server", sending.named.server.id.as_str())]);
-    Ended { hint: Some(hint), ..Ended::because(How::Failed(FailureKind::Failed), detail) }.seen(status.state)
+    StepReport { hint: Some(hint), ..StepReport::because(StepOutcome::Failed(FailureKind::Failed), detail) }
+        .seen(status.state)
 }
 
 /// It was sent, and nobody will say what came of it.
-fn unheard(server: &Server, error: &Error) -> Ended {
+fn unheard(server: &Server, error: &Error) -> StepReport {
     let detail = format!("it was sent, and then: {error}");
-    Ended { hint: Some(look_hint(&server.id)), ..Ended::because(How::Unconfirmed, detail) }
+    StepReport { hint: Some(look_hint(&server.id)), ..StepReport::because(StepOutcome::Unconfirmed, detail) }
 }

@@ -3,7 +3,7 @@
 use crate::config::ServerConfig;
 use crate::consent::Confirmed;
 use crate::fleet::Fleet;
-use crate::fleet::act::{Acting, Ended, How};
+use crate::fleet::act::{PlanRun, StepOutcome, StepReport};
 use crate::fleet::host::power::arm::ArmedWol;
 use crate::model::check::CheckId;
 use crate::model::host::power::HostPreflight;
@@ -13,12 +13,12 @@ impl Fleet<'_> {
     /// Arms Wake-on-LAN; gives the refusal where it stays off.
     pub(super) async fn arm(
         &self,
-        acting: &Acting<'_>,
+        acting: &PlanRun<'_>,
         number: usize,
         host: &ServerConfig,
         seen: &HostPreflight,
         confirmed: &Confirmed,
-    ) -> Option<Ended> {
+    ) -> Option<StepReport> {
         let mac = host.mac.map(|mac| mac.to_string());
         if seen.wol_armed(mac.as_deref()) == Some(true) {
             return None;
@@ -26,7 +26,7 @@ impl Fleet<'_> {
         let nic = seen.nic_to_arm(mac.as_deref());
         let refused = |message: String| {
             let finding = Finding::new(CheckId::WolNotArmed, &host.id, message.clone());
-            Some(Ended { findings: vec![finding], ..Ended::because(How::Refused, message) })
+            Some(StepReport { findings: vec![finding], ..StepReport::because(StepOutcome::Refused, message) })
         };
         let allowed = acting.options.allowed.contains(&CheckId::WolNotArmed);
         let Some(nic) = nic else {

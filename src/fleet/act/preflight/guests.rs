@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use super::{Configs, asks_agent, is_console, is_managed, list};
 use crate::fleet::Fleet;
-use crate::fleet::act::Links;
+use crate::fleet::act::ApiClients;
 use crate::fleet::act::guest::Named;
 use crate::fleet::reach::bounded::per_node;
 use crate::model::check::CheckId;
@@ -17,7 +17,7 @@ use crate::transport::pve::AgentAnswer;
 
 impl Fleet<'_> {
     /// Whether the clusters can do what needs quorum. Whoever may not ask is told by Proxmox VE itself.
-    pub(super) async fn look_at_quorum(&self, plan: &Plan, servers: &[Server], links: &Links) -> Vec<Finding> {
+    pub(super) async fn look_at_quorum(&self, plan: &Plan, servers: &[Server], links: &ApiClients) -> Vec<Finding> {
         let mut asked: HashMap<&ClusterId, Option<String>> = HashMap::new();
         let mut findings = Vec::new();
         for step in &plan.steps {
@@ -43,7 +43,7 @@ impl Fleet<'_> {
     }
 
     /// That a cluster has no quorum, in words; `None`: it has, or nobody says.
-    async fn lost_quorum(&self, links: &Links, cluster: &ClusterId) -> Option<String> {
+    async fn lost_quorum(&self, links: &ApiClients, cluster: &ClusterId) -> Option<String> {
         if links.standing(cluster).is_none() {
             return None;
         }
@@ -59,7 +59,7 @@ impl Fleet<'_> {
     }
 
     /// What works on the guests now. To start a guest is not held up by anything but its lock.
-    pub(super) async fn look_at_tasks(&self, guests: &[(PowerAction, Named<'_>)], links: &Links) -> Vec<Finding> {
+    pub(super) async fn look_at_tasks(&self, guests: &[(PowerAction, Named<'_>)], links: &ApiClients) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut nodes: HashMap<(&ClusterId, &NodeName), Vec<ActiveTask>> = HashMap::new();
         for (_, named) in guests.iter().filter(|(action, _)| !action.only_wakes()) {
@@ -90,7 +90,7 @@ impl Fleet<'_> {
         &self,
         guests: &[(PowerAction, Named<'_>)],
         configs: &Configs,
-        links: &Links,
+        links: &ApiClients,
         manner: Manner,
     ) -> Vec<Finding> {
         // Who is stopped where a clean end does not work needs no agent that answers.

@@ -10,7 +10,7 @@ use self::checks::{
 };
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::act::{Links, Options};
+use crate::fleet::act::{ApiClients, Options};
 use crate::model::check::CheckId;
 use crate::model::hint::HintId;
 use crate::model::host::power::{HostCall, HostPreflight, NoWay};
@@ -34,7 +34,7 @@ pub(in crate::fleet::act) struct HostCheck<'r> {
     pub(in crate::fleet::act) call: HostCall,
     pub(in crate::fleet::act) when: When,
     pub(in crate::fleet::act) servers: &'r [Server],
-    pub(in crate::fleet::act) links: &'r Links,
+    pub(in crate::fleet::act) links: &'r ApiClients,
     pub(in crate::fleet::act) options: &'r Options,
 }
 

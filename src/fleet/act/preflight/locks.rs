@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{is_console, list};
 use crate::fleet::Fleet;
-use crate::fleet::act::Links;
+use crate::fleet::act::ApiClients;
 use crate::fleet::act::guest::Named;
 use crate::model::check::CheckId;
 use crate::model::guest::ActiveTask;
@@ -14,7 +14,7 @@ use crate::model::power::Finding;
 
 impl Fleet<'_> {
     /// Says of each lock that was found what works under it.
-    pub(super) async fn explain_locks(&self, findings: &mut [Finding], servers: &[Server], links: &Links) {
+    pub(super) async fn explain_locks(&self, findings: &mut [Finding], servers: &[Server], links: &ApiClients) {
         let mut nodes: HashMap<&NodeName, Option<Vec<ActiveTask>>> = HashMap::new();
         for finding in findings.iter_mut().filter(|finding| finding.id == CheckId::GuestLocked) {
             let Some(server) = servers.iter().find(|server| server.id == finding.server) else { continue };
@@ -36,7 +36,7 @@ impl Fleet<'_> {
         named: Named<'_>,
         node: &NodeName,
         lock: Option<&str>,
-        links: &Links,
+        links: &ApiClients,
     ) {
         let found = findings.iter_mut().find(|finding| finding.id == CheckId::GuestLocked && !finding.allowed);
         if let (Some(finding), Some(lock)) = (found, lock) {

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::fleet::Fleet;
 use crate::fleet::act::guest::Named;
 use crate::fleet::act::wake::WakePath;
-use crate::fleet::act::{Links, Options};
+use crate::fleet::act::{ApiClients, Options};
 use crate::model::access::scope::Permissions;
 use crate::model::check::CheckId;
 use crate::model::guest::GuestCall;
@@ -43,7 +43,7 @@ impl Fleet<'_> {
         &self,
         plan: &Plan,
         servers: &[Server],
-        links: &Links,
+        links: &ApiClients,
         options: &Options,
         known: &mut Privileges,
     ) -> Vec<Finding> {
@@ -68,7 +68,7 @@ impl Fleet<'_> {
         &self,
         path: &WakePath,
         host: &Server,
-        links: &Links,
+        links: &ApiClients,
         known: &mut Privileges,
     ) -> Option<Finding> {
         let (WakePath::Node { node, .. }, Some(cluster)) = (path, &host.cluster) else { return None };
@@ -86,7 +86,7 @@ impl Fleet<'_> {
     /// is asked again where somebody can be asked.
     async fn lacking(
         &self,
-        links: &Links,
+        links: &ApiClients,
         cluster: &ClusterId,
         asks: bool,
         known: &mut Privileges,
@@ -111,7 +111,7 @@ impl Fleet<'_> {
     }
 
     /// What the token of a cluster may do: as it is kept; where that is old, or there is nothing, and `asks`, as it is now.
-    async fn held(&self, links: &Links, cluster: &ClusterId, asks: bool) -> Option<Held> {
+    async fn held(&self, links: &ApiClients, cluster: &ClusterId, asks: bool) -> Option<Held> {
         let token = self.token_of(links, cluster).await?;
         let kept = self.state.permissions(cluster, &token).ok().flatten();
         let kept = kept.map(|(permissions, at)| Held { token, permissions, at, is_new: false });
@@ -122,7 +122,7 @@ impl Fleet<'_> {
     }
 
     /// Whose calls they would be.
-    async fn token_of(&self, links: &Links, cluster: &ClusterId) -> Option<TokenId> {
+    async fn token_of(&self, links: &ApiClients, cluster: &ClusterId) -> Option<TokenId> {
         let standing = links.standing(cluster).map(|client| client.token_id().clone());
         if standing.is_some() {
             return standing;
@@ -132,7 +132,7 @@ impl Fleet<'_> {
     }
 
     /// What the token may do now, which is kept; `None`: nobody of the cluster answers.
-    async fn told_now(&self, links: &Links, cluster: &ClusterId) -> Option<Held> {
+    async fn told_now(&self, links: &ApiClients, cluster: &ClusterId) -> Option<Held> {
         if links.standing(cluster).is_none() {
             return None;
         }

@@ -2,7 +2,7 @@
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::act::Links;
+use crate::fleet::act::ApiClients;
 use crate::model::hint::HintId;
 use crate::model::host::facts::HostFacts;
 use crate::model::host::wol::Mac;
@@ -73,7 +73,7 @@ impl Fleet<'_> {
         &self,
         host: &ServerConfig,
         servers: &[Server],
-        links: &Links,
+        links: &ApiClients,
     ) -> Result<WakePath, NoWakePath> {
         let error = match self.wake_path(host) {
             Err(error @ NoWakePath::UnknownMac { .. }) => error,

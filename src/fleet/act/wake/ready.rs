@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use crate::fleet::Fleet;
-use crate::fleet::act::Acting;
+use crate::fleet::act::PlanRun;
 use crate::fleet::act::wait::Looks;
 use crate::model::id::VmId;
 use crate::model::inventory::{FailureKind, Server};
@@ -15,7 +15,7 @@ impl Fleet<'_> {
     /// guests are listed on it. It never ends by itself where that does not come; `missing` is what it waits for.
     pub(super) async fn await_pve(
         &self,
-        acting: &Acting<'_>,
+        acting: &PlanRun<'_>,
         server: &Server,
         guests: &[VmId],
         missing: &RefCell<Option<String>>,

@@ -9,7 +9,7 @@ use super::{NoWakePath, NotWoken, SendError, WakeEvent, Woken};
 use crate::config::ServerConfig;
 use crate::consent::Confirmed;
 use crate::fleet::Fleet;
-use crate::fleet::act::{Acting, Ended, How};
+use crate::fleet::act::{PlanRun, StepOutcome, StepReport};
 use crate::model::hint::HintId;
 use crate::model::inventory::{FailureKind, Server};
 use crate::model::power::PowerState;
@@ -22,7 +22,7 @@ pub(in crate::fleet::act) const WAKE: Duration = Duration::from_secs(300);
 /// A host on its way up.
 struct WakeRun<'r> {
     fleet: &'r Fleet<'r>,
-    acting: &'r Acting<'r>,
+    acting: &'r PlanRun<'r>,
     /// Of the step in its plan.
     number: usize,
     server: &'r Server,
@@ -39,14 +39,14 @@ struct WakeRun<'r> {
 impl Fleet<'_> {
     pub(in crate::fleet::act) async fn wake_host(
         &self,
-        acting: &Acting<'_>,
+        acting: &PlanRun<'_>,
         number: usize,
         confirmed: &Confirmed,
-    ) -> Result<Ended, StateError> {
+    ) -> Result<StepReport, StateError> {
         let step = &acting.plan.steps[number];
         let server = acting.server(step);
         let Some(host) = self.configured(&server.id) else {
-            return Ok(Ended::because(How::Refused, format!("{} is not configured", server.id)));
+            return Ok(StepReport::because(StepOutcome::Refused, format!("{} is not configured", server.id)));
         };
         let path = match self.wake_path_of(host, acting.servers, acting.links).await {
             Ok(path) => path,
@@ -82,10 +82,10 @@ impl Fleet<'_> {
     }
 
     /// A host for which no packet was sent.
-    fn not_sent(&self, server: &Server, error: &SendError) -> Ended {
+    fn not_sent(&self, server: &Server, error: &SendError) -> StepReport {
         if error.is_for_want_of_address() {
             let hint = NoWakePath::UnknownMac { server: server.id.clone() }.advice();
-            return Ended { hint, ..Ended::because(How::Refused, error.to_string()) };
+            return StepReport { hint, ..StepReport::because(StepOutcome::Refused, error.to_string()) };
         }
         if let (Some(cause), Some(cluster)) = (error.cause(), &server.cluster) {
             self.doubt_permissions(cluster, cause);
@@ -93,7 +93,7 @@ impl Fleet<'_> {
         let failed = error.cause().map(|cause| self.failed(&server.id, cause));
         let kind = failed.as_ref().map_or(FailureKind::Failed, |failed| failed.kind);
         let hint = failed.and_then(|failed| failed.advice);
-        Ended { hint, ..Ended::because(How::Failed(kind), error.to_string()) }
+        StepReport { hint, ..StepReport::because(StepOutcome::Failed(kind), error.to_string()) }
     }
 }
 
@@ -155,18 +155,19 @@ impl WakeRun<'_> {
         }
     }
 
-    fn outcome(&self, woken: Result<Woken<Result<(), Error>>, NotWoken>) -> Ended {
+    fn outcome(&self, woken: Result<Woken<Result<(), Error>>, NotWoken>) -> StepReport {
         let lost = self.lost.take();
         match woken {
             Ok(Woken { seen: Ok(()), rounds: 0 }) if lost.is_none() => {
-                Ended::because(How::Done, "it was awake before a magic packet was sent").seen(PowerState::Online)
+                StepReport::because(StepOutcome::Done, "it was awake before a magic packet was sent")
+                    .seen(PowerState::Online)
             }
             Ok(Woken { seen: Ok(()), rounds }) => {
-                Ended::because(How::Done, packets(rounds, lost)).seen(PowerState::Online)
+                StepReport::because(StepOutcome::Done, packets(rounds, lost)).seen(PowerState::Online)
             }
             Ok(Woken { seen: Err(error), .. }) => self.fleet.failed_step(&self.server.id, &error),
             Err(NotWoken::Silent { rounds: sent, .. }) if sent > 0 && !self.is_waited_for() => {
-                Ended::because(How::Sent, format!("{}, not waited for", rounds(sent)))
+                StepReport::because(StepOutcome::Sent, format!("{}, not waited for", rounds(sent)))
             }
             Err(NotWoken::Silent { rounds: sent, .. }) => {
                 not_ready(self.server, self.missing.take(), &packets(sent, lost))
@@ -178,20 +179,21 @@ impl WakeRun<'_> {
 }
 
 /// Nobody could wake it.
-fn no_path(error: &NoWakePath) -> Ended {
-    Ended { hint: error.advice(), ..Ended::because(How::Refused, error.to_string()) }
+fn no_path(error: &NoWakePath) -> StepReport {
+    StepReport { hint: error.advice(), ..StepReport::because(StepOutcome::Refused, error.to_string()) }
 }
 
 /// A host that was not ready by the deadline: it did not answer, or it is awake and something is `missing`.
-fn not_ready(server: &Server, missing: Option<String>, packets: &str) -> Ended {
+fn not_ready(server: &Server, missing: Option<String>, packets: &str) -> StepReport {
     if let Some(missing) = missing {
         let detail = format!("it is awake, and cannot start guests yet: {missing}");
         let hint = HintId::NotReady.say(&[("server", server.id.as_str())]);
-        return Ended { hint: Some(hint), ..Ended::because(How::Unconfirmed, detail) }.seen(PowerState::Online);
+        return StepReport { hint: Some(hint), ..StepReport::because(StepOutcome::Unconfirmed, detail) }
+            .seen(PowerState::Online);
     }
     let detail = format!("{packets}, and it does not answer yet");
     let hint = HintId::NotAwake.say(&[("server", server.id.as_str())]);
-    Ended { hint: Some(hint), ..Ended::because(How::Unconfirmed, detail) }
+    StepReport { hint: Some(hint), ..StepReport::because(StepOutcome::Unconfirmed, detail) }
 }
 
 /// One by itself, more by their number.

@@ -239,7 +239,7 @@ mod tests {
             (&[Resolve], unknown(Resolve)),
             (&[Timeout, Other], unknown(Other)),
             (&[NoNetwork, NoNetwork], unknown(NoNetwork)),
-            (&[Unreachable, OnTheWay("no answer")], unknown(OnTheWay("no answer"))),
+            (&[Unreachable, JumpHostFailed("no answer")], unknown(JumpHostFailed("no answer"))),
         ] {
             assert_eq!(Look::of(failures), want, "{failures:?}");
         }

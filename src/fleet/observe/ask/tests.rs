@@ -9,7 +9,7 @@ fn silence_is_offline_only_where_somebody_was_asked() {
         (&[Resolve], PowerState::Unknown),
         (&[Resolve, Timeout], PowerState::Offline),
         (&[NoNetwork], PowerState::Unknown),
-        (&[NoNetwork, OnTheWay("no answer")], PowerState::Unknown),
+        (&[NoNetwork, JumpHostFailed("no answer")], PowerState::Unknown),
         (&[Unreachable], PowerState::Offline),
         (&[], PowerState::Unknown),
     ];

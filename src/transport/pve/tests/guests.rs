@@ -6,7 +6,7 @@ use super::*;
 async fn guests_answers() {
     let (identity, trust) = trusted();
     let (node, vmid) = ("pve2".parse().unwrap(), "102".parse().unwrap());
-    let agent = include_str!("../../../tests/fixtures/pve/agent-network.json");
+    let agent = include_str!("../../../../tests/fixtures/pve/agent-network.json");
     let error = |reason: &str| Answer::Close(json(reason, r#"{"data":null}"#));
     let answers = vec![
         Answer::Keep(json("200 OK", agent)),
@@ -33,7 +33,7 @@ async fn guests_answers() {
     }
 
     let answers = vec![
-        Answer::Keep(json("200 OK", include_str!("../../../tests/fixtures/pve/lxc-interfaces-9.json"))),
+        Answer::Keep(json("200 OK", include_str!("../../../../tests/fixtures/pve/lxc-interfaces-9.json"))),
         Answer::Keep(json("200 OK", r#"{"data":null}"#)),
         error("501 Method 'GET /nodes/pve2/lxc/102/interfaces' not implemented"),
         error("500 CT 102 not running"),
@@ -92,12 +92,12 @@ async fn histories_and_a_nodes_status() {
     // More than what a guest may say: a month of steps of 30 minutes is nearly a megabyte.
     let month = format!(r#"{{"data":[{}{{"time":60}}]}}"#, r#"{"time":120},"#.repeat(90_000));
     let answers = vec![
-        Answer::Keep(json("200 OK", include_str!("../../../tests/fixtures/pve/rrd-vm-average.json"))),
+        Answer::Keep(json("200 OK", include_str!("../../../../tests/fixtures/pve/rrd-vm-average.json"))),
         Answer::Keep(json("200 OK", &month)),
         Answer::Close(json(unrecorded, r#"{"data":null}"#)),
         Answer::Close(json("500 RRD error: out of memory", r#"{"data":null}"#)),
         Answer::Close(denied),
-        Answer::Keep(json("200 OK", include_str!("../../../tests/fixtures/pve/rrd-node.json"))),
+        Answer::Keep(json("200 OK", include_str!("../../../../tests/fixtures/pve/rrd-node.json"))),
     ];
     let server = Server::start(&identity, answers).await;
     let client = server.client(trust);

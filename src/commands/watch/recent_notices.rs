@@ -11,9 +11,9 @@ const AGAIN: Duration = Duration::from_secs(3600);
 
 /// When what was said last.
 #[derive(Debug, Default)]
-pub(super) struct Said(HashMap<String, Instant>);
+pub(super) struct RecentNotices(HashMap<String, Instant>);
 
-impl Said {
+impl RecentNotices {
     /// Whether to say it now. Numbers make no difference: `waiting for the next run: 17 batches`.
     pub(super) fn is_new(&mut self, notice: &str) -> bool {
         self.0.retain(|_, at| at.elapsed() < AGAIN);
@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn once_whatever_its_numbers() {
-        let mut said = Said::default();
+        let mut said = RecentNotices::default();
         for (notice, want) in [("waiting: 17 batches", true), ("waiting: 18 batches", false), ("another", true)] {
             assert_eq!(said.is_new(notice), want, "{notice}");
         }

@@ -13,16 +13,16 @@ use crate::transport::{Error, PVE_CLUSTER};
 
 /// The connections that stand, of the clusters that answered, and what was seen of guests through them for the plan.
 #[derive(Debug, Default)]
-pub(crate) struct Links {
+pub(crate) struct ApiClients {
     clients: RefCell<HashMap<ClusterId, Rc<Client>>>,
     pub(super) looked: RefCell<HashMap<ServerId, Looked>>,
 }
 
-impl Links {
+impl ApiClients {
     /// Those that an observation left.
-    pub(crate) fn new(clients: HashMap<ClusterId, Client>) -> Links {
+    pub(crate) fn new(clients: HashMap<ClusterId, Client>) -> ApiClients {
         let clients = clients.into_iter().map(|(cluster, client)| (cluster, Rc::new(client)));
-        Links { clients: RefCell::new(clients.collect()), looked: RefCell::default() }
+        ApiClients { clients: RefCell::new(clients.collect()), looked: RefCell::default() }
     }
 
     /// The connection that stands, if one does: nobody is asked anew.
@@ -40,9 +40,9 @@ impl Links {
     }
 }
 
-impl From<HashMap<ClusterId, Client>> for Links {
-    fn from(clients: HashMap<ClusterId, Client>) -> Links {
-        Links::new(clients)
+impl From<HashMap<ClusterId, Client>> for ApiClients {
+    fn from(clients: HashMap<ClusterId, Client>) -> ApiClients {
+        ApiClients::new(clients)
     }
 }
 
@@ -51,7 +51,7 @@ impl Fleet<'_> {
     ///
     /// # Errors
     /// Nobody of the cluster answers: the first member's reason.
-    pub(super) async fn client_of(&self, links: &Links, cluster: &ClusterId) -> Result<Rc<Client>, Error> {
+    pub(super) async fn client_of(&self, links: &ApiClients, cluster: &ClusterId) -> Result<Rc<Client>, Error> {
         match links.standing(cluster) {
             Some(client) => Ok(client),
             None => Ok(self.connect(links, cluster).await?.0),
@@ -59,7 +59,11 @@ impl Fleet<'_> {
     }
 
     /// A new connection to a cluster, by whichever member answers, and what it listed.
-    pub(super) async fn connect(&self, links: &Links, cluster: &ClusterId) -> Result<(Rc<Client>, Listing), Error> {
+    pub(super) async fn connect(
+        &self,
+        links: &ApiClients,
+        cluster: &ClusterId,
+    ) -> Result<(Rc<Client>, Listing), Error> {
         let groups = self.groups();
         let none = || Error::NoToken {
             peer: cluster.short().to_owned(),
