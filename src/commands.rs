@@ -28,7 +28,7 @@ use crate::fleet::{Fleet, Limits};
 use crate::model::hint::HintId;
 use crate::model::id::ServerId;
 use crate::model::inventory::told::news;
-use crate::model::inventory::{Failed, Inventory};
+use crate::model::inventory::{Failed, FailureKind, Inventory};
 use crate::model::select::SelectError;
 use crate::model::watch::Notice;
 use crate::state::State;
@@ -163,6 +163,28 @@ pub(crate) fn warn(ui: &Ui, failures: &[Failed]) {
             ui.hint(advice);
             said.push(advice);
         }
+    }
+    let of_servers = failures.iter().filter(|failed| failed.kind != FailureKind::NodeOffline);
+    let of_servers = of_servers.map(|failed| &failed.server).filter(|server| **server != ServerId::of_prometheus());
+    if let Some(hint) = ask_doctor(of_servers) {
+        ui.hint(&hint);
+    }
+}
+
+/// What finds out more about servers that failed; `None`: nobody did.
+pub(crate) fn ask_doctor<'s>(servers: impl IntoIterator<Item = &'s ServerId>) -> Option<String> {
+    /// Of more it is asked about all.
+    const NAMED: usize = 3;
+    let mut named: Vec<&str> = Vec::new();
+    for server in servers {
+        if !named.contains(&server.as_str()) {
+            named.push(server.as_str());
+        }
+    }
+    match named.len() {
+        0 => None,
+        1..=NAMED => Some(format!("run `ecobox doctor {}`", named.join(" "))),
+        _ => Some("run `ecobox doctor`".to_owned()),
     }
 }
 

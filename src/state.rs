@@ -87,7 +87,6 @@ pub(crate) struct Notice {
 
 impl State {
     /// Where the file is; symbolic links are resolved.
-    #[cfg(test)]
     pub(crate) fn path(&self) -> &std::path::Path {
         &self.path
     }

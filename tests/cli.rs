@@ -20,6 +20,7 @@ mod cli {
     mod demo;
     mod discover;
     mod doctor;
+    mod doctor_faults;
     pub(crate) mod env;
     mod examples;
     mod exits;

@@ -10,7 +10,7 @@ use self::hosts::{NewHost, host, wanted};
 use self::report::{InitReport, Row, row};
 use self::written::{extend, name_by_themselves};
 use crate::commands::args::GLOBAL_OPTIONS;
-use crate::commands::{Context, Outcome, tell, with_fleet_of};
+use crate::commands::{Context, Outcome, ask_doctor, tell, with_fleet_of};
 use crate::config::ServerConfig;
 use crate::exit::Exit;
 use crate::fleet::Fleet;
@@ -129,5 +129,7 @@ fn hints(fleet: &Fleet<'_>, visits: &[Visit], asked: bool) -> Vec<String> {
         let hint = fleet.hint(&visit.server, error, Doing::Init);
         hints.extend(hint.filter(|hint| !hints.contains(hint)));
     }
+    let failed = visits.iter().filter(|visit| matches!(visit.facts, Some(Err(_))));
+    hints.extend(ask_doctor(failed.map(|visit| &visit.server)));
     hints
 }

@@ -8,7 +8,7 @@ use clap_complete::engine::ArgValueCompleter;
 
 use self::report::{HostResult, Row, SetupTokenReport};
 use crate::commands::args::GLOBAL_OPTIONS;
-use crate::commands::{Context, Outcome, asked_by, complete, hosts_named, tell, with_fleet};
+use crate::commands::{Context, Outcome, ask_doctor, asked_by, complete, hosts_named, tell, with_fleet};
 use crate::config::ServerConfig;
 use crate::consent::Confirmed;
 use crate::error::Failure;
@@ -227,6 +227,10 @@ fn warn(ctx: &Context, rows: &[Row], ends: &[End]) {
     let mut said = HashSet::new();
     for hint in hints.into_iter().filter(|hint| said.insert(*hint)) {
         ctx.ui.hint(hint);
+    }
+    let failed = rows.iter().zip(ends).filter(|(row, end)| row.error.is_some() && end.exit != Exit::Refused);
+    if let Some(hint) = ask_doctor(failed.filter_map(|(row, _)| row.id.as_ref())) {
+        ctx.ui.hint(&hint);
     }
 }
 

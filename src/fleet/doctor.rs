@@ -5,15 +5,17 @@
 
 mod api;
 mod cause;
+mod here;
 mod host;
 mod machine;
+mod upkeep;
 
 use futures::future::{join, join_all};
 
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::observe::scope::Scope;
-use crate::model::check::diagnosis::{Chart, Diagnosis};
+use crate::model::check::diagnosis::{Chart, Diagnosis, Trouble, say_at_the_jump_host};
 use crate::model::check::host::{self as of_host, HostSeen};
 use crate::model::check::machine as of_machine;
 use crate::model::inventory::Inventory;
@@ -26,11 +28,22 @@ impl<'a> Fleet<'a> {
             let remembered = known.servers.iter().find(|server| server.id == host.id);
             self.host_seen(host, remembered)
         }));
-        let (mut machine, seen) = join(Box::pin(self.machine_seen(known)), looks).await;
+        let (mut machine, seen) = join(Box::pin(self.machine_seen()), looks).await;
+        let (seen, clients): (Vec<HostSeen>, Vec<_>) = seen.into_iter().unzip();
+        let upkeep = self.upkeep_seen(&hosts, &seen, &clients, known).await;
         self.add_what_hosts_show(&mut machine, &hosts, &seen);
         let machine = of_machine::judge(&machine);
-        let charts: Vec<Chart> =
+        let troubles: Vec<(usize, Trouble)> = seen
+            .iter()
+            .enumerate()
+            .filter_map(|(place, seen)| Some((place, seen.login.as_ref()?.as_ref().err()?.clone())))
+            .collect();
+        let mut charts: Vec<Chart> =
             hosts.iter().zip(&seen).map(|(host, seen)| of_host::judge(&host.id, seen, &machine)).collect();
+        for (place, upkeep) in &upkeep {
+            of_host::upkeep::judge(&hosts[*place].id, upkeep, &mut charts[*place]);
+        }
+        say_at_the_jump_host(&mut charts, &troubles);
         let mut list = machine.list;
         list.extend(charts.into_iter().flat_map(|chart| chart.list));
         list

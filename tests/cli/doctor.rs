@@ -49,7 +49,7 @@ pub(crate) fn healthy() -> (World, Pve) {
 #[track_caller]
 pub(crate) fn finds(world: &World, want: &[&str]) -> Run {
     let run = world.run(&["doctor", "-o", "json"]);
-    assert_eq!(findings(&run), want, "\n{}\n{}", world.run(&["doctor"]), run.stderr);
+    assert_eq!(findings(&run), want, "\n{}", world.run(&["doctor"]));
     let code = if want.iter().any(|line| line.ends_with(" problem")) { 12 } else { i32::from(!want.is_empty()) };
     run.exits(code)
 }
@@ -244,4 +244,51 @@ fn each_check_is_explained() {
     "#);
     let run = world.run(&["doctor", "--explain", "wol-not-amed"]).exits(2);
     assert!(run.stderr.contains("wol-not-armed"), "{run}");
+}
+
+/// A few things are wrong, on a terminal: each line says what to do.
+#[test]
+fn what_is_found_reads_well_at_80_columns() {
+    let (mut world, pve) = healthy();
+    let nas = world.serve(
+        Host::debian("nas").without_login("admin").login("anna", ecobox_sim::host::Rights::SudoPassword).build(),
+    );
+    world.know(&nas);
+    world.env.add_config(&nas.entry_as("anna"));
+    pve.node("pve1").ssh.change_host_key();
+    pve.node("pve2").host.set_service("pvestatd", "failed");
+    pve.node("pve3").host.set_clock_off(-600);
+    world.env.replace(pve.node("pve1").ssh.port(), "PORT");
+    for columns in [80, 300] {
+        let text = super::formats::on_terminal(&world.env, &["doctor"], columns, &[]);
+        let keys = |line: &str| match line.split_once("SHA256:") {
+            Some((before, after)) => {
+                format!("{before}SHA256:...{}", after.trim_start_matches(|c: char| !c.is_whitespace()))
+            }
+            None => line.trim_end().to_owned(),
+        };
+        let lines: Vec<String> = text.lines().map(keys).collect();
+        assert!(lines.iter().all(|line| line.chars().count() <= usize::from(columns)), "{text}");
+        let text = lines.join("\n").replace(&*world.env.home().to_string_lossy(), "~");
+        let port = pve.node("pve1").ssh.port().to_string();
+        insta::assert_snapshot!(format!("doctor_{columns}"), text.replace(&port, "PORT"));
+    }
+}
+
+#[test]
+fn errors_lead_to_the_doctor() {
+    let (world, pve) = healthy();
+    pve.node("pve1").ssh.change_host_key();
+    for command in ["init", "stats"] {
+        let run = world.run(&[command]);
+        assert_eq!(run.stderr.lines().last(), Some("hint: run `ecobox doctor pve1`"), "{run}");
+    }
+    for node in &pve.nodes {
+        node.ssh.change_host_key();
+    }
+    let run = world.run(&["init"]);
+    assert_eq!(run.stderr.lines().last(), Some("hint: run `ecobox doctor pve1 pve2 pve3`"), "{run}");
+    // It is what it says: the cause, and its fix.
+    let run = world.env.paste("ecobox doctor pve1 pve2 pve3 -o json").exits(12);
+    assert_eq!(findings(&run), ["pve1", "pve2", "pve3"].map(|id| format!("host-key-changed {id} problem")));
 }

@@ -14,18 +14,18 @@ use crate::transport::ssh::HostKeyPolicy;
 
 impl Fleet<'_> {
     /// Asks the API of a host what any token may ask, and what its token may do.
-    pub(super) async fn api_seen(&self, server: &ServerConfig) -> Result<ApiSeen, Trouble> {
+    pub(super) async fn api_seen(&self, server: &ServerConfig) -> Result<(ApiSeen, Client), Trouble> {
         let after = self.limits.left(self.limits.host);
         match tokio::time::timeout(after, self.ask_api(server)).await {
             Ok(seen) => seen.map_err(|error| self.trouble(server, &error, By::Api)),
             Err(_) => {
                 let finding = format!("the API did not answer within {} s", after.as_secs());
-                Err(Trouble { id: CheckId::ApiUnreachable, finding, fix: None })
+                Err(Trouble { id: CheckId::ApiUnreachable, finding, fix: None, at: None })
             }
         }
     }
 
-    async fn ask_api(&self, server: &ServerConfig) -> Result<ApiSeen, Error> {
+    async fn ask_api(&self, server: &ServerConfig) -> Result<(ApiSeen, Client), Error> {
         let trust = self.trust(server).await?;
         let mut rule = trust.as_str();
         let client = self.client_trusting(server, trust).await?;
@@ -57,14 +57,17 @@ impl Fleet<'_> {
         let quorate = client.quorate().await.ok().flatten();
         let members = if quorate == Some(false) { client.cluster_status().await.ok() } else { None };
         let offline = members.into_iter().flat_map(|members| members.nodes).filter(|node| !node.online);
-        Ok(ApiSeen {
+        let ends = client.presented().and_then(|presented| presented.ends());
+        let seen = ApiSeen {
             trust: rule,
             privileges_fix: self.privileges(server),
             privileges,
             scope: Some((scope.as_str(), major)),
             quorate,
             offline: offline.map(|node| node.name.to_string()).collect(),
-        })
+            certificate_left: ends.map(|ends| ends.as_second() - self.now().as_second()),
+        };
+        Ok((seen, client))
     }
 
     /// A client for a certificate that the host itself shows over SSH, where that is another one than the known: every

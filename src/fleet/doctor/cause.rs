@@ -5,7 +5,8 @@ use crate::fleet::Fleet;
 use crate::fleet::reach::hint::Doing;
 use crate::model::check::CheckId;
 use crate::model::check::diagnosis::{Fix, Trouble};
-use crate::transport::{ConnectFailure, Denial, Error};
+use crate::model::id::ServerId;
+use crate::transport::{ConnectFailure, Denial, Error, probe};
 
 /// By which protocol a server was asked, and how far that had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +27,27 @@ impl Fleet<'_> {
         let file = self.config.path.display().to_string();
         let values = [("server", server.id.as_str()), ("config", file.as_str())];
         let fix = match cause {
-            Some(cause) if id != CheckId::CertificateExpiring => Fix::say(cause.fix),
+            Some(cause) if cause.row.check() == Some(id) => Fix::say(cause.fix),
             _ => Fix::of(id, &values),
         };
-        Trouble { id, finding: finding(server, error), fix: Some(fix) }
+        Trouble { id, finding: finding(server, error), fix: Some(fix), at: self.met_at(server, error) }
+    }
+
+    /// The other configured server that an error names, as a jump host by its id or by what is dialled.
+    fn met_at(&self, server: &ServerConfig, error: &Error) -> Option<ServerId> {
+        let (named, rest) = error.peer().split_once(" (").unwrap_or((error.peer(), ""));
+        let address = if rest.is_empty() { named } else { rest.trim_end_matches(')') };
+        let others = self.hosts().filter(|other| other.id != server.id);
+        let is_it = |other: &&ServerConfig| {
+            let port = other.ssh_port.unwrap_or(22);
+            named == other.id.as_str()
+                || named == other.hostname && port == 22
+                || address == probe::peer(&other.hostname, port)
+        };
+        if named == server.id.as_str() {
+            return None;
+        }
+        others.into_iter().find(is_it).map(|other| other.id.clone())
     }
 }
 
@@ -67,6 +85,8 @@ fn refined(id: CheckId, error: &Error) -> CheckId {
         CheckId::CertificateChanged | CheckId::CertificateOther if text.contains("its certificate expired at") => {
             CheckId::CertificateExpiring
         }
+        // Whoever says something else than SSH is not sshd; one that is busy says so in words, too.
+        CheckId::SshCloses if text.contains("(it says: ") && !text.contains("MaxStartups") => CheckId::SshForeign,
         CheckId::TokenRefused if text.contains("' is disabled") || text.contains("' access expired") => {
             CheckId::UserDisabled
         }

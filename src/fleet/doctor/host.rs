@@ -3,6 +3,7 @@
 use futures::future::join;
 
 use crate::config::{Access, ServerConfig};
+use crate::file;
 use crate::fleet::Fleet;
 use crate::fleet::doctor::cause::By;
 use crate::model::check::CheckId;
@@ -12,12 +13,13 @@ use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::inventory::server::Expected;
 use crate::model::power::PowerState;
-use crate::transport::probe;
-use crate::transport::ssh::HostKeyPolicy;
+use crate::transport::pve::Client;
+use crate::transport::ssh::{HostKeyPolicy, checkup};
+use crate::transport::{ConnectFailure, probe};
 
 impl Fleet<'_> {
     /// Everything that the checks of a host judge.
-    pub(super) async fn host_seen(&self, server: &ServerConfig, known: Option<&Server>) -> HostSeen {
+    pub(super) async fn host_seen(&self, server: &ServerConfig, known: Option<&Server>) -> (HostSeen, Option<Client>) {
         let mut seen = HostSeen { is_pve: self.is_pve(server), ..HostSeen::default() };
         seen.may_be_away = known.and_then(may_be_away);
         let by_ssh = async {
@@ -39,8 +41,24 @@ impl Fleet<'_> {
             seen.is_pve = true;
             answer = Some(Box::pin(self.api_seen(server)).await);
         }
+        if matches!(&login, Some(Err(trouble)) if trouble.id == CheckId::HostKeyUnknown) {
+            seen.recorded_badly = self.is_recorded_badly(server).await;
+        }
         seen.cluster = seen.is_pve.then(|| self.cluster_of(&server.id).as_str().to_owned());
-        HostSeen { login, system, api: answer, addresses, ..seen }
+        let (api, client) = match answer {
+            Some(Ok((api, client))) => (Some(Ok(api)), Some(client)),
+            Some(Err(trouble)) => (Some(Err(trouble)), None),
+            None => (None, None),
+        };
+        (HostSeen { login, system, api, addresses, ..seen }, client)
+    }
+
+    async fn is_recorded_badly(&self, server: &ServerConfig) -> bool {
+        let Ok(route) = self.route(server).await else { return false };
+        let hops = route.hops().to_vec();
+        let look =
+            move || Ok(hops.iter().any(|hop| checkup::is_recorded_badly(&hop.known_hosts(), &hop.names.recorded)));
+        file::in_time(self.limits.file(), look).await.unwrap_or(false)
     }
 
     async fn logged_in(&self, server: &ServerConfig) -> Result<(), Trouble> {
@@ -50,7 +68,7 @@ impl Fleet<'_> {
             Ok(Err(error)) => Err(self.trouble(server, &error, By::Ssh)),
             Err(_) => {
                 let finding = format!("the login was not over after {} s", after.as_secs());
-                Err(Trouble { id: CheckId::LoginSlow, finding, fix: None })
+                Err(Trouble { id: CheckId::LoginSlow, finding, fix: None, at: None })
             }
         }
     }
@@ -73,10 +91,8 @@ impl Fleet<'_> {
             },
         };
         let tried = probe::each_address(&host, port, self.limits.left(probe::TCP_LIMIT)).await.unwrap_or_default();
-        let seen = |(ip, failure): (_, Option<crate::transport::ConnectFailure>)| AddressSeen {
-            ip,
-            dead: failure.map(crate::transport::ConnectFailure::as_str),
-        };
+        let seen =
+            |(ip, failure): (_, Option<ConnectFailure>)| AddressSeen { ip, dead: failure.map(ConnectFailure::as_str) };
         tried.into_iter().map(seen).collect()
     }
 }

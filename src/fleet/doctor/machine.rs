@@ -8,22 +8,31 @@ use futures::future::join;
 use crate::config::Access;
 use crate::file;
 use crate::fleet::Fleet;
+use crate::fleet::past::prometheus::{reader, writer};
+use crate::model::check::CheckId;
+use crate::model::check::diagnosis::{Fix, Trouble};
 use crate::model::check::machine::{MachineSeen, SshSeen, StateSeen};
-use crate::model::id::ServerId;
-use crate::model::inventory::Inventory;
+use crate::model::hint::HintId;
+use crate::model::id::{ServerId, VmId};
 use crate::state;
+use crate::transport;
+use crate::transport::prometheus::{Error, Matcher, selector};
 use crate::transport::ssh::checkup;
 
 impl Fleet<'_> {
     /// Everything that the checks of this machine judge, but for what only hosts show.
-    pub(super) async fn machine_seen(&self, known: &Inventory) -> MachineSeen {
-        let (state, ssh) = join(self.state_seen(), self.ssh_seen()).await;
+    pub(super) async fn machine_seen(&self) -> MachineSeen {
+        let ((state, ssh), (here, prometheus)) =
+            join(join(self.state_seen(), self.ssh_seen()), join(self.here_seen(), self.prometheus_seen())).await;
         let completions = state::find(None, |name| std::env::var_os(name));
         let same = |path: &PathBuf| std::fs::canonicalize(path).ok() == std::fs::canonicalize(&state.path).ok();
         MachineSeen {
-            unused: self.unused_entries(known),
+            unused: self.unused_entries(),
             completions: (!same(&completions)).then(|| (state.path.clone(), completions.display().to_string())),
             queue: self.queue_seen(),
+            synchronised: here.synchronised,
+            discover: self.schedule(&here),
+            prometheus,
             state,
             ssh,
             ..MachineSeen::default()
@@ -75,20 +84,42 @@ impl Fleet<'_> {
     }
 
     /// Entries for guests of clusters whose guests are known, of which there is none.
-    fn unused_entries(&self, known: &Inventory) -> Vec<ServerId> {
+    fn unused_entries(&self) -> Vec<ServerId> {
         let entries = self.config.servers.iter().filter_map(|server| Some((server, server.guest_ref()?)));
-        let has_guests = |parent: &ServerId| {
-            let cluster = self.cluster_of(parent);
-            known.servers.iter().any(|server| server.vmid.is_some() && server.cluster.as_ref() == Some(&cluster))
-        };
-        let exists = |parent: &ServerId, vmid| {
-            let cluster = self.cluster_of(parent);
-            known.servers.iter().any(|server| server.vmid == Some(vmid) && server.cluster.as_ref() == Some(&cluster))
+        let is_missing = |parent: &ServerId, vmid: VmId| {
+            let guests = self.state.guests(&self.cluster_of(parent)).unwrap_or_default();
+            !guests.is_empty() && !guests.iter().any(|guest| guest.vmid == vmid && guest.gone_at.is_none())
         };
         entries
-            .filter(|(_, (parent, _, vmid))| has_guests(parent) && !exists(parent, *vmid))
+            .filter(|(_, (parent, _, vmid))| is_missing(parent, *vmid))
             .map(|(server, _)| server.id.clone())
             .collect()
+    }
+
+    /// Whether Prometheus gives numbers, and takes them: it is sent none.
+    async fn prometheus_seen(&self) -> Option<Result<(), Trouble>> {
+        let history = &self.config.settings.history;
+        if history.remote_write.is_none() && history.query.is_none() {
+            return None;
+        }
+        let after = self.limits.left(self.limits.listing);
+        let asked = async {
+            if let Some(reader) = reader(history, after).await? {
+                reader.range(&selector("up", &[("job", Matcher::Is("ecobox"))]), self.now(), self.now()).await?;
+            }
+            if let Some(writer) = writer(history, after).await? {
+                // A request without a series, which changes nothing.
+                writer.send(&[0]).await?;
+            }
+            Ok::<(), Error>(())
+        };
+        let late = |_| transport::Error::Timeout { peer: "Prometheus".to_owned(), doing: "answering", after }.into();
+        let error = tokio::time::timeout(after, asked).await.map_err(late).flatten().err();
+        Some(error.map_or(Ok(()), |error| {
+            let row = error.advice().unwrap_or(HintId::PrometheusAway);
+            let id = row.check().unwrap_or(CheckId::PrometheusAway);
+            Err(Trouble { id, finding: error.to_string(), fix: Some(Fix::say(row.text())), at: None })
+        }))
     }
 
     fn queue_seen(&self) -> Option<(u64, u64)> {

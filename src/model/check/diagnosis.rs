@@ -129,6 +129,8 @@ pub(crate) struct Trouble {
     pub(crate) id: CheckId,
     pub(crate) finding: String,
     pub(crate) fix: Option<Fix>,
+    /// The other server that it was met at: a jump host on the way.
+    pub(crate) at: Option<ServerId>,
 }
 
 /// One check at one server.
@@ -280,6 +282,20 @@ pub(crate) fn say_once(list: &mut [Diagnosis]) {
     }
 }
 
+/// A jump host that is one of the servers, and has a finding of its own, is said there: what lies behind it is skipped.
+pub(crate) fn say_at_the_jump_host(charts: &mut [Chart], troubles: &[(usize, Trouble)]) {
+    for (place, trouble) in troubles {
+        let Some(at) = &trouble.at else { continue };
+        let there = charts.iter().find(|chart| chart.server.as_ref() == Some(at));
+        let cause = there.and_then(|chart| chart.list.iter().find(|one| one.verdict.is_wrong())).map(|one| one.id);
+        let Some(cause) = cause else { continue };
+        let behind = charts.get_mut(*place).into_iter().flat_map(|chart| &mut chart.list);
+        for one in behind.filter(|one| one.id == trouble.id || one.because == Some(trouble.id)) {
+            (one.verdict, one.finding, one.fix, one.because) = (Verdict::Skipped, None, None, Some(cause));
+        }
+    }
+}
+
 /// How many checks ended how.
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -321,7 +337,7 @@ mod tests {
     #[test]
     fn what_lies_behind_a_failure_is_skipped() {
         let ids = [CheckId::NameUnknown, CheckId::SshPortClosed, CheckId::HostKeyUnknown, CheckId::HostKeyChanged];
-        let trouble = Trouble { id: CheckId::HostKeyUnknown, finding: "not known".to_owned(), fix: None };
+        let trouble = Trouble { id: CheckId::HostKeyUnknown, finding: "not known".to_owned(), fix: None, at: None };
         let mut chart = Chart::of(Some(&id("nas")));
         assert_eq!(chart.steps(&ids, Some(&trouble)), Some(CheckId::HostKeyUnknown));
         let verdicts: Vec<_> = chart.list.iter().map(|one| (one.id, one.verdict)).collect();

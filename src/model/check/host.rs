@@ -6,6 +6,7 @@ mod system;
 #[cfg(test)]
 mod tests;
 mod texts;
+pub(crate) mod upkeep;
 
 use std::net::IpAddr;
 
@@ -14,6 +15,7 @@ pub(super) use self::texts::TEXTS;
 
 pub(crate) use self::api::ApiSeen;
 pub(crate) use self::system::{Clock, SystemSeen};
+pub(crate) use self::upkeep::UpkeepSeen;
 use crate::model::check::CheckId;
 use crate::model::check::diagnosis::{Chart, Fix, Trouble};
 use crate::model::id::ServerId;
@@ -29,6 +31,8 @@ pub(crate) struct HostSeen {
     pub(crate) may_be_away: Option<String>,
     /// Where its name leads; more than one address was tried one by one.
     pub(crate) addresses: Vec<AddressSeen>,
+    /// A line of known_hosts that cannot be read is about it.
+    pub(crate) recorded_badly: bool,
     /// What a login over SSH came to; `None`: it is configured without, or is this machine.
     pub(crate) login: Option<Result<(), Trouble>>,
     /// What a script said there.
@@ -103,7 +107,7 @@ fn way(seen: &HostSeen, machine: &Chart, chart: &mut Chart) -> Option<CheckId> {
         (None, None) => return None,
         _ => None,
     };
-    if let Some(cause) = trouble.and_then(|trouble| cause_here(trouble.id, machine)) {
+    if let Some(cause) = trouble.and_then(|trouble| cause_here(trouble.id, seen, machine)) {
         chart.skip(&WAY, cause);
         return Some(cause);
     }
@@ -121,8 +125,9 @@ fn way(seen: &HostSeen, machine: &Chart, chart: &mut Chart) -> Option<CheckId> {
 }
 
 /// The finding of this machine that a trouble on the way is a consequence of.
-fn cause_here(id: CheckId, machine: &Chart) -> Option<CheckId> {
+fn cause_here(id: CheckId, seen: &HostSeen, machine: &Chart) -> Option<CheckId> {
     let causes: &[CheckId] = match id {
+        CheckId::HostKeyUnknown if seen.recorded_badly => &[CheckId::KnownHostsLine],
         CheckId::NoKey | CheckId::KeyLocked | CheckId::KeyRefused => &[CheckId::KeyExposed, CheckId::AgentUnreachable],
         id if id.area() == super::Area::Machine => return Some(id),
         _ => return None,

@@ -37,6 +37,12 @@ impl Client {
         Ok(rows.into_iter().filter_map(StorageRow::storage).collect())
     }
 
+    /// The storages of a node, as it finds them now: one that hangs makes it answer late. Needs `Datastore.Audit`.
+    pub(crate) async fn node_storages(&self, node: &NodeName) -> Result<Vec<NodeStorage>, Error> {
+        let Rows(rows) = self.get::<Rows<NodeStorage>>(&format!("/nodes/{node}/storage"), Answers::Node).await?;
+        Ok(rows)
+    }
+
     /// How long this client's own token is accepted: until it ends, or its user does. Needs `Sys.Audit` on
     /// `/access/groups`.
     pub(crate) async fn token_term(&self) -> Result<TokenTerm, Error> {
@@ -124,6 +130,27 @@ impl StorageRow {
         let StorageRow { is_storage, name, node, plugin, shared, available, used, size } = self;
         let (name, node) = (name.filter(|_| is_storage)?, node?);
         Some(Storage { name, node, shared, plugin, available, used_bytes: used, size_bytes: size })
+    }
+}
+
+/// A storage as its node finds it.
+#[derive(Debug, Default)]
+pub(crate) struct NodeStorage {
+    pub(crate) name: String,
+    pub(crate) enabled: bool,
+    /// Whether it can be used.
+    pub(crate) active: bool,
+}
+
+impl<'de> Record<'de> for NodeStorage {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "storage" => self.name = map.next_value::<Value<'_>>()?.name_string().unwrap_or_default(),
+            "enabled" => self.enabled = map.next_value::<Value<'_>>()?.flag() == Some(true),
+            "active" => self.active = map.next_value::<Value<'_>>()?.flag() == Some(true),
+            _ => skip(map)?,
+        }
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use russh::keys::PublicKey;
@@ -34,6 +34,15 @@ pub(crate) async fn agent_keys(socket: &Path, patience: Duration) -> Result<usiz
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("no answer".to_owned()),
     }
+}
+
+/// Whether a line of these `known_hosts` files that cannot be read is about the host that is recorded under this name.
+pub(crate) fn is_recorded_badly(files: &[PathBuf], name: &str) -> bool {
+    let lines = files.iter().filter_map(|file| fs::read(file).ok());
+    lines.into_iter().any(|text| {
+        text.split(|byte| *byte == b'\n')
+            .any(|line| !known_hosts::is_readable(line) && known_hosts::is_about(line, name))
+    })
 }
 
 /// The numbers of the lines of a `known_hosts` file that say nothing, from 1; none of a file that is not there.

@@ -311,6 +311,13 @@ pub(super) fn is_readable(line: &[u8]) -> bool {
     matches_host(hosts, "").is_some() && PublicKey::from_openssh(&format!("{kind} {blob}")).is_ok()
 }
 
+/// Whether the hosts of a line have this name, whatever else stands there.
+pub(super) fn is_about(line: &[u8], name: &str) -> bool {
+    let line = String::from_utf8_lossy(line);
+    let hosts = marker(line.trim()).map(|(_, line)| line.split([' ', '\t']).next().unwrap_or_default());
+    hosts.is_some_and(|hosts| matches_host(hosts, name) == Some(true))
+}
+
 /// The marker of a line and what follows it; None for a line whose marker is no good.
 fn marker(line: &str) -> Option<(Marker, &str)> {
     if !line.starts_with('@') {

@@ -20,10 +20,12 @@ pub(crate) struct ApiSeen {
     /// The nodes of its cluster that are not online; `None`: nobody says.
     pub(crate) quorate: Option<bool>,
     pub(crate) offline: Vec<String>,
+    /// How many seconds its certificate is valid yet; `None`: nobody says.
+    pub(crate) certificate_left: Option<i64>,
 }
 
 /// From the port to an answer.
-const WAY: [CheckId; 14] = [
+const WAY: [CheckId; 15] = [
     CheckId::ApiUnreachable,
     CheckId::ApiPortClosed,
     CheckId::ApiCloses,
@@ -33,6 +35,7 @@ const WAY: [CheckId; 14] = [
     CheckId::ProxyFailed,
     CheckId::CertificateChanged,
     CheckId::CertificateOther,
+    CheckId::CertificateExpiring,
     CheckId::NoToken,
     CheckId::TokenRefused,
     CheckId::UserDisabled,
@@ -43,6 +46,18 @@ const WAY: [CheckId; 14] = [
 /// What an answer tells.
 const ANSWERED: [CheckId; 4] =
     [CheckId::CertificateUnchecked, CheckId::PrivilegeMissing, CheckId::RoleOutdated, CheckId::PrivilegeExcess];
+
+/// What the API of pveproxy says of who it lets in, where it closes connections.
+fn allow_from(seen: &HostSeen) -> Option<String> {
+    let Some(Ok(system)) = &seen.system else { return None };
+    let settings: Vec<String> = system
+        .pveproxy
+        .iter()
+        .filter(|(key, _)| key != "LISTEN_IP")
+        .map(|(key, value)| format!("{key}=\"{value}\""))
+        .collect();
+    (!settings.is_empty()).then(|| settings.join(", "))
+}
 
 /// What a node with a service that is down cannot have answered.
 const DOWN: [CheckId; 4] = [CheckId::PmxcfsDown, CheckId::PveproxyDown, CheckId::PvedaemonDown, CheckId::QuorumLost];
@@ -55,7 +70,8 @@ pub(super) fn judge(server: &ServerId, seen: &HostSeen, broken: Option<CheckId>,
             match cause {
                 Some(cause) => chart.skip(&WAY, cause),
                 None => {
-                    chart.steps(&WAY, Some(trouble));
+                    let trouble = explained(server, trouble, seen);
+                    chart.steps(&WAY, Some(&trouble));
                     share(trouble.id, seen, chart);
                 }
             }
@@ -96,6 +112,21 @@ fn cause(trouble: &Trouble, broken: Option<CheckId>, chart: &Chart) -> Option<Ch
     down.filter(|_| reached)
 }
 
+/// The same with what the host itself says about it: whom pveproxy lets in.
+fn explained(server: &ServerId, trouble: &Trouble, seen: &HostSeen) -> Trouble {
+    let Some(settings) = allow_from(seen).filter(|_| trouble.id == CheckId::ApiCloses) else { return trouble.clone() };
+    let from = match &seen.system {
+        Some(Ok(system)) => system.preflight.ssh_client.map(|ip| format!(" {ip}")).unwrap_or_default(),
+        _ => String::new(),
+    };
+    let finding = format!("pveproxy closes connections from here: /etc/default/pveproxy says {settings}");
+    let text = format!(
+        "let ALLOW_FROM in /etc/default/pveproxy on {server} have this machine's address{from}, then run \
+         `systemctl restart pveproxy` there"
+    );
+    Trouble { id: trouble.id, finding, fix: Some(Fix { on: Some(server.clone()), ..Fix::say(text) }), at: None }
+}
+
 /// A cluster has one token: what is wrong with it is wrong on each of its nodes.
 fn share(id: CheckId, seen: &HostSeen, chart: &mut Chart) {
     let of_cluster = [CheckId::NoToken, CheckId::TokenRefused, CheckId::UserDisabled];
@@ -124,6 +155,7 @@ fn quorum(api: &ApiSeen, seen: &HostSeen, chart: &mut Chart) {
 }
 
 fn answered(server: &ServerId, api: &ApiSeen, seen: &HostSeen, chart: &mut Chart) {
+    super::upkeep::certificate(server, api.certificate_left, chart);
     if api.trust == "insecure" {
         let finding = "its certificate is not verified: whoever answers gets the token";
         let fix = Fix::say(format!("remove `verify_tls = false` of `{server}` from the configuration"));

@@ -54,7 +54,7 @@ fn healthy() -> HostSeen {
 }
 
 fn trouble(id: CheckId) -> Trouble {
-    Trouble { id, finding: "it fails".to_owned(), fix: None }
+    Trouble { id, finding: "it fails".to_owned(), fix: None, at: None }
 }
 
 /// What is wrong, by id and severity.

@@ -38,7 +38,7 @@ fn each_fault_is_one_finding() {
     use CheckId as C;
     use Verdict::{Problem, Warning};
     let id = |text: &str| text.parse::<ServerId>().unwrap();
-    let away = Trouble { id: C::PrometheusAway, finding: "refused".to_owned(), fix: None };
+    let away = Trouble { id: C::PrometheusAway, finding: "refused".to_owned(), fix: None, at: None };
     let off = Clock { least: 598.0, most: 600.0 };
     let cases: Vec<(&str, MachineSeen, Vec<(CheckId, Verdict)>)> = vec![
         ("healthy", healthy(), vec![]),

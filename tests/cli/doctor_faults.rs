@@ -1,0 +1,441 @@
+//! Faults made real, one after the other: `doctor` finds each, and nothing else; once it is put right, it finds nothing.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use ecobox_sim::host::{Host, Rights};
+use ecobox_sim::keys::ClientKey;
+use ecobox_sim::ssh::SshFault;
+use ecobox_sim::{Cluster, Fault, Service};
+use serde_json::json;
+
+use super::doctor::{carry_out, check, finds, healthy};
+use super::fleets::Silent;
+use super::world::{Pve, Served, World};
+
+/// A fault, how it is made and put right, and what is to be found.
+type Case<T> = (&'static str, Box<dyn Fn(&World, &T)>, &'static str, Box<dyn Fn(&World, &T)>);
+
+/// Makes each fault, and puts it right.
+#[track_caller]
+fn each<T>(world: &World, subject: &T, cases: Vec<Case<T>>) {
+    for (what, make, want, heal) in cases {
+        make(world, subject);
+        eprintln!("fault: {what}");
+        drop(finds(world, &[want]));
+        heal(world, subject);
+        eprintln!("healed: {what}");
+        drop(finds(world, &[]));
+    }
+}
+
+fn case<T>(
+    what: &'static str,
+    make: impl Fn(&World, &T) + 'static,
+    want: &'static str,
+    heal: impl Fn(&World, &T) + 'static,
+) -> Case<T> {
+    (what, Box::new(make), want, Box::new(heal))
+}
+
+fn nas() -> (World, Served) {
+    let world = World::new();
+    let nas = world.serve(Host::debian("nas").build());
+    world.configure(&nas.entry());
+    world.know(&nas);
+    drop(world.run(&["init"]).exits(0));
+    drop(finds(&world, &[]));
+    (world, nas)
+}
+
+#[test]
+fn on_the_way_to_a_plain_server() {
+    let (world, nas) = nas();
+    let fault = |fault: SshFault| move |_: &World, nas: &Served| nas.ssh.set_fault(Some(fault));
+    let heal = |_: &World, nas: &Served| nas.ssh.set_fault(None);
+    let key = |world: &World| world.env.home().join(".ssh/id_ed25519");
+    let away = |world: &World| world.env.home().join("away");
+    let configure = |change: &'static str, to: &'static str| {
+        move |world: &World, nas: &Served| world.configure(&nas.entry().replace(change, to))
+    };
+    let usual = |world: &World, nas: &Served| world.configure(&nas.entry());
+    let cases = vec![
+        case("closes", fault(SshFault::CloseAtOnce), "ssh-closes nas problem", heal),
+        case("another protocol", fault(SshFault::GarbageBanner), "ssh-foreign nas problem", heal),
+        case("ends after its banner", fault(SshFault::CloseAfterBanner), "ssh-foreign nas problem", heal),
+        case("no shell", fault(SshFault::CloseInExec), "shell-unusable nas problem", heal),
+        case("prints without end", fault(SshFault::EndlessOutput), "shell-unusable nas problem", heal),
+        case("no such name", configure("127.0.0.1", "no-such-name.invalid"), "name-unknown nas problem", usual),
+        case(
+            "no key",
+            move |world, _| fs::rename(key(world), away(world)).unwrap(),
+            "no-key nas problem",
+            move |world, _| fs::rename(away(world), key(world)).unwrap(),
+        ),
+        case(
+            "a key that is not accepted",
+            |_, nas: &Served| nas.ssh.deauthorize_all(),
+            "key-refused nas problem",
+            |world, nas| nas.ssh.authorize(&world.key.public),
+        ),
+        case(
+            "a key that others may read",
+            move |world, _| fs::set_permissions(key(world), fs::Permissions::from_mode(0o644)).unwrap(),
+            "key-exposed - problem",
+            move |world, _| fs::set_permissions(key(world), fs::Permissions::from_mode(0o600)).unwrap(),
+        ),
+        case(
+            "another host key",
+            |_, nas: &Served| nas.ssh.change_host_key(),
+            "host-key-changed nas problem",
+            |world, nas| fs::write(world.known_hosts(), nas.ssh.known_hosts_line()).unwrap(),
+        ),
+        case(
+            "an unknown host key",
+            |world, _| fs::write(world.known_hosts(), "").unwrap(),
+            "host-key-unknown nas problem",
+            |world, _| drop(world.run(&["init", "--accept-new"]).exits(0)),
+        ),
+        case(
+            "a revoked host key",
+            |world, nas: &Served| {
+                let line = nas.ssh.known_hosts_line();
+                world.know_line(&format!("@revoked * {}\n", line.split_once(' ').unwrap().1));
+            },
+            "host-key-revoked nas problem",
+            |world, nas| fs::write(world.known_hosts(), nas.ssh.known_hosts_line()).unwrap(),
+        ),
+        case(
+            "a line that is cut off",
+            |world, nas: &Served| {
+                let line = nas.ssh.known_hosts_line();
+                fs::write(world.known_hosts(), &line[..line.len() - 20]).unwrap();
+            },
+            "known-hosts-line - warning",
+            |world, nas| fs::write(world.known_hosts(), nas.ssh.known_hosts_line()).unwrap(),
+        ),
+        case(
+            "a clock that is behind",
+            |_, nas: &Served| nas.host.set_clock_off(-3600),
+            "clock-off nas problem",
+            |_, nas| nas.host.set_clock_off(0),
+        ),
+        case(
+            "a noisy shell is no fault, but an unreadable known_hosts is",
+            |world, nas: &Served| {
+                nas.host.set_noise("Welcome!\nos\tNoise\n", "bye\n");
+                fs::remove_file(world.known_hosts()).unwrap();
+                fs::create_dir(world.known_hosts()).unwrap();
+            },
+            "known-hosts-unreadable - problem",
+            |world, nas| {
+                fs::remove_dir(world.known_hosts()).unwrap();
+                fs::write(world.known_hosts(), nas.ssh.known_hosts_line()).unwrap();
+            },
+        ),
+    ];
+    each(&world, &nas, cases);
+}
+
+#[test]
+fn rights_that_a_login_lacks() {
+    let world = World::new();
+    for (rights, part) in [(Rights::SudoPassword, "sudo wants a password"), (Rights::NoSudo, "there is no sudo")] {
+        let host = Host::debian("nas").without_login("admin").login("anna", rights).build();
+        let nas = world.serve(host);
+        world.configure(&nas.entry_as("anna"));
+        world.know(&nas);
+        let run = finds(&world, &["no-root nas warning"]);
+        let found = check(&run, "no-root", Some("nas"));
+        assert!(found["finding"].as_str().unwrap().contains(part), "{found}");
+        if rights == Rights::SudoPassword {
+            assert!(found["fix"]["content"].as_str().unwrap().starts_with("anna ALL=(root) NOPASSWD: "), "{found}");
+        }
+    }
+}
+
+#[test]
+fn of_the_api_and_its_token() {
+    let (world, pve) = one_node();
+    let token = pve.tokens().remove(0);
+    let cluster = |change: fn(&mut Cluster)| move |_: &World, pve: &Pve| change(&mut pve.sim.cluster());
+    let role = |privileges: &'static str| {
+        move |_: &World, pve: &Pve| {
+            let command = format!("pveum role modify Ecobox --privs '{privileges}'");
+            assert_eq!(pve.node("pve1").host.run("root", "sh -s", &command).code, 0);
+        }
+    };
+    const ALL: &str = "VM.Audit,VM.PowerMgmt,Sys.Audit,Datastore.Audit,VM.GuestAgent.Audit";
+    let fault = |fault: fn() -> Fault| move |_: &World, pve: &Pve| pve.sim.node("pve1").fail(fault());
+    let heal = |_: &World, pve: &Pve| pve.sim.node("pve1").heal();
+    let (expires, never) = (token.clone(), token.clone());
+    let soon = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 5 * 86_400;
+    let cases: Vec<Case<Pve>> = vec![
+        case(
+            "pveproxy is down",
+            |_, pve: &Pve| {
+                pve.sim.cluster().set_listening("pve1", false);
+                pve.node("pve1").host.set_service("pveproxy", "failed");
+            },
+            "pveproxy-down pve1 problem",
+            |_, pve| {
+                pve.sim.cluster().set_listening("pve1", true);
+                pve.node("pve1").host.set_service("pveproxy", "active");
+            },
+        ),
+        case(
+            "something between closes the port",
+            |_, pve: &Pve| pve.sim.cluster().set_listening("pve1", false),
+            "api-port-closed pve1 problem",
+            |_, pve| pve.sim.cluster().set_listening("pve1", true),
+        ),
+        case(
+            "pvedaemon is down",
+            |_, pve: &Pve| {
+                pve.sim.cluster().set_service("pve1", Service::PvedaemonDown);
+                pve.node("pve1").host.set_service("pvedaemon", "inactive");
+            },
+            "pvedaemon-down pve1 problem",
+            |_, pve| {
+                pve.sim.cluster().set_service("pve1", Service::Up);
+                pve.node("pve1").host.set_service("pvedaemon", "active");
+            },
+        ),
+        case(
+            "pmxcfs is down",
+            |_, pve: &Pve| {
+                pve.sim.cluster().set_service("pve1", Service::PmxcfsDown);
+                pve.node("pve1").host.set_pmxcfs_down(true, true);
+            },
+            "pmxcfs-down pve1 problem",
+            |_, pve| {
+                pve.sim.cluster().set_service("pve1", Service::Up);
+                pve.node("pve1").host.set_pmxcfs_down(false, true);
+            },
+        ),
+        case(
+            "ALLOW_FROM",
+            |_, pve: &Pve| {
+                pve.sim.node("pve1").fail(Fault::DropAtConnect);
+                pve.node("pve1").host.write_file("/etc/default/pveproxy", "ALLOW_FROM=\"10.0.0.0/8\"\n");
+            },
+            "api-closes pve1 problem",
+            |_, pve| {
+                pve.sim.node("pve1").heal();
+                pve.node("pve1").host.remove_file("/etc/default/pveproxy");
+            },
+        ),
+        case("answers nothing", fault(|| Fault::DropBeforeAnswer), "api-fails pve1 problem", heal),
+        case(
+            "another certificate",
+            {
+                // Somebody else answers from outside; the host itself knows nothing of it.
+                let evil = ecobox_sim::Sim::start(Cluster::new("evil").node("pve1"));
+                move |world, pve: &Pve| {
+                    let port = format!("api_port = {}", pve.node("pve1").api_port.unwrap());
+                    let other = format!("api_port = {}", evil.node("pve1").port());
+                    world.configure(&pve.entries().replace(&port, &other));
+                }
+            },
+            "certificate-changed pve1 problem",
+            |world, pve| world.configure(&pve.entries()),
+        ),
+        case(
+            "a certificate that ends soon",
+            |_, pve: &Pve| pve.sim.cluster().serve_certificate_for("pve1", 5),
+            "certificate-expiring pve1 warning",
+            |_, pve| pve.sim.cluster().serve_certificate_for("pve1", 300),
+        ),
+        case(
+            "no verification",
+            |world, pve: &Pve| {
+                let entry = pve.entries();
+                world.configure(&format!("{}\nverify_tls = false\n", entry.trim_end()));
+            },
+            "certificate-unchecked pve1 warning",
+            |world, pve| world.configure(&pve.entries()),
+        ),
+        case(
+            "a token that ends soon",
+            move |_, pve: &Pve| pve.sim.cluster().access().set_token_expire(&expires, soon()),
+            "token-expiring pve1 warning",
+            move |_, pve| pve.sim.cluster().access().set_token_expire(&never, 0),
+        ),
+        case(
+            "a role without auditing",
+            role("VM.Audit,VM.PowerMgmt,Datastore.Audit,Sys.Audit,VM.GuestAgent.Audit,VM.Allocate"),
+            "privilege-excess pve1 warning",
+            role(ALL),
+        ),
+        case(
+            "a role of version 8",
+            role("VM.Audit,VM.PowerMgmt,Sys.Audit,Datastore.Audit"),
+            "role-outdated pve1 warning",
+            role(ALL),
+        ),
+        case(
+            "a role that lacks power",
+            role("VM.Audit,Sys.Audit,Datastore.Audit"),
+            "privilege-missing pve1 problem",
+            role(ALL),
+        ),
+        case(
+            "a full storage",
+            cluster(|c| c.fill_storage("local", 99 << 30)),
+            "storage-full pve1 problem",
+            cluster(|c| c.fill_storage("local", 10 << 30)),
+        ),
+        case(
+            "a storage that is nearly full",
+            cluster(|c| c.fill_storage("tank", 92 << 30)),
+            "storage-full pve1 warning",
+            cluster(|c| c.fill_storage("tank", 10 << 30)),
+        ),
+        case(
+            "a storage whose server is off",
+            cluster(|c| c.set_storage_active("tank", false)),
+            "storage-unavailable pve1 problem",
+            cluster(|c| c.set_storage_active("tank", true)),
+        ),
+        case(
+            "a backup that failed",
+            cluster(|c| {
+                let failed = [(101, Err("no space left on device"))];
+                c.backed_up("pve1", Duration::from_secs(4 * 3600), Duration::from_secs(60), &failed);
+            }),
+            "backup-failed pve1 problem",
+            cluster(|c| {
+                c.backed_up("pve1", Duration::from_secs(3600), Duration::from_secs(60), &[(101, Ok(()))]);
+            }),
+        ),
+    ];
+    each(&world, &pve, cases);
+    // What the fix says, done on the host.
+    let host = &pve.node("pve1").host;
+    for service in ["pveproxy", "pvedaemon", "pvestatd"] {
+        host.set_service(service, "failed");
+        let run = finds(&world, &[&format!("{service}-down pve1 problem")]);
+        carry_out(&pve, &check(&run, &format!("{service}-down"), Some("pve1")));
+        drop(finds(&world, &[]));
+    }
+}
+
+/// A node with two storages, a guest and a job that backs it up; all is well.
+fn one_node() -> (World, Pve) {
+    let world = World::new();
+    let cluster = Cluster::new("single")
+        .node("pve1")
+        .vm(101, "web-01", |vm| vm.on("pve1").running().agent_ip("10.99.0.101"))
+        .local_storage("local", 100 << 30, 10 << 30)
+        .shared_storage("tank", "nfs", 100 << 30, 10 << 30);
+    let pve = world.cluster(cluster);
+    pve.sim.cluster().add_backup_job("nightly", json!({ "all": 1 }));
+    pve.sim.cluster().backed_up("pve1", Duration::from_secs(8 * 3600), Duration::from_secs(60), &[(101, Ok(()))]);
+    world.configure(&pve.entries());
+    world.know_all(&pve.nodes);
+    for command in ["init", "setup-token", "discover"] {
+        drop(world.run(&[command]).exits(0));
+    }
+    drop(finds(&world, &[]));
+    (world, pve)
+}
+
+#[test]
+fn of_this_machine() {
+    let (mut world, nas) = nas();
+    // Two entries for one host.
+    world.configure(&format!("{}{}", nas.entry(), nas.entry().replace("\"nas\"", "\"nas2\"")));
+    drop(finds(&world, &["server-twice - warning"]));
+    world.configure(&nas.entry());
+    // A run that was killed, and a file that was set aside.
+    let folder = world.env.state_path().parent().unwrap().to_owned();
+    fs::write(folder.join("state.db.damaged-20260101T000000Z"), "x").unwrap();
+    let run = finds(&world, &["state-leftovers - warning"]);
+    let fix = check(&run, "state-leftovers", None)["fix"]["text"].as_str().unwrap().to_owned();
+    drop(world.env.paste(fix.split('`').nth(1).unwrap()).exits(0));
+    drop(finds(&world, &[]));
+    // An agent that is gone.
+    world.env.set("SSH_AUTH_SOCK", world.env.home().join("no-agent").display().to_string());
+    drop(finds(&world, &["agent-unreachable - warning"]));
+    world.env.unset("SSH_AUTH_SOCK");
+    drop(finds(&world, &[]));
+    // Its key is only in that agent.
+    let locked = ClientKey::create(&world.env.home().join(".ssh/id_ed25519"), Some("open sesame"));
+    nas.ssh.authorize(&locked.public);
+    drop(finds(&world, &["key-locked nas problem"]));
+    world.env.set("SSH_AUTH_SOCK", world.env.home().join("no-agent").display().to_string());
+    let run = finds(&world, &["agent-unreachable - warning"]);
+    assert_eq!(check(&run, "key-locked", Some("nas"))["because"], "agent-unreachable");
+    world.env.unset("SSH_AUTH_SOCK");
+    let plain = ClientKey::create(&world.env.home().join(".ssh/id_ed25519"), None);
+    nas.ssh.authorize(&plain.public);
+    drop(finds(&world, &[]));
+    // Completions look into the usual file.
+    let elsewhere = world.env.home().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o700)).unwrap();
+    let other = elsewhere.join("state.db").display().to_string();
+    let run = world.run(&["doctor", "-o", "json", "--state", &other]).exits(1);
+    assert_eq!(super::doctor::findings(&run), ["completions-elsewhere - warning"]);
+    // Prometheus is not there, and its queue is not said again.
+    world.env.add_config("[history]\nremote_write = \"http://127.0.0.1:1/w\"\n");
+    drop(finds(&world, &["prometheus-away - problem"]));
+    world.configure(&nas.entry());
+    // The state file is damaged: it is said, and nothing is done to it.
+    let bytes = fs::read(world.env.state_path()).unwrap();
+    fs::write(world.env.state_path(), &bytes[..bytes.len() / 2]).unwrap();
+    let run = world.run(&["doctor", "-o", "json"]).exits(12);
+    assert_eq!(super::doctor::findings(&run), ["state-damaged - problem"], "{run}");
+    assert_eq!(fs::read(world.env.state_path()).unwrap().len(), bytes.len() / 2);
+    fs::write(world.env.state_path(), &bytes).unwrap();
+}
+
+#[test]
+fn an_entry_for_a_guest_that_is_not_there() {
+    let (world, pve) = healthy();
+    world.env.add_config("[[servers]]\nid = \"pve1-vm-999\"\nparent_server_id = \"pve1\"\n");
+    let run = finds(&world, &["guest-entry-unused - warning"]);
+    assert!(check(&run, "guest-entry-unused", None)["finding"].as_str().unwrap().contains("pve1-vm-999"), "{run}");
+    drop(pve);
+}
+
+#[test]
+fn behind_a_jump_host_its_trouble_is_said_once() {
+    let world = World::new();
+    let jump = world.serve(Host::debian("jump").build());
+    let nas = world.serve(Host::debian("nas").build());
+    jump.host.map_port(2, nas.ssh.port());
+    world.know(&jump);
+    let line = nas.ssh.known_hosts_line();
+    world.know_line(&line.replace(&format!(":{} ", nas.ssh.port()), ":2 "));
+    let behind = super::world::entry("nas", "root", 2, None);
+    let way = format!("proxy_jump = \"admin@127.0.0.1:{}\"\n", jump.ssh.port());
+    world.configure(&format!("{}{}\n{way}", jump.entry(), behind.trim_end()));
+    drop(world.run(&["init"]).exits(0));
+    drop(finds(&world, &[]));
+    jump.ssh.set_fault(Some(SshFault::CloseAtOnce));
+    let run = finds(&world, &["ssh-closes jump problem"]);
+    assert_eq!(check(&run, "jump-host", Some("nas"))["because"], "ssh-closes");
+    jump.ssh.set_fault(None);
+    drop(finds(&world, &[]));
+}
+
+#[test]
+fn three_dead_hosts_of_twenty() {
+    let world = World::new();
+    let live: Vec<Served> = (1..=17).map(|n| world.serve(Host::alpine(&format!("live{n}")).build())).collect();
+    world.know_all(&live);
+    let dead = [Silent::new(), Silent::new(), Silent::new()];
+    let of_dead = |n: usize| super::world::entry(&format!("dead{n}"), "root", dead[n].port(), None);
+    let entries: String = live.iter().map(Served::entry).collect();
+    world.configure(&format!("{}{entries}{}{}", of_dead(0), of_dead(1), of_dead(2)));
+    let want = ["host-away dead0 problem", "host-away dead1 problem", "host-away dead2 problem"];
+    let run = finds(&world, &want);
+    assert_eq!(run.json()["counts"]["unknown"], 0);
+    // Who may be off is no trouble.
+    let may = |n: usize| format!("{}expected = \"any\"\n\n", of_dead(n).trim_end().to_owned() + "\n");
+    world.configure(&format!("{}{entries}{}{}", may(0), may(1), may(2)));
+    let run = finds(&world, &[]);
+    assert_eq!(check(&run, "ssh-port-closed", Some("dead1"))["because"], "host-away");
+}
