@@ -166,7 +166,10 @@ pub(crate) fn warn(ui: &Ui, failures: &[Failed]) {
     }
     let of_servers = failures.iter().filter(|failed| failed.kind != FailureKind::NodeOffline);
     let of_servers = of_servers.map(|failed| &failed.server).filter(|server| **server != ServerId::of_prometheus());
-    if let Some(hint) = ask_doctor(of_servers) {
+    // Who reads it in a mail has the cause in the line above.
+    if !ui.is_quiet()
+        && let Some(hint) = ask_doctor(of_servers)
+    {
         ui.hint(&hint);
     }
 }

@@ -119,17 +119,17 @@ fn next(ctx: &Context, rows: &[Row]) -> anyhow::Result<Option<&'static str>> {
 
 /// What to run next after what failed, each once.
 fn hints(fleet: &Fleet<'_>, visits: &[Visit], asked: bool) -> Vec<String> {
-    let mut hints = Vec::new();
+    let (mut hints, mut failed) = (Vec::new(), Vec::new());
     for visit in visits {
         let Some(Err(error)) = &visit.facts else { continue };
         // The answer was no.
         if asked && matches!(error, Error::UnknownHostKey { .. }) {
             continue;
         }
+        failed.push(&visit.server);
         let hint = fleet.hint(&visit.server, error, Doing::Init);
         hints.extend(hint.filter(|hint| !hints.contains(hint)));
     }
-    let failed = visits.iter().filter(|visit| matches!(visit.facts, Some(Err(_))));
-    hints.extend(ask_doctor(failed.map(|visit| &visit.server)));
+    hints.extend(ask_doctor(failed));
     hints
 }

@@ -283,6 +283,15 @@ mod tests {
     }
 
     #[test]
+    fn each_check_of_doctor_is_documented_once() {
+        let text = include_str!("../../docs/doctor.md");
+        for id in CheckId::ALL.iter().filter(|id| id.area() != Area::Action) {
+            let row = format!("\n| `{id}` | {} |\n", id.text().fault);
+            assert_eq!(text.matches(&row).count(), 1, "docs/doctor.md has to have the row{row}");
+        }
+    }
+
+    #[test]
     fn each_check_of_power_is_documented_once() {
         let text = include_str!("../../docs/power.md");
         let table =

@@ -69,9 +69,15 @@ fn on_the_way_to_a_plain_server() {
         case("no such name", configure("127.0.0.1", "no-such-name.invalid"), "name-unknown nas problem", usual),
         case(
             "no key",
-            move |world, _| fs::rename(key(world), away(world)).unwrap(),
+            move |world, _| {
+                fs::rename(key(world), away(world)).unwrap();
+                fs::rename(key(world).with_extension("pub"), away(world).with_extension("pub")).unwrap();
+            },
             "no-key nas problem",
-            move |world, _| fs::rename(away(world), key(world)).unwrap(),
+            move |world, _| {
+                fs::rename(away(world), key(world)).unwrap();
+                fs::rename(away(world).with_extension("pub"), key(world).with_extension("pub")).unwrap();
+            },
         ),
         case(
             "a key that is not accepted",
@@ -233,6 +239,8 @@ fn of_the_api_and_its_token() {
                 // Somebody else answers from outside; the host itself knows nothing of it.
                 let evil = ecobox_sim::Sim::start(Cluster::new("evil").node("pve1"));
                 move |world, pve: &Pve| {
+                    let node = pve.node("pve1");
+                    node.host.map_port(evil.node("pve1").port(), node.api_port.unwrap());
                     let port = format!("api_port = {}", pve.node("pve1").api_port.unwrap());
                     let other = format!("api_port = {}", evil.node("pve1").port());
                     world.configure(&pve.entries().replace(&port, &other));

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::commands::{counted, stamp};
 use crate::exit::Exit;
-use crate::model::check::diagnosis::{Counts, Diagnosis, Verdict};
+use crate::model::check::diagnosis::{Counts, Diagnosis, Fix, Verdict};
 use crate::model::id::ServerId;
 use crate::model::text::{clean, wrap};
 use crate::render::table;
@@ -98,6 +98,12 @@ fn result(one: &Diagnosis) -> Value<'_> {
     }
 }
 
+/// What fixes it, with the lines of a file in one.
+fn in_a_line(fix: &Fix) -> String {
+    let content: Vec<&str> = fix.content.iter().flat_map(|content| content.lines()).collect();
+    if content.is_empty() { fix.text.clone() } else { format!("{} {}", fix.text, content.join("; ")) }
+}
+
 impl Report for DoctorReport {
     const SCHEMA: &'static str = "ecobox.doctor/1";
     type Item<'r> = &'r Diagnosis;
@@ -109,7 +115,7 @@ impl Report for DoctorReport {
             column("SERVER", 0, |one| Value::text(whom(one))),
             column("RESULT", 0, result),
             column("FINDING", 0, |one| Value::maybe(seen(one))),
-            column("FIX", 0, |one| Value::maybe(one.fix.as_ref().map(|fix| fix.text.as_str()))),
+            column("FIX", 0, |one| Value::maybe(one.fix.as_ref().map(in_a_line))),
         ]
     }
 
@@ -129,6 +135,7 @@ impl Report for DoctorReport {
         }
         let mut text = String::new();
         for one in self.items() {
+            let content = one.fix.as_ref().and_then(|fix| fix.content.as_deref()).unwrap_or_default();
             let result = if one.muted.is_some() { "muted" } else { one.verdict.as_str() };
             text += &format!("{}: {} {}\n", whom(one), one.id, result);
             let fix = one.fix.as_ref().map(|fix| format!("fix: {}", fix.text));
@@ -137,6 +144,10 @@ impl Report for DoctorReport {
                     let indent = if number == 0 { 4 } else { hanging };
                     text += &format!("{:indent$}{}\n", "", line.trim_start());
                 }
+            }
+            // They are to be copied: nothing is broken, however long it is.
+            for line in content.lines() {
+                text += &format!("{:9}{}\n", "", clean(line));
             }
         }
         if !text.is_empty() {

@@ -57,3 +57,55 @@ pub(crate) fn unreadable_lines(path: &Path) -> io::Result<Vec<usize>> {
     let lines = text.split(|byte| *byte == b'\n').enumerate();
     Ok(lines.filter(|(_, line)| !known_hosts::is_readable(line)).map(|(number, _)| number + 1).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+
+    #[test]
+    fn lines_that_say_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("known_hosts");
+        let old = "B3NzaC1kc3MAAACBAOeB5bBdDvWuvzbHUR5ipADUJLMhnB9y2eYnSGu1zF";
+        let text = format!(
+            "# a comment\n\nnas {KEY}\n|1|no|hash {KEY}\nnas {}\nnas\n@revoked * {KEY}\n@nonsense * {KEY}\n\
+             [nas]:2222,10.0.0.1 {KEY} comment\nold ssh-dss AAAA{old}=\nnas ssh-ed25519 AAAA{old}\r\n",
+            &KEY[..40]
+        );
+        fs::write(&file, text).unwrap();
+        assert_eq!(unreadable_lines(&file).unwrap(), [4, 5, 6, 8, 11]);
+        assert!(unreadable_lines(&folder.path().join("none")).unwrap().is_empty());
+        assert!(unreadable_lines(folder.path()).is_err());
+        let files = [file];
+        assert!(is_recorded_badly(&files, "nas") && !is_recorded_badly(&files, "old"));
+    }
+
+    #[test]
+    fn keys_that_others_may_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (private, public) = (folder.path().join("id"), folder.path().join("id.pub"));
+        fs::write(&private, "-----BEGIN OPENSSH PRIVATE KEY-----").unwrap();
+        fs::write(&public, KEY).unwrap();
+        for (path, mode, want) in [
+            (&private, 0o600, None),
+            (&private, 0o644, Some(0o644)),
+            (&private, 0o640, Some(0o640)),
+            (&public, 0o644, None),
+        ] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(exposed(path), want, "{} {mode:o}", path.display());
+        }
+        assert_eq!(exposed(&folder.path().join("none")), None);
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let gone = agent_keys(&folder.path().join("agent"), Duration::from_secs(10)).await;
+        assert!(gone.unwrap_err().contains("No such file"), "a socket that is not there");
+    }
+}

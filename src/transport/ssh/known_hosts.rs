@@ -295,6 +295,10 @@ fn entry(line: &str, file: &Arc<Path>, number: usize, name: &str) -> Option<Entr
     Some(Entry { place, marker, key: key.key_data().clone() })
 }
 
+/// Key types that are parsed here.
+const USUAL: [&str; 5] =
+    ["ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"];
+
 /// Whether a line is one that can be understood: empty, a comment, or hosts with a key. A key of a type that is not known
 /// here is one.
 pub(super) fn is_readable(line: &[u8]) -> bool {
@@ -308,7 +312,12 @@ pub(super) fn is_readable(line: &[u8]) -> bool {
     let mut fields = rest.split(blank).filter(|field| !field.is_empty());
     let (Some(kind), Some(blob)) = (fields.next(), fields.next()) else { return false };
     let kind = if kind.starts_with("rsa-sha2-") { "ssh-rsa" } else { kind };
-    matches_host(hosts, "").is_some() && PublicKey::from_openssh(&format!("{kind} {blob}")).is_ok()
+    let is_key = PublicKey::from_openssh(&format!("{kind} {blob}")).is_ok();
+    // Types that nobody uses any more, or not yet, say what they say.
+    let is_other = !USUAL.contains(&kind)
+        && blob.len() > 40
+        && blob.bytes().all(|c| c.is_ascii_alphanumeric() || b"+/=".contains(&c));
+    matches_host(hosts, "").is_some() && (is_key || is_other)
 }
 
 /// Whether the hosts of a line have this name, whatever else stands there.

@@ -95,7 +95,9 @@ fn rights(server: &ServerId, preflight: &HostPreflight, chart: &mut Chart) {
     };
     let calls: Vec<&str> = lacking.iter().map(|(call, _)| call.as_str()).collect();
     let lines: Vec<String> = lacking.iter().filter_map(|(_, no_way)| no_way.hint()).collect();
-    let finding = format!("cannot {}: {no_way}", calls.join(" or "));
+    let why = no_way.to_string();
+    let why = why.strip_prefix("no rights: ").unwrap_or(&why);
+    let finding = format!("{why}: it may not {}", calls.join(" or "));
     chart.warning(CheckId::NoRoot, finding, Some(sudoers(server, &lines)));
 }
 
@@ -107,7 +109,7 @@ fn sudoers(server: &ServerId, lines: &[String]) -> Fix {
         ([], Some(line)) => Fix { on: Some(server.clone()), ..Fix::say(line.clone()) },
         ([], None) => Fix::of(CheckId::NoRoot, &[]),
         (rules, _) => Fix {
-            text: format!("run `visudo -f /etc/sudoers.d/ecobox` on {server} and add: {}", rules.join(" and ")),
+            text: format!("run `visudo -f /etc/sudoers.d/ecobox` on {server}, and add:"),
             run: Some(["visudo", "-f", "/etc/sudoers.d/ecobox"].map(str::to_owned).to_vec()),
             on: Some(server.clone()),
             file: Some("/etc/sudoers.d/ecobox".to_owned()),
