@@ -447,3 +447,27 @@ fn three_dead_hosts_of_twenty() {
     let run = finds(&world, &[]);
     assert_eq!(check(&run, "ssh-port-closed", Some("dead1"))["because"], "host-away");
 }
+
+/// What only the real sshd does; where it is not installed, the test says so.
+#[test]
+fn behind_a_real_sshd() {
+    let world = World::new();
+    let host = Host::debian("nas").build();
+    for (lines, want) in [
+        ("LogLevel ERROR", &[][..]),
+        ("PasswordAuthentication yes\nPubkeyAuthentication no", &["keys-not-taken nas problem"]),
+        ("PasswordAuthentication yes\nAuthenticationMethods publickey,password", &["key-not-enough nas problem"]),
+        ("AuthorizedKeysFile none", &["key-refused nas problem"]),
+        ("ForceCommand echo only backups are made here", &["shell-unusable nas problem"]),
+        ("MaxSessions 0", &["shell-unusable nas problem"]),
+        ("HostKeyAlgorithms ssh-rsa\nKexAlgorithms diffie-hellman-group14-sha1", &["ssh-foreign nas problem"]),
+    ] {
+        let Some(sshd) = world.serve_configured(&host, lines) else {
+            return super::env::skipped("sshd is not installed");
+        };
+        fs::write(world.known_hosts(), sshd.known_hosts_line()).unwrap();
+        world.configure(&super::world::entry("nas", &sshd.user(), sshd.port(), None));
+        eprintln!("{lines}");
+        drop(finds(&world, want));
+    }
+}
