@@ -229,7 +229,7 @@ fn warn(ctx: &Context, rows: &[Row], ends: &[End]) {
         ctx.ui.hint(hint);
     }
     let failed = rows.iter().zip(ends).filter(|(row, end)| row.error.is_some() && end.exit != Exit::Refused);
-    if let Some(hint) = ask_doctor(failed.filter_map(|(row, _)| row.id.as_ref())) {
+    if let Some(hint) = ask_doctor(failed.map(|(row, _)| &row.id)) {
         ctx.ui.hint(&hint);
     }
 }
