@@ -66,7 +66,7 @@ pub(crate) struct Global {
         hide_default_value = true
     )]
     pub(crate) output: Format,
-    /// Write the report to this file instead, replaced as a whole, readable by everybody
+    /// Write the report to this file instead; the whole file is replaced atomically, and everybody may read it
     #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// When to use colour
@@ -84,16 +84,16 @@ pub(crate) struct Global {
     /// What it bounds depends on the command. `discover`, `status`, `stats` and `check`: all that is asked [default: 60s]. `init` and
     /// `setup-token`: each host, two minutes at most [default: 20s]. `power`: each step [default: what the action may
     /// take, minutes]. `watch`: the whole run, which ends then [default: no end]. Hosts that were off at the last look
-    /// are waited for like all others where it is given, and only for a moment where it is not.
+    /// are waited for like all others if it is given, and only for a moment otherwise.
     #[arg(long, global = true, hide_short_help = true, value_name = "DURATION", value_parser = args::duration)]
     pub(crate) timeout: Option<Duration>,
     /// Log more to stderr (can be repeated)
     #[arg(short, long, global = true, hide_short_help = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Only the report and errors, and a trouble when it begins, changes or ends: for cron
+    /// Print only the report, errors, and each trouble when it begins, changes or ends: for cron
     #[arg(short, long, global = true, hide_short_help = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// With `--quiet`: say a trouble that lasts again after this time, e.g. `24h`
+    /// With `--quiet`: report a trouble that lasts again after this time, e.g. `24h`
     #[arg(long, global = true, hide_short_help = true, value_name = "SPAN", value_parser = args::span)]
     #[arg(requires = "quiet")]
     pub(crate) repeat: Option<jiff::SignedDuration>,

@@ -242,6 +242,6 @@ fn decode(bytes: Vec<u8>, path: &Path) -> Result<String, ConfigError> {
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes());
-        Problem::new(valid..valid + 1, "this is no UTF-8 text").locate(&text, path)
+        Problem::new(valid..valid + 1, "this is not UTF-8 text").locate(&text, path)
     })
 }

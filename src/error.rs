@@ -22,7 +22,7 @@ impl Failure {
         Failure { exit, message: message.into(), hint: None }
     }
 
-    /// The same, with the command to run next.
+    /// Like `new`, with the command to run next.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
         self

@@ -86,7 +86,7 @@ fn existing(target: &Path) -> io::Result<Option<Metadata>> {
     match fs::symlink_metadata(target) {
         Ok(metadata) if metadata.is_file() => Ok(Some(metadata)),
         Ok(metadata) if metadata.is_symlink() => Err(io::Error::other("it is a symbolic link: name the file itself")),
-        Ok(_) => Err(io::Error::other("it is no regular file")),
+        Ok(_) => Err(io::Error::other("it is not a regular file")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -150,8 +150,8 @@ mod tests {
         for (path, says) in [
             (at("link"), "it is a symbolic link"),
             (at("dangling"), "it is a symbolic link"),
-            (at("sub"), "it is no regular file"),
-            (PathBuf::from("/dev/full"), "it is no regular file"),
+            (at("sub"), "it is not a regular file"),
+            (PathBuf::from("/dev/full"), "it is not a regular file"),
             (at("missing/x"), &format!("no file can be made in {}: entity not found", at("missing").display())),
             (at("old/x"), "Not a directory"),
         ] {

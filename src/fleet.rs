@@ -77,7 +77,7 @@ impl Limits {
         }
     }
 
-    /// The same for a command that waits for servers: each wait has its own deadline, and the whole has none.
+    /// Like `new`, for a command that waits for servers: each wait has its own deadline, and the whole has none.
     pub(crate) fn open_ended(self) -> Limits {
         Limits { until: Instant::now() + Duration::from_secs(365 * 24 * 3600), ..self }
     }

@@ -152,7 +152,7 @@ impl State {
         transact(&conn, write).map_err(|source| self.failed(source))
     }
 
-    /// The same, and it is on the disk when this returns: in the file itself too, so that a copy of the file without
+    /// Like `write`, and it is on the disk when this returns: in the file itself too, so that a copy of the file without
     /// its journal has it.
     fn write_durably<T>(&self, write: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         let conn = self.lock();

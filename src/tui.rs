@@ -46,7 +46,7 @@ pub(crate) use self::state::{Setup, State};
 /// How long a frame stands at least.
 const FRAME: Duration = Duration::from_millis(100);
 
-/// The same after a key: who types wants to see it.
+/// Like `FRAME`, after a key press, which should show at once.
 const AFTER_KEY: Duration = Duration::from_millis(25);
 
 /// Shows the screen until somebody quits, the terminal goes, or `events` ends. `effects` is told what is wanted, and is

@@ -116,7 +116,7 @@ impl Ui {
         line(message);
     }
 
-    /// What the user should know or mend.
+    /// What the user should know or fix.
     pub(crate) fn warning(&self, message: &str) {
         self.labelled("warning", anstyle::AnsiColor::Yellow, message);
     }
@@ -168,7 +168,7 @@ impl Ui {
         if agreed { Ok(Confirmed::by_answer()) } else { Err(Failure::new(Exit::Refused, "not confirmed")) }
     }
 
-    /// The same where several servers are meant: their number is to be typed, so that nobody says yes by habit.
+    /// Like `confirm`, if several servers are meant: their number is to be typed, so that nobody says yes by habit.
     ///
     /// # Errors
     /// As `confirm`.

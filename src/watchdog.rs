@@ -72,7 +72,7 @@ impl Silence {
     }
 }
 
-/// Watches over the run from a thread of its own, to the end of the process. Where no thread is to be had, nobody does.
+/// Watches over the run from a thread of its own, to the end of the process. Without a thread there is no watch.
 pub(crate) fn watch(pulse: &Pulse) {
     let pulse = pulse.clone();
     let _ = thread::Builder::new().name("watchdog".to_owned()).spawn(move || {

@@ -154,12 +154,12 @@ impl<'a> World<'a> {
 
     /// Down with reasons, down with a plan, and up again.
     fn walk_power(&mut self) -> Result<()> {
-        say("pve2 is busy. Every reason not to put it to sleep comes with the line that mends it:")?;
+        say("pve2 is busy. Each failed check comes with the command that fixes it:")?;
         self.ecobox(&["power", "suspend", "pve2"])?;
         say("On pve3 only the archive runs: it is shut down first, and then its host sleeps:")?;
         self.ecobox(&["power", "suspend", "pve3", "--guests", "shutdown", "--yes"])?;
         self.ecobox(&["status", "pve3", "archive"])?;
-        say("At eight in the evening somebody wants the archive. The plan, and then the deed:")?;
+        say("At eight in the evening somebody needs the archive. First the plan, then the action:")?;
         self.ecobox(&["power", "start", "archive", "--dry-run"])?;
         self.ecobox(&["power", "start", "archive"])
     }

@@ -36,10 +36,10 @@ pub(crate) struct DiscoverArgs {
     /// Only the clusters of these hosts
     #[arg(value_name = "HOST", add = ArgValueCompleter::new(complete::target))]
     hosts: Vec<String>,
-    /// Do nothing within `vm_discovery_interval` of the last time, and say nothing where nothing changed: for cron
+    /// Do nothing within `vm_discovery_interval` of the last time, and print nothing unless something changed: for cron
     #[arg(long)]
     if_stale: bool,
-    /// Ask guest agents, too, that did not answer within the last hour
+    /// Also ask guest agents that did not answer within the last hour
     #[arg(long)]
     all_agents: bool,
     /// Show all guests, not only those that changed
@@ -79,7 +79,7 @@ pub(crate) struct Row {
     addresses_unknown: Option<String>,
     /// When the addresses were told.
     addresses_at: Option<String>,
-    /// The same, where addresses are shown that this run could not ask for.
+    /// Like `addresses_at`, if this run could not ask for the addresses shown.
     #[serde(skip)]
     as_of: Option<Timestamp>,
     tags: Vec<String>,

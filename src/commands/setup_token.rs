@@ -39,7 +39,7 @@ const EXAMPLES: &str = "Examples:\n\
 ///
 /// Over SSH, in one script: a user `ecobox@pve` without a password, a role with just the privileges of the scope, a
 /// token of this machine's own, and their ACLs. Then the API's certificate is learned through SSH, and the token is
-/// verified. One token serves a whole cluster. A token that is there and does is kept.
+/// verified. One token serves a whole cluster. An existing token with the needed privileges is kept.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = USAGE, after_help = GLOBAL_OPTIONS, after_long_help = EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
@@ -56,7 +56,7 @@ pub(crate) struct SetupTokenArgs {
     /// Make a new token, and remove the old one when the new one works
     #[arg(long, group = "what")]
     rotate: bool,
-    /// Remove the token, and user and role if nobody else uses them
+    /// Remove the token, and user and role unless they are used elsewhere
     #[arg(long, group = "what")]
     revoke: bool,
     /// Say what the stored token may do; change nothing
@@ -68,7 +68,7 @@ pub(crate) struct SetupTokenArgs {
 enum ScopeArg {
     /// Read state and load
     Monitor,
-    /// The same, and start, stop and suspend guests
+    /// Also start, stop and suspend guests
     Operator,
     /// All that the login user may do (`--privsep 0`)
     Full,

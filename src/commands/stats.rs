@@ -28,11 +28,11 @@ const EXAMPLES: &str = "Examples:\n\
 /// Show how hard every server works
 ///
 /// Hosts and plain servers are asked over SSH by one script each, guests through the Proxmox VE API, one request for a
-/// whole cluster. CPU and rates compare two readings: the last run's where it is younger than ten minutes, else a second
-/// one after `--interval`. What nobody knows is `-`; `-o wide` and `-o json` say why.
+/// whole cluster. CPU and rates compare two readings: the last run's if it is younger than ten minutes, else a second
+/// one after `--interval`. What is not known is `-`; `-o wide` and `-o json` say why.
 ///
-/// With `--since` the numbers of the past: what earlier runs kept, what Proxmox VE kept where that reaches further back,
-/// or a Prometheus server's where the configuration names one.
+/// With `--since`, the numbers of the past: those of earlier runs, those of Proxmox VE if it goes further back, or those of
+/// a Prometheus server if the configuration names one.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = USAGE, after_help = GLOBAL_OPTIONS, after_long_help = EXAMPLES)]
 #[command(group(clap::ArgGroup::new("past").args(["since", "chart"]).multiple(true)))]
@@ -43,13 +43,13 @@ pub(crate) struct StatsArgs {
     /// Show all local file systems of hosts and plain servers, not only the root
     #[arg(long, conflicts_with = "past")]
     all_disks: bool,
-    /// Ask guest agents for the file systems of virtual machines, which nobody else knows
+    /// Ask guest agents for the file systems of virtual machines, which only they know
     #[arg(long, conflicts_with = "past")]
     agent: bool,
-    /// With `--agent`: ask those, too, that did not answer within the last hour
+    /// With `--agent`: also ask those that did not answer within the last hour
     #[arg(long, requires = "agent")]
     all_agents: bool,
-    /// Time between two readings, where no earlier run left one
+    /// Time between two readings, unless an earlier run left one
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = crate::commands::args::duration)]
     #[arg(conflicts_with = "past")]
     interval: Duration,

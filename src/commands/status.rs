@@ -47,7 +47,7 @@ pub(crate) struct StatusArgs {
     /// Only these: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `state=`, `!` excludes
     #[arg(value_name = "TARGET", add = ArgValueCompleter::new(complete::target))]
     targets: Vec<String>,
-    /// Ask no one: show what the last run saw
+    /// Show what the last run saw, without asking anyone
     #[arg(long)]
     cached: bool,
     /// Show how much of the time since then everything was there: `24h`, `30d`, or a time

@@ -35,13 +35,12 @@ const EXAMPLES: &str = "Examples:\n\
     \x20 ecobox watch -o jsonl                    # a snapshot, then what changes\n\
     \x20 ecobox watch --until vm-101=running --timeout 2m";
 
-/// Watch the fleet, or wait until something is so
+/// Watch the fleet, or wait for a condition
 ///
-/// On a terminal one screen, with charts and actions: `?` there says what the keys do. With `-o jsonl` one JSON object a
-/// line: first a snapshot of every server, then each change when it is seen. With `--html` a page for a browser in a
-/// file. With `--until` nothing but the exit status: 0 when all conditions hold, 10 when `--timeout` passes before. Each
-/// host is asked on its own, on the intervals of [dashboard] in the configuration. Without `--timeout` it has no end of
-/// its own.
+/// On a terminal, a screen with charts and actions; `?` lists its keys. With `-o jsonl`, one JSON object per line: first
+/// a snapshot of every server, then each change when it is seen. With `--html`, a page for a browser in a file. With
+/// `--until`, only the exit status: 0 when all conditions hold, 10 when `--timeout` passes first. Each host is asked on
+/// its own, at the intervals of [dashboard] in the configuration. Without `--timeout` it does not end by itself.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = USAGE, after_help = GLOBAL_OPTIONS, after_long_help = EXAMPLES)]
 pub(crate) struct WatchArgs {
@@ -55,13 +54,13 @@ pub(crate) struct WatchArgs {
     #[arg(long, value_name = "CONDITION", value_parser = Condition::parse)]
     #[arg(add = ArgValueCompleter::new(complete::condition))]
     until: Vec<Condition>,
-    /// End after so many looks at everything
+    /// End after this many looks at everything
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// On the screen: no actions
     #[arg(long)]
     read_only: bool,
-    /// Keep a page for a browser in this file, beside whatever else is shown
+    /// Also keep a page for a browser in this file
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     html: Option<PathBuf>,
 }

@@ -233,8 +233,8 @@ mod tests {
         let text = "[[servers]]\nid = \"a\"\nhostname = \"a\"\n";
         let cases = [
             (text, server("a"), "duplicate server id `a`"),
-            (text, server("-b"), "is no server id"),
-            (text, NewServer { hostname: "a b".to_owned(), ..server("b") }, "is no host name"),
+            (text, server("-b"), "is not a valid server id"),
+            (text, NewServer { hostname: "a b".to_owned(), ..server("b") }, "is not a valid host name"),
             ("servers = 1\n", server("b"), "duplicate key"),
             ("x = 1\n", server("b"), "unknown key `x`"),
             ("a = \n", server("b"), "config.toml:1:5:"),
@@ -269,7 +269,9 @@ mod tests {
 
         let circle = folder.path().join("circle.toml");
         std::os::unix::fs::symlink("circle.toml", &circle).unwrap();
-        for (path, cause) in [(circle.as_path(), "too many symbolic links"), (folder.path(), "it is no regular file")] {
+        for (path, cause) in
+            [(circle.as_path(), "too many symbolic links"), (folder.path(), "it is not a regular file")]
+        {
             let error = write_atomically(path, "x").unwrap_err();
             assert_eq!(error.to_string(), format!("cannot write {}", path.display()));
             assert_eq!(std::error::Error::source(&error).unwrap().to_string(), cause);

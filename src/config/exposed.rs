@@ -34,10 +34,10 @@ fn describe(place: &str, path: &Path, meta: &Metadata, command: &str) -> String 
     if file::is_own(meta) {
         let (mode, word) = (meta.mode() & 0o7777, file::shell_word(path));
         let who = if place.is_empty() { "may be written by others" } else { "others may write" };
-        format!("{place}{who} (mode {mode:04o}), so that its {command} is not run: run `chmod go-w {word}`")
+        format!("{place}{who} (mode {mode:04o}), so its {command} is not run: run `chmod go-w {word}`")
     } else {
         let owner = meta.uid();
-        format!("{place}belongs to user {owner}, not to {me} who runs this, so that its {command} is not run")
+        format!("{place}belongs to user {owner}, not to {me} who runs this, so its {command} is not run")
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
             set(&path, 0o666);
             let error = load(&path, PATIENCE).unwrap_err().to_string();
             let shown = path.display();
-            let want = format!("{shown} may be written by others (mode 0666), so that its {says} is not run");
+            let want = format!("{shown} may be written by others (mode 0666), so its {says} is not run");
             assert_eq!(error, format!("{want}: run `chmod go-w {shown}`"));
             set(&path, 0o644);
             set(folder.path(), 0o777);
@@ -111,10 +111,7 @@ mod tests {
             return;
         }
         let error = load(&path, PATIENCE).unwrap_err().to_string();
-        assert!(
-            error.contains("belongs to user 54321, not to 0 who runs this, so that its `config` in [ssh]"),
-            "{error}"
-        );
+        assert!(error.contains("belongs to user 54321, not to 0 who runs this, so its `config` in [ssh]"), "{error}");
         // Without a command it is read.
         fs::write(&path, server).unwrap();
         load(&path, PATIENCE).unwrap();

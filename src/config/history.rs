@@ -104,7 +104,7 @@ pub(super) fn read(
 ) -> Checked<HistorySettings> {
     if let Some(key) = table.keys().into_iter().find(|key| INLINE.iter().any(|(name, _)| *name == key.value)) {
         let instead = INLINE.iter().find(|(name, _)| *name == key.value).map_or("", |(_, instead)| instead);
-        let why = if key.value.ends_with("command") { "" } else { "; a secret does not stand in this file" };
+        let why = if key.value.ends_with("command") { "" } else { "; a secret does not belong in this file" };
         return Err(key.problem(format!("unknown key `{}` {PLACE}{why}: use {instead}", key.value)));
     }
     table.only(KEYS, elsewhere)?;

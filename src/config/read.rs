@@ -164,7 +164,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// The complaint about the value of `name`: "`hostname` is empty", "`hostname`: `a b` is no host name".
+/// The complaint about the value of `name`: "`hostname` is empty", "`hostname`: `a b` is not a valid host name".
 pub(super) fn about(name: &str, why: &str) -> String {
     let colon = if why.starts_with('`') { ":" } else { "" };
     format!("`{name}`{colon} {why}")

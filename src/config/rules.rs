@@ -14,7 +14,7 @@ use crate::model::text::{did_you_mean, quoted};
 pub(super) const LONGEST: u64 = 366 * 24 * 3600;
 
 pub(super) fn server_id(text: &str) -> Result<ServerId, String> {
-    text.parse::<ServerId>().map_err(|error| format!("{} is no server id: {}", quoted(text), error.rule))
+    text.parse::<ServerId>().map_err(|error| format!("{} is not a valid server id: {}", quoted(text), error.rule))
 }
 
 /// A text to show: not empty, without control characters.
@@ -45,12 +45,12 @@ pub(crate) fn host(text: &str) -> Result<String, String> {
     }
     if !is_host_name(text) {
         return Err(format!(
-            "{shown} is no host name: no blanks, quotes or `$\\;&<>|(){{}},` in it, no `-` first, at most 253"
+            "{shown} is not a valid host name: no blanks, quotes or `$\\;&<>|(){{}},` in it, no `-` first, at most 253"
         ));
     }
     let address = text.split_once('%').map_or(text, |(address, _)| address);
     if text.contains(':') && address.parse::<Ipv6Addr>().is_err() {
-        return Err(format!("{shown} is no IPv6 address; a port goes into `ssh_port` or `api_port`"));
+        return Err(format!("{shown} is not a valid IPv6 address; a port goes into `ssh_port` or `api_port`"));
     }
     Ok(text.to_owned())
 }
@@ -69,7 +69,7 @@ pub(super) fn api_host(text: &str) -> Result<String, String> {
             quoted(text)
         ));
     }
-    Err(format!("{} is no host name for the API: letters, digits, `.`, `_`, `:` and `-`", quoted(text)))
+    Err(format!("{} is not a valid host name for the API: letters, digits, `.`, `_`, `:` and `-`", quoted(text)))
 }
 
 /// A user name as ssh takes it. A blank is allowed where `ssh_config` says it; here it is more often a slip.
@@ -78,7 +78,7 @@ pub(crate) fn user(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     let rule = "no blanks, quotes or `;&<>|(){}` in it, no `-` first, no `\\` last, at most 255";
-    Err(format!("{} is no user name: {rule}", quoted(text)))
+    Err(format!("{} is not a valid user name: {rule}", quoted(text)))
 }
 
 /// `none`, or hops of the form `[user@]host[:port]` separated by commas, as in OpenSSH's `ProxyJump`.
@@ -106,7 +106,10 @@ pub(super) fn proxy_jump(text: &str) -> Result<String, String> {
         let good_port =
             |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|p| p > 0);
         if host(address).is_err() || !port.is_none_or(good_port) {
-            return Err(format!("{} is no jump host: `[user@]host[:port]`, several separated by commas", quoted(hop)));
+            return Err(format!(
+                "{} is not a valid jump host: `[user@]host[:port]`, several separated by commas",
+                quoted(hop)
+            ));
         }
     }
     Ok(text.to_owned())
@@ -123,7 +126,7 @@ pub(super) fn fingerprint(text: &str) -> Result<Fingerprint, String> {
             "{shown} is a SHA-1 fingerprint; the SHA-256 is needed, which `openssl x509 -noout -fingerprint -sha256` prints"
         ));
     }
-    Err(format!("{shown} is no SHA-256 fingerprint: 32 bytes as AA:BB:.."))
+    Err(format!("{shown} is not a SHA-256 fingerprint: 32 bytes as AA:BB:.."))
 }
 
 pub(super) fn service_type(text: &str) -> Result<ServiceType, String> {
@@ -149,7 +152,11 @@ pub(super) fn log_level(text: &str) -> Result<String, String> {
 /// The complaint about a word that is not one of a fixed list.
 pub(super) fn unknown(what: &str, text: &str, known: &[&str]) -> String {
     let hint = did_you_mean(text, known.iter().copied());
-    format!("{} is no {what}{}", quoted(text), hint.unwrap_or_else(|| format!("; there are {}", known.join(", "))))
+    format!(
+        "{} is not a valid {what}{}",
+        quoted(text),
+        hint.unwrap_or_else(|| format!("; there are {}", known.join(", ")))
+    )
 }
 
 /// A tag, by PVE's own rule (`pve-tag` in pve-common).
@@ -158,13 +165,16 @@ pub(super) fn tag(text: &str) -> Result<String, String> {
     if first && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-+.".contains(c)) {
         Ok(text.to_owned())
     } else {
-        Err(format!("{} is no tag: letters, digits, `_`, `-`, `+` and `.`, a letter, digit or `_` first", quoted(text)))
+        Err(format!(
+            "{} is not a valid tag: letters, digits, `_`, `-`, `+` and `.`, a letter, digit or `_` first",
+            quoted(text)
+        ))
     }
 }
 
 /// `90`, `5m`, `1h 30m`, `2d`; a day has 24 hours. At most `longest` seconds, which are whole days.
 pub(super) fn duration(text: &str, longest: u64) -> Result<Duration, String> {
-    let bad = || format!("{} is no duration: seconds, or a text like `90s`, `5m`, `1h 30m`", quoted(text));
+    let bad = || format!("{} is not a valid duration: seconds, or a text like `90s`, `5m`, `1h 30m`", quoted(text));
     let trimmed = text.trim();
     let duration = if !trimmed.is_empty() && trimmed.bytes().all(|b| b.is_ascii_digit()) {
         Duration::from_secs(trimmed.parse().map_err(|_| bad())?)
@@ -181,7 +191,7 @@ pub(super) fn duration(text: &str, longest: u64) -> Result<Duration, String> {
 
 /// Bytes: `4096`, `64K`, `64M`, `2GiB`; the units are those of 1024. At most `largest`.
 pub(super) fn size(text: &str, largest: u64) -> Result<u64, String> {
-    let bad = || format!("{} is no size: bytes, or a text like `512K`, `64M`, `1G`", quoted(text));
+    let bad = || format!("{} is not a valid size: bytes, or a text like `512K`, `64M`, `1G`", quoted(text));
     let trimmed = text.trim();
     let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = trimmed.split_at(digits);
@@ -203,12 +213,12 @@ pub(super) fn size(text: &str, largest: u64) -> Result<u64, String> {
 /// An http or https URL without a user or a password. It is not echoed: it may contain one.
 pub(super) fn url(text: &str) -> Result<String, String> {
     let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https")) else {
-        return Err("is no URL: it begins with `http://` or `https://`".to_owned());
+        return Err("is not a valid URL: it begins with `http://` or `https://`".to_owned());
     };
     // RFC 3986, without what only escapes may stand for.
     let outside = |c: char| !c.is_ascii_graphic() || "\"<>\\^`{|}#".contains(c);
     if let Some(c) = text.chars().find(|c| outside(*c)) {
-        return Err(format!("is no URL: it contains {}", quoted(&c.to_string())));
+        return Err(format!("is not a valid URL: it contains {}", quoted(&c.to_string())));
     }
     let until = rest.find(['/', '?']).unwrap_or(rest.len());
     if rest[..until].contains('@') {
@@ -219,14 +229,14 @@ pub(super) fn url(text: &str) -> Result<String, String> {
         port.is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse().is_ok_and(|p: u16| p > 0));
     if !good_port {
         return Err(format!(
-            "is no URL: behind the host stands {}, which is no port",
+            "is not a valid URL: behind the host stands {}, which is not a port",
             quoted(port.unwrap_or_default())
         ));
     }
     match api_host(name) {
-        Err(_) if name.is_empty() => Err("is no URL: it names no host".to_owned()),
+        Err(_) if name.is_empty() => Err("is not a valid URL: it names no host".to_owned()),
         Ok(_) => Ok(format!("{scheme}://{rest}")),
-        Err(_) => Err(format!("is no URL: {} is no host name", quoted(name))),
+        Err(_) => Err(format!("is not a valid URL: {} is not a valid host name", quoted(name))),
     }
 }
 

@@ -215,7 +215,7 @@ fn without_host(table: &Reader<'_>, server: &ServerConfig) -> Problem {
         parent.parse::<ServerId>().ok()
     });
     let hint = match parent.filter(|parent| server.parent_server_id.as_ref() != Some(parent)) {
-        Some(parent) => format!("; if it is a guest of `{parent}`, say parent_server_id = \"{parent}\""),
+        Some(parent) => format!("; if it is a guest of `{parent}`, set parent_server_id = \"{parent}\""),
         None => String::new(),
     };
     Problem::new(table.span.clone(), format!("server `{id}` needs a `hostname`{hint}"))

@@ -83,9 +83,9 @@ fn mac(text: &str) -> Result<Mac, String> {
 /// An address to send to. Loopback is none that wakes anybody, but a program may listen there.
 fn broadcast(text: &str) -> Result<Ipv4Addr, String> {
     match text.parse::<Ipv4Addr>() {
-        Ok(address) if address.is_unspecified() => Err(format!("{} is no address to send to", quoted(text))),
+        Ok(address) if address.is_unspecified() => Err(format!("{} is not an address to send to", quoted(text))),
         Ok(address) => Ok(address),
-        Err(_) => Err(format!("{} is no IPv4 address, as 192.168.1.255", quoted(text))),
+        Err(_) => Err(format!("{} is not a valid IPv4 address, as 192.168.1.255", quoted(text))),
     }
 }
 
@@ -95,7 +95,7 @@ fn interface(text: &str) -> Result<String, String> {
     let dots = text.bytes().all(|b| b == b'.');
     if text.len() > 15 || dots || text.starts_with('-') || !text.chars().all(allowed) {
         let rule = "letters, digits, `.`, `_`, `:` and `-`, at most 15, no `-` first";
-        return Err(format!("{} is no name of a network interface: {rule}", quoted(text)));
+        return Err(format!("{} is not a valid name of a network interface: {rule}", quoted(text)));
     }
     Ok(text.to_owned())
 }

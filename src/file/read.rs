@@ -48,7 +48,7 @@ async fn read(path: &Path, cap: u64, patience: Duration) -> io::Result<Vec<u8>> 
 /// As those of [`read`]; `InvalidData` for what is no UTF-8.
 pub(crate) async fn read_text(path: &Path, cap: u64, patience: Duration) -> io::Result<String> {
     let bytes = read(path, cap, patience).await?;
-    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no text"))
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not text"))
 }
 
 /// As [`read`], where there is no runtime yet. What is no file, as a pipe, is read in a thread of its own; a file is read

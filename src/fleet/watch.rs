@@ -30,7 +30,7 @@ const MEASURED_OVER: Duration = Duration::from_secs(1);
 /// Over how long the first looks are spread.
 const SPREAD: Duration = Duration::from_millis(200);
 
-/// The same of scripts and discoveries: they wait until the first looks are through.
+/// Like `SPREAD`, for scripts and discoveries: they wait until the first looks are through.
 const SPREAD_LATER: Duration = Duration::from_secs(2);
 
 /// Nobody is there to answer a question.

@@ -15,7 +15,7 @@ pub(crate) use self::upid::Upid;
 
 /// Why a text is no valid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no {what}: {rule}")]
+#[error("`{text}` is not a valid {what}: {rule}")]
 pub(crate) struct InvalidId {
     pub(crate) what: &'static str,
     pub(crate) text: String,

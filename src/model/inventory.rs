@@ -61,7 +61,7 @@ impl Server {
         }
     }
 
-    /// The same, to look many up.
+    /// Like `key`, to look many up.
     pub(crate) fn whose(&self) -> Whose {
         match (&self.cluster, self.vmid) {
             (Some(cluster), Some(vmid)) => Whose::Guest(cluster.clone(), vmid),

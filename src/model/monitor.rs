@@ -41,7 +41,7 @@ impl Level {
     }
 }
 
-/// Something that is not as it should be, or that nobody knows.
+/// Something that is not as it should be, or not known.
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Finding {

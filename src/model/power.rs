@@ -17,7 +17,7 @@ pub(crate) use self::words::Told;
 
 use serde::{Deserialize, Serialize};
 
-/// What a server does, as observed. `Unknown` means that nobody could tell.
+/// What a server does, as observed. `Unknown`: nothing could tell.
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

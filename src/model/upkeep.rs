@@ -26,7 +26,7 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
-    /// Percent of it that is in use; `None`: nobody knows.
+    /// Percent of it that is in use; `None`: unknown.
     pub(crate) fn used_percent(&self) -> Option<f64> {
         percent(Count::new(self.used_bytes?), Count::new(self.size_bytes?)).filter(|_| self.available)
     }

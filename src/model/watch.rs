@@ -52,7 +52,7 @@ pub(crate) struct Notice {
     pub(crate) is_loss: bool,
 }
 
-/// One look at one part: all its servers, and whom nobody could ask.
+/// One look at one part: all its servers, and the servers that could not be asked.
 #[derive(Debug)]
 pub(crate) struct Look {
     pub(crate) part: Part,
@@ -134,7 +134,7 @@ impl Watched {
         Watched { inventory: Inventory { failures: Vec::new(), ..remembered }, order, ..Watched::default() }
     }
 
-    /// All servers as they were seen last, hosts with their guests under them, and whom nobody can ask.
+    /// All servers as they were seen last, hosts with their guests under them, and the servers that cannot be asked.
     pub(crate) fn inventory(&self) -> &Inventory {
         &self.inventory
     }

@@ -38,7 +38,7 @@ const FIRST: usize = 12;
 #[derive(Debug)]
 pub(crate) struct Page<'a> {
     pub(crate) made_at: Timestamp,
-    /// When the next one is due; `None`: nobody said that there will be one.
+    /// When the next one is due; `None`: none is announced.
     pub(crate) every: Option<SignedDuration>,
     /// Hosts with their guests under them.
     pub(crate) servers: Vec<&'a Server>,
@@ -127,7 +127,7 @@ impl Page<'_> {
                         }
                     }
                     footer {
-                        "ecobox " (env!("CARGO_PKG_VERSION")) ". A number that nobody knows is -. "
+                        "ecobox " (env!("CARGO_PKG_VERSION")) ". A number that is not known is -. "
                         @if let Some(series) = self.past.iter().flatten().next() {
                             "Lines are averages of " (in_words(series.window.step)) " each"
                             @if self.past.iter().flatten().any(|series| series.source == Source::Rrd) {

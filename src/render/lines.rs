@@ -14,7 +14,7 @@ use crate::render::json;
 /// Stdout, line by line.
 pub(crate) struct Lines {
     out: Arc<File>,
-    /// The same, to learn that nobody reads it any more; `None`: a file, which never tells.
+    /// Like `out`, to learn that its reader is gone; `None`: a file, which never tells.
     pipe: Option<AsyncFd<OwnedFd>>,
 }
 
@@ -46,7 +46,7 @@ impl Lines {
         tokio::task::spawn_blocking(move || (&*out).write_all(&line)).await.map_err(io::Error::other)?
     }
 
-    /// Returns when nobody reads any more.
+    /// Returns when the reader is gone.
     pub(crate) async fn closed(&self) {
         if let Some(pipe) = &self.pipe {
             while let Ok(mut ready) = pipe.ready(Interest::ERROR).await {

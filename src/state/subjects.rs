@@ -34,7 +34,7 @@ pub(super) fn subjects<'k>(conn: &Connection, servers: &'k [ServerKey]) -> rusql
     numbered(conn, servers.iter().enumerate().filter_map(|(index, key)| Some((index, part(key)?))))
 }
 
-/// The same of servers that are not named by a text.
+/// Like `subjects`, for servers that are not named by a text.
 pub(super) fn subjects_of<'w>(
     conn: &Connection,
     servers: impl Iterator<Item = (usize, &'w Whose)>,

@@ -39,7 +39,7 @@ pub(crate) async fn tcp(host: &str, port: u16, deadline: Duration) -> Probe {
     }
 }
 
-/// The same for a host that is likely to sleep: three packets to each of its addresses, and who is there has answered one
+/// Like `tcp`, for a host that is likely to sleep: three packets to each of its addresses, and who is there has answered one
 /// of them within `deadline`. The look-up of the name is not part of it, but for names in `.local`: for these the host
 /// itself answers, so that a name without an answer is a silent host.
 pub(crate) async fn knock(host: &str, port: u16, deadline: Duration) -> Probe {

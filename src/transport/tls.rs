@@ -144,7 +144,7 @@ pub(super) fn client_config(verifier: Arc<Verifier>) -> Result<ClientConfig, Tls
     Ok(config)
 }
 
-/// The same for whoever must satisfy `trust`. Fails with a text where its CA cannot be used.
+/// Like `client_config`, for a peer that must satisfy `trust`. Fails with a text where its CA cannot be used.
 pub(super) fn trusting(trust: &Trust) -> Result<ClientConfig, String> {
     client_config(Verifier::new(Rule::new(trust, None)?)).map_err(|error| error.to_string())
 }
@@ -157,7 +157,7 @@ pub(crate) async fn presented_over(
 ) -> Result<Presented, Error> {
     let protocol = |detail: String| Error::Protocol { peer: name.to_owned(), detail };
     let server_name =
-        ServerName::try_from(name.to_owned()).map_err(|_| protocol(format!("`{name}` is no host name")))?;
+        ServerName::try_from(name.to_owned()).map_err(|_| protocol(format!("`{name}` is not a valid host name")))?;
     let verifier = Verifier::recorder();
     let config = client_config(verifier.clone()).map_err(|error| protocol(error.to_string()))?;
     let handshake = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(server_name, stream);
@@ -186,7 +186,7 @@ pub(super) fn handshake_error(error: &TlsError, peer: &str) -> Error {
         }
         TlsError::InvalidCertificate(_) => untrusted(peer, None, format!("its certificate was refused: {error}")),
         TlsError::InvalidMessage(_) => {
-            Error::Stranger { peer, who: Stranger::Service, detail: format!("speaks no TLS there ({error})") }
+            Error::Stranger { peer, who: Stranger::Service, detail: format!("does not speak TLS there ({error})") }
         }
         _ => Error::Protocol { peer, detail: format!("TLS failed: {error}") },
     }

@@ -72,7 +72,7 @@ pub(crate) enum Effect {
     Refresh,
     /// Tell log, tasks and samples of this server.
     Detail(ServerKey),
-    /// Make a plan, and look what speaks against it. The answer has the same number.
+    /// Make a plan, and run its checks. The answer has the same number.
     Prepare {
         number: u64,
         action: PowerAction,

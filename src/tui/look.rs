@@ -117,7 +117,7 @@ pub(crate) fn put(buffer: &mut Buffer, area: Rect, text: &str, style: Style) -> 
     end - area.x
 }
 
-/// The same at the right end.
+/// Like `put`, at the right end.
 pub(crate) fn put_right(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
     let taken = u16::try_from(clean(text).width()).unwrap_or(u16::MAX).min(area.width);
     put(buffer, Rect { x: area.x + area.width - taken, width: taken, ..area }, text, style);
@@ -154,7 +154,7 @@ pub(crate) fn age(age: SignedDuration) -> String {
     }
 }
 
-/// The same of what may have been seen so much earlier: `<12s`.
+/// Like `age`, for what may have been seen so much earlier: `<12s`.
 pub(crate) fn age_up_to(age: SignedDuration, lag: Option<SignedDuration>) -> String {
     lag.and_then(|lag| human_age_up_to(age, lag)).unwrap_or_else(|| self::age(age))
 }

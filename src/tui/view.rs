@@ -156,7 +156,7 @@ fn status(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
             [one] => one.to_string(),
             many => counted(many.len(), "server"),
         };
-        let text = format!("{} {whom}: looking what speaks against it ...  ", wish.action);
+        let text = format!("{} {whom}: running safety checks ...  ", wish.action);
         area = after(area, put(buffer, area, &text, look.accent()));
     }
     if let Some(doing) = state.progress.values().next() {

@@ -36,7 +36,7 @@ pub(super) async fn line() -> io::Result<Zeroizing<String>> {
     Ok(Zeroizing::new(text.trim_end_matches(['\n', '\r']).to_owned()))
 }
 
-/// The same without showing what is typed.
+/// Like `line`, without showing what is typed.
 ///
 /// # Errors
 /// As `line`.

@@ -204,7 +204,7 @@ fn the_past_of_what_sleeps_is_no_failure() {
     env.execute("DELETE FROM wishes");
     was_off(&env, "pve3", "offline");
     let run = env.run(&["stats", "--since", "24h", "web-03", "web-01"]).exits(8);
-    let _ = run.says("warning: pve3 is offline: its cluster says so; the state file stands in");
+    let _ = run.says("warning: pve3 is offline: its cluster says so; the state file is used instead");
     let old = std::fs::read_to_string(env.config_path()).unwrap();
     env.config(&format!("{}\nexpected = \"any\"\n", old.trim_end()));
     let run = env.run(&["stats", "--since", "24h", "web-03", "web-01"]).exits(0);
@@ -217,7 +217,10 @@ fn a_lone_host_that_sleeps_is_no_failure_in_the_past() {
     let env = env_for(&sim, &["pve1"]);
     let _ = env.run(&["status"]).exits(0);
     sim.cluster().suspend_node("pve1");
-    let _ = env.run(&["stats", "--since", "24h", "--timeout", &deadline(2)]).exits(8).says("the state file stands in");
+    let _ = env
+        .run(&["stats", "--since", "24h", "--timeout", &deadline(2)])
+        .exits(8)
+        .says("the state file is used instead");
     put_to_sleep(&env, "pve1");
     let _ = env.run(&["stats", "--since", "24h"]).exits(0).says("pve1 is asleep; from the state file");
     let _ = env.run(&["stats", "--since", "24h", "web-01"]).exits(0).says("pve1 is asleep; from the state file");

@@ -237,7 +237,7 @@ fn each_check_is_explained() {
         magic packet, look for Wake-on-LAN in its firmware's settings
 
     Before an action:
-        `ecobox power` looks at it, too: `--allow wol-not-armed` goes on in spite of it
+        `ecobox power` looks at it, too: `--allow wol-not-armed` goes on despite it
 
     To silence it:
         `[doctor] mute = [{ id = "wol-not-armed", server = "SERVER", reason = "…" }]`

@@ -91,7 +91,7 @@ fn a_firewall_that_closes_has_a_hint() {
     let sim = three();
     let env = env_for(&sim, &["pve1"]);
     sim.node("pve1").fail(Fault::DropAtConnect);
-    let _ = env.run(&["discover"]).exits(5).says("hint: the peer closes before it speaks");
+    let _ = env.run(&["discover"]).exits(5).says("hint: the connection is closed before anything is sent");
 }
 
 #[test]

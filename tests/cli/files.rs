@@ -156,7 +156,7 @@ fn exit_3_a_configuration_that_others_can_write_runs_no_command() {
     set_mode(&env.config_path(), 0o666);
     let run = env.run(&["status"]).exits(3);
     assert!(
-        run.stderr.contains("config.toml may be written by others (mode 0666), so that its `token_command` of pve1"),
+        run.stderr.contains("config.toml may be written by others (mode 0666), so its `token_command` of pve1"),
         "{run}"
     );
     assert!(run.stderr.contains("run `chmod go-w ~/.config/ecobox/config.toml`"), "{run}");
@@ -247,7 +247,7 @@ fn exit_3_a_folder_that_cannot_be_made() {
     let folder = env.home().join("folder");
     fs::create_dir(&folder).unwrap();
     let run = env.run(&["status", "--state", folder.to_str().unwrap()]).exits(3);
-    assert!(run.stderr.contains("is no file"), "{run}");
+    assert!(run.stderr.contains("is not a file"), "{run}");
 }
 
 /// Root may write everywhere, so that only others see this.
@@ -312,7 +312,7 @@ fn exit_3_each_error_in_the_configuration_has_its_place() {
     "#);
     insta::assert_snapshot!(first("[[servers]]\nid = \"a\"\nhostname = \"-oProxyCommand=x\"\n"), @r#"
     ------- stderr -------
-    error: ~/.config/ecobox/config.toml:5:12: `hostname`: `-oProxyCommand=x` is no host name: no blanks, quotes or `$\;&<>|(){},` in it, no `-` first, at most 253
+    error: ~/.config/ecobox/config.toml:5:12: `hostname`: `-oProxyCommand=x` is not a valid host name: no blanks, quotes or `$\;&<>|(){},` in it, no `-` first, at most 253
       |
     5 | hostname = "-oProxyCommand=x"
       |            ^^^^^^^^^^^^^^^^^^

@@ -70,7 +70,7 @@ fn a_certificate_that_does_not_come_is_none() {
     // Nor is a pipe a key.
     std::fs::remove_file(world.env.home().join(".ssh/id_ed25519")).unwrap();
     pipe(&world.env, ".ssh/id_ed25519");
-    let _ = world.run(&["stats"]).exits(4).says("it is no key file");
+    let _ = world.run(&["stats"]).exits(4).says("it is not a key file");
 }
 
 /// Another process that keeps `known_hosts` locked is waited for, and not for ever.
@@ -96,7 +96,7 @@ fn a_pipe_in_place_of_known_hosts_is_no_file() {
     world.configure(&nas.entry());
     pipe(&world.env, ".ssh/known_hosts");
     let run = world.run(&["init", "--accept-new", "--timeout", "30s"]).exits(1);
-    let _ = run.says("cannot read ~/.ssh/known_hosts: it is no file");
+    let _ = run.says("cannot read ~/.ssh/known_hosts: it is not a file");
 }
 
 /// A server that sends a little now and then: no floor of bytes a second ends that.

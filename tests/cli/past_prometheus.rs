@@ -385,7 +385,7 @@ fn the_state_file_stands_in_for_a_prometheus_that_does_not_answer() {
     with_history(&env, &format!("[history]\n{}", query(CLOSED)));
     let run = env.run(&["stats", "101", "--since", &since, "-o", "json"]).exits(8);
     assert_eq!(run.failures(), ["prometheus unreachable"]);
-    let run = run.says("Prometheus").says("the state file stands in");
+    let run = run.says("Prometheus").says("the state file is used instead");
     let memory = run.json()["series"].as_array().unwrap().iter().any(|series| series["source"] == "cache");
     assert!(memory, "{run}");
     // Nothing of it stops those who only look at the present.

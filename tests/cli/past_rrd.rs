@@ -131,7 +131,7 @@ fn a_guest_that_was_never_recorded_is_no_failure() {
     assert_eq!(series(&report, "pve1-vm-101", "memory")["source"], "rrd");
 }
 
-/// Whoever fails is said once with its own name, the state file stands in, and the others' numbers are there.
+/// Whoever fails is said once with its own name, the state file is used instead, and the others' numbers are there.
 #[test]
 fn failures_leave_the_rest_standing() {
     let sim = Sim::start(lab());
@@ -141,7 +141,7 @@ fn failures_leave_the_rest_standing() {
     let args = ["stats", "--since", since.as_str(), "--metric", "memory", "-o", "json"];
     let node = sim.node("pve1");
     node.fail_on(None, Some("/nodes/pve1/rrddata"), None, Fault::Status(403, "Permission check failed".to_owned()));
-    let run = env.run(&args).exits(8).says("Permission check failed; the state file stands in");
+    let run = env.run(&args).exits(8).says("Permission check failed; the state file is used instead");
     assert_eq!(run.failures(), ["pve1 denied"]);
     let report = run.json();
     assert_eq!(series(&report, "pve1", "memory")["source"], "cache");
@@ -159,7 +159,7 @@ fn failures_leave_the_rest_standing() {
     node.heal();
     // Nobody is there.
     node.stop();
-    let run = env.run(&args).exits(8).says("the state file stands in");
+    let run = env.run(&args).exits(8).says("the state file is used instead");
     assert_eq!(run.failures(), ["pve1 unreachable"]);
     assert!(run.json()["series"].as_array().unwrap().iter().all(|series| series["source"] == "cache"), "{run}");
 }

@@ -182,7 +182,7 @@ fn at_what_nobody_looked_nothing_is_known() {
     insta::assert_snapshot!(env.run(&["status", "--since", "30d"]).exits(0), @"
     NAME   NOW      AVAILABLE  OUTAGES  LONGEST  ON  ASLEEP  OFF  PAUSED  UNKNOWN  CHECKS  P50  P95
     attic  unknown  -          -        -        -   -       -    -        30d00h  -       -    -
-    nobody looked in that time; each run of `ecobox status` or `ecobox stats` is a look
+    nothing was recorded in that time; each run of `ecobox status` or `ecobox stats` records the states
     ");
     let attic = record(&env.run(&["status", "--since", "30d", "-o", "json"]).exits(0), "attic", None);
     let parts =

@@ -142,7 +142,7 @@ fn what_a_kind_or_state_does_not_have_is_said() {
         ("hibernate vm-102", "it is stopped"),
         ("resume vm-102", "it is stopped"),
         ("reboot vm-103", "it is paused, and cannot reboot so"),
-        ("shutdown vm-103", "it is paused, and cannot shut down so"),
+        ("shutdown vm-103", "it is paused and cannot shut down cleanly"),
     ] {
         let run = lab.power(&format!("{words} --yes")).exits(11).says(why).says("hint: ");
         assert_eq!(lab.sim.posts(), [""; 0], "{words}\n{run}");

@@ -93,7 +93,7 @@ fn who_could_not_be_woken_again_is_not_put_to_sleep() {
     world.configure(&nas.entry());
     let fix = "put `mac = \"aa:bb:cc:dd:ee:ff\"` under [servers.wol] of `nas`";
     refused_for(&world, &nas, "suspend", "no-wake-path", fix);
-    refused_for(&world, &nas, "hibernate", "no-wake-path", "nobody could wake it again");
+    refused_for(&world, &nas, "hibernate", "no-wake-path", "nothing could wake it again");
     let _ = world.run(&["power", "shutdown", "nas", "--dry-run"]).exits(0);
 }
 

@@ -193,8 +193,10 @@ fn what_hangs_on_a_host_goes_first() {
     let child = format!("{}\nparent_server_id = \"shelf\"\n{}", nas.entry().trim_end(), nas.wol(""));
     world.configure(&format!("{FAST}{}{child}", shelf.wakeable()));
     let run = world.run(&["power", "suspend", "shelf", "--yes"]).exits(11);
-    let _ =
-        run.says("what hangs on it is online: nas").says("name it in the same command").says("--allow running-guests");
+    let _ = run
+        .says("servers that depend on it are online: nas")
+        .says("name it in the same command")
+        .says("--allow running-guests");
     let run = world.run(&["power", "suspend", "shelf", "nas", "--yes", "-o", "json"]).exits(0);
     assert_eq!(steps(&run), ["nas suspend done", "shelf suspend done"]);
     assert_eq!((shelf.host.events(), nas.host.events()), (vec!["suspend".to_owned()], vec!["suspend".to_owned()]));

@@ -250,7 +250,7 @@ fn nobody_knows_its_address() {
     // A typo in it has a place.
     world.configure(&format!("{}\n[servers.wol]\nmac = \"aa:bb:cc:dd:ee:fg\"\n", nas.entry().trim_end()));
     let run = world.run(&["power", "wake", "nas"]).exits(3).says("config.toml:10:7: ");
-    let _ = run.says("`aa:bb:cc:dd:ee:fg` is no MAC address: 6 bytes as aa:bb:cc:dd:ee:ff");
+    let _ = run.says("`aa:bb:cc:dd:ee:fg` is not a valid MAC address: 6 bytes as aa:bb:cc:dd:ee:ff");
     // Parents in a circle, too.
     let entry = |id: &str, parent: &str| {
         format!("[[servers]]\nid = \"{id}\"\nhostname = \"{id}\"\nparent_server_id = \"{parent}\"\n")

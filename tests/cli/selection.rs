@@ -81,7 +81,7 @@ fn exit_7_not_found_asks_did_you_mean() {
     ");
     insta::assert_snapshot!(env.run(&["status", "kind=virtual"]).exits(7), @"
     ------- stderr -------
-    error: target `kind=virtual`: `virtual` is no kind; there are pve, linux, qemu, lxc, vm, ct, guest, host
+    error: target `kind=virtual`: `virtual` is not a kind; there are pve, linux, qemu, lxc, vm, ct, guest, host
     hint: run `ecobox status --cached` to see the names
     [exit status: 7]
     ");

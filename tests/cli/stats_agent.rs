@@ -141,7 +141,7 @@ fn without_a_usable_root_the_largest_file_system_is_the_disk() {
         fields(&haos, ["disk_bytes", "disk_max_bytes", "disk_mount"]),
         [json!(data.0), json!(data.1), json!("/mnt/data")]
     );
-    let reason = "no usable root file system is told; the disk is the largest, /mnt/data";
+    let reason = "no usable root file system is reported; the disk is the largest, /mnt/data";
     assert_eq!((&haos["reasons"]["disk"], haos["filesystems"].as_array().unwrap().len()), (&json!(reason), 2));
     let table = env.run(&["stats", "--agent"]).exits(0);
     assert!(table.stdout.contains("/mnt/boot 6%, /mnt/data 34%"), "{table}");

@@ -170,10 +170,10 @@ fn what_speaks_against_it_is_said_and_there_is_no_way_past() {
     screen.line(&["web-03", "stopped"]);
     sim.cluster().change_guest(103, |vm| vm.locked("backup"));
     screen.keys("s");
-    screen.shows("There is no way past this.");
+    screen.shows("This cannot be overridden.");
     screen.shows("qm unlock 103");
     screen.keys("y");
-    screen.until("the dialogue is gone", |text| !text.contains("no way past"));
+    screen.until("the dialogue is gone", |text| !text.contains("cannot be overridden"));
     screen.keys("q");
     screen.ends(0);
     assert_eq!(sim.posts(), [""; 0]);

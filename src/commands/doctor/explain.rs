@@ -43,7 +43,7 @@ impl ExplainReport {
             ("How to fix it", self.fix.clone()),
         ];
         if self.before_power {
-            let text = format!("`ecobox power` looks at it, too: `--allow {}` goes on in spite of it", self.id);
+            let text = format!("`ecobox power` looks at it, too: `--allow {}` goes on despite it", self.id);
             parts.push(("Before an action", text));
         }
         let text = format!("`[doctor] mute = [{{ id = \"{}\", server = \"SERVER\", reason = \"…\" }}]`", self.id);

@@ -48,7 +48,7 @@ const FILES: [(&str, &str); 2] = [
 
 const ENVIRONMENT: [(&str, &str); 9] = [
     ("ECOBOX_CONFIG, ECOBOX_STATE", "The two files, unless --config and --state are given."),
-    ("XDG_CONFIG_HOME, XDG_STATE_HOME, HOME", "Where the two files are otherwise."),
+    ("XDG_CONFIG_HOME, XDG_STATE_HOME, HOME", "Where the two files are by default."),
     (
         "ECOBOX_TOKEN_ID",
         "The API token of the server ID (in capitals, with _ for all but letters and digits), as user@realm!tokenid=secret.",
@@ -57,7 +57,7 @@ const ENVIRONMENT: [(&str, &str); 9] = [
     ("ECOBOX_LOG", "Level of the log: error, warn, info, debug, trace."),
     ("NO_COLOR, CLICOLOR_FORCE, TERM", "Whether colour is used."),
     ("SSH_AUTH_SOCK", "The SSH agent."),
-    ("USER, LOGNAME", "The SSH user where nothing names one."),
+    ("USER, LOGNAME", "The SSH user, unless one is configured."),
     ("PATH", "Where ssh and the programs of token_command are found."),
 ];
 

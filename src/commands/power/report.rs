@@ -222,7 +222,7 @@ fn until(number: usize, step: &Step, servers: &[Server], plan: &Plan, ready: &Re
             Some(format!("{awake}{listed}"))
         }
         Move::Guest(call) => Some(format!("it is {}{}", Goal::of(call).as_str(), services())),
-        Move::GuestLater => Some(format!("its host is ready, then what it does decides{}", services())),
+        Move::GuestLater => Some(format!("its host is ready, then depending on its state{}", services())),
         Move::Host(call) => Some(match call.as_str() {
             "reboot" => "it answers again, in another boot".to_owned(),
             _ => "it is gone".to_owned(),

@@ -178,8 +178,10 @@ impl Report for AvailabilityReport {
         let mut notes = Vec::new();
         let unseen = |row: &Row| row.record.availability.seen(0).is_none() && row.record.checks == 0;
         if self.servers.iter().all(unseen) {
-            notes
-                .push("nobody looked in that time; each run of `ecobox status` or `ecobox stats` is a look".to_owned());
+            notes.push(
+                "nothing was recorded in that time; each run of `ecobox status` or `ecobox stats` records the states"
+                    .to_owned(),
+            );
         }
         let more = self.actions.len().saturating_sub(TOLD);
         notes.extend(self.actions.iter().skip(more).map(|done| {

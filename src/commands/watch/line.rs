@@ -27,7 +27,7 @@ pub(crate) struct Snapshot<'a> {
 }
 
 impl<'a> Snapshot<'a> {
-    /// These servers, and whom nobody could ask.
+    /// These servers, and the servers that could not be asked.
     pub(super) fn of(
         servers: impl Iterator<Item = &'a Server>,
         failures: impl Iterator<Item = &'a Failed>,

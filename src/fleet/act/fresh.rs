@@ -168,7 +168,7 @@ impl Fleet<'_> {
                 links.looked.borrow_mut().insert(server.id.clone(), look);
             }
             Err(Unsaid { why, .. }) => {
-                tracing::debug!(server = server.id.as_str(), why, "nobody says what it does now");
+                tracing::debug!(server = server.id.as_str(), why, "its node does not say what it does now");
                 server.seen.state = PowerState::Unknown;
                 server.seen.reason = Some(why);
             }

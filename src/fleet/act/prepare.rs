@@ -63,7 +63,7 @@ impl Fleet<'_> {
         Ok(Choice { places, unclear })
     }
 
-    /// Plans an action on the chosen servers (places in the inventory's) and looks what speaks against it. `links` are
+    /// Plans an action on the chosen servers (places in the inventory's) and runs the checks. `links` are
     /// the connections that the observation left.
     ///
     /// # Errors

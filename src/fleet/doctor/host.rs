@@ -136,7 +136,7 @@ pub(super) fn has_no_network(seen: &HostSeen) -> bool {
         || matches!(&seen.api, Some(Err(trouble)) if is_it(trouble))
 }
 
-/// What the logins tell of `ssh_config`; `None`: nobody logs in.
+/// What the logins tell of `ssh_config`; `None`: there is no login.
 pub(super) fn ssh_config(hosts: &[&ServerConfig], seen: &[HostSeen]) -> Option<Result<(), String>> {
     let mut any = None;
     for (server, seen) in hosts.iter().zip(seen) {

@@ -69,11 +69,8 @@ pub(crate) fn read(stdout: &str, known: Option<&Reading>) -> (Reading, HostLoad)
     let answer = Answer::of(stdout);
     let mut told = Told::default();
     let Some((last, first)) = answer.blocks.split_last().filter(|(last, _)| !last.is_empty()) else {
-        let why = if stdout.trim().is_empty() {
-            "the server answered nothing"
-        } else {
-            "the server has no /proc as Linux has it"
-        };
+        let why =
+            if stdout.trim().is_empty() { "the server answered nothing" } else { "the server has no Linux /proc" };
         for key in ["cpu", "load", "memory", "swap", "network", "io", "uptime", "pressure"] {
             told.note(key, why);
         }
@@ -160,9 +157,9 @@ impl Told {
                     self.note("io", format!("the counters of {name} make no sense"));
                 }
             }
-            Some("") => self.note("io", "the server has no physical disk to be seen"),
+            Some("") => self.note("io", "the server has no visible physical disk"),
             None => self.note("io", "the script did not come to the disks"),
-            Some(_) if disks.is_empty() => self.note("io", "/proc/diskstats does not tell of the physical disks"),
+            Some(_) if disks.is_empty() => self.note("io", "/proc/diskstats does not list the physical disks"),
             Some(_) => (self.load.usage.read_bytes, self.load.usage.write_bytes) = self.sums("io", &disks),
         }
         Reading { boot_id: answer.boot.map(str::to_owned), uptime, cpu, ports, disks }

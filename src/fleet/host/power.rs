@@ -35,7 +35,7 @@ pub(crate) const READERS: &[crate::model::foreign::Reader] = &[
 ];
 
 impl Fleet<'_> {
-    /// Looks what speaks against putting a host to sleep or switching it off: one script, one round trip, nothing is
+    /// Looks for reasons against putting a host to sleep or switching it off: one script, one round trip, nothing is
     /// changed. With `past_locks` it also looks how a call would go past the locks that programs hold.
     ///
     /// # Errors

@@ -260,7 +260,7 @@ impl Fleet<'_> {
         Some(Silence { probes, ssh, stopped_at: None })
     }
 
-    /// The same from its last jump host. That is another host: it is logged in to if it is there.
+    /// Like `knock`, from its last jump host. That is another host: it is logged in to if it is there.
     async fn knock_behind(&self, server: &ServerConfig, route: &Route) -> Option<Silence> {
         let jumps = route.to_jump()?;
         let first = jumps.hops().first()?;

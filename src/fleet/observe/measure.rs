@@ -110,7 +110,7 @@ impl Fleet<'_> {
         Ok(MeasurePlan { options: asking.load, hosts, known })
     }
 
-    /// Measures one host or plain server; `None`: nobody asked for it, or it has no shell.
+    /// Measures one host or plain server; `None`: not asked for it, or it has no shell.
     pub(in crate::fleet) async fn measure(
         &self,
         server: &ServerConfig,
@@ -207,7 +207,7 @@ impl Fleet<'_> {
         Ok(told)
     }
 
-    /// The same with whether the agent was silent.
+    /// Like `filesystems`, with whether the agent was silent.
     async fn filesystems_of(&self, client: &Client, node: &NodeName, vmid: VmId) -> (AskedAgent, bool) {
         let patience = self.limits.left(self.limits.agent);
         if patience.is_zero() {

@@ -36,7 +36,7 @@ pub(crate) struct Recording {
 
 impl Recording {
     /// Keeps what was seen: states and their changes, services, whether each host's check succeeded, how fast, and how
-    /// hard everything works. Gives a bite of what is too old back.
+    /// hard everything works. Deletes a bounded batch of expired rows.
     ///
     /// # Errors
     /// The state file's; then nothing is kept.
@@ -44,7 +44,7 @@ impl Recording {
         self.keep_and_send(state, None)
     }
 
-    /// The same, with what is to be sent where somebody is configured to get it.
+    /// Like `keep`, with what is to be sent where somebody is configured to get it.
     fn keep_and_send(&self, state: &State, bodies: Option<Bodies<'_>>) -> Result<(), StateError> {
         state.together(|| {
             state.record_states(&self.states, self.at)?;
@@ -120,7 +120,7 @@ impl Fleet<'_> {
         self.state.record_samples(samples, at, if self.sends_history() { Some(&bodies) } else { None })
     }
 
-    /// Gives a bite of what is too old back.
+    /// Deletes a bounded batch of expired rows.
     pub(in crate::fleet) fn tidy(&self, at: Timestamp) -> Result<(), StateError> {
         self.state.tidy(at, &self.retention()).map(drop)
     }

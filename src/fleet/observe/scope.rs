@@ -98,7 +98,7 @@ impl<'a> Fleet<'a> {
         Ok(Scope::Only { hosts: hosts.collect(), around, clusters, unasked })
     }
 
-    /// The same with what those servers hang on, which may have to be woken; `and_below`: and with what hangs on them.
+    /// Like `scope`, with what those servers hang on, which may have to be woken; `and_below`: and with what hangs on them.
     /// Whoever is to be changed is waited for.
     ///
     /// # Errors

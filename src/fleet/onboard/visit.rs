@@ -63,7 +63,7 @@ impl<'a> Fleet<'a> {
             };
             if let Some(of) = facts.kept_of.filter(|_| !kept.is_empty()) {
                 let (what, of) = (kept.join(" and "), of.strftime("%Y-%m-%d %H:%MZ"));
-                self.notice(format!("{}: it did not tell its {what}: kept as of {of}", visit.server));
+                self.notice(format!("{}: its {what} could not be read: kept as of {of}", visit.server));
             }
             self.state.put_facts(&visit.server, &facts, self.now())?;
             self.known.borrow_mut().facts.insert(visit.server.clone(), facts);

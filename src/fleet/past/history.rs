@@ -103,7 +103,7 @@ impl Fleet<'_> {
         result.map_err(|error| Failed {
             server: ServerId::of_prometheus(),
             kind: error.kind(),
-            message: format!("{error}; the state file stands in"),
+            message: format!("{error}; the state file is used instead"),
             advice: error.advice().map(HintId::text),
             about: None,
         })

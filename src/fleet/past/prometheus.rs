@@ -8,7 +8,7 @@ use crate::transport::prometheus::{Access, Auth, Error, Reader, Writer};
 
 const ASKER: Asker<'static> = Asker { peer: "Prometheus", place: "[history]" };
 
-/// Who takes the numbers; `None`: the configuration names nobody.
+/// Who takes the numbers; `None`: the configuration has none.
 ///
 /// # Errors
 /// The password, the token or the CA cannot be read or used. Nothing was sent.
@@ -19,7 +19,7 @@ pub(crate) async fn writer(history: &HistorySettings, deadline: Duration) -> Res
     }
 }
 
-/// Who gives what was kept; `None`: the configuration names nobody.
+/// Who gives what was kept; `None`: the configuration has none.
 ///
 /// # Errors
 /// As [`writer`].

@@ -75,7 +75,7 @@ impl Fleet<'_> {
         Ok(past)
     }
 
-    /// The same from the state file alone: nobody is asked. Series without any number are left out. A day of a large
+    /// Like `past`, from the state file alone: no server is asked. Series without any number are left out. A day of a large
     /// fleet takes a quarter of a second: others, such as a screen, have their turns in between.
     ///
     /// # Errors
@@ -208,7 +208,7 @@ impl Fleet<'_> {
         (rrds, failures)
     }
 
-    /// The same of servers whose nodes are known, through a connection that stands.
+    /// Like `rrds_of`, for servers whose nodes are known, through a connection that stands.
     pub(in crate::fleet) async fn rrds_on<'s>(
         &self,
         client: &Client,
@@ -320,7 +320,7 @@ impl Rrd {
 
 /// A failure that leaves what the state file kept.
 fn stood_in_for(failed: Failed) -> Failed {
-    Failed { message: format!("{}; the state file stands in", failed.message), ..failed }
+    Failed { message: format!("{}; the state file is used instead", failed.message), ..failed }
 }
 
 fn group_of<'s>(servers: &[&'s Server], cluster: &ClusterId) -> Vec<&'s Server> {

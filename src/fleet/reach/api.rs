@@ -153,13 +153,13 @@ impl<'a> Fleet<'a> {
         self.client_trusting(server, self.trust(server).await?).await
     }
 
-    /// The same with a trust that is not stored yet.
+    /// Like `client`, with a trust that is not stored yet.
     pub(in crate::fleet) async fn client_trusting(&self, server: &ServerConfig, trust: Trust) -> Result<Client, Error> {
         let token = self.token(server).await?;
         self.client_showing(server, trust, token).await
     }
 
-    /// The same with a token that is not stored yet, or no longer.
+    /// Like `client_trusting`, with a token that is not stored yet, or no longer.
     pub(in crate::fleet) async fn client_showing(
         &self,
         server: &ServerConfig,

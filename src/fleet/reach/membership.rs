@@ -80,7 +80,8 @@ impl<'a> Fleet<'a> {
         certified(&self.client(server).await?).await
     }
 
-    /// The same of several servers at once, of those that answer soon: nobody waits long for it before the first listing.
+    /// Like `certified_nodes`, for several servers at once, of those that answer soon: nobody waits long for it before the
+    /// first listing.
     async fn certified_soon<'s>(&self, servers: &[&'s ServerConfig]) -> Vec<(&'s ServerConfig, CertifiedNodes)> {
         let asked = servers.iter().map(|server| async move {
             if self.still_off(server).await.is_some() {

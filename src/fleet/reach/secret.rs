@@ -86,7 +86,7 @@ mod tests {
         for (from, says) in [
             (file(path.clone()), noun(&path) + "it is larger than 64 KiB"),
             (file(missing.clone()), noun(&missing) + "No such file"),
-            (file(binary.clone()), noun(&binary) + "it is no text"),
+            (file(binary.clone()), noun(&binary) + "it is not text"),
             (command("true"), "Prometheus: `password_command` of [history] gives an empty text".to_owned()),
             (command("yes c0ffee"), "this machine: password_command `sh` prints more than 64 KiB".to_owned()),
             (command("echo"), "Prometheus: `password_command` of [history] gives an empty text".to_owned()),

@@ -265,7 +265,7 @@ impl Fleet<'_> {
         }
     }
 
-    /// The same, connecting and all, within the time that one host has.
+    /// Like `run_script`, connecting and all, within the time that one host has.
     pub(crate) async fn run_script_in_time(
         &self,
         server: &ServerConfig,

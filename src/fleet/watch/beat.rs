@@ -16,7 +16,7 @@ pub(super) enum Ended {
     Well,
     /// It may be over in a moment.
     Failed,
-    /// Somebody has to mend it: credentials, a key, a certificate.
+    /// Somebody has to fix it: credentials, a key, a certificate.
     Refused,
 }
 
@@ -39,7 +39,7 @@ impl Beat {
         Beat { first, interval, next: first, retry: RETRY, patience: interval }
     }
 
-    /// The same for the loop number `place` of `of`, so that they do not all begin at once: spread over that time, or
+    /// Like `new`, for the loop number `place` of `of`, so that they do not all begin at once: spread over that time, or
     /// over the interval where that is less. They stay apart, since each has a grid of its own.
     pub(super) fn late(self, over: Duration, place: usize, of: usize) -> Beat {
         let share = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);

@@ -85,7 +85,7 @@ impl Fix {
         }
     }
 
-    /// The same with what else is to be known.
+    /// Like `on`, with what else is to be known.
     pub(crate) fn and(mut self, more: &str) -> Fix {
         self.text += more;
         self

@@ -37,7 +37,7 @@ pub(crate) struct HostSeen {
     pub(crate) login: Option<Result<(), Trouble>>,
     /// What a script said there.
     pub(crate) system: Option<Result<SystemSeen, Trouble>>,
-    /// What its API said; `None`: nobody asked.
+    /// What its API said; `None`: not asked.
     pub(crate) api: Option<Result<ApiSeen, Trouble>>,
 }
 

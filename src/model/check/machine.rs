@@ -29,7 +29,7 @@ pub(crate) struct MachineSeen {
     pub(crate) queue: Option<(u64, u64)>,
     /// By how much the hosts' clocks are ahead of this one.
     pub(crate) clocks: Vec<Clock>,
-    /// Whether this machine's clock is synchronised; `None`: nobody says.
+    /// Whether this machine's clock is synchronised; `None`: not known.
     pub(crate) synchronised: Option<bool>,
     /// Hosts that there is no way to from here, and all that were tried.
     pub(crate) without_network: usize,

@@ -35,7 +35,7 @@ pub(super) const TEXTS: &[(CheckId, Text)] = &[
     (
         CheckId::NoWakePath,
         Text {
-            fault: "nobody could wake it again",
+            fault: "nothing could wake it again",
             looks: "its MAC address, the networks of this machine, and the relays that could send a magic packet",
             why: "a host that sleeps and cannot be woken from here stays asleep",
             fix: "put `mac` under [servers.wol] of `{server}`, or run `ecobox init` while it is awake; in another \

@@ -65,7 +65,7 @@ pub(crate) struct HostPreflight {
     pub(crate) tasks: Option<BTreeSet<String>>,
     /// What each call would be made by, or why nothing can make it.
     pub(crate) ways: Vec<(HostCall, Result<String, NoWay>)>,
-    /// The same past the locks that programs hold, where that was asked for.
+    /// Like `ways`, past the locks that programs hold, where that was asked for.
     pub(crate) ways_past: Vec<(HostCall, Result<String, NoWay>)>,
     /// `/sys/class/dmi/id/product_uuid`; only root can read it.
     pub(crate) product_uuid: Option<String>,

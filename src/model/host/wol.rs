@@ -26,7 +26,7 @@ impl FromStr for Mac {
         let Some(bytes) =
             octets(text).or_else(|| bare(text)).and_then(|bytes| <[u8; 6]>::try_from(bytes.as_slice()).ok())
         else {
-            return Err(InvalidMac(format!("{shown} is no MAC address: 6 bytes as aa:bb:cc:dd:ee:ff")));
+            return Err(InvalidMac(format!("{shown} is not a valid MAC address: 6 bytes as aa:bb:cc:dd:ee:ff")));
         };
         let why = match bytes {
             [0, 0, 0, 0, 0, 0] => "the null address, no network card has it",
@@ -85,7 +85,7 @@ pub(crate) struct SecureOn(Secret);
 
 /// What a `SecureOn` password must look like; what was given is not repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is no SecureOn password: 6 bytes as 00:11:22:33:44:55, or 4 as 192.0.2.1")]
+#[error("is not a valid SecureOn password: 6 bytes as 00:11:22:33:44:55, or 4 as 192.0.2.1")]
 pub(crate) struct InvalidSecureOn;
 
 impl FromStr for SecureOn {
@@ -137,22 +137,22 @@ mod tests {
             ("aa:bb:cc:dd:ee:0f", Ok("aa:bb:cc:dd:ee:0f")),
             ("AA-BB-CC-DD-EE-0F", Ok("aa:bb:cc:dd:ee:0f")),
             ("02:00:00:00:00:00", Ok("02:00:00:00:00:00")),
-            ("", Err("is no MAC address")),
-            ("aa:bb:cc:dd:ee", Err("is no MAC address")),
-            ("aa:bb:cc:dd:ee:ff:00", Err("is no MAC address")),
-            ("aa:bb:cc:dd:ee:fg", Err("`aa:bb:cc:dd:ee:fg` is no MAC address: 6 bytes as aa:bb:cc:dd:ee:ff")),
-            ("aa:bb:cc:dd:ee:f", Err("is no MAC address")),
-            ("aa-bb:cc-dd:ee-ff", Err("is no MAC address")),
+            ("", Err("is not a valid MAC address")),
+            ("aa:bb:cc:dd:ee", Err("is not a valid MAC address")),
+            ("aa:bb:cc:dd:ee:ff:00", Err("is not a valid MAC address")),
+            ("aa:bb:cc:dd:ee:fg", Err("`aa:bb:cc:dd:ee:fg` is not a valid MAC address: 6 bytes as aa:bb:cc:dd:ee:ff")),
+            ("aa:bb:cc:dd:ee:f", Err("is not a valid MAC address")),
+            ("aa-bb:cc-dd:ee-ff", Err("is not a valid MAC address")),
             ("aabb.ccdd.ee0f", Ok("aa:bb:cc:dd:ee:0f")),
             ("AABBCCDDEE0F", Ok("aa:bb:cc:dd:ee:0f")),
-            ("aabbccddee0", Err("is no MAC address")),
-            ("aabbccddee0g", Err("is no MAC address")),
-            ("aab.bccdd.ee0f", Err("is no MAC address")),
-            ("aabb.ccdd.ee0f.", Err("is no MAC address")),
-            ("aabb.ccdd", Err("is no MAC address")),
-            ("äabbccddee0", Err("is no MAC address")),
-            (" aa:bb:cc:dd:ee:ff", Err("is no MAC address")),
-            ("+a:bb:cc:dd:ee:ff", Err("is no MAC address")),
+            ("aabbccddee0", Err("is not a valid MAC address")),
+            ("aabbccddee0g", Err("is not a valid MAC address")),
+            ("aab.bccdd.ee0f", Err("is not a valid MAC address")),
+            ("aabb.ccdd.ee0f.", Err("is not a valid MAC address")),
+            ("aabb.ccdd", Err("is not a valid MAC address")),
+            ("äabbccddee0", Err("is not a valid MAC address")),
+            (" aa:bb:cc:dd:ee:ff", Err("is not a valid MAC address")),
+            ("+a:bb:cc:dd:ee:ff", Err("is not a valid MAC address")),
             ("00:00:00:00:00:00", Err("null address")),
             ("ff:ff:ff:ff:ff:ff", Err("broadcast address")),
             ("01:00:5e:00:00:01", Err("multicast address")),

@@ -61,7 +61,7 @@ impl Reading {
             _ => return Err("without a boot id two readings cannot be compared".to_owned()),
         }
         let (Some(from), Some(to)) = (before.uptime, self.uptime) else {
-            return Err("without the uptime nobody knows how long was measured".to_owned());
+            return Err("without the uptime it is unknown how long was measured".to_owned());
         };
         let seconds = to - from;
         if !seconds.is_finite() || seconds < 0.0 {

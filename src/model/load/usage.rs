@@ -172,7 +172,8 @@ impl Usage {
         percent(self.memory_bytes?, self.memory_max_bytes?)
     }
 
-    /// The same, and more than 100 where more is in use than there is: Proxmox VE may count what QEMU itself needs.
+    /// Like `memory_percent`, and more than 100 where more is in use than there is: Proxmox VE may count what QEMU itself
+    /// needs.
     pub(crate) fn memory_share(&self) -> Option<f64> {
         let (used, of) = (self.memory_bytes?, self.memory_max_bytes?);
         (of.get() > 0).then(|| (used.as_f64() * 1e4 / of.as_f64()).round() / 100.0)

@@ -28,7 +28,7 @@ fn rests(server: &Server) -> bool {
     matches!(server.seen.state, PowerState::Asleep | PowerState::Offline) && !server.is_alarming()
 }
 
-/// What is wrong with states, services and whom nobody could ask.
+/// What is wrong with states, services and servers that could not be asked.
 pub(crate) fn of_states(servers: &[&Server], failures: &[Failed]) -> Vec<Finding> {
     // A guest that should be on and is not is called by its name.
     let is_guest = |id: &ServerId| servers.iter().any(|server| server.id == *id && server.vmid.is_some());
@@ -92,7 +92,7 @@ pub(crate) fn of_service(servers: &[&Server], resting: &HashSet<ServerId>, name:
     (findings, count)
 }
 
-/// The servers of which too little is known to judge them: what is known is older than `most`, or nobody ever looked.
+/// The servers of which too little is known to judge them: what is known is older than `most`, or it was never looked at.
 pub(crate) fn too_old(
     servers: &[Server],
     resting: &HashSet<ServerId>,

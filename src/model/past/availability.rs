@@ -74,12 +74,12 @@ pub(crate) struct CheckedHour {
     pub(crate) failed: u32,
 }
 
-/// The seconds of a window; together they are the window. What nobody looked at is unknown.
+/// The seconds of a window; together they are the window. Time without a look is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub(crate) struct Availability {
     /// Running or online; of a service: it answered.
     pub(crate) on_seconds: u64,
-    /// Offline, stopped or hibernated, although nobody expects it to be asleep.
+    /// Offline, stopped or hibernated, although it is not expected to be asleep.
     pub(crate) off_seconds: u64,
     /// Off on purpose: ecobox put it to sleep, or the configuration expects it to be asleep.
     pub(crate) asleep_seconds: u64,
@@ -242,7 +242,7 @@ fn pieces(observed: &Observed<'_>) -> Vec<(i64, PowerState)> {
     with_host(pieces, observed.host)
 }
 
-/// The same of a guest whose host did not run it at times. Nobody sees its guests then, so that what was seen before
+/// Like `pieces`, for a guest whose host did not run it at times. Its guests are not seen then, so what was seen before
 /// seems to go on.
 fn with_host(pieces: Vec<(i64, PowerState)>, host: &[Halt]) -> Vec<(i64, PowerState)> {
     if host.is_empty() {

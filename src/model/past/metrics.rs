@@ -162,7 +162,7 @@ impl Families {
         self.usage_besides_disks(id, usage);
     }
 
-    /// The same of a guest that told of its file systems.
+    /// Like `usage`, for a guest that told of its file systems.
     pub(crate) fn usage_inside(&mut self, id: &str, usage: &Usage, inside: &[Filesystem], disk: Option<Count>) {
         self.filesystems(id, inside.iter());
         self.add(&DISK_SIZE, &[("id", id)], disk);
@@ -226,7 +226,7 @@ impl Families {
         }
     }
 
-    /// The state of a server: 1 for it, 0 for each other that such a server can have. Unknown is no state to be up in.
+    /// The state of a server: 1 for it, 0 for each other that such a server can have. Unknown is not a state to be up in.
     pub(crate) fn power(&mut self, id: &str, is_guest: bool, state: PowerState) {
         use PowerState::{Asleep, Hibernated, Offline, Online, Paused, Running, Stopped, Unknown};
         let states: &[PowerState] = if is_guest {

@@ -27,7 +27,7 @@ pub(crate) fn values(metric: Metric, samples: &[(Timestamp, Sample)]) -> Vec<Mea
     samples.iter().filter_map(|(at, sample)| Some(Measured::one(*at, metric.of(sample)?))).collect()
 }
 
-/// One step: what was measured in it. `None`: nobody measured then; a gap stays a gap.
+/// One step: what was measured in it. `None`: not measured then; a gap stays a gap.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Point {
     /// When the step begins.
@@ -103,7 +103,7 @@ impl Series {
         Series { metric, source, window, points: points.collect() }
     }
 
-    /// The same, and what another source saw in the same steps: the highest and the lowest of both, and its steps where
+    /// Like `of`, and what another source saw in the same steps: the highest and the lowest of both, and its steps where
     /// this one has none. Averages stay those of who measured all the time.
     pub(crate) fn widened_by(mut self, other: &Series) -> Series {
         for (point, seen) in self.points.iter_mut().zip(&other.points) {

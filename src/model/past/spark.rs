@@ -3,7 +3,7 @@
 /// From the lowest to the highest.
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// The same where the locale is not UTF-8: more ink is more.
+/// Like `BLOCKS`, if the locale is not UTF-8: more ink is more.
 const ASCII: [char; 8] = ['_', '.', '-', '~', '=', '+', '*', '#'];
 
 /// What the highest block stands for.

@@ -25,11 +25,11 @@ pub(crate) struct Finding {
     pub(crate) server: ServerId,
     /// What was found, without the server's name.
     pub(crate) message: String,
-    /// What mends it, where something does.
+    /// What fixes it, if something does.
     pub(crate) fix: Option<String>,
-    /// Whether the action can succeed in spite of it. Where somebody else refuses it anyway, nobody is told to allow it.
+    /// Whether the action can succeed despite it. If Proxmox VE or the host refuses it anyway, no override is offered.
     pub(crate) overridable: bool,
-    /// The user said that it shall not matter.
+    /// The user overrides it.
     pub(crate) allowed: bool,
     /// The option that fixes it, where one does.
     #[serde(skip)]
@@ -55,13 +55,13 @@ impl Finding {
         Finding { overridable: false, ..self }
     }
 
-    /// The same with what mends it.
+    /// Like `final_word`, with what fixes it.
     pub(crate) fn fix(mut self, fix: impl Into<String>) -> Finding {
         self.fix = Some(fix.into());
         self
     }
 
-    /// What to do about it: what mends it, and the override where one helps.
+    /// What to do about it: what fixes it, and the override if one helps.
     pub(crate) fn hint(&self) -> Option<String> {
         let Finding { id, fix, overridable, .. } = self;
         match (fix, overridable) {

@@ -27,13 +27,13 @@ pub(crate) struct Manner {
     pub(crate) overrule_shutdown: bool,
 }
 
-/// One thing that speaks against a call.
+/// One reason against a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Against {
     pub(crate) id: CheckId,
     pub(crate) message: String,
     pub(crate) fix: Option<String>,
-    /// Whether the call can succeed in spite of it.
+    /// Whether the call can succeed despite it.
     pub(crate) overridable: bool,
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn judge(action: PowerAction, guest: &GuestView<'_>, manner: Manner) 
         return no_such;
     }
     if guest.state == PowerState::Unknown {
-        return Verdict::cannot("nobody knows what it does now", "look at `ecobox status`");
+        return Verdict::cannot("its current state is unknown", "look at `ecobox status`");
     }
     match judge_state(action, guest, manner) {
         Ok(call) => {
@@ -113,9 +113,10 @@ fn judge_state(action: PowerAction, guest: &GuestView<'_>, manner: Manner) -> Re
         // Nobody comes here with `wake`: no guest has it.
         (PowerAction::Resume | PowerAction::Wake, _) => not_running("use `start`"),
 
-        (PowerAction::Shutdown, Paused) if is_paused(guest.raw) && !manner.then_stop => {
-            Err(Verdict::cannot("it is paused, and cannot shut down so", "run `resume` first, or add `--then-stop`"))
-        }
+        (PowerAction::Shutdown, Paused) if is_paused(guest.raw) && !manner.then_stop => Err(Verdict::cannot(
+            "it is paused and cannot shut down cleanly",
+            "run `resume` first, or add `--then-stop`",
+        )),
         (PowerAction::Shutdown, _) => Ok(GuestCall::Shutdown { timeout: None, force_stop: manner.then_stop }),
         (PowerAction::Stop, _) => {
             // Only virtual machines have it (qemu-server since 8.2); not where HA does the work.
@@ -155,7 +156,7 @@ fn resume(raw: &str) -> Result<GuestCall, Verdict> {
     }
 }
 
-/// What speaks against a call.
+/// The reasons against a call.
 fn against(action: PowerAction, call: &GuestCall, guest: &GuestView<'_>) -> Vec<Against> {
     let mut found = Vec::new();
     if guest.template {

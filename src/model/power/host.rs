@@ -46,7 +46,7 @@ pub(crate) fn judge_host(action: PowerAction, state: PowerState) -> HostVerdict 
             HostVerdict::Already(state)
         }
         (HostCall::Suspend | HostCall::Hibernate, Offline) => {
-            silent("it does not answer, so that nobody knows whether it sleeps", HintId::WakeFirst.fix())
+            silent("it does not answer; it may be asleep", HintId::WakeFirst.fix())
         }
         (_, Asleep) => cannot("it is asleep", HintId::WakeFirst.fix()),
         (_, _) => silent("it does not answer", "look at `ecobox status`"),

@@ -14,7 +14,7 @@ pub(crate) enum ActionOutcome {
     Already,
     /// What was asked for ran and failed, or could not be asked for.
     Failed,
-    /// A check spoke against it, or nobody agreed: nothing was sent.
+    /// A check failed, or nobody agreed: nothing was sent.
     Refused,
     /// It was accepted, and the wanted state was not seen before the deadline.
     Unconfirmed,

@@ -1,4 +1,4 @@
-//! The plan: which steps lead from what is seen to what is wanted, in which order, and what speaks against it.
+//! The plan: which steps lead from what is seen to what is wanted, in which order, and which checks failed.
 //!
 //! Up: parents before children, so that a guest's host is woken before the guest is started. Down: the guests of a
 //! host in reverse startup order, then the host. Nothing is done here, and nothing is asked.
@@ -30,7 +30,7 @@ pub(crate) fn plan(
     let places = servers.iter().enumerate().map(|(place, server)| (&server.id, place)).collect();
     let mut planner =
         Planner { servers, places, action, means, plan: Plan::default(), steps: HashMap::new(), way: Vec::new() };
-    // Guests before their hosts: who names both means the guests to go first.
+    // Guests first: naming a host and its guest means the guest goes down before the host.
     let is_guest = |place: &&usize| servers[**place].vmid.is_some();
     let (guests, mut hosts): (Vec<usize>, Vec<usize>) = chosen.iter().partition(is_guest);
     // And who hangs on another host before that one.
@@ -208,11 +208,11 @@ impl Planner<'_> {
             }
         }
         if !unknown.is_empty() && self.means.guests != Some(Policy::Leave) {
-            let message = format!("nobody could say whether these guests run on it: {}", self.list(&unknown));
+            let message = format!("the state of these guests is unknown: {}", self.list(&unknown));
             against.push((message, "see `ecobox status`, or add `--guests leave`".to_owned(), None));
         }
         if !others.is_empty() {
-            let message = format!("what hangs on it is online: {}", self.list(&others));
+            let message = format!("servers that depend on it are online: {}", self.list(&others));
             against.push((message, "name it in the same command: it goes first".to_owned(), None));
         }
         let findings = against.into_iter().map(|(message, fix, remedy)| Finding {

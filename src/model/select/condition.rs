@@ -51,7 +51,7 @@ impl Condition {
                 let words = PowerState::ALL.map(PowerState::as_str);
                 let hint = did_you_mean(right, words);
                 let hint = hint.unwrap_or_else(|| format!("; there are {}, open, closed", words.join(", ")));
-                format!("{} is no state{hint}", quoted(right))
+                format!("{} is not a state{hint}", quoted(right))
             })?;
             (left, Wanted::State(state))
         };
@@ -144,10 +144,10 @@ mod tests {
             ("", Err(shape.to_owned())),
             ("web=open", Err(format!("of which service? {shape}"))),
             (".http=open", Err(format!("of which service? {shape}"))),
-            ("vm-101=runing", Err("`runing` is no state; did you mean `running`?".to_owned())),
+            ("vm-101=runing", Err("`runing` is not a state; did you mean `running`?".to_owned())),
             (
                 "vm-101=x",
-                Err("`x` is no state; there are running, stopped, paused, hibernated, online, offline, asleep, \
+                Err("`x` is not a state; there are running, stopped, paused, hibernated, online, offline, asleep, \
                      unknown, open, closed"
                     .to_owned()),
             ),

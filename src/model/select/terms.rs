@@ -57,7 +57,7 @@ impl<'w> Term<'w> {
         if let (Some(key), false) = (key, known.is_empty() || known.iter().any(|word| glob_matches(value, word))) {
             let hint = did_you_mean(value, known.iter().copied());
             let hint = hint.unwrap_or_else(|| format!("; there are {}", known.join(", ")));
-            return Err(format!("{} is no {}{hint}", quoted(value), key.as_str()));
+            return Err(format!("{} is not a {}{hint}", quoted(value), key.as_str()));
         }
         Ok(Term { wanted, key, value })
     }

@@ -204,10 +204,10 @@ fn words_that_mean_nothing_or_too_much_are_explained() {
         ("colour=x", "target `colour=x`: unknown selector `colour=`; there are tag=, node=, kind=, pool=, state="),
         ("tag=", "target `tag=`: tag is empty"),
         ("!tag=web,", "target `!tag=web,`: a target is empty"),
-        ("kind=lcx", "target `kind=lcx`: `lcx` is no kind; did you mean `lxc`?"),
+        ("kind=lcx", "target `kind=lcx`: `lcx` is not a kind; did you mean `lxc`?"),
         (
             "kind=windows",
-            "target `kind=windows`: `windows` is no kind; there are pve, linux, qemu, lxc, vm, ct, guest, host",
+            "target `kind=windows`: `windows` is not a kind; there are pve, linux, qemu, lxc, vm, ct, guest, host",
         ),
         ("\u{1b}[2J", "no server matches `\\u{1b}[2J`"),
     ] {

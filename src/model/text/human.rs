@@ -56,7 +56,7 @@ pub(crate) fn write_whole(out: &mut String, number: f64) {
     }
 }
 
-/// The same of bytes a second: `1.2M/s`.
+/// Like `human_bytes`, for bytes a second: `1.2M/s`.
 pub(crate) fn human_rate(bytes_per_second: f64) -> String {
     human_scaled(bytes_per_second) + "/s"
 }

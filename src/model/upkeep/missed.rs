@@ -7,7 +7,7 @@ use crate::model::text::human::human_seconds;
 /// What is known of a guest and its backups.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Known {
-    /// Whether a job takes it; `None`: nobody was asked for the jobs.
+    /// Whether a job takes it; `None`: the jobs were not asked for.
     pub(crate) in_job: Option<bool>,
     /// The end of the last good backup.
     pub(crate) good_at: Option<Timestamp>,

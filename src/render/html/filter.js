@@ -71,7 +71,7 @@ const grammar = (() => {
     if (!value) throw new Error(key + " is empty");
     const fits = glob(value);
     if (WORDS[key] && !WORDS[key].some(fits)) {
-      throw new Error("`" + value + "` is no " + key + "; there are " + WORDS[key].join(", "));
+      throw new Error("`" + value + "` is not a " + key + "; there are " + WORDS[key].join(", "));
     }
     return (server) => server[key].some(fits);
   };

@@ -234,7 +234,7 @@ impl Row<'_> {
         match (&self.server.hostname, self.server.addresses.first()) {
             (Some(name), _) if !name.is_empty() => html! { td.w-address { (Said(name)) } },
             (_, Some(address)) => html! { td.w-address { (address.ip) } },
-            _ => nil("w-address", "nobody told its address; `ecobox discover` asks guests that run"),
+            _ => nil("w-address", "its address is unknown; `ecobox discover` asks running guests"),
         }
     }
 
@@ -246,7 +246,7 @@ impl Row<'_> {
     }
 }
 
-/// What nobody knows, and why.
+/// What is unknown, and why.
 fn nil(class: &str, why: &str) -> Markup {
     html! { td class={ (class) " q nil" } title=(Message(why)) { "-" } }
 }
@@ -289,7 +289,7 @@ fn bar(percent: f64) -> PreEscaped<String> {
 }
 
 fn seen(server: &Server, now: Timestamp) -> Markup {
-    let Some(at) = server.seen.at else { return nil("w-seen", "nobody saw it yet") };
+    let Some(at) = server.seen.at else { return nil("w-seen", "not seen yet") };
     // What a listing says may be older than the listing.
     let first = server.seen.lag.and_then(|lag| at.checked_sub(lag).ok());
     html! {

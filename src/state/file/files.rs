@@ -62,7 +62,7 @@ pub(in crate::state) fn make_folder(folder: &Path) -> Result<()> {
     match file::make_folder(folder) {
         Ok(()) => Ok(()),
         Err(source) if source.kind() == ErrorKind::NotADirectory => {
-            Err(refused(folder, "cannot be made there: its folder is no folder".to_owned()))
+            Err(refused(folder, "cannot be made there: its folder is not a folder".to_owned()))
         }
         Err(source) => Err(failed("make the folder", folder)(source)),
     }
@@ -136,7 +136,7 @@ pub(in crate::state) fn check_one(path: &Path) -> Result<Option<Metadata>> {
         Err(source) => return Err(failed("read", path)(source)),
     };
     if !meta.is_file() {
-        let reason = "is no file: move it away, or name another file by `--state`";
+        let reason = "is not a file: move it away, or name another file by `--state`";
         return Err(refused(path, reason.to_owned()));
     }
     let me = file::own_uid();

@@ -18,7 +18,7 @@ pub(crate) struct BackupLook {
     pub(crate) at: Timestamp,
     /// Tasks that began then or later are to be read; by the node's clock, as is `since`.
     pub(crate) next: Timestamp,
-    /// Of all that began since then it is known what they did; `None`: nobody asked.
+    /// Of all that began since then it is known what they did; `None`: not asked.
     pub(crate) since: Option<Timestamp>,
 }
 
@@ -35,7 +35,7 @@ impl State {
         })
     }
 
-    /// The same of all clusters: whether the rows make sense.
+    /// Like `backups`, for all clusters: whether the rows make sense.
     pub(in crate::state) fn all_backups(&self) -> Result<Vec<LastBackup>> {
         self.read(|conn| {
             let mut statement = conn.prepare_cached(COLUMNS)?;

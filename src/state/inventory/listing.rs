@@ -118,7 +118,7 @@ impl State {
         })
     }
 
-    /// The same, to be told now: they are forgotten.
+    /// Like `untold_changes`, to be told now: they are forgotten.
     pub(crate) fn take_changes(&self, cluster: &ClusterId) -> Result<Vec<Change>> {
         self.write(|conn| {
             let id = cluster_row(conn, cluster)?;

@@ -109,14 +109,14 @@ fn what_is_no_file_is_refused_at_once() {
     type Make = fn(&Path);
     let fifo: Make = |path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
     let cases: [(&str, Make, &str); 8] = [
-        ("state.db", |path| fs::create_dir(path).unwrap(), "is no file"),
-        ("state.db", fifo, "is no file"),
+        ("state.db", |path| fs::create_dir(path).unwrap(), "is not a file"),
+        ("state.db", fifo, "is not a file"),
         ("state.db", |path| symlink(path, path).unwrap(), "symbolic link"),
         ("state.db", |path| symlink("nowhere", path).unwrap(), "is a symbolic link to nothing"),
-        ("state.db", |path| symlink("/dev/zero", path).unwrap(), "is no file"),
-        ("state.db-wal", fifo, "state.db-wal is no file"),
-        ("state.db-journal", fifo, "state.db-journal is no file"),
-        ("state.db-shm", |path| fs::create_dir(path).unwrap(), "state.db-shm is no file"),
+        ("state.db", |path| symlink("/dev/zero", path).unwrap(), "is not a file"),
+        ("state.db-wal", fifo, "state.db-wal is not a file"),
+        ("state.db-journal", fifo, "state.db-journal is not a file"),
+        ("state.db-shm", |path| fs::create_dir(path).unwrap(), "state.db-shm is not a file"),
     ];
     for (name, make, why) in cases {
         let folder = folder();

@@ -103,7 +103,7 @@ impl Reader {
         Ok(all.into_iter().collect())
     }
 
-    /// The same piece by piece, the oldest first, for who needs not all of it at once. The pieces are as long as one
+    /// Like `range`, piece by piece, the oldest first, for a caller that does not need all of it at once. The pieces are as long as one
     /// answer may be: a day at first, then more or less.
     pub(crate) async fn each(
         &self,

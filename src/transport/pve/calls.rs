@@ -117,9 +117,9 @@ impl Client {
                 tracing::info!(
                     server = self.label,
                     vm_id = vmid.get(),
-                    "this Proxmox VE is older than 8.1 and does not tell a container's addresses"
+                    "this Proxmox VE is older than 8.1 and does not report a container's addresses"
                 );
-                not_told("its node is older than Proxmox VE 8.1 and does not tell a container's addresses")
+                not_told("its node is older than Proxmox VE 8.1 and does not report a container's addresses")
             }
             Err(Error::Api { status: 500, reason, .. }) if reason.trim_end().ends_with("not running") => {
                 not_told("it does not run")

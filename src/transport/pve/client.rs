@@ -45,7 +45,7 @@ pub(super) struct Limits {
     pub(super) connect: Duration,
     /// Without anything coming.
     pub(super) read: Duration,
-    /// The same where another node may have to answer: PVE itself gives up after 30 s.
+    /// Like `read`, if another node may have to answer: PVE itself gives up after 30 s.
     pub(super) proxied: Duration,
     /// For one exchange, from the question to the end of the answer.
     pub(super) exchange: Duration,
@@ -125,7 +125,7 @@ impl Client {
         Client::with_limits(endpoint, Limits::default())
     }
 
-    /// The same for a command that has time until then, and for one exchange no more than `exchange`.
+    /// Like `new`, for a command that has time until then, and for one exchange no more than `exchange`.
     #[must_use]
     pub(crate) fn within(mut self, until: Instant, exchange: Duration) -> Client {
         self.until = Some(until);
@@ -162,7 +162,7 @@ impl Client {
         let base = format!("https://{peer}/api2/json");
         // A host with a slash or an `@` would make another URL of it.
         if ServerName::try_from(host.as_str()).is_err() || reqwest::Url::parse(&base).is_err() {
-            return Err(unusable(format!("`{host}` is no host name")));
+            return Err(unusable(format!("`{host}` is not a valid host name")));
         }
         Ok(Client {
             label,

@@ -286,7 +286,7 @@ fn property<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     pairs.find(|(name, _)| name.trim() == key).map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
 }
 
-/// The same for a key whose name may be left out.
+/// Like `property`, for a key whose name may be left out.
 fn first<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let bare = text.split(',').map(str::trim).find(|part| !part.contains('=') && !part.is_empty());
     property(text, key).or(bare)

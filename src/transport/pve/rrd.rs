@@ -128,7 +128,7 @@ pub(crate) struct RrdRow {
 }
 
 impl RrdRow {
-    /// In the metric's own unit. `None`: nobody measured then.
+    /// In the metric's own unit. `None`: not measured then.
     pub(crate) fn value(&self, metric: Metric) -> Option<f64> {
         self.values.get(metric as usize).copied().flatten()
     }

@@ -259,7 +259,7 @@ async fn a_server_without_tls() {
     });
     let client = Client::with_limits(endpoint(port, trusted().1), quick()).unwrap();
     let error = client.version().await.unwrap_err();
-    assert!(error.to_string().contains("no TLS there"), "{error}");
+    assert!(error.to_string().contains("does not speak TLS there"), "{error}");
 }
 
 #[tokio::test]

@@ -68,7 +68,7 @@ impl client::Handler for Checker {
                 return Err(Stop::Revoked(format!("its host key {shown} is revoked in {place}")));
             }
             Verdict::BadCertificate(why) => {
-                return Err(Stop::Unproven(format!("its host certificate is no good: {why}")));
+                return Err(Stop::Unproven(format!("its host certificate is not acceptable: {why}")));
             }
         };
         // Only what is recorded under the very name can be another one: see `KnownHosts::check`.

@@ -122,7 +122,7 @@ fn load(path: &Path) -> Loaded {
         Err(e) => return Loaded::Unusable(e.to_string()),
     };
     if !metadata.is_file() || metadata.len() > LONGEST {
-        return Loaded::Unusable("it is no key file".to_owned());
+        return Loaded::Unusable("it is not a key file".to_owned());
     }
     let text = match fs::read_to_string(path) {
         Ok(text) => Zeroizing::new(text),
@@ -150,7 +150,7 @@ fn load(path: &Path) -> Loaded {
                 key => Loaded::Encrypted(key),
             }
         }
-        Err(_) => Loaded::Unusable("it is no private key that can be read".to_owned()),
+        Err(_) => Loaded::Unusable("it is not a private key that can be read".to_owned()),
     }
 }
 

@@ -145,7 +145,8 @@ impl KnownHosts {
                 continue;
             }
             let key = PublicKey::from_openssh(line);
-            let key = key.map_err(|_| unreadable(io::Error::other(format!("line {} is no public key", number + 1))))?;
+            let key =
+                key.map_err(|_| unreadable(io::Error::other(format!("line {} is not a public key", number + 1))))?;
             let place = Place { file: Arc::clone(&file), line: number + 1 };
             self.recorded.push(Entry { place, marker: Marker::Revoked, key: key.key_data().clone() });
         }
@@ -215,7 +216,7 @@ impl KnownHosts {
 /// Why a host certificate of a trusted authority is not good for a host.
 fn flaw(certificate: &Certificate, principal: &str, now: u64) -> Option<&'static str> {
     if certificate.cert_type() != CertType::Host {
-        return Some("it is no host certificate");
+        return Some("it is not a host certificate");
     }
     if matches!(certificate.signature().algorithm(), Algorithm::Rsa { hash: None } | Algorithm::Dsa) {
         return Some("it is signed with SHA-1");
@@ -250,7 +251,7 @@ fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let read = fs::metadata(path).and_then(|metadata| {
         let kind = metadata.file_type();
         if kind.is_fifo() || kind.is_socket() {
-            return Err(io::Error::other("it is no file"));
+            return Err(io::Error::other("it is not a file"));
         }
         fs::read(path)
     });

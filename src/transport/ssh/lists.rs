@@ -22,7 +22,7 @@ pub(super) fn apart(printed: &str, readings: &[Vec<String>]) -> Result<Vec<Strin
     }
 }
 
-/// Where nobody wrote the list as it is printed: a path begins at `/` or `~`, unless what exists speaks against it.
+/// Where nobody wrote the list as it is printed: a path begins at `/` or `~`, unless what exists contradicts it.
 fn by_what_exists(printed: &str) -> Result<Vec<String>, String> {
     let words: Vec<&str> = printed.split(' ').collect();
     let likely: Vec<String> =

@@ -19,7 +19,7 @@ pub(crate) fn remember(path: &Path, names: &Names, key: &PublicKey, hash: bool) 
     // Whatever else known_hosts would read from the name: another field, a pattern, a marker, another line.
     let plain = |c: char| c.is_ascii_alphanumeric() || "._:-[]%".contains(c);
     if name.is_empty() || !name.chars().all(plain) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the host's name cannot stand in known_hosts"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the host's name cannot be written to known_hosts"));
     }
     let bare = PublicKey::new(key.key_data().clone(), "");
     let text = bare.to_openssh().map_err(io::Error::other)?;

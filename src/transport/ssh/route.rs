@@ -145,13 +145,13 @@ fn hop(host: &SshHost, config: &SshConfig, home: &Path, limit: Duration) -> Resu
     try_hop(host, config, home, limit).map_err(|detail| local(&host.label, &detail))
 }
 
-/// The same with what is wrong in words.
+/// Like `hop`, with what is wrong in words.
 fn try_hop(host: &SshHost, config: &SshConfig, home: &Path, limit: Duration) -> Result<(Hop, Vec<SshHost>), String> {
     let name = config.hostname.as_ref().unwrap_or(&host.host);
     let port = host.port.or(config.port).unwrap_or(DEFAULT_PORT);
     let user = user(host, config)?;
     if !is_host_name(name) {
-        return Err(format!("{name:?} is no host name"));
+        return Err(format!("{name:?} is not a valid host name"));
     }
     if let Some(what) = unsupported(config, host.proxy_jump.is_some()) {
         return Err(what.to_owned());
@@ -190,9 +190,9 @@ fn try_hop(host: &SshHost, config: &SshConfig, home: &Path, limit: Duration) -> 
 fn user(host: &SshHost, config: &SshConfig) -> Result<String, String> {
     let user = match host.user.as_ref().or(config.user.as_ref()) {
         Some(user) => user.clone(),
-        None => own_name().ok_or_else(|| "nobody says which user to log in as".to_owned())?,
+        None => own_name().ok_or_else(|| "it is not known which user to log in as".to_owned())?,
     };
-    if is_user_name(&user) { Ok(user) } else { Err(format!("{user:?} is no user name")) }
+    if is_user_name(&user) { Ok(user) } else { Err(format!("{user:?} is not a valid user name")) }
 }
 
 /// The command of `ssh_config` that carries the bytes, where no jump host does.
@@ -239,7 +239,7 @@ fn jumps(host: &SshHost, config: &SshConfig, tokens: &Tokens<'_>) -> Result<(Vec
         }
         (None, None) => Ok(Vec::new()),
     };
-    let jumps = jumps.map_err(|spec| format!("{spec:?} is no jump host"))?;
+    let jumps = jumps.map_err(|spec| format!("{spec:?} is not a valid jump host"))?;
     let last = jumps.last().map(|jump| jump.host.clone()).unwrap_or_default();
     Ok((jumps, last))
 }

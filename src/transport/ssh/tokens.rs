@@ -50,7 +50,7 @@ impl Tokens<'_> {
             rest = from;
             if let Some(after) = rest.strip_prefix('%') {
                 let mut after = after.chars();
-                let token = after.next().ok_or("a % stands at its end")?;
+                let token = after.next().ok_or("it ends with a %")?;
                 expanded.push_str(&self.token(token)?);
                 rest = after.as_str();
             } else if let Some(after) = rest.strip_prefix("${").filter(|_| variables) {
@@ -67,7 +67,7 @@ impl Tokens<'_> {
 
     fn token(&self, token: char) -> Result<String, String> {
         let here = || own_host_name().ok_or_else(|| format!("%{token}: this machine has no name"));
-        let nobody = || format!("%{token}: nobody runs this");
+        let nobody = || format!("%{token}: the current user is unknown");
         Ok(match token {
             '%' => "%".to_owned(),
             'h' => self.name.to_owned(),

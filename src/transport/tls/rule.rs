@@ -110,7 +110,7 @@ pub(in crate::transport) enum Rule {
         names: Names,
         roots: String,
     },
-    /// The same with the roots of this machine. Loading them takes milliseconds: only when they are needed.
+    /// Like `Chain`, with the roots of this machine. Loading them takes milliseconds: only when they are needed.
     Public {
         verifier: OnceLock<Option<Arc<WebPkiServerVerifier>>>,
         names: Names,
@@ -127,7 +127,7 @@ impl Rule {
         Ok(match trust {
             Trust::ClusterCa { ca, node } => {
                 let verifier = chain_verifier([CertificateDer::from_slice(ca)])
-                    .ok_or("the recorded cluster CA is no valid certificate")?;
+                    .ok_or("the recorded cluster CA is not a valid certificate")?;
                 let roots = format!("the cluster's CA (SHA-256 {})", sha256(ca));
                 Rule::Chain { verifier, names: Names::Only(server_name(node.as_str())?), roots }
             }
@@ -172,7 +172,7 @@ impl Rule {
 }
 
 pub(in crate::transport) fn server_name(name: &str) -> Result<ServerName<'static>, String> {
-    ServerName::try_from(name.to_owned()).map_err(|_| format!("`{name}` cannot stand in a certificate"))
+    ServerName::try_from(name.to_owned()).map_err(|_| format!("`{name}` cannot be in a certificate"))
 }
 
 /// A verifier with these roots; those that cannot be read are left out. `None`: none is left.
@@ -205,7 +205,7 @@ pub(in crate::transport) fn verify(
     verifier.verify_server_cert(&presented.leaf_der(), &presented.others(), name, &[], now).map(|_| ())
 }
 
-/// The same for any of these names. The error is that of the first.
+/// Like `verify`, for any of these names. The error is that of the first.
 fn verify_names(
     verifier: &WebPkiServerVerifier,
     presented: &Presented,

@@ -68,7 +68,7 @@ fn chart(buffer: &mut Buffer, area: Rect, points: &[Point], curves: &[Curve], to
     let seconds = |point: &Point| point.at.as_duration().as_secs_f64();
     let (Some(begin), Some(end)) = (points.first().map(seconds), points.last().map(seconds)) else { return };
     let span = end - begin;
-    // What nobody measured is a gap: each curve is as many lines as it has pieces.
+    // Time without measurements is a gap: each curve is as many lines as it has pieces.
     let pieces: Vec<(&Curve, Vec<(f64, f64)>)> = curves
         .iter()
         .flat_map(|curve| {

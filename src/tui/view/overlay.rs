@@ -27,7 +27,7 @@ const KEYS: [(&str, &str); 17] = [
     ("O N S", "sort: own order, name, state; once more: reversed"),
     ("C M A", "sort: CPU, memory, age of the answer"),
     ("^R, F5", "look at everybody now"),
-    ("^L", "draw the screen anew"),
+    ("^L", "redraw the screen"),
     ("^Z", "to the shell; `fg` comes back"),
     ("Esc", "one step back, never out"),
     ("q, ^C", "quit"),
@@ -130,7 +130,7 @@ fn help(state: &State, look: Look) -> Lines {
     lines.push((String::new(), Style::new()));
     let signs = "● up  ○ stopped  = paused  ◌ hibernated  z asleep  ✖ offline  ? unknown";
     lines.push((signs.to_owned(), look.quiet()));
-    lines.push(("! not as expected   ~ the answer is old   - nobody knows".to_owned(), look.quiet()));
+    lines.push(("! not as expected   ~ the answer is old   - unknown".to_owned(), look.quiet()));
     lines
 }
 
@@ -231,13 +231,13 @@ fn ways(wish: &Wish, plan: &Plan) -> Vec<(&'static str, Option<String>)> {
     reasons.dedup();
     match (rest.iter().all(|finding| finding.overridable), can_be_fixed) {
         _ if rest.is_empty() => {}
-        (false, true) => ways.push(("Past the rest there is no way.", None)),
-        (false, false) => ways.push(("There is no way past this.", None)),
+        (false, true) => ways.push(("The others cannot be overridden.", None)),
+        (false, false) => ways.push(("This cannot be overridden.", None)),
         (true, can_be_fixed) => {
             let text = if can_be_fixed {
                 "What is left then can only be overridden, and only there:"
             } else {
-                "There is no way past this here. The command line has one:"
+                "This cannot be overridden here, only on the command line:"
             };
             ways.push((text, Some(format!("{command} --allow {}", reasons.join(",")))));
         }

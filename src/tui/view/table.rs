@@ -96,7 +96,7 @@ pub(super) fn draw(buffer: &mut Buffer, areas: &Areas, state: &State, look: Look
         }
     }
     if state.rows.is_empty() && state.looked && !state.fleet.servers.is_empty() {
-        put(buffer, areas.rows, "  nobody is left that the filter selects", look.quiet());
+        put(buffer, areas.rows, "  no server matches the filter", look.quiet());
     }
 }
 
@@ -192,7 +192,7 @@ fn name(buffer: &mut Buffer, area: Rect, row: Row, server: &Server, look: Look) 
     put(buffer, after(area, taken), &folded, look.quiet());
 }
 
-/// A bar and the number; `-` for what nobody knows.
+/// A bar and the number; `-` for what is unknown.
 fn percent(buffer: &mut Buffer, area: Rect, percent: Option<f64>, look: Look) {
     let Some(percent) = percent.filter(|percent| percent.is_finite()) else {
         put_right(buffer, area, "-", look.quiet());

@@ -30,7 +30,7 @@ pub(super) enum Answer {
     Carried,
 }
 
-/// Looks at these servers afresh, plans, and looks what speaks against it.
+/// Looks at these servers again, plans, and runs the checks.
 pub(super) async fn prepare(
     ctx: &Context,
     fleet: &Fleet<'_>,

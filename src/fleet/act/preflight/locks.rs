@@ -29,7 +29,7 @@ impl Fleet<'_> {
         }
     }
 
-    /// The same of one guest that was looked at a moment ago.
+    /// Like `explain_locks`, for one guest that was looked at a moment ago.
     pub(in crate::fleet::act) async fn explain_lock(
         &self,
         findings: &mut [Finding],

@@ -33,7 +33,7 @@ pub(super) struct Held {
     is_new: bool,
 }
 
-/// What is held of each cluster that was asked about; `None`: nobody says.
+/// What is held of each cluster that was asked about; `None`: not known.
 #[derive(Default)]
 pub(super) struct Privileges(HashMap<ClusterId, Option<Held>>);
 

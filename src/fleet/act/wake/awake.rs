@@ -21,7 +21,7 @@ impl Fleet<'_> {
     /// why each look failed.
     ///
     /// # Errors
-    /// What waiting does not mend: another key or certificate than the known one, or something on this machine.
+    /// What waiting does not fix: another key or certificate than the known one, or something on this machine.
     pub(crate) async fn awake(&self, server: &ServerConfig, mut missed: impl FnMut(&Error)) -> Result<(), Error> {
         let client = match server.access {
             Access::Api => Some(self.client(server).await?),

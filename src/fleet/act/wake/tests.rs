@@ -165,7 +165,7 @@ async fn a_password_comes_from_where_the_configuration_says() {
         ("secure_on_file = 'password'", Ok(())),
         (
             "secure_on_command = 'echo c0ffee'",
-            Err("nas: what `secure_on_command` gives is no SecureOn password: 6 bytes"),
+            Err("nas: what `secure_on_command` gives is not a valid SecureOn password: 6 bytes"),
         ),
         ("secure_on_command = 'exit 1'", Err("this machine: secure_on_command `sh` failed")),
         ("secure_on_file = 'nothing'", Err("nas: cannot read `secure_on_file` ")),

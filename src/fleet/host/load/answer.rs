@@ -129,9 +129,9 @@ impl<'a> Block<'a> {
         let own =
             |line: &&str| line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         match u16::try_from(self.lines("stat").filter(own).count()) {
-            Ok(0) => Err("/proc/stat does not tell of single CPUs".to_owned()),
+            Ok(0) => Err("/proc/stat does not list single CPUs".to_owned()),
             Ok(count) => Ok(f32::from(count)),
-            Err(_) => Err("/proc/stat tells of too many CPUs".to_owned()),
+            Err(_) => Err("/proc/stat lists too many CPUs".to_owned()),
         }
     }
 
@@ -194,7 +194,7 @@ impl<'a> Block<'a> {
     /// One line of /proc/meminfo, in bytes.
     pub(super) fn memory(&self, name: &str) -> Result<u64, String> {
         self.line("meminfo")?;
-        let text = self.memory_line(name).ok_or_else(|| format!("/proc/meminfo does not tell {name}"))?;
+        let text = self.memory_line(name).ok_or_else(|| format!("/proc/meminfo has no {name}"))?;
         let number = text.trim().strip_suffix("kB").and_then(|kib| kib.trim_end().parse::<u64>().ok());
         // More than an exbibyte is nobody's.
         number

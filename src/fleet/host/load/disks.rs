@@ -47,12 +47,12 @@ pub(super) fn filesystems(mounts: &[(&str, &str)], df: &[&str]) -> Found {
         }
     }
     if found.list.first().is_none_or(|first| first.mount != "/") {
-        found.reasons.push("df does not tell of the root file system".to_owned());
+        found.reasons.push("df does not list the root file system".to_owned());
     }
     let others = found.list.iter().filter(|one| one.mount != "/").count();
     let missing = (asked.len() - 1).saturating_sub(others);
     if missing > 0 {
-        found.reasons.push(format!("df does not tell of {missing} of {} other file systems", asked.len() - 1));
+        found.reasons.push(format!("df does not list {missing} of {} other file systems", asked.len() - 1));
     }
     if broken > 0 {
         found.reasons.push(format!("{broken} lines of df make no sense"));

@@ -188,7 +188,7 @@ fn no_linux() {
     assert!(!text.contains("again"), "{text}");
     let keys: Vec<_> = load.reasons.keys().copied().collect();
     assert_eq!(keys, ["cpu", "io", "load", "memory", "network", "pressure", "swap", "uptime"]);
-    assert!(load.reasons.values().all(|why| why == "the server has no /proc as Linux has it"), "{:?}", load.reasons);
+    assert!(load.reasons.values().all(|why| why == "the server has no Linux /proc"), "{:?}", load.reasons);
     assert_eq!(reading, Reading::default());
     let rest = Usage { disk_bytes: None, disk_max_bytes: None, ..load.usage };
     assert_eq!((rest, load.usage.disk_bytes), (Usage::default(), Some(Count::new(10 * 1024))));
@@ -217,7 +217,7 @@ fn a_container_without_ports_and_disks() {
     for (route, six) in [(format!("{worse}{eth0}"), ""), (String::new(), six.as_str())] {
         let (reading, load, _) = by_all(|| make(&route, six), false);
         assert_eq!(load.reasons["network"], by_route);
-        assert_eq!(load.reasons["io"], "the server has no physical disk to be seen");
+        assert_eq!(load.reasons["io"], "the server has no visible physical disk");
         assert_eq!((reading.ports.len(), load.rates.receive), (1, Some(500.0)));
         assert_eq!((load.usage.read_bytes, load.rates.read), (None, None));
     }
@@ -320,7 +320,7 @@ fn line_ends_in_a_name_reach_df() {
     let (_, load, text) = by_all(make, true);
     // busybox prints them as they are, and its lines cannot be told; GNU df prints question marks.
     assert!(text.contains(" /line\nend\n\n"), "{text:?}");
-    assert_eq!(load.reasons["disk"], "df does not tell of 1 of 1 other file systems");
+    assert_eq!(load.reasons["disk"], "df does not list 1 of 1 other file systems");
     let (_, load) = read(&text.replace("/line\nend\n\n", "/line?end?\n"), None);
     assert_eq!(load.filesystems[1].mount, "/line\nend\n");
 }

@@ -162,7 +162,7 @@ const SENSELESS: &[[&str; 4]] = &[
         "MemTotal of /proc/meminfo makes no sense: `9999999999999999999 kB`",
     ],
     ["SwapFree:        8000000", "SwapFree: 9000000", "swap", "more swap is free than there is"],
-    ["meminfo:SwapFree:        8000000 kB\n", "", "swap", "/proc/meminfo does not tell SwapFree"],
+    ["meminfo:SwapFree:        8000000 kB\n", "", "swap", "/proc/meminfo has no SwapFree"],
     [
         "4    8589934592",
         "4    -1",
@@ -193,15 +193,15 @@ const SENSELESS: &[[&str; 4]] = &[
         "/dev/mapper/pve-root    98497780 12000000  81448264      13% /\n",
         "",
         "disk",
-        "df does not tell of the root file system",
+        "df does not list the root file system",
     ],
     [
         "98497780 12000000",
         "98497780 18014398509481984",
         "disk",
-        "df does not tell of the root file system; 1 lines of df make no sense",
+        "df does not list the root file system; 1 lines of df make no sense",
     ],
-    ["499999904       1% /rpool/data\n", "", "disk", "df does not tell of 1 of 1 other file systems"],
+    ["499999904       1% /rpool/data\n", "", "disk", "df does not list 1 of 1 other file systems"],
     ["uptime:1002.00", "uptime:999.00", "cpu", "the server's uptime went back"],
     ["uptime:1002.00", "uptime:1000.00", "cpu", "no time passed between the two readings"],
     ["uptime:1002.00", "uptime:-3", "uptime", "/proc/uptime makes no sense: `-3 7014.00`"],
@@ -257,8 +257,8 @@ fn an_empty_answer_says_so() {
     for (text, want) in [
         ("", "the server answered nothing"),
         ("\n \r\n", "the server answered nothing"),
-        ("boot\t\ndisks\t\nagain\t\n", "the server has no /proc as Linux has it"),
-        ("what\nis this\t?", "the server has no /proc as Linux has it"),
+        ("boot\t\ndisks\t\nagain\t\n", "the server has no Linux /proc"),
+        ("what\nis this\t?", "the server has no Linux /proc"),
     ] {
         let (reading, load) = read(text, None);
         assert_eq!((reading, load.usage), (Reading::default(), Usage::default()));

@@ -24,7 +24,7 @@ pub(crate) enum ArmedWol {
 
 /// The script for a port, or why no port has such a name.
 pub(super) fn script(nic: &str) -> Result<String, String> {
-    let bad = || format!("{nic:?} is no name of a network port");
+    let bad = || format!("{nic:?} is not a valid name of a network port");
     // A name that begins with `-` would be an option.
     if nic.is_empty() || nic.len() > 15 || nic.starts_with('-') || nic.contains('/') {
         return Err(bad());

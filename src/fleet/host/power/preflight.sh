@@ -1,4 +1,4 @@
-# What speaks against putting this host to sleep or switching it off now. It runs after the facts script, whose
+# Reasons against putting this host to sleep or switching it off now. It runs after the facts script, whose
 # variables and functions it uses, and after way.sh. `locks` is set where locks may be passed over. One `key<TAB>value`
 # a line; what cannot be had is left out.
 # Nothing here writes, asks, or waits for input. Absolute paths stand at the beginning of a word.

@@ -274,7 +274,7 @@ fn gone_and_back_are_seen() {
         in_vain("it still answers", async |deadline| fleet.wait_gone(server, deadline).await.unwrap()).await;
         let before = fleet.host_preflight(server, false).await.unwrap().facts.boot_id;
         let back = async |deadline| fleet.wait_back(server, before.as_deref(), false, deadline).await.unwrap();
-        in_vain("it answers, and was not started anew yet", back).await;
+        in_vain("it answers, and has not restarted yet", back).await;
         fleet.trigger(server, HostCall::Shutdown.into(), &Confirmed::by_command()).await.unwrap();
         assert_eq!(fleet.wait_gone(server, deadline()).await.unwrap(), Waited::Seen);
         world.host.wake();
@@ -363,7 +363,7 @@ fn a_host_is_not_back_because_its_jump_host_is() {
             };
             tokio::join!(fleet.wait_back(server, None, false, deadline), heal).0.unwrap()
         };
-        in_vain("it answers, and was not seen to be gone", back).await;
+        in_vain("it answers, and was never seen to go", back).await;
     });
 }
 

@@ -60,7 +60,7 @@ impl Look {
         match self {
             Look::Answers => "it still answers".to_owned(),
             Look::Refuses => "its ports are closed, and the host still says so".to_owned(),
-            Look::Silent => "nobody answers".to_owned(),
+            Look::Silent => "nothing answers".to_owned(),
             Look::Unknown(why) => why.clone(),
         }
     }
@@ -200,9 +200,9 @@ impl Fleet<'_> {
                     let boot = output.stdout.trim();
                     match before {
                         Some(before) if !boot.is_empty() && boot != before => return Ok(Waited::Seen),
-                        Some(_) if !boot.is_empty() => "it answers, and was not started anew yet".to_owned(),
+                        Some(_) if !boot.is_empty() => "it answers, and has not restarted yet".to_owned(),
                         _ if gone => return Ok(Waited::Seen),
-                        _ => "it answers, and was not seen to be gone".to_owned(),
+                        _ => "it answers, and was never seen to go".to_owned(),
                     }
                 }
                 // A login that is refused is none of them: sshd goes down in the middle of one, and `pam_nologin` keeps
@@ -212,7 +212,7 @@ impl Fleet<'_> {
                     gone |= matches!(error, Error::Connect { failure, .. } if failure.is_of_host());
                     error.to_string()
                 }
-                Err(_) => "nobody answers".to_owned(),
+                Err(_) => "nothing answers".to_owned(),
             };
             let next = begun + backoff.pause();
             if next >= deadline {

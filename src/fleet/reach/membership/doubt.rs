@@ -21,7 +21,7 @@ impl Fleet<'_> {
         known.unchecked.contains(server) && known.members.get(server).is_some_and(other)
     }
 
-    /// The same of one that answers with a token of its own, so that nothing else keeps it from being listed.
+    /// Like `is_doubtful`, for one that answers with a token of its own, so that nothing else keeps it from being listed.
     pub(super) fn lists_in_doubt(&self, server: &ServerConfig) -> bool {
         self.is_doubtful(&server.id) && (server.access == Access::Api || self.has_given_token(server))
     }
@@ -75,13 +75,13 @@ impl Fleet<'_> {
             }
             self.learn_member(&server.id, &ClusterId::of_host(&server.id), None).map_err(local)?;
             self.notice(format!(
-                "{}: {} does not know its certificate, so that it is no node of that cluster: it is taken for a cluster of \
-                 its own, and gets no token of the other one",
+                "{}: {} does not know its certificate, so it is not a node of that cluster: it is treated as a cluster \
+                 of its own, and gets no token of the other one",
                 server.id, member.id
             ));
             return Err(none("no API token is known for it"));
         }
-        Err(none("whether it belongs to its cluster cannot be checked now, so that it gets no token"))
+        Err(none("whether it belongs to its cluster cannot be checked now, so it gets no token"))
     }
 
     /// Whether what is trusted of it is a certificate of the cluster's own CA: nobody else can show one.

@@ -13,11 +13,11 @@ pub(crate) struct ApiSeen {
     pub(crate) trust: &'static str,
     /// What gives the token what it lacks.
     pub(crate) privileges_fix: String,
-    /// How the token's privileges compare with its scope; `Err`: nobody says.
+    /// How the token's privileges compare with its scope; `Err`: not known.
     pub(crate) privileges: Option<Result<Comparison, String>>,
     /// The scope and the major version it was compared for.
     pub(crate) scope: Option<(&'static str, u32)>,
-    /// The nodes of its cluster that are not online; `None`: nobody says.
+    /// The nodes of its cluster that are not online; `None`: not known.
     pub(crate) quorate: Option<bool>,
     pub(crate) offline: Vec<String>,
     /// How many seconds its certificate is valid yet; `None`: nobody says.

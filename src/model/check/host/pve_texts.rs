@@ -92,7 +92,7 @@ pub(in crate::model::check) const TEXTS: &[(CheckId, Text)] = &[
             fault: "the port of the API closes before anything is said",
             looks: "the port of the API, and ALLOW_FROM in /etc/default/pveproxy",
             why: "pveproxy closes connections from addresses that it does not allow",
-            fix: "the peer closes before it speaks: for a Proxmox VE host look at ALLOW_FROM in \
+            fix: "the connection is closed before anything is sent: for a Proxmox VE host look at ALLOW_FROM in \
                   /etc/default/pveproxy",
         },
     ),
@@ -131,7 +131,7 @@ pub(in crate::model::check) const TEXTS: &[(CheckId, Text)] = &[
             fault: "a proxy in front of the API does not reach it",
             looks: "what answers at the port of the API",
             why: "the API behind the proxy is never asked",
-            fix: "a proxy stands in front of the API and does not reach it: start pveproxy on the host, or set \
+            fix: "a proxy in front of the API does not reach it: start pveproxy on the host, or set \
                   `hostname` and `api_port` of `{server}` in {config} to the host itself",
         },
     ),

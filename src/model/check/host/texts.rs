@@ -144,7 +144,7 @@ pub(in crate::model::check) const TEXTS: &[(CheckId, Text)] = &[
             fault: "the server takes no keys",
             looks: "the ways to log in that the server offers",
             why: "ecobox logs in by keys only",
-            fix: "let its sshd_config say `PubkeyAuthentication yes`: ecobox logs in by keys only",
+            fix: "set `PubkeyAuthentication yes` in its sshd_config: ecobox logs in by keys only",
         },
     ),
     (
@@ -153,8 +153,8 @@ pub(in crate::model::check) const TEXTS: &[(CheckId, Text)] = &[
             fault: "the server wants more than a key",
             looks: "the ways to log in that the server offers",
             why: "ecobox logs in by keys only",
-            fix: "ecobox logs in by a key alone: let its sshd_config say `AuthenticationMethods publickey` for this \
-                  user",
+            fix: "ecobox logs in by a key alone: set `AuthenticationMethods publickey` for this user in \
+                  its sshd_config",
         },
     ),
     (

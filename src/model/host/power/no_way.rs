@@ -89,7 +89,7 @@ impl fmt::Display for NoWay {
             }
             NoWay::Rights { sudo: false, .. } => f.write_str("no rights: the login is not root, and there is no sudo"),
             NoWay::Masked { unit } => write!(f, "{unit} is masked"),
-            NoWay::Disallowed { key } => write!(f, "{key}=no stands in its sleep.conf"),
+            NoWay::Disallowed { key } => write!(f, "its sleep.conf says {key}=no"),
             NoWay::Unsupported { state } => write!(f, "its kernel offers no such state ({state})"),
             NoWay::ReadOnly => f.write_str("/sys/power/state cannot be written there, as in a container"),
             NoWay::Logind { answer } => write!(f, "its logind says that it cannot ({answer})"),

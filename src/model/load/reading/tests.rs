@@ -41,7 +41,7 @@ fn what_cannot_be_compared_says_why() {
             Reading { boot_id: None, ..before() },
             Reading { boot_id: None, ..after() },
         ),
-        ("without the uptime nobody knows how long was measured", before(), Reading { uptime: None, ..after() }),
+        ("without the uptime it is unknown how long was measured", before(), Reading { uptime: None, ..after() }),
         ("the server's uptime went back", before(), Reading { uptime: Some(99.9), ..after() }),
         ("the server's uptime went back", before(), Reading { uptime: Some(f64::NAN), ..after() }),
         ("no time passed between the two readings", before(), Reading { uptime: Some(100.0), ..after() }),

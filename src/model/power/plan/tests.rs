@@ -169,7 +169,10 @@ fn guests_go_down_before_their_host() {
     // One that cannot shut down stands against the whole.
     let fleet = [host("pve1", None, Online), vm("pve1", 101, Paused)];
     let plan = planned(&fleet, PowerAction::Shutdown, &["pve1"], &means(Policy::Shutdown)).unwrap();
-    assert_eq!(lines(&fleet, &plan), ["cannot (it is paused, and cannot shut down so) pve1-vm-101", "shutdown pve1"]);
+    assert_eq!(
+        lines(&fleet, &plan),
+        ["cannot (it is paused and cannot shut down cleanly) pve1-vm-101", "shutdown pve1"]
+    );
     assert!(found(&plan)[0].starts_with("running-guests pve1: pve1-vm-101 runs on it and does not go down"));
 }
 
@@ -189,8 +192,8 @@ fn who_is_named_with_the_host_goes_first_and_what_hangs_on_it_counts() {
     assert_eq!(
         found(&plan),
         [
-            "running-guests pve1: nobody could say whether these guests run on it: vm-102 (g102)",
-            "running-guests pve1: what hangs on it is online: nas",
+            "running-guests pve1: the state of these guests is unknown: vm-102 (g102)",
+            "running-guests pve1: servers that depend on it are online: nas",
         ]
     );
 }

@@ -76,9 +76,9 @@ async fn what_each_answer_says_of_what_happened() {
     let half = whole[..whole.len() - 9].to_vec();
     let cases: Vec<(Vec<u8>, &str, &str)> = vec![
         (whole, "task", UPID),
-        (json("200 OK", r#"{"data":null}"#), "lost", "is no task id"),
-        (json("200 OK", r#"{"data":["UPID"]}"#), "lost", "is no task id"),
-        (json("200 OK", r#"{"data":"UPID:pve1:1:2:3:qmstart:105:a@pve:"}"#), "lost", "is no task id"),
+        (json("200 OK", r#"{"data":null}"#), "lost", "is not a valid task id"),
+        (json("200 OK", r#"{"data":["UPID"]}"#), "lost", "is not a valid task id"),
+        (json("200 OK", r#"{"data":"UPID:pve1:1:2:3:qmstart:105:a@pve:"}"#), "lost", "is not a valid task id"),
         (json("200 OK", r#"{"success":1}"#), "lost", "missing field `data`"),
         (json("200 OK", "<html>"), "lost", "status/start"),
         (http("200 OK", "Content-Type: text/html\r\n", "<html>"), "lost", "is this a Proxmox VE API?"),

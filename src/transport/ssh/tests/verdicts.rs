@@ -157,7 +157,7 @@ fn verdicts() {
         ("@cert-authority h CA", 22, "", "old cert", "bad: it has expired"),
         ("@cert-authority h CA", 22, "", "early cert", "bad: it is not valid yet"),
         ("@cert-authority h CA", 22, "", "forged cert", "bad: its signature is wrong"),
-        ("@cert-authority h CA", 22, "", "user cert", "bad: it is no host certificate"),
+        ("@cert-authority h CA", 22, "", "user cert", "bad: it is not a host certificate"),
         ("@cert-authority h CA", 22, "", "cert for others", "bad: it is for other hosts"),
         ("@cert-authority h CA", 22, "", "cert with a pattern", "bad: it is for other hosts"),
         ("@cert-authority h CA", 22, "", "cert for all", "bad: it is for other hosts"),
