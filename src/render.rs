@@ -30,7 +30,7 @@ pub(crate) enum Format {
     /// Columns for people
     #[default]
     Table,
-    /// The same with all columns
+    /// All columns
     Wide,
     /// One JSON document; the field `schema` names its form
     Json,
@@ -38,9 +38,9 @@ pub(crate) enum Format {
     Jsonl,
     /// Comma-separated values with a header
     Csv,
-    /// Metrics for Prometheus, as text; of commands that have some
+    /// Metrics for Prometheus, as text; only of commands that have metrics
     Openmetrics,
-    /// One page for a browser that needs nothing else; of `status`
+    /// One page for a browser, complete in itself; only of `status`
     Html,
     /// A line of a local check for Checkmk; of `check`
     Checkmk,
