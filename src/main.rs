@@ -244,7 +244,7 @@ fn run(global: &Global, mut command: Command, ui: Ui, runtime: tokio::runtime::R
         let how = if *exit == Exit::Interrupted { "interrupted" } else { "terminated" };
         ctx.ui.ended(&format!("{how}{words}"));
     }
-    // Whoever interrupted, left the screen, or lost the state file reads what was sent.
+    // However the run ended, report what was already sent.
     for line in ctx.ledger.lines() {
         ctx.ui.warning(&format!("{line}; nothing was cancelled"));
     }

@@ -47,7 +47,7 @@ pub(crate) async fn show<R: Report + Sync>(
                 let kept = keep();
                 (printing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), kept)
             }
-            // There is nothing to keep, or no thread is to be had.
+            // Nothing to save, or no thread available: do it in sequence.
             None => (print(), keep()),
         }
     });

@@ -193,7 +193,7 @@ pub(crate) fn write_file<R: Report>(path: &Path, report: &R, output: &Output) ->
         .map_err(|source| WriteError { path: path.to_owned(), source })
 }
 
-/// The same for a page that is no command's report: `watch` writes one again and again.
+/// Like `write_file`, for a page that is no command's report: `watch` writes one again and again.
 ///
 /// # Errors
 /// As `write_file`.

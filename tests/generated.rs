@@ -135,6 +135,8 @@ fn readme_has_the_exit_status_of_the_code() {
             Some(text) => words = format!("{words} {text}").trim().to_owned(),
             None if line == "}" => break,
             None if line.starts_with("#[") => {}
+            // It has no number of its own.
+            None if line.contains('(') => words.clear(),
             None => drop(meaning.insert(line.trim_end_matches(',').to_owned(), std::mem::take(&mut words))),
         }
     }

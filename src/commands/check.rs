@@ -31,7 +31,7 @@ const EXAMPLES: &str = "Conditions: cpu, memory, disk, load, pressure.cpu, press
     certificate, token, backup, availability; with <, <=, >, >=, or = and a range such as 80, 10:, ~:10, 10:20, @10:20.\n\n\
     Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN, which stands for wrong usage and configuration, too.\n\n\
     Examples:\n\
-    \x20 ecobox check                                   # states, services, and whom nobody could ask\n\
+    \x20 ecobox check                                   # states, services, and servers that could not be asked\n\
     \x20 ecobox check web --service https               # one service of one server\n\
     \x20 ecobox check --cached --max-age 10m            # what the last run saw, without asking anyone\n\
     \x20 ecobox check -w 'cpu>80' -c 'cpu>95'           # numbers\n\
@@ -42,7 +42,7 @@ const EXAMPLES: &str = "Conditions: cpu, memory, disk, load, pressure.cpu, press
 /// Tell a monitor whether all is well: Nagios, Icinga, Checkmk, or a line of cron
 ///
 /// One line with performance data, then what is wrong; exit status 0, 1, 2 or 3. Without conditions: servers that are not in
-/// the expected state, services that do not answer, and whom nobody could ask. Who sleeps on purpose is fine.
+/// the expected state, services that do not answer, and the servers that could not be asked. A server that sleeps on purpose is fine.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = USAGE, after_help = GLOBAL_OPTIONS, after_long_help = EXAMPLES)]
 pub(crate) struct CheckArgs {
@@ -61,10 +61,10 @@ pub(crate) struct CheckArgs {
     /// Judge states and services besides the conditions
     #[arg(long)]
     states: bool,
-    /// Ask no one: judge what the last runs saw
+    /// Judge what the last runs saw, without asking anyone
     #[arg(long)]
     cached: bool,
-    /// UNKNOWN where what is known is older than this
+    /// UNKNOWN if what is known is older than this
     #[arg(long, value_name = "SPAN", default_value = "15m", value_parser = crate::commands::args::span)]
     max_age: SignedDuration,
     /// How long no backup is missed after a guest was made, or its host came back

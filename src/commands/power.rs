@@ -75,7 +75,7 @@ async fn look_and_act(
     let Choice { places: chosen, unclear } = fleet.choose(&mut inventory, &args.targets, &links).await?;
     say_choice(&ctx.ui, &inventory.servers, &chosen, &unclear);
     let Prepared { plan, calls, is_clear, links } = {
-        let _progress = ctx.ui.progress("looking what speaks against it");
+        let _progress = ctx.ui.progress("running safety checks");
         fleet.prepare(&mut inventory, &chosen, action, &options, links).await.map_err(|error| match error {
             PrepareError::State(error) => anyhow::Error::from(error),
             error @ PrepareError::Plan(_) => {

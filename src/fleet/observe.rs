@@ -109,15 +109,15 @@ impl<'a> Fleet<'a> {
         self.observe_with_known_clusters(asking).await
     }
 
-    /// The same by what is known of clusters: whoever does not say which one it is of delays nobody.
+    /// Like `observe`, without probing for new cluster members.
     pub(super) async fn observe_with_known_clusters(&self, asking: &ObserveRequest) -> Result<Observed, StateError> {
         let (observed, recording) = self.see(asking).await?;
         self.record(&recording, &observed)?;
         Ok(observed)
     }
 
-    /// The same for whoever shows it at once, and keeps the recording meanwhile. `None`: it is kept already, as somebody is
-    /// to get what is in it.
+    /// Like `observe_with_known_clusters`, for a caller that shows it at once, and keeps the recording meanwhile. `None`: it is
+    /// kept already, as somebody is to get what is in it.
     pub(crate) async fn observe_to_show(
         &self,
         asking: &ObserveRequest,

@@ -82,7 +82,7 @@ async fn from_ssh_config(ctx: &Context, args: &InitArgs, taken: &mut Vec<ServerI
         let way = match config::host_name(&name) {
             Ok(_) => fleet.way_to(&name).await.map_err(|error| error.to_string()),
             Err(_) if name.contains('@') => {
-                Err(format!("{}: ssh takes what stands before the @ for a user", text::quoted(&name)))
+                Err(format!("{}: ssh reads what is before the @ as the user", text::quoted(&name)))
             }
             Err(why) => Err(why),
         };
@@ -165,7 +165,7 @@ pub(super) fn host(text: &str) -> Result<NewHost, String> {
     let port = match port.map(str::parse::<u16>) {
         None => None,
         Some(Ok(port)) if port > 0 => Some(port),
-        Some(_) => return bad("the port is no number from 1 to 65535"),
+        Some(_) => return bad("the port is not a number from 1 to 65535"),
     };
     if host.is_empty() || user.as_deref() == Some("") {
         return bad("expected user@host or user@host:port");

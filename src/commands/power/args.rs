@@ -18,10 +18,10 @@ const EXAMPLES: &str = "Examples:\n\
     \x20 ecobox power shutdown tag=lab --then-stop --yes\n\
     \x20 ecobox power wake nas";
 
-/// Start, stop, suspend, wake: as a plan, with every reason not to checked first
+/// Start, stop, suspend and wake, after checking what could go wrong
 ///
-/// A guest whose host sleeps has its host woken first; a host on which guests run is not put to sleep under them. Each
-/// step is seen to be done before the next one begins. Nothing is sent twice. `--dry-run` shows the plan.
+/// The host of a guest is woken first if it sleeps, and a host is not put to sleep while guests run on it. Each step is
+/// confirmed before the next one begins. Nothing is sent twice. `--dry-run` shows the plan.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = USAGE, after_help = GLOBAL_OPTIONS, after_long_help = EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
@@ -32,13 +32,13 @@ pub(crate) struct PowerArgs {
     /// With whom: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `state=`, `!` excludes
     #[arg(value_name = "TARGET", required = true, add = ArgValueCompleter::new(complete::target))]
     pub(super) targets: Vec<String>,
-    /// Show the plan, and what speaks against it; do nothing
+    /// Show the plan and the failed checks; do nothing
     #[arg(long, short = 'n')]
     pub(super) dry_run: bool,
     /// Answer the question beforehand; allows nothing else
     #[arg(long, short)]
     pub(super) yes: bool,
-    /// Let this reason not matter (can be repeated)
+    /// Proceed despite this check (can be repeated)
     #[arg(long, value_name = "REASON", value_delimiter = ',', value_parser = check_ids())]
     pub(super) allow: Vec<CheckId>,
     /// What becomes of the guests of a host that goes down [default: refuse while any runs]
@@ -47,7 +47,7 @@ pub(crate) struct PowerArgs {
     /// With `shutdown`: stop what does not shut down in time
     #[arg(long)]
     pub(super) then_stop: bool,
-    /// With `suspend` and `hibernate` of hosts: arm Wake-on-LAN first where it is off
+    /// With `suspend` and `hibernate` of hosts: arm Wake-on-LAN first if it is off
     #[arg(long)]
     pub(super) arm_wol: bool,
     /// Send, and do not wait for the outcome
@@ -75,7 +75,7 @@ pub(crate) enum ActionArg {
     Suspend,
     /// Save memory to disk and switch off
     Hibernate,
-    /// Let a paused or hibernated virtual machine go on
+    /// Resume a paused or hibernated virtual machine
     Resume,
     /// Wake a host by Wake-on-LAN
     Wake,

@@ -12,12 +12,12 @@ pub(super) fn say_choice(ui: &Ui, servers: &[Server], chosen: &[usize], unclear:
     }
     for place in unclear {
         let Server { id, seen, .. } = &servers[*place];
-        let why = seen.reason.as_deref().unwrap_or("nobody told it");
+        let why = seen.reason.as_deref().unwrap_or("the reason is not known");
         ui.warning(&format!("{id} is not chosen, as its state is unknown: {why}"));
     }
 }
 
-/// Says what stands against the plan, each with the line that mends it and the one that overrides it.
+/// Says which checks failed, each with the line that fixes it and the one that overrides it.
 pub(super) fn say_findings(ui: &Ui, action: PowerAction, findings: &[Finding], only_warn: bool) {
     for finding in findings {
         let Finding { id, server, message, allowed, .. } = finding;

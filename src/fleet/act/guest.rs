@@ -79,7 +79,7 @@ impl Fleet<'_> {
         let step = &acting.plan.steps[number];
         let server = acting.server(step);
         let Some(named) = Named::of(server) else {
-            return Ok(StepReport::because(StepOutcome::Failed(FailureKind::Failed), "it is no guest"));
+            return Ok(StepReport::because(StepOutcome::Failed(FailureKind::Failed), "it is not a guest"));
         };
         acting.say(number, &format!("looking at {}", server.called()), None);
         let (found, config) = match self.find_with_config(acting, named).await {

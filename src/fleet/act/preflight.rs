@@ -64,7 +64,7 @@ impl Fleet<'_> {
         Configs(per_node(named.filter(standing), ask).await.into_iter().flatten().collect())
     }
 
-    /// Adds to a plan what speaks against its steps, and turns steps that nothing could do into those that say so. Gives
+    /// Adds the failed checks of its steps to a plan, and turns steps that nothing could do into those that say so. Gives
     /// by what some steps are done, by their places.
     ///
     /// # Errors
@@ -207,7 +207,7 @@ impl Fleet<'_> {
         self.client_of(links, cluster).await.ok()?.cluster_status().await.ok()
     }
 
-    /// All that runs on a node; `None`: nobody says, or the token may see its own tasks only.
+    /// All that runs on a node; `None`: not known, or the token may see its own tasks only.
     async fn all_tasks(&self, links: &ApiClients, cluster: &ClusterId, node: &NodeName) -> Option<Vec<ActiveTask>> {
         if links.standing(cluster).is_none() {
             return None;

@@ -39,9 +39,9 @@ pub(crate) enum Asked {
     Found(Vec<Address>),
     /// Why there are none: what was known before stays.
     Silent(String),
-    /// The same, where a guest agent did not answer that should.
+    /// Like `Silent`, for a guest agent that should answer and did not.
     Dead(String),
-    /// The same, because its node answers nobody.
+    /// Like `Dead`, because its node does not answer.
     Lost(Arc<Error>),
 }
 

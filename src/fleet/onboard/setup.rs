@@ -346,7 +346,7 @@ impl<'a> Fleet<'a> {
                 result.did = TokenChange::Kept;
                 Ok(true)
             }
-            // Removed on the host, or its role was changed: a new one mends both.
+            // Removed on the host, or its role was changed: a new one fixes both.
             Ok(_) | Err(Error::Denied { .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }

@@ -13,7 +13,8 @@ pub(crate) fn human_bytes(bytes: u64) -> String {
     text
 }
 
-/// The same at the end of `out`. Thousands of cells are bytes: whole numbers do it without the machinery of fractions.
+/// Like `human_bytes`, at the end of `out`. Thousands of cells are bytes: whole numbers do it without the machinery of
+/// fractions.
 pub(crate) fn write_bytes(out: &mut String, bytes: u64) {
     let mut unit = 0;
     // While it is 999.5 or more in this unit.
@@ -85,7 +86,7 @@ pub(crate) fn human_seconds(seconds: u64) -> String {
     text
 }
 
-/// The same at the end of `out`.
+/// Like `human_seconds`, at the end of `out`.
 pub(crate) fn write_seconds(out: &mut String, seconds: u64) {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     let ((first, unit), second) = match (days, hours, minutes) {

@@ -46,7 +46,7 @@ pub(crate) struct GuestFilesystems {
 impl GuestFilesystems {
     /// Of an agent that is too old for the question, or forbidden to answer it.
     pub(super) fn not_told() -> GuestFilesystems {
-        GuestFilesystems { list: Vec::new(), reason: Some("the guest agent tells no file systems".to_owned()) }
+        GuestFilesystems { list: Vec::new(), reason: Some("the guest agent reports no file systems".to_owned()) }
     }
 }
 
@@ -128,14 +128,14 @@ fn filesystems(entries: Vec<Mounted<'_>>) -> GuestFilesystems {
     list.sort_by(|a, b| (!is_root(&a.mount), &a.mount).cmp(&(!is_root(&b.mount), &b.mount)));
     list.truncate(MOST);
     let reason = match (all, told) {
-        (0, _) if is_told => Some("none of the file systems that the guest agent tells is one to fill".to_owned()),
+        (0, _) if is_told => Some("none of the file systems that the guest agent reports can be filled".to_owned()),
         (0, _) => return GuestFilesystems::not_told(),
         // Sizes are told since QEMU 3.0.
-        (_, 0) => Some("the guest agent tells no sizes of file systems".to_owned()),
+        (_, 0) => Some("the guest agent reports no sizes of file systems".to_owned()),
         _ if told < all => {
-            Some(format!("the guest agent tells no usable size of {} of {all} file systems", all - told))
+            Some(format!("the guest agent reports no usable size of {} of {all} file systems", all - told))
         }
-        _ if told > MOST => Some(format!("the guest agent tells {told} file systems, of which {MOST} are kept")),
+        _ if told > MOST => Some(format!("the guest agent reports {told} file systems, of which {MOST} are kept")),
         _ => None,
     };
     GuestFilesystems { list, reason }

@@ -27,7 +27,7 @@ fn actions_are_asked_for_and_need_a_plan() {
         press(&mut state, "j");
         let want = prepare(1, action, vec![id("pve1-vm-101")], Choices::default());
         assert_eq!(press(&mut state, letter), [want], "{letter}");
-        assert!(text(&state).contains("looking what speaks against it"));
+        assert!(text(&state).contains("running safety checks"));
         // One at a time; `y` before there is a question is nothing.
         assert_eq!(press(&mut state, "sy"), []);
         let plan = plan(&state, 1, vec![]);

@@ -244,7 +244,7 @@ fn help_and_details_scroll() {
     press(&mut state, "?");
     assert_eq!(state.mode, Mode::Help { top: 0 });
     update(&mut state, code(KeyCode::End));
-    assert!(text(&state).contains("nobody knows"), "{}", text(&state));
+    assert!(text(&state).contains("- unknown"), "{}", text(&state));
     press(&mut state, "x");
     assert_eq!(state.mode, Mode::Browse);
     press(&mut state, "j");

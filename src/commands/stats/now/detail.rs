@@ -40,7 +40,7 @@ impl Detail {
             (Some(Ok(load)), _) => Some(Detail::of_load(load)),
             (Some(Err(error)), _) => Some(Detail::unknown_of_host(server, error.into())),
             (None, _) if server.vmid.is_none() => {
-                let why = "only SSH could tell, and it is configured without";
+                let why = "only SSH could tell, and it is configured without SSH";
                 Some(Detail::unknown_of_host(server, why.into()))
             }
             (None, Some(Ok(filesystems))) => Detail::of_filesystems(server, filesystems),
@@ -81,7 +81,7 @@ impl Detail {
         usage.disk_bytes = Some(Count::new(main.used_bytes));
         let virtual_disk = usage.disk_max_bytes.replace(Count::new(main.size_bytes));
         let sources = [("disk", Source::Agent)].into();
-        let why = || format!("no usable root file system is told; the disk is the largest, {}", main.mount);
+        let why = || format!("no usable root file system is reported; the disk is the largest, {}", main.mount);
         let reasons = if is_root(&main.mount) { Vec::new() } else { vec![("disk", why().into())] };
         Some(Detail { inside, virtual_disk, sources, reasons, ..Detail::default() })
     }

@@ -44,7 +44,7 @@ impl Fleet<'_> {
         self.config_of(acting, named, found, looked).await
     }
 
-    /// The same for a guest that was looked at for the plan a moment ago: that look counts.
+    /// Like `find_with_config`, for a guest that was looked at for the plan a moment ago: that look counts.
     async fn find_again(
         &self,
         acting: &PlanRun<'_>,
@@ -147,5 +147,5 @@ impl From<Error> for Missing {
 fn other_kind(server: &Server) -> Finding {
     let message = "another guest has its number now: one of the other kind".to_owned();
     let finding = Finding::new(CheckId::IdentityChanged, &server.id, message).final_word();
-    finding.fix("run `ecobox discover`, and name the guest anew")
+    finding.fix("run `ecobox discover`, and name the guest again")
 }

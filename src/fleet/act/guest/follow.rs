@@ -78,7 +78,7 @@ impl Fleet<'_> {
             }
             Seen::Failed(error) => unheard(sending.named.server, &error),
             Seen::Not(None) => {
-                let detail = format!("its answer was lost ({error}), and nobody answers since");
+                let detail = format!("its answer was lost ({error}), and nothing has answered since");
                 StepReport {
                     hint: Some(look_hint(&sending.named.server.id)),
                     ..StepReport::because(StepOutcome::Unconfirmed, detail)
@@ -124,7 +124,7 @@ impl Fleet<'_> {
             }
             Seen::Failed(error) => unheard(named.server, &error),
             Seen::Not(state) => {
-                let is = state.map_or("nobody answers".to_owned(), |state| format!("it is {state}"));
+                let is = state.map_or("nothing answers".to_owned(), |state| format!("it is {state}"));
                 let ended =
                     StepReport::because(StepOutcome::Unconfirmed, format!("accepted, but {is} at the deadline"));
                 StepReport { state, hint: Some(look_hint(&named.server.id)), ..ended }
@@ -265,7 +265,7 @@ impl Fleet<'_> {
             return ended;
         }
         let Some(host) = &server.hostname else {
-            let detail = "it runs; its address is not known, so that nobody asked its services";
+            let detail = "it runs; its address is not known, so its services were not checked";
             return StepReport { detail: Some(detail.to_owned()), ..ended };
         };
         let missing = self.await_services(host, &server.services, looks).await;

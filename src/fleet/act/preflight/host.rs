@@ -1,4 +1,4 @@
-//! What speaks against a call to a host: what one script there tells, and its cluster.
+//! The checks before a call to a host: what one script there reports, and its cluster.
 
 mod checks;
 mod itself;
@@ -72,7 +72,7 @@ impl Findings<'_> {
 }
 
 impl Fleet<'_> {
-    /// What speaks against a call to a host now.
+    /// The reasons against a call to a host now.
     pub(in crate::fleet::act) async fn look_at_host(&self, check: &HostCheck<'_>) -> HostLook {
         let HostCheck { host, call, links, options, .. } = *check;
         let config = match self.reached_over_ssh(host, call) {
@@ -152,7 +152,7 @@ impl Fleet<'_> {
         match self.wake_path_of(config, servers, links).await {
             Err(error) => {
                 let fix = error.advice().unwrap_or_else(|| "allow it if somebody can press its button".to_owned());
-                found.add(CheckId::NoWakePath, format!("nobody could wake it again: {error}"), fix);
+                found.add(CheckId::NoWakePath, format!("nothing could wake it again: {error}"), fix);
             }
             // What its hardware cannot do no option makes it do.
             Ok(_) if options.arm_wol && !seen.wol_impossible(config.mac.map(|mac| mac.to_string()).as_deref()) => {}

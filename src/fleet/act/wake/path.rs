@@ -41,7 +41,7 @@ pub(crate) enum NoWakePath {
 }
 
 impl NoWakePath {
-    /// The line that mends it, if one does.
+    /// The line that fixes it, if one does.
     pub(crate) fn advice(&self) -> Option<String> {
         match self {
             NoWakePath::UnknownMac { server } => Some(HintId::NoMac.say(&[("server", server.as_str())])),

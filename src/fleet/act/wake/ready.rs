@@ -38,7 +38,7 @@ impl Fleet<'_> {
                         None => return Ok(()),
                     }
                 }
-                // A certificate or a token is not mended by waiting.
+                // Waiting does not fix a certificate or a token.
                 Err(error) if matches!(error.kind(), FailureKind::Identity | FailureKind::Denied) => return Err(error),
                 Err(error) => format!("its API does not answer ({error})"),
             };

@@ -69,9 +69,9 @@ type Told<'a> = (&'a [(&'a str, u64, u64)], Option<&'a str>, Option<&'a str>);
 
 #[test]
 fn answers_of_many_guests() {
-    let none_to_fill = Some("none of the file systems that the guest agent tells is one to fill");
-    let no_sizes = Some("the guest agent tells no sizes of file systems");
-    let one_of_two = Some("the guest agent tells no usable size of 1 of 2 file systems");
+    let none_to_fill = Some("none of the file systems that the guest agent reports can be filled");
+    let no_sizes = Some("the guest agent reports no sizes of file systems");
+    let one_of_two = Some("the guest agent reports no usable size of 1 of 2 file systems");
     let cases: [(&str, &str, Told<'_>); 12] = [
         (
             "Windows, without a drive C, sizes as texts",
@@ -157,7 +157,7 @@ fn answers_of_many_guests() {
 #[test]
 fn what_is_not_told_has_a_reason() {
     let sized = r#"{"name":"b","mountpoint":"/b","type":"ext4","used-bytes":1,"total-bytes":2}"#;
-    let none = "the guest agent tells no file systems";
+    let none = "the guest agent reports no file systems";
     let failed = read(br#"{"data":{"result":{"error":{"class":"CommandNotFound"}}}}"#);
     assert_eq!(failed.reason.as_deref(), Some("its guest agent says: CommandNotFound"));
     for body in ["{}", r#"{"result":[]}"#, r#"{"result":null}"#, r#"{"result":[7,null]}"#] {
@@ -166,7 +166,7 @@ fn what_is_not_told_has_a_reason() {
     }
     // An agent from before QEMU 3.0.
     let old = entries(r#"{"name":"sda1","mountpoint":"/","type":"ext4","disk":[]}"#);
-    assert_eq!(old.reason.as_deref(), Some("the guest agent tells no sizes of file systems"));
+    assert_eq!(old.reason.as_deref(), Some("the guest agent reports no sizes of file systems"));
     for sizes in [
         r#""used-bytes":3,"total-bytes":2"#,
         r#""used-bytes":0,"total-bytes":0"#,
@@ -178,7 +178,7 @@ fn what_is_not_told_has_a_reason() {
         let found = entries(&format!(r#"{sized},{{"name":"a","mountpoint":"/","type":"ext4",{sizes}}}"#));
         assert_eq!(told(&found), [("/b", 1, 2)], "{sizes}");
         assert_eq!(main(&found), Some("/b"), "{sizes}");
-        let reason = "the guest agent tells no usable size of 1 of 2 file systems";
+        let reason = "the guest agent reports no usable size of 1 of 2 file systems";
         assert_eq!(found.reason.as_deref(), Some(reason), "{sizes}");
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn look_at_members(members: &ClusterStatus, host: &Server, found: &mu
     }
 }
 
-/// The tasks on it, a backup among them. Gives whether a backup runs; `None`: nobody says.
+/// The tasks on it, a backup among them. Gives whether a backup runs; `None`: not known.
 pub(super) fn look_at_tasks_of(
     tasks: Option<Vec<ActiveTask>>,
     seen: &HostPreflight,

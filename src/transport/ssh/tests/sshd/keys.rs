@@ -214,7 +214,7 @@ async fn keys_of_a_list_of_revoked_ones_are_refused() {
     let error = failure(&bench, &host, config()).await;
     assert!(matches!(&error, Error::Revoked { detail, .. } if detail.contains("is revoked in")), "{error}");
     fs::write(&revoked, "no key\n").unwrap();
-    assert!(failure(&bench, &host, config()).await.to_string().contains("line 1 is no public key"));
+    assert!(failure(&bench, &host, config()).await.to_string().contains("line 1 is not a public key"));
     run("ssh-keygen", &["-q", "-k", "-f", revoked.to_str().unwrap(), bench.path("host_ed25519.pub").to_str().unwrap()]);
     assert!(failure(&bench, &host, config()).await.to_string().contains("KRL"));
 }
