@@ -128,8 +128,8 @@ pub(crate) async fn each_address(
         };
         (address.ip(), failure)
     });
-    let tried = futures::future::join_all(tries).await;
-    Some(tried.into_iter().filter(|(_, failure)| failure.is_none_or(ConnectFailure::is_of_host)).collect())
+    let outcomes = futures::future::join_all(tries).await;
+    Some(outcomes.into_iter().filter(|(_, failure)| failure.is_none_or(ConnectFailure::is_of_host)).collect())
 }
 
 /// `host:port`, with brackets around an IPv6 address.

@@ -71,7 +71,7 @@ impl Fleet<'_> {
         let patience = acting.options.timeout.unwrap_or_else(|| usual_patience(call));
         let begun = self.begin(acting, step, patience)?;
         let sending = Sending { host, server, call, number, seen: &seen, patience };
-        let ended = self.send_to_host(acting, &sending, confirmed).await?;
+        let ended = Box::pin(self.send_to_host(acting, &sending, confirmed)).await?;
         if call.sleeps() && ended.how == StepOutcome::Done {
             // Whoever looked while it still answered took the wish away again.
             self.state.put_wish(&server.id, true, self.now())?;

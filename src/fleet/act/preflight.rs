@@ -201,17 +201,13 @@ impl Fleet<'_> {
     }
 
     async fn members(&self, links: &ApiClients, cluster: &ClusterId) -> Option<ClusterStatus> {
-        if links.standing(cluster).is_none() {
-            return None;
-        }
+        links.standing(cluster)?;
         self.client_of(links, cluster).await.ok()?.cluster_status().await.ok()
     }
 
     /// All that runs on a node; `None`: not known, or the token may see its own tasks only.
     async fn all_tasks(&self, links: &ApiClients, cluster: &ClusterId, node: &NodeName) -> Option<Vec<ActiveTask>> {
-        if links.standing(cluster).is_none() {
-            return None;
-        }
+        links.standing(cluster)?;
         let client = self.client_of(links, cluster).await.ok()?;
         let (permissions, tasks) = join(client.permissions(), client.active_tasks(node)).await;
         let all = permissions.ok()?.allows_on(&format!("/nodes/{node}"), "Sys.Audit");
@@ -219,9 +215,7 @@ impl Fleet<'_> {
     }
 
     async fn tasks(&self, links: &ApiClients, cluster: &ClusterId, node: &NodeName) -> Option<Vec<ActiveTask>> {
-        if links.standing(cluster).is_none() {
-            return None;
-        }
+        links.standing(cluster)?;
         self.client_of(links, cluster).await.ok()?.active_tasks(node).await.ok()
     }
 }

@@ -183,7 +183,7 @@ impl<'a> Fleet<'a> {
             let mut results = Vec::new();
             let mut wanted = wanted;
             for Host { place, server, shown } in members {
-                let result = self.set_up_one(server, &cluster, shown, wanted, confirmed).await;
+                let result = Box::pin(self.set_up_one(server, &cluster, shown, wanted, confirmed)).await;
                 wanted = wanted.after(result.did);
                 results.push((place, result));
             }
@@ -199,7 +199,7 @@ impl<'a> Fleet<'a> {
                     Ok(cluster) => {
                         let before = rotated.iter().filter(|(theirs, _)| *theirs == cluster);
                         let wanted = before.fold(wanted, |wanted, (_, did)| wanted.after(*did));
-                        let result = self.set_up_one(server, &cluster, shown, wanted, confirmed).await;
+                        let result = Box::pin(self.set_up_one(server, &cluster, shown, wanted, confirmed)).await;
                         rotated.push((cluster, result.did));
                         result
                     }

@@ -244,7 +244,7 @@ impl<'a> Fleet<'a> {
             return (server.id.clone(), Err(silence.error(server)));
         }
         let after = self.limits.left(self.limits.listing);
-        let asked = tokio::time::timeout(after, self.try_listing(server)).await;
+        let asked = tokio::time::timeout(after, Box::pin(self.try_listing(server))).await;
         let late = || Error::Timeout { peer: server.id.to_string(), doing: "listing its guests", after };
         (server.id.clone(), asked.unwrap_or_else(|_| Err(late())))
     }

@@ -1,5 +1,6 @@
 //! Bytes, rates and durations as people read them.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -53,7 +54,7 @@ pub(crate) fn write_whole(out: &mut String, number: f64) {
     if whole.is_sign_positive() && whole < 1e15 {
         write_number(out, whole as u64);
     } else {
-        out.push_str(&format!("{number:.0}"));
+        let _ = write!(out, "{number:.0}"); // a `String` takes all
     }
 }
 

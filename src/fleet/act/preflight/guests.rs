@@ -44,9 +44,7 @@ impl Fleet<'_> {
 
     /// That a cluster has no quorum, in words; `None`: it has, or nobody says.
     async fn lost_quorum(&self, links: &ApiClients, cluster: &ClusterId) -> Option<String> {
-        if links.standing(cluster).is_none() {
-            return None;
-        }
+        links.standing(cluster)?;
         let client = self.client_of(links, cluster).await.ok()?;
         if client.quorate().await.ok()? != Some(false) {
             return None;

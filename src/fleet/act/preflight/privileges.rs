@@ -133,9 +133,7 @@ impl Fleet<'_> {
 
     /// What the token may do now, which is kept; `None`: nobody of the cluster answers.
     async fn told_now(&self, links: &ApiClients, cluster: &ClusterId) -> Option<Held> {
-        if links.standing(cluster).is_none() {
-            return None;
-        }
+        links.standing(cluster)?;
         let client = self.client_of(links, cluster).await.ok()?;
         let permissions = client.permissions().await.ok()?;
         self.keep_permissions(cluster, &client, &permissions);
