@@ -10,7 +10,9 @@ use clap::builder::{Styles, styling::AnsiColor};
 use clap::{Parser, Subcommand};
 
 use crate::commands::args::{self, GLOBAL_OPTIONS};
-use crate::commands::{check, discover, doctor, generate, init, power, setup_token, stats, status, watch};
+use crate::commands::{
+    check, discover, doctor, generate, hold, init, power, release, run, setup_token, ssh, stats, status, watch,
+};
 use crate::file;
 use crate::model::hint::Carried;
 use crate::render::Format;
@@ -32,8 +34,8 @@ const STYLES: Styles = Styles::styled()
     override_usage = "ecobox COMMAND [OPTIONS]\n       ecobox",
     after_long_help = "Exit status: 0 done, 1 failed, 2 usage, 3 configuration or state file, 4 credentials or privilege,\n\
     5 unreachable, 6 identity mismatch, 7 no such target, 8 partial, 9 task failed, 10 not confirmed in time,\n\
-    11 refused, 12 problems (`doctor`), 130 interrupted, 143 terminated. `check` alone: 0 OK, 1 WARNING,\n\
-    2 CRITICAL, 3 UNKNOWN."
+    11 refused, 12 problems (`doctor`), 125 command not run (`run`, `ssh`), 130 interrupted, 143 terminated.\n\
+    `check` alone: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -145,6 +147,10 @@ pub(crate) enum Command {
     Stats(stats::StatsArgs),
     Check(check::CheckArgs),
     Power(power::PowerArgs),
+    Run(run::RunArgs),
+    Hold(hold::HoldArgs),
+    Release(release::ReleaseArgs),
+    Ssh(ssh::SshArgs),
     Watch(watch::WatchArgs),
     Doctor(doctor::DoctorArgs),
     /// The options of every command
@@ -154,6 +160,13 @@ pub(crate) enum Command {
     Generate(generate::GenerateArgs),
     #[cfg(feature = "demo")]
     Demo(crate::commands::demo::DemoArgs),
+}
+
+impl Command {
+    /// Whether its exit status is that of a command of the user's, so that one of its own needs a number of its own.
+    pub(crate) fn runs_a_command(&self) -> bool {
+        matches!(self, Command::Run(_) | Command::Ssh(_))
+    }
 }
 
 #[cfg(test)]

@@ -35,18 +35,22 @@ pub(crate) enum Exit {
     Refused,
     /// Problems were found, by doctor.
     Problems,
+    /// The command of run or ssh was not run: ecobox itself failed before.
+    NotRun,
     /// Interrupted (SIGINT).
     Interrupted,
     /// Terminated (SIGTERM).
     Terminated,
     /// What `check` tells a monitor, whose numbers have other meanings.
     Check(Level),
+    /// `run`, `ssh`: what the command ended with.
+    Command(u8),
 }
 
 impl Exit {
     /// Each once, by number.
     #[cfg(test)]
-    pub(crate) const ALL: [Exit; 15] = [
+    pub(crate) const ALL: [Exit; 16] = [
         Exit::Done,
         Exit::Failed,
         Exit::Usage,
@@ -60,6 +64,7 @@ impl Exit {
         Exit::Unconfirmed,
         Exit::Refused,
         Exit::Problems,
+        Exit::NotRun,
         Exit::Interrupted,
         Exit::Terminated,
     ];
@@ -80,9 +85,11 @@ impl Exit {
             Exit::Unconfirmed => 10,
             Exit::Refused => 11,
             Exit::Problems => 12,
+            Exit::NotRun => 125,
             Exit::Interrupted => 130,
             Exit::Terminated => 143,
             Exit::Check(level) => level.code(),
+            Exit::Command(code) => code,
         }
     }
 

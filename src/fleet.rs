@@ -10,6 +10,7 @@ pub(crate) mod doctor;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod foreign;
 pub(crate) mod host;
+pub(crate) mod lease;
 pub(crate) mod monitor;
 pub(crate) mod observe;
 pub(crate) mod onboard;

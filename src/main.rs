@@ -43,6 +43,8 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::SignalKind;
 
 use crate::cli::{Cli, Command, Global};
 use crate::commands::Context;
@@ -62,6 +64,7 @@ use crate::output::{print, show};
 use crate::render::{Format, Output};
 use crate::signals::{Leaves, until_signalled};
 use crate::state::{State, StateError};
+use crate::transport::foreground::{self, Front};
 use crate::ui::{ColorWhen, Ui};
 use crate::watchdog::Pulse;
 
@@ -74,13 +77,14 @@ fn main() -> ExitCode {
         Err(error) => return refuse(error),
     };
     let ui = Ui::new(cli.global.quiet, cli.global.color, cli.global.carried());
-    keep_to_itself();
+    let core = keep_to_itself();
+    let runs_a_command = cli.command.as_ref().is_some_and(Command::runs_a_command);
     let format = cli.global.output;
     let monitor = matches!(cli.command, Some(Command::Check(_))).then(|| {
         let now = jiff::Timestamp::now();
         Output::new(format, cli.global.color.decide(&io::stdout()), cli.global.carried(), now).for_a_file()
     });
-    match start(cli, ui) {
+    match start(cli, ui, core) {
         // As a number of a plugin it would be a warning.
         Ok(Exit::Failed) if monitor.is_some() => ExitCode::from(Level::Unknown.code()),
         Ok(exit) => ExitCode::from(exit.code()),
@@ -95,7 +99,7 @@ fn main() -> ExitCode {
             if let Some(output) = monitor {
                 return tell_monitor(&message, hint.as_deref(), &output);
             }
-            ExitCode::from(error::classify(&error).code())
+            ExitCode::from(if runs_a_command { Exit::NotRun } else { error::classify(&error) }.code())
         }
     }
 }
@@ -114,6 +118,7 @@ fn tell_monitor(message: &str, hint: Option<&str>, output: &Output) -> ExitCode 
 /// stdout and are no error; a pipe that closes is silence.
 fn refuse(error: clap::Error) -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
+    let usage = if cli::meant::runs_a_command(&args) { Exit::NotRun } else { Exit::Usage };
     if let Some(meant) = cli::meant::meant(&error, &args) {
         let ui = Ui::new(false, ColorWhen::Auto, Carried::default());
         ui.error(&meant.message);
@@ -123,7 +128,7 @@ fn refuse(error: clap::Error) -> ExitCode {
             let output = Output::new(Format::Table, false, Carried::default(), now);
             return tell_monitor(&meant.message, Some(&meant.hint), &output);
         }
-        return ExitCode::from(Exit::Usage.code());
+        return ExitCode::from(usage.code());
     }
     let error = cli::meant::without_hidden(error);
     if error.use_stderr() && cli::is_check(&args) {
@@ -135,7 +140,7 @@ fn refuse(error: clap::Error) -> ExitCode {
         return tell_monitor(&message, None, &output);
     }
     let _ = error.print();
-    ExitCode::from(if error.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() })
+    ExitCode::from(if error.use_stderr() { usage.code() } else { Exit::Done.code() })
 }
 
 /// What runs where no command is given: `status`, once there is a configuration.
@@ -155,18 +160,19 @@ const FIRST_STEPS: &str = "\
     \x20 ecobox status                              show everything";
 
 /// A process that a bug ends must not leave its tokens in a file, nor may others of the same user look into one that runs.
-fn keep_to_itself() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+/// Gives the limit of core files that it had before, for commands of the user's.
+fn keep_to_itself() -> Rlimit {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-    let Rlimit { maximum, .. } = getrlimit(Resource::Core);
-    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum });
+    let before = getrlimit(Resource::Core);
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: before.maximum });
+    before
 }
 
 /// What ran, or why not, with the way to say so.
 type Ended = Result<Exit, (Ui, anyhow::Error)>;
 
-fn start(cli: Cli, ui: Ui) -> Ended {
+fn start(cli: Cli, ui: Ui, core: Rlimit) -> Ended {
     let Cli { global, command } = cli;
     let command = match command.map_or_else(|| bare(&global), Ok) {
         Ok(command) => command,
@@ -203,13 +209,16 @@ fn start(cli: Cli, ui: Ui) -> Ended {
             Some(report) => print(&global, &report).map(|()| Exit::Done).map_err(|error| (ui, error)),
             None => Ok(Exit::Done),
         },
-        command => run(&global, command, ui, runtime),
+        command => run(&global, command, ui, runtime, core),
     }
 }
 
 /// Runs a command that has a configuration and a state file.
-fn run(global: &Global, mut command: Command, ui: Ui, runtime: tokio::runtime::Runtime) -> Ended {
+fn run(global: &Global, mut command: Command, ui: Ui, runtime: tokio::runtime::Runtime, core: Rlimit) -> Ended {
     let pulse = Pulse::default();
+    let signals = [SignalKind::interrupt(), SignalKind::terminate()];
+    let ignored = signals.into_iter().filter(|kind| foreground::is_ignored(kind.as_raw_value()));
+    pulse.ignore(&ignored.map(|kind| kind.as_raw_value()).collect::<Vec<_>>());
     // From here on files are read that may not answer.
     watchdog::watch(&pulse);
     let config = match configured(global, &command, &ui) {
@@ -233,7 +242,7 @@ fn run(global: &Global, mut command: Command, ui: Ui, runtime: tokio::runtime::R
         let _context = runtime.enter();
         // Who watches may wait for a reader for ever, at any line.
         pulse.rest(matches!(command, Command::Watch(_)));
-        let work = dispatch(&ctx, global, command, &pulse);
+        let work = dispatch(&ctx, global, command, &pulse, core);
         tokio::task::LocalSet::new().block_on(&runtime, until_signalled(work, &pulse))
     };
     // A look-up of a name that hangs must not keep the process.
@@ -279,6 +288,9 @@ fn settle(
 ) -> anyhow::Result<Option<Exit>> {
     match command {
         Command::Watch(args) => args.check(config, global.output, global.out.is_some()).map(|_| None),
+        Command::Run(_) | Command::Ssh(_) if global.output != Format::Table || global.out.is_some() => {
+            Err(Failure::new(Exit::Usage, "`-o` and `--out`: stdout is the command's").into())
+        }
         Command::Init(args) if args.names_nobody(config) => {
             let asked = async { args.ask(config, ui).await.map(|()| Exit::Done) };
             match runtime.block_on(until_signalled(asked, pulse))? {
@@ -339,7 +351,14 @@ fn prepare(global: &Global, config: Config, ui: Ui) -> Result<Context, (Ui, anyh
     Ok(Context { config, state, ui, limits, repeat: global.repeat, ledger: SentLog::default() })
 }
 
-async fn dispatch(ctx: &Context, global: &Global, command: Command, pulse: &Pulse) -> anyhow::Result<Exit> {
+async fn dispatch(
+    ctx: &Context,
+    global: &Global,
+    command: Command,
+    pulse: &Pulse,
+    core: Rlimit,
+) -> anyhow::Result<Exit> {
+    let front = Front { core, take_signals: &|| pulse.pass_signals() };
     match command {
         Command::Init(args) => show(ctx, global, pulse, Box::pin(commands::init::run(ctx, &args))).await,
         Command::SetupToken(args) => show(ctx, global, pulse, Box::pin(commands::setup_token::run(ctx, &args))).await,
@@ -356,6 +375,10 @@ async fn dispatch(ctx: &Context, global: &Global, command: Command, pulse: &Puls
         Command::Stats(args) => show(ctx, global, pulse, Box::pin(commands::stats::now(ctx, &args))).await,
         Command::Check(args) => show(ctx, global, pulse, Box::pin(commands::check::run(ctx, &args))).await,
         Command::Power(args) => show(ctx, global, pulse, Box::pin(commands::power::run(ctx, &args))).await,
+        Command::Run(args) => Box::pin(commands::run::run(ctx, &args, &front)).await,
+        Command::Ssh(args) => Box::pin(commands::ssh::run(ctx, &args, &front)).await,
+        Command::Hold(args) => show(ctx, global, pulse, Box::pin(commands::hold::run(ctx, &args))).await,
+        Command::Release(args) => show(ctx, global, pulse, Box::pin(commands::release::run(ctx, &args))).await,
         Command::Watch(args) => {
             let color = global.color.decide(&io::stdout());
             Box::pin(commands::watch::run(ctx, &args, global.output, global.out.is_some(), color)).await

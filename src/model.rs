@@ -14,6 +14,7 @@ pub(crate) mod hint;
 pub(crate) mod host;
 pub(crate) mod id;
 pub(crate) mod inventory;
+pub(crate) mod lease;
 pub(crate) mod load;
 pub(crate) mod monitor;
 pub(crate) mod past;

@@ -13,8 +13,10 @@ use crate::commands::check::report::CheckReport;
 use crate::commands::discover::DiscoverReport;
 use crate::commands::doctor::explain::ExplainReport;
 use crate::commands::doctor::report::DoctorReport;
+use crate::commands::hold::LeasesReport;
 use crate::commands::init::report::InitReport;
 use crate::commands::power::report::PowerReport;
+use crate::commands::release::ReleaseReport;
 use crate::commands::setup_token::report::SetupTokenReport;
 use crate::commands::stats::now::StatsReport;
 use crate::commands::stats::since::SeriesReport;
@@ -32,7 +34,9 @@ fn all() -> Vec<Value> {
         report::<DoctorReport>(),
         report::<ExplainReport>(),
         report::<InitReport>(),
+        report::<LeasesReport>(),
         report::<PowerReport>(),
+        report::<ReleaseReport>(),
         report::<SeriesReport>(),
         report::<SetupTokenReport>(),
         report::<StatsReport>(),

@@ -1,6 +1,7 @@
 //! A signal that ends the run, and what is said then: what was sent stays sent.
 
 use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Command;
 use crate::commands::Context;
@@ -12,15 +13,26 @@ pub(crate) async fn until_signalled(
     work: impl Future<Output = anyhow::Result<Exit>>,
     pulse: &Pulse,
 ) -> anyhow::Result<Exit> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let heard = |kind| signal(kind).context("cannot listen for signals");
-    let (mut interrupt, mut terminate) = (heard(SignalKind::interrupt())?, heard(SignalKind::terminate())?);
     pulse.listens();
     tokio::select! {
         result = work => result,
         () = pulse.beat() => Ok(Exit::Failed),
-        _ = interrupt.recv() => Ok(Exit::Interrupted),
-        _ = terminate.recv() => Ok(Exit::Terminated),
+        interrupted = heard(SignalKind::interrupt(), pulse) => interrupted.map(|()| Exit::Interrupted),
+        terminated = heard(SignalKind::terminate(), pulse) => terminated.map(|()| Exit::Terminated),
+    }
+}
+
+/// Waits for a signal that is meant for the run: not for a command in the foreground, nor ignored from the beginning.
+async fn heard(kind: SignalKind, pulse: &Pulse) -> anyhow::Result<()> {
+    if pulse.ignores(kind.as_raw_value()) {
+        return std::future::pending().await;
+    }
+    let mut signals = signal(kind).context("cannot listen for signals")?;
+    loop {
+        signals.recv().await;
+        if !pulse.passes_signals() {
+            return Ok(());
+        }
     }
 }
 
@@ -40,6 +52,7 @@ impl Leaves {
     pub(crate) fn of(command: &Command) -> Leaves {
         match command {
             Command::Power(_) | Command::Init(_) => Leaves::Calls,
+            Command::Run(_) | Command::Ssh(_) | Command::Hold(_) | Command::Release(_) => Leaves::Calls,
             Command::SetupToken(_) => Leaves::Tokens,
             Command::Watch(_) => Leaves::NothingToSay,
             _ => Leaves::Nothing,

@@ -25,6 +25,7 @@
 //! - `told`: what was said of troubles, for `-q`
 //! - `agents`: guest agents that do not answer
 //! - `upkeep`, `backups`: storages, ends of tokens and certificates; the last backup of each guest
+//! - `leases`: who needs which servers awake, and who is up only because of that
 //! - `cache`: answers of other programs that are slow to ask again
 
 pub(crate) mod file;
@@ -55,6 +56,7 @@ pub(crate) use crate::state::history::retention::Retention;
 pub(crate) use crate::state::history::rollup::Hour;
 pub(crate) use crate::state::history::samples::{Bodies, Counted, Samples};
 pub(crate) use crate::state::history::sightings::Sighting;
+pub(crate) use crate::state::inventory::leases::GoingDown;
 pub(crate) use crate::state::inventory::names::Target;
 pub(crate) use crate::state::inventory::servers::KnownState;
 pub(crate) use crate::state::inventory::tokens::{Intent, StoredToken};
@@ -177,6 +179,7 @@ impl State {
         self.readings().and(self.outbox_len())?;
         self.told("")?;
         self.all_backups()?;
+        self.leases().and(self.woken())?;
         Ok(())
     }
 

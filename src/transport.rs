@@ -4,11 +4,14 @@
 #![cfg_attr(not(test), deny(clippy::string_slice, clippy::indexing_slicing))]
 
 pub(crate) mod child;
+pub(crate) mod foreground;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod foreign;
+pub(crate) mod held;
 mod http;
 pub(crate) mod local;
 pub(crate) mod probe;
+pub(crate) mod process;
 pub(crate) mod prometheus;
 pub(crate) mod pve;
 pub(crate) mod script;

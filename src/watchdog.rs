@@ -34,6 +34,10 @@ struct Signs {
     rests: AtomicBool,
     /// It hears signals itself.
     listens: AtomicBool,
+    /// Signals are a command's that runs in the foreground.
+    passes_signals: AtomicBool,
+    /// Signals that were ignored when the process began, as bits: they stay so.
+    ignored: AtomicU64,
 }
 
 impl Pulse {
@@ -50,10 +54,33 @@ impl Pulse {
         self.0.listens.store(true, Ordering::Relaxed);
     }
 
+    /// From now on signals are not meant for the run.
+    pub(crate) fn pass_signals(&self) {
+        self.0.passes_signals.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn passes_signals(&self) -> bool {
+        self.0.passes_signals.load(Ordering::Relaxed)
+    }
+
+    /// These signals were ignored when the process began.
+    pub(crate) fn ignore(&self, signals: &[i32]) {
+        let bits = signals.iter().fold(0, |bits, signal| bits | bit(*signal));
+        self.0.ignored.store(bits, Ordering::Relaxed);
+    }
+
+    pub(crate) fn ignores(&self, signal: i32) -> bool {
+        self.0.ignored.load(Ordering::Relaxed) & bit(signal) != 0
+    }
+
     /// Whether it waits for somebody with good reason.
     pub(crate) fn rest(&self, rests: bool) {
         self.0.rests.store(rests, Ordering::Relaxed);
     }
+}
+
+fn bit(signal: i32) -> u64 {
+    u32::try_from(signal).ok().and_then(|number| 1_u64.checked_shl(number)).unwrap_or_default()
 }
 
 /// Counts the looks at which nothing had happened.
@@ -94,13 +121,15 @@ fn reason(pulse: &Pulse) -> io::Result<Exit> {
     let (mut heard, tell) = UnixStream::pair()?;
     heard.set_read_timeout(Some(LOOK))?;
     let which = Arc::new(AtomicUsize::new(0));
-    for (signal, exit) in [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated)] {
+    let ends = [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated)];
+    for (signal, exit) in ends.into_iter().filter(|(signal, _)| !pulse.ignores(*signal)) {
         flag::register_usize(signal, Arc::clone(&which), exit.code().into())?;
         pipe::register(signal, tell.try_clone()?)?;
     }
     let mut silence = Silence::default();
     loop {
         match heard.read(&mut [0]) {
+            Ok(_) if pulse.passes_signals() => {}
             Ok(_) if which.load(Ordering::Relaxed) == usize::from(Exit::Interrupted.code()) => {
                 return Ok(Exit::Interrupted);
             }

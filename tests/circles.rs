@@ -15,12 +15,18 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
             &["host", "upkeep"],
             &["observe"],
             &["past", "onboard", "discover", "act"],
-            &["watch", "doctor", "monitor", "foreign"],
+            &["watch", "lease", "doctor", "monitor", "foreign"],
         ],
     ),
     (
         "transport",
-        &[&["tls", "child", "script", "probe", "wol"], &["http", "local"], &["pve", "prometheus", "ssh"], &["foreign"]],
+        &[
+            &["tls", "child", "script", "probe", "wol", "process"],
+            &["http", "held", "foreground"],
+            &["local"],
+            &["pve", "prometheus", "ssh"],
+            &["foreign"],
+        ],
     ),
     ("state", &[&["subjects"], &["file"], &["history"], &["inventory"]]),
 ];

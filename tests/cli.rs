@@ -44,6 +44,12 @@ mod cli {
     mod init_terminal;
     mod interrupted;
     mod jump;
+    mod lease;
+    mod lease_guests;
+    mod lease_held;
+    mod lease_killed;
+    mod lease_signals;
+    mod lease_ssh;
     mod link_local;
     mod monitors;
     mod nodes;

@@ -81,6 +81,12 @@ fn from(word: &str, args: &[OsString]) -> String {
     }
 }
 
+/// Whether a command line, although it is wrong, is of a command whose exit status is another program's.
+pub(crate) fn runs_a_command(args: &[OsString]) -> bool {
+    let matches = Cli::command().ignore_errors(true).try_get_matches_from(args);
+    matches.is_ok_and(|matches| matches!(matches.subcommand_name(), Some("run" | "ssh")))
+}
+
 /// Takes commands that nobody is told of out of the suggestions of an error.
 pub(crate) fn without_hidden(mut error: clap::Error) -> clap::Error {
     let Some(suggested) = error.remove(ContextKind::SuggestedSubcommand) else { return error };
@@ -133,6 +139,24 @@ mod tests {
             ("ecobox status --nothing", None),
         ] {
             assert_eq!(hint(typed).as_deref(), want, "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_line_of_run_is_one_of_run() {
+        for (line, want) in [
+            ("ecobox run", true),
+            ("ecobox run nas", true),
+            ("ecobox --config run status --nonsense", false),
+            ("ecobox --config x.toml -q run nas --nonsense -- true", true),
+            ("ecobox ssh", true),
+            ("ecobox ssh nas ls", true),
+            ("ecobox status --nonsense", false),
+            ("ecobox power run", false),
+            ("ecobox", false),
+        ] {
+            let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(super::runs_a_command(&args), want, "{line}");
         }
     }
 

@@ -52,6 +52,64 @@ fn moment(text: &str) -> Result<Since, String> {
     })
 }
 
+/// A moment ahead: `8h`, `23:00`, `mon 06:30`, `2026-12-01 07:00`, or a time in RFC 3339. A time of day is this machine's.
+pub(crate) fn ahead(text: &str) -> Result<Timestamp, String> {
+    let zone = jiff::tz::TimeZone::system();
+    let now = Timestamp::now();
+    let at = ahead_of(&now.to_zoned(zone), text).ok_or_else(|| {
+        "a time like `23:00`, `mon 06:30` or `2026-12-01T07:00:00Z`, or a time span like `8h`".to_owned()
+    })?;
+    if at > now { Ok(at) } else { Err("it is in the past".to_owned()) }
+}
+
+fn ahead_of(now: &jiff::Zoned, text: &str) -> Option<Timestamp> {
+    if let Ok(span) = span(text) {
+        return now.timestamp().checked_add(span).ok();
+    }
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Some(at);
+    }
+    if let Ok(at) = text.parse::<jiff::civil::DateTime>() {
+        return Some(at.to_zoned(now.time_zone().clone()).ok()?.timestamp());
+    }
+    let (day, time) = text.split_once(' ').map_or((None, text), |(day, time)| (Some(day), time.trim_start()));
+    let time = clock_time(time)?;
+    let weekday = match day {
+        Some(day) => Some(weekday(day)?),
+        None => None,
+    };
+    // Today, or the next day that fits.
+    (0..=7).find_map(|days| {
+        let day = now.date().checked_add(jiff::Span::new().days(days)).ok()?;
+        let fits = weekday.is_none_or(|weekday| day.weekday() == weekday);
+        let at = day.to_datetime(time).to_zoned(now.time_zone().clone()).ok()?.timestamp();
+        (fits && at > now.timestamp()).then_some(at)
+    })
+}
+
+/// `7:05`, `23:00`
+fn clock_time(text: &str) -> Option<jiff::civil::Time> {
+    let (hour, minute) = text.split_once(':')?;
+    let number = |text: &str| Some(text).filter(|text| matches!(text.len(), 1 | 2))?.parse::<i8>().ok();
+    jiff::civil::Time::new(number(hour)?, number(minute).filter(|_| minute.len() == 2)?, 0, 0).ok()
+}
+
+/// `mon`, `Monday`
+fn weekday(text: &str) -> Option<jiff::civil::Weekday> {
+    use jiff::civil::Weekday::{Friday, Monday, Saturday, Sunday, Thursday, Tuesday, Wednesday};
+    let days = [
+        ("monday", Monday),
+        ("tuesday", Tuesday),
+        ("wednesday", Wednesday),
+        ("thursday", Thursday),
+        ("friday", Friday),
+        ("saturday", Saturday),
+        ("sunday", Sunday),
+    ];
+    let text = text.to_ascii_lowercase();
+    days.into_iter().find(|(name, _)| text.len() >= 3 && name.starts_with(&text)).map(|(_, day)| day)
+}
+
 /// A positive time span; a number alone is seconds, a day is 24 hours.
 pub(crate) fn span(text: &str) -> Result<SignedDuration, String> {
     let seconds = text.parse::<u32>().ok().map(|seconds| SignedDuration::from_secs(seconds.into()));
@@ -81,6 +139,32 @@ mod tests {
         for bad in ["", "0", "-5s", "soon"] {
             assert!(super::duration(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_moment_ahead_is_said_in_many_ways() {
+        // A Sunday; the clocks of this zone are put forward in the night of 2026-03-29.
+        let now: jiff::Zoned = "2026-11-29T22:30:00+01:00[Europe/Berlin]".parse().unwrap();
+        let ahead = |text: &str| super::ahead_of(&now, text).map(|at| at.to_string());
+        for (text, want) in [
+            ("8h", "2026-11-30T05:30:00Z"),
+            ("23:00", "2026-11-29T22:00:00Z"),
+            ("7:00", "2026-11-30T06:00:00Z"),
+            ("22:30", "2026-11-30T21:30:00Z"),
+            ("mon 06:30", "2026-11-30T05:30:00Z"),
+            ("Sunday 22:00", "2026-12-06T21:00:00Z"),
+            ("sun 23:59", "2026-11-29T22:59:00Z"),
+            ("2026-12-24 18:00", "2026-12-24T17:00:00Z"),
+            ("2026-12-24T18:00:00Z", "2026-12-24T18:00:00Z"),
+        ] {
+            assert_eq!(ahead(text).as_deref(), Some(want), "{text}");
+        }
+        for bad in ["", "24:00", "7:5", "7", "su 7:00", "someday 7:00", "tomorrow", "7:00pm", "-8h"] {
+            assert!(bad == "7" || ahead(bad).is_none(), "{bad}");
+        }
+        let spring: jiff::Zoned = "2026-03-29T01:30:00+01:00[Europe/Berlin]".parse().unwrap();
+        assert_eq!(super::ahead_of(&spring, "2:30").unwrap().to_string(), "2026-03-29T01:30:00Z");
+        assert!(super::ahead("2001-01-01T00:00:00Z").is_err());
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! `ecobox power`: start, stop, suspend and wake, as a plan with its reasons.
 
-mod args;
-mod exit;
+pub(crate) mod args;
+pub(crate) mod exit;
 pub(crate) mod report;
-mod say;
+pub(crate) mod say;
 
 use std::collections::HashMap;
 
@@ -103,6 +103,8 @@ async fn look_and_act(
     } else {
         say_findings(&ctx.ui, action, &plan.findings, true);
         let confirmed = confirm(&ctx.ui, action, servers, &plan, args.yes).await?;
+        // Who asks for it by hand keeps it up past the end of a lease.
+        fleet.keep_up(&plan, servers)?;
         let ends = carry_out(ctx, fleet, servers, &plan, &options, &links, &confirmed).await?;
         say_ends(&ctx.ui, servers, &plan, &ends);
         ctx.ledger.forget();
@@ -120,6 +122,7 @@ fn options(ctx: &Context, args: &PowerArgs) -> Options {
         guests: args.guests.map(Policy::from),
         only_shown: args.dry_run,
         arm_wol: args.arm_wol,
+        unless_used: false,
         parallel: usize::from(args.parallel),
         wait: !args.no_wait,
         timeout: ctx.limits.given,

@@ -5,13 +5,14 @@ mod api_clients;
 mod begun;
 mod fresh;
 mod guest;
+pub(crate) mod held;
 mod host;
 mod looked;
 mod preflight;
 mod prepare;
 mod sent;
 mod step_report;
-mod wait;
+pub(in crate::fleet) mod wait;
 pub(crate) mod wake;
 
 use std::collections::HashMap;
@@ -51,6 +52,8 @@ pub(crate) struct Options {
     pub(crate) only_shown: bool,
     /// Wake-on-LAN is armed on a host that goes to sleep without it.
     pub(crate) arm_wol: bool,
+    /// Whoever uses a host now is a reason not to take it down: who is connected, what works there.
+    pub(crate) unless_used: bool,
     /// Steps at a time on each node.
     pub(crate) parallel: usize,
     /// Whether the outcome of the last steps is waited for.
@@ -61,6 +64,13 @@ pub(crate) struct Options {
     pub(crate) allowed: Vec<CheckId>,
     /// Who asked, and how.
     pub(crate) by: String,
+}
+
+impl Options {
+    /// Whether locks of logind's are no reason: those of other programs, or those that stand for leases.
+    fn goes_past_locks(&self) -> bool {
+        self.allowed.contains(&CheckId::SleepInhibited) || self.allowed.contains(&CheckId::Held)
+    }
 }
 
 /// What a step does now.

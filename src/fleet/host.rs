@@ -3,5 +3,6 @@
 pub(crate) mod agents;
 pub(crate) mod checkup;
 pub(crate) mod facts;
+pub(crate) mod inhibit;
 pub(crate) mod load;
 pub(crate) mod power;

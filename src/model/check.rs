@@ -183,12 +183,14 @@ checks! {
         Itself "self",
         IdentityChanged "identity-changed",
         Template "template",
+        Held "held",
+        InUse "in-use",
     }
 }
 
 impl CheckId {
     /// Those that `power` looks at before it acts, in the order of its documentation.
-    pub(crate) const BEFORE_POWER: [CheckId; 16] = [
+    pub(crate) const BEFORE_POWER: [CheckId; 18] = [
         CheckId::GuestLocked,
         CheckId::BackupRunning,
         CheckId::TasksRunning,
@@ -205,6 +207,8 @@ impl CheckId {
         CheckId::Template,
         CheckId::NoAgent,
         CheckId::PrivilegeMissing,
+        CheckId::Held,
+        CheckId::InUse,
     ];
 
     /// The check of this name.

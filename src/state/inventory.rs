@@ -8,6 +8,7 @@ pub(crate) mod clusters;
 pub(crate) mod guests;
 pub(crate) mod identities;
 pub(crate) mod last;
+pub(crate) mod leases;
 pub(crate) mod listing;
 pub(crate) mod names;
 pub(crate) mod permissions;

@@ -6,6 +6,7 @@ mod damage;
 mod files;
 mod history;
 mod hours;
+mod leases;
 mod listings;
 mod processes;
 mod samples;
@@ -86,7 +87,7 @@ fn listing(nodes: &[(&str, bool)], guests: Vec<Guest>) -> Listing {
 
 /// A wake that a terminal asked for.
 fn wake(server: &str, at: Timestamp, until: Timestamp) -> NewAction {
-    NewAction { server: key(server), action: "wake".into(), by: "root".into(), at, until }
+    NewAction { server: key(server), action: "wake".into(), by: "root".into(), at, until, process: None }
 }
 
 /// Makes the file take it for granted that it is `now`, as some runs with this clock would.

@@ -14,14 +14,27 @@ use tokio::process::{Child, Command};
 /// What the names of environment variables with tokens begin with.
 const TOKENS: &[u8] = b"ECOBOX_TOKEN_";
 
-/// A program to be started: without tokens in its environment, and without standard input. It is killed when it is given up.
-pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+/// A program of the user's own, to be started in ecobox's place: it has ecobox's streams, terminal and environment, but not
+/// the tokens, and goes on if ecobox is killed.
+pub(crate) fn foreground(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
+    without_tokens(&mut command);
+    command
+}
+
+/// Takes ecobox's tokens out of a program's environment.
+fn without_tokens(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.as_encoded_bytes().starts_with(TOKENS) {
             command.env_remove(name);
         }
     }
+}
+
+/// A program to be started: without tokens in its environment, and without standard input. It is killed when it is given up.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    without_tokens(&mut command);
     if !has_terminal() {
         command.process_group(0);
     }

@@ -9,6 +9,7 @@ use tokio::process::Command;
 use crate::model::id::Secret;
 use crate::transport::Error;
 use crate::transport::child::{self, Unfinished};
+use crate::transport::held::{Begin, Begun, HERE, Held, SIGN};
 use crate::transport::script::{Framed, Outputs, ScriptOutput, overdue};
 
 /// How this machine is called in messages.
@@ -61,6 +62,53 @@ pub(crate) fn user() -> String {
 pub(crate) fn hostname() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+/// Runs a script here that goes on until its input ends; see [`ssh::Session::hold`](crate::transport::ssh::Session::hold).
+///
+/// # Errors
+/// `Local` if no shell starts, `Timeout` if it has not begun by then.
+pub(crate) async fn hold(script: &str, deadline: Duration) -> Result<Result<Held, String>, Error> {
+    let failed = |e: std::io::Error| Error::Local { peer: PEER.to_owned(), detail: format!("cannot run sh: {e}") };
+    let mut begin = Begin::new(script);
+    let mut command = child::command("sh");
+    // Ctrl-C is not meant for it.
+    command.args(["-s", "held"]).process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let (mut process, family) = child::spawn(&mut command).map_err(failed)?;
+    let (Some(mut stdin), Some(mut stdout)) = (process.stdin.take(), process.stdout.take()) else {
+        return Err(Error::Local { peer: PEER.to_owned(), detail: "sh has no pipes".to_owned() });
+    };
+    let begun = tokio::time::timeout(deadline, async {
+        stdin.write_all(begin.stdin()).await?;
+        let mut out = vec![0; 4 << 10];
+        loop {
+            let length = stdout.read(&mut out).await?;
+            match begin.hear(out.get(..length).unwrap_or_default()) {
+                Some(Begun::Runs) => return Ok(true),
+                None if length > 0 => {}
+                Some(Begun::Over) | None => return Ok(false),
+            }
+        }
+    });
+    let late = |_| Error::Timeout { peer: PEER.to_owned(), doing: "running a script", after: deadline };
+    if !begun.await.map_err(late)?.map_err(failed)? {
+        return Ok(Err(begin.words()));
+    }
+    Ok(Ok(Held::new(|mut stopped| {
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = &mut stopped => break,
+                    () = tokio::time::sleep(SIGN) => if stdin.write_all(HERE).await.is_err() { break },
+                    _ = process.wait() => break,
+                }
+            }
+            drop(stdin);
+            let _ = process.wait().await;
+            family.ended();
+        })
+    })))
 }
 
 async fn run(command: &mut Command, script: &str, deadline: Duration) -> Result<ScriptOutput, Error> {

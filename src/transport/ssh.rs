@@ -11,6 +11,7 @@ pub(crate) mod checkup;
 mod config;
 #[cfg(any(test, fuzzing))]
 pub(super) mod foreign;
+mod held;
 mod include;
 mod keys;
 mod known_hosts;

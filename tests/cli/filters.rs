@@ -67,7 +67,7 @@ fn fleet(table: &Value, open: &Open) -> (Sim, Env) {
     env.execute(
         "INSERT INTO actions (at, server, action, asked_by, outcome)
              VALUES (unixepoch() * 1000, 'sleepy', 'wake', 'root (cron)', '');
-         INSERT INTO in_flight VALUES (last_insert_rowid(), (unixepoch() + 3000) * 1000);",
+         INSERT INTO in_flight (action, until) VALUES (last_insert_rowid(), (unixepoch() + 3000) * 1000);",
     );
     (sim, env)
 }

@@ -10,7 +10,7 @@ fn begin(env: &Env, server: &str, action: &str, from: i64, until: i64) {
     env.execute(&format!(
         "INSERT INTO actions (at, server, action, asked_by, outcome)
              VALUES ((unixepoch() + {from}) * 1000, '{server}', '{action}', 'root (cron)', '');
-         INSERT INTO in_flight VALUES (last_insert_rowid(), (unixepoch() + {until}) * 1000);"
+         INSERT INTO in_flight (action, until) VALUES (last_insert_rowid(), (unixepoch() + {until}) * 1000);"
     ));
 }
 

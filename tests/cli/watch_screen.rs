@@ -248,7 +248,7 @@ fn what_another_process_does_is_seen_at_once() {
     env.execute(
         "INSERT INTO actions (at, server, action, asked_by, outcome)
              VALUES (unixepoch() * 1000, 'pve1', 'reboot', 'root (cron)', '');
-         INSERT INTO in_flight VALUES (last_insert_rowid(), (unixepoch() + 300) * 1000);",
+         INSERT INTO in_flight (action, until) VALUES (last_insert_rowid(), (unixepoch() + 300) * 1000);",
     );
     screen.line(&["pve1", "rebooting"]);
     screen.shows("reboot (root (cron))");

@@ -12,7 +12,7 @@ use clap_mangen::roff::{Inline, Roff, bold, roman};
 use crate::model::check::CheckId;
 
 /// How the process ends.
-const STATUSES: [(&str, &str); 15] = [
+const STATUSES: [(&str, &str); 16] = [
     ("0", "Done; also: already in the wanted state, nothing to do"),
     ("1", "Failed for a reason not listed here"),
     ("2", "Wrong usage"),
@@ -26,6 +26,7 @@ const STATUSES: [(&str, &str); 15] = [
     ("10", "Accepted, but not confirmed before the deadline; the outcome may still come"),
     ("11", "Refused: a pre-flight check, or no confirmation"),
     ("12", "Problems were found, by doctor"),
+    ("125", "The command of run or ssh was not run: ecobox itself failed before"),
     ("130", "Interrupted (SIGINT)"),
     ("143", "Terminated (SIGTERM)"),
 ];

@@ -118,7 +118,7 @@ impl From<PolicyArg> for Policy {
 }
 
 /// `--allow`'s words.
-fn check_ids() -> impl clap::builder::TypedValueParser<Value = CheckId> {
+pub(crate) fn check_ids() -> impl clap::builder::TypedValueParser<Value = CheckId> {
     PossibleValuesParser::new(CheckId::BEFORE_POWER.map(CheckId::as_str))
         .try_map(|word| CheckId::BEFORE_POWER.into_iter().find(|id| id.as_str() == word).ok_or("no such reason"))
 }

@@ -7,7 +7,7 @@ use crate::model::power::{Finding, Move, Plan, Why};
 
 /// The exit status of a refusal: another guest under a number is a matter of identity. A privilege that is missing, and
 /// nothing else, is what Proxmox VE would have refused the call for.
-pub(super) fn refusal(findings: &[Finding]) -> Exit {
+pub(crate) fn refusal(findings: &[Finding]) -> Exit {
     let mut against = findings.iter().filter(|finding| !finding.allowed).peekable();
     if against.clone().any(|finding| finding.id == CheckId::IdentityChanged) {
         Exit::Identity
@@ -19,7 +19,7 @@ pub(super) fn refusal(findings: &[Finding]) -> Exit {
 }
 
 /// The exit status of a plan that is only shown.
-pub(super) fn exit_of_plan(plan: &Plan) -> Exit {
+pub(crate) fn exit_of_plan(plan: &Plan) -> Exit {
     let cannot = plan.steps.iter().filter(|step| !step.is_of_finding()).filter_map(|step| match &step.does {
         Move::Cannot { kind, .. } => Some(kind.map_or(Exit::Refused, Exit::from)),
         _ => None,
@@ -35,7 +35,7 @@ pub(super) fn exit_of_plan(plan: &Plan) -> Exit {
 }
 
 /// The exit status of a plan that was carried out.
-pub(super) fn exit_of(plan: &Plan, ends: &[StepReport]) -> Exit {
+pub(crate) fn exit_of(plan: &Plan, ends: &[StepReport]) -> Exit {
     let asked = plan.steps.iter().zip(ends).filter(|(step, _)| step.why == Why::Asked);
     let good = asked.filter(|(_, end)| end.how.is_good()).count();
     let ends = plan.steps.iter().zip(ends).filter(|(step, _)| !step.is_of_finding()).map(|(_, end)| end);

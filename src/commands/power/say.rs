@@ -6,7 +6,7 @@ use crate::model::power::{Finding, Move, Plan, PowerAction};
 use crate::ui::Ui;
 
 /// Says what else but the plan came of targets that ask for a state.
-pub(super) fn say_choice(ui: &Ui, servers: &[Server], chosen: &[usize], unclear: &[usize]) {
+pub(crate) fn say_choice(ui: &Ui, servers: &[Server], chosen: &[usize], unclear: &[usize]) {
     if chosen.is_empty() {
         ui.status("no server is in the state that was asked for: nothing to do");
     }
@@ -18,7 +18,7 @@ pub(super) fn say_choice(ui: &Ui, servers: &[Server], chosen: &[usize], unclear:
 }
 
 /// Says which checks failed, each with the line that fixes it and the one that overrides it.
-pub(super) fn say_findings(ui: &Ui, action: PowerAction, findings: &[Finding], only_warn: bool) {
+pub(crate) fn say_findings(ui: &Ui, action: PowerAction, findings: &[Finding], only_warn: bool) {
     for finding in findings {
         let Finding { id, server, message, allowed, .. } = finding;
         if *allowed {
@@ -38,7 +38,7 @@ pub(super) fn say_findings(ui: &Ui, action: PowerAction, findings: &[Finding], o
 }
 
 /// Says what would help steps that cannot be done: why not stands in the report.
-pub(super) fn say_fixes(ui: &Ui, plan: &Plan) {
+pub(crate) fn say_fixes(ui: &Ui, plan: &Plan) {
     let mut said: Vec<&str> = Vec::new();
     for step in plan.steps.iter().filter(|step| !step.is_of_finding()) {
         if let Move::Cannot { fix: Some(fix), .. } = &step.does
@@ -52,7 +52,7 @@ pub(super) fn say_fixes(ui: &Ui, plan: &Plan) {
 }
 
 /// Says which steps did not succeed, and why.
-pub(super) fn say_ends(ui: &Ui, servers: &[Server], plan: &Plan, ends: &[StepReport]) {
+pub(crate) fn say_ends(ui: &Ui, servers: &[Server], plan: &Plan, ends: &[StepReport]) {
     for (step, end) in plan.steps.iter().zip(ends) {
         let id = &servers[step.server].id;
         if end.how.is_good() || step.is_of_finding() {

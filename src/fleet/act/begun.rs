@@ -10,6 +10,7 @@ use crate::model::inventory::server::ServerKey;
 use crate::model::power::outcome::ActionOutcome;
 use crate::model::power::{PowerAction, Step};
 use crate::state::{ActionId, NewAction, State, StateError};
+use crate::transport::process;
 
 /// An action that stands in the state file as begun. If nobody says how it ended, it was interrupted.
 pub(super) struct Begun<'a> {
@@ -62,6 +63,7 @@ impl Fleet<'_> {
             by: acting.options.by.clone(),
             at,
             until: until.unwrap_or(Timestamp::MAX),
+            process: Some(process::this()),
         };
         let id = self.state.begin_action(&action)?;
         let guest = acting.server(step).vmid.map(|_| action.server.clone());

@@ -105,6 +105,10 @@ impl Fleet<'_> {
             return Ok(self.ready(named, &mut Looks::during(patience), ended).await);
         };
         let begun = self.begin(acting, step, patience + LOOK_UP)?;
+        if let Some(refused) = self.held_meanwhile(acting, step)? {
+            begun.end(&refused, self.now())?;
+            return Ok(refused);
+        }
         let (freezes, at) = (config.freeze, Instant::now());
         let sending = Sending { named, found: &found, call, number, patience, services, freezes, at };
         let ended = self.send(acting, &sending, confirmed).await;

@@ -70,6 +70,10 @@ impl Fleet<'_> {
         }
         let patience = acting.options.timeout.unwrap_or_else(|| usual_patience(call));
         let begun = self.begin(acting, step, patience)?;
+        if let Some(refused) = self.held_meanwhile(acting, step)? {
+            begun.end(&refused, self.now())?;
+            return Ok(refused);
+        }
         let sending = Sending { host, server, call, number, seen: &seen, patience };
         let ended = Box::pin(self.send_to_host(acting, &sending, confirmed)).await?;
         if call.sleeps() && ended.how == StepOutcome::Done {
@@ -123,7 +127,9 @@ impl Fleet<'_> {
             // Before it sleeps: afterwards nobody may be left to say that it was meant.
             self.state.put_wish(&server.id, true, self.now())?;
         }
-        let allowed = acting.options.allowed.contains(&CheckId::SleepInhibited);
+        // A lock of a lease of this machine that has ended is nobody's any more.
+        let (others, leases) = self.foreign_locks(seen.blocks(call).unwrap_or_default());
+        let allowed = acting.options.goes_past_locks() || (others.is_empty() && leases.is_empty());
         let over_inhibitors = seen.goes_past_locks(call, allowed);
         acting.ledger.note(number, format!("{} of {} was sent", call.as_str(), server.id));
         acting.say(number, &format!("{} of {} was sent", call.as_str(), server.called()), Some(patience));

@@ -92,6 +92,7 @@ impl Fleet<'_> {
         });
         let (guests, hosts) = findings.await;
         plan.findings.extend(guests?);
+        plan.findings.extend(self.look_at_leases(plan, servers)?);
         let mut known = Privileges::default();
         plan.findings.extend(self.look_at_privileges(plan, servers, links, options, &mut known).await);
         self.explain_locks(&mut plan.findings, servers, links).await;

@@ -96,7 +96,7 @@ impl StepReport {
         }
     }
 
-    pub(super) fn because(how: StepOutcome, detail: impl Into<String>) -> StepReport {
+    pub(in crate::fleet) fn because(how: StepOutcome, detail: impl Into<String>) -> StepReport {
         StepReport { detail: Some(detail.into()), ..StepReport::new(how) }
     }
 

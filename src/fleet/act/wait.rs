@@ -9,19 +9,19 @@ use crate::transport::probe;
 
 /// Looks until a deadline, with pauses in between.
 #[derive(Debug)]
-pub(super) struct Looks {
+pub(in crate::fleet) struct Looks {
     backoff: Backoff,
     until: Instant,
 }
 
 impl Looks {
     /// Looks for this long.
-    pub(super) fn during(patience: Duration) -> Looks {
+    pub(in crate::fleet) fn during(patience: Duration) -> Looks {
         Looks { backoff: Backoff::new(), until: Instant::now() + patience }
     }
 
     /// Waits for the time of the next look; `false`: there is none before the deadline.
-    pub(super) async fn next(&mut self) -> bool {
+    pub(in crate::fleet) async fn next(&mut self) -> bool {
         let left = self.until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return false;
@@ -33,7 +33,12 @@ impl Looks {
 
 impl Fleet<'_> {
     /// Waits until all services accept a connection; gives those that do not by the deadline.
-    pub(super) async fn await_services(&self, host: &str, services: &[Service], looks: &mut Looks) -> Vec<String> {
+    pub(in crate::fleet) async fn await_services(
+        &self,
+        host: &str,
+        services: &[Service],
+        looks: &mut Looks,
+    ) -> Vec<String> {
         let mut missing: Vec<&Service> = services.iter().collect();
         loop {
             let asked = missing.iter().map(|service| probe::tcp(host, service.port, self.limits.probe));

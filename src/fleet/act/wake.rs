@@ -7,7 +7,7 @@ mod awake;
 mod path;
 mod ready;
 mod relay;
-mod step;
+pub(in crate::fleet) mod step;
 
 use std::cell::Cell;
 use std::net::IpAddr;

@@ -19,7 +19,7 @@ const CLOCK: &str = "printf 'clock\\t%s\\n' \"$(date +%s 2>/dev/null)\"\n";
 const MOST: usize = 256;
 
 fn script() -> String {
-    format!("{CLOCK}{}\n{}", preflight::script(false), include_str!("checkup.sh"))
+    format!("{CLOCK}{}\n{}", preflight::script(false, false), include_str!("checkup.sh"))
 }
 
 /// When a script was sent, and when its output was there, in seconds since 1970.

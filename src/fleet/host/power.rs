@@ -8,7 +8,7 @@ pub(crate) mod arm;
 pub(in crate::fleet::host) mod preflight;
 pub(crate) mod trigger;
 pub(crate) mod wait;
-mod way;
+pub(super) mod way;
 
 #[cfg(test)]
 mod run_tests;
@@ -36,12 +36,18 @@ pub(crate) const READERS: &[crate::model::foreign::Reader] = &[
 
 impl Fleet<'_> {
     /// Looks for reasons against putting a host to sleep or switching it off: one script, one round trip, nothing is
-    /// changed. With `past_locks` it also looks how a call would go past the locks that programs hold.
+    /// changed. With `past_locks` it also looks how a call would go past the locks that programs hold, with `in_use` who is
+    /// connected to the host and what works on it.
     ///
     /// # Errors
     /// Those of an SSH script; what the host does not tell is `None` in the answer.
-    pub(crate) async fn host_preflight(&self, server: &ServerConfig, past_locks: bool) -> Result<HostPreflight, Error> {
-        let script = preflight::script(past_locks);
+    pub(crate) async fn host_preflight(
+        &self,
+        server: &ServerConfig,
+        past_locks: bool,
+        in_use: bool,
+    ) -> Result<HostPreflight, Error> {
+        let script = preflight::script(past_locks, in_use);
         let output = self.run_script_in_time(server, HostKeyPolicy::Refuse, &script).await?;
         Ok(preflight::parse(&output.stdout))
     }
@@ -51,7 +57,7 @@ impl Fleet<'_> {
     /// # Errors
     /// Those of a script that runs here.
     pub(crate) async fn local_identity(&self) -> Result<Identity, Error> {
-        let output = transport::local::run_script(&preflight::script(false), self.limits.host).await?;
+        let output = transport::local::run_script(&preflight::script(false, false), self.limits.host).await?;
         Ok(preflight::parse(&output.stdout).identity())
     }
 

@@ -57,4 +57,23 @@ pub(super) const TEXTS: &[(CheckId, Text)] = &[
             fix: "clone it, and start the clone",
         },
     ),
+    (
+        CheckId::Held,
+        Text {
+            fault: "a lease holds it",
+            looks: "the leases of `ecobox run`, `hold` and `ssh` here, and the locks that those of other machines hold on the host",
+            why: "somebody needs it awake, a backup perhaps",
+            fix: "wait until the lease has ended, or run `ecobox release {server}`",
+        },
+    ),
+    (
+        CheckId::InUse,
+        Text {
+            fault: "somebody uses the host",
+            looks: "established connections to the configured services and to file servers, a package manager at work, disks \
+                    that are put together or looked through, and backup programs; at the end of a lease",
+            why: "a file that is being read, or a backup that runs, ends with the host",
+            fix: "wait until that has ended",
+        },
+    ),
 ];

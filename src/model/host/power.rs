@@ -11,6 +11,7 @@ use serde::Serialize;
 
 pub(crate) use self::itself::{Identity, Itself, is_jump_host};
 pub(crate) use self::no_way::{NoWay, SwapLack};
+use crate::model::host::activity::Activity;
 use crate::model::host::facts::HostFacts;
 use crate::model::id::VmId;
 
@@ -61,6 +62,8 @@ pub(crate) struct HostPreflight {
     pub(crate) guests: BTreeSet<VmId>,
     /// By what virtual machines that run there know themselves, as far as the host shows it.
     pub(crate) carries: BTreeMap<VmId, Carried>,
+    /// Who is connected and what works there; `None`: that was not asked for.
+    pub(crate) activity: Option<Activity>,
     /// UPIDs of Proxmox VE tasks that run; `None`: no Proxmox VE.
     pub(crate) tasks: Option<BTreeSet<String>>,
     /// What each call would be made by, or why nothing can make it.

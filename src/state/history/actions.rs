@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use crate::model::inventory::server::ServerKey;
+use crate::model::lease::Process;
 use crate::model::power::outcome::{ActionOutcome, InFlight};
 use crate::state::history::sightings;
 use crate::state::{Result, State, time};
@@ -43,6 +44,8 @@ pub(crate) struct NewAction {
     pub(crate) at: Timestamp,
     /// When it will have ended, one way or another.
     pub(crate) until: Timestamp,
+    /// Who says how it ended; `None`: not known.
+    pub(crate) process: Option<Process>,
 }
 
 /// An action that was begun. Ids are never used again.
@@ -56,13 +59,20 @@ const UNKNOWN: &str = "unknown outcome";
 impl State {
     /// Remembers that an action begins: before anything is sent.
     pub(crate) fn begin_action(&self, action: &NewAction) -> Result<ActionId> {
-        let NewAction { server, action, by, at, until } = action;
+        let NewAction { server, action, by, at, until, process } = action;
         self.write(|conn| {
             let sql = "INSERT INTO actions (at, server, action, asked_by, outcome) VALUES (?1, ?2, ?3, ?4, '')";
             conn.prepare_cached(sql)?.execute(params![at.as_millisecond(), server.0, action, by])?;
             let id = conn.last_insert_rowid();
-            let sql = "INSERT INTO in_flight (action, until) VALUES (?1, ?2)";
-            conn.prepare_cached(sql)?.execute(params![id, until.as_millisecond()])?;
+            let sql = "INSERT INTO in_flight (action, until, pid, started, boot) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let process = process.as_ref().map(|Process { pid, started, boot }| (pid, started, boot));
+            conn.prepare_cached(sql)?.execute(params![
+                id,
+                until.as_millisecond(),
+                process.map(|(pid, ..)| pid),
+                process.map(|(_, started, _)| started),
+                process.map(|(.., boot)| boot),
+            ])?;
             sightings::begin(conn, server, *at)?;
             Ok(ActionId(id))
         })

@@ -7,7 +7,7 @@ use crate::model::id::{ClusterId, NodeName, ServerId};
 use crate::model::past::metrics::Ids;
 use crate::state::history::pending_hours;
 use crate::state::history::samples;
-use crate::state::inventory::{backups, permissions, tokens};
+use crate::state::inventory::{backups, leases, permissions, tokens};
 use crate::state::subjects::cluster_row;
 use crate::state::{Result, State, time};
 
@@ -198,6 +198,7 @@ fn move_history(conn: &Connection, old: &ClusterId, new: &ClusterId) -> rusqlite
     for table in ["states", "moves"] {
         conn.execute(&format!("DELETE FROM {table} WHERE server >= ?1 AND server < ?2"), rest)?;
     }
+    leases::move_servers(conn, moved, rest)?;
     let twin = "SELECT twin.id FROM series old JOIN series twin ON twin.service = old.service
             AND twin.server = ?3 || substr(old.server, length(?1)) WHERE old.id";
     for table in ["checks", "check_hours", "switches"] {

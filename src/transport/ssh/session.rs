@@ -147,6 +147,19 @@ impl Session {
         parsed.map_err(|detail| unusable(format!("{detail}{ended}")))
     }
 
+    /// Who this is with, for messages.
+    pub(super) fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// A channel of its own, for as long as somebody wants it: it is not one of those that take turns.
+    pub(super) async fn channel(&self) -> Result<russh::Channel<russh::client::Msg>, Error> {
+        self.last.handle.channel_open_session().await.map_err(|error| match error {
+            russh::Error::ChannelOpenFailure(why) => self.no_channel(&why),
+            _ => Error::Connect { peer: self.peer.clone(), failure: ConnectFailure::Closed, source: None },
+        })
+    }
+
     fn no_channel(&self, why: &ChannelOpenFailure) -> Error {
         let detail = match why {
             ChannelOpenFailure::AdministrativelyProhibited => "it allows no commands".to_owned(),

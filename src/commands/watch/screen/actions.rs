@@ -60,6 +60,7 @@ async fn try_prepare(
         guests: choices.guests,
         only_shown: true,
         arm_wol: choices.arm_wol,
+        unless_used: false,
         parallel: PARALLEL.into(),
         wait: true,
         timeout: None,
@@ -119,7 +120,12 @@ pub(super) async fn carry(
     };
     let ledger = ctx.ledger.of_plan(number);
     let acting = PlanRun { plan, servers, options, ledger, tell: &progress, links };
-    match fleet.carry_out(&acting, &Confirmed::on_screen()).await {
+    // Who asks for it by hand keeps it up past the end of a lease.
+    let carried = match fleet.keep_up(plan, servers) {
+        Ok(()) => fleet.carry_out(&acting, &Confirmed::on_screen()).await,
+        Err(error) => Err(error),
+    };
+    match carried {
         Ok(ends) => {
             for (number, (step, end)) in plan.steps.iter().zip(&ends).enumerate() {
                 let text = format!("{}: {}", step.action, ended(end));

@@ -6,7 +6,8 @@ mod itself;
 use futures::future::{join, join3};
 
 use self::checks::{
-    look_at_guests_of, look_at_members, look_at_people, look_at_running, look_at_tasks_of, look_at_wol,
+    look_at_guests_of, look_at_locks, look_at_members, look_at_people, look_at_running, look_at_tasks_of, look_at_use,
+    look_at_wol,
 };
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
@@ -83,8 +84,8 @@ impl Fleet<'_> {
         let members = async { self.members(links, node?.0).await };
         let tasks = async { self.tasks(links, node?.0, node?.1).await };
         let here = async { if config.access == Access::Local { None } else { self.local_identity().await.ok() } };
-        let past_locks = options.allowed.contains(&CheckId::SleepInhibited);
-        let seen = self.host_preflight(config, past_locks);
+        let past_locks = options.goes_past_locks();
+        let seen = self.host_preflight(config, past_locks, options.unless_used);
         let (seen, here, (members, tasks)) = Box::pin(join3(seen, here, join(members, tasks))).await;
         let seen = match seen {
             Ok(seen) => seen,
@@ -95,7 +96,10 @@ impl Fleet<'_> {
         };
         let mut found = Findings { host: &host.id, all: Vec::new() };
         self.look_at_itself(check, config, &seen, here.as_ref(), &mut found).await;
-        look_at_people(&seen, call, &mut found);
+        look_at_people(&seen, &mut found);
+        look_at_use(config, &seen, &mut found);
+        let (locks, leases) = self.foreign_locks(seen.blocks(call).unwrap_or_default());
+        look_at_locks(&locks, &leases, call, &mut found);
         self.look_at_wake(check, config, &seen, &mut found).await;
         if let Some(members) = &members {
             look_at_members(members, host, &mut found);
@@ -164,7 +168,7 @@ impl Fleet<'_> {
 /// Why the host has no way to do it: a check that an administrator's setting fails, or that it cannot be done at all.
 fn no_way(check: &HostCheck<'_>, seen: &HostPreflight) -> Option<Result<Finding, Blocked>> {
     let HostCheck { host, call, options, .. } = *check;
-    let past_locks = options.allowed.contains(&CheckId::SleepInhibited);
+    let past_locks = options.goes_past_locks();
     let way = if seen.goes_past_locks(call, past_locks) { seen.way_past(call) } else { seen.way(call) };
     let Some(Err(no_way)) = way else { return None };
     if no_way.is_masked() {

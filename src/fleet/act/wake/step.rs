@@ -17,7 +17,9 @@ use crate::state::StateError;
 use crate::transport::Error;
 
 /// How long a host may take to wake, Proxmox VE's start included.
-pub(in crate::fleet::act) const WAKE: Duration = Duration::from_secs(300);
+pub(in crate::fleet) const WAKE: Duration = Duration::from_secs(300);
+/// What is said of a host that nobody had to wake after all.
+pub(in crate::fleet) const AWAKE_BEFORE: &str = "it was awake before a magic packet was sent";
 
 /// A host on its way up.
 struct WakeRun<'r> {
@@ -159,8 +161,7 @@ impl WakeRun<'_> {
         let lost = self.lost.take();
         match woken {
             Ok(Woken { seen: Ok(()), rounds: 0 }) if lost.is_none() => {
-                StepReport::because(StepOutcome::Done, "it was awake before a magic packet was sent")
-                    .seen(PowerState::Online)
+                StepReport::because(StepOutcome::Done, AWAKE_BEFORE).seen(PowerState::Online)
             }
             Ok(Woken { seen: Ok(()), rounds }) => {
                 StepReport::because(StepOutcome::Done, packets(rounds, lost)).seen(PowerState::Online)

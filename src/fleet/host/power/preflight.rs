@@ -5,14 +5,16 @@
 
 use crate::fleet::host::facts::{self, word};
 use crate::fleet::host::power::way::{RIGHTS, WAY, no_way, text};
+use crate::model::host::activity::{self, Activity, Connection};
 use crate::model::host::power::{HostCall, HostPreflight, Inhibitor, LoggedIn};
 use crate::model::id::VmId;
 
 /// The script; POSIX sh, no arguments, reads nothing from its input, needs no rights. With `locks` it also says how a
 /// call would go past the locks that programs hold.
-pub(crate) fn script(locks: bool) -> String {
+pub(crate) fn script(locks: bool, in_use: bool) -> String {
     let locks = if locks { "yes" } else { "" };
-    format!("locks={locks} listed=\n{}\n{RIGHTS}{WAY}{}", facts::SCRIPT, include_str!("preflight.sh"))
+    let need = if in_use { include_str!("need.sh") } else { "" };
+    format!("locks={locks} listed=\n{}\n{RIGHTS}{WAY}{}\n{need}", facts::SCRIPT, include_str!("preflight.sh"))
 }
 
 /// More lines of one kind than this are not believed.
@@ -97,9 +99,34 @@ impl Seen {
                 let upid = word(value).filter(|upid| upid.starts_with("UPID:") && tasks.len() < MOST);
                 tasks.extend(upid);
             }
+            "tcp" => {
+                self.activity().connections.get_or_insert_default();
+            }
+            "connection" => self.take_connection(value),
+            "listening" => self.activity().listening.extend(u16::from_str_radix(value, 16)),
+            "work" if self.activity().work.len() < MOST => self.activity().work.extend(word(value)),
             "can" | "cannot" => self.take_way(key == "can", false, value),
             "canpast" | "cannotpast" => self.take_way(key == "canpast", true, value),
             _ => {}
+        }
+    }
+
+    fn activity(&mut self) -> &mut Activity {
+        self.found.activity.get_or_insert_default()
+    }
+
+    /// `3 0A00620A 01BD 0500620A`: how many, the local address and port, the remote address.
+    fn take_connection(&mut self, value: &str) {
+        let mut words = value.split_ascii_whitespace().skip(1);
+        let (Some(local), Some(port), Some(remote)) = (words.next(), words.next(), words.next()) else { return };
+        let (Some(local), Ok(port), Some(remote)) =
+            (activity::address(local), u16::from_str_radix(port, 16), activity::address(remote))
+        else {
+            return;
+        };
+        let connections = self.activity().connections.get_or_insert_default();
+        if connections.len() < MOST {
+            connections.push(Connection { port, local, remote });
         }
     }
 

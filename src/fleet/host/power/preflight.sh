@@ -31,7 +31,7 @@ Y
 			c=${d%% *}
 			case $c in '' | *[!0-9]*) ;; *) [ "$c" -ge 34816 ] && [ "$c" -lt 35072 ] && p inside "$1 pts/$((c - 34816))" ;; esac
 			case $b in
-			sshd* | sh | dash | ash | bash | zsh | fish | ksh | busybox | systemd* | sleep | grep | df | ip | ethtool | sudo | who | \
+			sshd* | sh | dash | ash | bash | zsh | fish | ksh | busybox | systemd* | elogind-inhibit | timeout | head | sleep | grep | df | ip | ethtool | sudo | who | \
 				stat | sort | id | uname | loginctl | busctl | systemctl | dpkg-query) ;;
 			*) p runs "$1 $b" ;;
 			esac

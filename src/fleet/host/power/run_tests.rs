@@ -6,7 +6,7 @@ use crate::model::host::power::{HostCall, HostPreflight, NoWay, SwapLack};
 
 /// What the script finds on a host, the same from every shell.
 fn of(host: &Host) -> HostPreflight {
-    let mut all = shells().into_iter().map(|shell| (parse(&host.run(&shell, &script(false))), shell));
+    let mut all = shells().into_iter().map(|shell| (parse(&host.run(&shell, &script(false, true))), shell));
     let (mut first, _) = all.next().unwrap();
     for (other, shell) in all {
         assert_eq!(other, first, "{shell:?}");
@@ -272,4 +272,45 @@ fn people_locks_guests_and_tasks() {
     assert_eq!(carries.collect::<Vec<_>>(), ["101 3562338d-cdfb 01,02", "103 - 03"]);
     let tasks: Vec<_> = found.tasks.unwrap().into_iter().collect();
     assert_eq!(tasks, ["UPID:pve1:00000FA2:0000B1B1:6743A1F0:vzdump::root@pam:"]);
+}
+
+#[test]
+fn who_is_connected_and_what_works() {
+    let host = Host::debian();
+    let line = |local: &str, remote: &str, state: &str| {
+        format!(
+            "   0: {local} {remote} {state} 00000000:00000000 00:00000000 00000000     0        0 1 1 0 20 4 24 10 -1\n"
+        )
+    };
+    let header = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+    let any = "00000000:0000";
+    let v4 = [
+        line("00000000:01BD", any, "0A"),
+        line("0A00620A:01BD", "0500620A:C001", "01"),
+        line("0A00620A:01BD", "0500620A:C002", "01"),
+        line("0A00620A:01BD", "0600620A:C001", "06"),
+        line("0A00620A:9C40", "0700620A:01BB", "01"),
+    ];
+    host.file("proc/net/tcp", &format!("{header}{}", v4.concat()));
+    let mapped = "0000000000000000FFFF00000A00620A:2000";
+    let v6 = line(mapped, "0000000000000000FFFF00000800620A:D000", "01");
+    let v6 = v6 + &line("00000000000000000000000000000000:2000", "00000000000000000000000000000000:0000", "0A");
+    host.file("proc/net/tcp6", &format!("{header}{v6}"));
+    host.file("sys/block/md0/md/sync_action", "check\n");
+    host.file("sys/block/md1/md/sync_action", "idle\n");
+    host.file("sys/fs/btrfs/0a1b/exclusive_operation", "balance\n");
+    host.file("proc/4100/comm", "restic\n");
+    host.file("proc/4100/cmdline", "restic\0backup\0/home\0");
+    host.file("proc/4101/comm", "rsync\n");
+    host.file("proc/4101/cmdline", "/usr/bin/rsync\0--daemon\0--no-detach\0");
+    let activity = of(&host).activity.unwrap();
+    let seen = activity.connections.iter().flatten().map(|one| format!("{} {} {}", one.local, one.port, one.remote));
+    assert_eq!(
+        seen.collect::<Vec<_>>(),
+        ["10.98.0.10 8192 10.98.0.8", "10.98.0.10 445 10.98.0.5", "10.98.0.10 40000 10.98.0.7"]
+    );
+    assert_eq!(activity.listening, [445, 8192].into());
+    assert_eq!(activity.work, ["btrfs (balance)", "md0 (check)", "restic"].map(str::to_owned).into());
+    // Where nothing can be read nothing is known, which is not the same as nobody.
+    assert_eq!(of(&Host::debian()).activity.and_then(|activity| activity.connections), None);
 }

@@ -225,7 +225,7 @@ fn a_lock_stops_what_fired_and_its_words_are_read() {
         ] {
             let world = World::new(locked(version), "root").await;
             let (fleet, server) = (world.fleet(), &world.config.servers[0]);
-            let seen = fleet.host_preflight(server, true).await.unwrap();
+            let seen = fleet.host_preflight(server, true, false).await.unwrap();
             assert!(seen.goes_past_locks(call, true) && !seen.goes_past_locks(call, false));
             assert_eq!(seen.way_past(call), Some(&Ok("systemd-run".to_owned())));
             let order = HostOrder { call, over_inhibitors: true };
@@ -272,7 +272,7 @@ fn gone_and_back_are_seen() {
         let world = World::new(Host::debian("nas"), "root").await;
         let (fleet, server) = (world.fleet(), &world.config.servers[0]);
         in_vain("it still answers", async |deadline| fleet.wait_gone(server, deadline).await.unwrap()).await;
-        let before = fleet.host_preflight(server, false).await.unwrap().facts.boot_id;
+        let before = fleet.host_preflight(server, false, false).await.unwrap().facts.boot_id;
         let back = async |deadline| fleet.wait_back(server, before.as_deref(), false, deadline).await.unwrap();
         in_vain("it answers, and has not restarted yet", back).await;
         fleet.trigger(server, HostCall::Shutdown.into(), &Confirmed::by_command()).await.unwrap();
@@ -389,10 +389,10 @@ fn wake_on_lan_is_armed_and_read_back() {
         for login in ["root", "admin"] {
             let world = World::new(off(), login).await;
             let (fleet, server) = (world.fleet(), &world.config.servers[0]);
-            assert_eq!(fleet.host_preflight(server, false).await.unwrap().wol_armed(None), Some(false));
+            assert_eq!(fleet.host_preflight(server, false, false).await.unwrap().wol_armed(None), Some(false));
             assert_eq!(fleet.arm_wol(server, "enp3s0", &yes).await.unwrap(), ArmedWol::Armed);
             assert_eq!(world.host.wol_armed("enp3s0").as_deref(), Some("g"));
-            let seen = fleet.host_preflight(server, false).await.unwrap();
+            let seen = fleet.host_preflight(server, false, false).await.unwrap();
             assert_eq!(seen.wol_armed(Some("BC:24:11:00:00:01")), Some(true));
             let ArmedWol::Failed { detail } = fleet.arm_wol(server, "nope", &yes).await.unwrap() else {
                 panic!("nope")
@@ -401,7 +401,7 @@ fn wake_on_lan_is_armed_and_read_back() {
         }
         let world = World::new(off().login("bob", Rights::SudoPassword), "bob").await;
         let (fleet, server) = (world.fleet(), &world.config.servers[0]);
-        assert_eq!(fleet.host_preflight(server, false).await.unwrap().wol_armed(None), None);
+        assert_eq!(fleet.host_preflight(server, false, false).await.unwrap().wol_armed(None), None);
         let failed = ArmedWol::Failed { detail: "sudo: a password is required".to_owned() };
         assert_eq!(fleet.arm_wol(server, "enp3s0", &yes).await.unwrap(), failed);
         assert_eq!(world.host.wol_armed("enp3s0").as_deref(), Some("d"));
@@ -419,7 +419,7 @@ fn the_look_finds_what_speaks_against_it() {
             .running_guest_pid(101);
         let world = World::new(host, "root").await;
         let (fleet, server) = (world.fleet(), &world.config.servers[0]);
-        let seen = fleet.host_preflight(server, false).await.unwrap();
+        let seen = fleet.host_preflight(server, false, false).await.unwrap();
         let users: Vec<_> = seen.users.as_ref().unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(users, ["anna on pts/0 from 10.0.0.5", "backup from 10.0.0.6"]);
         let blocks = seen.blocks(HostCall::Suspend).unwrap();
@@ -433,7 +433,7 @@ fn the_look_finds_what_speaks_against_it() {
         // Nobody but us, and another init.
         for host in [Host::debian("nas"), Host::alpine("a")] {
             let world = World::new(host, "root").await;
-            let seen = world.fleet().host_preflight(&world.config.servers[0], false).await.unwrap();
+            let seen = world.fleet().host_preflight(&world.config.servers[0], false, false).await.unwrap();
             assert_eq!(seen.inhibitors, Some(Vec::new()), "{seen:?}");
             assert!(seen.users.unwrap_or_default().is_empty() && seen.guests.is_empty() && seen.tasks.is_none());
         }
@@ -449,7 +449,7 @@ fn this_machine_knows_itself() {
         if here.boot_id.is_some() {
             assert_eq!(here.itself(&again), Some(crate::model::host::power::Itself::ThisMachine));
         }
-        let there = fleet.host_preflight(&world.config.servers[0], false).await.unwrap();
+        let there = fleet.host_preflight(&world.config.servers[0], false, false).await.unwrap();
         assert_eq!(here.itself(&there.identity()), None);
         let local = "[[servers]]\nid = \"me\"\nlocal = true\n";
         let config = Config::parse(local, &world.home.path().join("config.toml")).unwrap();

@@ -4,7 +4,7 @@ use crate::fleet::host::facts::word;
 use crate::model::host::power::{NoWay, SwapLack};
 
 /// What finds programs, and root's rights.
-pub(super) const RIGHTS: &str = concat!(include_str!("../has.sh"), "\n", include_str!("sudo.sh"), "\n");
+pub(in crate::fleet::host) const RIGHTS: &str = concat!(include_str!("../has.sh"), "\n", include_str!("sudo.sh"), "\n");
 /// What decides by what a call is made; it stands after `RIGHTS`.
 pub(super) const WAY: &str = concat!(include_str!("sleep.sh"), "\n", include_str!("way.sh"), "\n");
 

@@ -2,7 +2,7 @@
 
 /// Step n makes schema n+1 of schema n. A step that was ever released is never changed; a new one is added.
 pub(in crate::state) const STEPS: &[&str] =
-    &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH, TENTH, ELEVENTH];
+    &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH, TENTH, ELEVENTH, TWELFTH];
 
 const FIRST: &str = "
 CREATE TABLE machine (
@@ -336,5 +336,41 @@ CREATE TABLE backup_looks (
     next INTEGER NOT NULL,
     since INTEGER,
     PRIMARY KEY (cluster, node)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Leases, the servers that they hold, and the servers that are up because of one.
+const TWELFTH: &str = "
+CREATE TABLE leases (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    asked_by TEXT NOT NULL,
+    reason TEXT,
+    at INTEGER NOT NULL,
+    until INTEGER,
+    -- What becomes of the hosts that it woke.
+    ending TEXT,
+    -- The process with which it ends: its number, when it began, in which boot.
+    pid INTEGER,
+    started INTEGER,
+    boot TEXT
+) STRICT;
+CREATE TABLE leased (
+    lease INTEGER NOT NULL REFERENCES leases (id) ON DELETE CASCADE,
+    server TEXT NOT NULL,
+    name TEXT NOT NULL,
+    asked INTEGER NOT NULL,
+    PRIMARY KEY (lease, server)
+) STRICT, WITHOUT ROWID;
+-- Who says how an action ended: one that was killed does not.
+ALTER TABLE in_flight ADD COLUMN pid INTEGER;
+ALTER TABLE in_flight ADD COLUMN started INTEGER;
+ALTER TABLE in_flight ADD COLUMN boot TEXT;
+CREATE TABLE woken (
+    server TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    -- The action that brings it back to where it was.
+    back TEXT NOT NULL,
+    at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";

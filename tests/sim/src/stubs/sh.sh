@@ -5,7 +5,8 @@ rules=$root/.sim/rewrite-$SIM_UID
 case ${1-} in
 --rewrite) exec sed -E -f "$rules" ;;
 '' | -s | -[a-z]s)
-	sed -E -f "$rules" | @SH@ "${@:--s}"
+	# Input that goes on after the script is not kept back.
+	sed -E ${2:+-u} -f "$rules" | @SH@ "${@:--s}"
 	exit $?
 	;;
 -c)

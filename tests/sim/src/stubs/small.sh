@@ -49,9 +49,11 @@ stat)
 	esac ;;
 systemd-run)
 	# A timer's seconds are hundredths here.
-	wait=0 asked=$*
+	wait=0 asked=$* service=
 	while [ $# -gt 0 ]; do
-		case $1 in --on-active=*) wait=${1#*=} ;; -*) ;; *) break ;; esac
+		case $1 in
+		--on-active=*) wait=${1#*=} ;; --unit=*) service=${1#*=} ;; -p) shift ;; -*) ;; *) break ;;
+		esac
 		shift
 	done
 	if [ "$SIM_UID" != 0 ]; then
@@ -61,6 +63,13 @@ systemd-run)
 	if [ -e "$root/.sim/no-timers" ]; then
 		echo "Failed to start transient timer unit: Connection timed out" >&2
 		exit 1
+	fi
+	if [ -n "$service" ]; then
+		# A unit of its own, which `systemctl stop` ends.
+		mkdir -p "$root/.sim/services"
+		"$root/usr/bin/setsid" "$@" </dev/null >/dev/null 2>&1 &
+		echo $! >"$root/.sim/services/$service.service"
+		exit
 	fi
 	echo "$asked" >>"$root/.sim/timers"
 	unit=run-u$$
@@ -124,7 +133,15 @@ loginctl)
 	exit 0 ;;
 busctl)
 	case "$*" in
-	*ListInhibitors) cat "$root/.sim/inhibitors" ;;
+	*ListInhibitors)
+		# Those that are always there, and those whose holder lives.
+		read -r kind count rest <"$root/.sim/inhibitors"
+		for held in "$root"/.sim/held/*; do
+			case $(cat "/proc/${held##*/}/stat" 2>/dev/null) in '' | *') Z '*) continue ;; esac
+			read -r one <"$held"
+			count=$((count + 1)) rest="$rest $one"
+		done
+		echo "$kind $count $rest" ;;
 	*CanSuspend | *CanHibernate)
 		# What the kernel and the configuration say comes first, then who asks. A masked sleep.target is not looked at.
 		case "$*" in *CanSuspend) state=mem ;; *) state=disk ;; esac
@@ -138,7 +155,28 @@ busctl)
 		esac ;;
 	*) echo 'Call failed: Unknown method' >&2; exit 1 ;;
 	esac ;;
-systemd-inhibit) cat "$root/.sim/inhibitors-list" ;;
+systemd-inhibit)
+	what= who= why= mode=block
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--list) cat "$root/.sim/inhibitors-list"; exit ;;
+		--what=*) what=${1#*=} ;; --who=*) who=${1#*=} ;; --why=*) why=${1#*=} ;; --mode=*) mode=${1#*=} ;;
+		-*) ;;
+		*) break ;;
+		esac
+		shift
+	done
+	# polkit lets nobody but root hold back sleep who is not at the machine itself.
+	if [ "$SIM_UID" != 0 ]; then
+		echo "Failed to inhibit: Interactive authentication required." >&2
+		exit 1
+	fi
+	mkdir -p "$root/.sim/held"
+	printf '"%s" "%s" "%s" "%s" 0 %s\n' "$what" "$who" "$why" "$mode" $$ >"$root/.sim/held/$$"
+	"$@"
+	status=$?
+	rm -f "$root/.sim/held/$$"
+	exit $status ;;
 poweroff | reboot)
 	if [ "$SIM_UID" != 0 ]; then echo "${0##*/}: Operation not permitted" >&2; exit 1; fi
 	exec "$root/.sim/event" "${0##*/}" ;;

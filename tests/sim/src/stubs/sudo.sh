@@ -1,5 +1,5 @@
 #!/bin/sh
-# sudo by the login's rights: `sudo` runs anything without a password, `password` never, `listed` nothing but `true`;
+# sudo by the login's rights: `sudo` runs anything without a password, `password` and `none` never, `listed` nothing but `true`;
 # where there is a rule without a password, the list needs none, as sudo's does.
 root=@ROOT@
 ask=yes check= list=
@@ -17,7 +17,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-if [ -n "$list" ] && [ "$SIM_RIGHTS" != password ]; then
+if [ -n "$list" ] && [ "$SIM_RIGHTS" != password ] && [ "$SIM_RIGHTS" != none ]; then
 	# Of a command it says that some rule allows it, whether with a password or not.
 	if [ $# -gt 0 ]; then echo "$*"; exit 0; fi
 	printf 'Matching Defaults entries for %s on host:\n    env_reset, use_pty\n\n' "$SIM_USER"

@@ -72,6 +72,17 @@ show)
 			if [ -n "$value" ]; then echo "$text"; else echo "$name=$text"; fi
 		done
 	done ;;
+stop)
+	if [ "$SIM_UID" != 0 ]; then
+		echo "Failed to stop$units: Interactive authentication required." >&2
+		exit 1
+	fi
+	for unit in $units; do
+		[ -e "$root/.sim/services/$unit" ] || continue
+		read -r pid <"$root/.sim/services/$unit"
+		kill -KILL -- "-$pid" 2>/dev/null
+		rm -f "$root/.sim/services/$unit" "$root/.sim/held/$pid"
+	done ;;
 suspend | hibernate | poweroff | reboot)
 	if [ "$SIM_UID" != 0 ]; then
 		echo "Call to ${verb} failed: Interactive authentication required." >&2
@@ -85,7 +96,14 @@ suspend | hibernate | poweroff | reboot)
 	esac
 	# Since 257 a lock of mode `block` holds root too, and `-i` asks polkit, over SSH nobody.
 	case $verb in suspend | hibernate) lock=sleep ;; *) lock=shutdown ;; esac
-	if [ -z "$direct" ] && [ "$systemd" -ge 257 ] && grep -q "\(^\|:\)$lock\(:\|\$\)" "$root/.sim/locks"; then
+	locks() {
+		cat "$root/.sim/locks"
+		for held in "$root"/.sim/held/*; do
+			case $(cat "/proc/${held##*/}/stat" 2>/dev/null) in '' | *') Z '*) continue ;; esac
+			cut -d'"' -f2 "$held"
+		done
+	}
+	if [ -z "$direct" ] && [ "$systemd" -ge 257 ] && locks | grep -q "\(^\|:\)$lock\(:\|\$\)"; then
 		case $verb in suspend) call=Suspend ;; hibernate) call=Hibernate ;; poweroff) call=PowerOff ;; *) call=Reboot ;; esac
 		if [ -n "$ignore" ]; then echo "Call to $call failed: Interactive authentication required." >&2
 		else echo "Call to $call failed: Access denied" >&2; fi

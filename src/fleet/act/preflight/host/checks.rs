@@ -5,22 +5,42 @@ use crate::config::ServerConfig;
 use crate::fleet::act::preflight::{is_console, list};
 use crate::model::check::CheckId;
 use crate::model::guest::{ActiveTask, ClusterStatus};
-use crate::model::host::power::{HostCall, HostPreflight};
+use crate::model::host::activity::Counted;
+use crate::model::host::power::{HostCall, HostPreflight, Inhibitor};
 use crate::model::id::{GuestKind, VmId};
 use crate::model::inventory::Server;
 use crate::model::power::PowerState;
 
 /// Users, and programs that asked not to sleep.
-pub(super) fn look_at_people(seen: &HostPreflight, call: HostCall, found: &mut Findings<'_>) {
+pub(super) fn look_at_people(seen: &HostPreflight, found: &mut Findings<'_>) {
     if let Some(users) = seen.users.as_deref().filter(|users| !users.is_empty()) {
         let message = format!("logged in: {}", list(users));
         found.add(CheckId::LoggedInUsers, message, "ask them to log out".to_owned());
     }
-    let blocks = seen.blocks(call).unwrap_or_default();
-    if !blocks.is_empty() {
-        let one = |inhibitor: &&crate::model::host::power::Inhibitor| format!("{} ({})", inhibitor.who, inhibitor.why);
-        let message = format!("programs ask not to {}: {}", call.as_str(), list(blocks.iter().map(one)));
+}
+
+/// Who is connected to a host, and what works on it, where that was looked for.
+pub(super) fn look_at_use(config: &ServerConfig, seen: &HostPreflight, found: &mut Findings<'_>) {
+    let Some(activity) = &seen.activity else { return };
+    let services = config.services.iter().map(|service| (service.port, service.name.as_str())).collect();
+    let own: Vec<_> = seen.facts.addresses.iter().map(|address| address.ip).collect();
+    let reasons = activity.reasons(&Counted { services, own: &own, asked_from: seen.ssh_client });
+    if !reasons.is_empty() {
+        found.add(CheckId::InUse, format!("it is in use: {}", list(reasons)), "wait until that has ended".to_owned());
+    }
+}
+
+/// Programs that asked not to sleep, and leases of other machines.
+pub(super) fn look_at_locks(locks: &[&Inhibitor], leases: &[&Inhibitor], call: HostCall, found: &mut Findings<'_>) {
+    if !locks.is_empty() {
+        let one = |lock: &&Inhibitor| format!("{} ({})", lock.who, lock.why);
+        let message = format!("programs ask not to {}: {}", call.as_str(), list(locks.iter().map(one)));
         found.add(CheckId::SleepInhibited, message, "end them, or wait until they are done".to_owned());
+    }
+    if !leases.is_empty() {
+        let message =
+            format!("it is held by ecobox on another machine: {}", list(leases.iter().map(|lock| lock.why.clone())));
+        found.add(CheckId::Held, message, "wait until that has ended, or release it there".to_owned());
     }
 }
 

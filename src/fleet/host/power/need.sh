@@ -1,0 +1,64 @@
+# Who is connected to this host now, and what works on it. It runs after preflight.sh, whose functions it uses, where that
+# is asked for. Anybody may read all of it; what cannot be had is left out.
+
+# The own connection, by its two ports: sudo is not used here, and so the variable is there.
+own=nothing
+read -r a b c d <<X
+${SSH_CONNECTION-}
+X
+case $b$d in '' | *[!0-9]*) ;; *) own=$(printf ':%04X [0-9A-F]*:%04X 01 ' "$d" "$b") ;; esac
+
+# Lines of connections in the state $1, as often as they are there: local address, port, remote address. One program for
+# all lines: a shell's loop over ten thousand takes half a second.
+tcp() {
+	sed -n -E "/$own/d; s/^ *[0-9]+: ([0-9A-F]+):([0-9A-F]{4}) ([0-9A-F]+):[0-9A-F]{4} $1 .*/\\1 \\2 \\3/p" \
+		/proc/net/tcp /proc/net/tcp6 2>/dev/null | sort | uniq -c | head -n 2000
+}
+if [ -r /proc/net/tcp ]; then
+	p tcp seen
+	tcp 01 | while read -r v; do p connection "$v"; done
+	tcp 0A | while read -r a b c d; do p listening "$c"; done
+fi
+
+# A package manager at work holds the lock on a file that is always there.
+for o in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /var/lib/rpm/.rpm.lock \
+	/usr/lib/sysimage/rpm/.rpm.lock /lib/apk/db/lock; do
+	[ -e "$o" ] && v=$(stat -c '%D %i' "$o" 2>/dev/null) && [ -r /proc/locks ] || continue
+	d=$((0x${v%% *})) v=${v##* }
+	v=$(printf '%02x:%02x:%s' "$((d >> 8 & 4095))" "$((d & 255 | d >> 12 & 1048320))" "$v")
+	while read -r a; do
+		case $a in *-\>*) ;; *" $v "*) p work "a package manager"; break 2 ;; esac
+	done < /proc/locks
+done
+
+# Disks that are put together anew, or looked through.
+for o in /sys/block/md*/md/sync_action; do
+	v=
+	[ -r "$o" ] && read -r v < "$o"
+	case $v in '' | idle | frozen) ;; *) a=${o%/md/sync_action}; p work "${a##*/} ($v)" ;; esac
+done
+for o in /sys/fs/btrfs/*/exclusive_operation; do
+	v=
+	[ -r "$o" ] && read -r v < "$o"
+	case $v in '' | none) ;; *) p work "btrfs ($v)" ;; esac
+done
+if [ -e /sys/module/zfs ] && has /usr/sbin/zpool /sbin/zpool; then
+	# A pool that hangs keeps whoever asks for it.
+	timeout 5 "$v" status 2>/dev/null </dev/null | while read -r a b c; do
+		case "$a $b $c" in 'scan: scrub in progress'* | 'scan: resilver in progress'*) p work "ZFS ($b)" ;; esac
+	done
+fi
+
+# Backups and copies, by the names of their programs. Those that wait for others are no work.
+for o in /proc/[0-9]*/comm; do
+	v=
+	read -r v < "$o"
+	case $v in
+	rsync | borg | restic | rclone | kopia | vzdump | proxmox-backup-) ;;
+	*) continue ;;
+	esac
+	a=$(tr '\0' ' ' < "${o%comm}cmdline")
+	case " $a" in *' --daemon '* | *' mount '* | *' serve '*) continue ;; esac
+	p work "$v"
+done 2>/dev/null
+:
