@@ -82,6 +82,7 @@ fn exit_4_without_a_token_and_nothing_is_sent() {
     ------- stderr -------
     warning: pve1: no API token is known for it
     hint: give a token for `pve1` by `token_command` in ~/.config/ecobox/config.toml, or by the environment variable ECOBOX_TOKEN_PVE1
+    hint: run `ecobox doctor pve1`
     [exit status: 4]
     ");
     assert_eq!(sim.requests().len(), 0);
@@ -100,6 +101,7 @@ fn exit_4_wrong_token_has_a_hint() {
     ------- stderr -------
     warning: pve1 refused: token ecobox@pve!test: Authentication failed!
     hint: the token comes from the environment variable ECOBOX_TOKEN_PVE1: put one there that Proxmox VE takes
+    hint: run `ecobox doctor pve1`
     [exit status: 4]
     ");
     assert_eq!(sim.node("pve1").count("/cluster/resources"), 1, "a rejected token is not tried again");
@@ -124,6 +126,7 @@ fn exit_4_a_token_without_rights_is_no_empty_fleet() {
     ------- stderr -------
     warning: pve1 refused: its API token may see no guest (VM.Audit is missing): an empty list proves nothing
     hint: the token comes from the environment variable ECOBOX_TOKEN_PVE1: give it the missing privileges in Proxmox VE (Datacenter, Permissions)
+    hint: run `ecobox doctor pve1`
     [exit status: 4]
     ");
     let run = env.run(&["status", "-o", "json"]).exits(4);

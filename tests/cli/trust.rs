@@ -82,6 +82,7 @@ fn exit_6_another_certificate_than_the_fingerprint() {
     ------- stderr -------
     warning: pve1 is not who it should be: its certificate is FINGERPRINT, expected is OTHER (SHA-256)
     hint: if FINGERPRINT is its certificate, set `fingerprint = "FINGERPRINT"` of `pve1` in ~/.config/ecobox/config.toml, or `ca_file` to a copy of the host's /etc/pve/pve-root-ca.pem
+    hint: run `ecobox doctor pve1`
     [exit status: 6]
     "#);
     // A renewed certificate is another one.
@@ -124,6 +125,7 @@ fn without_a_word_only_public_cas_count() {
     ------- stderr -------
     warning: pve1 is not who it should be: its certificate was not issued by a public CA (presented: SHA-256 FINGERPRINT)
     hint: if FINGERPRINT is its certificate, set `fingerprint = "FINGERPRINT"` of `pve1` in ~/.config/ecobox/config.toml, or `ca_file` to a copy of the host's /etc/pve/pve-root-ca.pem
+    hint: run `ecobox doctor pve1`
     [exit status: 6]
     "#);
 }
@@ -145,6 +147,7 @@ fn a_cluster_ca_that_was_learned_survives_renewals_and_refuses_strangers() {
     ------- stderr -------
     warning: pve1 is not who it should be: its certificate is for 127.0.0.1, 0::1, 192.0.2.3, localhost, pve2, pve2.lan, not for pve1 (presented: SHA-256 OTHER)
     hint: if OTHER is its certificate, set `fingerprint = "OTHER"` of `pve1` in ~/.config/ecobox/config.toml, or `ca_file` to a copy of the host's /etc/pve/pve-root-ca.pem
+    hint: run `ecobox doctor pve1`
     [exit status: 6]
     "#);
     // A machine in the middle with a certificate of its own for the same names.
