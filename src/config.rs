@@ -33,7 +33,7 @@ pub(crate) use self::wol::{SecureOnFrom, WolSettings};
 use crate::file::{self, Contents};
 use crate::model::access::trust::Fingerprint;
 use crate::model::check::diagnosis::Mute;
-use crate::model::host::wol::Mac;
+use crate::model::host::magic_packet::Mac;
 use crate::model::id::{GuestKind, ServerId, VmId};
 use crate::model::inventory::server::{Expected, Service};
 

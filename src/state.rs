@@ -4,23 +4,28 @@
 //! `discover`, a script's `power` and a person's `status` can run at once. There is no clock here: whoever calls says
 //! what time it is. Times are kept as milliseconds since 1970, UTC.
 //!
+//! Words that are easily confused: a *sample* is what one look measured of one server, an *hour* what is left of its samples;
+//! a *check* is what came of one service in one look; an *event* is a change of power that was seen, an *action* what ecobox
+//! did, and a *sighting* what an action saw of a guest and a listing may not know yet. What is known *now* stands in
+//! `inventory`, what *was* in `history`.
+//!
 //! - `open`, `files`, `damage`, `read_only`: finding, checking, making, and setting aside the file
 //! - `schema`: the tables, and how older files become today's
 //! - `tokens`: API tokens, and the intents that keep one from being lost half-made
 //! - `trust`: how each server's TLS certificate is verified
 //! - `clusters`: which server belongs to which cluster, and names for completion
 //! - `servers`: facts, last states and wishes of configured servers
-//! - `guests`, `listing`: what is known of guests, and how a new listing changes it
+//! - `guests`, `record_listing`: what is known of guests, and how a new listing changes it
 //! - `identities`: by what a guest is told from another one with its number
-//! - `history`: power changes, service checks, runs
+//! - `events`: changes of power, moves, service checks, runs
 //! - `last`: numbers and services as they were seen the last time
-//! - `samples`, `blocks`: how hard each server worked, look by look, and how that stands in the file
-//! - `rollup`, `check_hours`: what is left of an hour of samples and of checks
-//! - `retention`: what is summed up and deleted in each run, in small bites
+//! - `samples`, `sample_blocks`: how hard each server worked, look by look, and how that stands in the file
+//! - `time_table`, `subjects`: how tables of times and servers are read, and servers as numbers
+//! - `rollup`, `pending_hours`, `check_hours`: what is left of an hour of samples and of checks
+//! - `retention`: what is summed up and deleted in each run, a little at a time
 //! - `readings`: the last readings of each host's counters
-//! - `outbox`: what is still to be sent to Prometheus, and who sends
+//! - `prometheus_queue`: what is still to be sent to Prometheus, and who sends
 //! - `actions`: what was done to servers, and who asked for it; what is in flight
-//! - `moves`: on which node a guest was until when
 //! - `sightings`: what actions have seen of guests, which listings may not have heard of yet
 //! - `told`: what was said of troubles, for `-q`
 //! - `agents`: guest agents that do not answer
@@ -45,7 +50,7 @@ use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 pub(crate) use crate::state::file::error::StateError;
 pub(crate) use crate::state::history::events::{Check, CheckRecord, Moves, Run};
 pub(crate) use crate::state::inventory::backups::BackupLook;
-pub(crate) use crate::state::inventory::changes::{Change, Edit, What, net};
+pub(crate) use crate::state::inventory::changes::{Edit, GuestChange, GuestChangeKind, net};
 pub(crate) use crate::state::inventory::guests::{KnownGuest, RememberedGuest};
 
 pub(crate) use crate::state::file::inspect::look;
@@ -158,9 +163,9 @@ impl State {
     /// its journal has it.
     fn write_durably<T>(&self, write: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         let conn = self.lock();
-        let result = file::schema::durable(&conn, true).and_then(|()| transact(&conn, write));
+        let result = file::schema::make_durable(&conn).and_then(|()| transact(&conn, write));
         let _ = conn.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
-        file::schema::durable(&conn, false).and(result).map_err(|source| self.failed(source))
+        file::schema::make_quick(&conn).and(result).map_err(|source| self.failed(source))
     }
 
     /// Whether every row makes sense.

@@ -14,10 +14,10 @@ use crate::model::id::{NodeName, ServerId, VmId};
 use crate::model::inventory::Failed;
 use crate::model::inventory::server::Address;
 use crate::model::power::PowerState;
-use crate::model::text::pieces::in_pieces;
+use crate::model::text::draining::in_pieces;
 use crate::render::value::{Value, rfc3339};
 use crate::render::{Column, Report};
-use crate::state::{Change, Edit, What};
+use crate::state::{Edit, GuestChange, GuestChangeKind};
 
 const USAGE: &str = "ecobox discover [HOST]... [--all] [--if-stale]";
 
@@ -89,7 +89,7 @@ pub(crate) struct Row {
     source: &'static str,
     last_seen: String,
     /// What is new since the last time.
-    changes: Vec<What>,
+    changes: Vec<GuestChangeKind>,
 }
 
 /// Discovers, keeps, and reports.
@@ -128,23 +128,30 @@ fn report(discovery: Discovery, args: &DiscoverArgs) -> DiscoverReport {
 
 fn note(discovery: &Discovery) -> String {
     let gone = |found: &&Found| found.guest.gone_at.is_some();
-    let count = |what: fn(&What) -> bool| {
+    let count = |what: fn(&GuestChangeKind) -> bool| {
         discovery.guests.iter().filter(|found| found.changes.iter().any(|change| what(&change.what))).count()
     };
     if discovery.answered == 0 && !discovery.failures.is_empty() {
         return "no guests could be read".to_owned();
     }
-    let told = |change: &Change| {
-        matches!(change.what, What::New | What::Returned | What::Replaced { .. } | What::Moved { .. } | What::Gone)
+    let told = |change: &GuestChange| {
+        matches!(
+            change.what,
+            GuestChangeKind::New
+                | GuestChangeKind::Returned
+                | GuestChangeKind::Replaced { .. }
+                | GuestChangeKind::Moved { .. }
+                | GuestChangeKind::Gone
+        )
     };
     let only_otherwise = |found: &&Found| !found.changes.is_empty() && !found.changes.iter().any(told);
     let others = discovery.guests.iter().filter(only_otherwise).count();
     let mut parts = vec![counted(discovery.guests.iter().filter(|found| !gone(found)).count(), "guest")];
     for (number, word) in [
-        (count(|what| matches!(what, What::New | What::Returned)), "new"),
-        (count(|what| matches!(what, What::Replaced { .. })), "replaced"),
-        (count(|what| matches!(what, What::Moved { .. })), "moved"),
-        (count(|what| matches!(what, What::Gone)), "gone"),
+        (count(|what| matches!(what, GuestChangeKind::New | GuestChangeKind::Returned)), "new"),
+        (count(|what| matches!(what, GuestChangeKind::Replaced { .. })), "replaced"),
+        (count(|what| matches!(what, GuestChangeKind::Moved { .. })), "moved"),
+        (count(|what| matches!(what, GuestChangeKind::Gone)), "gone"),
         (others, "changed otherwise"),
     ] {
         if number > 0 {
@@ -194,7 +201,7 @@ impl From<Found> for Row {
             ha_state: guest.ha_state,
             source: "api",
             last_seen: rfc3339(guest.last_seen),
-            changes: changes.into_iter().map(|Change { what, .. }| what).collect(),
+            changes: changes.into_iter().map(|GuestChange { what, .. }| what).collect(),
         }
     }
 }
@@ -209,17 +216,17 @@ impl Row {
 }
 
 /// `new`, `moved pve1 -> pve2`
-fn words(what: &What) -> String {
+fn words(what: &GuestChangeKind) -> String {
     match what {
-        What::New => "new".to_owned(),
-        What::Gone => "gone".to_owned(),
-        What::Returned => "returned".to_owned(),
-        What::Replaced { name: Some(name), .. } => format!("another guest than {name}"),
-        What::Replaced { from, .. } => format!("replaced a {}", from.as_str()),
-        What::Moved { from, to } => format!("moved {from} -> {to}"),
-        What::Renamed { from, to } => format!("renamed {from} -> {to}"),
-        What::Power { from, to } => format!("{from} -> {to}"),
-        What::Edited { fields, values } => {
+        GuestChangeKind::New => "new".to_owned(),
+        GuestChangeKind::Gone => "gone".to_owned(),
+        GuestChangeKind::Returned => "returned".to_owned(),
+        GuestChangeKind::Replaced { name: Some(name), .. } => format!("another guest than {name}"),
+        GuestChangeKind::Replaced { from, .. } => format!("replaced a {}", from.as_str()),
+        GuestChangeKind::Moved { from, to } => format!("moved {from} -> {to}"),
+        GuestChangeKind::Renamed { from, to } => format!("renamed {from} -> {to}"),
+        GuestChangeKind::Power { from, to } => format!("{from} -> {to}"),
+        GuestChangeKind::Edited { fields, values } => {
             let word = |value: &Option<String>| value.as_deref().unwrap_or("-").to_owned();
             let one = |edit: &Edit| format!("{} {} -> {}", edit.field, word(&edit.from), word(&edit.to));
             let noted = |field: &&String| !values.iter().any(|edit| edit.field == **field);

@@ -24,7 +24,7 @@ use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory, Server};
 use crate::model::load::usage::Source;
 use crate::model::power::outcome::ActionOutcome;
-use crate::model::power::{Manner, Plan, Policy, PowerAction, Told, Why};
+use crate::model::power::{Manner, Plan, PowerAction, Told, Why};
 use crate::state::Action as Done;
 use crate::ui::Ui;
 
@@ -60,7 +60,7 @@ async fn look_and_act(
     fleet: &Fleet<'_>,
     args: &PowerArgs,
 ) -> anyhow::Result<(Outcome<PowerReport>, Inventory)> {
-    let action = PowerAction::from(args.action);
+    let action = args.action;
     let options = options(ctx, args);
     let asking = ObserveRequest {
         scope: fleet.scope_around(&args.targets, action.goes_down())?,
@@ -119,7 +119,7 @@ async fn look_and_act(
 fn options(ctx: &Context, args: &PowerArgs) -> Options {
     Options {
         manner: Manner { then_stop: args.then_stop, overrule_shutdown: args.allow.contains(&CheckId::TasksRunning) },
-        guests: args.guests.map(Policy::from),
+        guests: args.guests,
         only_shown: args.dry_run,
         arm_wol: args.arm_wol,
         unless_used: false,

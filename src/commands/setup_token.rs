@@ -4,6 +4,7 @@ pub(crate) mod report;
 
 use std::collections::HashSet;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap_complete::engine::ArgValueCompleter;
 
 use self::report::{HostResult, Row, SetupTokenReport};
@@ -20,7 +21,7 @@ use crate::fleet::onboard::setup::print::{Printed, PrintedToken};
 use crate::fleet::onboard::setup::refused::enable;
 use crate::fleet::onboard::setup::{SetUp, SetUpError, TokenChange, Wanted};
 use crate::fleet::reach::hint::Doing;
-use crate::model::access::scope::Scope;
+use crate::model::access::scope::TokenScope;
 use crate::model::hint::HintId;
 use crate::model::id::ServerId;
 use crate::model::inventory::server::ServerKey;
@@ -48,8 +49,8 @@ pub(crate) struct SetupTokenArgs {
     #[arg(value_name = "HOST", add = ArgValueCompleter::new(complete::target))]
     hosts: Vec<String>,
     /// What the token may do [default: that of the stored token, else operator]
-    #[arg(long, value_enum, value_name = "SCOPE")]
-    scope: Option<ScopeArg>,
+    #[arg(long, value_name = "SCOPE", value_parser = scopes())]
+    scope: Option<TokenScope>,
     /// Show the commands and run none
     #[arg(long, group = "what")]
     print: bool,
@@ -64,24 +65,16 @@ pub(crate) struct SetupTokenArgs {
     check: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum ScopeArg {
-    /// Read state and load
-    Monitor,
-    /// Also start, stop and suspend guests
-    Operator,
-    /// All that the login user may do (`--privsep 0`)
-    Full,
-}
-
-impl From<ScopeArg> for Scope {
-    fn from(scope: ScopeArg) -> Scope {
-        match scope {
-            ScopeArg::Monitor => Scope::Monitor,
-            ScopeArg::Operator => Scope::Operator,
-            ScopeArg::Full => Scope::Full,
-        }
-    }
+/// `--scope`'s words.
+fn scopes() -> impl TypedValueParser<Value = TokenScope> {
+    let words = TokenScope::ALL.map(|scope| {
+        PossibleValue::new(scope.as_str()).help(match scope {
+            TokenScope::Monitor => "Read state and load",
+            TokenScope::Operator => "Also start, stop and suspend guests",
+            TokenScope::Full => "All that the login user may do (`--privsep 0`)",
+        })
+    });
+    PossibleValuesParser::new(words).try_map(|word| TokenScope::parse(&word).ok_or("no such scope"))
 }
 
 /// Sets up, checks, revokes or prints, and reports.
@@ -111,7 +104,7 @@ async fn set_up(ctx: &Context, fleet: &Fleet<'_>, args: &SetupTokenArgs) -> anyh
             .hint(HintId::NoPveHost.text())
             .into());
     }
-    let scope = args.scope.map(Scope::from);
+    let scope = args.scope;
     if args.print {
         let printed = fleet.print_set_up(&servers, scope).await?;
         return Ok(printed.into_iter().map(|printed| (row_of_printed(printed), Exit::Done.into())).unzip());
@@ -257,7 +250,7 @@ fn outcome(fleet: &Fleet<'_>, mut result: SetUp, named: bool) -> (Row, End) {
             (TokenChange::Revoked, None) => HostResult::Revoked,
         },
         token: result.token.map(|token| token.to_string()),
-        scope: result.scope.map(Scope::as_str),
+        scope: result.scope.map(TokenScope::as_str),
         trust: result.trust,
         missing,
         excess,

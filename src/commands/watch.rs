@@ -22,7 +22,7 @@ use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::watch::{Pace, Unattended};
 use crate::model::hint::HintId;
-use crate::model::select::condition::Condition;
+use crate::model::select::until::Condition;
 use crate::render::Format;
 use crate::render::lines::Lines;
 

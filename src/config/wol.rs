@@ -10,7 +10,7 @@ use super::rules;
 use super::secret::{SecretFrom, secret};
 use super::values::Folders;
 use super::{Access, ServerConfig};
-use crate::model::host::wol::{Mac, SecureOn};
+use crate::model::host::magic_packet::{Mac, SecureOn};
 use crate::model::id::ServerId;
 use crate::model::text::{did_you_mean, quoted};
 

@@ -14,8 +14,8 @@ use crate::fleet::reach::api::{Group, Listed};
 use crate::model::guest::GuestIdentity;
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::inventory::Failed;
-use crate::model::text::pieces::in_pieces;
-use crate::state::{Change, KnownGuest, StateError, What, is_fresh, net};
+use crate::model::text::draining::in_pieces;
+use crate::state::{GuestChange, GuestChangeKind, KnownGuest, StateError, is_fresh, net};
 use crate::transport::Error;
 
 /// How guests are read.
@@ -34,7 +34,7 @@ pub(crate) struct Found {
     pub(crate) parent: ServerId,
     pub(crate) guest: KnownGuest,
     pub(crate) asked: Asked,
-    pub(crate) changes: Vec<Change>,
+    pub(crate) changes: Vec<GuestChange>,
 }
 
 /// What one discovery found.
@@ -59,7 +59,7 @@ pub(crate) struct Discovery {
 struct AskedGuests {
     asked: HashMap<VmId, Asked>,
     /// What the listing changed.
-    now: Vec<Change>,
+    now: Vec<GuestChange>,
     /// Numbers that another guest has than before.
     replaced: BTreeSet<VmId>,
     /// Nodes that answer nobody.
@@ -198,7 +198,7 @@ impl<'a> Fleet<'a> {
         &self,
         group: &Group<'a>,
         mut asked: HashMap<VmId, Asked>,
-        changes: Vec<Change>,
+        changes: Vec<GuestChange>,
     ) -> Result<Vec<Found>, StateError> {
         let parents = self.parents(group);
         // Both by number: each guest's changes come when it does.
@@ -208,7 +208,7 @@ impl<'a> Fleet<'a> {
         for guest in in_pieces(guests) {
             while changes.next_if(|change| change.vmid < guest.vmid).is_some() {}
             let own = std::iter::from_fn(|| changes.next_if(|change| change.vmid == guest.vmid));
-            let mut own: Vec<Change> = own.collect();
+            let mut own: Vec<GuestChange> = own.collect();
             own.shrink_to_fit();
             if guest.template || (guest.gone_at.is_some() && own.is_empty()) {
                 continue;
@@ -230,7 +230,7 @@ impl<'a> Fleet<'a> {
     /// under now, since they may be other guests. All others are asked nothing.
     fn strangers(&self, group: &Group<'a>) -> Result<BTreeSet<VmId>, StateError> {
         let mut strangers = self.state.guests_without_identity(&group.cluster)?;
-        let is_renamed = |change: &Change| matches!(change.what, What::Renamed { .. });
+        let is_renamed = |change: &GuestChange| matches!(change.what, GuestChangeKind::Renamed { .. });
         let told = self.state.untold_changes(&group.cluster, is_renamed)?;
         strangers.extend(told.iter().map(|change| change.vmid));
         Ok(strangers)
@@ -260,18 +260,18 @@ impl<'a> Fleet<'a> {
 }
 
 /// A guest whose name differs because it is another one was not renamed, nor were its settings changed.
-fn tell_replaced(changes: &mut Vec<Change>, replaced: &BTreeSet<VmId>) {
+fn tell_replaced(changes: &mut Vec<GuestChange>, replaced: &BTreeSet<VmId>) {
     let mut told = BTreeSet::new();
     changes.retain_mut(|change| {
         if !replaced.contains(&change.vmid) {
             return true;
         }
         match &change.what {
-            What::Renamed { from, .. } => {
-                change.what = What::Replaced { from: change.kind, name: Some(from.clone()) };
+            GuestChangeKind::Renamed { from, .. } => {
+                change.what = GuestChangeKind::Replaced { from: change.kind, name: Some(from.clone()) };
                 told.insert(change.vmid)
             }
-            What::Edited { .. } => false,
+            GuestChangeKind::Edited { .. } => false,
             _ => true,
         }
     });

@@ -4,7 +4,7 @@ use super::onboard::answer;
 use super::onboard::script::{Action, Request};
 use crate::fleet::act::wake;
 use crate::fleet::host::{facts, load, power};
-use crate::model::access::scope::Scope;
+use crate::model::access::scope::TokenScope;
 use crate::model::foreign::Reader;
 
 /// Each reader with its name.
@@ -16,7 +16,10 @@ pub(crate) fn readers() -> impl Iterator<Item = &'static Reader> {
             let create = Action::Create { token, comment: String::new(), replaces: None };
             for action in [create, Action::Remove, Action::Revoke] {
                 let ssh_user = "ann".to_owned();
-                drop(answer::parse(&text, &Request { action, scope: Scope::Operator, remove: Vec::new(), ssh_user }));
+                drop(answer::parse(
+                    &text,
+                    &Request { action, scope: TokenScope::Operator, remove: Vec::new(), ssh_user },
+                ));
             }
         }),
         ("facts", |bytes| drop(facts::parse(&String::from_utf8_lossy(bytes)))),

@@ -48,7 +48,7 @@ impl Look<'_> {
             return None;
         }
         let age = u64::try_from(self.now.duration_since(at).as_secs()).unwrap_or_default();
-        let age = crate::model::text::human::human_seconds(age);
+        let age = crate::model::text::units::human_seconds(age);
         Some(Reading::Unknown(format!("it was last asked {age} ago, which is too long")))
     }
 

@@ -13,7 +13,7 @@ pub(crate) mod script;
 pub(crate) mod setup;
 pub(crate) mod visit;
 
-use crate::model::access::scope::Scope;
+use crate::model::access::scope::TokenScope;
 use crate::model::id::TokenId;
 
 /// The user that tokens of limited scope belong to. It has no password: nobody can log in as it.
@@ -39,10 +39,10 @@ pub(crate) fn token_name(hostname: &str, suffix: &str, generation: u32) -> Strin
 }
 
 /// The token of that name for a scope: the service user's, or for full rights the login user's own.
-pub(crate) fn token_id(scope: Scope, ssh_user: &str, name: &str) -> Result<TokenId, crate::model::id::InvalidId> {
+pub(crate) fn token_id(scope: TokenScope, ssh_user: &str, name: &str) -> Result<TokenId, crate::model::id::InvalidId> {
     match scope {
-        Scope::Full => format!("{ssh_user}@pam!{name}").parse(),
-        Scope::Monitor | Scope::Operator => format!("{SERVICE_USER}!{name}").parse(),
+        TokenScope::Full => format!("{ssh_user}@pam!{name}").parse(),
+        TokenScope::Monitor | TokenScope::Operator => format!("{SERVICE_USER}!{name}").parse(),
     }
 }
 
@@ -75,13 +75,13 @@ mod tests {
         for (hostname, generation, want) in cases {
             let name = token_name(hostname, "0a1b2c", generation);
             assert_eq!(name, want);
-            assert!(token_id(Scope::Monitor, "root", &name).is_ok(), "{name}");
+            assert!(token_id(TokenScope::Monitor, "root", &name).is_ok(), "{name}");
         }
     }
 
     #[test]
     fn a_new_token_has_a_number_of_its_own() {
-        let id = |name: &str| token_id(Scope::Operator, "root", name).unwrap();
+        let id = |name: &str| token_id(TokenScope::Operator, "root", name).unwrap();
         let cases: [(&[&str], u32); 4] = [
             (&[], 1),
             (&["laptop-0a1b2c"], 2),
@@ -96,8 +96,8 @@ mod tests {
 
     #[test]
     fn full_rights_are_the_login_users() {
-        assert_eq!(token_id(Scope::Full, "root", "ab").unwrap().to_string(), "root@pam!ab");
-        assert_eq!(token_id(Scope::Monitor, "root", "ab").unwrap().to_string(), "ecobox@pve!ab");
-        assert!(token_id(Scope::Full, "a b", "ab").is_err());
+        assert_eq!(token_id(TokenScope::Full, "root", "ab").unwrap().to_string(), "root@pam!ab");
+        assert_eq!(token_id(TokenScope::Monitor, "root", "ab").unwrap().to_string(), "ecobox@pve!ab");
+        assert!(token_id(TokenScope::Full, "a b", "ab").is_err());
     }
 }

@@ -3,5 +3,5 @@
 pub(crate) mod activity;
 pub(crate) mod facts;
 pub(crate) mod login;
+pub(crate) mod magic_packet;
 pub(crate) mod power;
-pub(crate) mod wol;

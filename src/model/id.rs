@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::token::{Secret, Token, TokenId};
 pub(crate) use self::upid::Upid;
+use crate::model::text::words::words;
 
 /// Why a text is no valid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -154,15 +155,12 @@ pub(crate) enum GuestKind {
     Lxc,
 }
 
-impl GuestKind {
-    /// PVE's word in paths and listings.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            GuestKind::Qemu => "qemu",
-            GuestKind::Lxc => "lxc",
-        }
-    }
+words!(GuestKind: parse => {
+    Qemu = "qemu",
+    Lxc = "lxc",
+});
 
+impl GuestKind {
     /// The word in ids and targets: `vm-101`, `ct-201`.
     pub(crate) fn short(self) -> &'static str {
         match self {

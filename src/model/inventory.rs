@@ -1,9 +1,9 @@
 //! The inventory: all servers as they were observed, and who failed and why.
 
 mod failed;
+pub(crate) mod problems;
 pub(crate) mod server;
 pub(crate) mod told;
-pub(crate) mod trouble;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -13,13 +13,13 @@ use serde::Serialize;
 
 use crate::model::guest::GuestStatus;
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
+use crate::model::inventory::problems::troubles;
 use crate::model::inventory::server::{Address, Expected, ServerKey, ServerKind, Service, ServiceType, Tags, Whose};
-use crate::model::inventory::trouble::troubles;
 use crate::model::load::usage::{Source, Usage};
 use crate::model::power::PowerState;
 use crate::model::power::outcome::InFlight;
 use crate::model::select::{Candidate, SelectError, filter, select, whatever_state};
-use crate::model::text::human::human_seconds;
+use crate::model::text::units::human_seconds;
 
 pub(crate) use self::failed::{About, Failed, FailureKind};
 

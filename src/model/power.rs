@@ -15,6 +15,7 @@ pub(crate) use self::host::{HostVerdict, judge_host};
 pub(crate) use self::plan::{Arming, Course, Lost, Means, Move, Plan, PlanError, Policy, Step, Why, plan};
 pub(crate) use self::words::Told;
 
+use crate::model::text::words::words;
 use serde::{Deserialize, Serialize};
 
 /// What a server does, as observed. `Unknown`: nothing could tell.
@@ -39,33 +40,18 @@ pub(crate) enum PowerState {
     Unknown,
 }
 
+words!(PowerState: all => {
+    Running = "running",
+    Stopped = "stopped",
+    Paused = "paused",
+    Hibernated = "hibernated",
+    Online = "online",
+    Offline = "offline",
+    Asleep = "asleep",
+    Unknown = "unknown",
+});
+
 impl PowerState {
-    /// Each state once.
-    pub(crate) const ALL: [PowerState; 8] = [
-        PowerState::Running,
-        PowerState::Stopped,
-        PowerState::Paused,
-        PowerState::Hibernated,
-        PowerState::Online,
-        PowerState::Offline,
-        PowerState::Asleep,
-        PowerState::Unknown,
-    ];
-
-    /// The word for it in reports and in the state file.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            PowerState::Running => "running",
-            PowerState::Stopped => "stopped",
-            PowerState::Paused => "paused",
-            PowerState::Hibernated => "hibernated",
-            PowerState::Online => "online",
-            PowerState::Offline => "offline",
-            PowerState::Asleep => "asleep",
-            PowerState::Unknown => "unknown",
-        }
-    }
-
     /// The state named `text`; a name that is not known reads as `Unknown`.
     pub(crate) fn parse(text: &str) -> PowerState {
         PowerState::ALL.into_iter().find(|state| state.as_str() == text).unwrap_or(PowerState::Unknown)

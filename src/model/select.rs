@@ -18,7 +18,6 @@
 //! In a filter all of this means the same, but for a plain word: on the command line it is a whole name, so that
 //! nobody shuts down `web-02` who wanted `web`; in a filter it is any part of what a server is called by.
 
-pub(crate) mod condition;
 mod filter;
 pub(crate) mod glob;
 mod key;
@@ -28,6 +27,7 @@ pub(crate) mod table;
 mod terms;
 #[cfg(test)]
 mod tests;
+pub(crate) mod until;
 
 use std::collections::BTreeSet;
 

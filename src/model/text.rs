@@ -1,7 +1,8 @@
 //! Text that came from elsewhere: made safe to show, and compared with the words that are known.
 
-pub(crate) mod human;
-pub(crate) mod pieces;
+pub(crate) mod draining;
+pub(crate) mod units;
+pub(crate) mod words;
 
 use std::borrow::Cow;
 

@@ -111,7 +111,7 @@ pub(crate) enum Change {
 
 /// What is known of one part.
 #[derive(Debug, Default)]
-struct Seen {
+struct PartSeen {
     looks: u64,
     failures: Vec<Failed>,
 }
@@ -120,7 +120,7 @@ struct Seen {
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
     inventory: Inventory,
-    parts: Vec<(Part, Seen)>,
+    parts: Vec<(Part, PartSeen)>,
     /// The configuration's order of what is no guest.
     order: HashMap<ServerId, usize>,
     loads: HashMap<ServerId, Load>,
@@ -156,7 +156,7 @@ impl Watched {
     pub(crate) fn parts(&mut self, parts: Vec<Part>) -> Vec<Change> {
         let had = std::mem::take(&mut self.parts);
         let first = had.is_empty();
-        let mut had: HashMap<Part, Seen> = had.into_iter().collect();
+        let mut had: HashMap<Part, PartSeen> = had.into_iter().collect();
         self.parts = parts.into_iter().map(|part| (part.clone(), had.remove(&part).unwrap_or_default())).collect();
         let (kept, lost) = std::mem::take(&mut self.inventory.servers)
             .into_iter()

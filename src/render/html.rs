@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use self::row::{Look, icon};
 use crate::model::id::ServerId;
-use crate::model::inventory::trouble::{Trouble, troubles};
+use crate::model::inventory::problems::{Trouble, troubles};
 use crate::model::inventory::{Failed, Server, ServiceCheck};
 use crate::model::load::usage::Source;
 use crate::model::past::series::Series;

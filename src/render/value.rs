@@ -12,8 +12,8 @@ use crate::model::past::series::without_noise;
 use crate::model::past::spark::{Scale, sparkline};
 use crate::model::power::PowerState;
 use crate::model::text;
-use crate::model::text::human::{human_age_up_to, write_bytes, write_seconds, write_whole};
-pub(crate) use crate::model::text::human::{human_bytes, human_rate, human_seconds};
+use crate::model::text::units::{human_age_up_to, write_bytes, write_seconds, write_whole};
+pub(crate) use crate::model::text::units::{human_bytes, human_rate, human_seconds};
 use crate::render::Output;
 
 /// The most columns of a sparkline in a table.

@@ -1,4 +1,4 @@
-//! Whom rows are about: servers as numbers, the row of a cluster, and the kind of a guest.
+//! Whom rows are about: servers as numbers, and the row of a cluster.
 //!
 //! A subject is a configured server's number in `subjects`, or for a guest its cluster's row and its vmid: `row << 32 | vmid`.
 
@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::model::id::{ClusterId, GuestKind, ServerId, VmId};
+use crate::model::id::{ClusterId, ServerId, VmId};
 use crate::model::inventory::server::{ServerKey, Whose};
 
 /// The row of a cluster, made if need be.
@@ -17,11 +17,6 @@ pub(super) fn cluster_row(conn: &Connection, cluster: &ClusterId) -> rusqlite::R
     }
     conn.execute("INSERT INTO clusters (name) VALUES (?1)", [cluster.as_str()])?;
     Ok(conn.last_insert_rowid())
-}
-
-/// The kind of guest that is stored as `text`.
-pub(super) fn kind(text: &str) -> Option<GuestKind> {
-    [GuestKind::Qemu, GuestKind::Lxc].into_iter().find(|kind| kind.as_str() == text)
 }
 
 /// The subjects of those servers that ever had one, each with the server's index, in the order of the tables.

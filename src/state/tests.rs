@@ -20,7 +20,7 @@ use rusqlite::types::Value;
 use tempfile::TempDir;
 
 use super::{NewAction, State};
-use crate::model::access::scope::Scope;
+use crate::model::access::scope::TokenScope;
 use crate::model::id::{ClusterId, GuestKind, NodeName, Secret, ServerId, Token, VmId};
 use crate::model::inventory::server::{Guest, Listing, Node, ServerKey};
 use crate::model::load::usage::Usage;
@@ -103,7 +103,7 @@ fn believe(state: &State, now: Timestamp) {
 fn furnish(state: &State) {
     let home = cluster("host:pve1");
     state
-        .finish_intent(&home, &token("root@pam!box", "s3cret"), Scope::Operator, Some(9), &server("pve1"), at(0))
+        .finish_intent(&home, &token("root@pam!box", "s3cret"), TokenScope::Operator, Some(9), &server("pve1"), at(0))
         .unwrap();
     state.begin_intent(&server("pve2"), None, &"root@pam!box".parse().unwrap(), at(0)).unwrap();
     state.put_member(&server("pve1"), &home, Some(&node("pve1")), at(0)).unwrap();

@@ -6,6 +6,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use crate::model::text::is_unsafe;
 use crate::transport::Error;
 
 /// What a script may print to stdout, noise included.
@@ -157,13 +158,7 @@ pub(crate) fn excerpt(bytes: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(bytes.get(..16 * EXCERPT).unwrap_or(bytes));
     let harmless = |c: char| match c {
         c if c.is_control() => ' ',
-        // Bidirectional and invisible characters, private use, tags.
-        '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{e000}'..='\u{f8ff}'
-        | '\u{e0000}'..='\u{10ffff}' => '\u{fffd}',
+        c if is_unsafe(c) => '\u{fffd}',
         c => c,
     };
     let text: String = text.chars().map(harmless).collect();
@@ -300,7 +295,7 @@ mod tests {
         let cases = [
             ("", "", None, "no shell ran the script, and nothing was said"),
             ("", "sh: not found\n", Some(127), "instead it said \"sh: not found\", exit status 127"),
-            ("\x1b]0;x\x07a\r\n\tb\u{202e}", "", None, "instead it said \"]0;x a b\u{fffd}\""),
+            ("\x1b]0;x\x07a\r\n\tb\u{202e}\u{ad}", "", None, "instead it said \"]0;x a b\u{fffd}\u{fffd}\""),
         ];
         for (stdout, stderr, status, want) in cases {
             let error = framed.parse(stdout.as_bytes(), stderr.as_bytes(), status).unwrap_err();

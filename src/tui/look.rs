@@ -10,7 +10,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::model::power::PowerState;
 use crate::model::text::clean;
-use crate::model::text::human::{human_age_up_to, human_seconds};
+use crate::model::text::units::{human_age_up_to, human_seconds};
 pub(crate) use crate::model::text::wrap;
 
 /// Which styles there are, with colour or without.

@@ -1,7 +1,7 @@
 //! What is wrong, one line for each trouble: the header says it, and counts as `status` and the page do.
 
 use crate::model::inventory::Server;
-use crate::model::inventory::trouble::{self, troubles};
+use crate::model::inventory::problems::{self, troubles};
 use crate::tui::state::{Problem, State, Weight};
 
 /// All that is wrong now.
@@ -10,8 +10,8 @@ pub(crate) fn problems(state: &State) -> Vec<Problem> {
     let servers: Vec<&Server> = state.fleet.servers.iter().collect();
     let troubles = troubles(&servers, &state.fleet.failures);
     let troubles = troubles.into_iter().map(|trouble| match trouble.kind {
-        trouble::Kind::Failure => (Weight::Failure, trouble.text),
-        trouble::Kind::State | trouble::Kind::Service => (Weight::Alarm, trouble.text),
+        problems::Kind::Failure => (Weight::Failure, trouble.text),
+        problems::Kind::State | problems::Kind::Service => (Weight::Alarm, trouble.text),
     });
     let old = stale(state).map(|text| (Weight::Stale, text));
     failed.chain(troubles).chain(old).map(|(weight, text)| Problem { weight, text }).collect()

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::model::id::ServerId;
 use crate::model::inventory::server::ServerKey;
 use crate::model::inventory::{Inventory, Server};
-use crate::model::text::human::human_span;
+use crate::model::text::units::human_span;
 use crate::tui::event::{Entry, Plan, Wish};
 use crate::tui::samples::Ring;
 

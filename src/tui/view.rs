@@ -16,7 +16,7 @@ pub(crate) use self::overlay::{last_line_of_dialogue, last_line_of_help};
 pub(crate) use self::pane::last_line_of_pane;
 pub(crate) use self::table::sign_of;
 use crate::model::power::PowerState;
-use crate::model::text::human::human_span;
+use crate::model::text::units::human_span;
 use crate::tui::layout::Areas;
 use crate::tui::look::{self, Look, after, put, put_all, put_right};
 use crate::tui::problems::number_of_troubles;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::model::text::human::human_span;
 use crate::model::text::shown;
+use crate::model::text::units::human_span;
 
 /// How often the lines are drawn.
 const TICK: Duration = Duration::from_millis(120);

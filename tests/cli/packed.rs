@@ -1,4 +1,4 @@
-//! Samples as the state file has them, many in one row (`src/state/history/blocks.rs`), for tests that look into it or put
+//! Samples as the state file has them, many in one row (`src/state/history/sample_blocks.rs`), for tests that look into it or put
 //! something there.
 
 use std::fmt::Write as _;

@@ -1,6 +1,6 @@
 //! What is typed after `ecobox power`.
 
-use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap_complete::engine::ArgValueCompleter;
 
 use crate::commands::args::GLOBAL_OPTIONS;
@@ -27,8 +27,8 @@ const EXAMPLES: &str = "Examples:\n\
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct PowerArgs {
     /// What to do
-    #[arg(value_enum, value_name = "ACTION")]
-    pub(super) action: ActionArg,
+    #[arg(value_name = "ACTION", value_parser = actions())]
+    pub(super) action: PowerAction,
     /// With whom: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `state=`, `!` excludes
     #[arg(value_name = "TARGET", required = true, add = ArgValueCompleter::new(complete::target))]
     pub(super) targets: Vec<String>,
@@ -42,8 +42,8 @@ pub(crate) struct PowerArgs {
     #[arg(long, value_name = "REASON", value_delimiter = ',', value_parser = check_ids())]
     pub(super) allow: Vec<CheckId>,
     /// What becomes of the guests of a host that goes down [default: refuse while any runs]
-    #[arg(long, value_enum, value_name = "WHAT")]
-    pub(super) guests: Option<PolicyArg>,
+    #[arg(long, value_name = "WHAT", value_parser = policies())]
+    pub(super) guests: Option<Policy>,
     /// With `shutdown`: stop what does not shut down in time
     #[arg(long)]
     pub(super) then_stop: bool,
@@ -59,66 +59,37 @@ pub(crate) struct PowerArgs {
 }
 
 /// The verbs, with Proxmox VE's meaning of each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum ActionArg {
-    /// Start or resume a guest, wake a host
-    Start,
-    /// Shut down cleanly
-    Shutdown,
-    /// Stop a guest at once, as if the plug were pulled
-    Stop,
-    /// Restart cleanly
-    Reboot,
-    /// Press the reset button of a virtual machine
-    Reset,
-    /// Pause a virtual machine; put a host to sleep
-    Suspend,
-    /// Save memory to disk and switch off
-    Hibernate,
-    /// Resume a paused or hibernated virtual machine
-    Resume,
-    /// Wake a host by Wake-on-LAN
-    Wake,
+fn actions() -> impl TypedValueParser<Value = PowerAction> {
+    let verbs = PowerAction::ALL.map(|action| {
+        PossibleValue::new(action.as_str()).help(match action {
+            PowerAction::Start => "Start or resume a guest, wake a host",
+            PowerAction::Shutdown => "Shut down cleanly",
+            PowerAction::Stop => "Stop a guest at once, as if the plug were pulled",
+            PowerAction::Reboot => "Restart cleanly",
+            PowerAction::Reset => "Press the reset button of a virtual machine",
+            PowerAction::Suspend => "Pause a virtual machine; put a host to sleep",
+            PowerAction::Hibernate => "Save memory to disk and switch off",
+            PowerAction::Resume => "Resume a paused or hibernated virtual machine",
+            PowerAction::Wake => "Wake a host by Wake-on-LAN",
+        })
+    });
+    PossibleValuesParser::new(verbs).try_map(|word| PowerAction::parse(&word).ok_or("no such action"))
 }
 
-impl From<ActionArg> for PowerAction {
-    fn from(action: ActionArg) -> PowerAction {
-        match action {
-            ActionArg::Start => PowerAction::Start,
-            ActionArg::Shutdown => PowerAction::Shutdown,
-            ActionArg::Stop => PowerAction::Stop,
-            ActionArg::Reboot => PowerAction::Reboot,
-            ActionArg::Reset => PowerAction::Reset,
-            ActionArg::Suspend => PowerAction::Suspend,
-            ActionArg::Hibernate => PowerAction::Hibernate,
-            ActionArg::Resume => PowerAction::Resume,
-            ActionArg::Wake => PowerAction::Wake,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum PolicyArg {
-    /// Shut them down first
-    Shutdown,
-    /// Suspend virtual machines to disk first; shut containers down
-    Hibernate,
-    /// Leave them to the host
-    Leave,
-}
-
-impl From<PolicyArg> for Policy {
-    fn from(policy: PolicyArg) -> Policy {
-        match policy {
-            PolicyArg::Shutdown => Policy::Shutdown,
-            PolicyArg::Hibernate => Policy::Hibernate,
-            PolicyArg::Leave => Policy::Leave,
-        }
-    }
+/// `--guests`' words.
+fn policies() -> impl TypedValueParser<Value = Policy> {
+    let words = Policy::ALL.map(|policy| {
+        PossibleValue::new(policy.as_str()).help(match policy {
+            Policy::Shutdown => "Shut them down first",
+            Policy::Hibernate => "Suspend virtual machines to disk first; shut containers down",
+            Policy::Leave => "Leave them to the host",
+        })
+    });
+    PossibleValuesParser::new(words).try_map(|word| Policy::parse(&word).ok_or("no such word"))
 }
 
 /// `--allow`'s words.
-pub(crate) fn check_ids() -> impl clap::builder::TypedValueParser<Value = CheckId> {
+pub(crate) fn check_ids() -> impl TypedValueParser<Value = CheckId> {
     PossibleValuesParser::new(CheckId::BEFORE_POWER.map(CheckId::as_str))
         .try_map(|word| CheckId::BEFORE_POWER.into_iter().find(|id| id.as_str() == word).ok_or("no such reason"))
 }

@@ -9,7 +9,7 @@ use crate::fleet::act::{StepOutcome, StepReport};
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::power::{Course, Finding, Goal, Move, Plan, PowerAction, PowerState, Step, Told, Why};
-use crate::model::text::human::human_span;
+use crate::model::text::units::human_span;
 use crate::model::text::{clean, wrap};
 use crate::render::value::Value;
 use crate::render::{Column, Format, Output, Records, Report, table};

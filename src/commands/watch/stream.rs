@@ -20,7 +20,7 @@ use crate::fleet::Fleet;
 use crate::fleet::watch::Pace;
 use crate::model::id::{ClusterId, NodeName, ServerId};
 use crate::model::inventory::{About, Failed, Server};
-use crate::model::select::condition::{Condition, Undecidable};
+use crate::model::select::until::{Condition, Undecidable};
 use crate::model::watch::{Change, Heard, Watched};
 use crate::render::lines::Lines;
 

@@ -78,7 +78,7 @@ impl Fleet<'_> {
         let ended = Box::pin(self.send_to_host(acting, &sending, confirmed)).await?;
         if call.sleeps() && ended.how == StepOutcome::Done {
             // Whoever looked while it still answered took the wish away again.
-            self.state.put_wish(&server.id, true, self.now())?;
+            self.state.mark_asleep(&server.id, self.now())?;
         }
         self.record_seen(server, &ended)?;
         begun.end(&ended, self.now())?;
@@ -125,7 +125,7 @@ impl Fleet<'_> {
         let Sending { host, server, call, number, seen, patience } = *sending;
         if call.sleeps() {
             // Before it sleeps: afterwards nobody may be left to say that it was meant.
-            self.state.put_wish(&server.id, true, self.now())?;
+            self.state.mark_asleep(&server.id, self.now())?;
         }
         // A lock of a lease of this machine that has ended is nobody's any more.
         let (others, leases) = self.foreign_locks(seen.blocks(call).unwrap_or_default());
@@ -136,7 +136,7 @@ impl Fleet<'_> {
         let triggered = self.trigger(host, HostOrder { call, over_inhibitors }, confirmed).await;
         let refused = !matches!(triggered, Ok(Triggered::Armed { .. } | Triggered::Lost { .. }));
         if call.sleeps() && refused {
-            self.state.put_wish(&server.id, false, self.now())?;
+            self.state.mark_woken(&server.id, self.now())?;
         }
         Ok(match triggered {
             Err(error) => self.failed_step(&server.id, &error),
@@ -152,7 +152,7 @@ impl Fleet<'_> {
                     biased;
                     words = self.failure_of(host, trace.as_ref()) => {
                         if call.sleeps() {
-                            self.state.put_wish(&server.id, false, self.now())?;
+                            self.state.mark_woken(&server.id, self.now())?;
                         }
                         failed_there(&words)
                     }

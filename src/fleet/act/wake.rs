@@ -19,7 +19,7 @@ use crate::config::{Access, SecureOnFrom, ServerConfig};
 use crate::consent::Confirmed;
 use crate::fleet::Fleet;
 use crate::fleet::reach::secret::{Asker, secret};
-use crate::model::host::wol::{Mac, SecureOn, magic_packet};
+use crate::model::host::magic_packet::{Mac, SecureOn, magic_packet};
 use crate::model::id::{NodeName, ServerId};
 use crate::model::power::PowerState;
 use crate::transport::pve::Posted;

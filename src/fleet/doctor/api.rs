@@ -3,7 +3,7 @@
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::doctor::cause::By;
-use crate::model::access::scope::Scope;
+use crate::model::access::scope::TokenScope;
 use crate::model::access::trust::Trust;
 use crate::model::check::CheckId;
 use crate::model::check::diagnosis::Trouble;
@@ -46,14 +46,14 @@ impl Fleet<'_> {
             (Ok(held), Some(stored)) => Some(Ok(held.compare(stored.scope, major))),
             // Whoever gives a token from elsewhere decides what it may do beyond reading.
             (Ok(held), None) => {
-                let mut comparison = held.compare(Scope::Monitor, major);
+                let mut comparison = held.compare(TokenScope::Monitor, major);
                 comparison.excess.clear();
                 Some(Ok(comparison))
             }
             (Err(error @ (Error::Denied { .. } | Error::ServiceDown { .. })), _) => return Err(error),
             (Err(error), _) => Some(Err(error.to_string())),
         };
-        let scope = stored.as_ref().map_or(Scope::Monitor, |stored| stored.scope);
+        let scope = stored.as_ref().map_or(TokenScope::Monitor, |stored| stored.scope);
         let quorate = client.quorate().await.ok().flatten();
         let members = if quorate == Some(false) { client.cluster_status().await.ok() } else { None };
         let offline = members.into_iter().flat_map(|members| members.nodes).filter(|node| !node.online);

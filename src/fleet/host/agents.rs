@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::fleet::Fleet;
 use crate::model::id::{ClusterId, VmId};
 use crate::model::load::usage::Count;
-use crate::model::text::human::human_seconds;
+use crate::model::text::units::human_seconds;
 use crate::state::{StateError, is_fresh};
 
 /// When an agent that was silent is asked again.

@@ -14,7 +14,7 @@ use crate::model::load::usage::{Count, percent};
 use crate::model::monitor::condition::Key;
 use crate::model::monitor::judge::{Item, Reading};
 use crate::model::past::series::Window;
-use crate::model::text::human::human_seconds;
+use crate::model::text::units::human_seconds;
 use crate::state::StateError;
 
 impl Fleet<'_> {

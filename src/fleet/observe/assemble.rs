@@ -19,7 +19,7 @@ use crate::model::inventory::{Failed, FailureKind, Inventory, Observation, Serve
 use crate::model::load::usage::{Source, Usage};
 use crate::model::power::PowerState;
 use crate::model::power::outcome::InFlight;
-use crate::model::text::pieces::in_pieces;
+use crate::model::text::draining::in_pieces;
 use crate::state::{KnownGuest, KnownState, StateError};
 use crate::transport::Error;
 use crate::transport::pve::Client;

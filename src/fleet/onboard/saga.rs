@@ -16,7 +16,7 @@
 use crate::fleet::onboard::answer::{Answer, Created, Done, Failure, HostSide, RoleChange};
 use crate::fleet::onboard::script::{Action, Removal, Request};
 use crate::fleet::onboard::{next_generation, token_id, token_name};
-use crate::model::access::scope::{Comparison, Scope};
+use crate::model::access::scope::{Comparison, TokenScope};
 use crate::model::id::{InvalidId, TokenId};
 
 /// So many names are tried when the host has tokens of the wanted names already.
@@ -26,7 +26,7 @@ const MAX_NAMES: u32 = 5;
 #[derive(Debug, Clone)]
 pub(crate) struct Start {
     pub(crate) goal: Goal,
-    pub(crate) scope: Scope,
+    pub(crate) scope: TokenScope,
     /// Who logs in over SSH.
     pub(crate) ssh_user: String,
     /// This machine's name and its own six hex digits, for the token's name.

@@ -1,7 +1,7 @@
 //! What is run on a Proxmox VE host, as a script and as commands to read.
 
 use crate::fleet::onboard::SERVICE_USER;
-use crate::model::access::scope::Scope;
+use crate::model::access::scope::TokenScope;
 use crate::model::id::TokenId;
 use crate::transport::script;
 
@@ -15,7 +15,7 @@ const USER_COMMENT: &str = "made by ecobox setup-token; each of its tokens belon
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Request {
     pub(crate) action: Action,
-    pub(crate) scope: Scope,
+    pub(crate) scope: TokenScope,
     /// Tokens to remove first. They must be ours: by an intent, or because the state file holds them.
     pub(crate) remove: Vec<Removal>,
     /// Who logs in over SSH.
@@ -39,7 +39,7 @@ pub(crate) enum Action {
 pub(crate) struct Removal {
     pub(crate) token: TokenId,
     /// Its scope; `None`: not known, then both roles are tried.
-    pub(crate) scope: Option<Scope>,
+    pub(crate) scope: Option<TokenScope>,
 }
 
 impl Removal {
@@ -47,9 +47,9 @@ impl Removal {
         if self.token.userid() != SERVICE_USER {
             return Vec::new();
         }
-        match self.scope.and_then(Scope::role) {
+        match self.scope.and_then(TokenScope::role) {
             Some(role) => vec![role],
-            None => [Scope::Operator, Scope::Monitor].into_iter().filter_map(Scope::role).collect(),
+            None => [TokenScope::Operator, TokenScope::Monitor].into_iter().filter_map(TokenScope::role).collect(),
         }
     }
 }
@@ -81,10 +81,10 @@ fn text(request: &Request) -> Result<String, Unquotable> {
         Action::Revoke => ("revoke", None, ""),
     };
     let userid = token.map_or_else(|| owner(request), TokenId::userid);
-    let privileges = |scope: Scope, major| scope.privileges(major).join(",");
+    let privileges = |scope: TokenScope, major| scope.privileges(major).join(",");
     let replaces = match &request.action {
         // Without separation a token has its user's rights, and no ACL adds to them.
-        Action::Create { replaces: Some(replaces), .. } if request.scope != Scope::Full => replaces.to_string(),
+        Action::Create { replaces: Some(replaces), .. } if request.scope != TokenScope::Full => replaces.to_string(),
         _ => String::new(),
     };
     let old = match &request.action {
@@ -105,12 +105,12 @@ fn text(request: &Request) -> Result<String, Unquotable> {
         ("comment", comment.to_owned()),
         ("user_comment", USER_COMMENT.to_owned()),
         ("user_mark", USER_MARK.to_owned()),
-        ("read_role", Scope::Monitor.role().unwrap_or_default().to_owned()),
-        ("read_new", privileges(Scope::Monitor, 9)),
-        ("read_old", privileges(Scope::Monitor, 8)),
-        ("power_role", Scope::Operator.role().unwrap_or_default().to_owned()),
-        ("power_new", privileges(Scope::Operator, 9)),
-        ("power_old", privileges(Scope::Operator, 8)),
+        ("read_role", TokenScope::Monitor.role().unwrap_or_default().to_owned()),
+        ("read_new", privileges(TokenScope::Monitor, 9)),
+        ("read_old", privileges(TokenScope::Monitor, 8)),
+        ("power_role", TokenScope::Operator.role().unwrap_or_default().to_owned()),
+        ("power_new", privileges(TokenScope::Operator, 9)),
+        ("power_old", privileges(TokenScope::Operator, 8)),
     ];
     let mut text = String::new();
     for (name, value) in values {
@@ -130,13 +130,13 @@ fn text(request: &Request) -> Result<String, Unquotable> {
 /// Whose tokens a request without a new token is about.
 fn owner(request: &Request) -> String {
     match request.scope {
-        Scope::Full => format!("{}@pam", request.ssh_user),
-        Scope::Monitor | Scope::Operator => SERVICE_USER.to_owned(),
+        TokenScope::Full => format!("{}@pam", request.ssh_user),
+        TokenScope::Monitor | TokenScope::Operator => SERVICE_USER.to_owned(),
     }
 }
 
-fn privsep(scope: Scope) -> &'static str {
-    if scope == Scope::Full { "0" } else { "1" }
+fn privsep(scope: TokenScope) -> &'static str {
+    if scope == TokenScope::Full { "0" } else { "1" }
 }
 
 /// The calls of the usual course: whatever a host has already is made again, or changed, without harm.
@@ -177,12 +177,12 @@ fn commands(request: &Request, major: u32) -> Result<Vec<String>, Unquotable> {
             }
         }
         Action::Revoke => {
-            if request.scope != Scope::Full {
+            if request.scope != TokenScope::Full {
                 list.call(&["user", "token", "list", SERVICE_USER, "--output-format", "json"])?;
                 list.remark("if it has no other token:");
                 list.call(&["user", "delete", SERVICE_USER])?;
                 list.remark("each, if no ACL names it:");
-                for role in [Scope::Monitor, Scope::Operator].into_iter().filter_map(Scope::role) {
+                for role in [TokenScope::Monitor, TokenScope::Operator].into_iter().filter_map(TokenScope::role) {
                     list.call(&["role", "delete", role])?;
                 }
             }

@@ -16,7 +16,7 @@ use crate::fleet::onboard::saga::Goal;
 use crate::fleet::onboard::setup::steps::{explain, removal};
 use crate::fleet::reach::look::Learned;
 use crate::fleet::reach::membership::Shown;
-use crate::model::access::scope::{Comparison, Scope};
+use crate::model::access::scope::{Comparison, TokenScope};
 use crate::model::host::facts::Product;
 use crate::model::id::{ClusterId, ServerId, TokenId};
 use crate::state::{StateError, StoredToken};
@@ -27,9 +27,9 @@ use crate::transport::ssh::HostKeyPolicy;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
     /// A usable token of this scope; one that is stored and does is kept. `None`: the stored scope, else operator.
-    Token(Option<Scope>),
+    Token(Option<TokenScope>),
     /// A new token in place of the stored one.
-    Rotated(Option<Scope>),
+    Rotated(Option<TokenScope>),
     Revoked,
 }
 
@@ -72,7 +72,7 @@ pub(crate) struct SetUp {
     /// What the host showed before anything was done there.
     shown: Shown,
     pub(crate) token: Option<TokenId>,
-    pub(crate) scope: Option<Scope>,
+    pub(crate) scope: Option<TokenScope>,
     /// The trust's name.
     pub(crate) trust: Option<&'static str>,
     pub(crate) comparison: Option<Comparison>,
@@ -254,7 +254,7 @@ impl<'a> Fleet<'a> {
         let scope = match (wanted, &stored) {
             (Wanted::Token(Some(scope)) | Wanted::Rotated(Some(scope)), _) => scope,
             (_, Some(stored)) => stored.scope,
-            (_, None) => Scope::Operator,
+            (_, None) => TokenScope::Operator,
         };
         result.scope = Some(scope);
         let goal = match wanted {
@@ -375,7 +375,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// What the server's token may do, compared with a scope.
-    pub(crate) async fn compare(&self, server: &ServerConfig, scope: Scope) -> Result<Comparison, Error> {
+    pub(crate) async fn compare(&self, server: &ServerConfig, scope: TokenScope) -> Result<Comparison, Error> {
         let client = self.client(server).await?;
         let permissions = client.permissions().await?;
         self.keep_permissions(&self.cluster_of(&server.id), &client, &permissions);

@@ -9,7 +9,7 @@ use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::inventory::Server;
 use crate::model::inventory::server::{Expected, ServerKey};
 use crate::model::past::availability::confirmed::{Timeline, state_after, without_echoes};
-use crate::model::past::availability::{Availability, Change, Halt, Observed, halts};
+use crate::model::past::availability::{Availability, Halt, PowerHistory, StateChange, halts};
 use crate::model::past::percentile::Histogram;
 use crate::model::power::PowerState;
 use crate::model::power::outcome::ActionOutcome;
@@ -34,7 +34,7 @@ pub(crate) struct Record {
 /// What the state file knows of all servers, for a window.
 struct Memory {
     /// Changes that were seen, and by how much each may be older.
-    changes: HashMap<ServerKey, Vec<(Change, SignedDuration)>>,
+    changes: HashMap<ServerKey, Vec<(StateChange, SignedDuration)>>,
     /// Where guests were before they moved.
     moves: Moves,
     /// The configured hosts by the nodes that they are.
@@ -64,7 +64,7 @@ impl Fleet<'_> {
     }
 
     fn memory_of(&self, since: Timestamp, until: Timestamp) -> Result<Memory, StateError> {
-        let mut changes: HashMap<ServerKey, Vec<(Change, SignedDuration)>> = HashMap::new();
+        let mut changes: HashMap<ServerKey, Vec<(StateChange, SignedDuration)>> = HashMap::new();
         let before = self.state.last_events_before(since)?.into_values();
         for event in before.chain(self.state.events(since)?) {
             changes.entry(event.server).or_default().push(((event.at, event.from, event.to), event.lag));
@@ -176,7 +176,7 @@ impl Memory {
             seen.extend(own.flat_map(|own| looks(own, false)).filter(within));
             halted.extend(here);
         }
-        let observed = Observed {
+        let observed = PowerHistory {
             changes: &timeline.changes,
             present: timeline.present,
             looks: &seen,
@@ -205,8 +205,8 @@ fn of_service(history: &CheckHistory, since: Timestamp, until: Timestamp, server
         [(_, before), (at, after)] => Some((*at, state(*before), state(*after))),
         _ => None,
     };
-    let changes: Vec<Change> = history.switches.windows(2).filter_map(change).collect();
-    let observed = Observed {
+    let changes: Vec<StateChange> = history.switches.windows(2).filter_map(change).collect();
+    let observed = PowerHistory {
         changes: &changes,
         present: history.switches.last().map(|(at, ok)| (state(*ok), *at)),
         looks: &looks(history, false),

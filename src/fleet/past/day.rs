@@ -127,7 +127,7 @@ mod tests {
     use super::*;
     use crate::model::inventory::tests::server;
     use crate::model::load::usage::{Count, Source};
-    use crate::model::past::series::Measured;
+    use crate::model::past::series::Measurement;
     use crate::model::power::PowerState;
 
     #[test]
@@ -150,7 +150,7 @@ mod tests {
             one.cluster = Some(ClusterId::of_host(&one.id));
             one.seen.state = state;
             one.seen.usage.uptime_seconds = uptime.map(|hours| Count::new(hours * 3600));
-            let measured = (0..looks).map(|hours| Measured::one(ago(hours + 1), 1.0));
+            let measured = (0..looks).map(|hours| Measurement::one(ago(hours + 1), 1.0));
             let series = [Series::of(Metric::Cpu, Source::Cache, window, measured)];
             assert_eq!(is_short(&one, &series, window), want, "{state} {uptime:?} {looks}");
         }

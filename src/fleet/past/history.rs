@@ -14,7 +14,7 @@ use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, FailureKind, Server};
 use crate::model::load::usage::Source;
 use crate::model::past::metrics::{self, UPTIME, totals};
-use crate::model::past::series::{Measured, Metric, Series, Window, rates};
+use crate::model::past::series::{Measurement, Metric, Series, Window, rates};
 use crate::transport;
 use crate::transport::prometheus::{Error, Matcher, Writer, selector};
 
@@ -139,7 +139,7 @@ impl Fleet<'_> {
                 let measured = if metric.is_rate() {
                     rates(totals(numbers, uptimes.get(id).map_or(&[], Vec::as_slice)))
                 } else {
-                    numbers.iter().map(|(at, value)| Measured::one(*at, kept.value(*value))).collect()
+                    numbers.iter().map(|(at, value)| Measurement::one(*at, kept.value(*value))).collect()
                 };
                 series.push(Series::of(*metric, Source::Prometheus, window, measured));
             }

@@ -13,7 +13,7 @@ use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::inventory::server::ServerKey;
 use crate::model::inventory::{Failed, FailureKind, Server};
 use crate::model::load::usage::{Sample, Source};
-use crate::model::past::series::{Measured, Metric, Series, Window, values};
+use crate::model::past::series::{Measurement, Metric, Series, Window, values};
 use crate::state::{Hour, StateError};
 use crate::transport::Error;
 use crate::transport::pve::{Client, Consolidation, RrdAnswer, RrdStep, Timeframe, merge};
@@ -310,10 +310,10 @@ impl Rrd {
         self.metrics.is_empty()
     }
 
-    fn measured(&self, metric: Metric) -> impl Iterator<Item = Measured> {
+    fn measured(&self, metric: Metric) -> impl Iterator<Item = Measurement> {
         self.metrics.get(&metric).into_iter().flatten().filter_map(|step| {
             let avg = step.avg?;
-            Some(Measured { at: step.begins, count: 1, avg, min: None, max: step.max.unwrap_or(avg) })
+            Some(Measurement { at: step.begins, count: 1, avg, min: None, max: step.max.unwrap_or(avg) })
         })
     }
 }
@@ -344,7 +344,7 @@ fn series(metric: Metric, kept: &Kept, rrd: Option<&Rrd>, window: Window) -> Ser
 
 /// What the state file kept: the sums of the hours whose samples are gone, then samples.
 fn own_series(metric: Metric, kept: &Kept, window: Window) -> Series {
-    let hours: Vec<Measured> = kept.hours.iter().filter_map(|hour| hour.of(metric)).collect();
+    let hours: Vec<Measurement> = kept.hours.iter().filter_map(|hour| hour.of(metric)).collect();
     let window = if hours.is_empty() { window } else { window.at_least(HOUR) };
     Series::of(metric, Source::Cache, window, hours.into_iter().chain(values(metric, &kept.samples)))
 }

@@ -4,7 +4,7 @@ use crate::config::{Access, ServerConfig};
 use crate::file::shell_word;
 use crate::fleet::Fleet;
 use crate::fleet::reach::api::token_variable;
-use crate::model::access::scope::Scope;
+use crate::model::access::scope::TokenScope;
 use crate::model::hint::HintId;
 use crate::model::id::{NodeName, ServerId};
 use crate::model::inventory::Failed;
@@ -207,7 +207,8 @@ impl Fleet<'_> {
             return Cause::say(HintId::PrivilegeMissingGiven, &[("source", &source)]);
         }
         let stored = self.state.token(&self.cluster_of(&server.id)).ok().flatten();
-        let scope = if stored.is_some_and(|stored| stored.scope == Scope::Monitor) { " --scope operator" } else { "" };
+        let scope =
+            if stored.is_some_and(|stored| stored.scope == TokenScope::Monitor) { " --scope operator" } else { "" };
         Cause::say(HintId::PrivilegeMissing, &[("scope", scope)])
     }
 }

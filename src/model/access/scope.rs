@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::guest::GuestCall;
 use crate::model::id::VmId;
+use crate::model::text::words::words;
 
 /// How much a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Scope {
+pub(crate) enum TokenScope {
     /// Read state and load.
     Monitor,
     /// The same, and start, stop and suspend guests.
@@ -19,22 +20,19 @@ pub(crate) enum Scope {
     Full,
 }
 
-impl Scope {
-    /// The word for it on the command line and in the state file.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Scope::Monitor => "monitor",
-            Scope::Operator => "operator",
-            Scope::Full => "full",
-        }
-    }
+words!(TokenScope: all, parse => {
+    Monitor = "monitor",
+    Operator = "operator",
+    Full = "full",
+});
 
+impl TokenScope {
     /// The role that carries the scope's privileges; `Full` has none.
     pub(crate) fn role(self) -> Option<&'static str> {
         match self {
-            Scope::Monitor => Some("EcoboxRead"),
-            Scope::Operator => Some("Ecobox"),
-            Scope::Full => None,
+            TokenScope::Monitor => Some("EcoboxRead"),
+            TokenScope::Operator => Some("Ecobox"),
+            TokenScope::Full => None,
         }
     }
 
@@ -48,9 +46,9 @@ impl Scope {
             list.push("VM.GuestAgent.Audit");
         }
         match self {
-            Scope::Monitor => {}
-            Scope::Operator => list.push("VM.PowerMgmt"),
-            Scope::Full => return Vec::new(),
+            TokenScope::Monitor => {}
+            TokenScope::Operator => list.push("VM.PowerMgmt"),
+            TokenScope::Full => return Vec::new(),
         }
         list
     }
@@ -109,11 +107,11 @@ impl Permissions {
     }
 
     /// How the permissions compare with what `scope` needs on a host of this major version.
-    pub(crate) fn compare(&self, scope: Scope, pve_major: u32) -> Comparison {
+    pub(crate) fn compare(&self, scope: TokenScope, pve_major: u32) -> Comparison {
         let wanted: BTreeSet<String> = scope.privileges(pve_major).into_iter().map(str::to_owned).collect();
         let root = self.0.get("/").cloned().unwrap_or_default();
         let held: BTreeSet<String> = self.0.values().flatten().cloned().collect();
-        let excess = if scope == Scope::Full { Vec::new() } else { held.difference(&wanted).cloned().collect() };
+        let excess = if scope == TokenScope::Full { Vec::new() } else { held.difference(&wanted).cloned().collect() };
         Comparison { missing: wanted.difference(&root).cloned().collect(), excess }
     }
 }
@@ -149,7 +147,7 @@ mod tests {
             (&[("/", &exact[..4])], &["VM.PowerMgmt"], &[]),
         ];
         for (held, missing, excess) in cases {
-            let got = permissions(held).compare(Scope::Operator, 9);
+            let got = permissions(held).compare(TokenScope::Operator, 9);
             assert_eq!(
                 (got.missing.as_slice(), got.excess.as_slice()),
                 (
@@ -229,9 +227,12 @@ mod tests {
 
     #[test]
     fn the_guest_agents_privilege_depends_on_the_version() {
-        assert!(Scope::Monitor.privileges(9).contains(&"VM.GuestAgent.Audit"));
+        assert!(TokenScope::Monitor.privileges(9).contains(&"VM.GuestAgent.Audit"));
         for major in [7, 8] {
-            assert_eq!(Scope::Operator.privileges(major), ["Datastore.Audit", "Sys.Audit", "VM.Audit", "VM.PowerMgmt"]);
+            assert_eq!(
+                TokenScope::Operator.privileges(major),
+                ["Datastore.Audit", "Sys.Audit", "VM.Audit", "VM.PowerMgmt"]
+            );
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::model::check::CheckId;
 use crate::model::check::diagnosis::{Chart, Fix, Trouble};
 use crate::model::check::host::Clock;
 use crate::model::id::ServerId;
-use crate::model::text::human::human_bytes;
+use crate::model::text::units::human_bytes;
 
 /// What there is to know of this machine when its checks are judged.
 #[derive(Debug, Default)]

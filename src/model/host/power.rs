@@ -14,6 +14,7 @@ pub(crate) use self::no_way::{NoWay, SwapLack};
 use crate::model::host::activity::Activity;
 use crate::model::host::facts::HostFacts;
 use crate::model::id::VmId;
+use crate::model::text::words::words;
 
 /// What can be asked of a host or plain server over SSH.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -28,24 +29,17 @@ pub(crate) enum HostCall {
     Reboot,
 }
 
-impl HostCall {
-    /// Each call once.
-    pub(crate) const ALL: [HostCall; 4] =
-        [HostCall::Suspend, HostCall::Hibernate, HostCall::Shutdown, HostCall::Reboot];
+words!(HostCall: all => {
+    Suspend = "suspend",
+    Hibernate = "hibernate",
+    Shutdown = "shutdown",
+    Reboot = "reboot",
+});
 
+impl HostCall {
     /// Whether only a wake-up packet, or somebody at its button, brings it back.
     pub(crate) fn sleeps(self) -> bool {
         matches!(self, HostCall::Suspend | HostCall::Hibernate)
-    }
-
-    /// The verb of `ecobox power`.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            HostCall::Suspend => "suspend",
-            HostCall::Hibernate => "hibernate",
-            HostCall::Shutdown => "shutdown",
-            HostCall::Reboot => "reboot",
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::id::{GuestKind, NodeName, ServerId, VmId};
 use crate::model::load::usage::Usage;
 use crate::model::power::PowerState;
+use crate::model::text::words::words;
 
 /// What a server is.
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -84,45 +85,25 @@ pub(crate) enum ServiceType {
     Custom,
 }
 
+words!(ServiceType: all => {
+    Ssh = "ssh",
+    Rdp = "rdp",
+    Vnc = "vnc",
+    Telnet = "telnet",
+    Http = "http",
+    Https = "https",
+    Proxmox = "proxmox",
+    Smb = "smb",
+    Nfs = "nfs",
+    Ftp = "ftp",
+    Database = "database",
+    Mail = "mail",
+    Ldap = "ldap",
+    Dns = "dns",
+    Custom = "custom",
+});
+
 impl ServiceType {
-    pub(crate) const ALL: [ServiceType; 15] = [
-        ServiceType::Ssh,
-        ServiceType::Rdp,
-        ServiceType::Vnc,
-        ServiceType::Telnet,
-        ServiceType::Http,
-        ServiceType::Https,
-        ServiceType::Proxmox,
-        ServiceType::Smb,
-        ServiceType::Nfs,
-        ServiceType::Ftp,
-        ServiceType::Database,
-        ServiceType::Mail,
-        ServiceType::Ldap,
-        ServiceType::Dns,
-        ServiceType::Custom,
-    ];
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            ServiceType::Ssh => "ssh",
-            ServiceType::Rdp => "rdp",
-            ServiceType::Vnc => "vnc",
-            ServiceType::Telnet => "telnet",
-            ServiceType::Http => "http",
-            ServiceType::Https => "https",
-            ServiceType::Proxmox => "proxmox",
-            ServiceType::Smb => "smb",
-            ServiceType::Nfs => "nfs",
-            ServiceType::Ftp => "ftp",
-            ServiceType::Database => "database",
-            ServiceType::Mail => "mail",
-            ServiceType::Ldap => "ldap",
-            ServiceType::Dns => "dns",
-            ServiceType::Custom => "custom",
-        }
-    }
-
     /// The TCP port that stands in when the configuration names none (IANA); `database` and `custom` have none.
     pub(crate) fn default_port(self) -> Option<u16> {
         Some(match self {

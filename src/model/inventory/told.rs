@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::inventory::{Failed, FailureKind};
-use crate::model::text::human::human_seconds;
+use crate::model::text::units::human_seconds;
 use crate::model::watch::Notice;
 
 /// Runs that cron begins a moment earlier than the last time say it again all the same.

@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::model::power::PowerState;
+use crate::model::text::words::words;
 
 /// Who gave an answer.
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -31,35 +32,17 @@ pub(crate) enum Source {
     Prometheus,
 }
 
-impl Source {
-    /// Each source once.
-    pub(crate) const ALL: [Source; 9] = [
-        Source::Api,
-        Source::Ssh,
-        Source::Tcp,
-        Source::Local,
-        Source::Cache,
-        Source::Config,
-        Source::Agent,
-        Source::Rrd,
-        Source::Prometheus,
-    ];
-
-    /// The word for it in reports and in the state file.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Source::Api => "api",
-            Source::Ssh => "ssh",
-            Source::Tcp => "tcp",
-            Source::Local => "local",
-            Source::Cache => "cache",
-            Source::Config => "config",
-            Source::Agent => "agent",
-            Source::Rrd => "rrd",
-            Source::Prometheus => "prometheus",
-        }
-    }
-}
+words!(Source: all => {
+    Api = "api",
+    Ssh = "ssh",
+    Tcp = "tcp",
+    Local = "local",
+    Cache = "cache",
+    Config = "config",
+    Agent = "agent",
+    Rrd = "rrd",
+    Prometheus = "prometheus",
+});
 
 /// A number of bytes or of seconds. An `Option` of it takes no more room than the number itself, which counts where
 /// thousands of guests have ten of them each.

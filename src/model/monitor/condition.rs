@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use crate::model::monitor::Level;
 use crate::model::monitor::range::Range;
-use crate::model::text::human::human_seconds;
+use crate::model::text::units::human_seconds;
 
 /// What a condition is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use crate::model::monitor::condition::{Condition, Key};
 use crate::model::monitor::plugin::Perf;
 use crate::model::monitor::{Finding, Level};
-use crate::model::text::human::human_seconds;
+use crate::model::text::units::human_seconds;
 
 /// A number that is to be judged, or why there is none.
 #[derive(Debug, Clone, PartialEq)]

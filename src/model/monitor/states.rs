@@ -6,11 +6,11 @@ use std::collections::{HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::id::ServerId;
-use crate::model::inventory::trouble::{Kind, troubles};
+use crate::model::inventory::problems::{Kind, troubles};
 use crate::model::inventory::{Failed, FailureKind, Server, ServiceCheck};
 use crate::model::monitor::{Finding, Level};
 use crate::model::power::PowerState;
-use crate::model::text::human::human_seconds;
+use crate::model::text::units::human_seconds;
 
 /// The servers that rest: put to sleep, or guests of such a host. Nothing of them is expected to be seen.
 pub(crate) fn resting(all: &[Server]) -> HashSet<ServerId> {

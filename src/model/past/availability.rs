@@ -14,14 +14,14 @@ use crate::model::power::PowerState;
 const LOOK_SPEAKS_FOR: i64 = 3600;
 
 /// A change that was seen: when, from which state, to which.
-pub(crate) type Change = (Timestamp, PowerState, PowerState);
+pub(crate) type StateChange = (Timestamp, PowerState, PowerState);
 
 /// What is known of one server.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Observed<'a> {
+pub(crate) struct PowerHistory<'a> {
     /// The changes, best those before and after the window too: each says what was before it. Those that contradict
     /// each other make the time between them unknown.
-    pub(crate) changes: &'a [Change],
+    pub(crate) changes: &'a [StateChange],
     /// The last state that was seen, and since when it is so.
     pub(crate) present: Option<(PowerState, Timestamp)>,
     /// When somebody looked and could tell (a host that does not answer is a look too), from an hour before the window
@@ -53,8 +53,8 @@ impl Halt {
 }
 
 /// When a host was asleep or offline.
-pub(crate) fn halts(changes: &[Change], present: Option<(PowerState, Timestamp)>) -> Vec<Halt> {
-    let pieces = pieces(&Observed { changes, present, looks: &[], expected: Expected::Any, host: &[] });
+pub(crate) fn halts(changes: &[StateChange], present: Option<(PowerState, Timestamp)>) -> Vec<Halt> {
+    let pieces = pieces(&PowerHistory { changes, present, looks: &[], expected: Expected::Any, host: &[] });
     let mut halts = Vec::new();
     for (i, (begin, state)) in pieces.iter().enumerate() {
         let end = pieces.get(i + 1).map_or(i64::MAX, |(at, _)| *at);
@@ -138,7 +138,7 @@ impl Part {
 
 impl Availability {
     /// Of a server between `since` and `until`. A window that does not end after its begin is empty.
-    pub(crate) fn of_server(since: Timestamp, until: Timestamp, observed: &Observed<'_>) -> Availability {
+    pub(crate) fn of_server(since: Timestamp, until: Timestamp, observed: &PowerHistory<'_>) -> Availability {
         let (since, until) = (since.as_second(), until.as_second());
         let mut sum = Availability::default();
         if since >= until {
@@ -225,9 +225,9 @@ impl Availability {
 
 /// Since when which state holds, the oldest first, from the beginning of time. A state that the next change does not
 /// come from is unknown: something happened in between that nobody saw.
-fn pieces(observed: &Observed<'_>) -> Vec<(i64, PowerState)> {
+fn pieces(observed: &PowerHistory<'_>) -> Vec<(i64, PowerState)> {
     let present = observed.present.filter(|(state, _)| *state != PowerState::Unknown);
-    let mut marks: Vec<Change> = observed.changes.to_vec();
+    let mut marks: Vec<StateChange> = observed.changes.to_vec();
     marks.extend(present.map(|(state, since)| (since, PowerState::Unknown, state)));
     marks.sort_by_key(|(at, ..)| *at);
     let before = marks.first().map_or(PowerState::Unknown, |(_, from, _)| *from);

@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-pub(crate) use self::metric::{Measured, Metric, Unit, four_places, without_noise};
+pub(crate) use self::metric::{Measurement, Metric, Unit, four_places, without_noise};
 pub(crate) use self::rate::{Grown, Total, rate, rates};
 pub(crate) use self::window::Window;
 use crate::model::load::usage::{Count, Sample, Source};
 use crate::model::past::percentile::percentile;
 
 /// A metric's values in samples of one server, oldest first. A rate stands at the later of its two samples.
-pub(crate) fn values(metric: Metric, samples: &[(Timestamp, Sample)]) -> Vec<Measured> {
+pub(crate) fn values(metric: Metric, samples: &[(Timestamp, Sample)]) -> Vec<Measurement> {
     if metric.is_rate() {
         let total = |(at, sample): &(Timestamp, Sample)| {
             let uptime = sample.usage.uptime_seconds.map(Count::as_f64);
@@ -24,7 +24,7 @@ pub(crate) fn values(metric: Metric, samples: &[(Timestamp, Sample)]) -> Vec<Mea
         };
         return rates(samples.iter().filter_map(total));
     }
-    samples.iter().filter_map(|(at, sample)| Some(Measured::one(*at, metric.of(sample)?))).collect()
+    samples.iter().filter_map(|(at, sample)| Some(Measurement::one(*at, metric.of(sample)?))).collect()
 }
 
 /// One step: what was measured in it. `None`: not measured then; a gap stays a gap.
@@ -77,7 +77,7 @@ impl Series {
         metric: Metric,
         source: Source,
         window: Window,
-        measured: impl IntoIterator<Item = Measured>,
+        measured: impl IntoIterator<Item = Measurement>,
     ) -> Series {
         let mut buckets: BTreeMap<Timestamp, Bucket> = BTreeMap::new();
         for one in measured.into_iter().filter(|one| window.has(one.at)) {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::guest::GuestCall;
 use crate::model::power::PowerState;
+use crate::model::text::words::words;
 
 /// One verb of `ecobox power`. The words mean what they mean in Proxmox VE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -29,35 +30,19 @@ pub(crate) enum PowerAction {
     Wake,
 }
 
+words!(PowerAction: all, parse => {
+    Start = "start",
+    Shutdown = "shutdown",
+    Stop = "stop",
+    Reboot = "reboot",
+    Reset = "reset",
+    Suspend = "suspend",
+    Hibernate = "hibernate",
+    Resume = "resume",
+    Wake = "wake",
+});
+
 impl PowerAction {
-    /// Each once, in the order of help and documentation.
-    pub(crate) const ALL: [PowerAction; 9] = [
-        PowerAction::Start,
-        PowerAction::Shutdown,
-        PowerAction::Stop,
-        PowerAction::Reboot,
-        PowerAction::Reset,
-        PowerAction::Suspend,
-        PowerAction::Hibernate,
-        PowerAction::Resume,
-        PowerAction::Wake,
-    ];
-
-    /// The verb as typed.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            PowerAction::Start => "start",
-            PowerAction::Shutdown => "shutdown",
-            PowerAction::Stop => "stop",
-            PowerAction::Reboot => "reboot",
-            PowerAction::Reset => "reset",
-            PowerAction::Suspend => "suspend",
-            PowerAction::Hibernate => "hibernate",
-            PowerAction::Resume => "resume",
-            PowerAction::Wake => "wake",
-        }
-    }
-
     /// Whether nothing that runs can be lost by it, so that the typed command is agreement enough.
     pub(crate) fn only_wakes(self) -> bool {
         matches!(self, PowerAction::Start | PowerAction::Resume | PowerAction::Wake)

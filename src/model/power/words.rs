@@ -4,7 +4,7 @@
 use crate::model::host::power::HostCall;
 use crate::model::inventory::Server;
 use crate::model::power::{Course, Goal, Move, PowerAction, Step, Why};
-use crate::model::text::human::human_span;
+use crate::model::text::units::human_span;
 
 /// What is told of a step.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! The keys of selectors: `tag=`, `node=` and so on.
 
+use crate::model::text::words::words;
 use crate::model::text::{did_you_mean, quoted};
 
 /// What a selector asks about.
@@ -12,19 +13,15 @@ pub(super) enum Key {
     State,
 }
 
+words!(Key: all => {
+    Tag = "tag",
+    Node = "node",
+    Kind = "kind",
+    Pool = "pool",
+    State = "state",
+});
+
 impl Key {
-    const ALL: [Key; 5] = [Key::Tag, Key::Node, Key::Kind, Key::Pool, Key::State];
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Key::Tag => "tag",
-            Key::Node => "node",
-            Key::Kind => "kind",
-            Key::Pool => "pool",
-            Key::State => "state",
-        }
-    }
-
     pub(super) fn parse(text: &str) -> Result<Key, String> {
         let found = Key::ALL.into_iter().find(|key| key.as_str().eq_ignore_ascii_case(text));
         found.ok_or_else(|| {

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::text::human::human_seconds;
+use crate::model::text::units::human_seconds;
 
 /// What is known of a guest and its backups.
 #[derive(Debug, Clone, Copy)]

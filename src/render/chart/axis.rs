@@ -6,7 +6,7 @@ use jiff::{Span, Timestamp, Unit as TimeUnit, Zoned};
 use super::ChartOptions;
 use crate::model::past::series::Unit;
 use crate::model::text::clean;
-use crate::model::text::human::human_scaled;
+use crate::model::text::units::human_scaled;
 
 /// The axis on the left: it begins at zero.
 pub(in crate::render) struct ValueAxis {

@@ -3,7 +3,7 @@ use crate::model::inventory::server::{Address, Expected, ServerKind, ServiceType
 use crate::model::inventory::tests::server;
 use crate::model::inventory::{FailureKind, ServiceCheck};
 use crate::model::load::usage::{Count, Source};
-use crate::model::past::series::{Measured, Metric, Window};
+use crate::model::past::series::{Measurement, Metric, Window};
 use crate::model::power::PowerState;
 use crate::model::power::outcome::InFlight;
 use crate::model::text::is_unsafe;
@@ -30,7 +30,7 @@ fn day() -> Window {
 fn series(metric: Metric, value: impl Fn(i64) -> Option<f64>) -> Series {
     let measured = (0..48_i64).filter_map(|i| {
         let at = now().saturating_sub(SignedDuration::from_mins(30 * (48 - i))).unwrap();
-        Some(Measured::one(at, value(i)?))
+        Some(Measurement::one(at, value(i)?))
     });
     Series::of(metric, Source::Cache, day(), measured)
 }

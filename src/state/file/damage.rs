@@ -79,7 +79,7 @@ pub(in crate::state) fn copy(aside: &Path, fresh: &Connection) -> String {
         && schema::prepare(&old).is_ok()
         // Reads a file that was cut, too.
         && old.set_db_config(DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, true).is_ok()
-        && schema::durable(fresh, true).is_ok()
+        && schema::make_durable(fresh).is_ok()
     {
         for (table, columns) in TABLES {
             // An error is where the readable part ends; each row that was copied before stays.
@@ -90,7 +90,7 @@ pub(in crate::state) fn copy(aside: &Path, fresh: &Connection) -> String {
             }
         }
     }
-    let _ = schema::durable(fresh, false);
+    let _ = schema::make_quick(fresh);
     match tokens {
         0 => "no token could be read from it".to_owned(),
         1 => "1 token could be read from it".to_owned(),

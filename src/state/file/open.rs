@@ -165,7 +165,7 @@ fn connect(path: &Path) -> Result<Connection> {
 }
 
 fn upgrade(conn: &Connection) -> rusqlite::Result<()> {
-    schema::durable(conn, true)?;
+    schema::make_durable(conn)?;
     schema::migrate(conn, schema::STEPS)
 }
 

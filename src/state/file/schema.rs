@@ -91,13 +91,14 @@ pub(in crate::state) fn configure(conn: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-/// Whether commits wait for the disk, and overwrite what they delete: secrets. Not inside a transaction.
-pub(in crate::state) fn durable(conn: &Connection, on: bool) -> rusqlite::Result<()> {
-    conn.execute_batch(if on {
-        "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;"
-    } else {
-        "PRAGMA synchronous = NORMAL; PRAGMA secure_delete = OFF;"
-    })
+/// From now on commits wait for the disk, and overwrite what they delete: secrets. Not inside a transaction.
+pub(in crate::state) fn make_durable(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;")
+}
+
+/// From now on they do not, as usual.
+pub(in crate::state) fn make_quick(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA secure_delete = OFF;")
 }
 
 /// Makes an empty or older file today's, in one transaction. Whoever comes second finds it done.

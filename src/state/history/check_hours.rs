@@ -10,7 +10,7 @@ use crate::model::inventory::server::ServerKey;
 use crate::model::past::availability::CheckedHour;
 use crate::model::past::percentile::Histogram;
 use crate::state::history::pending_hours::{
-    CHECKS, HOUR_MILLIS, LEAST_WORK, Over, advance, hour_of, next_over, whole_from,
+    CHECKS, HOUR_MILLIS, LEAST_WORK, PendingHour, advance, hour_of, next_pending_hour, whole_from,
 };
 use crate::state::{Result, State, counted, time};
 
@@ -140,7 +140,7 @@ pub(in crate::state) fn roll_up(conn: &Connection, now: i64) -> rusqlite::Result
     let (mut read, mut written) = (0, 0);
     let mut work = LEAST_WORK;
     while read < work {
-        let Some(Over { hour, next, .. }) = next_over(conn, CHECKS, now)? else { break };
+        let Some(PendingHour { hour, next, .. }) = next_pending_hour(conn, CHECKS, now)? else { break };
         let series = conn.prepare_cached("SELECT count(*) FROM series")?.query_row([], |row| counted(row, 0))?;
         work = work.max(series * 3 / 2);
         let mut statement = conn.prepare_cached(

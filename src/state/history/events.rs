@@ -82,7 +82,7 @@ impl State {
     pub(crate) fn record_checks(&self, checks: &[Check], at: Timestamp) -> Result<()> {
         self.write(|conn| {
             if !checks.is_empty() {
-                pending_hours::reopen(conn, pending_hours::CHECKS, at.as_millisecond(), checks.len())?;
+                pending_hours::mark_hour_dirty(conn, pending_hours::CHECKS, at.as_millisecond(), checks.len())?;
             }
             for check in checks {
                 let series = series(conn, &check.server, &check.service)?;
@@ -96,7 +96,7 @@ impl State {
     pub(crate) fn record_runs(&self, runs: &[Run], at: Timestamp) -> Result<()> {
         self.write(|conn| {
             if !runs.is_empty() {
-                pending_hours::reopen(conn, pending_hours::CHECKS, at.as_millisecond(), runs.len())?;
+                pending_hours::mark_hour_dirty(conn, pending_hours::CHECKS, at.as_millisecond(), runs.len())?;
             }
             for run in runs {
                 let series = series(conn, &run.server, "")?;

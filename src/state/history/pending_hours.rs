@@ -19,7 +19,7 @@ pub(in crate::state) const LEAST_WORK: usize = 2000;
 
 /// When the first hour begins that has all of its samples still. A border in the future is of a clock that was wrong,
 /// and `tidy` puts it right.
-pub(in crate::state) fn border(conn: &Connection) -> rusqlite::Result<i64> {
+pub(in crate::state) fn first_whole_hour(conn: &Connection) -> rusqlite::Result<i64> {
     let sql = "SELECT before FROM samples_gone";
     let gone = conn.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
     Ok(gone.map_or(i64::MIN + HOUR_MILLIS, whole_from))
@@ -31,7 +31,7 @@ pub(in crate::state) fn whole_from(at: i64) -> i64 {
 }
 
 /// A run kept `rows` of this time: its hour is to be summed up, again if it was already.
-pub(in crate::state) fn reopen(conn: &Connection, kind: &str, at: i64, rows: usize) -> rusqlite::Result<()> {
+pub(in crate::state) fn mark_hour_dirty(conn: &Connection, kind: &str, at: i64, rows: usize) -> rusqlite::Result<()> {
     let sql = "INSERT INTO unrolled (kind, hour, most) VALUES (?1, ?2, ?3)
         ON CONFLICT (kind, hour) DO UPDATE SET next = 0, most = max(most, excluded.most)
         WHERE next <> 0 OR most < excluded.most";
@@ -40,7 +40,7 @@ pub(in crate::state) fn reopen(conn: &Connection, kind: &str, at: i64, rows: usi
 
 /// An hour that is to be summed up.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::state) struct Over {
+pub(in crate::state) struct PendingHour {
     pub(in crate::state) hour: i64,
     /// Up to this subject it is.
     pub(in crate::state) next: i64,
@@ -51,11 +51,15 @@ pub(in crate::state) struct Over {
 }
 
 /// The oldest hour that is over and not summed up.
-pub(in crate::state) fn next_over(conn: &Connection, kind: &str, now: i64) -> rusqlite::Result<Option<Over>> {
+pub(in crate::state) fn next_pending_hour(
+    conn: &Connection,
+    kind: &str,
+    now: i64,
+) -> rusqlite::Result<Option<PendingHour>> {
     let sql = "SELECT hour, next, most, (SELECT count(*) FROM unrolled WHERE kind = ?1 AND hour <= ?2)
         FROM unrolled WHERE kind = ?1 AND hour <= ?2 ORDER BY hour LIMIT 1";
     let read = |row: &Row<'_>| {
-        Ok(Over { hour: row.get(0)?, next: row.get(1)?, most: counted(row, 2)?, behind: counted(row, 3)? })
+        Ok(PendingHour { hour: row.get(0)?, next: row.get(1)?, most: counted(row, 2)?, behind: counted(row, 3)? })
     };
     conn.prepare_cached(sql)?.query_row(params![kind, now.saturating_sub(HOUR_MILLIS)], read).optional()
 }

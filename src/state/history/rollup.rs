@@ -10,12 +10,13 @@ use rusqlite::{Connection, Row, params_from_iter};
 
 use crate::model::inventory::server::ServerKey;
 use crate::model::load::usage::Sample;
-use crate::model::past::series::{Measured, Metric, Unit, values};
-use crate::state::history::blocks::{PLACE_BITS, block_of};
+use crate::model::past::series::{Measurement, Metric, Unit, values};
 use crate::state::history::pending_hours::{
-    HOUR_MILLIS, LEAST_WORK, LOOK_BACK_MILLIS, Over, SAMPLES, advance, border, next_over, whole_from,
+    HOUR_MILLIS, LEAST_WORK, LOOK_BACK_MILLIS, PendingHour, SAMPLES, advance, first_whole_hour, next_pending_hour,
+    whole_from,
 };
-use crate::state::history::time_table::{Each, Kept, collect};
+use crate::state::history::sample_blocks::{PLACE_BITS, block_of};
+use crate::state::history::time_table::{RowVisitor, TimeTable, collect};
 use crate::state::{Result, State, counted, time};
 
 /// About how much room a sample takes in its block.
@@ -47,21 +48,21 @@ pub(crate) struct Hour {
     /// When it begins.
     pub(crate) at: Timestamp,
     /// The metrics that were measured in it, each with what is left of its values.
-    pub(crate) metrics: Vec<(Metric, Measured)>,
+    pub(crate) metrics: Vec<(Metric, Measurement)>,
 }
 
 impl Hour {
     /// What is left of a metric; `None`: it was not measured.
-    pub(crate) fn of(&self, metric: Metric) -> Option<Measured> {
+    pub(crate) fn of(&self, metric: Metric) -> Option<Measurement> {
         self.metrics.iter().find(|(found, _)| *found == metric).map(|(_, measured)| *measured)
     }
 }
 
-impl Kept<Hour> {
+impl TimeTable<Hour> {
     /// What is left of each hour.
-    pub(in crate::state) fn hours() -> Kept<Hour> {
+    pub(in crate::state) fn hours() -> TimeTable<Hour> {
         let columns = columns();
-        Kept {
+        TimeTable {
             stamps: "WITH RECURSIVE stamps (hour) AS (
                     SELECT min(hour) FROM sample_hours WHERE hour >= ?1
                     UNION ALL SELECT (SELECT min(hour) FROM sample_hours WHERE hour > stamps.hour)
@@ -89,9 +90,9 @@ impl State {
         until: Timestamp,
     ) -> Result<BTreeMap<ServerKey, Vec<Hour>>> {
         self.read(|conn| {
-            let until = until.as_millisecond().min(border(conn)? - 1);
-            let stamps = Kept::hours().stamps(conn, whole_from(since.as_millisecond()), until)?;
-            let found = collect(conn, &Kept::hours(), &stamps, servers)?;
+            let until = until.as_millisecond().min(first_whole_hour(conn)? - 1);
+            let stamps = TimeTable::hours().stamps(conn, whole_from(since.as_millisecond()), until)?;
+            let found = collect(conn, &TimeTable::hours(), &stamps, servers)?;
             let hours = |rows: Vec<(Timestamp, Hour)>| rows.into_iter().map(|(_, hour)| hour).collect();
             Ok(found.into_iter().map(|(server, rows)| (server, hours(rows))).collect())
         })
@@ -102,13 +103,13 @@ impl State {
 pub(in crate::state) fn roll_up(conn: &Connection, now: i64) -> rusqlite::Result<usize> {
     let (mut read, mut written) = (0, 0);
     while read < LEAST_WORK {
-        let Some(over) = next_over(conn, SAMPLES, now)? else { break };
-        let bite = Bite::of(conn, over)?;
-        written += bite.subjects.len();
+        let Some(pending) = next_pending_hour(conn, SAMPLES, now)? else { break };
+        let slice = HourSlice::of(conn, pending)?;
+        written += slice.subjects.len();
         // An hour without samples costs something too.
-        read += 20 + bite.read;
-        bite.store(conn)?;
-        advance(conn, SAMPLES, over.hour, bite.next)?;
+        read += 20 + slice.read;
+        slice.store(conn)?;
+        advance(conn, SAMPLES, pending.hour, slice.next)?;
     }
     Ok(written)
 }
@@ -131,7 +132,7 @@ fn block_after(conn: &Connection, at: i64, first: i64, samples: usize) -> rusqli
 }
 
 /// Some subjects of one hour.
-struct Bite {
+struct HourSlice {
     hour: i64,
     /// Their samples, the oldest first; one before the hour, where there is one, begins the first rate.
     subjects: BTreeMap<i64, Vec<(Timestamp, Sample)>>,
@@ -140,14 +141,14 @@ struct Bite {
     next: Option<i64>,
 }
 
-impl Bite {
+impl HourSlice {
     /// The bite that is next.
-    fn of(conn: &Connection, Over { hour, next, most, behind }: Over) -> rusqlite::Result<Bite> {
-        let kept = Kept::samples();
-        let stamps = kept.stamps(conn, hour, hour.saturating_add(HOUR_MILLIS - 1))?;
-        let mut bite = Bite { hour, subjects: BTreeMap::new(), read: 0, next: None };
+    fn of(conn: &Connection, PendingHour { hour, next, most, behind }: PendingHour) -> rusqlite::Result<HourSlice> {
+        let table = TimeTable::samples();
+        let stamps = table.stamps(conn, hour, hour.saturating_add(HOUR_MILLIS - 1))?;
+        let mut slice = HourSlice { hour, subjects: BTreeMap::new(), read: 0, next: None };
         if stamps.is_empty() {
-            return Ok(bite);
+            return Ok(slice);
         }
         // Each run of the next hour works off a part of this one: half as much again as it brings itself, and more
         // where that was not enough, because each cluster has its own runs.
@@ -158,22 +159,22 @@ impl Bite {
         for at in &stamps {
             last = last.into_iter().chain(block_after(conn, *at, first, most)?).min();
         }
-        bite.next = last.map(|last| ((last + 1) << PLACE_BITS) - 1);
+        slice.next = last.map(|last| ((last + 1) << PLACE_BITS) - 1);
         let range = (first, last.unwrap_or(i64::MAX));
         for at in &stamps {
-            kept.range(conn, *at, range, &mut |subject, sample| {
-                bite.subjects.entry(subject).or_default().push((time(*at), sample));
-                bite.read += 1;
+            table.range(conn, *at, range, &mut |subject, sample| {
+                slice.subjects.entry(subject).or_default().push((time(*at), sample));
+                slice.read += 1;
                 Ok(())
             })?;
         }
-        bite.look_back(conn, &kept)?;
-        Ok(bite)
+        slice.look_back(conn, &table)?;
+        Ok(slice)
     }
 
     /// Puts the last totals before the hour before each subject's, so that its first rates are known.
-    fn look_back(&mut self, conn: &Connection, kept: &Kept<Sample>) -> rusqlite::Result<()> {
-        let stamps = kept.stamps(conn, self.hour.saturating_sub(LOOK_BACK_MILLIS), self.hour.saturating_sub(1))?;
+    fn look_back(&mut self, conn: &Connection, table: &TimeTable<Sample>) -> rusqlite::Result<()> {
+        let stamps = table.stamps(conn, self.hour.saturating_sub(LOOK_BACK_MILLIS), self.hour.saturating_sub(1))?;
         let wanted = |samples: &Vec<(Timestamp, Sample)>| {
             samples.iter().fold([false; 4], |wanted, (_, sample)| either(wanted, totals(sample)))
         };
@@ -185,7 +186,7 @@ impl Bite {
             let subjects: Vec<(i64, usize)> = wanted.keys().enumerate().map(|(i, subject)| (*subject, i)).collect();
             // The first look before the hour has nearly all of them; later ones are asked for what it lacks.
             let size = self.subjects.len() >> PLACE_BITS;
-            kept.visit(conn, *at, &subjects, size, |index, sample| {
+            table.visit(conn, *at, &subjects, size, |index, sample| {
                 let subject = subjects[index].0;
                 if let (Some(wanted), Some(samples)) = (wanted.get_mut(&subject), self.subjects.get_mut(&subject)) {
                     samples.insert(0, (time(*at), sample));
@@ -268,7 +269,7 @@ fn stored(metric: Metric, number: f64) -> Option<i64> {
 }
 
 /// Gives the hour of a row of `hour`, `subject` and the columns.
-fn read_hour(row: &Row<'_>, each: Each<'_, Hour>) -> rusqlite::Result<()> {
+fn read_hour(row: &Row<'_>, each: RowVisitor<'_, Hour>) -> rusqlite::Result<()> {
     let at = time(row.get(0)?);
     let mut metrics = Vec::new();
     for (i, (metric, _)) in COLUMNS.into_iter().enumerate() {
@@ -278,7 +279,7 @@ fn read_hour(row: &Row<'_>, each: Each<'_, Hour>) -> rusqlite::Result<()> {
         };
         let count = row.get::<_, Option<i64>>(2 + i * 4)?.and_then(|count| u32::try_from(count).ok());
         if let (Some(count), min, Some(avg), Some(max)) = (count, number(1)?, number(2)?, number(3)?) {
-            metrics.push((metric, Measured { at, count, avg, min, max }));
+            metrics.push((metric, Measurement { at, count, avg, min, max }));
         }
     }
     each(row.get(1)?, Hour { at, metrics })

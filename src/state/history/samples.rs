@@ -1,5 +1,5 @@
 //! How hard each server worked, look by look. A run keeps a sample of each server it knows something of, and thousands
-//! of guests must cost it little: samples stand in the order in which runs add them, many in one row (`blocks`), servers
+//! of guests must cost it little: samples stand in the order in which runs add them, many in one row (`sample_blocks`), servers
 //! are numbers, and a guest's number needs no look-up.
 
 mod join;
@@ -17,9 +17,9 @@ use self::packed::says_something;
 use crate::model::id::{ClusterId, VmId};
 use crate::model::inventory::server::ServerKey;
 use crate::model::load::usage::{Sample, Totals};
-use crate::state::history::blocks::{self, PLACE_BITS, block_of};
-use crate::state::history::time_table::{Kept, collect};
-use crate::state::history::{outbox, pending_hours};
+use crate::state::history::sample_blocks::{self, PLACE_BITS, block_of};
+use crate::state::history::time_table::{TimeTable, collect};
+use crate::state::history::{pending_hours, prometheus_queue};
 use crate::state::subjects::{cluster_row, known_cluster, server_subject, subjects, vmid};
 use crate::state::{OUT_OF_ORDER_MILLIS, Result, State, time};
 
@@ -31,10 +31,10 @@ pub(crate) type Bodies<'b> = &'b dyn Fn(Timestamp) -> Vec<Vec<u8>>;
 
 const INSERT: &str = "INSERT OR REPLACE INTO samples (at, block, servers) VALUES (?1, ?2, ?3)";
 
-impl Kept<Sample> {
+impl TimeTable<Sample> {
     /// Every sample.
-    pub(in crate::state) fn samples() -> Kept<Sample> {
-        Kept {
+    pub(in crate::state) fn samples() -> TimeTable<Sample> {
+        TimeTable {
             // A step to the next time is one look into the tree: there is no list of them.
             stamps: "WITH RECURSIVE stamps (at) AS (
                     SELECT min(at) FROM samples WHERE at >= ?1
@@ -44,7 +44,7 @@ impl Kept<Sample> {
             rows: "SELECT at, block, servers FROM samples WHERE at = ?1 AND block >= ?2 AND block <= ?3 ORDER BY block"
                 .to_owned(),
             place_bits: PLACE_BITS,
-            read: blocks::read,
+            read: sample_blocks::read,
         }
     }
 }
@@ -83,10 +83,10 @@ impl State {
             });
             store(conn, at, &all)?;
             if !all.is_empty() {
-                pending_hours::reopen(conn, pending_hours::SAMPLES, at, all.len())?;
+                pending_hours::mark_hour_dirty(conn, pending_hours::SAMPLES, at, all.len())?;
             }
             let bodies = bodies.map(|bodies| bodies(time(at))).unwrap_or_default();
-            bodies.iter().try_for_each(|body| outbox::add(conn, body, at))
+            bodies.iter().try_for_each(|body| prometheus_queue::add(conn, body, at))
         })
     }
 
@@ -101,7 +101,7 @@ impl State {
                 let Some(at) = at else { return Ok(None) };
                 let mut guests = Vec::new();
                 let range = (block_of(cluster << 32), block_of((cluster + 1) << 32) - 1);
-                Kept::samples().range(conn, at, range, &mut |subject, sample| {
+                TimeTable::samples().range(conn, at, range, &mut |subject, sample| {
                     guests.extend(vmid(subject).map(|vmid| (vmid, sample.usage.totals())));
                     Ok(())
                 })?;
@@ -123,9 +123,9 @@ impl State {
         until: Timestamp,
     ) -> Result<BTreeMap<ServerKey, Vec<(Timestamp, Sample)>>> {
         self.read(|conn| {
-            let since = since.as_millisecond().max(pending_hours::border(conn)?);
-            let stamps = Kept::samples().stamps(conn, since, until.as_millisecond())?;
-            collect(conn, &Kept::samples(), &stamps, servers)
+            let since = since.as_millisecond().max(pending_hours::first_whole_hour(conn)?);
+            let stamps = TimeTable::samples().stamps(conn, since, until.as_millisecond())?;
+            collect(conn, &TimeTable::samples(), &stamps, servers)
         })
     }
 
@@ -133,11 +133,11 @@ impl State {
     /// hours are left.
     pub(crate) fn first_sample_at(&self, servers: &[ServerKey]) -> Result<BTreeMap<ServerKey, Timestamp>> {
         self.read(|conn| {
-            let border = pending_hours::border(conn)?;
+            let border = pending_hours::first_whole_hour(conn)?;
             let mut missing = subjects(conn, servers)?;
             let mut found = BTreeMap::new();
-            Kept::hours().first(conn, (i64::MIN, border - 1), servers, &mut missing, &mut found)?;
-            Kept::samples().first(conn, (border, i64::MAX), servers, &mut missing, &mut found)?;
+            TimeTable::hours().first(conn, (i64::MIN, border - 1), servers, &mut missing, &mut found)?;
+            TimeTable::samples().first(conn, (border, i64::MAX), servers, &mut missing, &mut found)?;
             Ok(found)
         })
     }
@@ -145,9 +145,9 @@ impl State {
     /// Whether every sample and every hour makes sense.
     pub(in crate::state) fn read_samples(&self) -> Result<()> {
         self.read(|conn| {
-            Kept::samples().read_all(conn)?;
-            Kept::hours().read_all(conn)?;
-            pending_hours::border(conn).map(drop)
+            TimeTable::samples().read_all(conn)?;
+            TimeTable::hours().read_all(conn)?;
+            pending_hours::first_whole_hour(conn).map(drop)
         })
     }
 }
@@ -174,10 +174,12 @@ fn store(conn: &Connection, at: i64, samples: &[(i64, &[u8])]) -> rusqlite::Resu
         if some {
             let mut all = block_at(conn, at, number)?;
             all.extend(
-                block.iter().filter_map(|(subject, sample)| Some((*subject, blocks::read_one(&mut &**sample)?.1))),
+                block
+                    .iter()
+                    .filter_map(|(subject, sample)| Some((*subject, sample_blocks::read_one(&mut &**sample)?.1))),
             );
             for (subject, sample) in &all {
-                blocks::write(&mut body, *subject, sample);
+                sample_blocks::write(&mut body, *subject, sample);
             }
         } else {
             for (_, sample) in block {
@@ -192,7 +194,7 @@ fn store(conn: &Connection, at: i64, samples: &[(i64, &[u8])]) -> rusqlite::Resu
 /// The samples of one block at one time.
 fn block_at(conn: &Connection, at: i64, block: i64) -> rusqlite::Result<BTreeMap<i64, Sample>> {
     let mut all = BTreeMap::new();
-    Kept::samples().range(conn, at, (block, block), &mut |subject, sample| {
+    TimeTable::samples().range(conn, at, (block, block), &mut |subject, sample| {
         all.insert(subject, sample);
         Ok(())
     })?;

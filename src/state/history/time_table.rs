@@ -10,11 +10,11 @@ use crate::state::subjects::subjects;
 use crate::state::{counted, time};
 
 /// Takes what a row says of each of its subjects, in their order.
-pub(in crate::state) type Each<'e, T> = &'e mut dyn FnMut(i64, T) -> rusqlite::Result<()>;
+pub(in crate::state) type RowVisitor<'e, T> = &'e mut dyn FnMut(i64, T) -> rusqlite::Result<()>;
 
 /// A table whose rows stand in the order of a time and a number of subjects, and the ways to look things up in it.
 #[derive(Debug)]
-pub(in crate::state) struct Kept<T> {
+pub(in crate::state) struct TimeTable<T> {
     /// The times between ?1 and ?2, the oldest first.
     pub(in crate::state) stamps: &'static str,
     /// How many rows one time has.
@@ -24,10 +24,10 @@ pub(in crate::state) struct Kept<T> {
     /// How many of a subject's bits are not in the number of its row.
     pub(in crate::state) place_bits: u32,
     /// Gives what a row says.
-    pub(in crate::state) read: fn(&Row<'_>, Each<'_, T>) -> rusqlite::Result<()>,
+    pub(in crate::state) read: fn(&Row<'_>, RowVisitor<'_, T>) -> rusqlite::Result<()>,
 }
 
-impl<T> Kept<T> {
+impl<T> TimeTable<T> {
     /// The times between these two, both included, the oldest first.
     pub(in crate::state) fn stamps(&self, conn: &Connection, since: i64, until: i64) -> rusqlite::Result<Vec<i64>> {
         conn.prepare_cached(self.stamps)?.query_map([since, until], |row| row.get(0))?.collect()
@@ -44,7 +44,7 @@ impl<T> Kept<T> {
         conn: &Connection,
         at: i64,
         (first, last): (i64, i64),
-        each: Each<'_, T>,
+        each: RowVisitor<'_, T>,
     ) -> rusqlite::Result<()> {
         let mut statement = conn.prepare_cached(&self.rows)?;
         let mut rows = statement.query([at, first, last])?;
@@ -118,16 +118,16 @@ impl<T> Kept<T> {
 /// What these times have of these servers, by server.
 pub(in crate::state) fn collect<T>(
     conn: &Connection,
-    kept: &Kept<T>,
+    table: &TimeTable<T>,
     stamps: &[i64],
     servers: &[ServerKey],
 ) -> rusqlite::Result<BTreeMap<ServerKey, Vec<(Timestamp, T)>>> {
     let Some(last) = stamps.last() else { return Ok(BTreeMap::new()) };
-    let size = kept.count(conn, *last)?;
+    let size = table.count(conn, *last)?;
     let subjects = subjects(conn, servers)?;
     let mut found: Vec<Vec<(Timestamp, T)>> = servers.iter().map(|_| Vec::new()).collect();
     for at in stamps {
-        kept.visit(conn, *at, &subjects, size, |index, said| {
+        table.visit(conn, *at, &subjects, size, |index, said| {
             found[index].push((time(*at), said));
             Ok(())
         })?;

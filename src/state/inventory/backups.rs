@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 
 use crate::model::id::{ClusterId, GuestKind, NodeName, VmId};
 use crate::model::upkeep::backup::LastBackup;
-use crate::state::subjects::{cluster_row, kind};
+use crate::state::subjects::cluster_row;
 use crate::state::{Result, State, time};
 
 /// How far the tasks of a node are known.
@@ -92,7 +92,7 @@ fn millis(at: Option<Timestamp>) -> Option<i64> {
 fn read_backup(row: &Row<'_>) -> rusqlite::Result<Option<LastBackup>> {
     let Ok(vmid) = VmId::try_from(row.get::<_, u32>(0)?) else { return Ok(None) };
     let at = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(time));
-    let kind = row.get_ref(1)?.as_str_or_null()?.and_then(kind);
+    let kind = row.get_ref(1)?.as_str_or_null()?.and_then(GuestKind::parse);
     Ok(Some(LastBackup { vmid, kind, good_at: at(2)?, failed_at: at(3)?, why: row.get(4)? }))
 }
 

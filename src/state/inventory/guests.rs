@@ -9,7 +9,7 @@ use rusqlite::{Row, params};
 use crate::model::id::{ClusterId, GuestKind, NodeName, VmId};
 use crate::model::inventory::server::{Address, Tags};
 use crate::model::power::PowerState;
-use crate::state::subjects::{cluster_row, kind};
+use crate::state::subjects::cluster_row;
 use crate::state::{Result, State, time};
 
 /// A guest as the state file remembers it.
@@ -222,7 +222,7 @@ impl Names {
 /// `None` for a row that makes no sense: the next listing brings the guest back.
 fn read_remembered(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<Option<RememberedGuest>> {
     let Ok(vmid) = VmId::try_from(row.get::<_, u32>(0)?) else { return Ok(None) };
-    let Some(kind) = kind(row.get_ref(1)?.as_str()?) else { return Ok(None) };
+    let Some(kind) = GuestKind::parse(row.get_ref(1)?.as_str()?) else { return Ok(None) };
     let Some(node) = names.node(row.get_ref(3)?.as_str()?) else { return Ok(None) };
     Ok(Some(RememberedGuest {
         vmid,
@@ -248,7 +248,7 @@ fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
 fn read_guest(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<Option<KnownGuest>> {
     let stamp = |i: usize| Ok::<_, rusqlite::Error>(row.get_ref(i)?.as_i64_or_null()?.map(time));
     let Ok(vmid) = VmId::try_from(row.get::<_, u32>(0)?) else { return Ok(None) };
-    let Some(kind) = kind(row.get_ref(1)?.as_str()?) else { return Ok(None) };
+    let Some(kind) = GuestKind::parse(row.get_ref(1)?.as_str()?) else { return Ok(None) };
     let Some(node) = names.node(row.get_ref(3)?.as_str()?) else { return Ok(None) };
     let addresses = row.get_ref(16)?.as_str_or_null()?.map(read_addresses).unwrap_or_default();
     Ok(Some(KnownGuest {

@@ -9,7 +9,7 @@ use crate::model::id::ServerId;
 use crate::model::inventory::server::Whose;
 use crate::model::load::usage::Sample;
 use crate::state::history::events::CheckRecord;
-use crate::state::history::time_table::Kept;
+use crate::state::history::time_table::TimeTable;
 use crate::state::subjects::subjects_of;
 use crate::state::{Result, State, time};
 
@@ -30,7 +30,7 @@ impl State {
         let mut order: Vec<usize> = (0..looks.len()).collect();
         order.sort_by_key(|index| looks[*index].1);
         self.read(|conn| {
-            let kept = Kept::samples();
+            let table = TimeTable::samples();
             let mut found = vec![false; looks.len()];
             for same in order.chunk_by(|a, b| looks[*a].1 == looks[*b].1) {
                 let at = looks[same[0]].1.as_millisecond();
@@ -42,8 +42,8 @@ impl State {
                         break;
                     }
                     let Some(stamp) = stamp(conn, sql, from, to)? else { continue };
-                    let size = kept.count(conn, stamp)?;
-                    kept.visit(conn, stamp, &missing, size, |index, sample| {
+                    let size = table.count(conn, stamp)?;
+                    table.visit(conn, stamp, &missing, size, |index, sample| {
                         found[index] = true;
                         each(index, time(stamp), sample);
                         Ok(())

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::id::{ServerId, VmId};
+use crate::model::id::{GuestKind, ServerId, VmId};
 use crate::state::inventory::guests;
-use crate::state::subjects::kind;
 use crate::state::{Result, State};
 
 /// A guest, or a server of which something is known.
@@ -33,7 +32,7 @@ impl State {
             let mut rows = statement.query([])?;
             let mut names = Vec::new();
             while let Some(row) = rows.next()? {
-                let Some(kind) = kind(row.get_ref(1)?.as_str()?) else { continue };
+                let Some(kind) = GuestKind::parse(row.get_ref(1)?.as_str()?) else { continue };
                 let Ok(vmid) = VmId::try_from(row.get::<_, u32>(0)?) else { continue };
                 let name = row.get::<_, Option<String>>(2)?;
                 let node = row.get_ref(3)?.as_str()?;

@@ -131,8 +131,17 @@ impl State {
         })
     }
 
-    /// Remembers that ecobox put the server to sleep (`asleep`), or woke it, so that nobody takes it for a failure.
-    pub(crate) fn put_wish(&self, server: &ServerId, asleep: bool, at: Timestamp) -> Result<()> {
+    /// Remembers that ecobox put the server to sleep, so that nobody takes its silence for a failure.
+    pub(crate) fn mark_asleep(&self, server: &ServerId, at: Timestamp) -> Result<()> {
+        self.put_wish(server, true, at)
+    }
+
+    /// Remembers that ecobox woke the server, or saw it awake.
+    pub(crate) fn mark_woken(&self, server: &ServerId, at: Timestamp) -> Result<()> {
+        self.put_wish(server, false, at)
+    }
+
+    fn put_wish(&self, server: &ServerId, asleep: bool, at: Timestamp) -> Result<()> {
         self.write(|conn| {
             let sql = "INSERT OR REPLACE INTO wishes (server, asleep, at) VALUES (?1, ?2, ?3)";
             conn.execute(sql, params![server.as_str(), asleep, at.as_millisecond()]).map(drop)

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::model::access::scope::Scope;
+use crate::model::access::scope::TokenScope;
 use crate::model::id::{ClusterId, Secret, ServerId, Token, TokenId};
 use crate::state::inventory::permissions;
 use crate::state::{Result, State, time};
@@ -16,7 +16,7 @@ use crate::state::{Result, State, time};
 pub(crate) struct StoredToken {
     pub(crate) cluster: ClusterId,
     pub(crate) token: Token,
-    pub(crate) scope: Scope,
+    pub(crate) scope: TokenScope,
     /// The major version of the host that made it; the privileges of a scope depend on it.
     pub(crate) pve_major: Option<u32>,
     /// The server it was made on.
@@ -102,7 +102,7 @@ impl State {
         &self,
         cluster: &ClusterId,
         token: &Token,
-        scope: Scope,
+        scope: TokenScope,
         pve_major: Option<u32>,
         via: &ServerId,
         at: Timestamp,
@@ -151,7 +151,8 @@ fn delete_intent(conn: &Connection, server: &ServerId, token: &TokenId) -> rusql
 /// `None` for a row that makes no sense: `ecobox setup-token` replaces it.
 fn read_token(row: &Row<'_>) -> rusqlite::Result<Option<StoredToken>> {
     let (id, scope, via): (String, String, String) = (row.get(1)?, row.get(3)?, row.get(5)?);
-    let scope = [Scope::Monitor, Scope::Operator, Scope::Full].into_iter().find(|known| known.as_str() == scope);
+    let scope =
+        [TokenScope::Monitor, TokenScope::Operator, TokenScope::Full].into_iter().find(|known| known.as_str() == scope);
     let (Ok(id), Some(scope), Ok(via)) = (id.parse(), scope, via.parse()) else { return Ok(None) };
     Ok(Some(StoredToken {
         cluster: ClusterId::new(row.get_ref(0)?.as_str()?),

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{at, cluster, folder, furnish, guest, key, listing, node, non_secret_dump, server, token, vmid};
-use crate::model::access::scope::Scope;
+use crate::model::access::scope::TokenScope;
 use crate::model::access::trust::{Fingerprint, Trust};
 use crate::model::host::facts::{HostFacts, Nic, Product, PveFacts};
 use crate::model::id::ClusterId;
@@ -79,15 +79,15 @@ fn a_token_and_its_intent_change_together() {
 
     // A full disk while the secret is stored: the intent stays.
     state.lock().pragma_update(None, "query_only", true).unwrap();
-    state.finish_intent(&home, &made, Scope::Operator, Some(9), &pve1, at(2)).unwrap_err();
+    state.finish_intent(&home, &made, TokenScope::Operator, Some(9), &pve1, at(2)).unwrap_err();
     state.lock().pragma_update(None, "query_only", false).unwrap();
     assert_eq!((state.intents(&pve1).unwrap().len(), state.tokens().unwrap().len()), (1, 0));
 
-    state.finish_intent(&home, &made, Scope::Operator, Some(9), &pve1, at(2)).unwrap();
+    state.finish_intent(&home, &made, TokenScope::Operator, Some(9), &pve1, at(2)).unwrap();
     assert_eq!(state.intents(&pve1).unwrap(), []);
     assert_eq!(state.all_intents().unwrap().len(), 1, "another server's intent of the same name stays");
     let stored = state.token(&home).unwrap().unwrap();
-    assert_eq!((&stored.token, stored.scope, stored.pve_major), (&made, Scope::Operator, Some(9)));
+    assert_eq!((&stored.token, stored.scope, stored.pve_major), (&made, TokenScope::Operator, Some(9)));
     assert_eq!((&stored.via, stored.at, state.tokens().unwrap()), (&pve1, at(2), vec![stored.clone()]));
     state.clear_intent(&server("pve2"), &made.id).unwrap();
     assert_eq!(state.all_intents().unwrap(), []);
@@ -136,8 +136,8 @@ fn states_keep_since_and_last_online() {
 #[test]
 fn wishes_stamps_and_ssh_answers_come_back() {
     let state = state();
-    state.put_wish(&server("nas"), true, at(1)).unwrap();
-    state.put_wish(&server("nas"), false, at(2)).unwrap();
+    state.mark_asleep(&server("nas"), at(1)).unwrap();
+    state.mark_woken(&server("nas"), at(2)).unwrap();
     let wish = state.wishes().unwrap()[&server("nas")];
     assert_eq!((wish.asleep, wish.at), (false, at(2)));
 
@@ -169,8 +169,9 @@ fn who_is_seen_awake_is_not_put_to_sleep_any_more() {
     ];
     for (asleep, wished, seen, power, stands) in cases {
         let state = state();
-        state.put_wish(&server("nas"), asleep, at(wished)).unwrap();
-        state.put_wish(&server("nas2"), true, at(wished)).unwrap();
+        let mark = if asleep { State::mark_asleep } else { State::mark_woken };
+        mark(&state, &server("nas"), at(wished)).unwrap();
+        state.mark_asleep(&server("nas2"), at(wished)).unwrap();
         // It was on before it was put to sleep: that says nothing.
         state.record_states(&[(key("nas2"), Online, Source::Tcp)], at(wished - 30)).unwrap();
         state.record_states(&[(key("nas"), power, Source::Tcp)], at(seen)).unwrap();
@@ -259,7 +260,9 @@ fn merging_clusters_keeps_the_younger_token_and_removes_the_other() {
     for (old_id, old_at, new_id, new_at, stays, intents) in cases {
         let state = state();
         let put = |cluster, id, secret, via: &str, second| {
-            state.finish_intent(cluster, &token(id, secret), Scope::Operator, None, &server(via), at(second)).unwrap();
+            state
+                .finish_intent(cluster, &token(id, secret), TokenScope::Operator, None, &server(via), at(second))
+                .unwrap();
         };
         put(&old, old_id, "old", "pve1", old_at);
         put(&new, new_id, "new", "pve2", new_at);
@@ -330,7 +333,7 @@ fn secrets_stand_in_one_table() {
     let (home, pve1) = (cluster("host:pve1"), server("pve1"));
     let made = token("root@pam!box", canary);
     state.begin_intent(&pve1, Some(&home), &made.id, at(1)).unwrap();
-    state.finish_intent(&home, &made, Scope::Full, None, &pve1, at(1)).unwrap();
+    state.finish_intent(&home, &made, TokenScope::Full, None, &pve1, at(1)).unwrap();
     state.rename_cluster(&home, &cluster("ca:1")).unwrap();
     let dump = non_secret_dump(&state);
     assert!(dump.contains("guest101") && !dump.contains(canary), "{dump}");

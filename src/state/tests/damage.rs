@@ -9,7 +9,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use tempfile::TempDir;
 
 use super::{at, cluster, folder, furnish, guest, key, listing, server, token, vmid};
-use crate::model::access::scope::Scope;
+use crate::model::access::scope::TokenScope;
 use crate::model::access::trust::Trust;
 use crate::model::hint::HintId;
 use crate::model::host::facts::HostFacts;
@@ -35,7 +35,7 @@ impl Original {
         use_it(&state, 1).unwrap();
         state.lock().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
         // The journal has what came after.
-        state.put_wish(&server("nas"), true, at(2)).unwrap();
+        state.mark_asleep(&server("nas"), at(2)).unwrap();
         state.record_state(&key("nas"), PowerState::Asleep, Source::Ssh, at(2)).unwrap();
         drop(state);
         let read = |name| fs::read(folder.path().join(name)).unwrap();
@@ -54,7 +54,7 @@ fn use_it(state: &State, second: i64) -> Result<(), StateError> {
     state.record_checks(&[check], at(second))?;
     state.put_facts(&pve1, &HostFacts::default(), at(second))?;
     state.put_trust(&pve1, &Trust::PublicCa, "ssh", at(second))?;
-    state.finish_intent(&cluster("ca:2"), &token("root@pam!box", "s"), Scope::Full, None, &pve1, at(second))?;
+    state.finish_intent(&cluster("ca:2"), &token("root@pam!box", "s"), TokenScope::Full, None, &pve1, at(second))?;
     state.put_ssh_answer("a", "b", "c")?;
     state.machine_suffix(|| "abcdef".into())?;
     let uptime = Some(Count::new(second.unsigned_abs()));
@@ -330,7 +330,7 @@ fn many_at_once_set_aside_once() {
             let path = path.clone();
             std::thread::spawn(move || {
                 let state = State::open(&path, at(0)).unwrap();
-                state.put_wish(&server(&format!("nas{n}")), true, at(n)).unwrap();
+                state.mark_asleep(&server(&format!("nas{n}")), at(n)).unwrap();
                 (state.notice().is_some(), state)
             })
         })

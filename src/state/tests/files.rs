@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::{at, cluster, folder, furnish, guest, listing, server, token};
-use crate::model::access::scope::Scope;
+use crate::model::access::scope::TokenScope;
 use crate::model::power::PowerState;
 use crate::state::file::schema;
 use crate::state::{State, StateError};
@@ -212,7 +212,7 @@ fn a_folder_without_the_right_to_write() {
         }
         let state = State::open_read_only(&path).unwrap().unwrap();
         assert_eq!(state.guests(&cluster("host:pve1")).unwrap().len(), 40, "{beside}");
-        state.put_wish(&server("nas"), true, at(1)).unwrap_err();
+        state.mark_asleep(&server("nas"), at(1)).unwrap_err();
         drop(state);
         fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
         assert_eq!(State::open(&path, at(1)).unwrap().tokens().unwrap().len(), 1, "{beside}");
@@ -336,7 +336,7 @@ fn a_full_disk_is_said_and_loses_nothing() {
     assert_eq!((state.guests(&home).unwrap().len(), state.tokens().unwrap().len()), (40, 1));
     full(1_000_000);
     let made = token("root@pam!box-2", "s");
-    state.finish_intent(&home, &made, Scope::Monitor, None, &server("pve1"), at(3)).unwrap();
+    state.finish_intent(&home, &made, TokenScope::Monitor, None, &server("pve1"), at(3)).unwrap();
     assert_eq!(state.token(&home).unwrap().unwrap().token, made);
 }
 

@@ -4,11 +4,11 @@ use super::{at, cluster, guest, listing, node, server, vmid};
 use crate::model::id::GuestKind;
 use crate::model::inventory::server::{Address, Guest, Listing};
 use crate::model::power::PowerState;
-use crate::state::{Change, Edit, KnownGuest, State, What};
+use crate::state::{Edit, GuestChange, GuestChangeKind, KnownGuest, State};
 
 use PowerState::{Running, Stopped, Unknown};
 
-fn put(state: &State, listing: &Listing, seconds: i64) -> Vec<Change> {
+fn put(state: &State, listing: &Listing, seconds: i64) -> Vec<GuestChange> {
     let power = state.record_listing(&cluster("ca:1"), listing, &server("pve1"), at(seconds)).unwrap().power;
     let mut changes = state.take_changes(&cluster("ca:1")).unwrap();
     changes.extend(power);
@@ -35,16 +35,16 @@ fn changed(change: impl FnOnce(&mut Guest)) -> Guest {
 const ALL_ONLINE: [(&str, bool); 2] = [("pve1", true), ("pve2", true)];
 
 /// A name, the nodes, the guests, what changed, and whether the guest is gone.
-type Case<'a> = (&'a str, &'a [(&'a str, bool)], Vec<Guest>, Vec<What>, bool);
+type Case<'a> = (&'a str, &'a [(&'a str, bool)], Vec<Guest>, Vec<GuestChangeKind>, bool);
 
 #[test]
 fn what_a_second_listing_says() {
     let here = || guest(101, "pve1", Running);
-    let moved = What::Moved { from: node("pve1"), to: node("pve2") };
-    let renamed = What::Renamed { from: "guest101".into(), to: "web".into() };
-    let power = What::Power { from: Running, to: Stopped };
-    let edited = |field: &str, from, to| What::edited(Edit::of(field, from, to).into_iter().collect());
-    let replaced = What::Replaced { from: GuestKind::Qemu, name: None };
+    let moved = GuestChangeKind::Moved { from: node("pve1"), to: node("pve2") };
+    let renamed = GuestChangeKind::Renamed { from: "guest101".into(), to: "web".into() };
+    let power = GuestChangeKind::Power { from: Running, to: Stopped };
+    let edited = |field: &str, from, to| GuestChangeKind::edited(Edit::of(field, from, to).into_iter().collect());
+    let replaced = GuestChangeKind::Replaced { from: GuestKind::Qemu, name: None };
     let only_1 = [("pve1", true)];
     let (dead_1, dead_2) = ([("pve1", false), ("pve2", true)], [("pve1", true), ("pve2", false)]);
     // First listing: guest 101 runs on pve1, both nodes are online.
@@ -92,10 +92,10 @@ fn what_a_second_listing_says() {
             false,
         ),
         ("another kind", &ALL_ONLINE, vec![changed(|g| g.kind = GuestKind::Lxc)], vec![replaced], false),
-        ("missing, all online", &ALL_ONLINE, vec![], vec![What::Gone], true),
-        ("missing, its node online", &dead_2, vec![], vec![What::Gone], true),
+        ("missing, all online", &ALL_ONLINE, vec![], vec![GuestChangeKind::Gone], true),
+        ("missing, its node online", &dead_2, vec![], vec![GuestChangeKind::Gone], true),
         ("missing, its node dead", &dead_1, vec![], vec![], false),
-        ("missing, its node left the cluster", &[("pve2", true)], vec![], vec![What::Gone], true),
+        ("missing, its node left the cluster", &[("pve2", true)], vec![], vec![GuestChangeKind::Gone], true),
         ("missing, its node unlisted, another dead", &[("pve2", false)], vec![], vec![], false),
         ("missing, nothing listed", &[], vec![], vec![], false),
         ("a dead node's guest", &dead_1, vec![blank(101, "pve1")], vec![], false),
@@ -105,7 +105,7 @@ fn what_a_second_listing_says() {
     for (case, nodes, guests, want, gone) in cases {
         let state = State::in_memory().unwrap();
         let first = put(&state, &listing(&ALL_ONLINE, vec![here()]), 0);
-        assert_eq!(first.iter().map(|change| &change.what).collect::<Vec<_>>(), [&What::New], "{case}");
+        assert_eq!(first.iter().map(|change| &change.what).collect::<Vec<_>>(), [&GuestChangeKind::New], "{case}");
         let got = put(&state, &listing(nodes, guests), 10);
         assert!(got.iter().all(|change| change.vmid == vmid(101) && change.name.is_some()), "{case}");
         assert_eq!(got.into_iter().map(|change| change.what).collect::<Vec<_>>(), want, "{case}");
@@ -115,7 +115,11 @@ fn what_a_second_listing_says() {
         assert_ne!(known.known_state, Unknown, "{case}");
         // What was said once is not said again, except that nothing is known of a listing without nodes.
         let events = state.events(at(0)).unwrap().len();
-        assert_eq!(events, usize::from(want.iter().any(|what| matches!(what, What::Power { .. }))), "{case}");
+        assert_eq!(
+            events,
+            usize::from(want.iter().any(|what| matches!(what, GuestChangeKind::Power { .. }))),
+            "{case}"
+        );
     }
 }
 
@@ -134,7 +138,7 @@ fn nobody_is_gone_by_a_listing_that_could_not_be_read_whole() {
     assert!(state.identity(&cluster("ca:1"), vmid(101)).unwrap().is_some());
     // The same rows, and all of them could be read: now it is gone.
     let whole = Listing { unreadable: 0, ..torn };
-    assert_eq!(put(&state, &whole, 20)[0].what, What::Gone);
+    assert_eq!(put(&state, &whole, 20)[0].what, GuestChangeKind::Gone);
 }
 
 #[test]
@@ -152,7 +156,10 @@ fn a_dead_node_and_its_guests() {
     // Back, and another state than before the node died: that is a change of power.
     let changes =
         put(&state, &listing(&ALL_ONLINE, vec![guest(101, "pve1", Stopped), guest(102, "pve2", Running)]), 900);
-    assert_eq!(changes.into_iter().map(|c| c.what).collect::<Vec<_>>(), [What::Power { from: Running, to: Stopped }]);
+    assert_eq!(
+        changes.into_iter().map(|c| c.what).collect::<Vec<_>>(),
+        [GuestChangeKind::Power { from: Running, to: Stopped }]
+    );
     assert_eq!(known(&state, 101).changed_at, at(900));
     assert_eq!(state.events(at(0)).unwrap().len(), 1);
 }
@@ -168,13 +175,13 @@ fn a_guest_that_goes_and_returns() {
     put(&state, &with(Running), 10);
     assert_eq!(known(&state, 101).last_seen, at(10));
     let gone = put(&state, &without, 20);
-    assert_eq!((gone.len(), &gone[0].what, gone[0].name.as_deref()), (1, &What::Gone, Some("guest101")));
+    assert_eq!((gone.len(), &gone[0].what, gone[0].name.as_deref()), (1, &GuestChangeKind::Gone, Some("guest101")));
     assert_eq!(put(&state, &without, 30), []);
     let guest = known(&state, 101);
     assert_eq!((guest.gone_at, guest.last_seen, guest.addresses.len()), (Some(at(20)), at(10), 1));
     let back = put(&state, &with(Stopped), 40);
     let back: Vec<_> = back.into_iter().map(|change| change.what).collect();
-    assert_eq!(back, [What::Returned, What::Power { from: Running, to: Stopped }]);
+    assert_eq!(back, [GuestChangeKind::Returned, GuestChangeKind::Power { from: Running, to: Stopped }]);
     let guest = known(&state, 101);
     assert_eq!((guest.gone_at, guest.last_seen, guest.first_seen), (None, at(40), at(0)));
     assert_eq!((guest.addresses, guest.addresses_at), (vec![], None), "another guest may have the number now");
@@ -192,7 +199,7 @@ fn a_missing_guest_of_a_dead_node_keeps_when_it_was_seen() {
     assert_eq!(put(&state, &listing(&ALL_ONLINE, vec![guest(101, "pve1", Running)]), 30), []);
     assert_eq!(known(&state, 101).last_seen, at(30));
     put(&state, &listing(&dead, vec![]), 40);
-    assert_eq!(put(&state, &listing(&ALL_ONLINE, vec![]), 50)[0].what, What::Gone);
+    assert_eq!(put(&state, &listing(&ALL_ONLINE, vec![]), 50)[0].what, GuestChangeKind::Gone);
     assert_eq!((known(&state, 101).last_seen, known(&state, 101).gone_at), (at(30), Some(at(50))));
 }
 

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::{at, cluster, folder, guest, key, listing, server, token, vmid, wake};
-use crate::model::access::scope::Scope;
+use crate::model::access::scope::TokenScope;
 use crate::model::inventory::server::ServerKey;
 use crate::model::load::usage::{Count, Pressure, Sample, Source, Usage};
 use crate::model::power::PowerState;
@@ -61,7 +61,7 @@ fn work(path: &Path, number: u32) {
         state.record_state(&ServerKey::of_server(&via), power, Source::Api, at(round)).unwrap();
         assert_eq!(state.guests(&own).unwrap().len(), 10);
     }
-    state.finish_intent(&own, &made, Scope::Monitor, None, &via, at(1)).unwrap();
+    state.finish_intent(&own, &made, TokenScope::Monitor, None, &via, at(1)).unwrap();
     assert!(state.actions_in_flight(at(1)).unwrap().contains_key(&ServerKey::of_server(&via)));
     state.end_action(action, ActionOutcome::Done, f64::from(number), None).unwrap();
     assert_eq!(state.machine_suffix(|| panic!()).unwrap(), suffix);
@@ -178,7 +178,7 @@ fn child_writes_until_killed() {
         let guests = (100..100 + number % 40).map(|vmid| guest(vmid, "pve1", PowerState::Running)).collect();
         let listing = listing(&[("pve1", true)], guests);
         state.record_listing(&cluster("ca:0"), &listing, &via, at(number.into())).unwrap();
-        state.finish_intent(&own, &made, Scope::Monitor, None, &via, at(0)).unwrap();
+        state.finish_intent(&own, &made, TokenScope::Monitor, None, &via, at(0)).unwrap();
         eprintln!("stored {number}");
     }
 }

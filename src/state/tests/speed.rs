@@ -63,10 +63,7 @@ fn measure() {
     let keep_all = Retention { raw: SignedDuration::from_hours(10_000), ..week };
     let times = |n: usize| at(i64::try_from(n).unwrap());
     eprintln!("48 checks                  {:?}", median(101, |n| state.record_checks(&checks, times(n)).unwrap()));
-    eprintln!(
-        "a wish, durable not        {:?}",
-        median(101, |n| state.put_wish(&server("a"), true, times(n)).unwrap())
-    );
+    eprintln!("a wish, durable not        {:?}", median(101, |n| state.mark_asleep(&server("a"), times(n)).unwrap()));
     let id = "root@pam!box".parse().unwrap();
     eprintln!(
         "an intent, durable         {:?}",
@@ -95,7 +92,7 @@ fn measure() {
     eprintln!(
         "open, write, close         {:?}",
         median(101, |n| {
-            State::open(&small, at(0)).unwrap().put_wish(&server("a"), true, times(n)).unwrap();
+            State::open(&small, at(0)).unwrap().mark_asleep(&server("a"), times(n)).unwrap();
         })
     );
     eprintln!("open, existing, small      {:?}", median(101, |_| drop(State::open(&small, at(0)).unwrap())));

@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::*;
-use crate::model::host::wol::{Mac, SecureOn, magic_packet};
+use crate::model::host::magic_packet::{Mac, SecureOn, magic_packet};
 
 fn order(packet: &[u8]) -> Order<'_> {
     Order { label: "pve1", packet, broadcast: None, interface: None, port: None, last_address: None }

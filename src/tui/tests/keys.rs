@@ -332,7 +332,7 @@ fn each_trouble_is_one_line_and_they_are_counted_as_everywhere() {
     broken.servers[1].seen.state = PowerState::Running;
     let mut state = screen(SETUP, (120, 60), broken.clone());
     let servers: Vec<&Server> = broken.servers.iter().collect();
-    let troubles = crate::model::inventory::trouble::troubles(&servers, &broken.failures);
+    let troubles = crate::model::inventory::problems::troubles(&servers, &broken.failures);
     let shown = text(&state);
     assert!(shown.contains(&format!("!{} troubles", troubles.len())), "{shown}");
     for trouble in &troubles {

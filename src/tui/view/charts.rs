@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::symbols::Marker;
 use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget as _};
 
-use crate::model::text::human::{human_rate, human_seconds};
+use crate::model::text::units::{human_rate, human_seconds};
 use crate::tui::look::{Look, put};
 use crate::tui::samples::{KEPT, Point, Ring};
 

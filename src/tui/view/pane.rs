@@ -8,7 +8,7 @@ use crate::model::inventory::server::Address;
 use crate::model::inventory::{Server, ServiceCheck};
 use crate::model::load::usage::Count;
 use crate::model::text::clean;
-use crate::model::text::human::{human_bytes, human_seconds};
+use crate::model::text::units::{human_bytes, human_seconds};
 use crate::tui::event::Entry;
 use crate::tui::layout::Areas;
 use crate::tui::look::{self, Look, after, put, put_all};

@@ -7,7 +7,7 @@ use ratatui::style::{Modifier, Style};
 use crate::model::inventory::{Server, ServiceCheck};
 use crate::model::load::usage::Count;
 use crate::model::past::spark::{Scale, sparkline};
-use crate::model::text::human::human_seconds;
+use crate::model::text::units::human_seconds;
 use crate::tui::layout::Areas;
 use crate::tui::look::{self, Look, after, put, put_right};
 use crate::tui::state::Row;

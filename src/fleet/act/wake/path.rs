@@ -5,7 +5,7 @@ use crate::fleet::Fleet;
 use crate::fleet::act::ApiClients;
 use crate::model::hint::HintId;
 use crate::model::host::facts::HostFacts;
-use crate::model::host::wol::Mac;
+use crate::model::host::magic_packet::Mac;
 use crate::model::id::{NodeName, ServerId};
 use crate::model::inventory::Server;
 use crate::model::power::PowerState;

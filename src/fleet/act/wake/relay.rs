@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{Parcel, SendError, Sent};
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::model::host::wol::Mac;
+use crate::model::host::magic_packet::Mac;
 use crate::model::id::ServerId;
 use crate::model::inventory::FailureKind;
 use crate::model::inventory::server::ServerKey;

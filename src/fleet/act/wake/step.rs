@@ -76,7 +76,7 @@ impl Fleet<'_> {
         };
         let ended = run.outcome(woken);
         if ended.how.is_good() || ended.state == Some(PowerState::Online) {
-            self.state.put_wish(&server.id, false, self.now())?;
+            self.state.mark_woken(&server.id, self.now())?;
         }
         self.record_seen(server, &ended)?;
         begun.end(&ended, self.now())?;

@@ -221,7 +221,7 @@ async fn a_relay_wakes_it_and_without_the_relay_nobody_does() {
     assert_eq!(error.unwrap_err().to_string(), no_means);
 
     relay.suspend();
-    state.put_wish(&"nas".parse().unwrap(), true, fleet.now()).unwrap();
+    state.mark_asleep(&"nas".parse().unwrap(), fleet.now()).unwrap();
     let fleet = world.fleet(&config, &state);
     let (error, said) = wake(&fleet, server).await;
     let error = error.unwrap_err();

@@ -1,12 +1,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::access::scope::Scope;
+use crate::model::access::scope::TokenScope;
 
 fn request() -> Request {
     let token = "ecobox@pve!lap-1".parse().unwrap();
     let action = Action::Create { token, comment: String::new(), replaces: None };
-    Request { action, scope: Scope::Operator, remove: Vec::new(), ssh_user: "ann".to_owned() }
+    Request { action, scope: TokenScope::Operator, remove: Vec::new(), ssh_user: "ann".to_owned() }
 }
 
 const GOOD: &str = "== host\nuid\t0\nversion\t9.2.11\nhostname\tpve1.lan\n== run role-add\n\n== code role-add 0\n\

@@ -48,7 +48,7 @@ fn id(name: &str) -> TokenId {
 }
 
 fn removal(token: &TokenId) -> Removal {
-    Removal { token: token.clone(), scope: Some(Scope::Operator) }
+    Removal { token: token.clone(), scope: Some(TokenScope::Operator) }
 }
 
 impl World {
@@ -61,7 +61,7 @@ impl World {
     fn start(&self, goal: Goal) -> Start {
         Start {
             goal,
-            scope: Scope::Operator,
+            scope: TokenScope::Operator,
             ssh_user: "root".to_owned(),
             hostname: "lap".to_owned(),
             suffix: "0a1b2c".to_owned(),
@@ -415,7 +415,7 @@ fn an_answer_to_another_step_ends_it() {
 
 #[test]
 fn a_login_name_that_proxmox_ve_cannot_have_is_said() {
-    let start = Start { scope: Scope::Full, ssh_user: "a:b".to_owned(), ..World::new().start(Goal::Create) };
+    let start = Start { scope: TokenScope::Full, ssh_user: "a:b".to_owned(), ..World::new().start(Goal::Create) };
     let mut saga: Saga<&str> = Saga::new(start);
     assert!(matches!(saga.start(), Step::End(Ending { problem: Some(Problem::Name(_)), .. })));
 }

@@ -79,17 +79,17 @@ impl Pve {
         (text, answer)
     }
 
-    fn does(&self, action: Action, scope: Scope, remove: &[&str]) -> Answer {
+    fn does(&self, action: Action, scope: TokenScope, remove: &[&str]) -> Answer {
         self.ask(&request(action, scope, remove)).1
     }
 }
 
-fn request(action: Action, scope: Scope, remove: &[&str]) -> Request {
+fn request(action: Action, scope: TokenScope, remove: &[&str]) -> Request {
     let removal = |id: &&str| Removal { token: id.parse().unwrap(), scope: None };
     Request { action, scope, remove: remove.iter().map(removal).collect(), ssh_user: "root".to_owned() }
 }
 
-fn create(scope: Scope, name: &str) -> Action {
+fn create(scope: TokenScope, name: &str) -> Action {
     let comment = "ecobox on it's $(host) `x`, today".to_owned();
     Action::Create { token: token_id(scope, "root", name).unwrap(), comment, replaces: None }
 }
@@ -112,7 +112,7 @@ const POWER: &str = "Datastore.Audit,Sys.Audit,VM.Audit,VM.GuestAgent.Audit,VM.P
 #[test]
 fn a_first_token_and_all_it_needs() {
     on_each("9.2.11", |pve| {
-        let answer = pve.does(create(Scope::Operator, "lap-1"), Scope::Operator, &[]);
+        let answer = pve.does(create(TokenScope::Operator, "lap-1"), TokenScope::Operator, &[]);
         let made = created(&answer);
         assert_eq!(made.token.id.to_string(), "ecobox@pve!lap-1");
         assert_eq!(made.token.secret.expose(), "5ec7e7-lap-1");
@@ -130,10 +130,10 @@ fn a_first_token_and_all_it_needs() {
 
 #[test]
 fn what_is_printed_is_what_is_run() {
-    let fresh = request(create(Scope::Operator, "lap-1"), Scope::Operator, &[]);
-    let next = request(create(Scope::Monitor, "lap-2"), Scope::Monitor, &["ecobox@pve!lap-1"]);
-    let full = request(create(Scope::Full, "lap-3"), Scope::Full, &[]);
-    let gone = request(Action::Revoke, Scope::Monitor, &["ecobox@pve!lap-2"]);
+    let fresh = request(create(TokenScope::Operator, "lap-1"), TokenScope::Operator, &[]);
+    let next = request(create(TokenScope::Monitor, "lap-2"), TokenScope::Monitor, &["ecobox@pve!lap-1"]);
+    let full = request(create(TokenScope::Full, "lap-3"), TokenScope::Full, &[]);
+    let gone = request(Action::Revoke, TokenScope::Monitor, &["ecobox@pve!lap-2"]);
     let pve = Pve::new(&["sh"], "9.2.11");
     for request in [fresh, next, full, gone] {
         pve.ask(&request);
@@ -153,7 +153,7 @@ fn what_is_printed_is_what_is_run() {
 #[test]
 fn an_existing_role_is_corrected_only_when_it_differs() {
     on_each("9.2.11", |pve| {
-        let change = |name| created(&pve.does(create(Scope::Operator, name), Scope::Operator, &[])).role;
+        let change = |name| created(&pve.does(create(TokenScope::Operator, name), TokenScope::Operator, &[])).role;
         assert_eq!(change("lap-1"), Some(RoleChange::Created));
         assert_eq!(change("lap-2"), Some(RoleChange::Same));
         // As an upgrade from 8 to 9 leaves it.
@@ -169,7 +169,7 @@ fn an_existing_role_is_corrected_only_when_it_differs() {
 fn older_versions_have_no_privilege_for_the_agent() {
     for version in ["8.4.1", "7.4-3"] {
         on_each(version, |pve| {
-            created(&pve.does(create(Scope::Operator, "lap-1"), Scope::Operator, &[]));
+            created(&pve.does(create(TokenScope::Operator, "lap-1"), TokenScope::Operator, &[]));
             assert_eq!(pve.role("Ecobox"), "Datastore.Audit,Sys.Audit,VM.Audit,VM.PowerMgmt");
             assert_eq!(pve.log().iter().filter(|call| call.contains("[role]")).count(), 1, "at the first attempt");
         });
@@ -177,19 +177,19 @@ fn older_versions_have_no_privilege_for_the_agent() {
     // A version that cannot be found out: the newer list, and then the older one.
     let pve = Pve::new(&["sh"], "8.4.1");
     fs::remove_file(pve.host.0.path().join("usr/bin/dpkg-query")).unwrap();
-    let answer = pve.does(create(Scope::Monitor, "lap-1"), Scope::Monitor, &[]);
+    let answer = pve.does(create(TokenScope::Monitor, "lap-1"), TokenScope::Monitor, &[]);
     created(&answer);
     assert_eq!((pve.role("EcoboxRead").as_str(), answer.host.version), ("Datastore.Audit,Sys.Audit,VM.Audit", None));
     pve.host.file("etc/pve/version", "pve-manager/8.1.3/abc (running kernel: 6.5)\n");
-    let answer = pve.does(create(Scope::Monitor, "lap-2"), Scope::Monitor, &[]);
+    let answer = pve.does(create(TokenScope::Monitor, "lap-2"), TokenScope::Monitor, &[]);
     assert_eq!((created(&answer).role, answer.host.version.as_deref()), (Some(RoleChange::Same), Some("8.1.3")));
 }
 
 #[test]
 fn tokens_of_both_scopes_share_the_user() {
     on_each("9.2.11", |pve| {
-        created(&pve.does(create(Scope::Operator, "lap-1"), Scope::Operator, &[]));
-        let second = pve.does(create(Scope::Monitor, "cron-1"), Scope::Monitor, &[]);
+        created(&pve.does(create(TokenScope::Operator, "lap-1"), TokenScope::Operator, &[]));
+        let second = pve.does(create(TokenScope::Monitor, "cron-1"), TokenScope::Monitor, &[]);
         assert!(!created(&second).made_user);
         let acl =
             ["ecobox@pve Ecobox", "ecobox@pve EcoboxRead", "ecobox@pve!cron-1 EcoboxRead", "ecobox@pve!lap-1 Ecobox"];
@@ -200,10 +200,10 @@ fn tokens_of_both_scopes_share_the_user() {
 #[test]
 fn ours_is_removed_first_with_its_acl_and_nobody_elses() {
     on_each("9.2.11", |pve| {
-        created(&pve.does(create(Scope::Operator, "lap-1"), Scope::Operator, &[]));
-        created(&pve.does(create(Scope::Operator, "other-1"), Scope::Operator, &[]));
+        created(&pve.does(create(TokenScope::Operator, "lap-1"), TokenScope::Operator, &[]));
+        created(&pve.does(create(TokenScope::Operator, "other-1"), TokenScope::Operator, &[]));
         let remove = ["ecobox@pve!lap-1", "ecobox@pve!never-was", "root@pam!gone"];
-        let answer = pve.does(create(Scope::Operator, "lap-2"), Scope::Operator, &remove);
+        let answer = pve.does(create(TokenScope::Operator, "lap-2"), TokenScope::Operator, &remove);
         created(&answer);
         assert_eq!(answer.removed.iter().map(ToString::to_string).collect::<Vec<_>>(), remove);
         assert_eq!(pve.names("tokens"), ["ecobox@pve!lap-2", "ecobox@pve!other-1"]);
@@ -214,9 +214,9 @@ fn ours_is_removed_first_with_its_acl_and_nobody_elses() {
 #[test]
 fn revoking_leaves_what_others_use() {
     on_each("9.2.11", |pve| {
-        created(&pve.does(create(Scope::Operator, "lap-1"), Scope::Operator, &[]));
-        created(&pve.does(create(Scope::Monitor, "other-1"), Scope::Monitor, &[]));
-        let revoke = |id: &str| pve.does(Action::Revoke, Scope::Operator, &[id]).result;
+        created(&pve.does(create(TokenScope::Operator, "lap-1"), TokenScope::Operator, &[]));
+        created(&pve.does(create(TokenScope::Monitor, "other-1"), TokenScope::Monitor, &[]));
+        let revoke = |id: &str| pve.does(Action::Revoke, TokenScope::Operator, &[id]).result;
         assert_eq!(revoke("ecobox@pve!lap-1"), Ok(Done::Removed { user_removed: false }));
         assert_eq!((pve.names("tokens"), pve.names("roles").len()), (vec!["ecobox@pve!other-1".to_owned()], 2));
         // The last one takes user and roles along; one of them somebody changed.
@@ -229,7 +229,7 @@ fn revoking_leaves_what_others_use() {
 
         // A user of that name whom somebody else made, and a role that somebody else uses.
         pve.put("users/ecobox@pve", "a person");
-        created(&pve.does(create(Scope::Operator, "lap-2"), Scope::Operator, &[]));
+        created(&pve.does(create(TokenScope::Operator, "lap-2"), TokenScope::Operator, &[]));
         assert_eq!(revoke("ecobox@pve!lap-2"), Ok(Done::Removed { user_removed: false }));
         pve.put("users/ecobox@pve", "made by ecobox");
         pve.put("acl/x@pve Ecobox", "");
@@ -241,22 +241,22 @@ fn revoking_leaves_what_others_use() {
 #[test]
 fn full_rights_are_the_login_users_own() {
     on_each("9.2.11", |pve| {
-        let answer = pve.does(create(Scope::Full, "lap-1"), Scope::Full, &[]);
+        let answer = pve.does(create(TokenScope::Full, "lap-1"), TokenScope::Full, &[]);
         assert_eq!((created(&answer).token.id.to_string().as_str(), created(&answer).role), ("root@pam!lap-1", None));
         assert_eq!((pve.names("roles").len(), pve.names("users").len()), (0, 1));
         let id = "ann@pam!lap-1".parse().unwrap();
         let ann = Action::Create { token: id, comment: String::new(), replaces: None };
         let failure = Failure::NoSuchUser { userid: "ann@pam".to_owned() };
-        assert_eq!(pve.does(ann, Scope::Full, &[]).result, Err(failure));
+        assert_eq!(pve.does(ann, TokenScope::Full, &[]).result, Err(failure));
     });
 }
 
 #[test]
 fn rights_come_from_root_or_sudo() {
-    let make = || create(Scope::Operator, "lap-1");
+    let make = || create(TokenScope::Operator, "lap-1");
     on_each("9.2.11", |pve| {
         pve.login(Some("[ \"$1 $2\" = '-n --' ] || exit 1; shift 2; AS_ROOT=1 exec \"$@\""));
-        let answer = pve.does(make(), Scope::Operator, &[]);
+        let answer = pve.does(make(), TokenScope::Operator, &[]);
         created(&answer);
         assert!(answer.host.ca_pem.is_some());
     });
@@ -266,7 +266,7 @@ fn rights_come_from_root_or_sudo() {
     {
         on_each("9.2.11", |pve| {
             pve.login(sudo);
-            let answer = pve.does(make(), Scope::Operator, &[]);
+            let answer = pve.does(make(), TokenScope::Operator, &[]);
             match &answer.result {
                 Err(Failure::NoRights { detail, hint }) => {
                     assert!(detail.contains(part) && !hint.is_empty(), "{detail}");
@@ -284,9 +284,9 @@ fn a_busy_lock_is_tried_three_times() {
     on_each("9.2.11", |pve| {
         pve.fail("fail", "user-token-add", 2, 255, text);
         pve.fail("fail", "role-add", 2, 255, text);
-        created(&pve.does(create(Scope::Operator, "lap-1"), Scope::Operator, &[]));
+        created(&pve.does(create(TokenScope::Operator, "lap-1"), TokenScope::Operator, &[]));
         pve.fail("fail", "user-token-add", 3, 255, text);
-        let answer = pve.does(create(Scope::Operator, "lap-2"), Scope::Operator, &[]);
+        let answer = pve.does(create(TokenScope::Operator, "lap-2"), TokenScope::Operator, &[]);
         assert_eq!((answer.result, answer.leftover), (Err(Failure::Busy), false));
         assert_eq!(pve.names("tokens"), ["ecobox@pve!lap-1"]);
     });
@@ -301,12 +301,12 @@ fn a_token_without_rights_is_not_left_behind() {
             "shift 2; case $* in *'acl modify / --tokens'*) echo 'error with '\"'file-user_cfg'\"': no quorum!' >&2; exit 255;; esac; AS_ROOT=1 exec \"$@\"",
         );
         pve.login(None);
-        let answer = pve.does(create(Scope::Operator, "lap-1"), Scope::Operator, &[]);
+        let answer = pve.does(create(TokenScope::Operator, "lap-1"), TokenScope::Operator, &[]);
         assert_eq!((answer.result, answer.leftover), (Err(Failure::NoQuorum), false));
         assert!(pve.names("tokens").is_empty());
         // And when that cannot be undone either, it is said.
         pve.fail("fail", "user-token-remove", 1, 255, "no quorum!");
-        let answer = pve.does(create(Scope::Operator, "lap-1"), Scope::Operator, &[]);
+        let answer = pve.does(create(TokenScope::Operator, "lap-1"), TokenScope::Operator, &[]);
         assert_eq!((answer.result, answer.leftover), (Err(Failure::NoQuorum), true));
         assert_eq!(pve.names("tokens"), ["ecobox@pve!lap-1"]);
     });
@@ -328,21 +328,24 @@ fn failures_have_names() {
     for (key, text, want, leftover) in cases {
         on_each("9.2.11", |pve| {
             pve.fail("fail", key, 9, 13, text);
-            let answer = pve.does(create(Scope::Operator, "lap-1"), Scope::Operator, &[]);
+            let answer = pve.does(create(TokenScope::Operator, "lap-1"), TokenScope::Operator, &[]);
             assert_eq!((answer.result.as_ref().err(), answer.leftover), (Some(&want), leftover), "{key} {text}");
         });
     }
     on_each("9.2.11", |pve| {
-        created(&pve.does(create(Scope::Operator, "lap-1"), Scope::Operator, &[]));
-        let answer = pve.does(create(Scope::Operator, "lap-1"), Scope::Operator, &[]);
+        created(&pve.does(create(TokenScope::Operator, "lap-1"), TokenScope::Operator, &[]));
+        let answer = pve.does(create(TokenScope::Operator, "lap-1"), TokenScope::Operator, &[]);
         let exists = Failure::TokenExists("ecobox@pve!lap-1".parse().unwrap());
         assert_eq!((answer.result, answer.leftover), (Err(exists), false));
         // It worked, and said that it did not.
         pve.fail("fail_after", "user-token-add", 1, 1, "timeout");
-        let answer = pve.does(create(Scope::Operator, "lap-2"), Scope::Operator, &[]);
+        let answer = pve.does(create(TokenScope::Operator, "lap-2"), TokenScope::Operator, &[]);
         assert!(answer.result.is_err() && answer.leftover);
         fs::remove_file(pve.host.0.path().join("usr/sbin/pveum")).unwrap();
-        assert_eq!(pve.does(create(Scope::Operator, "a1"), Scope::Operator, &[]).result, Err(Failure::NotPve));
+        assert_eq!(
+            pve.does(create(TokenScope::Operator, "a1"), TokenScope::Operator, &[]).result,
+            Err(Failure::NotPve)
+        );
     });
 }
 
@@ -352,7 +355,7 @@ fn a_private_key_beside_the_certificate_stays_on_the_host() {
     let key = "-----BEGIN PRIVATE KEY-----\nS0VZ\n-----END PRIVATE KEY-----\n";
     let own = CERTIFICATE.replace("QUJD", "T1dO");
     pve.host.file("etc/pve/nodes/pve1/pveproxy-ssl.pem", &format!("{key}{own}{CERTIFICATE}{key}"));
-    let look = request(Action::Remove, Scope::Operator, &[]);
+    let look = request(Action::Remove, TokenScope::Operator, &[]);
     assert_eq!(pve.ask(&look).1.host.leaf_pem.as_deref(), Some(CERTIFICATE), "not served without its key");
     pve.host.file("etc/pve/nodes/pve1/pveproxy-ssl.key", key);
     let (text, answer) = pve.ask(&look);
@@ -364,9 +367,9 @@ fn a_private_key_beside_the_certificate_stays_on_the_host() {
 fn values_stay_words() {
     for comment in ["$(touch pwned)", "`id`; rm x", "a'b\"c\\d", "-o x", "* ? [a]", "!!", "%s %n", "é\u{202e}"] {
         on_each("9.2.11", |pve| {
-            let token = token_id(Scope::Operator, "root", "lap-1").unwrap();
+            let token = token_id(TokenScope::Operator, "root", "lap-1").unwrap();
             let action = Action::Create { token, comment: comment.to_owned(), replaces: None };
-            pve.ask(&request(action, Scope::Operator, &[]));
+            pve.ask(&request(action, TokenScope::Operator, &[]));
             assert!(pve.log().iter().any(|call| call.contains(&format!("[--comment][{comment}]"))), "{comment}");
         });
     }

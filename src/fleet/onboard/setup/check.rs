@@ -5,7 +5,7 @@ use futures::future::join_all;
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::onboard::setup::refused::Refused;
-use crate::model::access::scope::{Comparison, Scope};
+use crate::model::access::scope::{Comparison, TokenScope};
 use crate::model::id::{NodeName, TokenId};
 use crate::transport::{Denial, Error};
 
@@ -13,7 +13,7 @@ use crate::transport::{Denial, Error};
 pub(crate) struct Checked {
     pub(crate) node: Option<NodeName>,
     pub(crate) token: Option<TokenId>,
-    pub(crate) scope: Scope,
+    pub(crate) scope: TokenScope,
     /// The trust's name.
     pub(crate) trust: Option<&'static str>,
     pub(crate) compared: Result<Comparison, Error>,
@@ -29,7 +29,7 @@ impl Fleet<'_> {
 
     async fn check_token(&self, server: &ServerConfig) -> Checked {
         let stored = self.state.token(&self.cluster_of(&server.id)).ok().flatten();
-        let scope = stored.as_ref().map_or(Scope::Operator, |stored| stored.scope);
+        let scope = stored.as_ref().map_or(TokenScope::Operator, |stored| stored.scope);
         let (token, compared) = match self.token(server).await {
             Ok(token) => (Some(token.id), self.check(server, scope).await),
             Err(error) => (None, Err(error)),
@@ -44,7 +44,7 @@ impl Fleet<'_> {
     }
 
     /// Like `compare`, for whoever asks by name: a certificate that is refused is looked up over SSH, at once.
-    async fn check(&self, server: &ServerConfig, scope: Scope) -> Result<Comparison, Error> {
+    async fn check(&self, server: &ServerConfig, scope: TokenScope) -> Result<Comparison, Error> {
         match self.compare(server, scope).await {
             Err(refusal @ Error::Untrusted { .. }) => {
                 self.relearn(server, refusal, true).await?;

@@ -8,7 +8,7 @@ use crate::fleet::onboard::saga::{Event, Goal, Saga, Step};
 use crate::fleet::onboard::script::{Request, plan};
 use crate::fleet::onboard::setup::SetUpError;
 use crate::fleet::onboard::setup::steps::removal;
-use crate::model::access::scope::Scope;
+use crate::model::access::scope::TokenScope;
 use crate::model::id::{ServerId, TokenId};
 
 /// What would be run on one host; `None`: what is done on another node of its cluster holds for it.
@@ -20,7 +20,7 @@ pub(crate) struct Printed {
 /// A token that would be made.
 pub(crate) struct PrintedToken {
     pub(crate) token: TokenId,
-    pub(crate) scope: Scope,
+    pub(crate) scope: TokenScope,
     pub(crate) commands: Vec<String>,
 }
 
@@ -32,7 +32,7 @@ impl<'a> Fleet<'a> {
     pub(crate) async fn print_set_up(
         &self,
         servers: &[&'a ServerConfig],
-        scope: Option<Scope>,
+        scope: Option<TokenScope>,
     ) -> Result<Vec<Printed>, SetUpError> {
         let mut printed = Vec::new();
         let mut clusters = HashSet::new();
@@ -49,10 +49,14 @@ impl<'a> Fleet<'a> {
 
     /// The saga says what it would send. A real one removes the token before it only when the new one is stored; whoever
     /// types this does both at once.
-    async fn print_token(&self, server: &'a ServerConfig, scope: Option<Scope>) -> Result<PrintedToken, SetUpError> {
+    async fn print_token(
+        &self,
+        server: &'a ServerConfig,
+        scope: Option<TokenScope>,
+    ) -> Result<PrintedToken, SetUpError> {
         let cluster = self.cluster_of(&server.id);
         let stored = self.state.token(&cluster)?;
-        let scope = scope.or(stored.as_ref().map(|stored| stored.scope)).unwrap_or(Scope::Operator);
+        let scope = scope.or(stored.as_ref().map(|stored| stored.scope)).unwrap_or(TokenScope::Operator);
         let intents = self.pending(server, &cluster)?.into_iter().map(|intent| intent.token).collect();
         let replaces = stored.as_ref().map(|stored| stored.token.id.clone());
         let start = self.start(server, Goal::Create, scope, intents, replaces).await?;

@@ -8,7 +8,7 @@ use crate::fleet::onboard::saga::{Ending, Event, Goal, Lost, Problem, Saga, Star
 use crate::fleet::onboard::script::{Removal, Request, plan};
 use crate::fleet::onboard::setup::{SetUp, SetUpError};
 use crate::fleet::reach::look::Learned;
-use crate::model::access::scope::Scope;
+use crate::model::access::scope::TokenScope;
 use crate::model::id::{ClusterId, Token, TokenId};
 use crate::state::{Intent, StateError, StoredToken};
 use crate::transport::ssh::HostKeyPolicy;
@@ -26,7 +26,7 @@ impl<'a> Fleet<'a> {
         &self,
         server: &ServerConfig,
         goal: Goal,
-        scope: Scope,
+        scope: TokenScope,
         intents: Vec<TokenId>,
         replaces: Option<TokenId>,
     ) -> Result<Start, SetUpError> {
@@ -95,7 +95,7 @@ impl<'a> Fleet<'a> {
         &self,
         server: &ServerConfig,
         cluster: &ClusterId,
-        scope: Scope,
+        scope: TokenScope,
         token: &Token,
         host: &HostSide,
         result: &SetUp,

@@ -3,7 +3,7 @@
 use crate::model::check::CheckId;
 use crate::model::check::diagnosis::{Chart, Fix};
 use crate::model::id::ServerId;
-use crate::model::text::human::{human_bytes, human_seconds};
+use crate::model::text::units::{human_bytes, human_seconds};
 use crate::model::upkeep::{Storage, each_once};
 
 const HOUR: i64 = 3600;

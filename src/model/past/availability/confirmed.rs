@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Change;
+use super::StateChange;
 use crate::model::power::PowerState;
 
 /// A listing may be this old: what it says that soon after an action may be from before.
@@ -26,9 +26,9 @@ pub(crate) fn state_after(action: &str, is_guest: bool) -> Option<PowerState> {
 /// Changes without those that only a listing told and that are older than an action it had not heard of: it says what was
 /// before the action, and soon after what the action brought about. Each change comes with how much older it may be.
 pub(crate) fn without_echoes(
-    changes: &[(Change, SignedDuration)],
+    changes: &[(StateChange, SignedDuration)],
     confirmed: &[(Timestamp, PowerState)],
-) -> Vec<Change> {
+) -> Vec<StateChange> {
     let mut kept = Vec::new();
     let mut rest = changes;
     while let [((at, from, to), lag), others @ ..] = rest {
@@ -54,7 +54,7 @@ pub(crate) fn without_echoes(
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Timeline {
     /// Changes that were seen, in any order.
-    pub(crate) changes: Vec<Change>,
+    pub(crate) changes: Vec<StateChange>,
     /// The last state that was seen, and since when it is so.
     pub(crate) present: Option<(PowerState, Timestamp)>,
 }
@@ -70,7 +70,7 @@ impl Timeline {
         let mut marks: Vec<(Timestamp, Option<PowerState>, PowerState)> =
             seen.chain(confirmed.iter().map(|(at, to)| (*at, None, *to))).collect();
         marks.sort_by_key(|(at, ..)| *at);
-        let mut changes: Vec<Change> = Vec::new();
+        let mut changes: Vec<StateChange> = Vec::new();
         let mut last_confirmed = None;
         for (at, from, to) in marks {
             let Some(from) = from else {
@@ -199,7 +199,7 @@ mod tests {
                 (Offline, 130),
             ),
         ];
-        let all = |changes: &[Seen]| -> Vec<Change> {
+        let all = |changes: &[Seen]| -> Vec<StateChange> {
             changes.iter().map(|(second, from, to)| (at(*second), *from, *to)).collect()
         };
         for (name, changes, present, confirmed, looked, want, then) in cases {

@@ -12,9 +12,13 @@ fn hourly(hours: std::ops::Range<i64>) -> Vec<Timestamp> {
 type Seen = (i64, PowerState, PowerState);
 
 fn of(hours: i64, changes: &[Seen], looks: &[Timestamp], expected: Expected) -> Availability {
-    let changes: Vec<Change> = changes.iter().map(|(second, from, to)| (at(*second), *from, *to)).collect();
+    let changes: Vec<StateChange> = changes.iter().map(|(second, from, to)| (at(*second), *from, *to)).collect();
     let present = changes.last().map(|(at, _, to)| (*to, *at));
-    Availability::of_server(at(0), at(hours * H), &Observed { changes: &changes, present, looks, expected, host: &[] })
+    Availability::of_server(
+        at(0),
+        at(hours * H),
+        &PowerHistory { changes: &changes, present, looks, expected, host: &[] },
+    )
 }
 
 /// On, off, asleep, paused and unknown hours, and begin, end and length of each outage in hours.
@@ -89,8 +93,8 @@ fn what_nobody_looked_at_is_unknown() {
         let mut turned = changes.to_vec();
         turned.reverse();
         let present = changes.last().map(|(second, _, to)| (*to, at(*second)));
-        let turned: Vec<Change> = turned.iter().map(|(second, from, to)| (at(*second), *from, *to)).collect();
-        let observed = Observed { changes: &turned, present, looks, expected: Expected::On, host: &[] };
+        let turned: Vec<StateChange> = turned.iter().map(|(second, from, to)| (at(*second), *from, *to)).collect();
+        let observed = PowerHistory { changes: &turned, present, looks, expected: Expected::On, host: &[] };
         assert_eq!(Availability::of_server(at(0), at(10 * H), &observed), sum, "{name}, unsorted");
     }
 }
@@ -106,9 +110,14 @@ fn a_look_speaks_for_an_hour() {
 #[test]
 fn the_present_state_holds_without_a_change_and_not_against_one() {
     let looks = hourly(0..10);
-    let server = |changes: &[Change], state, since: i64| {
-        let observed =
-            Observed { changes, present: Some((state, at(since))), looks: &looks, expected: Expected::On, host: &[] };
+    let server = |changes: &[StateChange], state, since: i64| {
+        let observed = PowerHistory {
+            changes,
+            present: Some((state, at(since))),
+            looks: &looks,
+            expected: Expected::On,
+            host: &[],
+        };
         in_hours(&Availability::of_server(at(0), at(10 * H), &observed)).0
     };
     assert_eq!(server(&[], Online, -H), [10, 0, 0, 0, 0]);
@@ -158,7 +167,7 @@ fn every_state_on_a_host_that_sleeps_or_is_off() {
         let halts = halts(&[(at(2 * H), Online, host), (at(5 * H), host, Online)], Some((Online, at(5 * H))));
         assert_eq!(halts, [Halt { begin: 2 * H, end: 5 * H, state: host }]);
         let looks = hourly(0..10);
-        let observed = Observed {
+        let observed = PowerHistory {
             changes: &[],
             present: Some((guest, at(-H))),
             looks: &looks,
@@ -177,7 +186,7 @@ fn off_with_its_host_and_on_again() {
     let timeline = confirmed::Timeline { changes: vec![], present: Some((Running, at(-H))) };
     let timeline = timeline.with(&confirmed, Some(at(420)));
     let host = halts(&[(at(110), Online, Asleep), (at(260), Asleep, Online)], Some((Online, at(260))));
-    let observed = Observed {
+    let observed = PowerHistory {
         changes: &timeline.changes,
         present: timeline.present,
         looks: &[at(0), at(420)],
@@ -225,10 +234,10 @@ proptest! {
         since in second(),
         until in second(),
     ) {
-        let changes: Vec<Change> = changes.into_iter().map(|(second, from, to)| (at(second), from, to)).collect();
+        let changes: Vec<StateChange> = changes.into_iter().map(|(second, from, to)| (at(second), from, to)).collect();
         let looks: Vec<Timestamp> = looks.into_iter().map(at).collect();
         let present = present.map(|(state, since)| (state, at(since)));
-        let observed = Observed { changes: &changes, present, looks: &looks, expected, host: &[] };
+        let observed = PowerHistory { changes: &changes, present, looks: &looks, expected, host: &[] };
         sums_up(&Availability::of_server(at(since), at(until), &observed), since, until)?;
     }
 }

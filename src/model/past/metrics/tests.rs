@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use super::*;
 use crate::model::load::reading::Filesystem;
 use crate::model::load::usage::{Sample, Source};
-use crate::model::past::series::{Measured, rates, values};
+use crate::model::past::series::{Measurement, rates, values};
 
 #[test]
 fn names_follow_the_conventions_of_prometheus() {
@@ -148,12 +148,12 @@ fn numbers_come_back_as_they_were() {
     for metric in Metric::ALL {
         let kept = kept(metric);
         let points = points(kept.definition, kept.label);
-        let got: Vec<Measured> = if metric.is_rate() {
+        let got: Vec<Measurement> = if metric.is_rate() {
             assert_eq!(kept.definition.kind, Kind::Counter);
             let uptime: Vec<(Timestamp, f64)> = vec![(at(1000), 100.0), (at(1061), 160.0)];
             rates(totals(&points, &uptime))
         } else {
-            points.iter().map(|(at, value)| Measured::one(*at, kept.value(*value))).collect()
+            points.iter().map(|(at, value)| Measurement::one(*at, kept.value(*value))).collect()
         };
         let want = values(metric, &samples);
         assert_eq!(got, want, "{metric}");

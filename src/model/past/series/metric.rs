@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::model::load::usage::{Count, Sample};
+use crate::model::text::words::words;
 
 /// What is measured over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,38 +39,21 @@ pub(crate) enum Unit {
     Plain,
 }
 
+words!(Metric: all, parse => {
+    Cpu = "cpu",
+    Load = "load",
+    Memory = "memory",
+    Disk = "disk",
+    Receive = "receive",
+    Transmit = "transmit",
+    Read = "read",
+    Write = "write",
+    PressureCpu = "pressure-cpu",
+    PressureMemory = "pressure-memory",
+    PressureIo = "pressure-io",
+});
+
 impl Metric {
-    pub(crate) const ALL: [Metric; 11] = [
-        Metric::Cpu,
-        Metric::Load,
-        Metric::Memory,
-        Metric::Disk,
-        Metric::Receive,
-        Metric::Transmit,
-        Metric::Read,
-        Metric::Write,
-        Metric::PressureCpu,
-        Metric::PressureMemory,
-        Metric::PressureIo,
-    ];
-
-    /// The word for it on the command line and in reports.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Metric::Cpu => "cpu",
-            Metric::Load => "load",
-            Metric::Memory => "memory",
-            Metric::Disk => "disk",
-            Metric::Receive => "receive",
-            Metric::Transmit => "transmit",
-            Metric::Read => "read",
-            Metric::Write => "write",
-            Metric::PressureCpu => "pressure-cpu",
-            Metric::PressureMemory => "pressure-memory",
-            Metric::PressureIo => "pressure-io",
-        }
-    }
-
     pub(crate) fn unit(self) -> Unit {
         match self {
             Metric::Cpu | Metric::PressureCpu | Metric::PressureMemory | Metric::PressureIo => Unit::Percent,
@@ -93,11 +77,6 @@ impl Serialize for Metric {
 }
 
 impl Metric {
-    /// The metric named `text`.
-    pub(crate) fn parse(text: &str) -> Option<Metric> {
-        Metric::ALL.into_iter().find(|metric| metric.as_str() == text)
-    }
-
     /// Whether it is how much of the time somebody waited.
     pub(crate) fn is_pressure(self) -> bool {
         matches!(self, Metric::PressureCpu | Metric::PressureMemory | Metric::PressureIo)
@@ -153,7 +132,7 @@ fn rounded(number: f32) -> f64 {
 
 /// Numbers of some time: one that was measured, or what is left of many.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Measured {
+pub(crate) struct Measurement {
     /// When, or when the time begins that it sums up.
     pub(crate) at: Timestamp,
     /// Of how many measurements.
@@ -164,9 +143,9 @@ pub(crate) struct Measured {
     pub(crate) max: f64,
 }
 
-impl Measured {
+impl Measurement {
     /// A single measurement.
-    pub(crate) fn one(at: Timestamp, value: f64) -> Measured {
-        Measured { at, count: 1, avg: value, min: Some(value), max: value }
+    pub(crate) fn one(at: Timestamp, value: f64) -> Measurement {
+        Measurement { at, count: 1, avg: value, min: Some(value), max: value }
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::metric::{Measured, four_places};
+use super::metric::{Measurement, four_places};
 
 /// Two readings that are further apart say nothing about the time between them: whatever happened there would be
 /// shown as if it had just happened.
@@ -25,7 +25,7 @@ pub(crate) struct Total {
 
 /// How fast a total grew, from its readings, oldest first. None across a restart or a total that went back, and none
 /// from the same reading seen twice: Proxmox VE gives what it read some seconds ago.
-pub(crate) fn rates(totals: impl IntoIterator<Item = Total>) -> Vec<Measured> {
+pub(crate) fn rates(totals: impl IntoIterator<Item = Total>) -> Vec<Measurement> {
     let mut rates = Vec::new();
     let mut before: Option<Total> = None;
     for now in totals {
@@ -34,7 +34,7 @@ pub(crate) fn rates(totals: impl IntoIterator<Item = Total>) -> Vec<Measured> {
             continue;
         };
         match rate(base, now) {
-            Grown::By(rate) => rates.push(Measured::one(now.at, rate)),
+            Grown::By(rate) => rates.push(Measurement::one(now.at, rate)),
             Grown::Unknown => {}
             Grown::SameReading => continue,
         }

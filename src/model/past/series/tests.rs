@@ -68,7 +68,7 @@ fn the_same_reading_twice_does_not_hide_the_next() {
         total(20, 50.0, Some(4.0)),
         total(30, 150.0, Some(14.0)),
     ]);
-    assert_eq!(found, [Measured::one(at(10), 20.0), Measured::one(at(30), 10.0)]);
+    assert_eq!(found, [Measurement::one(at(10), 20.0), Measurement::one(at(30), 10.0)]);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn every_metric_is_read_from_samples() {
     for (metric, want) in Metric::ALL.into_iter().zip(wanted) {
         let found = values(metric, &samples);
         assert_eq!(found.len(), if metric.is_rate() { 1 } else { 2 }, "{metric}");
-        assert_eq!(found.last(), Some(&Measured::one(at(60), want)), "{metric}");
+        assert_eq!(found.last(), Some(&Measurement::one(at(60), want)), "{metric}");
         assert_eq!(Metric::parse(metric.as_str()), Some(metric));
     }
 }
@@ -107,7 +107,7 @@ fn steps_have_what_was_measured_in_them_and_gaps_stay() {
     let window = Window::new(at(0), at(299), Some(SignedDuration::from_mins(1)));
     let measured = [(-1, 7.0), (0, 1.0), (59, 3.0), (60, 10.0), (200, f64::NAN), (240, 4.0), (300, 9.0)];
     let series =
-        Series::of(Metric::Load, Source::Cache, window, measured.map(|(s, value)| Measured::one(at(s), value)));
+        Series::of(Metric::Load, Source::Cache, window, measured.map(|(s, value)| Measurement::one(at(s), value)));
     let points: Vec<_> = series.points.iter().map(|p| (p.at, p.avg, p.min, p.max)).collect();
     let none = |seconds| (at(seconds), None, None, None);
     assert_eq!(
@@ -130,13 +130,13 @@ fn steps_have_what_was_measured_in_them_and_gaps_stay() {
 #[test]
 fn hours_weigh_by_what_they_sum_up() {
     let window = Window::new(at(0), at(7199), Some(SignedDuration::from_hours(2)));
-    let hour = |seconds, count, avg, min, max| Measured { at: at(seconds), count, avg, min: Some(min), max };
+    let hour = |seconds, count, avg, min, max| Measurement { at: at(seconds), count, avg, min: Some(min), max };
     let series =
         Series::of(Metric::Cpu, Source::Cache, window, [hour(0, 3, 10.0, 1.0, 20.0), hour(3600, 1, 50.0, 50.0, 50.0)]);
     let point = series.points[0];
     assert_eq!((point.avg, point.min, point.max), (Some(20.0), Some(1.0), Some(50.0)));
     // Proxmox VE keeps averages and maxima.
-    let rrd = Measured { at: at(60), count: 1, avg: 5.0, min: None, max: 8.0 };
+    let rrd = Measurement { at: at(60), count: 1, avg: 5.0, min: None, max: 8.0 };
     let series = Series::of(Metric::Cpu, Source::Rrd, window, [rrd]);
     assert_eq!((series.points[0].min, series.summary().min, series.summary().max), (None, Some(5.0), Some(8.0)));
 }
@@ -164,7 +164,7 @@ proptest! {
     ) {
         let window = Window::new(at(0), at(3600), Some(SignedDuration::from_secs(step)));
         let all = measured.iter().map(|(s, value, count)| {
-            Measured { at: at(*s), count: *count, avg: *value, min: Some(*value), max: *value }
+            Measurement { at: at(*s), count: *count, avg: *value, min: Some(*value), max: *value }
         });
         let series = Series::of(Metric::Cpu, Source::Cache, window, all);
         let summary = series.summary();
@@ -193,9 +193,9 @@ proptest! {
 fn of_two_sources_the_one_that_saw_it_counts() {
     let at = |second: i64| Timestamp::from_second(second).unwrap();
     let window = Window::new(at(0), at(179), Some(SignedDuration::from_secs(60)));
-    let kept = |second, avg, max| Measured { at: at(second), count: 1, avg, min: None, max };
+    let kept = |second, avg, max| Measurement { at: at(second), count: 1, avg, min: None, max };
     let rrd = Series::of(Metric::Cpu, Source::Rrd, window, [kept(0, 30.0, 38.0), kept(60, 20.0, 21.0)]);
-    let own = [Measured::one(at(10), 97.0), Measured::one(at(20), 5.0), Measured::one(at(130), 50.0)];
+    let own = [Measurement::one(at(10), 97.0), Measurement::one(at(20), 5.0), Measurement::one(at(130), 50.0)];
     let seen = rrd.widened_by(&Series::of(Metric::Cpu, Source::Cache, window, own));
     let points: Vec<_> = seen.points.iter().map(|point| (point.avg, point.min, point.max)).collect();
     assert_eq!(

@@ -11,6 +11,7 @@ use crate::model::host::power::HostCall;
 use crate::model::id::ServerId;
 use crate::model::inventory::FailureKind;
 use crate::model::power::{Finding, Manner, PowerAction, PowerState};
+use crate::model::text::words::words;
 
 /// What shall become of the guests of a host that goes down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,16 +24,11 @@ pub(crate) enum Policy {
     Leave,
 }
 
-impl Policy {
-    /// The word after `--guests`.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Policy::Shutdown => "shutdown",
-            Policy::Hibernate => "hibernate",
-            Policy::Leave => "leave",
-        }
-    }
-}
+words!(Policy: all, parse => {
+    Shutdown = "shutdown",
+    Hibernate = "hibernate",
+    Leave = "leave",
+});
 
 /// How the plan shall be made.
 #[derive(Debug, Clone, Default)]

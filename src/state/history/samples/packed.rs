@@ -2,7 +2,7 @@
 
 use crate::model::id::{ClusterId, ServerId, VmId};
 use crate::model::load::usage::Sample;
-use crate::state::history::blocks;
+use crate::state::history::sample_blocks;
 use crate::state::subjects::vmid;
 
 /// What one run learned of all servers. A sample without any number is left out: most guests may be stopped.
@@ -23,7 +23,7 @@ pub(super) struct Packed {
 impl Packed {
     pub(super) fn add(&mut self, subject: i64, sample: &Sample) {
         if says_something(sample) {
-            blocks::write(&mut self.bytes, subject, sample);
+            sample_blocks::write(&mut self.bytes, subject, sample);
             self.ends.push((subject, self.bytes.len()));
         }
     }
@@ -59,7 +59,7 @@ impl Samples {
     pub(crate) fn guests(&self) -> impl Iterator<Item = (&ClusterId, VmId, Sample)> {
         self.guests.iter().flat_map(|(cluster, packed)| {
             packed.iter().filter_map(move |(subject, mut bytes)| {
-                Some((cluster, vmid(subject)?, blocks::read_one(&mut bytes)?.1))
+                Some((cluster, vmid(subject)?, sample_blocks::read_one(&mut bytes)?.1))
             })
         })
     }

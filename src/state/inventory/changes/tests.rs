@@ -2,40 +2,42 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn change(what: What) -> Change {
+fn change(what: GuestChangeKind) -> GuestChange {
     let vmid = VmId::try_from(101).unwrap();
-    Change { vmid, kind: GuestKind::Qemu, name: Some("web".to_owned()), node: "pve1".parse().unwrap(), what }
+    GuestChange { vmid, kind: GuestKind::Qemu, name: Some("web".to_owned()), node: "pve1".parse().unwrap(), what }
 }
 
-fn moved(from: &str, to: &str) -> What {
-    What::Moved { from: from.parse().unwrap(), to: to.parse().unwrap() }
+fn moved(from: &str, to: &str) -> GuestChangeKind {
+    GuestChangeKind::Moved { from: from.parse().unwrap(), to: to.parse().unwrap() }
 }
 
-fn renamed(from: &str, to: &str) -> What {
-    What::Renamed { from: from.to_owned(), to: to.to_owned() }
+fn renamed(from: &str, to: &str) -> GuestChangeKind {
+    GuestChangeKind::Renamed { from: from.to_owned(), to: to.to_owned() }
 }
 
-fn power(from: PowerState, to: PowerState) -> What {
-    What::Power { from, to }
+fn power(from: PowerState, to: PowerState) -> GuestChangeKind {
+    GuestChangeKind::Power { from, to }
 }
 
 /// `tags:a>b`; nothing stands for what is not set.
-fn edited(edits: &[&str]) -> What {
+fn edited(edits: &[&str]) -> GuestChangeKind {
     let one = |text: &&str| {
         let (field, values) = text.split_once(':').unwrap();
         let (from, to) = values.split_once('>').unwrap();
         Edit::of(field, Some(from), Some(to)).unwrap()
     };
-    What::edited(edits.iter().map(one).collect())
+    GuestChangeKind::edited(edits.iter().map(one).collect())
 }
 
 #[test]
 fn what_remains_of_all_changes() {
     use PowerState::{Paused, Running, Stopped};
-    let old =
-        |fields: &[&str]| What::Edited { fields: fields.iter().map(ToString::to_string).collect(), values: Vec::new() };
-    let replaced = |from, name: Option<&str>| What::Replaced { from, name: name.map(str::to_owned) };
-    let cases: Vec<(&str, Vec<What>, Vec<What>)> = vec![
+    let old = |fields: &[&str]| GuestChangeKind::Edited {
+        fields: fields.iter().map(ToString::to_string).collect(),
+        values: Vec::new(),
+    };
+    let replaced = |from, name: Option<&str>| GuestChangeKind::Replaced { from, name: name.map(str::to_owned) };
+    let cases: Vec<(&str, Vec<GuestChangeKind>, Vec<GuestChangeKind>)> = vec![
         ("nothing", vec![], vec![]),
         ("there and back", vec![renamed("a", "b"), renamed("b", "a")], vec![]),
         ("on and on", vec![renamed("a", "b"), renamed("b", "c")], vec![renamed("a", "c")]),
@@ -89,14 +91,26 @@ fn what_remains_of_all_changes() {
         ("power on", vec![power(Running, Paused), power(Paused, Stopped)], vec![power(Running, Stopped)]),
         (
             "new and more",
-            vec![What::New, renamed("a", "b"), edited(&["tags:a>b"]), moved("pve1", "pve2")],
-            vec![What::New],
+            vec![GuestChangeKind::New, renamed("a", "b"), edited(&["tags:a>b"]), moved("pve1", "pve2")],
+            vec![GuestChangeKind::New],
         ),
-        ("came and went", vec![What::New, renamed("a", "b"), What::Gone], vec![]),
-        ("came, went and came", vec![What::New, What::Gone, What::Returned], vec![What::New]),
-        ("changed and went", vec![renamed("a", "b"), What::Gone], vec![What::Gone]),
-        ("went and came", vec![What::Gone, What::Returned, renamed("a", "b")], vec![What::Returned, renamed("a", "b")]),
-        ("came, went, came, went", vec![What::Gone, What::Returned, What::Gone], vec![What::Gone]),
+        ("came and went", vec![GuestChangeKind::New, renamed("a", "b"), GuestChangeKind::Gone], vec![]),
+        (
+            "came, went and came",
+            vec![GuestChangeKind::New, GuestChangeKind::Gone, GuestChangeKind::Returned],
+            vec![GuestChangeKind::New],
+        ),
+        ("changed and went", vec![renamed("a", "b"), GuestChangeKind::Gone], vec![GuestChangeKind::Gone]),
+        (
+            "went and came",
+            vec![GuestChangeKind::Gone, GuestChangeKind::Returned, renamed("a", "b")],
+            vec![GuestChangeKind::Returned, renamed("a", "b")],
+        ),
+        (
+            "came, went, came, went",
+            vec![GuestChangeKind::Gone, GuestChangeKind::Returned, GuestChangeKind::Gone],
+            vec![GuestChangeKind::Gone],
+        ),
         (
             "replaced twice",
             vec![
@@ -117,8 +131,8 @@ fn what_remains_of_all_changes() {
 #[test]
 fn what_an_earlier_ecobox_noted_is_read() {
     let kept = r#"{"vmid":101,"kind":"qemu","name":"web","node":"pve1","change":"edited","fields":["tags"]}"#;
-    let read: Change = serde_json::from_str(kept).unwrap();
-    assert_eq!(read.what, What::Edited { fields: vec!["tags".to_owned()], values: Vec::new() });
+    let read: GuestChange = serde_json::from_str(kept).unwrap();
+    assert_eq!(read.what, GuestChangeKind::Edited { fields: vec!["tags".to_owned()], values: Vec::new() });
 }
 
 proptest! {
@@ -140,13 +154,13 @@ proptest! {
                 }));
             }
         }
-        let told: Vec<What> = net(changes).into_iter().map(|change| change.what).collect();
-        let moved_to = told.iter().filter(|what| matches!(what, What::Moved { .. })).count();
+        let told: Vec<GuestChangeKind> = net(changes).into_iter().map(|change| change.what).collect();
+        let moved_to = told.iter().filter(|what| matches!(what, GuestChangeKind::Moved { .. })).count();
         prop_assert_eq!(moved_to, usize::from(at[0] != 0));
-        let renamed_to = told.iter().filter(|what| matches!(what, What::Renamed { .. })).count();
+        let renamed_to = told.iter().filter(|what| matches!(what, GuestChangeKind::Renamed { .. })).count();
         prop_assert_eq!(renamed_to, usize::from(at[1] != 0));
         let fields: Vec<&String> = told.iter().filter_map(|what| match what {
-            What::Edited { fields, .. } => Some(fields),
+            GuestChangeKind::Edited { fields, .. } => Some(fields),
             _ => None,
         }).flatten().collect();
         prop_assert_eq!(fields.len(), usize::from(at[2] != 0) + usize::from(at[3] != 0));

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::access::scope::Scope;
+use crate::model::access::scope::TokenScope;
 use crate::transport::pve::repair::parse;
 
 macro_rules! fixture {
@@ -109,7 +109,7 @@ fn permissions_are_held_whether_inherited_or_not() {
     let read = |body: &[u8]| told(body).unwrap();
     let auditor = read(fixture!("permissions-auditor"));
     assert_eq!(auditor.0.len(), 9);
-    assert_eq!(auditor.compare(Scope::Operator, 9).missing, ["VM.PowerMgmt"]);
+    assert_eq!(auditor.compare(TokenScope::Operator, 9).missing, ["VM.PowerMgmt"]);
     assert!(read(br#"{"data":{}}"#).0.is_empty());
     // An answer of another shape does not say that nothing is held.
     for answer in [

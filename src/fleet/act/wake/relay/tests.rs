@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::fleet::host::facts::run_tests::shells;
-use crate::model::host::wol::{SecureOn, magic_packet};
+use crate::model::host::magic_packet::{SecureOn, magic_packet};
 
 const MAC: &str = "d0:50:99:0a:0b:0c";
 const IP: &str = "echo '1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever'\n\
