@@ -21,6 +21,8 @@ mod cli {
     mod discover;
     mod doctor;
     mod doctor_faults;
+    mod doctor_guests;
+    mod doctor_sleep;
     pub(crate) mod env;
     mod examples;
     mod exits;

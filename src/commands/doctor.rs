@@ -2,6 +2,9 @@
 
 pub(crate) mod explain;
 pub(crate) mod report;
+mod wake;
+
+use std::collections::HashSet;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap_complete::engine::ArgValueCompleter;
@@ -12,23 +15,27 @@ use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::model::check::diagnosis::{Chart, Fix, mute, say_once};
 use crate::model::check::{Area, CheckId};
+use crate::model::id::ServerId;
 
 pub(crate) use self::explain::ExplainReport;
 pub(crate) use self::report::DoctorReport;
 
-const USAGE: &str = "ecobox doctor [TARGET]... [--all]\n       ecobox doctor --explain ID";
+const USAGE: &str =
+    "ecobox doctor [TARGET]... [--all]\n       ecobox doctor --explain ID\n       ecobox doctor --wake HOST [--yes]";
 
 const EXAMPLES: &str = "Examples:\n\
     \x20 ecobox doctor                            # this machine and every host\n\
     \x20 ecobox doctor nas                        # why does `nas` not answer?\n\
     \x20 ecobox doctor --all                      # what was looked at, and is fine, too\n\
     \x20 ecobox doctor --explain clock-off        # what a check looks at, and how to fix it by hand\n\
+    \x20 ecobox doctor --wake nas                 # really puts it to sleep, and wakes it\n\
     \x20 ecobox doctor -o json | jq '.checks[] | select(.result == \"problem\")'";
 
 /// Find out why something does not work, and how to fix it
 ///
 /// Looks at this machine and then, layer by layer, at each host: its name, the way to it, its key, the login, its system,
-/// its API. Behind a layer that fails nothing is asked: each cause is reported once. Nothing is changed anywhere. The exit
+/// its API, its sleep; then at its guests. Behind a layer that fails nothing is asked: each cause is reported once. Nothing
+/// is changed anywhere, unless `--wake` is given. The exit
 /// status is 12 if there are problems, and 1 if there are warnings only.
 #[derive(Debug, Default, clap::Args)]
 #[command(override_usage = USAGE, after_help = GLOBAL_OPTIONS, after_long_help = EXAMPLES)]
@@ -43,6 +50,13 @@ pub(crate) struct DoctorArgs {
     #[arg(long, value_name = "ID", value_parser = check_ids(), hide_possible_values = true)]
     #[arg(conflicts_with_all = ["targets", "all"])]
     explain: Option<CheckId>,
+    /// Put a host to sleep and wake it again, to see that this works; it asks first, and remembers how it went
+    #[arg(long, value_name = "HOST", conflicts_with_all = ["targets", "all", "explain"])]
+    #[arg(add = ArgValueCompleter::new(complete::target))]
+    wake: Option<String>,
+    /// With `--wake`: answer the question beforehand
+    #[arg(long, short, requires = "wake")]
+    yes: bool,
 }
 
 fn check_ids() -> impl TypedValueParser<Value = CheckId> {
@@ -73,15 +87,20 @@ impl DoctorArgs {
 /// # Errors
 /// No such target; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &DoctorArgs) -> anyhow::Result<Outcome<DoctorReport>> {
+    if let Some(host) = &args.wake {
+        return wake::run(ctx, host, args.yes).await;
+    }
     // Not `with_fleet`: that would send what waits for Prometheus, and nothing is to be changed.
     let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits).await?;
     let known = fleet.remembered()?;
     // A word that means nobody is an error before anybody is asked.
-    known.clone().selected(&args.targets)?;
+    let chosen: HashSet<ServerId> =
+        known.clone().selected(&args.targets)?.servers.into_iter().map(|server| server.id).collect();
+    let meant = |id: &ServerId| args.targets.is_empty() || chosen.contains(id);
     let scope = fleet.scope(&args.targets)?;
     let mut list = {
         let _progress = ctx.ui.progress(&format!("looking at {}", counted(fleet.hosts().count(), "host")));
-        fleet.diagnose(&scope, &known).await
+        fleet.diagnose(&scope, &known, &meant).await
     };
     fleet.close().await;
     mute(&mut list, &ctx.config.settings.mute);

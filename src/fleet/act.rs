@@ -35,6 +35,7 @@ use crate::state::StateError;
 use crate::transport::Error;
 
 pub(crate) use self::api_clients::ApiClients;
+pub(in crate::fleet) use self::preflight::holds;
 pub(crate) use self::prepare::{Choice, PrepareError, Prepared};
 pub(crate) use self::sent::SentLog;
 pub(crate) use self::step_report::{StepOutcome, StepReport};

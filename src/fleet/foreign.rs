@@ -3,7 +3,7 @@
 use super::onboard::answer;
 use super::onboard::script::{Action, Request};
 use crate::fleet::act::wake;
-use crate::fleet::host::{facts, load, power};
+use crate::fleet::host::{checkup, facts, load, power};
 use crate::model::access::scope::TokenScope;
 use crate::model::foreign::Reader;
 
@@ -21,6 +21,10 @@ pub(crate) fn readers() -> impl Iterator<Item = &'static Reader> {
                     &Request { action, scope: TokenScope::Operator, remove: Vec::new(), ssh_user },
                 ));
             }
+        }),
+        ("checkup", |bytes| {
+            let sent = checkup::Sent { from: 0.0, until: 1.0 };
+            drop(checkup::parse(&String::from_utf8_lossy(bytes), sent));
         }),
         ("facts", |bytes| drop(facts::parse(&String::from_utf8_lossy(bytes)))),
         ("load", |bytes| {

@@ -6,10 +6,10 @@
 
 mod action;
 pub(crate) mod diagnosis;
-mod guest;
+pub(crate) mod guest;
 pub(crate) mod host;
 pub(crate) mod machine;
-mod sleep;
+pub(crate) mod sleep;
 
 use serde::{Serialize, Serializer};
 
@@ -165,16 +165,27 @@ checks! {
         BackupFailed "backup-failed",
     }
     Sleep {
+        SleepUnsupported "sleep-unsupported",
         SleepMasked "sleep-masked",
         SleepInhibited "sleep-inhibited",
+        MacWrong "mac-wrong",
         WolNotArmed "wol-not-armed",
+        WolNotPersistent "wol-not-persistent",
         NoWakePath "no-wake-path",
+        WakeFailed "wake-failed",
+        RtcUnusable "rtc-unusable",
         RunningGuests "running-guests",
         HaManaged "ha-managed",
     }
     Guest {
+        GuestStale "guest-stale",
         GuestLocked "guest-locked",
         NoAgent "no-agent",
+        AgentOff "agent-off",
+        NoAddress "no-address",
+        NameTwice "name-twice",
+        NumberTwice "number-twice",
+        ServiceNeverAnswered "service-never-answered",
     }
     Action {
         BackupRunning "backup-running",

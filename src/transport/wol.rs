@@ -133,6 +133,18 @@ fn networks() -> io::Result<Vec<Network>> {
         .collect())
 }
 
+/// Whether an address is in a network that this machine is in itself; `None`: nobody can tell.
+pub(crate) fn is_in_own_network(ip: Ipv4Addr) -> Option<bool> {
+    let same = |v4: &if_addrs::Ifv4Addr| (v4.ip.to_bits() ^ ip.to_bits()) & v4.netmask.to_bits() == 0;
+    let interfaces = if_addrs::get_if_addrs().ok()?;
+    Some(
+        interfaces
+            .iter()
+            .filter(|one| one.is_oper_up() && !one.is_loopback() && !one.is_p2p())
+            .any(|one| matches!(&one.addr, IfAddr::V4(v4) if same(v4))),
+    )
+}
+
 /// Which packets go where. Every network gets one to 255.255.255.255, which leaves by one interface only, and one to its
 /// own broadcast, as some switches and cards pass only the one or the other.
 fn plan(order: &Order<'_>, networks: &[Network]) -> Vec<Way> {

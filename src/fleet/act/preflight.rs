@@ -24,6 +24,7 @@ use crate::model::power::{Arming, Finding, Move, Plan, PowerAction, PowerState, 
 use crate::state::StateError;
 
 pub(super) use self::host::{Blocked, HostCheck, When};
+pub(in crate::fleet) use self::locks::holds;
 use self::privileges::Privileges;
 
 /// More of a kind are counted, not named.

@@ -233,7 +233,7 @@ impl Fleet<'_> {
     }
 
     /// Where this machine dials the server, if nobody stands in between.
-    async fn dialled_address(&self, server: &ServerConfig) -> Option<IpAddr> {
+    pub(in crate::fleet) async fn dialled_address(&self, server: &ServerConfig) -> Option<IpAddr> {
         let host = match server.access {
             Access::Api => server.hostname.clone(),
             Access::Ssh => self.route(server).await.ok()?.direct()?.host.clone(),

@@ -1,6 +1,8 @@
 //! The look of `doctor` at a host: the one before a power call, and what else is worth knowing, in one script that changes
 //! nothing. Reading is lenient: a line that is missing or senseless costs that one fact.
 
+mod sleep;
+
 use std::time::SystemTime;
 
 use serde_json::Value;
@@ -19,7 +21,8 @@ const CLOCK: &str = "printf 'clock\\t%s\\n' \"$(date +%s 2>/dev/null)\"\n";
 const MOST: usize = 256;
 
 fn script() -> String {
-    format!("{CLOCK}{}\n{}", preflight::script(false, false), include_str!("checkup.sh"))
+    let more = concat!(include_str!("checkup.sh"), "\n", include_str!("checkup/sleep.sh"));
+    format!("{CLOCK}{}\n{more}", preflight::script(false, false))
 }
 
 /// When a script was sent, and when its output was there, in seconds since 1970.
@@ -31,7 +34,7 @@ pub(crate) struct Sent {
 
 /// What the script's output tells.
 pub(crate) fn parse(text: &str, sent: Sent) -> SystemSeen {
-    let mut seen = SystemSeen { preflight: preflight::parse(text), ..SystemSeen::default() };
+    let mut seen = SystemSeen { preflight: preflight::parse(text), sleep: sleep::parse(text), ..SystemSeen::default() };
     for (key, value) in text.lines().filter_map(|line| line.split_once('\t')) {
         let value = value.trim();
         match key {
@@ -61,10 +64,15 @@ pub(crate) fn parse(text: &str, sent: Sent) -> SystemSeen {
 
 /// The nodes of `/etc/pve/.members` that are not online.
 fn missing(text: &str) -> Option<Vec<String>> {
+    Some(members(text)?.into_iter().filter(|(_, online)| !online).map(|(name, _)| name).collect())
+}
+
+/// The nodes of `/etc/pve/.members`, and whether each is online.
+fn members(text: &str) -> Option<Vec<(String, bool)>> {
     let members: Value = serde_json::from_str(text).ok()?;
     let nodes = members.get("nodelist")?.as_object()?;
     let is_online = |node: &Value| node.get("online").and_then(Value::as_i64) == Some(1);
-    Some(nodes.iter().filter(|(_, node)| !is_online(node)).map(|(name, _)| name.clone()).take(MOST).collect())
+    Some(nodes.iter().map(|(name, node)| (name.clone(), is_online(node))).take(MOST).collect())
 }
 
 fn now() -> f64 {

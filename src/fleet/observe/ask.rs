@@ -222,7 +222,8 @@ impl Fleet<'_> {
         join_all(services.iter().map(|service| probe::tcp(host, service.port, self.limits.probe))).await
     }
 
-    pub(super) async fn checks(&self, host: &str, services: &[Service]) -> Vec<ServiceCheck> {
+    /// Looks for some services of one host.
+    pub(in crate::fleet) async fn checks(&self, host: &str, services: &[Service]) -> Vec<ServiceCheck> {
         let probes = self.probes(host, services).await;
         services.iter().zip(&probes).map(|(service, probe)| check_of(service, probe)).collect()
     }

@@ -116,6 +116,19 @@ impl State {
         self.records("service = '' AND checks.at >= ?1 ORDER BY checks.at, server", since)
     }
 
+    /// Since when a service is looked for, and whether it ever answered; `None`: it never was looked for.
+    pub(crate) fn first_check(&self, server: &ServerKey, service: &str) -> Result<Option<(Timestamp, bool)>> {
+        self.read(|conn| {
+            // Of each change of the outcome one row lasts, the very first outcome among them.
+            let sql = "SELECT min(at), max(ok) FROM switches JOIN series ON series.id = switches.series
+                WHERE server = ?1 AND service = ?2";
+            let found = conn.prepare_cached(sql)?.query_row([&server.0, service], |row| {
+                Ok(row.get::<_, Option<i64>>(0)?.map(|at| (time(at), row.get::<_, Option<bool>>(1).ok().flatten())))
+            })?;
+            Ok(found.map(|(at, ever)| (at, ever == Some(true))))
+        })
+    }
+
     fn records(&self, condition: &str, since: Timestamp) -> Result<Vec<CheckRecord>> {
         self.read(|conn| {
             let mut statement = conn.prepare_cached(&format!(

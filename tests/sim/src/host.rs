@@ -3,6 +3,7 @@
 //! A login's commands go through the scripts in `stubs/`: absolute paths are led into the folder, and programs such as
 //! pveum, sudo, ethtool or systemctl are small scripts there. `ssh` and `sshd` serve a host to SSH clients.
 
+mod boot;
 mod build;
 mod control;
 mod files;
@@ -198,7 +199,7 @@ impl Host {
 
     /// Replaces the network interfaces.
     pub fn set_nics(&self, nics: &[Nic]) {
-        for path in ["sys/class/net", "sys/devices", ".sim/ethtool"] {
+        for path in ["sys/class/net", "sys/devices/pci0000:00", "sys/devices/virtual", ".sim/ethtool"] {
             self.inner.tree.remove(path);
         }
         nics::write(&self.inner.tree, nics);
@@ -208,6 +209,28 @@ impl Host {
     pub fn wol_armed(&self, port: &str) -> Option<String> {
         let line = self.read_file(&format!(".sim/ethtool/{port}"))?;
         line.split_whitespace().nth(1).map(str::to_owned)
+    }
+
+    /// Arms a port as ethtool does, or switches Wake-on-LAN off (`d`).
+    pub fn set_wol(&self, port: &str, letters: &str) {
+        let line = self.read_file(&format!(".sim/ethtool/{port}")).expect("a physical port");
+        let mut words: Vec<&str> = line.split_whitespace().collect();
+        words[1] = letters;
+        self.write_file(&format!(".sim/ethtool/{port}"), &format!("{}\n", words.join(" ")));
+    }
+
+    /// Masks a unit, as `systemctl mask` does.
+    pub fn mask(&self, unit: &str) {
+        self.inner.tree.link(&format!("etc/systemd/system/{unit}"), "/dev/null");
+        let units = self.read_file(".sim/units").unwrap_or_default();
+        let of = |line: &str| line.split_once(' ').is_some_and(|(name, _)| name == unit);
+        let others = units.lines().filter(|line| !of(line)).map(|line| format!("{line}\n"));
+        self.write_file(".sim/units", &format!("{}{unit} masked inactive\n", others.collect::<String>()));
+    }
+
+    /// Makes it a guest of this kind: `kvm`, `lxc`.
+    pub fn set_virtual(&self, kind: &str) {
+        self.write_file(".sim/virt", &format!("{kind}\n"));
     }
 
     /// Without quorum `/etc/pve/local` loses its write bit. (The cluster's `Access` must be told as well.)

@@ -75,7 +75,7 @@ fn explain(finding: &mut Finding, named: Named<'_>, node: &NodeName, lock: &str,
 
 /// Whether a task may be the one that holds a guest's lock. A task of several guests has no number, and one that makes
 /// a guest of another one has the other one's.
-fn holds(task: &ActiveTask, vmid: &str, lock: &str) -> bool {
+pub(in crate::fleet) fn holds(task: &ActiveTask, vmid: &str, lock: &str) -> bool {
     let makes = matches!(lock, "clone" | "create") && task.kind.ends_with("clone");
     !is_console(task) && (task.id == vmid || task.kind == "vzdump" && task.id.is_empty() || makes)
 }

@@ -221,7 +221,11 @@ impl Fleet<'_> {
     }
 
     /// Refuses a relay that is reached through the server that sleeps: by `ssh_config`, which only a look at the way tells.
-    async fn refuse_circle(&self, relay: &ServerConfig, sleeper: &ServerConfig) -> Result<(), SendError> {
+    pub(in crate::fleet) async fn refuse_circle(
+        &self,
+        relay: &ServerConfig,
+        sleeper: &ServerConfig,
+    ) -> Result<(), SendError> {
         if relay.access != Access::Ssh || sleeper.access != Access::Ssh {
             return Ok(());
         }

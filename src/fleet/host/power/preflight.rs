@@ -324,9 +324,14 @@ fn of_who(line: &str) -> Option<(bool, LoggedIn)> {
     Some((service, LoggedIn { user: word(user), terminal: word(terminal), from, idle: None }))
 }
 
-/// `a(ssssuu) 2 "sleep" "NetworkManager" "why" "delay" 0 812 "shutdown:sleep" ...`: what, who, why, mode, uid, pid.
-/// `None`: it is no such answer, or it was cut off.
+/// The locks of mode `block` in the bus's answer. `None`: it is no such answer, or it was cut off.
 fn of_bus(value: &str) -> Option<Vec<Inhibitor>> {
+    Some(inhibitors_of(value)?.into_iter().map(|(inhibitor, _)| inhibitor).collect())
+}
+
+/// `a(ssssuu) 2 "sleep" "NetworkManager" "why" "delay" 0 812 "shutdown:sleep" ...`: what, who, why, mode, uid, pid. Gives
+/// those of mode `block`, and the process that holds each.
+pub(in crate::fleet::host) fn inhibitors_of(value: &str) -> Option<Vec<(Inhibitor, u32)>> {
     let rest = value.strip_prefix("a(ssssuu) ")?;
     let (count, mut rest) = rest.split_once(' ').unwrap_or((rest, ""));
     let count: usize = count.parse().ok().filter(|count| *count <= MOST)?;
@@ -336,15 +341,16 @@ fn of_bus(value: &str) -> Option<Vec<Inhibitor>> {
         for string in &mut strings {
             *string = quoted(&mut rest)?;
         }
+        let mut pid = 0;
         for _ in 0..2 {
             let number = rest.trim_start();
             let (number, after) = number.split_once(' ').unwrap_or((number, ""));
-            number.parse::<u32>().ok()?;
+            pid = number.parse::<u32>().ok()?;
             rest = after;
         }
         let [what, who, why, mode] = strings;
         if blocks(&mode) {
-            found.push(Inhibitor { who: text(&who), what: text(&what), why: text(&why) });
+            found.push((Inhibitor { who: text(&who), what: text(&what), why: text(&why) }, pid));
         }
     }
     Some(found)

@@ -71,7 +71,7 @@ fi
 inhibit=
 if has /usr/bin/busctl /bin/busctl; then
 	v=$("$v" --system --no-pager call org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager \
-		ListInhibitors 2>/dev/null </dev/null) && p inhibitors "${v%%"$nl"*}" && inhibit=1
+		ListInhibitors 2>/dev/null </dev/null) && inhibit=${v%%"$nl"*} && p inhibitors "$inhibit"
 fi
 if [ -z "$inhibit" ] && has /usr/bin/systemd-inhibit /bin/systemd-inhibit /usr/bin/elogind-inhibit /bin/elogind-inhibit; then
 	if v=$("$v" --list --no-legend --no-pager 2>/dev/null </dev/null); then

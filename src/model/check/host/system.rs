@@ -3,6 +3,7 @@
 use super::HostSeen;
 use crate::model::check::CheckId;
 use crate::model::check::diagnosis::{Chart, Fix};
+use crate::model::check::sleep::SleepFacts;
 use crate::model::host::facts::Product;
 use crate::model::host::power::{HostCall, HostPreflight, NoWay};
 use crate::model::id::ServerId;
@@ -19,6 +20,8 @@ pub(crate) struct SystemSeen {
     pub(crate) clock: Option<Clock>,
     /// Settings of /etc/default/pveproxy that say whom it lets in.
     pub(crate) pveproxy: Vec<(String, String)>,
+    /// What is known of its sleep besides.
+    pub(crate) sleep: SleepFacts,
 }
 
 /// By how many seconds a clock is ahead of this machine's: at least, and at most.

@@ -69,6 +69,20 @@ impl Guest {
         self
     }
 
+    /// Nothing is locked any more.
+    #[must_use]
+    pub fn unlocked(mut self) -> Guest {
+        self.lock = None;
+        self
+    }
+
+    /// Its interfaces have no addresses: no lease came.
+    #[must_use]
+    pub fn without_addresses(mut self) -> Guest {
+        self.interfaces.iter_mut().for_each(|interface| interface.addresses.clear());
+        self
+    }
+
     /// Is a template.
     #[must_use]
     pub fn template(mut self) -> Guest {

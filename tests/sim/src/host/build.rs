@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use sha2::{Digest, Sha256};
 
-use super::{Control, Host, Inner, Login, Nic, PveumFn, Rights, Tree, files, nics};
+use super::{Control, Host, Inner, Login, Nic, PveumFn, Rights, Tree, boot, files, nics};
 use crate::access::Access;
 
 /// What a host is.
@@ -201,7 +201,12 @@ impl Builder {
         files::write(&tree, &self);
         let usual = usual_nics(self.kind, &self.name, self.ip);
         if self.kind != Kind::FreeBsd {
-            nics::write(&tree, self.nics.as_deref().unwrap_or(&usual));
+            let nics = self.nics.as_deref().unwrap_or(&usual);
+            nics::write(&tree, nics);
+            boot::write_clock(&tree);
+            if self.has_systemd() {
+                boot::write_links(&tree, nics);
+            }
         }
         let control = Control::start(&tree.path(".sim"), self.pveum);
         let inner = Inner {

@@ -143,6 +143,10 @@ fn people(tree: &Tree, host: &Builder) {
         let _ = write!(bus, " {what:?} {who:?} {why:?} {mode:?} 0 812");
         let _ = writeln!(list, "{who} 0 root 812 {} {what} {why} {mode}", who.to_lowercase());
     }
+    if !host.inhibitors.is_empty() {
+        // Whoever holds them was started 784 seconds ago.
+        tree.write("proc/812/stat", "812 (a (b) c) S 1 812 812 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 9300000 0 0\n");
+    }
     tree.write(".sim/sessions", &sessions);
     tree.write(".sim/inhibitors", &format!("{bus}\n"));
     tree.write(".sim/inhibitors-list", &list);
@@ -238,7 +242,17 @@ fn programs(tree: &Tree, host: &Builder) {
     }
     if host.has_systemd() {
         stub("usr/bin/systemctl", include_str!("../stubs/systemctl.sh"));
-        for name in ["systemd-run", "journalctl", "loginctl", "busctl", "systemd-inhibit", "timedatectl", "who"] {
+        for name in [
+            "systemd-run",
+            "journalctl",
+            "loginctl",
+            "busctl",
+            "systemd-inhibit",
+            "timedatectl",
+            "who",
+            "systemd-detect-virt",
+            "udevadm",
+        ] {
             small(&format!("usr/bin/{name}"));
         }
     } else if host.kind != Kind::FreeBsd {

@@ -125,6 +125,8 @@ pub(super) fn write(tree: &Tree, nics: &[Nic]) {
             NicKind::Physical => {
                 tree.link(&format!("{folder}/device"), "../..");
                 let armed = nic.wol.as_ref().is_some_and(|(_, armed)| armed != "d");
+                tree.folder("sys/bus/pci/drivers/igc");
+                tree.link(&format!("{folder}/../../driver"), "../../../bus/pci/drivers/igc");
                 put("../../power/wakeup", if armed { "enabled" } else { "disabled" });
                 let (supported, armed) = nic.wol.clone().unwrap_or(("d".into(), "d".into()));
                 let permanent = nic.permanent_mac.as_ref().unwrap_or(&nic.mac);

@@ -22,6 +22,14 @@ timedatectl)
 	'set-ntp true') [ "$SIM_UID" = 0 ] && echo 0 >"$root/.sim/clock-off" ;;
 	*NTPSynchronized*) echo yes ;;
 	esac ;;
+systemd-detect-virt)
+	virt=none
+	[ -r "$root/.sim/virt" ] && read -r virt <"$root/.sim/virt"
+	echo "$virt"
+	[ "$virt" != none ] ;;
+udevadm)
+	for last; do :; done
+	[ "${1-}" = info ] && [ -r "$root/.sim/udev/${last##*/}" ] && cat "$root/.sim/udev/${last##*/}" ;;
 whoami) [ "$SIM_UID" = 0 ] && echo root || echo "$SIM_USER" ;;
 hostname)
 	read -r name <"$root/etc/hostname"

@@ -38,6 +38,16 @@ start | restart)
 		done <"$root/.sim/units" >"$root/.sim/units.new"
 		cat "$root/.sim/units.new" >"$root/.sim/units"
 	done ;;
+unmask)
+	if [ "$SIM_UID" != 0 ]; then echo "Failed to unmask unit: Access denied" >&2; exit 1; fi
+	for unit in $units; do
+		rm -f "$root/etc/systemd/system/$unit"
+		while read -r name enabled active; do
+			[ "$name" = "$unit" ] && enabled=static
+			echo "$name $enabled $active"
+		done <"$root/.sim/units" >"$root/.sim/units.new"
+		cat "$root/.sim/units.new" >"$root/.sim/units"
+	done ;;
 is-active)
 	result=3
 	for unit in $units; do
