@@ -40,7 +40,7 @@ fn ssh_is_called_as_ecobox_itself_connects() {
     let run = world.run(&["ssh", "nas", "--timeout", "2", "--then", "leave"]);
     assert!(run.code == 125 && run.stderr.contains("the command was not run"), "{run}");
     // A server that is this machine has nothing to log in to.
-    world.configure("[[servers]]\nid = \"here\"\nhostname = \"localhost\"\nlocal = true\n");
+    world.configure("[[servers]]\nid = \"here\"\nlocal = true\n");
     let _ = world.run(&["ssh", "here"]).exits(125).says("is this machine itself");
 }
 

@@ -8,16 +8,16 @@ ${SSH_CONNECTION-}
 X
 case $b$d in '' | *[!0-9]*) ;; *) own=$(printf ':%04X [0-9A-F]*:%04X 01 ' "$d" "$b") ;; esac
 
-# Lines of connections in the state $1, as often as they are there: local address, port, remote address. One program for
-# all lines: a shell's loop over ten thousand takes half a second.
+# The connections in the state $1, each once: local address, port, remote address. One program for all lines: a shell's
+# loop over ten thousand takes half a second.
 tcp() {
 	sed -n -E "/$own/d; s/^ *[0-9]+: ([0-9A-F]+):([0-9A-F]{4}) ([0-9A-F]+):[0-9A-F]{4} $1 .*/\\1 \\2 \\3/p" \
-		/proc/net/tcp /proc/net/tcp6 2>/dev/null | sort | uniq -c | head -n 2000
+		/proc/net/tcp /proc/net/tcp6 2>/dev/null | sort -u
 }
 if [ -r /proc/net/tcp ]; then
 	p tcp seen
 	tcp 01 | while read -r v; do p connection "$v"; done
-	tcp 0A | while read -r a b c d; do p listening "$c"; done
+	tcp 0A | while read -r a b c; do p listening "$b"; done
 fi
 
 # A package manager at work holds the lock on a file that is always there.

@@ -115,9 +115,9 @@ impl Seen {
         self.found.activity.get_or_insert_default()
     }
 
-    /// `3 0A00620A 01BD 0500620A`: how many, the local address and port, the remote address.
+    /// `0A00620A 01BD 0500620A`: the local address and port, the remote address.
     fn take_connection(&mut self, value: &str) {
-        let mut words = value.split_ascii_whitespace().skip(1);
+        let mut words = value.split_ascii_whitespace();
         let (Some(local), Some(port), Some(remote)) = (words.next(), words.next(), words.next()) else { return };
         let (Some(local), Ok(port), Some(remote)) =
             (activity::address(local), u16::from_str_radix(port, 16), activity::address(remote))
