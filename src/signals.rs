@@ -51,8 +51,12 @@ pub(crate) enum Leaves {
 impl Leaves {
     pub(crate) fn of(command: &Command) -> Leaves {
         match command {
-            Command::Power(_) | Command::Init(_) => Leaves::Calls,
-            Command::Run(_) | Command::Ssh(_) | Command::Hold(_) | Command::Release(_) => Leaves::Calls,
+            Command::Power(_)
+            | Command::Init(_)
+            | Command::Run(_)
+            | Command::Ssh(_)
+            | Command::Hold(_)
+            | Command::Release(_) => Leaves::Calls,
             Command::SetupToken(_) => Leaves::Tokens,
             Command::Watch(_) => Leaves::NothingToSay,
             _ => Leaves::Nothing,

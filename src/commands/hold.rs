@@ -90,6 +90,7 @@ struct Left {
     action: &'static str,
 }
 
+#[expect(clippy::ref_option, reason = "what serde hands over")]
 fn stamp_of<S: serde::Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     match at {
         Some(at) => stamp(at, serializer),
@@ -109,7 +110,7 @@ impl Row {
             reason,
             since,
             until,
-            then: then.map(|then| then.as_str()),
+            then: then.map(super::super::model::lease::Then::as_str),
             pid: process.map(|process| process.pid),
             servers: servers.into_iter().map(|server| server.name).collect(),
         }
@@ -121,15 +122,10 @@ impl Row {
 /// # Errors
 /// No such target; something that is needed does not come up; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &HoldArgs) -> anyhow::Result<Outcome<LeasesReport>> {
-    let (report, notices) =
-        with_fleet(
-            ctx,
-            ctx.limits.open_ended(),
-            async |fleet| {
-                if args.list { list(fleet) } else { hold(ctx, fleet, args).await }
-            },
-        )
-        .await?;
+    let (report, notices) = with_fleet(ctx, ctx.limits.open_ended(), async |fleet| {
+        if args.list { list(fleet) } else { Box::pin(hold(ctx, fleet, args)).await }
+    })
+    .await?;
     for notice in notices {
         tell(&ctx.ui, &notice);
     }
@@ -146,7 +142,7 @@ async fn hold(ctx: &Context, fleet: &Fleet<'_>, args: &HoldArgs) -> anyhow::Resu
     let (words, reason) = (args.targets.as_slice(), reason.clone());
     let kind = LeaseKind::Hold;
     let wanted = Wanted { kind, words, reason, until, then: end.then(), options: &options, ledger: ctx.ledger.clone() };
-    let begun = begin(ctx, fleet, &wanted).await?;
+    let begun = Box::pin(begin(ctx, fleet, &wanted)).await?;
     if let Some(trouble) = trouble(&ctx.ui, &begun, "nothing is held") {
         return Err(trouble.into());
     }

@@ -38,7 +38,7 @@ pub(crate) struct LeaseArgs {
     pub(crate) end: EndArgs,
 }
 
-/// StepOutcome servers go down when the last lease on them ends.
+/// How servers go down when the last lease on them ends.
 #[derive(Debug, clap::Args)]
 pub(crate) struct EndArgs {
     /// What becomes of hosts that were woken for it, once nobody needs them [default: what they did before]
@@ -118,7 +118,7 @@ pub(crate) async fn around(
     let (then, ledger) = (end.then(), ctx.ledger.clone());
     let wanted = Wanted { kind, words, reason, until: None, then, options: &options, ledger };
     let ran = with_fleet(ctx, ctx.limits.open_ended(), async |fleet| {
-        let begun = begin(ctx, fleet, &wanted).await?;
+        let begun = Box::pin(begin(ctx, fleet, &wanted)).await?;
         if let Some(trouble) = trouble(&ctx.ui, &begun, "the command was not run") {
             return Ok((begun.keep(), Err(trouble.into())));
         }
@@ -268,7 +268,7 @@ pub(crate) fn say(ui: &Ui, lowered: &[Lowered]) {
                 ui.status(&format!("{name} stays up: {by} needs it"));
             }
             Became::NotOurs => {
-                ui.status(&format!("{name} stays up: it was down in between, and something else woke it"))
+                ui.status(&format!("{name} stays up: it was down in between, and something else woke it"));
             }
             Became::Needed(findings) => {
                 for finding in findings.iter().filter(|finding| !finding.allowed) {

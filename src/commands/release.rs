@@ -43,7 +43,7 @@ pub(crate) struct ReleaseArgs {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 pub(crate) struct ReleaseReport {
-    /// StepOutcome many holds ended.
+    /// How many holds ended.
     released: usize,
     servers: Vec<Row>,
 }

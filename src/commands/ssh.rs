@@ -55,7 +55,7 @@ pub(crate) async fn run(ctx: &Context, args: &SshArgs, front: &Front<'_>) -> any
     around(ctx, this, async |fleet, begun| ssh_of(fleet, begun, &args.arguments)).await
 }
 
-/// StepOutcome ssh is called for the target.
+/// How ssh is called for the target.
 fn ssh_of(fleet: &Fleet<'_>, begun: &Begun<'_>, arguments: &[OsString]) -> anyhow::Result<CommandLine> {
     let mut targets = begun.targets();
     let (Some(server), None) = (targets.next(), targets.next()) else {

@@ -45,6 +45,7 @@ pub(crate) const PARALLEL: u16 = 4;
 
 /// How a plan shall be carried out.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Options {
     pub(crate) manner: Manner,
     /// What shall become of the guests of a host that goes down.

@@ -28,7 +28,7 @@ use crate::model::check::{CheckId, sleep as of_sleep};
 use crate::model::id::ServerId;
 use crate::model::inventory::Inventory;
 
-impl<'a> Fleet<'a> {
+impl Fleet<'_> {
     /// Looks at this machine, at the hosts that the scope means, all at once, and then at their guests that are `meant`.
     /// `known` is what is remembered of all.
     pub(crate) async fn diagnose(
@@ -45,7 +45,7 @@ impl<'a> Fleet<'a> {
         let (mut machine, seen) = join(Box::pin(self.machine_seen()), looks).await;
         let (seen, clients): (Vec<HostSeen>, Vec<_>) = seen.into_iter().unzip();
         let upkeep = self.upkeep_seen(&hosts, &seen, &clients, known).await;
-        self.add_what_hosts_show(&mut machine, &hosts, &seen);
+        add_what_hosts_show(&mut machine, &hosts, &seen);
         let machine = of_machine::judge(&machine);
         let troubles: Vec<(usize, Trouble)> = seen
             .iter()
@@ -87,14 +87,14 @@ impl<'a> Fleet<'a> {
             of_sleep::judge(&host.id, sleep, system, broken, chart);
         }
     }
+}
 
-    /// What the looks at hosts tell of this machine: two that are one, clocks, a network that is not there.
-    fn add_what_hosts_show(&self, machine: &mut of_machine::MachineSeen, hosts: &[&ServerConfig], seen: &[HostSeen]) {
-        machine.twice = host::twice(hosts, seen);
-        machine.clocks = seen.iter().filter_map(|seen| seen.system.as_ref()?.as_ref().ok()?.clock).collect();
-        machine.without_network = seen.iter().filter(|seen| host::has_no_network(seen)).count();
-        machine.ssh.config = host::ssh_config(hosts, seen);
-    }
+/// What the looks at hosts tell of this machine: two that are one, clocks, a network that is not there.
+fn add_what_hosts_show(machine: &mut of_machine::MachineSeen, hosts: &[&ServerConfig], seen: &[HostSeen]) {
+    machine.twice = host::twice(hosts, seen);
+    machine.clocks = seen.iter().filter_map(|seen| seen.system.as_ref()?.as_ref().ok()?.clock).collect();
+    machine.without_network = seen.iter().filter(|seen| host::has_no_network(seen)).count();
+    machine.ssh.config = host::ssh_config(hosts, seen);
 }
 
 /// The charts of the guests that are meant, by themselves or with their host.

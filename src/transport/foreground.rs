@@ -75,7 +75,7 @@ impl Signals {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -131,7 +131,7 @@ pub(crate) async fn run(
     command.args(arguments).envs(variables.iter().map(|(name, value)| (name, value)));
     // ecobox's own memory has secrets in it: its limit holds again before anything else happens.
     let own = getrlimit(Resource::Core);
-    let _ = setrlimit(Resource::Core, front.core.clone());
+    let _ = setrlimit(Resource::Core, front.core);
     let spawned = command.spawn();
     let _ = setrlimit(Resource::Core, own);
     let mut child = match spawned {

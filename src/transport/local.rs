@@ -79,7 +79,7 @@ pub(crate) async fn hold(script: &str, deadline: Duration) -> Result<Result<Held
     let (Some(mut stdin), Some(mut stdout)) = (process.stdin.take(), process.stdout.take()) else {
         return Err(Error::Local { peer: PEER.to_owned(), detail: "sh has no pipes".to_owned() });
     };
-    let begun = tokio::time::timeout(deadline, async {
+    let started = tokio::time::timeout(deadline, async {
         stdin.write_all(begin.stdin()).await?;
         let mut out = vec![0; 4 << 10];
         loop {
@@ -92,7 +92,7 @@ pub(crate) async fn hold(script: &str, deadline: Duration) -> Result<Result<Held
         }
     });
     let late = |_| Error::Timeout { peer: PEER.to_owned(), doing: "running a script", after: deadline };
-    if !begun.await.map_err(late)?.map_err(failed)? {
+    if !started.await.map_err(late)?.map_err(failed)? {
         return Ok(Err(begin.words()));
     }
     Ok(Ok(Held::new(|mut stopped| {

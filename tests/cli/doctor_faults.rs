@@ -19,6 +19,7 @@ type Case<T> = (&'static str, Box<dyn Fn(&World, &T)>, &'static str, Box<dyn Fn(
 
 /// Makes each fault, and puts it right.
 #[track_caller]
+#[expect(clippy::print_stderr, reason = "says which of many cases a failure is about")]
 fn each<T>(world: &World, subject: &T, cases: Vec<Case<T>>) {
     for (what, make, want, heal) in cases {
         make(world, subject);
@@ -162,7 +163,9 @@ fn rights_that_a_login_lacks() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn of_the_api_and_its_token() {
+    const ALL: &str = "VM.Audit,VM.PowerMgmt,Sys.Audit,Datastore.Audit,VM.GuestAgent.Audit";
     let (world, pve) = one_node();
     let token = pve.tokens().remove(0);
     let cluster = |change: fn(&mut Cluster)| move |_: &World, pve: &Pve| change(&mut pve.sim.cluster());
@@ -172,7 +175,6 @@ fn of_the_api_and_its_token() {
             assert_eq!(pve.node("pve1").host.run("root", "sh -s", &command).code, 0);
         }
     };
-    const ALL: &str = "VM.Audit,VM.PowerMgmt,Sys.Audit,Datastore.Audit,VM.GuestAgent.Audit";
     let fault = |fault: fn() -> Fault| move |_: &World, pve: &Pve| pve.sim.node("pve1").fail(fault());
     let heal = |_: &World, pve: &Pve| pve.sim.node("pve1").heal();
     let (expires, never) = (token.clone(), token.clone());

@@ -60,8 +60,8 @@ fn agents_that_are_silent_or_off() {
 #[test]
 fn a_guest_without_an_address() {
     let (world, pve) = house();
-    change(&pve, 101, |vm| vm.without_addresses());
-    change(&pve, 201, |ct| ct.without_addresses());
+    change(&pve, 101, ecobox_sim::Guest::without_addresses);
+    change(&pve, 201, ecobox_sim::Guest::without_addresses);
     let run = finds(&world, &["no-address pve1-vm-101 warning", "no-address pve1-ct-201 warning"]);
     let finding = check(&run, "no-address", Some("pve1-ct-201"))["finding"].as_str().unwrap().to_owned();
     assert!(finding.starts_with("its node names no address"), "{finding}");
@@ -79,7 +79,7 @@ fn a_lock_that_was_left_behind() {
         let fix = check(&run, "guest-locked", Some(id))["fix"].clone();
         let words: Vec<&str> = fix["run"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
         assert_eq!((words.join(" ").as_str(), fix["on"].as_str()), (command, Some("pve1")));
-        change(&pve, vmid, |guest| guest.unlocked());
+        change(&pve, vmid, ecobox_sim::Guest::unlocked);
         drop(finds(&world, &[]));
     }
     // Who may not see the tasks of others cannot tell.

@@ -207,7 +207,7 @@ impl Desk {
             match asked.split(' ').nth(1) {
                 Some(number) => session.send_line(number).unwrap(),
                 None if asked == "[y/N]" => session.send_line("y").unwrap(),
-                None => return (text, code(session)),
+                None => return (text, code(&session)),
             }
         }
     }
@@ -225,7 +225,7 @@ impl Desk {
         session.send(if is_screen { "q" } else { "\u{3}" }).unwrap();
         let rest = session.expect(Eof).unwrap();
         let text = String::from_utf8_lossy(rest.as_bytes()).into_owned();
-        (text, code(session), if is_screen { 0 } else { 130 })
+        (text, code(&session), if is_screen { 0 } else { 130 })
     }
 }
 
@@ -240,7 +240,7 @@ fn finds(line: &str, code: i32) -> bool {
     looks("ecobox doctor") && [1, 12].contains(&code) || looks("ecobox check") && (1..4).contains(&code)
 }
 
-fn code(session: OsSession) -> i32 {
+fn code(session: &OsSession) -> i32 {
     match session.get_process().wait().unwrap() {
         WaitStatus::Exited(_, code) => code,
         other => panic!("{other:?}"),
@@ -322,7 +322,7 @@ fn the_others_have_none() {
     ];
     for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap() {
         let name = entry.unwrap().file_name().to_string_lossy().into_owned();
-        if name.ends_with(".md") && !tested.contains(&name.as_str()) {
+        if Path::new(&name).extension().is_some_and(|suffix| suffix == "md") && !tested.contains(&name.as_str()) {
             assert!(blocks(&format!("docs/{name}")).is_empty(), "docs/{name} has examples, and no test here");
         }
     }

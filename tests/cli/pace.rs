@@ -21,10 +21,10 @@ pub(crate) fn slowness() -> u32 {
     let (begun, ran_before) = (Instant::now(), ran());
     let now = loop {
         black_box((0..10_000_u32).fold(0, |sum, i| black_box(sum ^ i)));
-        match (ran_before, ran()) {
-            (Some(before), Some(now)) if now - before < LONG => {}
-            (Some(before), Some(now)) => break begun.elapsed().as_secs_f64() / (now - before).as_secs_f64(),
-            _ => break UNKNOWN,
+        match ran_before.and_then(|before| ran()?.checked_sub(before)) {
+            Some(had) if had < LONG => {}
+            Some(had) => break begun.elapsed().as_secs_f64() / had.as_secs_f64(),
+            None => break UNKNOWN,
         }
     };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 10")]

@@ -97,8 +97,8 @@ fn strict(schema: &str, form: &'static str) -> Form {
 /// The definition that is part of this one, its fields beside others.
 fn part(definition: &Value) -> Option<String> {
     let branches = definition["oneOf"].as_array().into_iter().flatten();
-    let all = branches.chain([definition]).filter(|schema| schema["properties"].is_object());
-    let named = all.filter_map(|schema| schema["$ref"].as_str()).next();
+    let mut all = branches.chain([definition]).filter(|schema| schema["properties"].is_object());
+    let named = all.find_map(|schema| schema["$ref"].as_str());
     Some(named?.trim_start_matches("#/$defs/").to_owned())
 }
 

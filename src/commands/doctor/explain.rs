@@ -1,5 +1,7 @@
 //! `doctor --explain ID`: what a check looks at, why it matters, how to fix it by hand.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use crate::model::check::CheckId;
@@ -82,9 +84,9 @@ impl Report for ExplainReport {
             text.push('\n');
         }
         for (title, words) in self.parts() {
-            text += &format!("\n{title}:\n");
+            let _ = writeln!(text, "\n{title}:");
             for line in wrap(&output.carried.to_paste(&words), width - 4) {
-                text += &format!("    {}\n", line.trim_start());
+                let _ = writeln!(text, "    {}", line.trim_start());
             }
         }
         Some(text)

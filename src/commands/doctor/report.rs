@@ -1,5 +1,7 @@
 //! The report of `doctor`: what is not fine, and a line that counts the rest.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -137,17 +139,17 @@ impl Report for DoctorReport {
         for one in self.items() {
             let content = one.fix.as_ref().and_then(|fix| fix.content.as_deref()).unwrap_or_default();
             let result = if one.muted.is_some() { "muted" } else { one.verdict.as_str() };
-            text += &format!("{}: {} {}\n", whom(one), one.id, result);
+            let _ = writeln!(text, "{}: {} {}", whom(one), one.id, result);
             let fix = one.fix.as_ref().map(|fix| format!("fix: {}", fix.text));
             for (words, hanging) in seen(one).map(|seen| (seen, 4)).into_iter().chain(fix.map(|fix| (fix, 9))) {
                 for (number, line) in wrap(&clean(&words), width.saturating_sub(hanging)).iter().enumerate() {
                     let indent = if number == 0 { 4 } else { hanging };
-                    text += &format!("{:indent$}{}\n", "", line.trim_start());
+                    let _ = writeln!(text, "{:indent$}{}", "", line.trim_start());
                 }
             }
             // They are to be copied: nothing is broken, however long it is.
             for line in content.lines() {
-                text += &format!("{:9}{}\n", "", clean(line));
+                let _ = writeln!(text, "{:9}{}", "", clean(line));
             }
         }
         if !text.is_empty() {
@@ -155,7 +157,7 @@ impl Report for DoctorReport {
         }
         for note in self.summary() {
             for line in wrap(&clean(&output.carried.to_paste(&note)), width) {
-                text += &format!("{}\n", line.trim_start());
+                let _ = writeln!(text, "{}", line.trim_start());
             }
         }
         Some(text)

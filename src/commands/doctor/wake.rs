@@ -18,7 +18,7 @@ use super::report::DoctorReport;
 /// # Errors
 /// No such host, or one that is off; a check failed; not confirmed; it did not fall asleep.
 pub(crate) async fn run(ctx: &Context, host: &str, yes: bool) -> anyhow::Result<Outcome<DoctorReport>> {
-    let work = async |fleet: &Fleet<'_>| try_it(ctx, fleet, host, yes).await;
+    let work = async |fleet: &Fleet<'_>| Box::pin(try_it(ctx, fleet, host, yes)).await;
     let (outcome, notices) = with_fleet(ctx, ctx.limits.open_ended(), work).await?;
     for notice in notices {
         tell(&ctx.ui, &notice);

@@ -39,7 +39,7 @@ impl Fleet<'_> {
 
     /// The leases that a plan would break.
     pub(super) fn look_at_leases(&self, plan: &Plan, servers: &[Server]) -> Result<Vec<Finding>, StateError> {
-        if !plan.steps.iter().any(|step| takes_down(step)) {
+        if !plan.steps.iter().any(takes_down) {
             return Ok(Vec::new());
         }
         let leases = self.live_leases()?;

@@ -16,12 +16,11 @@ impl Fleet<'_> {
     /// Asks the API of a host what any token may ask, and what its token may do.
     pub(super) async fn api_seen(&self, server: &ServerConfig) -> Result<(ApiSeen, Client), Trouble> {
         let after = self.limits.left(self.limits.host);
-        match tokio::time::timeout(after, self.ask_api(server)).await {
-            Ok(seen) => seen.map_err(|error| self.trouble(server, &error, By::Api)),
-            Err(_) => {
-                let finding = format!("the API did not answer within {} s", after.as_secs());
-                Err(Trouble { id: CheckId::ApiUnreachable, finding, fix: None, at: None })
-            }
+        if let Ok(seen) = tokio::time::timeout(after, self.ask_api(server)).await {
+            seen.map_err(|error| self.trouble(server, &error, By::Api))
+        } else {
+            let finding = format!("the API did not answer within {} s", after.as_secs());
+            Err(Trouble { id: CheckId::ApiUnreachable, finding, fix: None, at: None })
         }
     }
 

@@ -126,7 +126,7 @@ impl Fleet<'_> {
             node_online,
             told: guest.name.is_some() && guest.state != PowerState::Unknown,
             runs: guest.state == PowerState::Running,
-            uptime_seconds: guest.usage.uptime_seconds.map(|uptime| uptime.get()),
+            uptime_seconds: guest.usage.uptime_seconds.map(crate::model::load::usage::Count::get),
             lock: None,
             agent: Agent::Unasked,
             has_hostname: entry.is_some_and(|entry| !entry.hostname.is_empty()),

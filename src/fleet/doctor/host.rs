@@ -50,7 +50,7 @@ impl Fleet<'_> {
             Some(Err(trouble)) => (Some(Err(trouble)), None),
             None => (None, None),
         };
-        (HostSeen { login, system, api, addresses, ..seen }, client)
+        (HostSeen { addresses, login, system, api, ..seen }, client)
     }
 
     async fn is_recorded_badly(&self, server: &ServerConfig) -> bool {
@@ -101,9 +101,10 @@ impl Fleet<'_> {
 fn may_be_away(server: &Server) -> Option<String> {
     match server.expected {
         Expected::Asleep => Some("it may be asleep: `expected = \"asleep\"`".to_owned()),
-        Expected::Any if server.seen.state == PowerState::Asleep => Some("ecobox put it to sleep".to_owned()),
+        Expected::Any | Expected::On if server.seen.state == PowerState::Asleep => {
+            Some("ecobox put it to sleep".to_owned())
+        }
         Expected::Any => Some("it may be off: `expected = \"any\"`".to_owned()),
-        Expected::On if server.seen.state == PowerState::Asleep => Some("ecobox put it to sleep".to_owned()),
         Expected::On => None,
     }
 }

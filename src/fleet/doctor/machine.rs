@@ -115,11 +115,12 @@ impl Fleet<'_> {
         };
         let late = |_| transport::Error::Timeout { peer: "Prometheus".to_owned(), doing: "answering", after }.into();
         let error = tokio::time::timeout(after, asked).await.map_err(late).flatten().err();
-        Some(error.map_or(Ok(()), |error| {
+        let trouble = error.map(|error| {
             let row = error.advice().unwrap_or(HintId::PrometheusAway);
             let id = row.check().unwrap_or(CheckId::PrometheusAway);
-            Err(Trouble { id, finding: error.to_string(), fix: Some(Fix::say(row.text())), at: None })
-        }))
+            Trouble { id, finding: error.to_string(), fix: Some(Fix::say(row.text())), at: None }
+        });
+        Some(trouble.map_or(Ok(()), Err))
     }
 
     fn queue_seen(&self) -> Option<(u64, u64)> {

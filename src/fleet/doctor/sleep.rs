@@ -63,14 +63,15 @@ impl Fleet<'_> {
         match self.wake_path(server) {
             Ok(WakePath::Relay(relay)) => self.by_relay(server, &relay, looks).await,
             Ok(path) => self.by_broadcast(server, &path, looks).await,
-            Err(error) => match self.by_node(server).await {
-                Some(way) => way,
-                None => {
+            Err(error) => {
+                if let Some(way) = self.by_node(server).await {
+                    way
+                } else {
                     let fix = error.advice().map_or_else(|| Fix::of(CheckId::NoWakePath, &[]), Fix::say);
                     let NoWakePath::UnknownMac { .. } = error else { return Way::Unsure(error.to_string()) };
                     Way::None { why: "the MAC address of its network card is not known".to_owned(), fix }
                 }
-            },
+            }
         }
     }
 

@@ -20,7 +20,7 @@ use crate::model::power::{Move, Plan, PowerAction};
 use crate::state::{GoingDown, State, StateError};
 use crate::transport::process;
 
-/// StepOutcome long a call may still take effect whose sender was killed: the trigger's two seconds, and what a host takes to sleep.
+/// How long a call may still take effect whose sender was killed: the trigger's two seconds, and what a host takes to sleep.
 const AFTERMATH: SignedDuration = SignedDuration::from_secs(15);
 
 /// What is asked for.
@@ -260,12 +260,12 @@ impl<'a> Fleet<'a> {
             let shared = others.iter().any(|lease| lease.id != begun.lease.id && lease.holds(&woken.key));
             match end.how {
                 StepOutcome::Done if end.detail.as_deref() == Some(AWAKE_BEFORE) && !shared => {
-                    not.push(woken.key.clone())
+                    not.push(woken.key.clone());
                 }
                 StepOutcome::Already | StepOutcome::Refused | StepOutcome::Failed(_) | StepOutcome::NotTried
                     if !shared =>
                 {
-                    not.push(woken.key.clone())
+                    not.push(woken.key.clone());
                 }
                 StepOutcome::Done | StepOutcome::Sent => up.push(Woken { at: now, ..woken.clone() }),
                 // It may still come up.

@@ -10,7 +10,7 @@ use crate::model::lease::{Lease, Then, Woken};
 use crate::model::power::{Finding, Move, PowerAction};
 use crate::state::StateError;
 
-/// StepOutcome leases end.
+/// How leases end.
 pub(crate) struct End<'e> {
     /// What becomes of hosts; `None`: what they did before.
     pub(crate) then: Option<Then>,
@@ -110,7 +110,7 @@ impl Fleet<'_> {
         Ok((lowered, down))
     }
 
-    /// StepOutcome far a server is from the ones on which all hang: guests are the farthest.
+    /// How far a server is from the ones on which all hang: guests are the farthest.
     fn depth_of(&self, woken: &Woken) -> usize {
         if !is_host(&woken.key) {
             return usize::MAX;

@@ -233,7 +233,9 @@ impl Chart {
     /// it was never reached. Gives which one failed.
     pub(crate) fn steps(&mut self, ids: &[CheckId], failed: Option<&Trouble>) -> Option<CheckId> {
         let Some(trouble) = failed else {
-            ids.iter().for_each(|id| self.ok(*id));
+            for id in ids {
+                self.ok(*id);
+            }
             return None;
         };
         let at = ids.iter().position(|id| *id == trouble.id).unwrap_or(0);

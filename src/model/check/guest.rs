@@ -15,6 +15,7 @@ use crate::model::text::units::human_seconds;
 
 /// A guest as its cluster and its own node show it.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not hang together")]
 pub(crate) struct GuestSeen {
     pub(crate) id: ServerId,
     pub(crate) cluster: String,
@@ -105,14 +106,16 @@ pub(crate) fn judge(seen: &GuestSeen, of_host: Option<&Chart>, chart: &mut Chart
     services(&seen.id, &seen.services, chart);
 }
 
+/// What keeps a node from telling of its guests.
+const CAUSES: [CheckId; 5] =
+    [CheckId::HostAway, CheckId::SshPortClosed, CheckId::PmxcfsDown, CheckId::PvestatdDown, CheckId::PvedaemonDown];
+
 /// Why its node tells nothing of it.
 fn node_trouble(seen: &GuestSeen, of_host: Option<&Chart>, chart: &mut Chart) -> Option<CheckId> {
     if seen.told && seen.node_online != Some(false) {
         chart.ok(CheckId::GuestStale);
         return None;
     }
-    const CAUSES: [CheckId; 5] =
-        [CheckId::HostAway, CheckId::SshPortClosed, CheckId::PmxcfsDown, CheckId::PvestatdDown, CheckId::PvedaemonDown];
     let cause = of_host.and_then(|host| {
         let found = CAUSES.into_iter().find(|id| host.has_wrong(*id));
         // A host that may be off is no finding, and its guests are none.
@@ -234,7 +237,7 @@ pub(crate) fn services(server: &ServerId, services: &[ServiceSeen], chart: &mut 
         match past {
             Past::Answered => chart.ok(CheckId::ServiceNeverAnswered),
             Past::New => {
-                chart.unknown(CheckId::ServiceNeverAnswered, format!("{name} (port {port}) was never looked for"))
+                chart.unknown(CheckId::ServiceNeverAnswered, format!("{name} (port {port}) was never looked for"));
             }
             Past::Unseen(why) => chart.unknown(CheckId::ServiceNeverAnswered, why.as_str()),
             Past::Never { since, why } => {

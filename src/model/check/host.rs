@@ -31,7 +31,7 @@ pub(crate) struct HostSeen {
     pub(crate) may_be_away: Option<String>,
     /// Where its name leads; more than one address was tried one by one.
     pub(crate) addresses: Vec<AddressSeen>,
-    /// A line of known_hosts that cannot be read is about it.
+    /// A line of `known_hosts` that cannot be read is about it.
     pub(crate) recorded_badly: bool,
     /// What a login over SSH came to; `None`: it is configured without, or is this machine.
     pub(crate) login: Option<Result<(), Trouble>>,

@@ -71,7 +71,7 @@ pub(crate) struct SshSeen {
     pub(crate) exposed: Vec<(String, u32)>,
     /// How many keys were looked at.
     pub(crate) keys: usize,
-    /// Each known_hosts file: the lines that cannot be read, or why the file cannot.
+    /// Each `known_hosts` file: the lines that cannot be read, or why the file cannot.
     pub(crate) known_hosts: Vec<(String, Result<Vec<usize>, String>)>,
 }
 
@@ -229,7 +229,7 @@ fn ssh(ssh: &SshSeen, chart: &mut Chart) {
                 let more = if lines.len() > 5 { format!(" and {} more", lines.len() - 5) } else { String::new() };
                 let (what, number) = if lines.len() == 1 { ("line", "is") } else { ("lines", "are") };
                 let finding = format!("{what} {}{more} of {file} {number} not readable", numbers.join(", "));
-                let script: String = lines.iter().map(|line| format!("{line}d;")).collect();
+                let script = lines.iter().map(|line| format!("{line}d;")).collect::<Vec<_>>().concat();
                 let fix = Fix::run(&format!("sed -i '{script}' {file}"));
                 chart.warning(CheckId::KnownHostsLine, finding, Some(fix));
             }
@@ -245,7 +245,7 @@ fn discover(schedule: Option<&Schedule>, chart: &mut Chart) {
     }
     let since = ago.map_or_else(|| "never".to_owned(), |ago| format!("{} minutes ago", ago / 60));
     let finding = format!("{by} should run `ecobox discover` every {} minutes; it ran {since}", (every / 60).max(1));
-    let timer = by.split_whitespace().find(|word| word.ends_with(".timer"));
+    let timer = by.split_whitespace().find(|word| word.rsplit_once('.').is_some_and(|(_, suffix)| suffix == "timer"));
     let fix = timer
         .map_or_else(|| Fix::of(CheckId::DiscoverQuiet, &[]), |timer| Fix::run(&format!("systemctl status {timer}")));
     chart.warning(CheckId::DiscoverQuiet, finding, Some(fix));

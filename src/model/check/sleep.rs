@@ -217,9 +217,9 @@ fn network_card(server: &ServerId, seen: &SleepSeen, system: System<'_>, chart: 
     let mac = seen.mac.as_deref();
     if ports.is_empty() {
         let why = "it shows no network card";
-        [CheckId::MacWrong, CheckId::WolNotArmed, CheckId::WolNotPersistent]
-            .iter()
-            .for_each(|id| chart.unknown(*id, why));
+        for id in [CheckId::MacWrong, CheckId::WolNotArmed, CheckId::WolNotPersistent] {
+            chart.unknown(id, why);
+        }
         return;
     }
     if let Some((finding, fix)) = wrong_mac(server, mac, ports) {

@@ -125,8 +125,12 @@ mod tests {
             ("@~:", &[-1e9, 0.0], &[], "always"),
         ] {
             let range = parse(text).unwrap();
-            alerts.iter().for_each(|value| assert!(range.alerts(*value), "{text} at {value}"));
-            silent.iter().for_each(|value| assert!(!range.alerts(*value), "{text} at {value}"));
+            for value in alerts {
+                assert!(range.alerts(*value), "{text} at {value}");
+            }
+            for value in silent {
+                assert!(!range.alerts(*value), "{text} at {value}");
+            }
             assert_eq!(range.words(0.0, |value| value.to_string()), words, "{text}");
             assert_eq!(parse(&range.to_string()), Ok(range), "{text} is written {range}");
         }

@@ -76,6 +76,7 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000;
 
+    #[expect(clippy::unnecessary_wraps, reason = "as the fields that it fills")]
     fn ago(hours: i64) -> Option<Timestamp> {
         Some(Timestamp::from_second(NOW - hours * 3600).unwrap())
     }

@@ -20,7 +20,7 @@ use crate::state::{Result, State, is_superseded};
 /// What came of recording a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Recorded {
-    /// Changes of power since the listing before. GuestChangeKind else is new waits to be told: see [`State::take_changes`].
+    /// Changes of power since the listing before. `GuestChangeKind` else is new waits to be told: see [`State::take_changes`].
     pub(crate) power: Vec<GuestChange>,
     /// Every guest that is known and not gone stands in the listing.
     pub(crate) complete: bool,

@@ -15,7 +15,7 @@ use crate::transport::ssh::known_hosts;
 /// The mode of a private key that others may read; `None`: there is no such key, or it is fine.
 pub(crate) fn exposed(path: &Path) -> Option<u32> {
     let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-    if own_uid() != Some(metadata.uid()) || metadata.mode() & 0o077 == 0 {
+    if own_uid() != Some(metadata.uid()) || metadata.mode().trailing_zeros() >= 6 {
         return None;
     }
     let text = fs::read_to_string(path).ok()?;

@@ -14,8 +14,9 @@ const TICKS: u64 = 100;
 /// What the script's output tells.
 pub(super) fn parse(text: &str) -> SleepFacts {
     let mut facts = SleepFacts::default();
-    let (mut uptime, mut since, mut holders): (Option<u64>, Vec<(u32, u64)>, Vec<(String, String, u32)>) =
-        (None, Vec::new(), Vec::new());
+    let mut uptime: Option<u64> = None;
+    let mut since: Vec<(u32, u64)> = Vec::new();
+    let mut holders: Vec<(String, String, u32)> = Vec::new();
     let (mut states, mut memory) = (None, None);
     for (key, value) in text.lines().filter_map(|line| line.split_once('\t')) {
         let value = value.trim();
@@ -36,8 +37,8 @@ pub(super) fn parse(text: &str) -> SleepFacts {
                 since.extend(line.and_then(|(pid, ticks)| Some((pid.parse().ok()?, ticks.parse().ok()?))));
             }
             "members" => {
-                facts.members =
-                    super::members(value).map(|nodes| (nodes.len(), nodes.iter().filter(|(_, online)| *online).count()))
+                facts.members = super::members(value)
+                    .map(|nodes| (nodes.len(), nodes.iter().filter(|(_, online)| *online).count()));
             }
             "sender" => facts.senders.extend(word(value)),
             _ => take_boot(&mut facts, key, value, two()),

@@ -34,6 +34,8 @@ fn wrong(seen: &GuestSeen, of_host: Option<&Chart>) -> Vec<(CheckId, Verdict)> {
     let chart = judged(seen, of_host);
     chart.list.iter().filter(|one| one.verdict.is_wrong()).map(|one| (one.id, one.verdict)).collect()
 }
+/// What is wrong, how it looks, and what is found.
+type Case = (&'static str, GuestSeen, Vec<(CheckId, Verdict)>);
 
 #[test]
 fn each_fault_is_one_finding() {
@@ -45,7 +47,7 @@ fn each_fault_is_one_finding() {
         |past| GuestSeen { services: vec![ServiceSeen { name: "web".to_owned(), port: 8080, past }], ..guest(101) };
     let never = || Past::Never { since: "2026-11-01".to_owned(), why: "connection refused".to_owned() };
     let container = |agent| GuestSeen { kind: GuestKind::Lxc, agent, ..guest(101) };
-    let cases: Vec<(&str, GuestSeen, Vec<(CheckId, Verdict)>)> = vec![
+    let cases: Vec<Case> = vec![
         ("healthy", guest(101), vec![]),
         ("off", GuestSeen { runs: false, agent: Agent::Unasked, ..guest(101) }, vec![]),
         ("a lock that nobody holds", lock("backup", Some(false)), vec![(C::GuestLocked, Problem)]),

@@ -67,13 +67,12 @@ pub(super) fn judge(server: &ServerId, seen: &HostSeen, broken: Option<CheckId>,
     match api {
         Err(trouble) => {
             let cause = cause(trouble, broken, chart);
-            match cause {
-                Some(cause) => chart.skip(&WAY, cause),
-                None => {
-                    let trouble = explained(server, trouble, seen);
-                    chart.steps(&WAY, Some(&trouble));
-                    share(trouble.id, seen, chart);
-                }
+            if let Some(cause) = cause {
+                chart.skip(&WAY, cause);
+            } else {
+                let trouble = explained(server, trouble, seen);
+                chart.steps(&WAY, Some(&trouble));
+                share(trouble.id, seen, chart);
             }
             chart.skip(&ANSWERED, cause.unwrap_or(trouble.id));
         }

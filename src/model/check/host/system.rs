@@ -116,7 +116,7 @@ fn sudoers(server: &ServerId, lines: &[String]) -> Fix {
             run: Some(["visudo", "-f", "/etc/sudoers.d/ecobox"].map(str::to_owned).to_vec()),
             on: Some(server.clone()),
             file: Some("/etc/sudoers.d/ecobox".to_owned()),
-            content: Some(rules.iter().map(|rule| format!("{rule}\n")).collect()),
+            content: Some(rules.join("\n") + "\n"),
         },
     }
 }
@@ -184,5 +184,5 @@ fn quorum_lost(system: &SystemSeen, seen: &HostSeen, chart: &mut Chart) {
         "" => Fix::of(CheckId::QuorumLost, &[]),
         missing => Fix::say(format!("bring {missing} back; `pvecm status` on a node says which votes are missing")),
     };
-    chart.problem(CheckId::QuorumLost, finding, Some(fix)).shared = seen.cluster.clone();
+    chart.problem(CheckId::QuorumLost, finding, Some(fix)).shared.clone_from(&seen.cluster);
 }

@@ -78,6 +78,8 @@ fn with_api(change: impl FnOnce(&mut ApiSeen)) -> HostSeen {
     }
     seen
 }
+/// What is wrong, how it looks, and what is found.
+type Case = (&'static str, HostSeen, Vec<(CheckId, Verdict)>);
 
 #[test]
 fn each_fault_is_one_finding() {
@@ -91,7 +93,7 @@ fn each_fault_is_one_finding() {
         api: Some(Err(trouble(api))),
         ..healthy()
     };
-    let cases: Vec<(&str, HostSeen, Vec<(CheckId, Verdict)>)> = vec![
+    let cases: Vec<Case> = vec![
         ("healthy", healthy(), vec![]),
         ("no name", unreached(C::NameUnknown, C::NameUnknown), vec![(C::NameUnknown, Problem)]),
         ("off", unreached(C::HostAway, C::ApiUnreachable), vec![(C::HostAway, Problem)]),
@@ -157,7 +159,7 @@ fn each_fault_is_one_finding() {
         (
             "of version 8",
             with_api(|a| {
-                a.privileges = Some(Ok(Comparison { missing: list(&["VM.GuestAgent.Audit"]), excess: vec![] }))
+                a.privileges = Some(Ok(Comparison { missing: list(&["VM.GuestAgent.Audit"]), excess: vec![] }));
             }),
             vec![(C::RoleOutdated, Warning)],
         ),

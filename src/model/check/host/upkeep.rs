@@ -25,6 +25,7 @@ pub(crate) struct UpkeepSeen {
     /// The storages that are enabled, and whether their node can use them; `Err`: nobody says.
     pub(crate) storages: Option<Result<Vec<Storage>, String>>,
     /// Guests whose last backup failed: what they are called, how many seconds ago, and why. `Err`: nobody says.
+    #[expect(clippy::type_complexity, reason = "said in the line above")]
     pub(crate) failed_backups: Option<Result<Vec<(String, i64, String)>, String>>,
     /// What gives another token.
     pub(crate) token_is_given: bool,

@@ -32,6 +32,8 @@ fn wrong(seen: &MachineSeen) -> Vec<(CheckId, Verdict)> {
     let chart = judge(seen);
     chart.list.iter().filter(|one| one.verdict.is_wrong()).map(|one| (one.id, one.verdict)).collect()
 }
+/// What is wrong, how it looks, and what is found.
+type Case = (&'static str, MachineSeen, Vec<(CheckId, Verdict)>);
 
 #[test]
 fn each_fault_is_one_finding() {
@@ -40,7 +42,7 @@ fn each_fault_is_one_finding() {
     let id = |text: &str| text.parse::<ServerId>().unwrap();
     let away = Trouble { id: C::PrometheusAway, finding: "refused".to_owned(), fix: None, at: None };
     let off = Clock { least: 598.0, most: 600.0 };
-    let cases: Vec<(&str, MachineSeen, Vec<(CheckId, Verdict)>)> = vec![
+    let cases: Vec<Case> = vec![
         ("healthy", healthy(), vec![]),
         ("nothing is known", MachineSeen::default(), vec![]),
         (

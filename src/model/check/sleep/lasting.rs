@@ -22,7 +22,7 @@ pub(crate) struct BootFiles {
     pub(crate) ifupdown2: bool,
     /// The hook of the package ethtool, by which ifupdown knows it.
     pub(crate) if_ethtool: bool,
-    /// The connection of NetworkManager's that each card has, and its `wake-on-lan`.
+    /// The connection of `NetworkManager`'s that each card has, and its `wake-on-lan`.
     pub(crate) connections: Vec<(String, String)>,
     pub(crate) connection_wol: Vec<(String, String)>,
     /// The same for all that say nothing themselves.
@@ -56,7 +56,7 @@ pub(crate) enum Lasts {
     },
 }
 
-/// NetworkManager's flag for the magic packet.
+/// `NetworkManager`'s flag for the magic packet.
 const MAGIC: u32 = 0x40;
 
 impl BootFiles {
@@ -115,10 +115,14 @@ impl BootFiles {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words.as_slice() {
                 ["iface", name, ..] => own = *name == port.name,
-                [key, modes, ..] if key.trim_end_matches(':') == "ethernet-wol" => {
-                    if own && modes.contains('g') && self.if_ethtool && !self.ifupdown2 {
-                        return Some("/etc/network/interfaces".to_owned());
-                    }
+                [key, modes, ..]
+                    if key.trim_end_matches(':') == "ethernet-wol"
+                        && own
+                        && modes.contains('g')
+                        && self.if_ethtool
+                        && !self.ifupdown2 =>
+                {
+                    return Some("/etc/network/interfaces".to_owned());
                 }
                 ["up" | "post-up" | "pre-up", ..]
                     if arms(line) && (names(line, &port.name) || own && line.contains('$')) =>
@@ -148,8 +152,8 @@ impl BootFiles {
     /// What is to be written so that it lasts.
     fn fix(&self, server: &ServerId, port: &Nic, link: Option<&Link<'_>>) -> Fix {
         if !self.systemd {
-            let line = format!("post-up ethtool -s {} wol g", port.name);
-            let text = format!("add `{line}` below its `iface` line in /etc/network/interfaces on {server}");
+            let command = format!("post-up ethtool -s {} wol g", port.name);
+            let text = format!("add `{command}` below its `iface` line in /etc/network/interfaces on {server}");
             return Fix { on: Some(server.clone()), ..Fix::say(text) };
         }
         let magic = "WakeOnLan=magic".to_owned();
@@ -180,12 +184,12 @@ pub(super) fn write(server: &ServerId, file: &str, lines: &[String]) -> Fix {
         text: format!("run `mkdir -p {folder} && printf '%s\\n' {} > {file}` on {server}", quoted.join(" ")),
         on: Some(server.clone()),
         file: Some(file.to_owned()),
-        content: Some(lines.iter().map(|line| format!("{line}\n")).collect()),
+        content: Some(lines.join("\n") + "\n"),
         ..Fix::default()
     }
 }
 
-/// Whether a value of NetworkManager's says the magic packet: flags as a number, or words.
+/// Whether a value of `NetworkManager`'s says the magic packet: flags as a number, or words.
 fn is_magic(value: &str) -> bool {
     match value.trim().parse::<u32>() {
         Ok(flags) => flags & MAGIC != 0,

@@ -58,7 +58,7 @@ fn settings(lines: &[String]) -> Vec<(&str, &str, &str)> {
     found
 }
 
-impl<'a> Link<'a> {
+impl Link<'_> {
     /// Whether it is for this card; `None`: nobody can tell.
     pub(super) fn is_for(&self, port: &Nic, driver: Option<&str>) -> Option<bool> {
         let settings = self.settings.as_ref()?;

@@ -309,6 +309,9 @@ fn the_new_file_keeps_what_the_old_one_said() {
 
 #[test]
 fn what_else_arms_a_card_counts() {
+    const FILE: &str = "by /etc/network/interfaces";
+    const NEW: &str = "write /etc/systemd/network/50-ecobox-eno1.link";
+    const UNIT: &str = "ExecStart=/usr/sbin/ethtool -s %i wol g";
     let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
     let interfaces = |lines: &[&str], ifupdown2| BootFiles {
         interfaces: lines.iter().map(|line| (*line).to_owned()).collect(),
@@ -327,9 +330,6 @@ fn what_else_arms_a_card_counts() {
         default_wol: default.map(str::to_owned),
         ..boot(vec![])
     };
-    const FILE: &str = "by /etc/network/interfaces";
-    const NEW: &str = "write /etc/systemd/network/50-ecobox-eno1.link";
-    const UNIT: &str = "ExecStart=/usr/sbin/ethtool -s %i wol g";
     let cases: Vec<(BootFiles, &str)> = vec![
         (interfaces(&["iface eno1 inet manual", "\tethernet-wol g"], false), FILE),
         (interfaces(&["iface eno1 inet manual", "\tethernet-wol g"], true), NEW),
