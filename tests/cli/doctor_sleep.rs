@@ -104,6 +104,10 @@ fn an_address_of_no_card_and_one_that_is_not_known() {
     let nas = world.serve(Host::debian("nas").build());
     world.configure(&nas.entry());
     world.know(&nas);
+    let run = finds(&world, &[]);
+    assert_eq!(check(&run, "no-wake-path", Some("nas"))["result"], "unknown");
+    // It matters where the server is to sleep.
+    world.configure(&format!("{}\nexpected = \"asleep\"\n", nas.entry().trim_end()));
     let run = finds(&world, &["no-wake-path nas warning"]);
     let found = check(&run, "no-wake-path", Some("nas"));
     assert!(found["fix"]["text"].as_str().unwrap().contains("ecobox init"), "{found}");

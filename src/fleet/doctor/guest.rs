@@ -30,9 +30,7 @@ impl Fleet<'_> {
     pub(super) async fn guests_seen(&self, known: &Known<'_>, looks: &Looks<'_>) -> Vec<GuestSeen> {
         let groups = self.groups();
         let asked = groups.iter().map(|group| Box::pin(self.guests_of_group(group, known, looks)));
-        let mut guests: Vec<GuestSeen> = join_all(asked).await.into_iter().flatten().flatten().collect();
-        guests.sort_by(|a, b| (&a.cluster, a.vmid).cmp(&(&b.cluster, b.vmid)));
-        guests
+        join_all(asked).await.into_iter().flatten().flatten().collect()
     }
 
     /// `None`: no host of the cluster has an API that answers.
@@ -46,7 +44,9 @@ impl Fleet<'_> {
         let client = self.client_trusting(server, trust).await.ok()?;
         let after = self.limits.left(self.limits.listing);
         let listing = tokio::time::timeout(after, client.listing()).await.ok()?.ok()?;
-        Some(self.guests_of(group, &client, listing, known).await)
+        let mut guests = self.guests_of(group, &client, listing, known).await;
+        guests.sort_by_key(|guest| guest.vmid);
+        Some(guests)
     }
 
     /// All guests that a cluster lists.

@@ -69,7 +69,7 @@ impl Fleet<'_> {
                 } else {
                     let fix = error.advice().map_or_else(|| Fix::of(CheckId::NoWakePath, &[]), Fix::say);
                     let NoWakePath::UnknownMac { .. } = error else { return Way::Unsure(error.to_string()) };
-                    Way::None { why: "the MAC address of its network card is not known".to_owned(), fix }
+                    Way::Unlearned { why: "the MAC address of its network card is not known".to_owned(), fix }
                 }
             }
         }

@@ -47,6 +47,8 @@ pub(crate) enum Way {
     By(String),
     /// Nobody could wake it.
     None { why: String, fix: Fix },
+    /// Its address is not known, as nobody asked for it yet: no harm where it is not meant to sleep.
+    Unlearned { why: String, fix: Fix },
     /// A packet from here would not reach its network: no harm where it is not meant to sleep.
     Far { why: String, fix: Fix },
     /// Whoever should wake it has a finding of its own.
@@ -336,7 +338,10 @@ fn way(seen: &SleepSeen, chart: &mut Chart) {
         Some(Way::Far { why, .. }) if !seen.meant && seen.mac.is_none() => {
             chart.fine(CheckId::NoWakePath, why.as_str());
         }
-        Some(Way::None { why, fix } | Way::Far { why, fix }) => {
+        Some(Way::Unlearned { why, .. }) if !seen.meant => {
+            chart.unknown(CheckId::NoWakePath, format!("{why}; `ecobox init` learns it"));
+        }
+        Some(Way::None { why, fix } | Way::Far { why, fix } | Way::Unlearned { why, fix }) => {
             let finding = format!("nothing could wake it again: {why}");
             chart.warning(CheckId::NoWakePath, finding, Some(fix.clone()));
         }

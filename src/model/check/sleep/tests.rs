@@ -98,6 +98,7 @@ fn each_fault_is_one_finding() {
         system
     };
     let no_way = || Some(Way::None { why: "x".to_owned(), fix: fix() });
+    let unlearned = || Some(Way::Unlearned { why: "x".to_owned(), fix: fix() });
     let far = || Some(Way::Far { why: "x".to_owned(), fix: fix() });
     let cases: Vec<(&str, SleepSeen, SystemSeen, &[CheckId])> = vec![
         ("healthy", known(), healthy(), &[]),
@@ -137,6 +138,8 @@ fn each_fault_is_one_finding() {
         ("no way", SleepSeen { way: no_way(), ..known() }, healthy(), &[C::NoWakePath]),
         ("no way, and it woke", SleepSeen { way: no_way(), ..woke(&[Some(40.0)]) }, healthy(), &[]),
         ("far away, and not meant to sleep", SleepSeen { way: far(), ..known() }, healthy(), &[]),
+        ("an address that nobody asked for", SleepSeen { way: unlearned(), ..known() }, healthy(), &[]),
+        ("an address that is needed", SleepSeen { way: unlearned(), ..meant() }, healthy(), &[C::NoWakePath]),
         ("far away", SleepSeen { way: far(), ..meant() }, healthy(), &[C::NoWakePath]),
         ("woke", woke(&[None, Some(40.0)]), healthy(), &[]),
         ("did not wake", woke(&[Some(40.0), None]), healthy(), &[C::WakeFailed]),
