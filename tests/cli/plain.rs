@@ -31,6 +31,7 @@ fn a_plain_server_that_refuses_is_offline() {
     nas   offline  linux  -     127.0.0.1  -    -       -       ssh closed  2026-01-02T03:04:05Z  tcp
     ------- stderr -------
     warning: nas is offline: connection refused
+    hint: run `ecobox doctor nas`
     [exit status: 5]
     ");
 }
