@@ -79,6 +79,7 @@ fn a_dead_nodes_guests_are_unknown_at_once() {
       web-03  stopped  qemu  pve3  -          -    -          -       -         2026-01-02T03:04:05Z  api
     ------- stderr -------
     warning: pve2 is offline: its cluster says that it is offline
+    hint: run `ecobox doctor pve2`
     [exit status: 8]
     ");
     let json = env.run(&["status", "-o", "json"]).exits(8);

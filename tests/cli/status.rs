@@ -258,6 +258,7 @@ fn a_host_that_is_off_leaves_its_guests_unknown() {
     ------- stderr -------
     warning: cannot reach pve1 (127.0.0.1:PORT-pve1): connection refused
     hint: start pveproxy there (`systemctl start pveproxy`), or check `api_port` of `pve1` in ~/.config/ecobox/config.toml
+    hint: run `ecobox doctor pve1`
     [exit status: 5]
     ");
     let json = env.run(&["status", "-o", "json"]).exits(5);
@@ -300,6 +301,7 @@ fn a_host_nobody_ever_reached_is_offline_and_the_report_is_there() {
     ------- stderr -------
     warning: cannot reach pve1 (127.0.0.1:1): connection refused
     hint: start pveproxy there (`systemctl start pveproxy`), or check `api_port` of `pve1` in ~/.config/ecobox/config.toml
+    hint: run `ecobox doctor pve1`
     [exit status: 5]
     ");
 }

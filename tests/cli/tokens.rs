@@ -112,6 +112,7 @@ fn exit_4_wrong_token_has_a_hint() {
     ------- stderr -------
     warning: pve1 refused: token ecobox@pve!test: Authentication failed!
     hint: the token comes from the environment variable ECOBOX_TOKEN_PVE1: put one there that Proxmox VE takes
+    hint: run `ecobox doctor pve1`
     [exit status: 4]
     ");
 }
