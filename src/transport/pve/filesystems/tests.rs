@@ -202,7 +202,7 @@ fn what_a_guest_invents_is_left_out_or_bounded() {
     let many = many.chain([r#"{"name":"r","mountpoint":"/","used-bytes":1,"total-bytes":2}"#.to_owned()]);
     let many = entries(&many.collect::<Vec<_>>().join(","));
     assert_eq!((many.list.len(), main(&many)), (MOST, Some("/")));
-    assert_eq!(many.reason.as_deref(), Some("the guest agent tells 501 file systems, of which 64 are kept"));
+    assert_eq!(many.reason.as_deref(), Some("the guest agent reports 501 file systems, of which 64 are kept"));
 }
 
 #[test]
