@@ -49,7 +49,7 @@ pub(crate) struct Context {
     /// After which time a trouble that lasts is said again where only news is.
     pub(crate) repeat: Option<SignedDuration>,
     /// What was sent and has not ended, for whoever interrupts.
-    pub(crate) ledger: SentLog,
+    pub(crate) sent_log: SentLog,
 }
 
 /// What a command hands back: the report, and how the process ends when it has been printed.

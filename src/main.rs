@@ -254,7 +254,7 @@ fn run(global: &Global, mut command: Command, ui: Ui, runtime: tokio::runtime::R
         ctx.ui.ended(&format!("{how}{words}"));
     }
     // However the run ended, report what was already sent.
-    for line in ctx.ledger.lines() {
+    for line in ctx.sent_log.lines() {
         ctx.ui.warning(&format!("{line}; nothing was cancelled"));
     }
     let Context { state, ui, .. } = ctx;
@@ -348,7 +348,7 @@ fn prepare(global: &Global, config: Config, ui: Ui) -> Result<Context, (Ui, anyh
         ui.warning(&notice.text);
         ui.hint(&notice.hint.text());
     }
-    Ok(Context { config, state, ui, limits, repeat: global.repeat, ledger: SentLog::default() })
+    Ok(Context { config, state, ui, limits, repeat: global.repeat, sent_log: SentLog::default() })
 }
 
 async fn dispatch(

@@ -40,7 +40,7 @@ async fn heard(kind: SignalKind, pulse: &Pulse) -> anyhow::Result<()> {
 pub(crate) enum Leaves {
     /// It only looks.
     Nothing,
-    /// Calls to servers, which the ledger has.
+    /// Calls to servers, which the `SentLog` has.
     Calls,
     /// Tokens that are half made.
     Tokens,
@@ -67,8 +67,8 @@ impl Leaves {
     pub(crate) fn words(&self, ctx: &Context) -> Option<&'static str> {
         Some(match self {
             Leaves::NothingToSay => return None,
-            Leaves::Calls if !ctx.ledger.has_any() => ", nothing was sent",
-            Leaves::Calls if ctx.ledger.lines().is_empty() => "; what was sent has ended",
+            Leaves::Calls if !ctx.sent_log.has_any() => ", nothing was sent",
+            Leaves::Calls if ctx.sent_log.lines().is_empty() => "; what was sent has ended",
             Leaves::Nothing | Leaves::Calls => "",
             // A file that cannot be read is said by the next run.
             Leaves::Tokens if ctx.state.all_intents().is_ok_and(|intents| intents.is_empty()) => {

@@ -180,11 +180,11 @@ async fn look(ctx: &Context, fleet: &Fleet<'_>, args: &CheckArgs) -> anyhow::Res
     let conditions = args.conditions();
     let measures = conditions.iter().any(|condition| condition.key.needs_load());
     let load = measures.then_some(LoadOptions { interval: crate::commands::args::INTERVAL, all_disks: false });
-    let asking =
+    let request =
         ObserveRequest { scope: fleet.scope(&args.targets)?, load, clusters: true, ..ObserveRequest::default() };
     let observed = {
         let _progress = ctx.ui.progress(&format!("asking {}", counted(fleet.hosts().count(), "host")));
-        fleet.observe(&asking).await?
+        fleet.observe(&request).await?
     };
     let Observed { inventory, loads, clients, .. } = observed;
     let resting = resting(&inventory.servers);

@@ -141,7 +141,8 @@ async fn hold(ctx: &Context, fleet: &Fleet<'_>, args: &HoldArgs) -> anyhow::Resu
     let options = end.options(ctx);
     let (words, reason) = (args.targets.as_slice(), reason.clone());
     let kind = LeaseKind::Hold;
-    let wanted = Wanted { kind, words, reason, until, then: end.then(), options: &options, ledger: ctx.ledger.clone() };
+    let wanted =
+        Wanted { kind, words, reason, until, then: end.then(), options: &options, sent_log: ctx.sent_log.clone() };
     let begun = Box::pin(begin(ctx, fleet, &wanted)).await?;
     if let Some(trouble) = trouble(&ctx.ui, &begun, "nothing is held") {
         return Err(trouble.into());

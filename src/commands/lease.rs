@@ -115,8 +115,8 @@ pub(crate) async fn around(
 ) -> anyhow::Result<Exit> {
     let Around { kind, words, reason, end, front } = around;
     let options = end.options(ctx);
-    let (then, ledger) = (end.then(), ctx.ledger.clone());
-    let wanted = Wanted { kind, words, reason, until: None, then, options: &options, ledger };
+    let (then, sent_log) = (end.then(), ctx.sent_log.clone());
+    let wanted = Wanted { kind, words, reason, until: None, then, options: &options, sent_log };
     let ran = with_fleet(ctx, ctx.limits.open_ended(), async |fleet| {
         let begun = Box::pin(begin(ctx, fleet, &wanted)).await?;
         if let Some(trouble) = trouble(&ctx.ui, &begun, "the command was not run") {
@@ -145,7 +145,7 @@ pub(crate) async fn around(
                 () = after => {}
                 () = signals.ended() => {
                     ctx.ui.ended("interrupted: what was woken stays up until the next lease on it ends");
-                    for line in ctx.ledger.lines() {
+                    for line in ctx.sent_log.lines() {
                         ctx.ui.warning(&format!("{line}; nothing was cancelled"));
                     }
                 }
@@ -153,7 +153,7 @@ pub(crate) async fn around(
             Ok(Exit::Command(code))
         }
     };
-    ctx.ledger.forget();
+    ctx.sent_log.forget();
     exit
 }
 
@@ -197,7 +197,7 @@ pub(crate) async fn begin<'a>(ctx: &Context, fleet: &Fleet<'a>, wanted: &Wanted<
         return Err(Failure::new(Exit::NoTarget, "no server is in the state that was asked for").into());
     }
     if begun.is_ready() {
-        ctx.ledger.forget();
+        ctx.sent_log.forget();
     }
     Ok(begun)
 }
@@ -247,7 +247,7 @@ pub(crate) async fn end(
         let seen = Seen::default();
         let show = |server: &Server, what: Option<&str>, of: Option<Duration>| seen.show(&progress, server, what, of);
         // Whoever made the lease agreed to its end.
-        let ending = End { then, options, ledger: &ctx.ledger, tell: &show, confirmed: &Confirmed::by_command() };
+        let ending = End { then, options, sent_log: &ctx.sent_log, tell: &show, confirmed: &Confirmed::by_command() };
         Ok(fleet.end_leases(leases, also, &ending).await?)
     });
     let (lowered, notices) = work.await?;

@@ -62,21 +62,21 @@ async fn look_and_act(
 ) -> anyhow::Result<(Outcome<PowerReport>, Inventory)> {
     let action = args.action;
     let options = options(ctx, args);
-    let asking = ObserveRequest {
+    let request = ObserveRequest {
         scope: fleet.scope_around(&args.targets, action.goes_down())?,
         templates: true,
         ..ObserveRequest::default()
     };
     let Observed { mut inventory, clients, .. } = {
         let _progress = ctx.ui.progress("looking");
-        fleet.observe(&asking).await?
+        fleet.observe(&request).await?
     };
-    let links = ApiClients::new(clients);
-    let Choice { places: chosen, unclear } = fleet.choose(&mut inventory, &args.targets, &links).await?;
+    let clients = ApiClients::new(clients);
+    let Choice { places: chosen, unclear } = fleet.choose(&mut inventory, &args.targets, &clients).await?;
     say_choice(&ctx.ui, &inventory.servers, &chosen, &unclear);
-    let Prepared { plan, calls, is_clear, links } = {
+    let Prepared { plan, calls, is_clear, clients } = {
         let _progress = ctx.ui.progress("running safety checks");
-        fleet.prepare(&mut inventory, &chosen, action, &options, links).await.map_err(|error| match error {
+        fleet.prepare(&mut inventory, &chosen, action, &options, clients).await.map_err(|error| match error {
             PrepareError::State(error) => anyhow::Error::from(error),
             error @ PrepareError::Plan(_) => {
                 Failure::new(Exit::Config, error.to_string()).hint("fix `parent_server_id`").into()
@@ -105,9 +105,9 @@ async fn look_and_act(
         let confirmed = confirm(&ctx.ui, action, servers, &plan, args.yes).await?;
         // Who asks for it by hand keeps it up past the end of a lease.
         fleet.keep_up(&plan, servers)?;
-        let ends = carry_out(ctx, fleet, servers, &plan, &options, &links, &confirmed).await?;
+        let ends = carry_out(ctx, fleet, servers, &plan, &options, &clients, &confirmed).await?;
         say_ends(&ctx.ui, servers, &plan, &ends);
-        ctx.ledger.forget();
+        ctx.sent_log.forget();
         let exit = exit_of(&plan, &ends);
         Outcome::new(report(plan, Some(ends)), exit)
     };
@@ -139,19 +139,19 @@ async fn confirm(
     plan: &Plan,
     yes: bool,
 ) -> Result<Confirmed, Failure> {
-    let acting: Vec<_> = plan.steps.iter().filter(|step| step.acts()).collect();
-    if action.only_wakes() || acting.is_empty() {
+    let steps: Vec<_> = plan.steps.iter().filter(|step| step.acts()).collect();
+    if action.only_wakes() || steps.is_empty() {
         return Ok(Confirmed::by_command());
     }
     if !yes && ui.is_interactive() {
-        let told = acting.iter().flat_map(|step| Told::of(step, &servers[step.server]).lines());
+        let told = steps.iter().flat_map(|step| Told::of(step, &servers[step.server]).lines());
         for line in report::numbered(told, ui.columns()).lines() {
             ui.status(line);
         }
     }
     // A server may have more than one step.
-    let acting: Vec<_> = acting.iter().map(|step| &servers[step.server].id).collect();
-    match acting.as_slice() {
+    let changed: Vec<_> = steps.iter().map(|step| &servers[step.server].id).collect();
+    match changed.as_slice() {
         [only] => ui.confirm(&format!("{action} {only}?"), yes).await,
         many => ui.confirm_many(&format!("{action} {}?", counted(many.len(), "server")), many.len(), yes).await,
     }
@@ -163,7 +163,7 @@ async fn carry_out(
     servers: &[Server],
     plan: &Plan,
     options: &Options,
-    links: &ApiClients,
+    clients: &ApiClients,
     confirmed: &Confirmed,
 ) -> anyhow::Result<Vec<StepReport>> {
     let progress = ctx.ui.progress(&format!("{} to go", counted(plan.steps.len(), "step")));
@@ -179,8 +179,8 @@ async fn carry_out(
             progress.set(&format!("{} to go", counted(left.get(), "step")));
         }
     };
-    let acting = PlanRun { plan, servers, options, ledger: ctx.ledger.clone(), tell: &tell, links };
-    Ok(fleet.carry_out(&acting, confirmed).await?)
+    let run = PlanRun { plan, servers, options, sent_log: ctx.sent_log.clone(), tell: &tell, clients };
+    Ok(fleet.carry_out(&run, confirmed).await?)
 }
 
 /// Keeps that somebody wanted this, and that it was refused.

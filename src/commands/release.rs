@@ -85,7 +85,7 @@ pub(crate) async fn run(ctx: &Context, args: &ReleaseArgs) -> anyhow::Result<Out
     let ((leases, also), _) = meant.await?;
     let lowered = end(ctx, &leases, &also, args.end.then(), &args.end.options(ctx)).await?;
     say(&ctx.ui, &lowered);
-    ctx.ledger.forget();
+    ctx.sent_log.forget();
     let exit = Exit::of_many(
         lowered.iter().filter(|one| !matches!(one.became, Became::Failed(_))).count(),
         lowered.iter().filter_map(|one| match &one.became {

@@ -126,9 +126,10 @@ struct Look {
 async fn look(ctx: &Context, fleet: &Fleet<'_>, args: &StatusArgs, with_past: bool) -> anyhow::Result<Look> {
     let (Observed { inventory, clients, .. }, recording) = {
         let _progress = ctx.ui.progress(&format!("asking {}", counted(fleet.hosts().count(), "host")));
-        let asking = ObserveRequest { scope: fleet.scope(&args.targets)?, clusters: true, ..ObserveRequest::default() };
+        let request =
+            ObserveRequest { scope: fleet.scope(&args.targets)?, clusters: true, ..ObserveRequest::default() };
         // The past ends with this look.
-        if with_past { (fleet.observe(&asking).await?, None) } else { fleet.observe_to_show(&asking).await? }
+        if with_past { (fleet.observe(&request).await?, None) } else { fleet.observe_to_show(&request).await? }
     };
     let mut inventory = selected(ctx, inventory, &args.targets, recording.as_ref())?;
     let mut past = Vec::new();

@@ -89,10 +89,10 @@ pub(crate) struct PlanRun<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) servers: &'a [Server],
     pub(crate) options: &'a Options,
-    pub(crate) ledger: SentLog,
+    pub(crate) sent_log: SentLog,
     /// Called with the place of a step and what it does now.
     pub(crate) tell: &'a dyn Fn(usize, Now<'_>),
-    pub(crate) links: &'a ApiClients,
+    pub(crate) clients: &'a ApiClients,
 }
 
 impl<'a> PlanRun<'a> {
@@ -124,15 +124,15 @@ impl Fleet<'_> {
     /// The state file's: then no more steps are begun.
     pub(crate) async fn carry_out(
         &self,
-        acting: &PlanRun<'_>,
+        run: &PlanRun<'_>,
         confirmed: &Confirmed,
     ) -> Result<Vec<StepReport>, StateError> {
-        let steps = &acting.plan.steps;
+        let steps = &run.plan.steps;
         let mut ended: Vec<Option<StepReport>> = vec![None; steps.len()];
         let mut begun = vec![false; steps.len()];
         let limits: HashMap<_, Rc<Semaphore>> = steps
             .iter()
-            .map(|step| (place_of(acting.server(step)), Rc::new(Semaphore::new(acting.options.parallel.max(1)))))
+            .map(|step| (place_of(run.server(step)), Rc::new(Semaphore::new(run.options.parallel.max(1)))))
             .collect();
         let mut running = FuturesUnordered::new();
         loop {
@@ -145,15 +145,15 @@ impl Fleet<'_> {
                 begun[number] = true;
                 let failed = step.needs.iter().find(|other| !ended[**other].as_ref().is_some_and(|e| e.how.is_good()));
                 if let Some(failed) = failed {
-                    let other = &acting.server(&steps[*failed]).id;
+                    let other = &run.server(&steps[*failed]).id;
                     ended[number] =
                         Some(StepReport::because(StepOutcome::NotTried, format!("{other} was not ready for it")));
                     continue;
                 }
-                let limit = limits[&place_of(acting.server(step))].clone();
+                let limit = limits[&place_of(run.server(step))].clone();
                 running.push(async move {
                     let _turn = limit.acquire().await;
-                    (number, self.take_step(acting, number, confirmed).await)
+                    (number, self.take_step(run, number, confirmed).await)
                 });
             }
             // A step that was not tried decides about those that need it.
@@ -172,26 +172,26 @@ impl Fleet<'_> {
 
     async fn take_step(
         &self,
-        acting: &PlanRun<'_>,
+        run: &PlanRun<'_>,
         number: usize,
         confirmed: &Confirmed,
     ) -> Result<StepReport, StateError> {
         let begun = Instant::now();
-        let step = &acting.plan.steps[number];
+        let step = &run.plan.steps[number];
         let ended = match &step.does {
             Move::Already(state) => StepReport::new(StepOutcome::Already).seen(*state),
             Move::Cannot { why, fix, kind } => {
                 let how = kind.map_or(StepOutcome::Refused, StepOutcome::Failed);
                 StepReport { hint: fix.clone(), ..StepReport::because(how, why.clone()) }
             }
-            Move::Guest(_) | Move::GuestLater => Box::pin(self.act_on_guest(acting, number, confirmed)).await?,
-            Move::Wake => Box::pin(self.wake_host(acting, number, confirmed)).await?,
-            Move::Host(call) => Box::pin(self.act_on_host(acting, number, *call, confirmed)).await?,
+            Move::Guest(_) | Move::GuestLater => Box::pin(self.act_on_guest(run, number, confirmed)).await?,
+            Move::Wake => Box::pin(self.wake_host(run, number, confirmed)).await?,
+            Move::Host(call) => Box::pin(self.act_on_host(run, number, *call, confirmed)).await?,
         };
         if ended.how != StepOutcome::Unconfirmed {
-            acting.ledger.clear(number);
+            run.sent_log.clear(number);
         }
-        (acting.tell)(number, Now::Over);
+        (run.tell)(number, Now::Over);
         Ok(StepReport { took: begun.elapsed(), ..ended })
     }
 

@@ -104,14 +104,14 @@ impl<'a> Fleet<'a> {
     ///
     /// # Errors
     /// Only the state file's; whatever failed out there is in the inventory.
-    pub(crate) async fn observe(&self, asking: &ObserveRequest) -> Result<Observed, StateError> {
+    pub(crate) async fn observe(&self, request: &ObserveRequest) -> Result<Observed, StateError> {
         self.detect_cluster_members().await?;
-        self.observe_with_known_clusters(asking).await
+        self.observe_with_known_clusters(request).await
     }
 
     /// Like `observe`, without probing for new cluster members.
-    pub(super) async fn observe_with_known_clusters(&self, asking: &ObserveRequest) -> Result<Observed, StateError> {
-        let (observed, recording) = self.see(asking).await?;
+    pub(super) async fn observe_with_known_clusters(&self, request: &ObserveRequest) -> Result<Observed, StateError> {
+        let (observed, recording) = self.see(request).await?;
         self.record(&recording, &observed)?;
         Ok(observed)
     }
@@ -120,10 +120,10 @@ impl<'a> Fleet<'a> {
     /// kept already, as somebody is to get what is in it.
     pub(crate) async fn observe_to_show(
         &self,
-        asking: &ObserveRequest,
+        request: &ObserveRequest,
     ) -> Result<(Observed, Option<Recording>), StateError> {
         self.detect_cluster_members().await?;
-        let (observed, recording) = self.see(asking).await?;
+        let (observed, recording) = self.see(request).await?;
         if self.sends_history() {
             self.record(&recording, &observed)?;
             return Ok((observed, None));
@@ -132,15 +132,15 @@ impl<'a> Fleet<'a> {
     }
 
     /// What is seen, and what is to be kept of it.
-    async fn see(&self, asking: &ObserveRequest) -> Result<(Observed, Recording), StateError> {
-        let (groups, plain) = self.to_ask(&asking.scope);
-        let measuring = self.measuring(asking)?;
-        let listings = join_all(groups.iter().map(|group| self.cluster_and_hosts(group, &measuring, asking)));
+    async fn see(&self, request: &ObserveRequest) -> Result<(Observed, Recording), StateError> {
+        let (groups, plain) = self.to_ask(&request.scope);
+        let measuring = self.measuring(request)?;
+        let listings = join_all(groups.iter().map(|group| self.cluster_and_hosts(group, &measuring, request)));
         let plain = bounded(PROBES, plain.into_iter().map(|server| self.plain(server, &measuring)));
         let earlier = async {
             // Read while the answers are on their way: everybody is asked first.
             tokio::task::yield_now().await;
-            if asking.load.is_some() { self.earlier(&groups, self.now()) } else { Ok(PreviousTotals::default()) }
+            if request.load.is_some() { self.earlier(&groups, self.now()) } else { Ok(PreviousTotals::default()) }
         };
         let (listings, plain, earlier) = join3(listings, plain, earlier).await;
         let earlier = earlier?;
@@ -158,13 +158,13 @@ impl<'a> Fleet<'a> {
         let (loads, readings) = split_loads_and_readings(measured);
         let runs = clusters.iter().flat_map(|(_, answer)| answer.runs()).collect();
         let mut observed =
-            self.assemble(Answers { at, clusters, hosts, loads, templates: asking.templates }, &asking.scope)?;
+            self.assemble(Answers { at, clusters, hosts, loads, templates: request.templates }, &request.scope)?;
         observed.earlier = earlier;
         self.check_guests(&mut observed.inventory).await;
         let recording = self.to_keep(runs, readings, &observed);
         observed.inventory.sort();
         self.note_off(observed.inventory.servers.iter().filter(|server| server.vmid.is_none()));
-        observed.inventory.unasked = asking.scope.unasked(&observed.inventory.servers);
+        observed.inventory.unasked = request.scope.unasked(&observed.inventory.servers);
         Ok((observed, recording))
     }
 
@@ -173,9 +173,9 @@ impl<'a> Fleet<'a> {
         &self,
         group: &Group<'a>,
         measuring: &MeasurePlan,
-        asking: &ObserveRequest,
+        request: &ObserveRequest,
     ) -> AnswerOfCluster {
-        let scope = &asking.scope;
+        let scope = &request.scope;
         let (tell, words) = watch::channel(None);
         let listing = async {
             let mut answer = self.listing(group).await;
@@ -193,7 +193,7 @@ impl<'a> Fleet<'a> {
             } else {
                 let _ = tell.send(Some(HashMap::new()));
             }
-            if asking.clusters {
+            if request.clusters {
                 let patience = self.limits.left(self.limits.listing);
                 let found = self.look_at_cluster(group, &answer, patience).await;
                 answer.troubles.extend(found);
@@ -206,7 +206,7 @@ impl<'a> Fleet<'a> {
         let (mut seen, mut loads) = (Vec::new(), Vec::new());
         for (server, saw, load) in members {
             loads.extend(load.map(|load| (server.clone(), load)));
-            if asking.clusters
+            if request.clusters
                 && saw.state == PowerState::Online
                 && words.borrow().as_ref().is_some_and(|words| words.get(&server) == Some(&false))
             {

@@ -177,10 +177,10 @@ impl<'a> Fleet<'a> {
         let meant = self.hosts_of(part).into_iter().filter(|server| scope.asks(&server.id));
         let hosts = meant.map(|server| server.id.clone()).collect();
         let scope = Scope::Only { hosts, around: [].into(), clusters, unasked: Vec::new() };
-        let asking = ObserveRequest { scope, load: None, templates: false, clusters: true };
+        let request = ObserveRequest { scope, load: None, templates: false, clusters: true };
         loop {
             watch.next(&beat).await;
-            let Observed { inventory, clients, at, .. } = self.observe_with_known_clusters(&asking).await?;
+            let Observed { inventory, clients, at, .. } = self.observe_with_known_clusters(&request).await?;
             // Where one member refuses and another one answers nobody has to wait.
             let refused = clients.is_empty() && inventory.failures.iter().any(is_refusal);
             let failed = !inventory.failures.is_empty();
@@ -205,10 +205,10 @@ impl<'a> Fleet<'a> {
             unasked: Vec::new(),
         };
         let load = Some(LoadOptions { interval: MEASURED_OVER, all_disks: false });
-        let asking = ObserveRequest { scope, load, ..ObserveRequest::default() };
+        let request = ObserveRequest { scope, load, ..ObserveRequest::default() };
         loop {
             tokio::time::sleep_until(beat.next()).await;
-            let measuring = self.measuring(&asking)?;
+            let measuring = self.measuring(&request)?;
             let Some(measured) = self.measure(server, &measuring).await else { return Ok(()) };
             let at = self.now();
             let usage: Result<_, Failed> = match measured {

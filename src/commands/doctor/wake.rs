@@ -64,14 +64,14 @@ async fn act(
 ) -> anyhow::Result<(Server, StepReport)> {
     let words = [host.to_owned()];
     let options = options(ctx);
-    let asking = ObserveRequest { scope: fleet.scope_around(&words, true)?, ..ObserveRequest::default() };
-    let Observed { mut inventory, clients, .. } = fleet.observe(&asking).await?;
-    let links = ApiClients::new(clients);
-    let Choice { places, .. } = fleet.choose(&mut inventory, &words, &links).await?;
+    let request = ObserveRequest { scope: fleet.scope_around(&words, true)?, ..ObserveRequest::default() };
+    let Observed { mut inventory, clients, .. } = fleet.observe(&request).await?;
+    let clients = ApiClients::new(clients);
+    let Choice { places, .. } = fleet.choose(&mut inventory, &words, &clients).await?;
     let place = one_host(&inventory, &places, host, action)?;
     let server = inventory.servers[place].clone();
-    let prepared = fleet.prepare(&mut inventory, &places, action, &options, links).await;
-    let Prepared { plan, is_clear, links, .. } = prepared.map_err(|error| match error {
+    let prepared = fleet.prepare(&mut inventory, &places, action, &options, clients).await;
+    let Prepared { plan, is_clear, clients, .. } = prepared.map_err(|error| match error {
         PrepareError::State(error) => anyhow::Error::from(error),
         error @ PrepareError::Plan(_) => Failure::new(Exit::Config, error.to_string()).into(),
     })?;
@@ -103,10 +103,10 @@ async fn act(
         Now::Over => progress.end_step(number),
     };
     let servers = &inventory.servers;
-    let ledger = ctx.ledger.of_plan(u64::from(action == PowerAction::Wake));
-    let acting = PlanRun { plan: &plan, servers, options: &options, ledger, tell: &tell, links: &links };
-    let ends = fleet.carry_out(&acting, confirmed).await?;
-    ctx.ledger.forget();
+    let sent_log = ctx.sent_log.of_plan(u64::from(action == PowerAction::Wake));
+    let run = PlanRun { plan: &plan, servers, options: &options, sent_log, tell: &tell, clients: &clients };
+    let ends = fleet.carry_out(&run, confirmed).await?;
+    ctx.sent_log.forget();
     let own = plan.steps.iter().zip(ends).find(|(step, _)| step.server == place).map(|(_, end)| end);
     let own = own.ok_or_else(|| Failure::new(Exit::Failed, format!("nothing was done with {}", server.id)))?;
     Ok((server, own))

@@ -91,11 +91,11 @@ struct Look {
 
 async fn look(ctx: &Context, fleet: &Fleet<'_>, args: &StatsArgs) -> anyhow::Result<Look> {
     let load = LoadOptions { interval: args.interval, all_disks: args.all_disks };
-    let asking = ObserveRequest { scope: fleet.scope(&args.targets)?, load: Some(load), ..ObserveRequest::default() };
+    let request = ObserveRequest { scope: fleet.scope(&args.targets)?, load: Some(load), ..ObserveRequest::default() };
     let (observed, recording) = {
         let _progress = ctx.ui.progress(&format!("measuring {}", counted(fleet.hosts().count(), "host")));
         // Whoever interrupts while agents are asked has looked, too.
-        if args.agent { (fleet.observe(&asking).await?, None) } else { fleet.observe_to_show(&asking).await? }
+        if args.agent { (fleet.observe(&request).await?, None) } else { fleet.observe_to_show(&request).await? }
     };
     let Observed { inventory, loads, clients, earlier, at } = observed;
     let inventory = selected(ctx, inventory, &args.targets, recording.as_ref())?;

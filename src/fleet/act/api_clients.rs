@@ -14,7 +14,7 @@ use crate::transport::{Error, PVE_CLUSTER};
 /// The connections that stand, of the clusters that answered, and what was seen of guests through them for the plan.
 #[derive(Debug, Default)]
 pub(crate) struct ApiClients {
-    clients: RefCell<HashMap<ClusterId, Rc<Client>>>,
+    connected: RefCell<HashMap<ClusterId, Rc<Client>>>,
     pub(super) looked: RefCell<HashMap<ServerId, Looked>>,
 }
 
@@ -22,12 +22,12 @@ impl ApiClients {
     /// Those that an observation left.
     pub(crate) fn new(clients: HashMap<ClusterId, Client>) -> ApiClients {
         let clients = clients.into_iter().map(|(cluster, client)| (cluster, Rc::new(client)));
-        ApiClients { clients: RefCell::new(clients.collect()), looked: RefCell::default() }
+        ApiClients { connected: RefCell::new(clients.collect()), looked: RefCell::default() }
     }
 
     /// The connection that stands, if one does: nobody is asked anew.
     pub(super) fn standing(&self, cluster: &ClusterId) -> Option<Rc<Client>> {
-        self.clients.borrow().get(cluster).cloned()
+        self.connected.borrow().get(cluster).cloned()
     }
 
     /// Forgets a connection whose node does not answer: another member may.
@@ -35,7 +35,7 @@ impl ApiClients {
         tracing::debug!(%error, "asking again");
         let nobody = matches!(error, Error::Connect { .. } | Error::Timeout { .. });
         if nobody || matches!(error, Error::ServiceDown { service: PVE_CLUSTER, .. }) {
-            self.clients.borrow_mut().remove(cluster);
+            self.connected.borrow_mut().remove(cluster);
         }
     }
 }
@@ -51,17 +51,17 @@ impl Fleet<'_> {
     ///
     /// # Errors
     /// Nobody of the cluster answers: the first member's reason.
-    pub(super) async fn client_of(&self, links: &ApiClients, cluster: &ClusterId) -> Result<Rc<Client>, Error> {
-        match links.standing(cluster) {
+    pub(super) async fn client_of(&self, clients: &ApiClients, cluster: &ClusterId) -> Result<Rc<Client>, Error> {
+        match clients.standing(cluster) {
             Some(client) => Ok(client),
-            None => Ok(self.connect(links, cluster).await?.0),
+            None => Ok(self.connect(clients, cluster).await?.0),
         }
     }
 
     /// A new connection to a cluster, by whichever member answers, and what it listed.
     pub(super) async fn connect(
         &self,
-        links: &ApiClients,
+        clients: &ApiClients,
         cluster: &ClusterId,
     ) -> Result<(Rc<Client>, Listing), Error> {
         let groups = self.groups();
@@ -74,7 +74,7 @@ impl Fleet<'_> {
         match answer.listed {
             Some(listed) => {
                 let client = Rc::new(listed.client);
-                links.clients.borrow_mut().insert(cluster.clone(), client.clone());
+                clients.connected.borrow_mut().insert(cluster.clone(), client.clone());
                 Ok((client, listed.listing))
             }
             None => Err(answer.failures.into_iter().next().map_or_else(none, |(_, error)| error)),

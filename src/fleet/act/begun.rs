@@ -54,19 +54,19 @@ impl Drop for Begun<'_> {
 
 impl Fleet<'_> {
     /// Notes that an action begins, before anything is sent.
-    pub(super) fn begin(&self, acting: &PlanRun<'_>, step: &Step, patience: Duration) -> Result<Begun<'_>, StateError> {
+    pub(super) fn begin(&self, run: &PlanRun<'_>, step: &Step, patience: Duration) -> Result<Begun<'_>, StateError> {
         let at = self.now();
         let until = at.saturating_add(SignedDuration::try_from(patience).unwrap_or(SignedDuration::MAX));
         let action = NewAction {
-            server: acting.server(step).key(),
+            server: run.server(step).key(),
             action: step.action.as_str().to_owned(),
-            by: acting.options.by.clone(),
+            by: run.options.by.clone(),
             at,
             until: until.unwrap_or(Timestamp::MAX),
             process: Some(process::this()),
         };
         let id = self.state.begin_action(&action)?;
-        let guest = acting.server(step).vmid.map(|_| action.server.clone());
+        let guest = run.server(step).vmid.map(|_| action.server.clone());
         let passing = step.action == PowerAction::Reboot;
         Ok(Begun { state: self.state, id, guest, passing, at: Instant::now(), ended: false })
     }

@@ -66,20 +66,20 @@ impl Fleet<'_> {
         &self,
         servers: &mut [Server],
         places: &[usize],
-        links: &ApiClients,
+        clients: &ApiClients,
     ) -> Result<HashMap<ServerId, Lost>, StateError> {
         let mut groups: HashMap<OnNode<'_>, Vec<(usize, VmId)>> = HashMap::new();
         for place in places {
             let server = &servers[*place];
             let Some(named) = Named::of(server) else { continue };
             // Nobody is asked who is known not to answer.
-            let stands = links.standing(named.cluster).is_some() && server.seen.state != PowerState::Unknown;
+            let stands = clients.standing(named.cluster).is_some() && server.seen.state != PowerState::Unknown;
             if let (true, Some(node)) = (stands, &server.node) {
                 groups.entry((named.cluster, node, named.kind)).or_default().push((*place, named.vmid));
             }
         }
         let asked = groups.into_iter().map(|((cluster, node, kind), guests)| async move {
-            let answers = self.ask_guests_of(links, cluster, node, kind, &guests).await;
+            let answers = self.ask_guests_of(clients, cluster, node, kind, &guests).await;
             (node.clone(), answers)
         });
         let answers: Vec<_> = join_all(asked).await;
@@ -89,7 +89,7 @@ impl Fleet<'_> {
                 if let Err(Unsaid { lost: Some(one), .. }) = &answer {
                     lost.insert(servers[place].id.clone(), one.clone());
                 }
-                self.take_look(&mut servers[place], &node, answer, links)?;
+                self.take_look(&mut servers[place], &node, answer, clients)?;
             }
         }
         Ok(lost)
@@ -98,7 +98,7 @@ impl Fleet<'_> {
     /// What guests of one kind on one node do.
     async fn ask_guests_of(
         &self,
-        links: &ApiClients,
+        clients: &ApiClients,
         cluster: &ClusterId,
         node: &NodeName,
         kind: GuestKind,
@@ -107,7 +107,7 @@ impl Fleet<'_> {
         let after = self.limits.left(self.limits.host);
         let late = |_| Error::Timeout { peer: node.to_string(), doing: "asking what its guests do", after };
         let nobody = |why: Unsaid| guests.iter().map(|(place, _)| (*place, Err(why.clone()))).collect();
-        let client = match self.client_of(links, cluster).await {
+        let client = match self.client_of(clients, cluster).await {
             Ok(client) => client,
             Err(error) => return nobody(Unsaid::from(error.to_string().as_str())),
         };
@@ -149,7 +149,7 @@ impl Fleet<'_> {
         server: &mut Server,
         node: &NodeName,
         answer: Result<GuestStatus, Unsaid>,
-        links: &ApiClients,
+        clients: &ApiClients,
     ) -> Result<(), StateError> {
         match answer {
             Ok(mut status) => {
@@ -165,7 +165,7 @@ impl Fleet<'_> {
                 }
                 server.see(&status, at);
                 let look = Looked { at: Instant::now(), node: node.clone(), status, config: None };
-                links.looked.borrow_mut().insert(server.id.clone(), look);
+                clients.looked.borrow_mut().insert(server.id.clone(), look);
             }
             Err(Unsaid { why, .. }) => {
                 tracing::debug!(server = server.id.as_str(), why, "its node does not say what it does now");

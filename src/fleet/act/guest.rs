@@ -72,26 +72,26 @@ impl Sending<'_> {
 impl Fleet<'_> {
     pub(super) async fn act_on_guest(
         &self,
-        acting: &PlanRun<'_>,
+        run: &PlanRun<'_>,
         number: usize,
         confirmed: &Confirmed,
     ) -> Result<StepReport, StateError> {
-        let step = &acting.plan.steps[number];
-        let server = acting.server(step);
+        let step = &run.plan.steps[number];
+        let server = run.server(step);
         let Some(named) = Named::of(server) else {
             return Ok(StepReport::because(StepOutcome::Failed(FailureKind::Failed), "it is not a guest"));
         };
-        acting.say(number, &format!("looking at {}", server.called()), None);
-        let (found, config) = match self.find_with_config(acting, named).await {
+        run.say(number, &format!("looking at {}", server.called()), None);
+        let (found, config) = match self.find_with_config(run, named).await {
             Ok(found) => found,
             Err(missing) => return Ok(self.missing(server, missing)),
         };
-        let call = match self.decide(acting, step, named, &found, &config).await? {
+        let call = match self.decide(run, step, named, &found, &config).await? {
             Ok(call) => call,
             Err(ended) => return Ok(ended),
         };
         self.keep_identity(named, &config)?;
-        let patience = acting.options.timeout.unwrap_or_else(|| {
+        let patience = run.options.timeout.unwrap_or_else(|| {
             let GuestStatus { state, ha_managed, .. } = &found.status;
             usual_patience(named.kind, call, config.startup, *state, *ha_managed)
         });
@@ -99,23 +99,23 @@ impl Fleet<'_> {
         let Some(call) = call else {
             // It runs; whoever asked for it to be up wants its services, too.
             let ended = StepReport::new(StepOutcome::Already).seen(found.status.state);
-            if !services || !acting.options.wait {
+            if !services || !run.options.wait {
                 return Ok(ended);
             }
             return Ok(self.ready(named, &mut Looks::during(patience), ended).await);
         };
-        let begun = self.begin(acting, step, patience + LOOK_UP)?;
-        if let Some(refused) = self.held_meanwhile(acting, step)? {
+        let begun = self.begin(run, step, patience + LOOK_UP)?;
+        if let Some(refused) = self.held_meanwhile(run, step)? {
             begun.end(&refused, self.now())?;
             return Ok(refused);
         }
         let (freezes, at) = (config.freeze, Instant::now());
         let sending = Sending { named, found: &found, call, number, patience, services, freezes, at };
-        let ended = self.send(acting, &sending, confirmed).await;
+        let ended = self.send(run, &sending, confirmed).await;
         // Where this cannot be kept, the run ends before it has told.
         begun.end(&ended, self.now()).inspect_err(|_| {
             let (name, how) = (call.as_str(), ended.how.as_str());
-            acting.ledger.note(number, format!("{name} of {} was sent: {how}", server.id));
+            run.sent_log.note(number, format!("{name} of {} was sent: {how}", server.id));
         })?;
         Ok(ended)
     }
@@ -124,7 +124,7 @@ impl Fleet<'_> {
     /// how the step ends without a call.
     async fn decide(
         &self,
-        acting: &PlanRun<'_>,
+        run: &PlanRun<'_>,
         step: &Step,
         named: Named<'_>,
         found: &Found,
@@ -132,7 +132,7 @@ impl Fleet<'_> {
     ) -> Result<Result<Option<GuestCall>, StepReport>, StateError> {
         let id = &named.server.id;
         let mut findings: Vec<Finding> = self.compare_identity(named, config)?.into_iter().collect();
-        let call = match judge(step.action, &view(named.kind, &found.status), acting.options.manner) {
+        let call = match judge(step.action, &view(named.kind, &found.status), run.options.manner) {
             Verdict::Call { call, against } => {
                 findings.extend(against.into_iter().map(|against| against.at(id)));
                 Some(call)
@@ -144,20 +144,20 @@ impl Fleet<'_> {
                 ));
             }
         };
-        if !allow(&mut findings, &acting.options.allowed) {
+        if !allow(&mut findings, &run.options.allowed) {
             let lock = found.status.lock.as_deref();
-            self.explain_lock(&mut findings, named, &found.node, lock, acting.links).await;
+            self.explain_lock(&mut findings, named, &found.node, lock, run.clients).await;
             return Ok(Err(StepReport::refused(findings).seen(found.status.state)));
         }
         Ok(Ok(call))
     }
 
     /// Sends the call, once, and follows what comes of it.
-    async fn send(&self, acting: &PlanRun<'_>, sending: &Sending<'_>, _: &Confirmed) -> StepReport {
+    async fn send(&self, run: &PlanRun<'_>, sending: &Sending<'_>, _: &Confirmed) -> StepReport {
         let Sending { named, found, call, number, patience, .. } = sending;
         let (id, name) = (&named.server.id, call.as_str());
-        acting.say(*number, &format!("{name} of {} was sent", named.server.called()), Some(*patience));
-        acting.ledger.note(*number, format!("{name} of {id} was sent, the answer is not there yet"));
+        run.say(*number, &format!("{name} of {} was sent", named.server.called()), Some(*patience));
+        run.sent_log.note(*number, format!("{name} of {id} was sent, the answer is not there yet"));
         let sent_at = self.now();
         let mut looks = Looks::during(*patience);
         // Past its deadline an answer is lost, too.
@@ -172,29 +172,29 @@ impl Fleet<'_> {
             Posted::Refused(error) => {
                 self.doubt_permissions(named.cluster, &error);
                 let faster = match &error {
-                    Error::Api { reason, .. } => self.was_faster(acting, sending, reason).await,
+                    Error::Api { reason, .. } => self.was_faster(run, sending, reason).await,
                     _ => None,
                 };
                 return faster.unwrap_or_else(|| self.refusal(named.server, &error));
             }
             Posted::Lost(error) => {
-                acting.ledger.note(*number, format!("{name} of {id} was sent, its answer was lost: {error}"));
+                run.sent_log.note(*number, format!("{name} of {id} was sent, its answer was lost: {error}"));
                 let what = format!("the answer about {} was lost, looking for its task", named.server.called());
-                acting.say(*number, &what, Some(*patience));
+                run.say(*number, &what, Some(*patience));
                 let since = found.client.by_its_clock(sent_at);
-                match self.look_up(acting, sending, since).await {
+                match self.look_up(run, sending, since).await {
                     Some(upid) => Some(upid),
-                    None => return self.by_state(acting, sending, &mut looks, &error).await,
+                    None => return self.by_state(run, sending, &mut looks, &error).await,
                 }
             }
         };
         if let Some(upid) = &upid {
-            acting.ledger.note(*number, format!("{name} of {id} goes on there as {upid}"));
+            run.sent_log.note(*number, format!("{name} of {id} goes on there as {upid}"));
         }
-        if !acting.options.wait && !acting.is_needed(*number) {
+        if !run.options.wait && !run.is_needed(*number) {
             return StepReport { upid, ..StepReport::new(StepOutcome::Sent) };
         }
-        let ended = self.follow(acting, sending, upid.as_ref(), &mut looks).await;
+        let ended = self.follow(run, sending, upid.as_ref(), &mut looks).await;
         StepReport { upid, ..ended }
     }
 }

@@ -49,12 +49,12 @@ impl Fleet<'_> {
 
     /// The refusal of a step by a lease that began while the plan was made. To be asked once the step stands in the state
     /// file as begun: whoever makes a lease looks there after it, so that one of the two sees the other.
-    pub(super) fn held_meanwhile(&self, acting: &PlanRun<'_>, step: &Step) -> Result<Option<StepReport>, StateError> {
+    pub(super) fn held_meanwhile(&self, run: &PlanRun<'_>, step: &Step) -> Result<Option<StepReport>, StateError> {
         if !takes_down(step) {
             return Ok(None);
         }
-        let mut findings: Vec<Finding> = held(acting.server(step), &self.live_leases()?).into_iter().collect();
-        let may = allow(&mut findings, &acting.options.allowed);
+        let mut findings: Vec<Finding> = held(run.server(step), &self.live_leases()?).into_iter().collect();
+        let may = allow(&mut findings, &run.options.allowed);
         Ok((!may).then(|| StepReport::refused(findings)))
     }
 

@@ -48,34 +48,34 @@ struct Sending<'a> {
 impl Fleet<'_> {
     pub(super) async fn act_on_host(
         &self,
-        acting: &PlanRun<'_>,
+        run: &PlanRun<'_>,
         number: usize,
         call: HostCall,
         confirmed: &Confirmed,
     ) -> Result<StepReport, StateError> {
-        let step = &acting.plan.steps[number];
-        let server = acting.server(step);
+        let step = &run.plan.steps[number];
+        let server = run.server(step);
         let Some(host) = self.configured(&server.id) else {
             return Ok(StepReport::because(StepOutcome::Refused, format!("{} is not configured", server.id)));
         };
-        let seen = match Box::pin(self.look_once_more(acting, number, call)).await {
+        let seen = match Box::pin(self.look_once_more(run, number, call)).await {
             Ok(seen) => seen,
             Err(ended) => return Ok(ended),
         };
         if call.sleeps()
-            && acting.options.arm_wol
-            && let Some(refused) = self.arm(acting, number, host, &seen, confirmed).await
+            && run.options.arm_wol
+            && let Some(refused) = self.arm(run, number, host, &seen, confirmed).await
         {
             return Ok(refused);
         }
-        let patience = acting.options.timeout.unwrap_or_else(|| usual_patience(call));
-        let begun = self.begin(acting, step, patience)?;
-        if let Some(refused) = self.held_meanwhile(acting, step)? {
+        let patience = run.options.timeout.unwrap_or_else(|| usual_patience(call));
+        let begun = self.begin(run, step, patience)?;
+        if let Some(refused) = self.held_meanwhile(run, step)? {
             begun.end(&refused, self.now())?;
             return Ok(refused);
         }
         let sending = Sending { host, server, call, number, seen: &seen, patience };
-        let ended = Box::pin(self.send_to_host(acting, &sending, confirmed)).await?;
+        let ended = Box::pin(self.send_to_host(run, &sending, confirmed)).await?;
         if call.sleeps() && ended.how == StepOutcome::Done {
             // Whoever looked while it still answered took the wish away again.
             self.state.mark_asleep(&server.id, self.now())?;
@@ -89,14 +89,14 @@ impl Fleet<'_> {
     /// in. The error is how the step ends by that.
     async fn look_once_more(
         &self,
-        acting: &PlanRun<'_>,
+        run: &PlanRun<'_>,
         number: usize,
         call: HostCall,
     ) -> Result<HostPreflight, StepReport> {
-        let server = acting.server(&acting.plan.steps[number]);
-        acting.say(number, &format!("looking at {} once more", server.called()), None);
-        let (servers, links, options) = (acting.servers, acting.links, acting.options);
-        let check = HostCheck { host: server, call, when: When::Acting, servers, links, options };
+        let server = run.server(&run.plan.steps[number]);
+        run.say(number, &format!("looking at {} once more", server.called()), None);
+        let (servers, clients, options) = (run.servers, run.clients, run.options);
+        let check = HostCheck { host: server, call, when: When::Acting, servers, clients, options };
         let look = self.look_at_host(&check).await;
         if let Some(Blocked { why, fix, kind }) = look.blocked {
             return Err(StepReport {
@@ -107,9 +107,9 @@ impl Fleet<'_> {
         let mut findings = look.findings;
         // What the host itself shows is newer than what its API lists, and enough.
         if !findings.iter().any(|finding| finding.id == CheckId::RunningGuests) {
-            findings.extend(self.guests_left(acting, number).await);
+            findings.extend(self.guests_left(run, number).await);
         }
-        if !allow(&mut findings, &acting.options.allowed) {
+        if !allow(&mut findings, &run.options.allowed) {
             return Err(StepReport::refused(findings));
         }
         Ok(look.seen.unwrap_or_default())
@@ -118,7 +118,7 @@ impl Fleet<'_> {
     /// Sends the call, once, and waits for what comes of it.
     async fn send_to_host(
         &self,
-        acting: &PlanRun<'_>,
+        run: &PlanRun<'_>,
         sending: &Sending<'_>,
         confirmed: &Confirmed,
     ) -> Result<StepReport, StateError> {
@@ -129,10 +129,10 @@ impl Fleet<'_> {
         }
         // A lock of a lease of this machine that has ended is nobody's any more.
         let (others, leases) = self.foreign_locks(seen.blocks(call).unwrap_or_default());
-        let allowed = acting.options.goes_past_locks() || (others.is_empty() && leases.is_empty());
+        let allowed = run.options.goes_past_locks() || (others.is_empty() && leases.is_empty());
         let over_inhibitors = seen.goes_past_locks(call, allowed);
-        acting.ledger.note(number, format!("{} of {} was sent", call.as_str(), server.id));
-        acting.say(number, &format!("{} of {} was sent", call.as_str(), server.called()), Some(patience));
+        run.sent_log.note(number, format!("{} of {} was sent", call.as_str(), server.id));
+        run.say(number, &format!("{} of {} was sent", call.as_str(), server.called()), Some(patience));
         let triggered = self.trigger(host, HostOrder { call, over_inhibitors }, confirmed).await;
         let refused = !matches!(triggered, Ok(Triggered::Armed { .. } | Triggered::Lost { .. }));
         if call.sleeps() && refused {
@@ -141,12 +141,12 @@ impl Fleet<'_> {
         Ok(match triggered {
             Err(error) => self.failed_step(&server.id, &error),
             Ok(Triggered::Refused { reason }) => refused_there(&reason),
-            Ok(Triggered::Armed { by, .. }) if !acting.options.wait && !acting.is_needed(number) => {
+            Ok(Triggered::Armed { by, .. }) if !run.options.wait && !run.is_needed(number) => {
                 StepReport::because(StepOutcome::Sent, format!("by {by}"))
             }
             Ok(Triggered::Armed { trace, .. }) => {
                 let what = if call == HostCall::Reboot { "is back" } else { "is gone" };
-                acting.say(number, &format!("waiting until {} {what}", server.called()), Some(patience));
+                run.say(number, &format!("waiting until {} {what}", server.called()), Some(patience));
                 // What fired says itself if it failed, long before the deadline.
                 tokio::select! {
                     biased;
@@ -207,19 +207,17 @@ impl Fleet<'_> {
     }
 
     /// The guests that run on a host right before it goes down, besides those that may.
-    async fn guests_left(&self, acting: &PlanRun<'_>, number: usize) -> Vec<Finding> {
-        let step = &acting.plan.steps[number];
-        let server = acting.server(step);
+    async fn guests_left(&self, run: &PlanRun<'_>, number: usize) -> Vec<Finding> {
+        let step = &run.plan.steps[number];
+        let server = run.server(step);
         let (Some(cluster), Some(node)) = (&server.cluster, &server.node) else { return Vec::new() };
-        if acting.options.guests == Some(crate::model::power::Policy::Leave) || acting.links.standing(cluster).is_none()
-        {
+        if run.options.guests == Some(crate::model::power::Policy::Leave) || run.clients.standing(cluster).is_none() {
             return Vec::new();
         }
-        let Ok(client) = self.client_of(acting.links, cluster).await else { return Vec::new() };
+        let Ok(client) = self.client_of(run.clients, cluster).await else { return Vec::new() };
         let Ok(listing) = client.listing().await else { return Vec::new() };
         // The listing is some seconds old: whoever was seen to be off by a step is off.
-        let ended =
-            |vmid: VmId| step.needs.iter().any(|other| acting.server(&acting.plan.steps[*other]).vmid == Some(vmid));
+        let ended = |vmid: VmId| step.needs.iter().any(|other| run.server(&run.plan.steps[*other]).vmid == Some(vmid));
         let running = listing.guests.iter().filter(|guest| {
             guest.node == *node && matches!(guest.state, PowerState::Running | PowerState::Paused) && !ended(guest.vmid)
         });

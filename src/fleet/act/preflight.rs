@@ -48,19 +48,19 @@ struct Here(OnceCell<Option<Identity>>);
 impl Fleet<'_> {
     /// The configurations of guests, asked of their nodes side by side. A guest of which none is told is left out: its
     /// step says why.
-    pub(super) async fn configs(&self, links: &ApiClients, guests: Vec<&Server>) -> Configs {
+    pub(super) async fn configs(&self, clients: &ApiClients, guests: Vec<&Server>) -> Configs {
         let named = guests.into_iter().filter_map(|server| Some((server.node.clone()?, Named::of(server)?)));
         let ask = |named: Named<'_>| {
             let (cluster, id, kind, vmid) = (named.cluster.clone(), named.server.id.clone(), named.kind, named.vmid);
             let node = named.server.node.clone();
             async move {
-                let client = self.client_of(links, &cluster).await.ok()?;
+                let client = self.client_of(clients, &cluster).await.ok()?;
                 Some((id, client.guest_config(&node?, kind, vmid).await.ok()?))
             }
         };
         // Nobody is asked who is known not to answer.
         let standing = |(_, named): &(NodeName, Named<'_>)| {
-            links.standing(named.cluster).is_some() && named.server.seen.state != PowerState::Unknown
+            clients.standing(named.cluster).is_some() && named.server.seen.state != PowerState::Unknown
         };
         Configs(per_node(named.filter(standing), ask).await.into_iter().flatten().collect())
     }
@@ -75,18 +75,18 @@ impl Fleet<'_> {
         plan: &mut Plan,
         servers: &[Server],
         configs: &Configs,
-        links: &ApiClients,
+        clients: &ApiClients,
         options: &Options,
     ) -> Result<HashMap<usize, String>, StateError> {
         let mut calls = HashMap::new();
         let here = Here::default();
-        let findings = join(self.look_at_guests(plan, servers, configs, links, &here, options), async {
+        let findings = join(self.look_at_guests(plan, servers, configs, clients, &here, options), async {
             let hosts = plan.steps.iter().enumerate().filter_map(|(number, step)| match &step.does {
                 Move::Host(call) => Some((number, &servers[step.server], *call)),
                 _ => None,
             });
             let looks = hosts.map(|(number, host, call)| async move {
-                let check = HostCheck { host, call, when: When::Planning, servers, links, options };
+                let check = HostCheck { host, call, when: When::Planning, servers, clients, options };
                 (number, Box::pin(self.look_at_host(&check)).await)
             });
             join_all(looks).await
@@ -95,8 +95,8 @@ impl Fleet<'_> {
         plan.findings.extend(guests?);
         plan.findings.extend(self.look_at_leases(plan, servers)?);
         let mut known = Privileges::default();
-        plan.findings.extend(self.look_at_privileges(plan, servers, links, options, &mut known).await);
-        self.explain_locks(&mut plan.findings, servers, links).await;
+        plan.findings.extend(self.look_at_privileges(plan, servers, clients, options, &mut known).await);
+        self.explain_locks(&mut plan.findings, servers, clients).await;
         for (number, look) in hosts {
             // What the plan found of running guests already, the host says again in its own words.
             let host = &servers[plan.steps[number].server].id;
@@ -115,7 +115,7 @@ impl Fleet<'_> {
                 plan.steps[number].does = Move::Cannot { why, fix, kind };
             }
         }
-        self.look_at_wakes(plan, servers, links, &mut known, &mut calls).await;
+        self.look_at_wakes(plan, servers, clients, &mut known, &mut calls).await;
         Ok(calls)
     }
 
@@ -124,16 +124,16 @@ impl Fleet<'_> {
         &self,
         plan: &mut Plan,
         servers: &[Server],
-        links: &ApiClients,
+        clients: &ApiClients,
         known: &mut Privileges,
         calls: &mut HashMap<usize, String>,
     ) {
         for (number, step) in plan.steps.iter_mut().enumerate() {
             let server = &servers[step.server];
             let Some(host) = self.configured(&server.id).filter(|_| step.does == Move::Wake) else { continue };
-            match self.wake_path_of(host, servers, links).await {
+            match self.wake_path_of(host, servers, clients).await {
                 Ok(path) => {
-                    plan.findings.extend(self.look_at_wake_path(&path, server, links, known).await);
+                    plan.findings.extend(self.look_at_wake_path(&path, server, clients, known).await);
                     calls.insert(number, path.to_string());
                 }
                 Err(error) => {
@@ -157,7 +157,7 @@ impl Fleet<'_> {
         plan: &Plan,
         servers: &[Server],
         configs: &Configs,
-        links: &ApiClients,
+        clients: &ApiClients,
         here: &Here,
         options: &Options,
     ) -> Result<Vec<Finding>, StateError> {
@@ -179,7 +179,7 @@ impl Fleet<'_> {
                     self.keep_identity(*named, config)?;
                 }
                 if !is_new || questions(*call, *action, *named, config) > 1 {
-                    links.keep_config(id, config);
+                    clients.keep_config(id, config);
                 }
             }
             if !action.only_wakes()
@@ -191,9 +191,9 @@ impl Fleet<'_> {
             }
         }
         let (quorum, tasks, agents) = join3(
-            self.look_at_quorum(plan, servers, links),
-            self.look_at_tasks(&guests, links),
-            self.look_at_agents(&guests, configs, links, options.manner),
+            self.look_at_quorum(plan, servers, clients),
+            self.look_at_tasks(&guests, clients),
+            self.look_at_agents(&guests, configs, clients, options.manner),
         )
         .await;
         findings.extend(quorum);
@@ -202,23 +202,23 @@ impl Fleet<'_> {
         Ok(findings)
     }
 
-    async fn members(&self, links: &ApiClients, cluster: &ClusterId) -> Option<ClusterStatus> {
-        links.standing(cluster)?;
-        self.client_of(links, cluster).await.ok()?.cluster_status().await.ok()
+    async fn members(&self, clients: &ApiClients, cluster: &ClusterId) -> Option<ClusterStatus> {
+        clients.standing(cluster)?;
+        self.client_of(clients, cluster).await.ok()?.cluster_status().await.ok()
     }
 
     /// All that runs on a node; `None`: not known, or the token may see its own tasks only.
-    async fn all_tasks(&self, links: &ApiClients, cluster: &ClusterId, node: &NodeName) -> Option<Vec<ActiveTask>> {
-        links.standing(cluster)?;
-        let client = self.client_of(links, cluster).await.ok()?;
+    async fn all_tasks(&self, clients: &ApiClients, cluster: &ClusterId, node: &NodeName) -> Option<Vec<ActiveTask>> {
+        clients.standing(cluster)?;
+        let client = self.client_of(clients, cluster).await.ok()?;
         let (permissions, tasks) = join(client.permissions(), client.active_tasks(node)).await;
         let all = permissions.ok()?.allows_on(&format!("/nodes/{node}"), "Sys.Audit");
         tasks.ok().filter(|_| all)
     }
 
-    async fn tasks(&self, links: &ApiClients, cluster: &ClusterId, node: &NodeName) -> Option<Vec<ActiveTask>> {
-        links.standing(cluster)?;
-        self.client_of(links, cluster).await.ok()?.active_tasks(node).await.ok()
+    async fn tasks(&self, clients: &ApiClients, cluster: &ClusterId, node: &NodeName) -> Option<Vec<ActiveTask>> {
+        clients.standing(cluster)?;
+        self.client_of(clients, cluster).await.ok()?.active_tasks(node).await.ok()
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Prepared {
     /// Nothing stands against it that was not allowed.
     pub(crate) is_clear: bool,
     /// The connections that stand, to carry it out by.
-    pub(crate) links: ApiClients,
+    pub(crate) clients: ApiClients,
 }
 
 /// Why there is no plan.
@@ -49,13 +49,13 @@ impl Fleet<'_> {
         &self,
         inventory: &mut Inventory,
         words: &[String],
-        links: &ApiClients,
+        clients: &ApiClients,
     ) -> anyhow::Result<Choice> {
         if !words.iter().any(|word| asks_for_state(word)) {
             return Ok(Choice { places: inventory.chosen(words)?, unclear: Vec::new() });
         }
         let could = inventory.chosen(&whatever_state(words))?;
-        self.refresh(&mut inventory.servers, &could, links).await?;
+        self.refresh(&mut inventory.servers, &could, clients).await?;
         let places = inventory.chosen(words)?;
         let is_unclear =
             |place: &usize| !places.contains(place) && inventory.servers[*place].seen.state == PowerState::Unknown;
@@ -63,7 +63,7 @@ impl Fleet<'_> {
         Ok(Choice { places, unclear })
     }
 
-    /// Plans an action on the chosen servers (places in the inventory's) and runs the checks. `links` are
+    /// Plans an action on the chosen servers (places in the inventory's) and runs the checks. `clients` are
     /// the connections that the observation left.
     ///
     /// # Errors
@@ -74,23 +74,23 @@ impl Fleet<'_> {
         chosen: &[usize],
         action: PowerAction,
         options: &Options,
-        links: impl Into<ApiClients>,
+        clients: impl Into<ApiClients>,
     ) -> Result<Prepared, PrepareError> {
-        let links = links.into();
+        let clients = clients.into();
         let Inventory { servers, failures, .. } = inventory;
         let asked = to_ask(servers, chosen, action);
-        let lost = self.refresh(servers, &asked, &links).await?;
-        let configs = self.configs(&links, guests_needing_config(servers, chosen, action, options.guests)).await;
+        let lost = self.refresh(servers, &asked, &clients).await?;
+        let configs = self.configs(&clients, guests_needing_config(servers, chosen, action, options.guests)).await;
         // Of several failures of one host the first: the API's, before its ports were tried.
         let failures = failures.iter().rev().filter(|failed| !failed.kind.is_of_cluster());
         let failures = failures.map(|Failed { server, kind, .. }| (server.clone(), *kind)).collect();
         let startups = configs.startups();
         let means = Means { manner: options.manner, guests: options.guests, startups, failures, lost };
         let mut plan = plan(servers, chosen, action, &means)?;
-        let calls = self.check_plan(&mut plan, servers, &configs, &links, options).await?;
+        let calls = self.check_plan(&mut plan, servers, &configs, &clients, options).await?;
         set_deadlines(&mut plan, servers, &means.startups, options);
         let is_clear = allow(&mut plan.findings, &options.allowed);
-        Ok(Prepared { plan, calls, is_clear, links })
+        Ok(Prepared { plan, calls, is_clear, clients })
     }
 }
 

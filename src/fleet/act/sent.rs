@@ -17,7 +17,7 @@ pub(crate) struct SentLog {
 }
 
 impl SentLog {
-    /// The same ledger for another plan.
+    /// The log of another plan, in the same list.
     pub(crate) fn of_plan(&self, plan: u64) -> SentLog {
         SentLog { lines: Rc::clone(&self.lines), any: Rc::clone(&self.any), plan }
     }

@@ -32,7 +32,7 @@ pub(crate) struct Wanted<'w> {
     pub(crate) until: Option<Timestamp>,
     pub(crate) then: Option<Then>,
     pub(crate) options: &'w Options,
-    pub(crate) ledger: SentLog,
+    pub(crate) sent_log: SentLog,
 }
 
 /// A lease that stands in the state file. It is taken back when this is dropped, unless it was kept.
@@ -90,33 +90,33 @@ impl<'a> Fleet<'a> {
         confirmed: &Confirmed,
     ) -> anyhow::Result<Begun<'a>> {
         let mut before: Option<Begun<'a>> = None;
-        let (begun, links) = loop {
+        let (begun, clients) = loop {
             let since = self.now();
             let going = self.going_down()?;
-            let (begun, links) = self.write_down(wanted).await?;
+            let (begun, clients) = self.write_down(wanted).await?;
             // The one of the look before is given up only now, so that nobody finds none.
             drop(before.take());
             let keys: BTreeSet<ServerKey> = begun.lease.servers.iter().map(|leased| leased.key.clone()).collect();
             if !going.iter().any(|one| keys.contains(&one.key)) && !self.has_gone_down(&keys, since)? {
-                break (begun, links);
+                break (begun, clients);
             }
             // Somebody began to take it down before this lease was there: what was seen is not what will be.
             self.await_down(&keys, &begun, tell).await?;
             before = Some(begun);
         };
-        self.bring_up(wanted, begun, links, tell, confirmed).await
+        self.bring_up(wanted, begun, clients, tell, confirmed).await
     }
 
     /// Looks, and writes the lease down.
     async fn write_down(&self, wanted: &Wanted<'_>) -> anyhow::Result<(Begun<'a>, ApiClients)> {
-        let asking = ObserveRequest {
+        let request = ObserveRequest {
             scope: self.scope_around(wanted.words, false)?,
             templates: true,
             ..ObserveRequest::default()
         };
-        let Observed { mut inventory, clients, .. } = self.observe(&asking).await?;
-        let links = ApiClients::new(clients);
-        let Choice { places: chosen, .. } = self.choose(&mut inventory, wanted.words, &links).await?;
+        let Observed { mut inventory, clients, .. } = self.observe(&request).await?;
+        let clients = ApiClients::new(clients);
+        let Choice { places: chosen, .. } = self.choose(&mut inventory, wanted.words, &clients).await?;
         let Wanted { kind, reason, until, then, .. } = wanted;
         let mut lease = Lease {
             id: 0,
@@ -140,7 +140,7 @@ impl<'a> Fleet<'a> {
             ends: None,
             silent: Vec::new(),
         };
-        Ok((begun, links))
+        Ok((begun, clients))
     }
 
     /// Whether somebody began to take one of these servers down since then.
@@ -190,13 +190,13 @@ impl<'a> Fleet<'a> {
         &self,
         wanted: &Wanted<'_>,
         mut begun: Begun<'a>,
-        links: ApiClients,
+        clients: ApiClients,
         tell: Tell<'_>,
         confirmed: &Confirmed,
     ) -> anyhow::Result<Begun<'a>> {
         let Begun { inventory, chosen, .. } = &mut begun;
-        let prepared = self.prepare(inventory, chosen, PowerAction::Start, wanted.options, links).await?;
-        let Prepared { plan, is_clear, links, .. } = prepared;
+        let prepared = self.prepare(inventory, chosen, PowerAction::Start, wanted.options, clients).await?;
+        let Prepared { plan, is_clear, clients, .. } = prepared;
         begun.plan = plan;
         if !is_clear {
             return Ok(begun);
@@ -211,10 +211,10 @@ impl<'a> Fleet<'a> {
                 (None, _) => {}
             }
         };
-        let ledger = wanted.ledger.clone();
-        let acting =
-            PlanRun { plan: &begun.plan, servers, options: wanted.options, ledger, tell: &told, links: &links };
-        let ends = self.carry_out(&acting, confirmed).await?;
+        let sent_log = wanted.sent_log.clone();
+        let run =
+            PlanRun { plan: &begun.plan, servers, options: wanted.options, sent_log, tell: &told, clients: &clients };
+        let ends = self.carry_out(&run, confirmed).await?;
         self.settle_marks(&begun, &marks, &ends)?;
         let up = ends.iter().all(|end| end.how.is_good());
         begun.ends = Some(ends);

@@ -15,7 +15,7 @@ pub(crate) struct End<'e> {
     /// What becomes of hosts; `None`: what they did before.
     pub(crate) then: Option<Then>,
     pub(crate) options: &'e Options,
-    pub(crate) ledger: &'e SentLog,
+    pub(crate) sent_log: &'e SentLog,
     pub(crate) tell: Tell<'e>,
     pub(crate) confirmed: &'e Confirmed,
 }
@@ -124,16 +124,16 @@ impl Fleet<'_> {
 
     /// Plans, checks and does what takes one server down.
     async fn take_down(&self, woken: &Woken, action: PowerAction, end: &End<'_>) -> Result<Became, StateError> {
-        let End { options, ledger, tell, confirmed, .. } = *end;
+        let End { options, sent_log, tell, confirmed, .. } = *end;
         let words = [woken.name.clone()];
-        let asking =
+        let request =
             ObserveRequest { scope: self.scope_around(&words, true)?, templates: true, ..ObserveRequest::default() };
-        let Observed { mut inventory, clients, .. } = self.observe(&asking).await?;
+        let Observed { mut inventory, clients, .. } = self.observe(&request).await?;
         let Some(place) = inventory.servers.iter().position(|server| server.key() == woken.key) else {
             return Ok(failed("it is not in the inventory any more"));
         };
         let prepared = self.prepare(&mut inventory, &[place], action, options, ApiClients::new(clients)).await;
-        let Prepared { plan, is_clear, links, .. } = match prepared {
+        let Prepared { plan, is_clear, clients, .. } = match prepared {
             Ok(prepared) => prepared,
             Err(PrepareError::State(error)) => return Err(error),
             Err(error @ PrepareError::Plan(_)) => return Ok(failed(&error.to_string())),
@@ -148,8 +148,8 @@ impl Fleet<'_> {
             (Some(server), Now::Over) => tell(server, None, None),
             (None, _) => {}
         };
-        let acting = PlanRun { plan: &plan, servers, options, ledger: ledger.clone(), tell: &told, links: &links };
-        let ends = self.carry_out(&acting, confirmed).await?;
+        let run = PlanRun { plan: &plan, servers, options, sent_log: sent_log.clone(), tell: &told, clients: &clients };
+        let ends = self.carry_out(&run, confirmed).await?;
         let bad = ends.iter().find(|end| !end.how.is_good());
         Ok(match bad {
             None if plan.steps.iter().all(|step| matches!(step.does, Move::Already(_))) => Became::Already,

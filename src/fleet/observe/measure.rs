@@ -93,11 +93,11 @@ pub(in crate::fleet) fn split_loads_and_readings(
 }
 
 impl Fleet<'_> {
-    pub(in crate::fleet) fn measuring(&self, asking: &ObserveRequest) -> Result<MeasurePlan, StateError> {
-        if asking.load.is_none() {
+    pub(in crate::fleet) fn measuring(&self, request: &ObserveRequest) -> Result<MeasurePlan, StateError> {
+        if request.load.is_none() {
             return Ok(MeasurePlan::default());
         }
-        let hosts = match &asking.scope {
+        let hosts = match &request.scope {
             Scope::All => None,
             Scope::Only { hosts, .. } => Some(hosts.iter().cloned().collect()),
         };
@@ -107,7 +107,7 @@ impl Fleet<'_> {
         let of_server =
             |(server, known): (ServerId, Vec<KnownReading>)| Some((server, known.into_iter().find(usable)?.reading));
         let known = self.state.readings()?.into_iter().filter_map(of_server).collect();
-        Ok(MeasurePlan { options: asking.load, hosts, known })
+        Ok(MeasurePlan { options: request.load, hosts, known })
     }
 
     /// Measures one host or plain server; `None`: not asked for it, or it has no shell.

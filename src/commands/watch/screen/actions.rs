@@ -68,12 +68,12 @@ async fn try_prepare(
         by: asked_by(&ctx.ui),
     };
     let words: Vec<String> = servers.iter().map(ToString::to_string).collect();
-    let asking = ObserveRequest {
+    let request = ObserveRequest {
         scope: fleet.scope_around(&words, action.goes_down())?,
         templates: true,
         ..ObserveRequest::default()
     };
-    let Observed { mut inventory, clients, .. } = fleet.observe(&asking).await?;
+    let Observed { mut inventory, clients, .. } = fleet.observe(&request).await?;
     let chosen = inventory.chosen(&words)?;
     let prepared = fleet.prepare(&mut inventory, &chosen, action, &options, clients).await?;
     Ok(Ready { servers: inventory.servers, prepared, options })
@@ -105,7 +105,7 @@ pub(super) async fn carry(
     ready: Ready,
     say: UnboundedSender<Event>,
 ) -> Answer {
-    let Ready { servers, prepared: Prepared { plan, links, is_clear, .. }, options } = &ready;
+    let Ready { servers, prepared: Prepared { plan, clients, is_clear, .. }, options } = &ready;
     let id = |number: usize| servers[plan.steps[number].server].id.clone();
     // The screen may have ended: then all of this is dropped with it.
     let tell = |event| drop(say.send(event));
@@ -118,11 +118,11 @@ pub(super) async fn carry(
         Now::Does(what, of) => tell(Event::Progress { server: id(number), text: what.to_owned(), of }),
         Now::Over => tell(Event::Over { server: id(number) }),
     };
-    let ledger = ctx.ledger.of_plan(number);
-    let acting = PlanRun { plan, servers, options, ledger, tell: &progress, links };
+    let sent_log = ctx.sent_log.of_plan(number);
+    let run = PlanRun { plan, servers, options, sent_log, tell: &progress, clients };
     // Who asks for it by hand keeps it up past the end of a lease.
     let carried = match fleet.keep_up(plan, servers) {
-        Ok(()) => fleet.carry_out(&acting, &Confirmed::on_screen()).await,
+        Ok(()) => fleet.carry_out(&run, &Confirmed::on_screen()).await,
         Err(error) => Err(error),
     };
     match carried {

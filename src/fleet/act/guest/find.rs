@@ -36,33 +36,28 @@ impl Fleet<'_> {
     /// The guest with its configuration, who it is right before the call. What was seen for the plan a moment ago counts.
     pub(super) async fn find_with_config(
         &self,
-        acting: &PlanRun<'_>,
+        run: &PlanRun<'_>,
         named: Named<'_>,
     ) -> Result<(Found, GuestConfig), Missing> {
-        let looked = acting.links.looked(&named.server.id);
-        let found = self.find_again(acting, named, looked.clone()).await?;
-        self.config_of(acting, named, found, looked).await
+        let looked = run.clients.looked(&named.server.id);
+        let found = self.find_again(run, named, looked.clone()).await?;
+        self.config_of(run, named, found, looked).await
     }
 
     /// Like `find_with_config`, for a guest that was looked at for the plan a moment ago: that look counts.
-    async fn find_again(
-        &self,
-        acting: &PlanRun<'_>,
-        named: Named<'_>,
-        looked: Option<Looked>,
-    ) -> Result<Found, Missing> {
+    async fn find_again(&self, run: &PlanRun<'_>, named: Named<'_>, looked: Option<Looked>) -> Result<Found, Missing> {
         match looked {
             Some(Looked { node, status, .. }) => {
-                Ok(Found { client: self.client_of(acting.links, named.cluster).await?, node, status })
+                Ok(Found { client: self.client_of(run.clients, named.cluster).await?, node, status })
             }
-            None => self.find_guest(acting, named).await,
+            None => self.find_guest(run, named).await,
         }
     }
 
     /// A guest's configuration: who it is right before the call. One that is not there any more is looked for.
     async fn config_of(
         &self,
-        acting: &PlanRun<'_>,
+        run: &PlanRun<'_>,
         named: Named<'_>,
         mut found: Found,
         looked: Option<Looked>,
@@ -72,7 +67,7 @@ impl Fleet<'_> {
         }
         match found.client.guest_config(&found.node, named.kind, named.vmid).await {
             Err(error) if is_not_here(&error) => {
-                let found = self.find_guest(acting, named).await?;
+                let found = self.find_guest(run, named).await?;
                 let config = found.client.guest_config(&found.node, named.kind, named.vmid).await?;
                 Ok((found, config))
             }
@@ -87,8 +82,8 @@ impl Fleet<'_> {
     }
 
     /// Where the guest runs now, and what it does there: asked of its node, not of a cache.
-    async fn find_guest(&self, acting: &PlanRun<'_>, named: Named<'_>) -> Result<Found, Missing> {
-        let client = self.client_of(acting.links, named.cluster).await?;
+    async fn find_guest(&self, run: &PlanRun<'_>, named: Named<'_>) -> Result<Found, Missing> {
+        let client = self.client_of(run.clients, named.cluster).await?;
         if let Some(node) = &named.server.node {
             match client.guest_status(node, named.kind, named.vmid).await {
                 Ok(status) => return Ok(Found { client, node: node.clone(), status }),

@@ -24,7 +24,7 @@ impl Fleet<'_> {
     /// The task of a POST whose answer was lost. A full disk of the node may keep the task out of its list.
     pub(super) async fn look_up(
         &self,
-        acting: &PlanRun<'_>,
+        run: &PlanRun<'_>,
         sending: &Sending<'_>,
         since: jiff::Timestamp,
     ) -> Option<Upid> {
@@ -32,7 +32,7 @@ impl Fleet<'_> {
         let types = call.task_types(named.kind);
         let mut looks = Looks::during(LOOK_UP.min(*patience));
         loop {
-            let client = self.client_of(acting.links, named.cluster).await;
+            let client = self.client_of(run.clients, named.cluster).await;
             if let Ok(Some(upid)) = match &client {
                 Ok(client) => client.find_task(&found.node, named.vmid, types, since).await,
                 Err(_) => Ok(None),
@@ -48,7 +48,7 @@ impl Fleet<'_> {
     /// Nothing was heard of a call; only the state can tell.
     pub(super) async fn by_state(
         &self,
-        acting: &PlanRun<'_>,
+        run: &PlanRun<'_>,
         sending: &Sending<'_>,
         looks: &mut Looks,
         error: &Error,
@@ -59,7 +59,7 @@ impl Fleet<'_> {
             Goal::Rebooted => sending.is_anew(status) == Some(true),
             _ => !goal.is_met_by(sending.found.status.state),
         };
-        match self.await_goal(acting, sending, goal, false, looks).await {
+        match self.await_goal(run, sending, goal, false, looks).await {
             Seen::Reached(status) if is_seen(&status) => {
                 let ended = StepReport::because(StepOutcome::Done, "its answer was lost; the state shows it")
                     .seen(status.state);
@@ -90,19 +90,19 @@ impl Fleet<'_> {
     /// Follows a task to its end, and then the state.
     pub(super) async fn follow(
         &self,
-        acting: &PlanRun<'_>,
+        run: &PlanRun<'_>,
         sending: &Sending<'_>,
         upid: Option<&Upid>,
         looks: &mut Looks,
     ) -> StepReport {
         let Sending { named, call, number, patience, .. } = sending;
         let what = format!("waiting until {} is {}", named.server.called(), Goal::of(call).as_str());
-        acting.say(*number, &what, Some(*patience));
+        run.say(*number, &what, Some(*patience));
         // The task of a guest that HA manages ends when HA was asked, or could not be: then only the state tells.
         let mut went_well = false;
         if let Some(upid) = upid {
-            match self.await_task(acting, named.cluster, upid, looks).await {
-                Ok(Some(TaskEnd::Failed(words))) => return self.task_failed(acting, sending, upid, words).await,
+            match self.await_task(run, named.cluster, upid, looks).await {
+                Ok(Some(TaskEnd::Failed(words))) => return self.task_failed(run, sending, upid, words).await,
                 // Where the task says nothing, the state decides; where it went well, the state has to show it.
                 Ok(Some(TaskEnd::Unclear(_) | TaskEnd::Gone)) => {}
                 Ok(Some(TaskEnd::Ok | TaskEnd::Warnings(_))) => went_well = !sending.found.status.ha_managed,
@@ -116,7 +116,7 @@ impl Fleet<'_> {
                 }
             }
         }
-        match self.await_goal(acting, sending, Goal::of(call), went_well, looks).await {
+        match self.await_goal(run, sending, Goal::of(call), went_well, looks).await {
             Seen::Gone => gone(named.server),
             Seen::Halted(status) => halted(sending, &status),
             Seen::Reached(status) => {
@@ -133,11 +133,11 @@ impl Fleet<'_> {
     }
 
     /// What a failed task means: its own words, and the last lines of its log.
-    async fn task_failed(&self, acting: &PlanRun<'_>, sending: &Sending<'_>, upid: &Upid, words: String) -> StepReport {
-        if let Some(ended) = self.was_faster(acting, sending, &words).await {
+    async fn task_failed(&self, run: &PlanRun<'_>, sending: &Sending<'_>, upid: &Upid, words: String) -> StepReport {
+        if let Some(ended) = self.was_faster(run, sending, &words).await {
             return ended;
         }
-        let log = match self.client_of(acting.links, sending.named.cluster).await {
+        let log = match self.client_of(run.clients, sending.named.cluster).await {
             Ok(client) => client.task_log(upid, LOG_LINES).await.unwrap_or_default(),
             Err(_) => Vec::new(),
         };
@@ -147,12 +147,7 @@ impl Fleet<'_> {
 
     /// Where Proxmox VE's words say that the guest runs already, or does not run: somebody else has done what was wanted,
     /// if its state shows it.
-    pub(super) async fn was_faster(
-        &self,
-        acting: &PlanRun<'_>,
-        sending: &Sending<'_>,
-        words: &str,
-    ) -> Option<StepReport> {
+    pub(super) async fn was_faster(&self, run: &PlanRun<'_>, sending: &Sending<'_>, words: &str) -> Option<StepReport> {
         let Sending { named, found, call, .. } = sending;
         let words = words.trim();
         let goal = Goal::of(call);
@@ -164,7 +159,7 @@ impl Fleet<'_> {
         if !tells {
             return None;
         }
-        let client = self.client_of(acting.links, named.cluster).await.ok()?;
+        let client = self.client_of(run.clients, named.cluster).await.ok()?;
         let status = client.guest_status(&found.node, named.kind, named.vmid).await.ok()?;
         goal.is_met_by(status.state).then(|| StepReport::because(StepOutcome::Already, words).seen(status.state))
     }
@@ -172,20 +167,20 @@ impl Fleet<'_> {
     /// The end of a task; `None`: it still ran at the deadline. What fails on the way and may pass is asked again.
     async fn await_task(
         &self,
-        acting: &PlanRun<'_>,
+        run: &PlanRun<'_>,
         cluster: &ClusterId,
         upid: &Upid,
         looks: &mut Looks,
     ) -> Result<Option<TaskEnd>, Error> {
         loop {
-            let answer = match self.client_of(acting.links, cluster).await {
+            let answer = match self.client_of(run.clients, cluster).await {
                 Ok(client) => client.task(upid).await,
                 Err(error) => Err(error),
             };
             match answer {
                 Ok(TaskState::Ended(end)) => return Ok(Some(end)),
                 Ok(TaskState::Running) => {}
-                Err(error) if is_passing(&error) => acting.links.lose(cluster, &error),
+                Err(error) if is_passing(&error) => run.clients.lose(cluster, &error),
                 Err(error) => return Err(error),
             }
             if !looks.next().await {
@@ -197,7 +192,7 @@ impl Fleet<'_> {
     /// Waits until the guest's state shows the goal. `went_well`: its task has ended, nothing more is done about it.
     async fn await_goal(
         &self,
-        acting: &PlanRun<'_>,
+        run: &PlanRun<'_>,
         sending: &Sending<'_>,
         goal: Goal,
         went_well: bool,
@@ -207,7 +202,7 @@ impl Fleet<'_> {
         let mut node = found.node.clone();
         let (mut last, mut halted) = (None, false);
         loop {
-            let answer = match self.client_of(acting.links, named.cluster).await {
+            let answer = match self.client_of(run.clients, named.cluster).await {
                 Ok(client) => client.guest_status(&node, named.kind, named.vmid).await,
                 Err(error) => Err(error),
             };
@@ -227,12 +222,12 @@ impl Fleet<'_> {
                     halted = halts;
                 }
                 // HA may have started it elsewhere; or it was destroyed.
-                Err(error) if is_not_here(&error) => match self.node_now(acting, *named, &node).await {
+                Err(error) if is_not_here(&error) => match self.node_now(run, *named, &node).await {
                     Ok(Some(now)) => node = now,
                     Ok(None) => return Seen::Gone,
-                    Err(error) => acting.links.lose(named.cluster, &error),
+                    Err(error) => run.clients.lose(named.cluster, &error),
                 },
-                Err(error) if is_passing(&error) => acting.links.lose(named.cluster, &error),
+                Err(error) if is_passing(&error) => run.clients.lose(named.cluster, &error),
                 Err(error) => return Seen::Failed(error),
             }
             if !looks.next().await {
@@ -244,11 +239,11 @@ impl Fleet<'_> {
     /// Which node has it; `None`: none has. Where the listing is not whole it may still be where it was.
     async fn node_now(
         &self,
-        acting: &PlanRun<'_>,
+        run: &PlanRun<'_>,
         named: Named<'_>,
         before: &NodeName,
     ) -> Result<Option<NodeName>, Error> {
-        let client = self.client_of(acting.links, named.cluster).await?;
+        let client = self.client_of(run.clients, named.cluster).await?;
         let listing = client.listing().await?;
         let otherwise = (!is_whole(&listing)).then(|| before.clone());
         Ok(listing.guests.into_iter().find(|guest| guest.vmid == named.vmid).map(|guest| guest.node).or(otherwise))

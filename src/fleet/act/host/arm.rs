@@ -13,7 +13,7 @@ impl Fleet<'_> {
     /// Arms Wake-on-LAN; gives the refusal where it stays off.
     pub(super) async fn arm(
         &self,
-        acting: &PlanRun<'_>,
+        run: &PlanRun<'_>,
         number: usize,
         host: &ServerConfig,
         seen: &HostPreflight,
@@ -28,14 +28,14 @@ impl Fleet<'_> {
             let finding = Finding::new(CheckId::WolNotArmed, &host.id, message.clone());
             Some(StepReport { findings: vec![finding], ..StepReport::because(StepOutcome::Refused, message) })
         };
-        let allowed = acting.options.allowed.contains(&CheckId::WolNotArmed);
+        let allowed = run.options.allowed.contains(&CheckId::WolNotArmed);
         let Some(nic) = nic else {
             return if allowed { None } else { refused("it has no network card that could be armed".to_owned()) };
         };
-        acting.say(number, &format!("arming Wake-on-LAN of {} on {}", host.id, nic.name), Some(self.limits.host));
-        acting.ledger.note(number, format!("Wake-on-LAN of {} is being armed", host.id));
+        run.say(number, &format!("arming Wake-on-LAN of {} on {}", host.id, nic.name), Some(self.limits.host));
+        run.sent_log.note(number, format!("Wake-on-LAN of {} is being armed", host.id));
         let armed = self.arm_wol(host, &nic.name, confirmed).await;
-        acting.ledger.clear(number);
+        run.sent_log.clear(number);
         let why = match armed {
             Ok(ArmedWol::Armed | ArmedWol::Unread) => return None,
             Ok(ArmedWol::NotArmed) => "its driver did not take it".to_owned(),

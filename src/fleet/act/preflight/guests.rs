@@ -17,7 +17,7 @@ use crate::transport::pve::AgentAnswer;
 
 impl Fleet<'_> {
     /// Whether the clusters can do what needs quorum. Whoever may not ask is told by Proxmox VE itself.
-    pub(super) async fn look_at_quorum(&self, plan: &Plan, servers: &[Server], links: &ApiClients) -> Vec<Finding> {
+    pub(super) async fn look_at_quorum(&self, plan: &Plan, servers: &[Server], clients: &ApiClients) -> Vec<Finding> {
         let mut asked: HashMap<&ClusterId, Option<String>> = HashMap::new();
         let mut findings = Vec::new();
         for step in &plan.steps {
@@ -28,7 +28,7 @@ impl Fleet<'_> {
             }
             let lost = match asked.entry(named.cluster) {
                 Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => entry.insert(self.lost_quorum(links, named.cluster).await),
+                Entry::Vacant(entry) => entry.insert(self.lost_quorum(clients, named.cluster).await),
             };
             if let Some(lost) = lost {
                 let message = match call {
@@ -43,9 +43,9 @@ impl Fleet<'_> {
     }
 
     /// That a cluster has no quorum, in words; `None`: it has, or nobody says.
-    async fn lost_quorum(&self, links: &ApiClients, cluster: &ClusterId) -> Option<String> {
-        links.standing(cluster)?;
-        let client = self.client_of(links, cluster).await.ok()?;
+    async fn lost_quorum(&self, clients: &ApiClients, cluster: &ClusterId) -> Option<String> {
+        clients.standing(cluster)?;
+        let client = self.client_of(clients, cluster).await.ok()?;
         if client.quorate().await.ok()? != Some(false) {
             return None;
         }
@@ -57,14 +57,20 @@ impl Fleet<'_> {
     }
 
     /// What works on the guests now. To start a guest is not held up by anything but its lock.
-    pub(super) async fn look_at_tasks(&self, guests: &[(PowerAction, Named<'_>)], links: &ApiClients) -> Vec<Finding> {
+    pub(super) async fn look_at_tasks(
+        &self,
+        guests: &[(PowerAction, Named<'_>)],
+        clients: &ApiClients,
+    ) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut nodes: HashMap<(&ClusterId, &NodeName), Vec<ActiveTask>> = HashMap::new();
         for (_, named) in guests.iter().filter(|(action, _)| !action.only_wakes()) {
             let Some(node) = &named.server.node else { continue };
             let tasks = match nodes.entry((named.cluster, node)) {
                 Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => entry.insert(self.tasks(links, named.cluster, node).await.unwrap_or_default()),
+                Entry::Vacant(entry) => {
+                    entry.insert(self.tasks(clients, named.cluster, node).await.unwrap_or_default())
+                }
             };
             let vmid = named.vmid.to_string();
             let tasks = tasks.iter().filter(|task| task.id == vmid && !is_console(task));
@@ -88,7 +94,7 @@ impl Fleet<'_> {
         &self,
         guests: &[(PowerAction, Named<'_>)],
         configs: &Configs,
-        links: &ApiClients,
+        clients: &ApiClients,
         manner: Manner,
     ) -> Vec<Finding> {
         // Who is stopped where a clean end does not work needs no agent that answers.
@@ -101,7 +107,7 @@ impl Fleet<'_> {
             let (cluster, vmid) = (named.cluster.clone(), named.vmid);
             let (id, node) = (named.server.id.clone(), named.server.node.clone());
             async move {
-                let client = self.client_of(links, &cluster).await.ok()?;
+                let client = self.client_of(clients, &cluster).await.ok()?;
                 let patience = self.limits.agent;
                 match tokio::time::timeout(patience, client.agent_addresses(&node?, vmid)).await {
                     Ok(Ok(AgentAnswer::NotRunning)) | Err(_) => Some(id),

@@ -35,7 +35,7 @@ pub(in crate::fleet::act) struct HostCheck<'r> {
     pub(in crate::fleet::act) call: HostCall,
     pub(in crate::fleet::act) when: When,
     pub(in crate::fleet::act) servers: &'r [Server],
-    pub(in crate::fleet::act) links: &'r ApiClients,
+    pub(in crate::fleet::act) clients: &'r ApiClients,
     pub(in crate::fleet::act) options: &'r Options,
 }
 
@@ -75,14 +75,14 @@ impl Findings<'_> {
 impl Fleet<'_> {
     /// The reasons against a call to a host now.
     pub(in crate::fleet::act) async fn look_at_host(&self, check: &HostCheck<'_>) -> HostLook {
-        let HostCheck { host, call, links, options, .. } = *check;
+        let HostCheck { host, call, clients, options, .. } = *check;
         let config = match self.reached_over_ssh(host, call) {
             Ok(config) => config,
             Err(blocked) => return blocked.into(),
         };
         let node = host.cluster.as_ref().zip(host.node.as_ref());
-        let members = async { self.members(links, node?.0).await };
-        let tasks = async { self.tasks(links, node?.0, node?.1).await };
+        let members = async { self.members(clients, node?.0).await };
+        let tasks = async { self.tasks(clients, node?.0, node?.1).await };
         let here = async { if config.access == Access::Local { None } else { self.local_identity().await.ok() } };
         let past_locks = options.goes_past_locks();
         let seen = self.host_preflight(config, past_locks, options.unless_used);
@@ -149,11 +149,11 @@ impl Fleet<'_> {
         seen: &HostPreflight,
         found: &mut Findings<'_>,
     ) {
-        let HostCheck { call, servers, links, options, .. } = *check;
+        let HostCheck { call, servers, clients, options, .. } = *check;
         if !call.sleeps() {
             return;
         }
-        match self.wake_path_of(config, servers, links).await {
+        match self.wake_path_of(config, servers, clients).await {
             Err(error) => {
                 let fix = error.advice().unwrap_or_else(|| "allow it if somebody can press its button".to_owned());
                 found.add(CheckId::NoWakePath, format!("nothing could wake it again: {error}"), fix);

@@ -14,7 +14,7 @@ use crate::model::power::Finding;
 
 impl Fleet<'_> {
     /// Says of each lock that was found what works under it.
-    pub(super) async fn explain_locks(&self, findings: &mut [Finding], servers: &[Server], links: &ApiClients) {
+    pub(super) async fn explain_locks(&self, findings: &mut [Finding], servers: &[Server], clients: &ApiClients) {
         let mut nodes: HashMap<&NodeName, Option<Vec<ActiveTask>>> = HashMap::new();
         for finding in findings.iter_mut().filter(|finding| finding.id == CheckId::GuestLocked) {
             let Some(server) = servers.iter().find(|server| server.id == finding.server) else { continue };
@@ -22,7 +22,7 @@ impl Fleet<'_> {
                 continue;
             };
             if !nodes.contains_key(node) {
-                nodes.insert(node, self.all_tasks(links, named.cluster, node).await);
+                nodes.insert(node, self.all_tasks(clients, named.cluster, node).await);
             }
             let tasks = nodes.get(node).and_then(Option::as_deref);
             explain(finding, named, node, lock, tasks);
@@ -36,11 +36,11 @@ impl Fleet<'_> {
         named: Named<'_>,
         node: &NodeName,
         lock: Option<&str>,
-        links: &ApiClients,
+        clients: &ApiClients,
     ) {
         let found = findings.iter_mut().find(|finding| finding.id == CheckId::GuestLocked && !finding.allowed);
         if let (Some(finding), Some(lock)) = (found, lock) {
-            let tasks = self.all_tasks(links, named.cluster, node).await;
+            let tasks = self.all_tasks(clients, named.cluster, node).await;
             explain(finding, named, node, lock, tasks.as_deref());
         }
     }

@@ -43,7 +43,7 @@ impl Fleet<'_> {
         &self,
         plan: &Plan,
         servers: &[Server],
-        links: &ApiClients,
+        clients: &ApiClients,
         options: &Options,
         known: &mut Privileges,
     ) -> Vec<Finding> {
@@ -54,7 +54,7 @@ impl Fleet<'_> {
             let Some(call) = call_of(step) else { continue };
             let Some(named) = Named::of(&servers[step.server]) else { continue };
             let lacks = |held: &Permissions| held.lacks(call, named.vmid);
-            if let Some((message, sure)) = self.lacking(links, named.cluster, asks, known, lacks).await {
+            if let Some((message, sure)) = self.lacking(clients, named.cluster, asks, known, lacks).await {
                 let finding = Finding::new(CheckId::PrivilegeMissing, &named.server.id, message)
                     .fix(self.right_to(call, named.cluster));
                 findings.push(if sure { finding.final_word() } else { finding });
@@ -68,7 +68,7 @@ impl Fleet<'_> {
         &self,
         path: &WakePath,
         host: &Server,
-        links: &ApiClients,
+        clients: &ApiClients,
         known: &mut Privileges,
     ) -> Option<Finding> {
         let (WakePath::Node { node, .. }, Some(cluster)) = (path, &host.cluster) else { return None };
@@ -77,7 +77,7 @@ impl Fleet<'_> {
             let missing = !held.allows_on(&path, "Sys.PowerMgmt");
             missing.then(|| format!("Sys.PowerMgmt on {path}")).into_iter().collect()
         };
-        let (message, sure) = self.lacking(links, cluster, true, known, lacks).await?;
+        let (message, sure) = self.lacking(clients, cluster, true, known, lacks).await?;
         let finding = Finding::new(CheckId::PrivilegeMissing, &host.id, message).fix(HintId::NodeWakeRights.text());
         Some(if sure { finding.final_word() } else { finding })
     }
@@ -86,7 +86,7 @@ impl Fleet<'_> {
     /// is asked again where somebody can be asked.
     async fn lacking(
         &self,
-        links: &ApiClients,
+        clients: &ApiClients,
         cluster: &ClusterId,
         asks: bool,
         known: &mut Privileges,
@@ -94,10 +94,10 @@ impl Fleet<'_> {
     ) -> Option<(String, bool)> {
         let held = match known.0.entry(cluster.clone()) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(self.held(links, cluster, asks).await),
+            Entry::Vacant(entry) => entry.insert(self.held(clients, cluster, asks).await),
         };
         if held.as_ref().is_some_and(|held| !held.is_new && !lacks(&held.permissions).is_empty())
-            && let Some(new) = self.told_now(links, cluster).await
+            && let Some(new) = self.told_now(clients, cluster).await
         {
             *held = Some(new);
         }
@@ -111,19 +111,19 @@ impl Fleet<'_> {
     }
 
     /// What the token of a cluster may do: as it is kept; where that is old, or there is nothing, and `asks`, as it is now.
-    async fn held(&self, links: &ApiClients, cluster: &ClusterId, asks: bool) -> Option<Held> {
-        let token = self.token_of(links, cluster).await?;
+    async fn held(&self, clients: &ApiClients, cluster: &ClusterId, asks: bool) -> Option<Held> {
+        let token = self.token_of(clients, cluster).await?;
         let kept = self.state.permissions(cluster, &token).ok().flatten();
         let kept = kept.map(|(permissions, at)| Held { token, permissions, at, is_new: false });
         if asks && !kept.as_ref().is_some_and(|kept| is_fresh(kept.at, self.now(), FRESH)) {
-            return self.told_now(links, cluster).await.or(kept);
+            return self.told_now(clients, cluster).await.or(kept);
         }
         kept
     }
 
     /// Whose calls they would be.
-    async fn token_of(&self, links: &ApiClients, cluster: &ClusterId) -> Option<TokenId> {
-        let standing = links.standing(cluster).map(|client| client.token_id().clone());
+    async fn token_of(&self, clients: &ApiClients, cluster: &ClusterId) -> Option<TokenId> {
+        let standing = clients.standing(cluster).map(|client| client.token_id().clone());
         if standing.is_some() {
             return standing;
         }
@@ -132,9 +132,9 @@ impl Fleet<'_> {
     }
 
     /// What the token may do now, which is kept; `None`: nobody of the cluster answers.
-    async fn told_now(&self, links: &ApiClients, cluster: &ClusterId) -> Option<Held> {
-        links.standing(cluster)?;
-        let client = self.client_of(links, cluster).await.ok()?;
+    async fn told_now(&self, clients: &ApiClients, cluster: &ClusterId) -> Option<Held> {
+        clients.standing(cluster)?;
+        let client = self.client_of(clients, cluster).await.ok()?;
         let permissions = client.permissions().await.ok()?;
         self.keep_permissions(cluster, &client, &permissions);
         Some(Held { token: client.token_id().clone(), permissions, at: self.now(), is_new: true })

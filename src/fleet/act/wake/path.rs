@@ -73,7 +73,7 @@ impl Fleet<'_> {
         &self,
         host: &ServerConfig,
         servers: &[Server],
-        links: &ApiClients,
+        clients: &ApiClients,
     ) -> Result<WakePath, NoWakePath> {
         let error = match self.wake_path(host) {
             Err(error @ NoWakePath::UnknownMac { .. }) => error,
@@ -81,7 +81,7 @@ impl Fleet<'_> {
         };
         let Some(node) = self.node_of(&host.id) else { return Err(error) };
         let cluster = self.cluster_of(&host.id);
-        let client = links.standing(&cluster);
+        let client = clients.standing(&cluster);
         let online = |server: &&Server| {
             let other = server.vmid.is_none() && server.cluster.as_ref() == Some(&cluster) && server.id != host.id;
             other && server.seen.state == PowerState::Online

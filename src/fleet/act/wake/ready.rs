@@ -15,7 +15,7 @@ impl Fleet<'_> {
     /// guests are listed on it. It never ends by itself where that does not come; `missing` is what it waits for.
     pub(super) async fn await_pve(
         &self,
-        acting: &PlanRun<'_>,
+        run: &PlanRun<'_>,
         server: &Server,
         guests: &[VmId],
         missing: &RefCell<Option<String>>,
@@ -23,7 +23,7 @@ impl Fleet<'_> {
         let Some(cluster) = &server.cluster else { return Ok(()) };
         let mut looks = Looks::during(Duration::from_secs(24 * 3600));
         loop {
-            let lacks = match self.connect(acting.links, cluster).await {
+            let lacks = match self.connect(run.clients, cluster).await {
                 Ok((client, listing)) => {
                     let online = server.node.as_ref().is_none_or(|node| {
                         listing.nodes.iter().any(|row| row.name == *node && row.online == Some(true))

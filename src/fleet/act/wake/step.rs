@@ -24,7 +24,7 @@ pub(in crate::fleet) const AWAKE_BEFORE: &str = "it was awake before a magic pac
 /// A host on its way up.
 struct WakeRun<'r> {
     fleet: &'r Fleet<'r>,
-    acting: &'r PlanRun<'r>,
+    run: &'r PlanRun<'r>,
     /// Of the step in its plan.
     number: usize,
     server: &'r Server,
@@ -41,24 +41,24 @@ struct WakeRun<'r> {
 impl Fleet<'_> {
     pub(in crate::fleet::act) async fn wake_host(
         &self,
-        acting: &PlanRun<'_>,
+        run: &PlanRun<'_>,
         number: usize,
         confirmed: &Confirmed,
     ) -> Result<StepReport, StateError> {
-        let step = &acting.plan.steps[number];
-        let server = acting.server(step);
+        let step = &run.plan.steps[number];
+        let server = run.server(step);
         let Some(host) = self.configured(&server.id) else {
             return Ok(StepReport::because(StepOutcome::Refused, format!("{} is not configured", server.id)));
         };
-        let path = match self.wake_path_of(host, acting.servers, acting.links).await {
+        let path = match self.wake_path_of(host, run.servers, run.clients).await {
             Ok(path) => path,
             Err(error) => return Ok(no_path(&error)),
         };
-        let patience = acting.options.timeout.unwrap_or(WAKE);
-        let begun = self.begin(acting, step, patience)?;
+        let patience = run.options.timeout.unwrap_or(WAKE);
+        let begun = self.begin(run, step, patience)?;
         let run = WakeRun {
             fleet: self,
-            acting,
+            run,
             number,
             server,
             host,
@@ -101,7 +101,7 @@ impl Fleet<'_> {
 
 impl WakeRun<'_> {
     fn say(&self, what: &str) {
-        self.acting.say(self.number, what, Some(self.patience));
+        self.run.say(self.number, what, Some(self.patience));
     }
 
     fn waiting(&self) -> String {
@@ -109,20 +109,20 @@ impl WakeRun<'_> {
     }
 
     fn is_waited_for(&self) -> bool {
-        self.acting.options.wait || self.acting.is_needed(self.number)
+        self.run.options.wait || self.run.is_needed(self.number)
     }
 
     /// Until it is awake, and can start guests where something waits for that; `None` at the deadline.
     async fn until_ready(&self) -> Option<Result<(), Error>> {
         let seen = tokio::time::timeout(self.patience, async {
             self.fleet.awake(self.host, |_| {}).await?;
-            if !self.acting.is_needed(self.number) || !self.fleet.is_pve(self.host) {
+            if !self.run.is_needed(self.number) || !self.fleet.is_pve(self.host) {
                 return Ok(());
             }
             *self.missing.borrow_mut() = Some("its API does not answer".to_owned());
             self.say(&format!("{} is awake, waiting for its API", self.server.called()));
-            let guests = self.acting.guests_of(self.number);
-            self.fleet.await_pve(self.acting, self.server, &guests, &self.missing).await
+            let guests = self.run.guests_of(self.number);
+            self.fleet.await_pve(self.run, self.server, &guests, &self.missing).await
         });
         seen.await.ok()
     }
@@ -141,13 +141,13 @@ impl WakeRun<'_> {
             WakeEvent::Sent { sent, .. } if sent.sent.is_empty() => {
                 self.tried.notify_one();
                 let why = sent.failed.join(", ");
-                self.acting.ledger.note(self.number, format!("a magic packet for {id} may have been sent: {why}"));
+                self.run.sent_log.note(self.number, format!("a magic packet for {id} may have been sent: {why}"));
                 self.say(&format!("{waiting}; {why}"));
                 *self.lost.borrow_mut() = Some(why);
             }
             WakeEvent::Sent { round, of, sent } => {
                 self.tried.notify_one();
-                self.acting.ledger.note(self.number, format!("magic packets for {id} were sent"));
+                self.run.sent_log.note(self.number, format!("magic packets for {id} were sent"));
                 tracing::debug!(server = id.as_str(), to = sent.sent.join(", "), "magic packet");
                 self.say(&format!("{waiting}; magic packet {round} of {of} was sent to {}", addresses(&sent.sent)));
             }
