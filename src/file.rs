@@ -17,7 +17,7 @@ pub(crate) use self::read::{Contents, PATIENCE, in_time, read_blocking, read_tex
 
 /// Whose file it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Manner {
+pub(crate) enum FileRole {
     /// A person's own, such as the configuration. A symbolic link stays one: the file it points to is replaced. The mode
     /// (and, for root, the owner) stay; a new file gets 0644, a folder that is missing is made with 0700.
     Edited,
@@ -32,26 +32,26 @@ pub(crate) enum Manner {
 /// The system's, or `write`'s: the old file is as it was then, and nothing of the new one is left.
 pub(crate) fn replace(
     path: &Path,
-    manner: Manner,
+    role: FileRole,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
     refuse_foreign_links(path)?;
-    let target = match manner {
-        Manner::Edited => follow(path)?,
-        Manner::Published => path.to_owned(),
+    let target = match role {
+        FileRole::Edited => follow(path)?,
+        FileRole::Published => path.to_owned(),
     };
     let folder = match target.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     let old = existing(&target)?;
-    match (manner, &old) {
-        (Manner::Edited, None) => {
+    match (role, &old) {
+        (FileRole::Edited, None) => {
             make_folder(folder)?;
             refuse_new_in(folder)?;
         }
         // Root may replace what is not its own: a secret would be gone, and what comes in its place is for everybody.
-        (Manner::Published, Some(old)) if !is_own(old) && old.mode() & 0o004 == 0 => {
+        (FileRole::Published, Some(old)) if !is_own(old) && old.mode() & 0o004 == 0 => {
             let mode = old.mode() & 0o7777;
             let text = format!("it belongs to user {} and is not for everybody (mode {mode:04o})", old.uid());
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
@@ -70,7 +70,7 @@ pub(crate) fn replace(
     out.flush()?;
     drop(out);
     let mut mode = 0o644;
-    if let Some(old) = old.filter(|_| manner == Manner::Edited) {
+    if let Some(old) = old.filter(|_| role == FileRole::Edited) {
         // Only root may give a file away; for everybody else the owner is right already.
         let _ = std::os::unix::fs::fchown(file.as_file(), Some(old.uid()), Some(old.gid()));
         mode = old.mode() & 0o7777;
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     fn publish(path: &Path, text: &str) -> Result<(), String> {
-        replace(path, Manner::Published, |out| out.write_all(text.as_bytes())).map_err(|error| error.to_string())
+        replace(path, FileRole::Published, |out| out.write_all(text.as_bytes())).map_err(|error| error.to_string())
     }
 
     fn names(folder: &Path) -> Vec<String> {
@@ -158,7 +158,7 @@ mod tests {
             let error = publish(&path, "new").unwrap_err();
             assert!(error.starts_with(says), "{}: {error}", path.display());
         }
-        let full = replace(&at("old"), Manner::Published, |out| {
+        let full = replace(&at("old"), FileRole::Published, |out| {
             out.write_all(&vec![b'x'; 1 << 20])?;
             Err(io::ErrorKind::StorageFull.into())
         });

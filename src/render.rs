@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::file::{self, Manner};
+use crate::file::{self, FileRole};
 use crate::model::hint::Carried;
 use crate::model::past::metrics::Families;
 use crate::model::text::clean;
@@ -184,12 +184,12 @@ pub(crate) struct WriteError {
 }
 
 /// Puts the report into a file that others read: a reader finds the old one or the new one, never half of it. Its mode
-/// is 0644. See [`Manner::Published`].
+/// is 0644. See [`FileRole::Published`].
 ///
 /// # Errors
 /// The file and why: no right, no room, a symbolic link, no regular file, a folder that is not there.
 pub(crate) fn write_file<R: Report>(path: &Path, report: &R, output: &Output) -> Result<(), WriteError> {
-    file::replace(path, Manner::Published, |mut out| write(&mut out, report, output))
+    file::replace(path, FileRole::Published, |mut out| write(&mut out, report, output))
         .map_err(|source| WriteError { path: path.to_owned(), source })
 }
 
@@ -198,7 +198,7 @@ pub(crate) fn write_file<R: Report>(path: &Path, report: &R, output: &Output) ->
 /// # Errors
 /// As `write_file`.
 pub(crate) fn write_page(path: &Path, page: &Page<'_>) -> Result<(), WriteError> {
-    file::replace(path, Manner::Published, |out| html::write(out, page))
+    file::replace(path, FileRole::Published, |out| html::write(out, page))
         .map_err(|source| WriteError { path: path.to_owned(), source })
 }
 

@@ -14,7 +14,7 @@
 //! - `tokens`: API tokens, and the intents that keep one from being lost half-made
 //! - `trust`: how each server's TLS certificate is verified
 //! - `clusters`: which server belongs to which cluster, and names for completion
-//! - `servers`: facts, last states and wishes of configured servers
+//! - `servers`: facts, last states and intended sleep (`wishes`) of configured servers
 //! - `guests`, `record_listing`: what is known of guests, and how a new listing changes it
 //! - `identities`: by what a guest is told from another one with its number
 //! - `events`: changes of power, moves, service checks, runs
@@ -48,7 +48,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
 pub(crate) use crate::state::file::error::StateError;
-pub(crate) use crate::state::history::events::{Check, CheckRecord, Moves, Run};
+pub(crate) use crate::state::history::events::{Check, CheckRecord, HostCheck, Moves};
 pub(crate) use crate::state::inventory::backups::BackupLook;
 pub(crate) use crate::state::inventory::changes::{Edit, GuestChange, GuestChangeKind, net};
 pub(crate) use crate::state::inventory::guests::{KnownGuest, RememberedGuest};
@@ -174,10 +174,10 @@ impl State {
         let ever = Timestamp::MIN;
         self.tokens().and(self.all_intents())?;
         self.trusts().and(self.all_facts())?;
-        self.states().and(self.wishes())?;
+        self.states().and(self.intended_sleep())?;
         self.members().and(self.all_guests())?;
         self.events(ever).and(self.checks(ever))?;
-        self.runs(ever).and(self.names())?;
+        self.host_checks(ever).and(self.names())?;
         self.check_history(ever, Timestamp::MAX).and(self.read_samples())?;
         self.last_events_before(Timestamp::MAX).and(self.actions(ever, ever))?;
         self.actions_in_flight(ever)?;

@@ -78,7 +78,7 @@ impl ConnectFailure {
 
     /// Whether it tells something of the host: it was asked, and did not take the connection. Otherwise nobody got as
     /// far as that.
-    pub(crate) fn is_of_host(self) -> bool {
+    pub(crate) fn reached_host(self) -> bool {
         match self {
             ConnectFailure::Refused
             | ConnectFailure::Unreachable
@@ -280,12 +280,14 @@ mod tests {
             (ErrorKind::AddrNotAvailable, ConnectFailure::Other, false),
         ] {
             assert_eq!(ConnectFailure::of(&error.into()), failure);
-            assert_eq!(failure.is_of_host(), of_host, "{failure:?}");
+            assert_eq!(failure.reached_host(), of_host, "{failure:?}");
         }
         for errno in [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE] {
             assert_eq!(ConnectFailure::of(&errno.into()), ConnectFailure::NoFiles);
         }
-        assert!(ConnectFailure::NotForwarded.is_of_host() && !ConnectFailure::JumpHostFailed("no answer").is_of_host());
+        assert!(
+            ConnectFailure::NotForwarded.reached_host() && !ConnectFailure::JumpHostFailed("no answer").reached_host()
+        );
     }
 
     #[test]

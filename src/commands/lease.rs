@@ -24,7 +24,7 @@ use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::inventory::server::ServerKey;
 use crate::model::lease::{Lease, LeaseKind, Then};
-use crate::model::power::{Manner, Policy, PowerAction};
+use crate::model::power::{Policy, PowerAction, StopOptions};
 use crate::transport::foreground::{self, Ending, Front, Signals};
 use crate::ui::{Progress, Ui};
 
@@ -65,7 +65,7 @@ impl EndArgs {
 
     pub(crate) fn options(&self, ctx: &Context) -> Options {
         Options {
-            manner: Manner { then_stop: false, overrule_shutdown: self.allow.contains(&CheckId::TasksRunning) },
+            stop: StopOptions { then_stop: false, overrule_shutdown: self.allow.contains(&CheckId::TasksRunning) },
             guests: self.guests,
             only_shown: false,
             arm_wol: self.arm_wol,

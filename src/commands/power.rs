@@ -24,7 +24,7 @@ use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory, Server};
 use crate::model::load::usage::Source;
 use crate::model::power::outcome::ActionOutcome;
-use crate::model::power::{Manner, Plan, PowerAction, Told, Why};
+use crate::model::power::{Plan, PowerAction, StepReason, StopOptions, Told};
 use crate::state::Action as Done;
 use crate::ui::Ui;
 
@@ -118,7 +118,7 @@ async fn look_and_act(
 
 fn options(ctx: &Context, args: &PowerArgs) -> Options {
     Options {
-        manner: Manner { then_stop: args.then_stop, overrule_shutdown: args.allow.contains(&CheckId::TasksRunning) },
+        stop: StopOptions { then_stop: args.then_stop, overrule_shutdown: args.allow.contains(&CheckId::TasksRunning) },
         guests: args.guests,
         only_shown: args.dry_run,
         arm_wol: args.arm_wol,
@@ -192,7 +192,7 @@ fn record_refusal(ctx: &Context, fleet: &Fleet<'_>, servers: &[Server], plan: &P
         .filter(|finding| !finding.allowed)
         .map(|finding| (&finding.server, finding.id.as_str()))
         .collect();
-    for step in plan.steps.iter().filter(|step| step.why == Why::Asked) {
+    for step in plan.steps.iter().filter(|step| step.why == StepReason::Asked) {
         let server = &servers[step.server];
         let reason = against.get(&server.id).or_else(|| against.values().next());
         ctx.state.record_action(&Done {

@@ -129,7 +129,7 @@ async fn look(ctx: &Context, fleet: &Fleet<'_>, args: &StatusArgs, with_past: bo
         let request =
             ObserveRequest { scope: fleet.scope(&args.targets)?, clusters: true, ..ObserveRequest::default() };
         // The past ends with this look.
-        if with_past { (fleet.observe(&request).await?, None) } else { fleet.observe_to_show(&request).await? }
+        if with_past { (fleet.observe(&request).await?, None) } else { fleet.observe_unsaved(&request).await? }
     };
     let mut inventory = selected(ctx, inventory, &args.targets, recording.as_ref())?;
     let mut past = Vec::new();

@@ -6,7 +6,7 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Val
 
 use super::error::{ConfigError, Problem};
 use super::{Config, EXAMPLE};
-use crate::file::{self, Manner};
+use crate::file::{self, FileRole};
 use crate::model::id::ServerId;
 
 /// A server to be added.
@@ -117,9 +117,9 @@ fn spacing(array: &Array) -> String {
 
 /// Writes `text` to `path` so that a reader, or a crash at any moment, finds the old file or the new one.
 ///
-/// A symbolic link, the mode and the owner stay (see [`Manner::Edited`]).
+/// A symbolic link, the mode and the owner stay (see [`FileRole::Edited`]).
 pub(crate) fn write_atomically(path: &Path, text: &str) -> Result<(), ConfigError> {
-    file::replace(path, Manner::Edited, |out| out.write_all(text.as_bytes()))
+    file::replace(path, FileRole::Edited, |out| out.write_all(text.as_bytes()))
         .map_err(|source| ConfigError::Write { path: path.to_owned(), source })
 }
 

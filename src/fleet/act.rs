@@ -30,7 +30,7 @@ use crate::model::check::CheckId;
 use crate::model::hint::HintId;
 use crate::model::id::{ClusterId, ServerId, VmId};
 use crate::model::inventory::Server;
-use crate::model::power::{Manner, Move, Plan, Policy, Step};
+use crate::model::power::{Plan, Policy, Step, StepKind, StopOptions};
 use crate::state::StateError;
 use crate::transport::Error;
 
@@ -47,7 +47,7 @@ pub(crate) const PARALLEL: u16 = 4;
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Options {
-    pub(crate) manner: Manner,
+    pub(crate) stop: StopOptions,
     /// What shall become of the guests of a host that goes down.
     pub(crate) guests: Option<Policy>,
     /// The plan is shown before anything is sent, or nothing is: all that Proxmox VE would refuse belongs into it.
@@ -179,14 +179,14 @@ impl Fleet<'_> {
         let begun = Instant::now();
         let step = &run.plan.steps[number];
         let ended = match &step.does {
-            Move::Already(state) => StepReport::new(StepOutcome::Already).seen(*state),
-            Move::Cannot { why, fix, kind } => {
+            StepKind::Already(state) => StepReport::new(StepOutcome::Already).seen(*state),
+            StepKind::Cannot { why, fix, kind } => {
                 let how = kind.map_or(StepOutcome::Refused, StepOutcome::Failed);
                 StepReport { hint: fix.clone(), ..StepReport::because(how, why.clone()) }
             }
-            Move::Guest(_) | Move::GuestLater => Box::pin(self.act_on_guest(run, number, confirmed)).await?,
-            Move::Wake => Box::pin(self.wake_host(run, number, confirmed)).await?,
-            Move::Host(call) => Box::pin(self.act_on_host(run, number, *call, confirmed)).await?,
+            StepKind::Guest(_) | StepKind::GuestLater => Box::pin(self.act_on_guest(run, number, confirmed)).await?,
+            StepKind::Wake => Box::pin(self.wake_host(run, number, confirmed)).await?,
+            StepKind::Host(call) => Box::pin(self.act_on_host(run, number, *call, confirmed)).await?,
         };
         if ended.how != StepOutcome::Unconfirmed {
             run.sent_log.clear(number);

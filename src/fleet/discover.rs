@@ -110,7 +110,7 @@ impl<'a> Fleet<'a> {
     async fn discover_cluster(&self, group: &Group<'a>, all_agents: bool) -> Result<Discovery, StateError> {
         let answer = self.listing(group).await;
         let at = self.now();
-        self.state.record_runs(&answer.runs().collect::<Vec<_>>(), at)?;
+        self.state.record_host_checks(&answer.host_checks().collect::<Vec<_>>(), at)?;
         let (mut failures, resting) = self.told_apart_from_rest(self.failures(&answer)).await;
         let Some(mut listed) = answer.listed else {
             let resting = resting.into_iter().map(|(_, word)| word).collect();

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use self::known::{Known, Looks};
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
-use crate::fleet::observe::scope::Scope;
+use crate::fleet::observe::scope::QueryScope;
 use crate::model::check::diagnosis::{Chart, Diagnosis, Trouble, say_at_the_jump_host};
 use crate::model::check::guest::{self as of_guest, GuestSeen};
 use crate::model::check::host::{self as of_host, HostSeen};
@@ -33,7 +33,7 @@ impl Fleet<'_> {
     /// `known` is what is remembered of all.
     pub(crate) async fn diagnose(
         &self,
-        scope: &Scope,
+        scope: &QueryScope,
         known: &Inventory,
         meant: &dyn Fn(&ServerId) -> bool,
     ) -> Vec<Diagnosis> {

@@ -14,7 +14,7 @@ pub(crate) use self::end::{Became, End, Lowered};
 use crate::fleet::Fleet;
 use crate::model::inventory::Server;
 use crate::model::inventory::server::ServerKey;
-use crate::model::power::{Plan, Why};
+use crate::model::power::{Plan, StepReason};
 use crate::state::StateError;
 
 /// What a server does now, for whoever waits.
@@ -26,7 +26,7 @@ impl Fleet<'_> {
     /// # Errors
     /// The state file's.
     pub(crate) fn keep_up(&self, plan: &Plan, servers: &[Server]) -> Result<(), StateError> {
-        let asked = plan.steps.iter().filter(|step| step.why == Why::Asked && step.action.only_wakes());
+        let asked = plan.steps.iter().filter(|step| step.why == StepReason::Asked && step.action.only_wakes());
         let chosen: Vec<ServerKey> = asked.filter_map(|step| Some(servers.get(step.server)?.key())).collect();
         if chosen.is_empty() {
             return Ok(());

@@ -21,8 +21,8 @@ use crate::fleet::observe::measure::{
     HostMeasurement, LoadOptions, Loads, MeasurePlan, PreviousTotals, split_loads_and_readings,
 };
 use crate::fleet::observe::record::Recording;
-use crate::fleet::observe::scope::Scope;
-use crate::fleet::reach::api::{Answer, Group, Listed};
+use crate::fleet::observe::scope::QueryScope;
+use crate::fleet::reach::api::{ClusterAnswer, Group, Listed};
 use crate::fleet::reach::bounded::bounded;
 use crate::model::id::{ClusterId, ServerId};
 use crate::model::inventory::{Inventory, ServiceCheck};
@@ -38,24 +38,24 @@ const PROBES: usize = 64;
 
 /// What was seen of a host or plain server, not through a listing.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Seen {
+pub(crate) struct HostSighting {
     pub(crate) state: PowerState,
     pub(crate) source: Source,
     pub(crate) reason: Option<String>,
     pub(crate) checks: Vec<ServiceCheck>,
 }
 
-impl Seen {
+impl HostSighting {
     /// The same without any service.
-    pub(super) fn silent(state: PowerState, source: Source, reason: Option<String>) -> Seen {
-        Seen { state, source, reason, checks: Vec::new() }
+    pub(super) fn silent(state: PowerState, source: Source, reason: Option<String>) -> HostSighting {
+        HostSighting { state, source, reason, checks: Vec::new() }
     }
 }
 
 /// What a run asks for.
 #[derive(Debug, Default)]
 pub(crate) struct ObserveRequest {
-    pub(crate) scope: Scope,
+    pub(crate) scope: QueryScope,
     /// Besides states, how hard hosts and plain servers work, by a script on each.
     pub(crate) load: Option<LoadOptions>,
     /// Templates, too, which are no servers to anybody else.
@@ -65,21 +65,21 @@ pub(crate) struct ObserveRequest {
 }
 
 /// One host or plain server: what was seen of it, and how hard it works where that was asked for.
-type LookAtHost = (ServerId, Seen, Option<Result<HostMeasurement, Error>>);
+type LookAtHost = (ServerId, HostSighting, Option<Result<HostMeasurement, Error>>);
 
 /// Whether each member of a cluster is online by its listing, as soon as there is one.
 type Words = watch::Receiver<Option<HashMap<ServerId, bool>>>;
 
 /// What came of asking a cluster and its hosts.
-type AnswerOfCluster = (Answer, Vec<(ServerId, Seen)>, Vec<(ServerId, Result<HostMeasurement, Error>)>);
+type AnswerOfCluster = (ClusterAnswer, Vec<(ServerId, HostSighting)>, Vec<(ServerId, Result<HostMeasurement, Error>)>);
 
 /// All answers of one run, before they are put together.
 #[derive(Debug)]
 pub(crate) struct Answers<'a> {
     pub(crate) at: Timestamp,
-    pub(crate) clusters: Vec<(Group<'a>, Answer)>,
+    pub(crate) clusters: Vec<(Group<'a>, ClusterAnswer)>,
     /// Of each configured host or plain server that was asked by TCP or SSH.
-    pub(crate) hosts: HashMap<ServerId, Seen>,
+    pub(crate) hosts: HashMap<ServerId, HostSighting>,
     pub(crate) loads: Loads,
     /// Templates count as guests.
     pub(crate) templates: bool,
@@ -118,7 +118,7 @@ impl<'a> Fleet<'a> {
 
     /// Like `observe_with_known_clusters`, for a caller that shows it at once, and keeps the recording meanwhile. `None`: it is
     /// kept already, as somebody is to get what is in it.
-    pub(crate) async fn observe_to_show(
+    pub(crate) async fn observe_unsaved(
         &self,
         request: &ObserveRequest,
     ) -> Result<(Observed, Option<Recording>), StateError> {
@@ -156,12 +156,12 @@ impl<'a> Fleet<'a> {
         }
         let at = self.now();
         let (loads, readings) = split_loads_and_readings(measured);
-        let runs = clusters.iter().flat_map(|(_, answer)| answer.runs()).collect();
+        let host_checks = clusters.iter().flat_map(|(_, answer)| answer.host_checks()).collect();
         let mut observed =
             self.assemble(Answers { at, clusters, hosts, loads, templates: request.templates }, &request.scope)?;
         observed.earlier = earlier;
         self.check_guests(&mut observed.inventory).await;
-        let recording = self.to_keep(runs, readings, &observed);
+        let recording = self.to_keep(host_checks, readings, &observed);
         observed.inventory.sort();
         self.note_off(observed.inventory.servers.iter().filter(|server| server.vmid.is_none()));
         observed.inventory.unasked = request.scope.unasked(&observed.inventory.servers);

@@ -16,7 +16,7 @@ use self::beat::{Beat, Ended};
 use crate::config::{Access, ServerConfig, Settings};
 use crate::fleet::Fleet;
 use crate::fleet::observe::measure::{LoadOptions, measured_by};
-use crate::fleet::observe::scope::Scope;
+use crate::fleet::observe::scope::QueryScope;
 use crate::fleet::observe::{ObserveRequest, Observed};
 use crate::model::id::{ClusterId, Secret};
 use crate::model::inventory::{Failed, FailureKind};
@@ -100,7 +100,7 @@ impl<'a> Fleet<'a> {
     /// Only the state file's.
     pub(crate) async fn watch(
         &self,
-        scope: &Scope,
+        scope: &QueryScope,
         pace: Pace,
         again: &Notify,
         heard: &Sender<Heard>,
@@ -118,7 +118,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// The parts that `scope` means.
-    fn parts(&self, scope: &Scope) -> Vec<Part> {
+    fn parts(&self, scope: &QueryScope) -> Vec<Part> {
         let (groups, plain) = self.to_ask(scope);
         let clusters = groups.into_iter().map(|group| Part::Cluster(group.cluster));
         clusters.chain(plain.into_iter().map(|server| Part::Server(server.id.clone()))).collect()
@@ -136,7 +136,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// One loop for the states of each part, one for each host's load, one for each cluster's addresses.
-    async fn watch_parts(&self, parts: &[Part], scope: &Scope, watch: &Watch<'_>) -> Result<(), StateError> {
+    async fn watch_parts(&self, parts: &[Part], scope: &QueryScope, watch: &Watch<'_>) -> Result<(), StateError> {
         let begun = Instant::now();
         let mut loops: Vec<Loop<'_>> = Vec::new();
         let hosts: Vec<_> = parts.iter().flat_map(|part| self.hosts_of(part)).collect();
@@ -166,7 +166,7 @@ impl<'a> Fleet<'a> {
     async fn watch_states(
         &self,
         part: &Part,
-        scope: &Scope,
+        scope: &QueryScope,
         mut beat: Beat,
         watch: &Watch<'_>,
     ) -> Result<(), StateError> {
@@ -176,7 +176,7 @@ impl<'a> Fleet<'a> {
         };
         let meant = self.hosts_of(part).into_iter().filter(|server| scope.asks(&server.id));
         let hosts = meant.map(|server| server.id.clone()).collect();
-        let scope = Scope::Only { hosts, around: [].into(), clusters, unasked: Vec::new() };
+        let scope = QueryScope::Only { hosts, around: [].into(), clusters, unasked: Vec::new() };
         let request = ObserveRequest { scope, load: None, templates: false, clusters: true };
         loop {
             watch.next(&beat).await;
@@ -198,7 +198,7 @@ impl<'a> Fleet<'a> {
     }
 
     async fn watch_load(&self, server: &ServerConfig, mut beat: Beat, watch: &Watch<'_>) -> Result<(), StateError> {
-        let scope = Scope::Only {
+        let scope = QueryScope::Only {
             hosts: [server.id.clone()].into(),
             around: [].into(),
             clusters: [].into(),
@@ -248,7 +248,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// Ends when servers turn out to be nodes of one cluster that stood each for itself.
-    async fn until_other_parts(&self, scope: &Scope, parts: &[Part], watch: &Watch<'_>) -> Result<(), StateError> {
+    async fn until_other_parts(&self, scope: &QueryScope, parts: &[Part], watch: &Watch<'_>) -> Result<(), StateError> {
         let mut beat = Beat::new(Instant::now() + watch.pace.discovery, watch.pace.discovery);
         loop {
             tokio::time::sleep_until(beat.next()).await;

@@ -10,9 +10,11 @@ mod words;
 
 pub(crate) use self::action::{Goal, PowerAction};
 pub(crate) use self::finding::{Finding, Remedy, allow};
-pub(crate) use self::guest::{GuestView, Manner, Verdict, judge};
+pub(crate) use self::guest::{GuestView, StopOptions, Verdict, judge};
 pub(crate) use self::host::{HostVerdict, judge_host};
-pub(crate) use self::plan::{Arming, Course, Lost, Means, Move, Plan, PlanError, Policy, Step, Why, plan};
+pub(crate) use self::plan::{
+    Arming, Course, Lost, Plan, PlanError, PlanInputs, Policy, Step, StepKind, StepReason, plan,
+};
 pub(crate) use self::words::Told;
 
 use crate::model::text::words::words;

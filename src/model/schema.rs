@@ -8,7 +8,7 @@ use crate::model::check::CheckId;
 use crate::model::id::{NodeName, ServerId, VmId};
 use crate::model::load::usage::Count;
 use crate::model::past::series::Metric;
-use crate::model::power::Why;
+use crate::model::power::StepReason;
 
 /// `described_as!(Row<'_>, Server)`: what `Row` serializes to has the fields of `Server`.
 macro_rules! described_as {
@@ -50,4 +50,4 @@ inline!(NodeName, json_schema!({ "type": "string" }));
 inline!(VmId, json_schema!({ "type": "integer", "minimum": 100, "maximum": 999_999_999 }));
 inline!(Count, json_schema!({ "type": "integer", "minimum": 0 }));
 inline!(Metric, json_schema!({ "enum": Metric::ALL.map(Metric::as_str) }));
-inline!(Why, json_schema!({ "type": "string" }));
+inline!(StepReason, json_schema!({ "type": "string" }));

@@ -129,7 +129,7 @@ pub(crate) async fn each_address(
         (address.ip(), failure)
     });
     let outcomes = futures::future::join_all(tries).await;
-    Some(outcomes.into_iter().filter(|(_, failure)| failure.is_none_or(ConnectFailure::is_of_host)).collect())
+    Some(outcomes.into_iter().filter(|(_, failure)| failure.is_none_or(ConnectFailure::reached_host)).collect())
 }
 
 /// `host:port`, with brackets around an IPv6 address.

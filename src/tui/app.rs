@@ -73,13 +73,13 @@ impl State {
     }
 
     fn take_plan(&mut self, plan: Plan) -> Vec<Effect> {
-        match self.wish.take_if(|wish| wish.number == plan.number) {
-            Some(wish) => {
+        match self.request.take_if(|request| request.number == plan.number) {
+            Some(request) => {
                 match &mut self.mode {
-                    Mode::Dialogue { wish: shown, plan: old, again, .. } if shown.number == wish.number => {
+                    Mode::Dialogue { request: shown, plan: old, again, .. } if shown.number == request.number => {
                         (*old, *again) = (plan, false);
                     }
-                    _ => self.ready = Some((wish, plan)),
+                    _ => self.ready = Some((request, plan)),
                 }
                 Vec::new()
             }
@@ -88,12 +88,12 @@ impl State {
     }
 
     /// There is no plan for what was wished.
-    fn drop_wish(&mut self, number: u64, why: String) {
-        if self.wish.take_if(|wish| wish.number == number).is_none() {
+    fn drop_request(&mut self, number: u64, why: String) {
+        if self.request.take_if(|request| request.number == number).is_none() {
             return;
         }
         self.message = Some(why);
-        if matches!(&self.mode, Mode::Dialogue { wish, .. } if wish.number == number) {
+        if matches!(&self.mode, Mode::Dialogue { request, .. } if request.number == number) {
             self.mode = Mode::Browse;
         }
     }
@@ -115,9 +115,9 @@ impl State {
     /// Asks what waits to be asked. Not over a filter: a letter that is meant for it must not be the answer.
     fn open_dialogue(&mut self) {
         if self.mode == Mode::Browse
-            && let Some((wish, plan)) = self.ready.take()
+            && let Some((request, plan)) = self.ready.take()
         {
-            self.mode = Mode::Dialogue { wish, plan, typed: String::new(), top: 0, again: false };
+            self.mode = Mode::Dialogue { request, plan, typed: String::new(), top: 0, again: false };
             self.message = None;
         }
     }
@@ -153,7 +153,7 @@ pub(crate) fn update(state: &mut State, event: Event) -> Vec<Effect> {
             }
         }
         Event::Plan(plan) => effects = state.take_plan(plan),
-        Event::NoPlan { number, why } => state.drop_wish(number, why),
+        Event::NoPlan { number, why } => state.drop_request(number, why),
         Event::Progress { server, text, of } => {
             let since = state.progress.get(&server).map_or(state.now, |known| known.since);
             state.progress.insert(server, Doing { text, since, of });

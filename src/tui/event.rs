@@ -99,7 +99,7 @@ pub(crate) struct Entry {
 /// A plan to be agreed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// The number of the wish that it answers.
+    /// The number of the request that it answers.
     pub(crate) number: u64,
     pub(crate) action: PowerAction,
     /// How many servers it changes: more than one has to be typed.
@@ -158,7 +158,7 @@ impl Plan {
 
 /// What was asked for and is not answered yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wish {
+pub(crate) struct PlanRequest {
     pub(crate) number: u64,
     pub(crate) action: PowerAction,
     pub(crate) servers: Vec<ServerId>,

@@ -3,7 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::model::power::PowerAction;
-use crate::tui::event::{Choices, Effect, Wish};
+use crate::tui::event::{Choices, Effect, PlanRequest};
 use crate::tui::layout::Areas;
 use crate::tui::problems::problems;
 use crate::tui::state::{Mode, Order, State};
@@ -49,13 +49,13 @@ pub(crate) fn paste(state: &mut State, text: &str) {
 fn abandon(state: &mut State) -> Vec<Effect> {
     let mode = std::mem::replace(&mut state.mode, Mode::Browse);
     let asked = match mode {
-        Mode::Dialogue { wish, .. } => {
-            state.wish.take_if(|wanted| wanted.number == wish.number);
-            Some(wish)
+        Mode::Dialogue { request, .. } => {
+            state.request.take_if(|wanted| wanted.number == request.number);
+            Some(request)
         }
-        _ => state.wish.take().or_else(|| state.ready.take().map(|(wish, _)| wish)),
+        _ => state.request.take().or_else(|| state.ready.take().map(|(request, _)| request)),
     };
-    asked.map(|wish| Effect::Abandon { number: wish.number }).into_iter().collect()
+    asked.map(|request| Effect::Abandon { number: request.number }).into_iter().collect()
 }
 
 fn browse(state: &mut State, key: KeyEvent, held: bool) -> Vec<Effect> {
@@ -119,7 +119,7 @@ fn browse(state: &mut State, key: KeyEvent, held: bool) -> Vec<Effect> {
 
 /// Esc: one step back. Never out: who leaves a dialogue that has just gone by itself means that, not the screen.
 fn back(state: &mut State) -> Vec<Effect> {
-    if state.wish.is_some() {
+    if state.request.is_some() {
         return abandon(state);
     }
     if !state.failed.is_empty() {
@@ -176,24 +176,24 @@ fn letter_of_browse(state: &mut State, letter: char) -> Vec<Effect> {
         'w' => PowerAction::Wake,
         _ => return Vec::new(),
     };
-    if let Some(wish) = &state.wish {
-        state.message = Some(format!("{} is still being planned; Esc abandons it", wish.action));
+    if let Some(request) = &state.request {
+        state.message = Some(format!("{} is still being planned; Esc abandons it", request.action));
         return Vec::new();
     }
     let servers = state.targets();
     if servers.is_empty() {
         return Vec::new();
     }
-    state.wishes += 1;
+    state.requests += 1;
     state.message = None;
     forget_failed(state);
-    let wish = Wish { number: state.wishes, action, servers, choices: Choices::default() };
-    state.wish = Some(wish.clone());
-    vec![prepare(wish)]
+    let request = PlanRequest { number: state.requests, action, servers, choices: Choices::default() };
+    state.request = Some(request.clone());
+    vec![prepare(request)]
 }
 
-fn prepare(wish: Wish) -> Effect {
-    let Wish { number, action, servers, choices } = wish;
+fn prepare(request: PlanRequest) -> Effect {
+    let PlanRequest { number, action, servers, choices } = request;
     Effect::Prepare { number, action, servers, choices }
 }
 
@@ -294,24 +294,24 @@ fn scrolled(code: KeyCode, top: usize, last: usize) -> Option<usize> {
 
 fn dialogue(state: &mut State, code: KeyCode, held: bool) -> Vec<Effect> {
     let last = view::last_line_of_dialogue(state);
-    let Mode::Dialogue { wish, plan, typed, top, again } = &mut state.mode else { return Vec::new() };
+    let Mode::Dialogue { request, plan, typed, top, again } = &mut state.mode else { return Vec::new() };
     let chosen = match code {
-        KeyCode::Char('g') if plan.offers.guests && !held => Some(wish.choices.next_guests()),
+        KeyCode::Char('g') if plan.offers.guests && !held => Some(request.choices.next_guests()),
         KeyCode::Char('a') if plan.offers.arm_wol && !held => {
-            Some(Choices { arm_wol: !wish.choices.arm_wol, ..wish.choices })
+            Some(Choices { arm_wol: !request.choices.arm_wol, ..request.choices })
         }
         KeyCode::Char('t') if plan.offers.then_stop && !held => {
-            Some(Choices { then_stop: !wish.choices.then_stop, ..wish.choices })
+            Some(Choices { then_stop: !request.choices.then_stop, ..request.choices })
         }
         _ => None,
     };
     if let Some(choices) = chosen {
-        state.wishes += 1;
-        let before = std::mem::replace(&mut wish.number, state.wishes);
-        (wish.choices, *again) = (choices, true);
+        state.requests += 1;
+        let before = std::mem::replace(&mut request.number, state.requests);
+        (request.choices, *again) = (choices, true);
         typed.clear();
-        state.wish = Some(wish.clone());
-        return vec![Effect::Abandon { number: before }, prepare(wish.clone())];
+        state.request = Some(request.clone());
+        return vec![Effect::Abandon { number: before }, prepare(request.clone())];
     }
     if let Some(to) = scrolled(code, *top, last).filter(|_| !held) {
         *top = to;

@@ -10,7 +10,7 @@ use crate::model::id::ServerId;
 use crate::model::inventory::server::ServerKey;
 use crate::model::inventory::{Inventory, Server};
 use crate::model::text::units::human_span;
-use crate::tui::event::{Entry, Plan, Wish};
+use crate::tui::event::{Entry, Plan, PlanRequest};
 use crate::tui::samples::Ring;
 
 /// What is decided before the screen opens.
@@ -38,7 +38,7 @@ pub(crate) enum Mode {
         top: usize,
     },
     Dialogue {
-        wish: Wish,
+        request: PlanRequest,
         plan: Plan,
         /// What was typed of the number.
         typed: String,
@@ -128,11 +128,11 @@ pub(crate) struct State {
     pub(crate) zone: TimeZone,
     /// When somebody is looked at next.
     pub(crate) next: Option<Timestamp>,
-    pub(crate) wish: Option<Wish>,
+    pub(crate) request: Option<PlanRequest>,
     /// The answer to it, where it came while something else had the keys: it opens when they are free.
-    pub(crate) ready: Option<(Wish, Plan)>,
+    pub(crate) ready: Option<(PlanRequest, Plan)>,
     /// Wishes so far: an answer to an older one is not taken for that to a newer one.
-    pub(crate) wishes: u64,
+    pub(crate) requests: u64,
     /// Whom something is being done to, and how far it is.
     pub(crate) progress: BTreeMap<ServerId, Doing>,
     /// Which actions failed, until the next one is asked for.
@@ -171,9 +171,9 @@ impl State {
             instead: false,
             zone: TimeZone::UTC,
             next: None,
-            wish: None,
+            request: None,
             ready: None,
-            wishes: 0,
+            requests: 0,
             progress: BTreeMap::new(),
             failed: VecDeque::new(),
             message: None,

@@ -195,9 +195,9 @@ pub(super) fn mouse(kind: usize, column: u16, row: u16) -> Event {
 
 /// A plan for what was asked for last.
 pub(super) fn plan(state: &State, changes: usize, findings: Vec<Finding>) -> Plan {
-    let action = state.wish.as_ref().map_or(PowerAction::Start, |wish| wish.action);
+    let action = state.request.as_ref().map_or(PowerAction::Start, |request| request.action);
     let steps = (0..changes).map(|i| format!("{action} pve1-vm-{} (web), qemu on pve1, running for 3d 4h", 101 + i));
-    Plan { number: state.wishes, action, changes, steps: steps.collect(), findings, offers: Offers::default() }
+    Plan { number: state.requests, action, changes, steps: steps.collect(), findings, offers: Offers::default() }
 }
 
 pub(super) fn finding() -> Finding {

@@ -151,12 +151,12 @@ fn status(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
     let clock = clock(state, area.width);
     put_right(buffer, area, &clock, look.quiet());
     area.width -= u16::try_from(look::width(&clock) + 2).unwrap_or(u16::MAX).min(area.width);
-    if let Some(wish) = &state.wish {
-        let whom = match wish.servers.as_slice() {
+    if let Some(request) = &state.request {
+        let whom = match request.servers.as_slice() {
             [one] => one.to_string(),
             many => counted(many.len(), "server"),
         };
-        let text = format!("{} {whom}: running safety checks ...  ", wish.action);
+        let text = format!("{} {whom}: running safety checks ...  ", request.action);
         area = after(area, put(buffer, area, &text, look.accent()));
     }
     if let Some(doing) = state.progress.values().next() {

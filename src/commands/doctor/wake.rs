@@ -9,7 +9,7 @@ use crate::fleet::observe::{ObserveRequest, Observed};
 use crate::model::check::CheckId;
 use crate::model::check::diagnosis::{Chart, Fix};
 use crate::model::inventory::{Inventory, Server};
-use crate::model::power::{Manner, Move, PowerAction, PowerState};
+use crate::model::power::{PowerAction, PowerState, StepKind, StopOptions};
 
 use super::report::DoctorReport;
 
@@ -84,7 +84,7 @@ async fn act(
         }
         return Err(Failure::new(Exit::Refused, format!("{} was not put to sleep: checks failed", server.id)).into());
     }
-    if let Some(Move::Cannot { why, fix, kind }) = plan.steps.first().map(|step| &step.does) {
+    if let Some(StepKind::Cannot { why, fix, kind }) = plan.steps.first().map(|step| &step.does) {
         let failure = Failure::new(kind.map_or(Exit::Refused, Exit::from), format!("{action} {}: {why}", server.id));
         return Err(match fix {
             Some(fix) => failure.hint(fix),
@@ -114,7 +114,7 @@ async fn act(
 
 fn options(ctx: &Context) -> Options {
     Options {
-        manner: Manner { then_stop: false, overrule_shutdown: false },
+        stop: StopOptions { then_stop: false, overrule_shutdown: false },
         guests: None,
         only_shown: false,
         arm_wol: false,

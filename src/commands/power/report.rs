@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::fleet::act::{StepOutcome, StepReport};
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
-use crate::model::power::{Course, Finding, Goal, Move, Plan, PowerAction, PowerState, Step, Told, Why};
+use crate::model::power::{Course, Finding, Goal, Plan, PowerAction, PowerState, Step, StepKind, StepReason, Told};
 use crate::model::text::units::human_span;
 use crate::model::text::{clean, wrap};
 use crate::render::value::Value;
@@ -47,7 +47,7 @@ pub(crate) struct Row {
     /// `planned`, `done`, `already`, `sent`, `failed`, `task failed`, `unconfirmed`, `refused`, `not tried`.
     result: &'static str,
     /// Why the step is there.
-    why: Why,
+    why: StepReason,
     /// The request or command, as far as it is known before.
     call: Option<String>,
     /// What is waited for.
@@ -141,17 +141,17 @@ fn row(
     let server = &servers[step.server];
     let result = match (&end, &step.does) {
         (Some(end), _) => end.how.as_str(),
-        (None, Move::Already(_)) => StepOutcome::Already.as_str(),
-        (None, Move::Cannot { kind, .. }) => kind.map_or(StepOutcome::Refused, StepOutcome::Failed).as_str(),
+        (None, StepKind::Already(_)) => StepOutcome::Already.as_str(),
+        (None, StepKind::Cannot { kind, .. }) => kind.map_or(StepOutcome::Refused, StepOutcome::Failed).as_str(),
         (None, _) if refused => StepOutcome::NotTried.as_str(),
         (None, _) => PLANNED,
     };
     let planned_state = match &step.does {
-        Move::Already(state) => Some(*state),
+        StepKind::Already(state) => Some(*state),
         _ => None,
     };
     let cannot = match &step.does {
-        Move::Cannot { why, .. } => Some(why.clone()),
+        StepKind::Cannot { why, .. } => Some(why.clone()),
         _ => None,
     };
     let until = until(number, step, servers, plan, ready);
@@ -188,7 +188,7 @@ fn row(
 
 /// The request that a guest's step makes.
 fn call(step: &Step, server: &Server) -> Option<String> {
-    let Move::Guest(call) = &step.does else { return None };
+    let StepKind::Guest(call) = &step.does else { return None };
     let (word, parameters) = call.request();
     let (node, kind, vmid) = (server.node.as_ref()?, server.kind.guest()?, server.vmid?);
     let path = format!("POST /nodes/{}/{}/{vmid}/status/{word}", node.as_str(), kind.as_str());
@@ -205,7 +205,7 @@ fn until(number: usize, step: &Step, servers: &[Server], plan: &Plan, ready: &Re
         if up && !names.is_empty() { format!(", {} answers", names.join(" and ")) } else { String::new() }
     };
     match &step.does {
-        Move::Wake => {
+        StepKind::Wake => {
             let needing = plan.steps.iter().filter(|other| other.needs.contains(&number));
             let guests: Vec<&str> = needing
                 .map(|other| &servers[other.server])
@@ -221,13 +221,13 @@ fn until(number: usize, step: &Step, servers: &[Server], plan: &Plan, ready: &Re
                 if over_ssh { "SSH answers with its known key" } else { "its API answers with its certificate" };
             Some(format!("{awake}{listed}"))
         }
-        Move::Guest(call) => Some(format!("it is {}{}", Goal::of(call).as_str(), services())),
-        Move::GuestLater => Some(format!("its host is ready, then depending on its state{}", services())),
-        Move::Host(call) => Some(match call.as_str() {
+        StepKind::Guest(call) => Some(format!("it is {}{}", Goal::of(call).as_str(), services())),
+        StepKind::GuestLater => Some(format!("its host is ready, then depending on its state{}", services())),
+        StepKind::Host(call) => Some(match call.as_str() {
             "reboot" => "it answers again, in another boot".to_owned(),
             _ => "it is gone".to_owned(),
         }),
-        Move::Already(_) | Move::Cannot { .. } => None,
+        StepKind::Already(_) | StepKind::Cannot { .. } => None,
     }
 }
 
@@ -245,7 +245,8 @@ impl Report for PowerReport {
             column("STATE", 4, |row| Value::maybe(row.state)),
             column("TIME", 5, |row| Value::of(row.seconds, |seconds| Value::Milliseconds(seconds * 1000.0))),
             // That it was asked for needs no words.
-            column("WHY", 2, |row| Value::maybe((row.why != Why::Asked).then(|| row.why.to_string()))).cut_to(12),
+            column("WHY", 2, |row| Value::maybe((row.why != StepReason::Asked).then(|| row.why.to_string())))
+                .cut_to(12),
             column("DETAIL", 1, |row| Value::maybe(row.detail.clone().or_else(|| row.ahead()))).cut_to(28),
             wide("NAME", |row| Value::text(row.name.as_str())),
             wide("AFTER", |row| {

@@ -2,7 +2,7 @@
 
 use crate::fleet::act::StepReport;
 use crate::model::inventory::Server;
-use crate::model::power::{Finding, Move, Plan, PowerAction};
+use crate::model::power::{Finding, Plan, PowerAction, StepKind};
 use crate::ui::Ui;
 
 /// Says what else but the plan came of targets that ask for a state.
@@ -41,7 +41,7 @@ pub(crate) fn say_findings(ui: &Ui, action: PowerAction, findings: &[Finding], o
 pub(crate) fn say_fixes(ui: &Ui, plan: &Plan) {
     let mut said: Vec<&str> = Vec::new();
     for step in plan.steps.iter().filter(|step| !step.is_of_finding()) {
-        if let Move::Cannot { fix: Some(fix), .. } = &step.does
+        if let StepKind::Cannot { fix: Some(fix), .. } = &step.does
             && !said.contains(&fix.as_str())
             && !plan.findings.iter().any(|finding| finding.fix.as_ref() == Some(fix))
         {

@@ -95,7 +95,7 @@ async fn look(ctx: &Context, fleet: &Fleet<'_>, args: &StatsArgs) -> anyhow::Res
     let (observed, recording) = {
         let _progress = ctx.ui.progress(&format!("measuring {}", counted(fleet.hosts().count(), "host")));
         // Whoever interrupts while agents are asked has looked, too.
-        if args.agent { (fleet.observe(&request).await?, None) } else { fleet.observe_to_show(&request).await? }
+        if args.agent { (fleet.observe(&request).await?, None) } else { fleet.observe_unsaved(&request).await? }
     };
     let Observed { inventory, loads, clients, earlier, at } = observed;
     let inventory = selected(ctx, inventory, &args.targets, recording.as_ref())?;

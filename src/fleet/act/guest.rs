@@ -132,7 +132,7 @@ impl Fleet<'_> {
     ) -> Result<Result<Option<GuestCall>, StepReport>, StateError> {
         let id = &named.server.id;
         let mut findings: Vec<Finding> = self.compare_identity(named, config)?.into_iter().collect();
-        let call = match judge(step.action, &view(named.kind, &found.status), run.options.manner) {
+        let call = match judge(step.action, &view(named.kind, &found.status), run.options.stop) {
             Verdict::Call { call, against } => {
                 findings.extend(against.into_iter().map(|against| against.at(id)));
                 Some(call)

@@ -77,7 +77,7 @@ impl Fleet<'_> {
         let sending = Sending { host, server, call, number, seen: &seen, patience };
         let ended = Box::pin(self.send_to_host(run, &sending, confirmed)).await?;
         if call.sleeps() && ended.how == StepOutcome::Done {
-            // Whoever looked while it still answered took the wish away again.
+            // Whoever looked while it still answered removed the mark again.
             self.state.mark_asleep(&server.id, self.now())?;
         }
         self.record_seen(server, &ended)?;

@@ -20,7 +20,7 @@ use crate::model::guest::{ActiveTask, ClusterStatus, GuestCall, GuestConfig, Sta
 use crate::model::host::power::{HostPreflight, Identity};
 use crate::model::id::{ClusterId, NodeName, ServerId};
 use crate::model::inventory::Server;
-use crate::model::power::{Arming, Finding, Move, Plan, PowerAction, PowerState, Step};
+use crate::model::power::{Arming, Finding, Plan, PowerAction, PowerState, Step, StepKind};
 use crate::state::StateError;
 
 pub(super) use self::host::{Blocked, HostCheck, When};
@@ -82,7 +82,7 @@ impl Fleet<'_> {
         let here = Here::default();
         let findings = join(self.look_at_guests(plan, servers, configs, clients, &here, options), async {
             let hosts = plan.steps.iter().enumerate().filter_map(|(number, step)| match &step.does {
-                Move::Host(call) => Some((number, &servers[step.server], *call)),
+                StepKind::Host(call) => Some((number, &servers[step.server], *call)),
                 _ => None,
             });
             let looks = hosts.map(|(number, host, call)| async move {
@@ -103,7 +103,7 @@ impl Fleet<'_> {
             let is_known = |finding: &Finding| finding.id == CheckId::RunningGuests && finding.server == *host;
             let known = plan.findings.iter().any(is_known);
             plan.findings.extend(look.findings.into_iter().filter(|finding| !known || !is_known(finding)));
-            if let (Some(seen), Move::Host(call)) = (&look.seen, &plan.steps[number].does) {
+            if let (Some(seen), StepKind::Host(call)) = (&look.seen, &plan.steps[number].does) {
                 if let Some(Ok(way)) = seen.way(*call) {
                     calls.insert(number, way.clone());
                 }
@@ -112,7 +112,7 @@ impl Fleet<'_> {
                 }
             }
             if let Some(Blocked { why, fix, kind }) = look.blocked {
-                plan.steps[number].does = Move::Cannot { why, fix, kind };
+                plan.steps[number].does = StepKind::Cannot { why, fix, kind };
             }
         }
         self.look_at_wakes(plan, servers, clients, &mut known, &mut calls).await;
@@ -130,7 +130,7 @@ impl Fleet<'_> {
     ) {
         for (number, step) in plan.steps.iter_mut().enumerate() {
             let server = &servers[step.server];
-            let Some(host) = self.configured(&server.id).filter(|_| step.does == Move::Wake) else { continue };
+            let Some(host) = self.configured(&server.id).filter(|_| step.does == StepKind::Wake) else { continue };
             match self.wake_path_of(host, servers, clients).await {
                 Ok(path) => {
                     plan.findings.extend(self.look_at_wake_path(&path, server, clients, known).await);
@@ -139,7 +139,7 @@ impl Fleet<'_> {
                 Err(error) => {
                     let finding = Finding::new(CheckId::NoWakePath, &server.id, error.to_string()).final_word();
                     plan.findings.push(Finding { fix: error.advice(), ..finding });
-                    step.does = Move::Cannot { why: error.to_string(), fix: error.advice(), kind: None };
+                    step.does = StepKind::Cannot { why: error.to_string(), fix: error.advice(), kind: None };
                 }
             }
         }
@@ -163,7 +163,7 @@ impl Fleet<'_> {
     ) -> Result<Vec<Finding>, StateError> {
         let mut findings = Vec::new();
         let guest_step = |step: &Step| match step.does {
-            Move::Guest(call) => Some((call, (step.action, Named::of(&servers[step.server])?))),
+            StepKind::Guest(call) => Some((call, (step.action, Named::of(&servers[step.server])?))),
             _ => None,
         };
         let (calls, guests): (Vec<_>, Vec<_>) = plan.steps.iter().filter_map(guest_step).unzip();
@@ -193,7 +193,7 @@ impl Fleet<'_> {
         let (quorum, tasks, agents) = join3(
             self.look_at_quorum(plan, servers, clients),
             self.look_at_tasks(&guests, clients),
-            self.look_at_agents(&guests, configs, clients, options.manner),
+            self.look_at_agents(&guests, configs, clients, options.stop),
         )
         .await;
         findings.extend(quorum);

@@ -8,7 +8,7 @@ use crate::fleet::Fleet;
 use crate::model::guest::{GuestCall, Startup};
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory, Server};
-use crate::model::power::{Means, Move, Plan, PlanError, Policy, PowerAction, PowerState, allow, plan};
+use crate::model::power::{Plan, PlanError, PlanInputs, Policy, PowerAction, PowerState, StepKind, allow, plan};
 use crate::model::select::{asks_for_state, whatever_state};
 use crate::state::StateError;
 
@@ -85,10 +85,10 @@ impl Fleet<'_> {
         let failures = failures.iter().rev().filter(|failed| !failed.kind.is_of_cluster());
         let failures = failures.map(|Failed { server, kind, .. }| (server.clone(), *kind)).collect();
         let startups = configs.startups();
-        let means = Means { manner: options.manner, guests: options.guests, startups, failures, lost };
-        let mut plan = plan(servers, chosen, action, &means)?;
+        let inputs = PlanInputs { stop: options.stop, guests: options.guests, startups, failures, lost };
+        let mut plan = plan(servers, chosen, action, &inputs)?;
         let calls = self.check_plan(&mut plan, servers, &configs, &clients, options).await?;
-        set_deadlines(&mut plan, servers, &means.startups, options);
+        set_deadlines(&mut plan, servers, &inputs.startups, options);
         let is_clear = allow(&mut plan.findings, &options.allowed);
         Ok(Prepared { plan, calls, is_clear, clients })
     }
@@ -104,15 +104,15 @@ fn set_deadlines(plan: &mut Plan, servers: &[Server], startups: &HashMap<ServerI
         let managed = server.ha_state.as_deref().is_some_and(|state| state != "ignored");
         let guest = |kind, call| guest::usual_patience(kind, call, startup, server.seen.state, managed);
         let usual = match (&step.does, server.kind.guest()) {
-            (Move::Wake, _) => wake::WAKE,
-            (Move::Host(call), _) => host::usual_patience(*call),
-            (Move::Guest(call), Some(kind)) => guest(kind, Some(*call)),
-            (Move::GuestLater, Some(kind)) => guest(kind, None),
+            (StepKind::Wake, _) => wake::WAKE,
+            (StepKind::Host(call), _) => host::usual_patience(*call),
+            (StepKind::Guest(call), Some(kind)) => guest(kind, Some(*call)),
+            (StepKind::GuestLater, Some(kind)) => guest(kind, None),
             _ => continue,
         };
         let is_waited_for = options.wait || needed.contains(&number);
         step.course.limit = is_waited_for.then(|| options.timeout.unwrap_or(usual));
-        if let (Move::Guest(GuestCall::Shutdown { timeout, force_stop: true }), Some(kind)) =
+        if let (StepKind::Guest(GuestCall::Shutdown { timeout, force_stop: true }), Some(kind)) =
             (&step.does, server.kind.guest())
         {
             step.course.stops_after = Some(Duration::from_secs(guest::gives_up_after(kind, *timeout, startup)));

@@ -16,7 +16,7 @@ use crate::model::id::ServerId;
 use crate::model::inventory::server::ServerKey;
 use crate::model::inventory::{Inventory, Server};
 use crate::model::lease::{Lease, LeaseKind, Leased, Then, Woken, way_back};
-use crate::model::power::{Move, Plan, PowerAction};
+use crate::model::power::{Plan, PowerAction, StepKind};
 use crate::state::{GoingDown, State, StateError};
 use crate::transport::process;
 
@@ -229,7 +229,8 @@ impl<'a> Fleet<'a> {
         let at = self.now();
         let mut marks = Vec::new();
         for (number, step) in plan.steps.iter().enumerate() {
-            if wanted.then == Some(Then::Leave) || !matches!(step.does, Move::Wake | Move::Guest(_) | Move::GuestLater)
+            if wanted.then == Some(Then::Leave)
+                || !matches!(step.does, StepKind::Wake | StepKind::Guest(_) | StepKind::GuestLater)
             {
                 continue;
             }

@@ -7,7 +7,7 @@ use crate::fleet::lease::Tell;
 use crate::fleet::observe::{ObserveRequest, Observed};
 use crate::model::inventory::server::ServerKey;
 use crate::model::lease::{Lease, Then, Woken};
-use crate::model::power::{Finding, Move, PowerAction};
+use crate::model::power::{Finding, PowerAction, StepKind};
 use crate::state::StateError;
 
 /// How leases end.
@@ -152,7 +152,7 @@ impl Fleet<'_> {
         let ends = self.carry_out(&run, confirmed).await?;
         let bad = ends.iter().find(|end| !end.how.is_good());
         Ok(match bad {
-            None if plan.steps.iter().all(|step| matches!(step.does, Move::Already(_))) => Became::Already,
+            None if plan.steps.iter().all(|step| matches!(step.does, StepKind::Already(_))) => Became::Already,
             None => Became::Down,
             Some(end) if end.how == StepOutcome::Refused && !end.findings.is_empty() => {
                 Became::Needed(end.findings.clone())

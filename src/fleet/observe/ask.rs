@@ -7,7 +7,7 @@ use futures::future::{Either, join, join_all, select};
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::observe::measure::{MeasurePlan, measured_by};
-use crate::fleet::observe::{LookAtHost, Seen, Words};
+use crate::fleet::observe::{HostSighting, LookAtHost, Words};
 use crate::model::inventory::ServiceCheck;
 use crate::model::inventory::server::{Service, ServiceType};
 use crate::model::load::usage::Source;
@@ -34,7 +34,7 @@ impl Fleet<'_> {
         let says_offline = || Some(OFFLINE_BY_CLUSTER.to_owned());
         // It was put to sleep: that its cluster does not see it is enough.
         if self.was_put_to_sleep(server) && word().await == Some(false) {
-            let seen = Seen::silent(PowerState::Offline, Source::Api, says_offline());
+            let seen = HostSighting::silent(PowerState::Offline, Source::Api, says_offline());
             return (server.id.clone(), seen, measuring.wants(server).then(|| Err(unreached(server))));
         }
         if let Some(silence) = self.still_off(server).await {
@@ -73,19 +73,19 @@ impl Fleet<'_> {
         };
         let (((state, source, reason), load), checks) =
             join(state, self.checks(&server.hostname, &server.services)).await;
-        (server.id.clone(), Seen { state, source, reason, checks }, load)
+        (server.id.clone(), HostSighting { state, source, reason, checks }, load)
     }
 
     /// A host that nobody asked for, as its cluster lists it: nothing is sent to it. That it is offline there is no proof:
     /// nobody has tried.
-    pub(super) fn unmeant(&self, server: &ServerConfig, online: Option<bool>) -> Option<Seen> {
+    pub(super) fn unmeant(&self, server: &ServerConfig, online: Option<bool>) -> Option<HostSighting> {
         let state = match online? {
             true => PowerState::Online,
             false if self.was_put_to_sleep(server) => PowerState::Offline,
             false => PowerState::Unknown,
         };
         let reason = (state != PowerState::Online).then(|| OFFLINE_BY_CLUSTER.to_owned());
-        Some(Seen::silent(state, Source::Api, reason))
+        Some(HostSighting::silent(state, Source::Api, reason))
     }
 
     /// Whether a host answers at all: SSH's port, or the API's. Anything but an accepted connection is no answer.
@@ -147,7 +147,7 @@ impl Fleet<'_> {
         let seen = match (&load, seen) {
             (Some(Ok(_)), seen) => {
                 let checks = seen.map(|seen| seen.checks).unwrap_or_default();
-                Seen { state: PowerState::Online, source: measured_by(server), reason: None, checks }
+                HostSighting { state: PowerState::Online, source: measured_by(server), reason: None, checks }
             }
             (_, Some(seen)) => seen,
             (_, None) => self.ports(server).await,
@@ -156,10 +156,10 @@ impl Fleet<'_> {
     }
 
     /// The ports of a plain server, within the time that one host has.
-    async fn ports(&self, server: &ServerConfig) -> Seen {
+    async fn ports(&self, server: &ServerConfig) -> HostSighting {
         let after = self.limits.left(self.limits.host);
         let asked = tokio::time::timeout(after, self.try_plain(server)).await;
-        asked.unwrap_or_else(|_| Seen {
+        asked.unwrap_or_else(|_| HostSighting {
             state: PowerState::Unknown,
             source: Source::Tcp,
             reason: Some(format!("did not answer within {:.1} s", after.as_secs_f32())),
@@ -167,16 +167,16 @@ impl Fleet<'_> {
         })
     }
 
-    async fn try_plain(&self, server: &ServerConfig) -> Seen {
+    async fn try_plain(&self, server: &ServerConfig) -> HostSighting {
         if server.access == Access::Local {
             let checks = self.checks("127.0.0.1", &server.services).await;
-            return Seen { state: PowerState::Online, source: Source::Local, reason: None, checks };
+            return HostSighting { state: PowerState::Online, source: Source::Local, reason: None, checks };
         }
         let route = match self.route(server).await {
             Ok(route) => route,
             Err(error) => {
                 let reason = Some(error.to_string());
-                return Seen { state: PowerState::Unknown, source: Source::Tcp, reason, checks: Vec::new() };
+                return HostSighting { state: PowerState::Unknown, source: Source::Tcp, reason, checks: Vec::new() };
             }
         };
         let Some(hop) = route.direct() else { return self.behind_jump(server, &route).await };
@@ -188,10 +188,10 @@ impl Fleet<'_> {
             state_of_silence(probes.iter().filter_map(|probe| probe.failure))
         };
         let checks = services.iter().zip(&probes).map(|(service, probe)| check_of(service, probe)).collect();
-        Seen { state, source: Source::Tcp, reason, checks }
+        HostSighting { state, source: Source::Tcp, reason, checks }
     }
 
-    async fn behind_jump(&self, server: &ServerConfig, route: &Route) -> Seen {
+    async fn behind_jump(&self, server: &ServerConfig, route: &Route) -> HostSighting {
         let port = server.ssh_port.unwrap_or(22);
         let started = Instant::now();
         match self.session(server, HostKeyPolicy::Refuse).await {
@@ -203,16 +203,16 @@ impl Fleet<'_> {
                     checks.push(match session.forward("127.0.0.1", service.port).await {
                         Ok(_) => answered(service, started.elapsed()),
                         Err(error) => {
-                            let asked = matches!(error, Error::Connect { failure, .. } if failure.is_of_host());
+                            let asked = matches!(error, Error::Connect { failure, .. } if failure.reached_host());
                             silent(service, asked, error.to_string())
                         }
                     });
                 }
-                Seen { state: PowerState::Online, source: Source::Ssh, reason: None, checks }
+                HostSighting { state: PowerState::Online, source: Source::Ssh, reason: None, checks }
             }
             Err(error) => {
                 let (state, reason) = state_behind(&error, route);
-                Seen { state, source: Source::Ssh, reason: Some(reason), checks: Vec::new() }
+                HostSighting { state, source: Source::Ssh, reason: Some(reason), checks: Vec::new() }
             }
         }
     }
@@ -236,7 +236,7 @@ fn state_behind(error: &Error, route: &Route) -> (PowerState, String) {
             (PowerState::Unknown, format!("its jump host does not answer: {error}"))
         }
         // A command that leads through a jump host fails alike for both.
-        Error::Connect { failure, .. } if failure.is_of_host() && !route.by_command() => {
+        Error::Connect { failure, .. } if failure.reached_host() && !route.by_command() => {
             (PowerState::Offline, error.to_string())
         }
         error => (PowerState::Unknown, error.to_string()),
@@ -247,7 +247,7 @@ fn state_behind(error: &Error, route: &Route) -> (PowerState, String) {
 pub(super) fn state_of_silence(failures: impl Iterator<Item = ConnectFailure>) -> (PowerState, Option<String>) {
     let failures: Vec<_> = failures.collect();
     let reason = failures.first().map(|failure| failure.as_str().to_owned());
-    if failures.iter().any(|failure| failure.is_of_host()) {
+    if failures.iter().any(|failure| failure.reached_host()) {
         (PowerState::Offline, reason)
     } else {
         (PowerState::Unknown, reason)
@@ -273,7 +273,7 @@ pub(super) fn check_of(service: &Service, probe: &Probe) -> ServiceCheck {
         return answered(service, Duration::from_secs_f64(millis / 1000.0));
     }
     let failure = probe.failure.unwrap_or(ConnectFailure::Timeout);
-    silent(service, failure.is_of_host(), failure.as_str().to_owned())
+    silent(service, failure.reached_host(), failure.as_str().to_owned())
 }
 
 fn answered(service: &Service, took: Duration) -> ServiceCheck {

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::observe::measure::{PreviousTotals, measured_by};
-use crate::fleet::observe::scope::Scope;
-use crate::fleet::observe::{Answers, Observed, Seen};
-use crate::fleet::reach::api::{Answer, Group, Listed};
+use crate::fleet::observe::scope::QueryScope;
+use crate::fleet::observe::{Answers, HostSighting, Observed};
+use crate::fleet::reach::api::{ClusterAnswer, Group, Listed};
 use crate::model::id::{NodeName, ServerId, VmId};
 use crate::model::inventory::server::{Expected, Guest, ServerKey, ServerKind};
 use crate::model::inventory::{Failed, FailureKind, Inventory, Observation, Server};
@@ -55,7 +55,7 @@ impl Memory {
 
 impl Fleet<'_> {
     /// The inventory from this run's answers, completed by what earlier runs learned.
-    pub(in crate::fleet) fn assemble(&self, answers: Answers<'_>, scope: &Scope) -> Result<Observed, StateError> {
+    pub(in crate::fleet) fn assemble(&self, answers: Answers<'_>, scope: &QueryScope) -> Result<Observed, StateError> {
         let memory = self.memory()?;
         let Answers { at, clusters, hosts, mut loads, templates } = answers;
         let mut inventory = Inventory::default();
@@ -100,7 +100,7 @@ impl Fleet<'_> {
 
     /// A cluster that nobody listed fails once for each member that was asked. Where a later member answered, only what
     /// somebody has to fix is said: a member that refused the token, or is not who it should be.
-    pub(in crate::fleet) fn failures(&self, answer: &Answer) -> Vec<Failed> {
+    pub(in crate::fleet) fn failures(&self, answer: &ClusterAnswer) -> Vec<Failed> {
         let to_fix = |error: &Error| {
             matches!(error.kind(), FailureKind::Denied | FailureKind::Identity)
                 || matches!(error, Error::ServiceDown { .. })
@@ -140,14 +140,14 @@ impl Fleet<'_> {
                 inventory.servers.push(server);
             })?;
         }
-        self.overlay(&mut inventory, &Scope::All);
+        self.overlay(&mut inventory, &QueryScope::All);
         memory.note_actions(&mut inventory);
         inventory.sort();
         Ok(inventory)
     }
 
     fn memory(&self) -> Result<Memory, StateError> {
-        let asleep = self.state.wishes()?.into_iter().filter(|(_, wish)| wish.asleep).map(|(server, _)| server);
+        let asleep = self.state.intended_sleep()?.into_iter().filter(|(_, mark)| mark.asleep).map(|(server, _)| server);
         let in_flight = self.state.actions_in_flight(self.now())?;
         Ok(Memory { states: self.state.states()?, asleep: asleep.collect(), in_flight })
     }
@@ -181,7 +181,7 @@ impl Fleet<'_> {
     fn host(
         &self,
         server: &ServerConfig,
-        seen: Seen,
+        seen: HostSighting,
         usage: Usage,
         usage_source: Source,
         at: Timestamp,
@@ -217,7 +217,7 @@ impl Fleet<'_> {
     }
 
     /// What the listing says of the node that a configured host is.
-    fn node_usage(&self, server: &ServerConfig, answer: &Answer) -> Option<Usage> {
+    fn node_usage(&self, server: &ServerConfig, answer: &ClusterAnswer) -> Option<Usage> {
         let listed = answer.listed.as_ref()?;
         let node = self.node_in(&server.id, listed)?;
         listed.listing.nodes.iter().find(|row| row.name == node).map(|row| row.usage)
@@ -236,7 +236,7 @@ impl Fleet<'_> {
     fn add_guests(
         &self,
         group: &Group<'_>,
-        answer: Answer,
+        answer: ClusterAnswer,
         at: Timestamp,
         templates: bool,
         inventory: &mut Inventory,
@@ -308,7 +308,7 @@ impl Fleet<'_> {
     }
 
     /// Adds what the configuration says of guests: entries whose id is a guest's.
-    fn overlay(&self, inventory: &mut Inventory, scope: &Scope) {
+    fn overlay(&self, inventory: &mut Inventory, scope: &QueryScope) {
         for entry in &self.config.servers {
             let Some((parent, _, vmid)) = entry.guest_ref() else { continue };
             let cluster = self.cluster_of(&parent);

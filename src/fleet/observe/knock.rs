@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::observe::Seen;
+use crate::fleet::observe::HostSighting;
 use crate::fleet::observe::ask::{check_of, state_of_silence, with_ssh};
 use crate::model::id::ServerId;
 use crate::model::inventory::server::{Expected, ServerKey, Service};
@@ -62,17 +62,17 @@ impl Off {
         let is_off = |state: PowerState| matches!(state, PowerState::Offline | PowerState::Asleep);
         let host = |key: ServerKey| key.0.parse::<ServerId>().ok();
         let states = state.states()?.into_iter().filter(|(_, known)| is_off(known.state));
-        let wishes = state.wishes()?.into_iter().filter(|(_, wish)| wish.asleep);
+        let marks = state.intended_sleep()?.into_iter().filter(|(_, mark)| mark.asleep);
         Ok(Off {
             hosts: states.filter_map(|(key, _)| host(key)).collect(),
-            put_to_sleep: wishes.map(|(server, _)| server).collect(),
+            put_to_sleep: marks.map(|(server, _)| server).collect(),
         })
     }
 }
 
 impl Silence {
     /// What it says of the host.
-    pub(in crate::fleet) fn seen(&self, services: &[Service]) -> Seen {
+    pub(in crate::fleet) fn seen(&self, services: &[Service]) -> HostSighting {
         let failures = || self.probes.iter().filter_map(|(_, probe)| probe.failure);
         let (state, reason) = state_of_silence(failures());
         let reason = match failures().next() {
@@ -82,7 +82,7 @@ impl Silence {
             }
             _ => reason.map(told),
         };
-        Seen { state, source: Source::Tcp, reason, checks: self.checks(services) }
+        HostSighting { state, source: Source::Tcp, reason, checks: self.checks(services) }
     }
 
     /// The services of a plain server that were knocked at.

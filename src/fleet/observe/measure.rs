@@ -10,7 +10,7 @@ use crate::fleet::Fleet;
 use crate::fleet::host::agents::FAIR;
 use crate::fleet::host::load;
 use crate::fleet::observe::ObserveRequest;
-use crate::fleet::observe::scope::Scope;
+use crate::fleet::observe::scope::QueryScope;
 use crate::fleet::reach::api::Group;
 use crate::fleet::reach::bounded::per_node;
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
@@ -98,8 +98,8 @@ impl Fleet<'_> {
             return Ok(MeasurePlan::default());
         }
         let hosts = match &request.scope {
-            Scope::All => None,
-            Scope::Only { hosts, .. } => Some(hosts.iter().cloned().collect()),
+            QueryScope::All => None,
+            QueryScope::Only { hosts, .. } => Some(hosts.iter().cloned().collect()),
         };
         let now = self.now();
         // The newest that is old enough to be compared with.

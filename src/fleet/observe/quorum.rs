@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::fleet::Fleet;
-use crate::fleet::reach::api::{Answer, Group};
+use crate::fleet::reach::api::{ClusterAnswer, Group};
 
 use crate::model::hint::HintId;
 use crate::model::id::{NodeName, ServerId};
@@ -18,7 +18,7 @@ impl Fleet<'_> {
     pub(in crate::fleet) async fn look_at_cluster(
         &self,
         group: &Group<'_>,
-        answer: &Answer,
+        answer: &ClusterAnswer,
         patience: Duration,
     ) -> Vec<Failed> {
         let Some(listed) = &answer.listed else { return Vec::new() };

@@ -9,7 +9,7 @@ use crate::fleet::Fleet;
 use crate::fleet::observe::Observed;
 use crate::fleet::observe::measure::{HostMeasurement, measured_by};
 use crate::fleet::observe::outgoing::outgoing;
-use crate::fleet::reach::api::{Answer, Group};
+use crate::fleet::reach::api::{ClusterAnswer, Group};
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::inventory::server::{Listing, ServerKey};
@@ -17,7 +17,7 @@ use crate::model::load::reading::{HostLoad, Reading};
 use crate::model::load::usage::{Pressure, Sample, Source, Usage};
 use crate::model::past::metrics::Ids;
 use crate::model::power::PowerState;
-use crate::state::{Bodies, Check, Retention, Run, Samples, State, StateError};
+use crate::state::{Bodies, Check, HostCheck, Retention, Samples, State, StateError};
 use crate::transport::Error;
 
 /// What one look leaves behind. It owns all of it, so that it can be kept while the look is shown.
@@ -27,7 +27,7 @@ pub(crate) struct Recording {
     states: Vec<(ServerKey, PowerState, Source)>,
     checks: Vec<Check>,
     /// Whether each host could be looked at.
-    runs: Vec<Run>,
+    host_checks: Vec<HostCheck>,
     /// What hosts themselves had counted.
     readings: Vec<(ServerId, Reading)>,
     samples: Samples,
@@ -49,7 +49,7 @@ impl Recording {
         state.together(|| {
             state.record_states(&self.states, self.at)?;
             state.record_checks(&self.checks, self.at)?;
-            state.record_runs(&self.runs, self.at)?;
+            state.record_host_checks(&self.host_checks, self.at)?;
             state.put_readings(&self.readings, self.at)?;
             state.record_samples(&self.samples, self.at, bodies)?;
             state.tidy(self.at, &self.retention).map(drop)
@@ -61,7 +61,7 @@ impl Fleet<'_> {
     /// What is to be kept of a look.
     pub(in crate::fleet) fn to_keep(
         &self,
-        mut runs: Vec<Run>,
+        mut host_checks: Vec<HostCheck>,
         readings: Vec<(ServerId, Reading)>,
         observed: &Observed,
     ) -> Recording {
@@ -74,12 +74,12 @@ impl Fleet<'_> {
                 states.push((server.key(), seen.state, seen.source));
                 // Whoever listed the cluster was looked at already.
                 let key = server.key();
-                if seen.state != PowerState::Unknown && !runs.iter().any(|run| run.server == key) {
+                if seen.state != PowerState::Unknown && !host_checks.iter().any(|host_check| host_check.server == key) {
                     // Asleep is no failure: it was put to sleep.
                     let failed = !seen.state.is_up() && seen.state != PowerState::Asleep;
                     let detail = failed.then(|| seen.reason.clone().unwrap_or_default());
                     let took = seen.checks.iter().find_map(|check| check.response_seconds);
-                    runs.push(run(&server.id, took.map(Duration::from_secs_f64), detail));
+                    host_checks.push(host_check(&server.id, took.map(Duration::from_secs_f64), detail));
                 }
             }
             checks.extend(seen.checks.iter().filter_map(|check| {
@@ -93,7 +93,7 @@ impl Fleet<'_> {
             }));
         }
         let (samples, retention) = (samples(observed), self.retention());
-        Recording { at: observed.at, states, checks, runs, readings, samples, retention }
+        Recording { at: observed.at, states, checks, host_checks, readings, samples, retention }
     }
 
     /// Keeps them, and what is to be sent of the look.
@@ -194,17 +194,17 @@ fn sample_of_host(observed: &Observed, server: &Server) -> Sample {
     }
 }
 
-impl Answer {
+impl ClusterAnswer {
     /// The looks at the cluster's members that it stands for. Where nobody got as far as the host nobody looked.
-    pub(in crate::fleet) fn runs(&self) -> impl Iterator<Item = Run> {
-        let looked = |error: &Error| !matches!(error, Error::Connect { failure, .. } if !failure.is_of_host());
+    pub(in crate::fleet) fn host_checks(&self) -> impl Iterator<Item = HostCheck> {
+        let looked = |error: &Error| !matches!(error, Error::Connect { failure, .. } if !failure.reached_host());
         let failed = self.failures.iter().filter(move |(_, error)| looked(error));
-        let failed = failed.map(|(server, error)| run(server, None, Some(error.to_string())));
-        failed.chain(self.listed.iter().map(|listed| run(&listed.via, Some(listed.took), None)))
+        let failed = failed.map(|(server, error)| host_check(server, None, Some(error.to_string())));
+        failed.chain(self.listed.iter().map(|listed| host_check(&listed.via, Some(listed.took), None)))
     }
 }
 
-fn run(server: &ServerId, took: Option<Duration>, detail: Option<String>) -> Run {
+fn host_check(server: &ServerId, took: Option<Duration>, detail: Option<String>) -> HostCheck {
     let millis = took.map(|took| took.as_secs_f64() * 1000.0);
-    Run { server: ServerKey::of_server(server), ok: detail.is_none(), millis, detail }
+    HostCheck { server: ServerKey::of_server(server), ok: detail.is_none(), millis, detail }
 }

@@ -13,7 +13,7 @@ use crate::state::StateError;
 
 /// Whom to ask.
 #[derive(Debug, Default)]
-pub(crate) enum Scope {
+pub(crate) enum QueryScope {
     #[default]
     All,
     Only {
@@ -28,26 +28,26 @@ pub(crate) enum Scope {
     },
 }
 
-impl Scope {
+impl QueryScope {
     /// Whether this host or plain server is meant itself.
     pub(crate) fn has_host(&self, server: &ServerId) -> bool {
         match self {
-            Scope::All => true,
-            Scope::Only { hosts, .. } => hosts.contains(server),
+            QueryScope::All => true,
+            QueryScope::Only { hosts, .. } => hosts.contains(server),
         }
     }
 
     /// Whether somebody wants to know if this host is there. Others are shown as their cluster lists them.
     pub(crate) fn asks(&self, server: &ServerId) -> bool {
         match self {
-            Scope::All => true,
-            Scope::Only { hosts, around, .. } => hosts.contains(server) || around.contains(server),
+            QueryScope::All => true,
+            QueryScope::Only { hosts, around, .. } => hosts.contains(server) || around.contains(server),
         }
     }
 
     /// Who is remembered, was not asked, and is not among `seen`: wherever a guest runs now, it is the same one.
     pub(in crate::fleet) fn unasked(&self, seen: &[Server]) -> Vec<Server> {
-        let Scope::Only { unasked, .. } = self else { return Vec::new() };
+        let QueryScope::Only { unasked, .. } = self else { return Vec::new() };
         if unasked.is_empty() {
             return Vec::new();
         }
@@ -58,8 +58,8 @@ impl Scope {
     /// Whether this cluster's listing is needed.
     pub(crate) fn has_cluster(&self, cluster: &ClusterId) -> bool {
         match self {
-            Scope::All => true,
-            Scope::Only { clusters, .. } => clusters.contains(cluster),
+            QueryScope::All => true,
+            QueryScope::Only { clusters, .. } => clusters.contains(cluster),
         }
     }
 }
@@ -75,16 +75,16 @@ impl<'a> Fleet<'a> {
     ///
     /// # Errors
     /// The state file's.
-    pub(crate) fn scope(&self, words: &[String]) -> Result<Scope, StateError> {
+    pub(crate) fn scope(&self, words: &[String]) -> Result<QueryScope, StateError> {
         // What a server did when it was seen last does not say what it does now.
         let words = &whatever_state(words);
         if words.is_empty() {
-            return Ok(Scope::All);
+            return Ok(QueryScope::All);
         }
         let remembered = self.remembered()?;
         let excludes = words.iter().any(|word| word.contains('!'));
         let mut unasked = if excludes { remembered.servers.clone() } else { Vec::new() };
-        let Ok(meant) = remembered.selected(words) else { return Ok(Scope::All) };
+        let Ok(meant) = remembered.selected(words) else { return Ok(QueryScope::All) };
         let ids: HashSet<&ServerId> = meant.servers.iter().map(|server| &server.id).collect();
         unasked.retain(|server| !ids.contains(&server.id));
         let is_host = |kind: ServerKind| kind.guest().is_none();
@@ -95,7 +95,7 @@ impl<'a> Fleet<'a> {
         let around = meant.servers.iter().filter(|server| !is_host(server.kind)).filter_map(|s| s.parent.clone());
         let around = around.collect();
         let hosts = meant.servers.into_iter().filter(|server| is_host(server.kind)).map(|server| server.id);
-        Ok(Scope::Only { hosts: hosts.collect(), around, clusters, unasked })
+        Ok(QueryScope::Only { hosts: hosts.collect(), around, clusters, unasked })
     }
 
     /// Like `scope`, with what those servers hang on, which may have to be woken; `and_below`: and with what hangs on them.
@@ -103,10 +103,10 @@ impl<'a> Fleet<'a> {
     ///
     /// # Errors
     /// The state file's.
-    pub(crate) fn scope_around(&self, words: &[String], and_below: bool) -> Result<Scope, StateError> {
+    pub(crate) fn scope_around(&self, words: &[String], and_below: bool) -> Result<QueryScope, StateError> {
         let (mut hosts, around, mut clusters, unasked) = match self.scope(words)? {
-            Scope::All => return Ok(Scope::All),
-            Scope::Only { hosts, around, clusters, unasked } => (hosts, around, clusters, unasked),
+            QueryScope::All => return Ok(QueryScope::All),
+            QueryScope::Only { hosts, around, clusters, unasked } => (hosts, around, clusters, unasked),
         };
         for host in &hosts {
             self.be_patient_with(host);
@@ -128,13 +128,13 @@ impl<'a> Fleet<'a> {
                 }
             }
             if hosts.len() + clusters.len() == known {
-                return Ok(Scope::Only { hosts, around, clusters, unasked });
+                return Ok(QueryScope::Only { hosts, around, clusters, unasked });
             }
         }
     }
 
     /// The clusters to ask, and the plain servers.
-    pub(in crate::fleet) fn to_ask(&self, scope: &Scope) -> (Vec<Group<'a>>, Vec<&'a ServerConfig>) {
+    pub(in crate::fleet) fn to_ask(&self, scope: &QueryScope) -> (Vec<Group<'a>>, Vec<&'a ServerConfig>) {
         let groups = self.groups();
         let in_clusters = |server: &ServerConfig| groups.iter().any(|group| group.has(&server.id));
         let plain = self.hosts().filter(|server| !in_clusters(server) && scope.has_host(&server.id)).collect();

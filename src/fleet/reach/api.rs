@@ -43,7 +43,7 @@ pub(crate) struct Listed {
 
 /// What came of asking a cluster.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ClusterAnswer {
     /// From the first member that answered.
     pub(crate) listed: Option<Listed>,
     /// Members that failed before, or all of them.
@@ -204,7 +204,7 @@ impl<'a> Fleet<'a> {
 
     /// One listing of a cluster, from any member that answers: the next one is asked when a member fails, or besides
     /// when it is silent for a while. Those that were off are only knocked at.
-    pub(crate) async fn listing(&self, group: &Group<'a>) -> Answer {
+    pub(crate) async fn listing(&self, group: &Group<'a>) -> ClusterAnswer {
         let mut failures = Vec::new();
         let mut running = FuturesUnordered::new();
         let mut waiting = self.asking_order(group).into_iter();
@@ -218,7 +218,7 @@ impl<'a> Fleet<'a> {
                 Some((via, result)) = running.next() => match result {
                     Ok((client, listing)) => {
                         let listed = Some(Listed { via, listing, took: started.elapsed(), client });
-                        return Answer { listed, failures, troubles: Vec::new() };
+                        return ClusterAnswer { listed, failures, troubles: Vec::new() };
                     }
                     Err(error) => {
                         failures.push((via, error));
@@ -236,7 +236,7 @@ impl<'a> Fleet<'a> {
         }
         // Whoever gave up first: said in the configuration's order.
         failures.sort_by_key(|(server, _)| group.members.iter().position(|member| member.id == *server));
-        Answer { listed: None, failures, troubles: Vec::new() }
+        ClusterAnswer { listed: None, failures, troubles: Vec::new() }
     }
 
     async fn listing_of(&self, server: &'a ServerConfig) -> (ServerId, Result<(Client, Listing), Error>) {

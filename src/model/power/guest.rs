@@ -20,7 +20,7 @@ pub(crate) struct GuestView<'a> {
 
 /// How the action was asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Manner {
+pub(crate) struct StopOptions {
     /// A guest that does not shut down in time is stopped.
     pub(crate) then_stop: bool,
     /// A shutdown that still runs is ended by a stop.
@@ -66,14 +66,14 @@ impl Verdict {
 ///
 /// From the sources and recordings of Proxmox VE 9.2: which call is refused at once, which ends as a failed task, and
 /// which does nothing. What would fail is not sent.
-pub(crate) fn judge(action: PowerAction, guest: &GuestView<'_>, manner: Manner) -> Verdict {
+pub(crate) fn judge(action: PowerAction, guest: &GuestView<'_>, stop: StopOptions) -> Verdict {
     if let Some(no_such) = no_such_action(action, guest.kind) {
         return no_such;
     }
     if guest.state == PowerState::Unknown {
         return Verdict::cannot("its current state is unknown", "look at `ecobox status`");
     }
-    match judge_state(action, guest, manner) {
+    match judge_state(action, guest, stop) {
         Ok(call) => {
             let against = against(action, &call, guest);
             Verdict::Call { call, against }
@@ -98,7 +98,7 @@ fn no_such_action(action: PowerAction, kind: GuestKind) -> Option<Verdict> {
 }
 
 /// The call that the state asks for, or that there is none.
-fn judge_state(action: PowerAction, guest: &GuestView<'_>, manner: Manner) -> Result<GuestCall, Verdict> {
+fn judge_state(action: PowerAction, guest: &GuestView<'_>, stop: StopOptions) -> Result<GuestCall, Verdict> {
     use PowerState::{Hibernated, Paused, Running, Stopped};
     let not_running = |fix: &str| Err(Verdict::cannot(format!("it is {}", guest.state), fix));
     match (action, guest.state) {
@@ -113,14 +113,14 @@ fn judge_state(action: PowerAction, guest: &GuestView<'_>, manner: Manner) -> Re
         // Nobody comes here with `wake`: no guest has it.
         (PowerAction::Resume | PowerAction::Wake, _) => not_running("use `start`"),
 
-        (PowerAction::Shutdown, Paused) if is_paused(guest.raw) && !manner.then_stop => Err(Verdict::cannot(
+        (PowerAction::Shutdown, Paused) if is_paused(guest.raw) && !stop.then_stop => Err(Verdict::cannot(
             "it is paused and cannot shut down cleanly",
             "run `resume` first, or add `--then-stop`",
         )),
-        (PowerAction::Shutdown, _) => Ok(GuestCall::Shutdown { timeout: None, force_stop: manner.then_stop }),
+        (PowerAction::Shutdown, _) => Ok(GuestCall::Shutdown { timeout: None, force_stop: stop.then_stop }),
         (PowerAction::Stop, _) => {
             // Only virtual machines have it (qemu-server since 8.2); not where HA does the work.
-            let overrule_shutdown = manner.overrule_shutdown && guest.kind == GuestKind::Qemu && guest.ha.is_none();
+            let overrule_shutdown = stop.overrule_shutdown && guest.kind == GuestKind::Qemu && guest.ha.is_none();
             Ok(GuestCall::Stop { overrule_shutdown })
         }
 

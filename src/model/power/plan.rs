@@ -15,7 +15,7 @@ use crate::model::power::{
     Finding, GuestView, HostVerdict, PowerAction, PowerState, Remedy, Verdict, judge, judge_host,
 };
 
-pub(crate) use self::step::{Arming, Course, Lost, Means, Move, Plan, PlanError, Policy, Step, Why};
+pub(crate) use self::step::{Arming, Course, Lost, Plan, PlanError, PlanInputs, Policy, Step, StepKind, StepReason};
 
 /// What leads to the action on the chosen servers (places in `servers`), in the order in which they are given.
 ///
@@ -25,11 +25,11 @@ pub(crate) fn plan(
     servers: &[Server],
     chosen: &[usize],
     action: PowerAction,
-    means: &Means,
+    inputs: &PlanInputs,
 ) -> Result<Plan, PlanError> {
     let places = servers.iter().enumerate().map(|(place, server)| (&server.id, place)).collect();
     let mut planner =
-        Planner { servers, places, action, means, plan: Plan::default(), steps: HashMap::new(), way: Vec::new() };
+        Planner { servers, places, action, inputs, plan: Plan::default(), steps: HashMap::new(), way: Vec::new() };
     // Guests first: naming a host and its guest means the guest goes down before the host.
     let is_guest = |place: &&usize| servers[**place].vmid.is_some();
     let (guests, mut hosts): (Vec<usize>, Vec<usize>) = chosen.iter().partition(is_guest);
@@ -48,7 +48,7 @@ struct Planner<'a> {
     servers: &'a [Server],
     places: HashMap<&'a ServerId, usize>,
     action: PowerAction,
-    means: &'a Means,
+    inputs: &'a PlanInputs,
     plan: Plan,
     /// Of each server that has one, its step.
     steps: HashMap<usize, usize>,
@@ -61,7 +61,7 @@ impl Planner<'_> {
     fn ask(&mut self, place: usize) -> Result<(), PlanError> {
         if let Some(step) = self.steps.get(&place) {
             // It was needed by another one; it was asked for, too.
-            self.plan.steps[*step].why = Why::Asked;
+            self.plan.steps[*step].why = StepReason::Asked;
             return Ok(());
         }
         match self.servers[place].kind.guest() {
@@ -72,40 +72,46 @@ impl Planner<'_> {
 
     fn ask_guest(&mut self, place: usize, kind: GuestKind) -> Result<(), PlanError> {
         let server = &self.servers[place];
-        if let Some(Lost { why, fix, kind }) = self.means.lost.get(&server.id).cloned() {
-            self.push(place, self.action, Move::Cannot { why, fix, kind: Some(kind) }, Why::Asked, Vec::new());
+        if let Some(Lost { why, fix, kind }) = self.inputs.lost.get(&server.id).cloned() {
+            self.push(
+                place,
+                self.action,
+                StepKind::Cannot { why, fix, kind: Some(kind) },
+                StepReason::Asked,
+                Vec::new(),
+            );
             return Ok(());
         }
         let host = self.host_of(place);
         let asleep = host.filter(|host| self.servers[*host].seen.state != PowerState::Online);
         let later = server.seen.state == PowerState::Unknown;
-        let verdict = judge(self.action, &view(server, kind), self.means.manner);
+        let verdict = judge(self.action, &view(server, kind), self.inputs.stop);
         let mut needs = Vec::new();
         let does = match (verdict, asleep) {
             // Only a start is worth waking a host for.
             (_, Some(host)) if later && matches!(self.action, PowerAction::Start | PowerAction::Resume) => {
                 needs.extend(self.wake(host, &server.id)?);
-                Move::GuestLater
+                StepKind::GuestLater
             }
             (_, Some(host)) if later => {
                 let host = &self.servers[host];
                 let why = format!("its host {} is {}", host.id, host.seen.state);
                 let kind = (host.seen.state != PowerState::Asleep).then(|| self.failure(&host.id));
-                Move::Cannot { why, fix: Some(HintId::WakeFirst.say(&[("server", host.id.as_str())])), kind }
+                StepKind::Cannot { why, fix: Some(HintId::WakeFirst.say(&[("server", host.id.as_str())])), kind }
             }
-            (Verdict::Cannot { .. }, None) if later && host.is_some() => Move::GuestLater,
+            (Verdict::Cannot { .. }, None) if later && host.is_some() => StepKind::GuestLater,
             (Verdict::Cannot { why, fix }, _) => {
                 let why = server.seen.reason.clone().filter(|_| later).unwrap_or(why);
                 let kind = server.parent.as_ref().filter(|_| later).map(|host| self.failure(host));
-                Move::Cannot { why, fix, kind }
+                StepKind::Cannot { why, fix, kind }
             }
-            (Verdict::Already(state), _) => Move::Already(state),
+            (Verdict::Already(state), _) => StepKind::Already(state),
             (Verdict::Call { call, against }, _) => {
                 self.plan.findings.extend(against.into_iter().map(|against| against.at(&server.id)));
-                Move::Guest(call)
+                StepKind::Guest(call)
             }
         };
-        self.push(place, self.action, does, Why::Asked, needs);
+        self.push(place, self.action, does, StepReason::Asked, needs);
         Ok(())
     }
 
@@ -114,15 +120,15 @@ impl Planner<'_> {
         match judge_host(self.action, server.seen.state) {
             HostVerdict::Wake => {
                 if let Some(step) = self.wake(place, &server.id)? {
-                    self.plan.steps[step].why = Why::Asked;
+                    self.plan.steps[step].why = StepReason::Asked;
                 }
             }
             HostVerdict::Call(call) => {
                 let needs = self.take_down(place);
-                self.push(place, self.action, Move::Host(call), Why::Asked, needs);
+                self.push(place, self.action, StepKind::Host(call), StepReason::Asked, needs);
             }
             HostVerdict::Already(state) => {
-                self.push(place, self.action, Move::Already(state), Why::Asked, Vec::new());
+                self.push(place, self.action, StepKind::Already(state), StepReason::Asked, Vec::new());
             }
             HostVerdict::Cannot { why, fix, kind } => {
                 // What a host never does needs no reason.
@@ -130,7 +136,7 @@ impl Planner<'_> {
                 let why = reason.map_or(why.clone(), |reason| format!("{why} ({reason})"));
                 let kind = kind.map(|_| self.failure(&server.id));
                 let fix = fix.map(|fix| fix.replace("{server}", server.id.as_str()));
-                self.push(place, self.action, Move::Cannot { why, fix, kind }, Why::Asked, Vec::new());
+                self.push(place, self.action, StepKind::Cannot { why, fix, kind }, StepReason::Asked, Vec::new());
             }
         }
         Ok(())
@@ -138,7 +144,7 @@ impl Planner<'_> {
 
     /// Why nobody of a host could be asked: most often nobody answered.
     fn failure(&self, host: &ServerId) -> FailureKind {
-        self.means.failures.get(host).copied().unwrap_or(FailureKind::Unreachable)
+        self.inputs.failures.get(host).copied().unwrap_or(FailureKind::Unreachable)
     }
 
     /// How many hosts a host hangs on, one by the other.
@@ -166,9 +172,9 @@ impl Planner<'_> {
             None => None,
         };
         self.way.pop();
-        let why = Why::NeededBy(needed_by.clone());
+        let why = StepReason::NeededBy(needed_by.clone());
         let needs = needs.into_iter().collect();
-        Ok(Some(self.push(place, PowerAction::Wake, Move::Wake, why, needs)))
+        Ok(Some(self.push(place, PowerAction::Wake, StepKind::Wake, why, needs)))
     }
 
     /// What is done with all that hangs on a host before it goes down; gives the steps that it needs.
@@ -191,7 +197,7 @@ impl Planner<'_> {
             }
         }
         let mut against = Vec::new();
-        match self.means.guests {
+        match self.inputs.guests {
             Some(Policy::Leave) => {}
             Some(policy) => {
                 for (place, kind) in &running {
@@ -207,7 +213,7 @@ impl Planner<'_> {
                 against.push((message, fix, Some(Remedy::Guests)));
             }
         }
-        if !unknown.is_empty() && self.means.guests != Some(Policy::Leave) {
+        if !unknown.is_empty() && self.inputs.guests != Some(Policy::Leave) {
             let message = format!("the state of these guests is unknown: {}", self.list(&unknown));
             against.push((message, "see `ecobox status`, or add `--guests leave`".to_owned(), None));
         }
@@ -231,10 +237,10 @@ impl Planner<'_> {
             (Policy::Hibernate, GuestKind::Qemu) => PowerAction::Hibernate,
             _ => PowerAction::Shutdown,
         };
-        match judge(action, &view(server, kind), self.means.manner) {
+        match judge(action, &view(server, kind), self.inputs.stop) {
             Verdict::Call { call, against } => {
                 self.plan.findings.extend(against.into_iter().map(|against| against.at(&server.id)));
-                Some(self.push(place, action, Move::Guest(call), Why::RunsOn(host.clone()), Vec::new()))
+                Some(self.push(place, action, StepKind::Guest(call), StepReason::RunsOn(host.clone()), Vec::new()))
             }
             Verdict::Already(_) => None,
             Verdict::Cannot { why, fix } => {
@@ -242,8 +248,8 @@ impl Planner<'_> {
                 let finding = Finding::new(CheckId::RunningGuests, host, message);
                 self.plan.findings.push(Finding { fix: fix.clone(), ..finding });
                 // It is shown, and nothing needs it: whether its host goes down all the same is a matter of the finding.
-                let does = Move::Cannot { why, fix, kind: None };
-                self.push(place, action, does, Why::RunsOn(host.clone()), Vec::new());
+                let does = StepKind::Cannot { why, fix, kind: None };
+                self.push(place, action, does, StepReason::RunsOn(host.clone()), Vec::new());
                 None
             }
         }
@@ -258,11 +264,11 @@ impl Planner<'_> {
             PowerAction::Reboot | PowerAction::Reset | PowerAction::Wake => return,
         };
         let steps = self.plan.steps.iter().enumerate();
-        let acting = steps.filter(|(_, step)| matches!(step.does, Move::Guest(_) | Move::GuestLater));
+        let acting = steps.filter(|(_, step)| matches!(step.does, StepKind::Guest(_) | StepKind::GuestLater));
         let mut by_node: HashMap<_, Vec<(u64, usize)>> = HashMap::new();
         for (number, step) in acting {
             let server = &self.servers[step.server];
-            let order = self.means.startups.get(&server.id).and_then(|startup| startup.order);
+            let order = self.inputs.startups.get(&server.id).and_then(|startup| startup.order);
             // Without an order: after all that have one, as at boot.
             let order = order.map_or(u64::MAX, u64::from);
             by_node.entry((&server.cluster, &server.node)).or_default().push((order, number));
@@ -317,7 +323,14 @@ impl Planner<'_> {
         self.steps = self.plan.steps.iter().enumerate().map(|(number, step)| (step.server, number)).collect();
     }
 
-    fn push(&mut self, server: usize, action: PowerAction, does: Move, why: Why, needs: Vec<usize>) -> usize {
+    fn push(
+        &mut self,
+        server: usize,
+        action: PowerAction,
+        does: StepKind,
+        why: StepReason,
+        needs: Vec<usize>,
+    ) -> usize {
         let number = self.plan.steps.len();
         self.steps.insert(server, number);
         self.plan.steps.push(Step { server, action, does, why, needs, follows: Vec::new(), course: Course::default() });

@@ -3,7 +3,7 @@
 
 use crate::model::host::power::HostCall;
 use crate::model::inventory::Server;
-use crate::model::power::{Course, Goal, Move, PowerAction, Step, Why};
+use crate::model::power::{Course, Goal, PowerAction, Step, StepKind, StepReason};
 use crate::model::text::units::human_span;
 
 /// What is told of a step.
@@ -14,7 +14,7 @@ pub(crate) struct Told<'a> {
     pub(crate) name: String,
     /// What more has to be known of it.
     pub(crate) more: String,
-    pub(crate) why: &'a Why,
+    pub(crate) why: &'a StepReason,
     /// What is waited for, or what there is to say instead.
     pub(crate) until: Option<String>,
     pub(crate) course: &'a Course,
@@ -25,16 +25,16 @@ impl<'a> Told<'a> {
     pub(crate) fn of(step: &'a Step, server: &Server) -> Told<'a> {
         let (name, more) = server.summary();
         let until = match &step.does {
-            Move::Already(state) => Some(format!("it is {state} already")),
-            Move::Cannot { why, fix, .. } => {
+            StepKind::Already(state) => Some(format!("it is {state} already")),
+            StepKind::Cannot { why, fix, .. } => {
                 let fix = fix.as_ref().map(|fix| format!("; {fix}")).unwrap_or_default();
                 Some(format!("cannot be done: {why}{fix}"))
             }
-            Move::Guest(call) => Some(format!("until it is {}", Goal::of(call).as_str())),
-            Move::Wake => Some("until it is online".to_owned()),
-            Move::Host(HostCall::Reboot) => Some("until it answers again".to_owned()),
-            Move::Host(_) => Some("until it is gone".to_owned()),
-            Move::GuestLater => None,
+            StepKind::Guest(call) => Some(format!("until it is {}", Goal::of(call).as_str())),
+            StepKind::Wake => Some("until it is online".to_owned()),
+            StepKind::Host(HostCall::Reboot) => Some("until it answers again".to_owned()),
+            StepKind::Host(_) => Some("until it is gone".to_owned()),
+            StepKind::GuestLater => None,
         };
         Told { action: step.action, name, more, why: &step.why, until, course: &step.course }
     }
@@ -46,7 +46,7 @@ impl<'a> Told<'a> {
         if let Some(arming) = &course.arms {
             lines.push(format!("arm Wake-on-LAN of {name} on {}, at most {}", arming.port, human_span(arming.limit)));
         }
-        let why = if **why == Why::Asked { String::new() } else { format!("; {why}") };
+        let why = if **why == StepReason::Asked { String::new() } else { format!("; {why}") };
         let until = until.as_ref().map(|until| format!("; {until}")).unwrap_or_default();
         let limit = course.limit.map(|limit| format!(", at most {}", human_span(limit))).unwrap_or_default();
         lines.push(format!("{action} {name}{more}{why}{until}{limit}"));
@@ -67,11 +67,11 @@ mod tests {
     #[test]
     fn each_step_has_a_line_and_its_deadline() {
         let seconds = Duration::from_secs;
-        let told = |action, name: &str, until: &str, course: &Course, why: &Why| {
+        let told = |action, name: &str, until: &str, course: &Course, why: &StepReason| {
             let (name, until) = (name.to_owned(), Some(until.to_owned()).filter(|until| !until.is_empty()));
             Told { action, name, more: ", running".to_owned(), why, until, course }.lines()
         };
-        let host = Why::RunsOn("pve1".parse().unwrap());
+        let host = StepReason::RunsOn("pve1".parse().unwrap());
         let (limit, stops_after) = (Some(seconds(105)), Some(seconds(60)));
         let down = Course { limit, stops_after, arms: None };
         assert_eq!(
@@ -84,12 +84,12 @@ mod tests {
         let arms = Some(Arming { port: "enp3s0".to_owned(), limit: seconds(20) });
         let sleep = Course { limit: Some(seconds(120)), stops_after: None, arms };
         assert_eq!(
-            told(PowerAction::Suspend, "pve1", "until it is gone", &sleep, &Why::Asked),
+            told(PowerAction::Suspend, "pve1", "until it is gone", &sleep, &StepReason::Asked),
             [
                 "arm Wake-on-LAN of pve1 on enp3s0, at most 20 s",
                 "suspend pve1, running; until it is gone, at most 2 min",
             ]
         );
-        assert_eq!(told(PowerAction::Start, "nas", "", &Course::default(), &Why::Asked), ["start nas, running"]);
+        assert_eq!(told(PowerAction::Start, "nas", "", &Course::default(), &StepReason::Asked), ["start nas, running"]);
     }
 }

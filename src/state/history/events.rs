@@ -28,7 +28,7 @@ pub(crate) struct Check {
 
 /// One look at a server as a whole.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Run {
+pub(crate) struct HostCheck {
     pub(crate) server: ServerKey,
     pub(crate) ok: bool,
     pub(crate) millis: Option<f64>,
@@ -93,7 +93,7 @@ impl State {
     }
 
     /// Keeps looks at whole servers.
-    pub(crate) fn record_runs(&self, runs: &[Run], at: Timestamp) -> Result<()> {
+    pub(crate) fn record_host_checks(&self, runs: &[HostCheck], at: Timestamp) -> Result<()> {
         self.write(|conn| {
             if !runs.is_empty() {
                 pending_hours::mark_hour_dirty(conn, pending_hours::CHECKS, at.as_millisecond(), runs.len())?;
@@ -112,7 +112,7 @@ impl State {
     }
 
     /// The looks at servers from `since` on, oldest first.
-    pub(crate) fn runs(&self, since: Timestamp) -> Result<Vec<CheckRecord>> {
+    pub(crate) fn host_checks(&self, since: Timestamp) -> Result<Vec<CheckRecord>> {
         self.records("service = '' AND checks.at >= ?1 ORDER BY checks.at, server", since)
     }
 

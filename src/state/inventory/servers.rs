@@ -29,7 +29,7 @@ pub(crate) struct KnownState {
 
 /// What ecobox did to a server on purpose: put it to sleep, or woke it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Wish {
+pub(crate) struct SleepMark {
     pub(crate) asleep: bool,
     pub(crate) at: Timestamp,
 }
@@ -133,15 +133,15 @@ impl State {
 
     /// Remembers that ecobox put the server to sleep, so that nobody takes its silence for a failure.
     pub(crate) fn mark_asleep(&self, server: &ServerId, at: Timestamp) -> Result<()> {
-        self.put_wish(server, true, at)
+        self.put_sleep_mark(server, true, at)
     }
 
     /// Remembers that ecobox woke the server, or saw it awake.
     pub(crate) fn mark_woken(&self, server: &ServerId, at: Timestamp) -> Result<()> {
-        self.put_wish(server, false, at)
+        self.put_sleep_mark(server, false, at)
     }
 
-    fn put_wish(&self, server: &ServerId, asleep: bool, at: Timestamp) -> Result<()> {
+    fn put_sleep_mark(&self, server: &ServerId, asleep: bool, at: Timestamp) -> Result<()> {
         self.write(|conn| {
             let sql = "INSERT OR REPLACE INTO wishes (server, asleep, at) VALUES (?1, ?2, ?3)";
             conn.execute(sql, params![server.as_str(), asleep, at.as_millisecond()]).map(drop)
@@ -149,15 +149,16 @@ impl State {
     }
 
     /// What ecobox last did to each server on purpose.
-    pub(crate) fn wishes(&self) -> Result<BTreeMap<ServerId, Wish>> {
+    pub(crate) fn intended_sleep(&self) -> Result<BTreeMap<ServerId, SleepMark>> {
         let rows = self.read(|conn| {
             let mut statement = conn.prepare_cached("SELECT server, asleep, at FROM wishes")?;
             let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
             rows.collect::<rusqlite::Result<Vec<(String, bool, i64)>>>()
         })?;
-        let wish =
-            |(server, asleep, at): (String, bool, i64)| Some((server.parse().ok()?, Wish { asleep, at: time(at) }));
-        Ok(rows.into_iter().filter_map(wish).collect())
+        let mark = |(server, asleep, at): (String, bool, i64)| {
+            Some((server.parse().ok()?, SleepMark { asleep, at: time(at) }))
+        };
+        Ok(rows.into_iter().filter_map(mark).collect())
     }
 }
 

@@ -11,7 +11,7 @@ use crate::model::inventory::server::{Address, ServerKey};
 use crate::model::load::usage::Source;
 use crate::model::power::PowerState;
 use crate::state::history::events::Event;
-use crate::state::{Check, Run, State, StateError, Target, is_fresh};
+use crate::state::{Check, HostCheck, State, StateError, Target, is_fresh};
 
 fn state() -> State {
     State::in_memory().unwrap()
@@ -138,8 +138,8 @@ fn wishes_stamps_and_ssh_answers_come_back() {
     let state = state();
     state.mark_asleep(&server("nas"), at(1)).unwrap();
     state.mark_woken(&server("nas"), at(2)).unwrap();
-    let wish = state.wishes().unwrap()[&server("nas")];
-    assert_eq!((wish.asleep, wish.at), (false, at(2)));
+    let mark = state.intended_sleep().unwrap()[&server("nas")];
+    assert_eq!((mark.asleep, mark.at), (false, at(2)));
 
     let home = cluster("ca:1");
     assert_eq!(state.discovered_at(&home).unwrap(), None);
@@ -156,7 +156,7 @@ fn wishes_stamps_and_ssh_answers_come_back() {
 #[test]
 fn who_is_seen_awake_is_not_put_to_sleep_any_more() {
     use PowerState::{Asleep, Offline, Online, Unknown};
-    // When it was put to sleep or woken, when it was seen how, and whether the wish stands after that.
+    // When it was put to sleep or woken, when it was seen how, and whether the mark is still there after that.
     let cases = [
         (true, 1000, 1200, Online, false),
         (true, 1000, 1060, Online, true), // a look that began before
@@ -175,9 +175,9 @@ fn who_is_seen_awake_is_not_put_to_sleep_any_more() {
         // It was on before it was put to sleep: that says nothing.
         state.record_states(&[(key("nas2"), Online, Source::Tcp)], at(wished - 30)).unwrap();
         state.record_states(&[(key("nas"), power, Source::Tcp)], at(seen)).unwrap();
-        let wishes = state.wishes().unwrap();
-        assert_eq!(wishes.contains_key(&server("nas")), stands, "{asleep} {wished} {seen} {power}");
-        assert!(wishes.contains_key(&server("nas2")));
+        let marks = state.intended_sleep().unwrap();
+        assert_eq!(marks.contains_key(&server("nas")), stands, "{asleep} {wished} {seen} {power}");
+        assert!(marks.contains_key(&server("nas2")));
     }
 }
 
@@ -204,8 +204,8 @@ fn checks_and_runs_are_kept_apart() {
     };
     for second in 0..10 {
         state.record_checks(&[check("ssh", true), check("http", second % 2 == 0)], at(second)).unwrap();
-        let run = Run { server: key("nas"), ok: true, millis: None, detail: None };
-        state.record_runs(&[run], at(second)).unwrap();
+        let run = HostCheck { server: key("nas"), ok: true, millis: None, detail: None };
+        state.record_host_checks(&[run], at(second)).unwrap();
     }
     let checks = state.checks(at(8)).unwrap();
     let got: Vec<_> = checks.iter().map(|c| (c.at, c.service.as_str(), c.ok, c.millis, c.detail.as_deref())).collect();
@@ -216,7 +216,7 @@ fn checks_and_runs_are_kept_apart() {
         (at(9), "ssh", true, Some(1.5), None),
     ];
     assert_eq!(got, want);
-    assert_eq!(state.runs(at(0)).unwrap().len(), 10);
+    assert_eq!(state.host_checks(at(0)).unwrap().len(), 10);
 }
 
 #[test]
@@ -228,8 +228,8 @@ fn a_cluster_that_gets_its_lasting_name_keeps_everything() {
     let stopped = listing(&[("pve1", true)], vec![guest(101, "pve1", PowerState::Stopped)]);
     state.record_listing(&old, &stopped, &server("pve1"), at(60)).unwrap();
     state.record_state(&old_key, PowerState::Stopped, Source::Api, at(60)).unwrap();
-    let run = Run { server: old_key.clone(), ok: true, millis: None, detail: None };
-    state.record_runs(&[run], at(60)).unwrap();
+    let run = HostCheck { server: old_key.clone(), ok: true, millis: None, detail: None };
+    state.record_host_checks(&[run], at(60)).unwrap();
     let neighbour = key("host:pve10/101");
     state.record_state(&neighbour, PowerState::Running, Source::Api, at(60)).unwrap();
     let before = state.guests(&old).unwrap();
@@ -242,7 +242,7 @@ fn a_cluster_that_gets_its_lasting_name_keeps_everything() {
     assert_eq!(state.guests(&new).unwrap(), renamed);
     assert_eq!(state.members().unwrap()[0].cluster, new);
     assert_eq!(state.events(at(0)).unwrap()[0].server, new_key);
-    assert_eq!(state.runs(at(0)).unwrap()[0].server, new_key);
+    assert_eq!(state.host_checks(at(0)).unwrap()[0].server, new_key);
     let states: Vec<_> = state.states().unwrap().into_keys().collect();
     assert_eq!(states, [new_key, neighbour], "`host:pve10` is another cluster");
 }
@@ -271,8 +271,8 @@ fn merging_clusters_keeps_the_younger_token_and_removes_the_other() {
             let at = if cluster == &old { at(0) } else { at(50) };
             state.record_listing(cluster, &listing(&[("pve1", true)], guests), &server("pve1"), at).unwrap();
             let key = ServerKey::of_guest(cluster, vmid(101));
-            let run = Run { server: key.clone(), ok: true, millis: None, detail: None };
-            state.record_runs(&[run], at).unwrap();
+            let run = HostCheck { server: key.clone(), ok: true, millis: None, detail: None };
+            state.record_host_checks(&[run], at).unwrap();
             state.record_state(&key, PowerState::Running, Source::Api, at).unwrap();
         }
         state.rename_cluster(&old, &new).unwrap();
@@ -286,7 +286,7 @@ fn merging_clusters_keeps_the_younger_token_and_removes_the_other() {
         let guests = state.all_guests().unwrap();
         let guests: Vec<_> = guests.iter().map(|g| (g.cluster.as_str(), g.vmid.get(), g.last_seen)).collect();
         assert_eq!(guests, [("ca:99", 100, at(0)), ("ca:99", 101, at(50)), ("ca:99", 102, at(50))], "{case}");
-        let runs: Vec<_> = state.runs(at(0)).unwrap().into_iter().map(|run| (run.server.0, run.at)).collect();
+        let runs: Vec<_> = state.host_checks(at(0)).unwrap().into_iter().map(|run| (run.server.0, run.at)).collect();
         assert_eq!(runs, [("ca:99/101".to_owned(), at(0)), ("ca:99/101".to_owned(), at(50))], "{case}");
         assert_eq!(state.states().unwrap().into_keys().map(|key| key.0).collect::<Vec<_>>(), ["ca:99/101"], "{case}");
     }

@@ -338,7 +338,7 @@ fn many_at_once_set_aside_once() {
     let states: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
     assert_eq!(states.iter().filter(|(notice, _)| *notice).count(), 1);
     assert_eq!(case.aside(), [bytes]);
-    assert_eq!(states[0].1.wishes().unwrap().len(), 16);
+    assert_eq!(states[0].1.intended_sleep().unwrap().len(), 16);
 }
 
 #[test]

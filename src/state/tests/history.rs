@@ -14,7 +14,7 @@ use crate::model::power::PowerState;
 use crate::state::file::schema;
 use crate::state::history::actions::Action;
 use crate::state::history::check_hours::CheckHistory;
-use crate::state::{Check, Retention, Run, Samples, State};
+use crate::state::{Check, HostCheck, Retention, Samples, State};
 
 const HOUR: i64 = 3600;
 
@@ -40,12 +40,12 @@ fn a_week_of_checks_is_kept_and_the_rest_goes_in_bites() {
     for minute in 0..500 {
         let checks = ["ssh", "http", "smb"].map(|service| check(service, true, 1.0));
         state.record_checks(&checks, at(minute * 60)).unwrap();
-        let run = Run { server: key("nas"), ok: true, millis: None, detail: None };
-        state.record_runs(&[run], at(minute * 60)).unwrap();
+        let run = HostCheck { server: key("nas"), ok: true, millis: None, detail: None };
+        state.record_host_checks(&[run], at(minute * 60)).unwrap();
     }
     state.record_state(&key("nas"), PowerState::Online, Source::Tcp, at(0)).unwrap();
     state.record_state(&key("nas"), PowerState::Offline, Source::Tcp, at(60)).unwrap();
-    let kept = || (state.checks(at(0)).unwrap().len(), state.runs(at(0)).unwrap().len());
+    let kept = || (state.checks(at(0)).unwrap().len(), state.host_checks(at(0)).unwrap().len());
     for early in [at(0), at(WEEK + 60), at(WEEK + SLACK)] {
         assert_eq!((tidy(&state, early, 7 * 24, 90 * 24), kept()), (0, (1500, 500)), "{early}");
     }
@@ -185,9 +185,9 @@ fn the_history_of_a_guest_moves_with_its_cluster() {
     let state = State::in_memory().unwrap();
     let (old, new) = (cluster("host:pve1"), cluster("ca:99"));
     for (name, seconds) in [("host:pve1/101", 0), ("ca:99/101", 300), ("host:pve1/102", 0), ("host:pve10/101", 0)] {
-        let run = |ok| [Run { server: key(name), ok, millis: None, detail: None }];
-        state.record_runs(&run(true), at(seconds)).unwrap();
-        state.record_runs(&run(false), at(seconds + 60)).unwrap();
+        let run = |ok| [HostCheck { server: key(name), ok, millis: None, detail: None }];
+        state.record_host_checks(&run(true), at(seconds)).unwrap();
+        state.record_host_checks(&run(false), at(seconds + 60)).unwrap();
         state.record_action(&action(Some(key(name)), at(seconds))).unwrap();
     }
     // Both clusters must be known for a merge of what they know.

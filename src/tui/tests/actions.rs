@@ -33,7 +33,7 @@ fn actions_are_asked_for_and_need_a_plan() {
         let plan = plan(&state, 1, vec![]);
         assert_eq!(update(&mut state, Event::Plan(plan)), []);
         assert_eq!(press(&mut state, "y"), [Effect::Carry { number: 1 }], "{letter}");
-        assert_eq!((state.mode.clone(), state.wish.clone()), (Mode::Browse, None));
+        assert_eq!((state.mode.clone(), state.request.clone()), (Mode::Browse, None));
     }
 }
 
@@ -155,11 +155,11 @@ fn who_chooses_may_still_leave() {
     // All of it can be fixed: no override is named.
     assert!(!text(&state).contains("--allow"), "{}", text(&state));
     press(&mut state, "ggg");
-    assert_eq!(state.wish.as_ref().unwrap().choices.guests, Some(Policy::Leave));
+    assert_eq!(state.request.as_ref().unwrap().choices.guests, Some(Policy::Leave));
     press(&mut state, "g");
-    assert_eq!(state.wish.as_ref().unwrap().choices, Choices::default());
+    assert_eq!(state.request.as_ref().unwrap().choices, Choices::default());
     assert_eq!(update(&mut state, code(KeyCode::Esc)), [Effect::Abandon { number: 5 }]);
-    assert_eq!((state.mode.clone(), state.wish.clone()), (Mode::Browse, None));
+    assert_eq!((state.mode.clone(), state.request.clone()), (Mode::Browse, None));
     // Where there is no plan any more there is no dialogue either.
     press(&mut state, "z");
     let first = refused_host(&state, false);
@@ -184,9 +184,9 @@ fn an_answer_to_another_question_is_not_taken() {
     assert_eq!(update(&mut state, Event::Plan(late)), [Effect::Abandon { number: 1 }]);
     assert_eq!(state.mode, Mode::Browse);
     update(&mut state, Event::NoPlan { number: 1, why: "late".to_owned() });
-    assert!(state.wish.is_some());
+    assert!(state.request.is_some());
     update(&mut state, Event::NoPlan { number: 2, why: "the servers need each other".to_owned() });
-    assert_eq!((state.wish.clone(), state.message.as_deref()), (None, Some("the servers need each other")));
+    assert_eq!((state.request.clone(), state.message.as_deref()), (None, Some("the servers need each other")));
 }
 
 #[test]

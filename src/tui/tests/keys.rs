@@ -155,7 +155,7 @@ fn the_filter_is_live_and_keeps_the_last_good_one() {
     }
     assert!(text(&state).contains("? unknown selector `z=`"), "{}", text(&state));
     // Letters are letters: none of them is an action.
-    assert_eq!(state.wish, None);
+    assert_eq!(state.request, None);
     // Enter keeps what is shown.
     update(&mut state, code(KeyCode::Enter));
     assert_eq!((state.filter.text.as_str(), state.filter.error.as_deref()), ("web db tag=x,z", None));
@@ -184,7 +184,7 @@ fn the_filter_is_live_and_keeps_the_last_good_one() {
 fn what_is_pasted_is_never_a_key() {
     let mut state = screen(SETUP, (80, 24), fleet());
     assert_eq!(update(&mut state, Event::Paste("hyq".to_owned())), []);
-    assert_eq!((state.wish.clone(), state.mode.clone()), (None, Mode::Browse));
+    assert_eq!((state.request.clone(), state.mode.clone()), (None, Mode::Browse));
     press(&mut state, "/");
     update(&mut state, Event::Paste("web\n\u{1b}".to_owned()));
     assert_eq!((state.filter.text.as_str(), names(&state)), ("web  ", vec!["web"]));

@@ -8,7 +8,7 @@ use ratatui::widgets::{Block, Clear, Widget as _};
 use crate::model::id::ServerId;
 use crate::model::power::{Policy, Remedy};
 use crate::model::text::clean;
-use crate::tui::event::{Choices, Offers, Plan, Wish};
+use crate::tui::event::{Choices, Offers, Plan, PlanRequest};
 use crate::tui::look::{self, Look, put, put_right};
 use crate::tui::state::{Mode, State};
 
@@ -55,10 +55,10 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
             let text = "any other key goes back";
             put(buffer, bottom(area), text, look.quiet());
         }
-        Mode::Dialogue { wish, plan, typed, top, again } => {
-            let lines = plan_lines(wish, plan, area, look);
+        Mode::Dialogue { request, plan, typed, top, again } => {
+            let lines = plan_lines(request, plan, area, look);
             let area = place(area, lines.len());
-            shown(buffer, area, &format!("{} {}", plan.action, whom(wish)), &lines, *top, look);
+            shown(buffer, area, &format!("{} {}", plan.action, whom(request)), &lines, *top, look);
             let (text, style) = question(plan, typed, *again, look);
             put(buffer, bottom(area), &text, style);
         }
@@ -73,8 +73,8 @@ pub(crate) fn last_line_of_help(state: &State) -> usize {
 
 /// How far the plan can be scrolled.
 pub(crate) fn last_line_of_dialogue(state: &State) -> usize {
-    let Mode::Dialogue { wish, plan, .. } = &state.mode else { return 0 };
-    last_line(state, plan_lines(wish, plan, screen(state), Look { color: false }).len())
+    let Mode::Dialogue { request, plan, .. } = &state.mode else { return 0 };
+    last_line(state, plan_lines(request, plan, screen(state), Look { color: false }).len())
 }
 
 fn screen(state: &State) -> Rect {
@@ -134,15 +134,15 @@ fn help(state: &State, look: Look) -> Lines {
     lines
 }
 
-fn whom(wish: &Wish) -> String {
-    match wish.servers.as_slice() {
+fn whom(request: &PlanRequest) -> String {
+    match request.servers.as_slice() {
         [one] => one.to_string(),
         many => format!("{} servers", many.len()),
     }
 }
 
 /// What would be done, what can be chosen, and what stands against it, with what fixes it first and what overrides it last.
-fn plan_lines(wish: &Wish, plan: &Plan, area: Rect, look: Look) -> Lines {
+fn plan_lines(request: &PlanRequest, plan: &Plan, area: Rect, look: Look) -> Lines {
     let columns = usize::from(place(area, 0).width.saturating_sub(4));
     let mut lines: Lines = Vec::new();
     let mut add = |sign: &str, text: &str, style: Style| {
@@ -158,7 +158,7 @@ fn plan_lines(wish: &Wish, plan: &Plan, area: Rect, look: Look) -> Lines {
     if plan.steps.is_empty() {
         add("", "there is nothing to do", Style::new());
     }
-    for (key, text) in choices(wish, plan) {
+    for (key, text) in choices(request, plan) {
         add(&format!(" {key}  "), &text, look.accent());
     }
     for finding in &plan.findings {
@@ -176,7 +176,7 @@ fn plan_lines(wish: &Wish, plan: &Plan, area: Rect, look: Look) -> Lines {
     }
     if plan.is_refused() {
         add("", "", Style::new());
-        for (text, command) in ways(wish, plan) {
+        for (text, command) in ways(request, plan) {
             add("", text, look.head());
             if let Some(command) = command {
                 add("  ", &command, look.accent());
@@ -187,10 +187,10 @@ fn plan_lines(wish: &Wish, plan: &Plan, area: Rect, look: Look) -> Lines {
 }
 
 /// What can be chosen, and what is.
-fn choices(wish: &Wish, plan: &Plan) -> Vec<(char, String)> {
+fn choices(request: &PlanRequest, plan: &Plan) -> Vec<(char, String)> {
     let mut lines = Vec::new();
     if plan.offers.guests {
-        let what = match wish.choices.guests {
+        let what = match request.choices.guests {
             None => "not while any of them runs (g: shut them down first)",
             Some(Policy::Shutdown) => "they are shut down first (g: hibernate them)",
             Some(Policy::Hibernate) => "virtual machines hibernate first, containers are shut down (g: leave them)",
@@ -199,28 +199,29 @@ fn choices(wish: &Wish, plan: &Plan) -> Vec<(char, String)> {
         lines.push(('g', format!("guests on it: {what}")));
     }
     if plan.offers.arm_wol {
-        let what = if wish.choices.arm_wol { "is armed first (a: leave it)" } else { "is not armed (a: arm it first)" };
+        let what =
+            if request.choices.arm_wol { "is armed first (a: leave it)" } else { "is not armed (a: arm it first)" };
         lines.push(('a', format!("Wake-on-LAN {what}")));
     }
     if plan.offers.then_stop {
-        let what = if wish.choices.then_stop { "is stopped (t: leave it)" } else { "stays on (t: stop it)" };
+        let what = if request.choices.then_stop { "is stopped (t: leave it)" } else { "stays on (t: stop it)" };
         lines.push(('t', format!("a guest that does not shut down {what}")));
     }
     lines
 }
 
 /// The ways past what was found: what fixes it first, what only overrides it last.
-fn ways(wish: &Wish, plan: &Plan) -> Vec<(&'static str, Option<String>)> {
+fn ways(request: &PlanRequest, plan: &Plan) -> Vec<(&'static str, Option<String>)> {
     let against = || plan.findings.iter().filter(|finding| !finding.allowed);
     let has = |remedy| against().any(|finding| finding.remedy == Some(remedy));
     let fixed = Choices {
-        guests: wish.choices.guests.or(has(Remedy::Guests).then_some(Policy::Shutdown)),
-        arm_wol: wish.choices.arm_wol || has(Remedy::ArmWol),
-        then_stop: wish.choices.then_stop || has(Remedy::ThenStop),
+        guests: request.choices.guests.or(has(Remedy::Guests).then_some(Policy::Shutdown)),
+        arm_wol: request.choices.arm_wol || has(Remedy::ArmWol),
+        then_stop: request.choices.then_stop || has(Remedy::ThenStop),
     };
-    let servers: Vec<&str> = wish.servers.iter().map(ServerId::as_str).collect();
+    let servers: Vec<&str> = request.servers.iter().map(ServerId::as_str).collect();
     let command = format!("ecobox power {} {}{}", plan.action, servers.join(" "), fixed.options());
-    let can_be_fixed = fixed != wish.choices;
+    let can_be_fixed = fixed != request.choices;
     let mut ways = Vec::new();
     if can_be_fixed {
         ways.push(("Fix that here by the keys above, or on the command line:", Some(command.clone())));

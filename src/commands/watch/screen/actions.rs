@@ -9,7 +9,7 @@ use crate::fleet::act::{Now, Options, PARALLEL, PlanRun, Prepared, StepReport};
 use crate::fleet::observe::{ObserveRequest, Observed};
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
-use crate::model::power::{Manner, PowerAction, Remedy, Told};
+use crate::model::power::{PowerAction, Remedy, StopOptions, Told};
 use crate::tui::{Choices, Event, Offers, Plan};
 
 /// A plan that waits for an answer.
@@ -56,7 +56,7 @@ async fn try_prepare(
     choices: Choices,
 ) -> anyhow::Result<Ready> {
     let options = Options {
-        manner: Manner { then_stop: choices.then_stop, ..Manner::default() },
+        stop: StopOptions { then_stop: choices.then_stop, ..StopOptions::default() },
         guests: choices.guests,
         only_shown: true,
         arm_wol: choices.arm_wol,

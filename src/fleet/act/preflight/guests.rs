@@ -12,7 +12,7 @@ use crate::model::check::CheckId;
 use crate::model::guest::{ActiveTask, GuestCall};
 use crate::model::id::{ClusterId, NodeName, ServerId};
 use crate::model::inventory::Server;
-use crate::model::power::{Finding, Manner, Move, Plan, PowerAction, Remedy};
+use crate::model::power::{Finding, Plan, PowerAction, Remedy, StepKind, StopOptions};
 use crate::transport::pve::AgentAnswer;
 
 impl Fleet<'_> {
@@ -21,7 +21,7 @@ impl Fleet<'_> {
         let mut asked: HashMap<&ClusterId, Option<String>> = HashMap::new();
         let mut findings = Vec::new();
         for step in &plan.steps {
-            let Move::Guest(call) = &step.does else { continue };
+            let StepKind::Guest(call) = &step.does else { continue };
             let Some(named) = Named::of(&servers[step.server]) else { continue };
             if !call.needs_quorum(named.kind, is_managed(named.server)) {
                 continue;
@@ -95,10 +95,10 @@ impl Fleet<'_> {
         guests: &[(PowerAction, Named<'_>)],
         configs: &Configs,
         clients: &ApiClients,
-        manner: Manner,
+        stop: StopOptions,
     ) -> Vec<Finding> {
         // Who is stopped where a clean end does not work needs no agent that answers.
-        let is_stopped = |action: PowerAction| manner.then_stop && action == PowerAction::Shutdown;
+        let is_stopped = |action: PowerAction| stop.then_stop && action == PowerAction::Shutdown;
         let by_agent = guests.iter().filter(|(action, _)| !is_stopped(*action)).filter(|(action, named)| {
             configs.0.get(&named.server.id).is_some_and(|config| asks_agent(*action, *named, config))
         });

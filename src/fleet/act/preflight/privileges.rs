@@ -16,7 +16,7 @@ use crate::model::guest::GuestCall;
 use crate::model::hint::HintId;
 use crate::model::id::{ClusterId, TokenId};
 use crate::model::inventory::Server;
-use crate::model::power::{Finding, Move, Plan, PowerAction, Step};
+use crate::model::power::{Finding, Plan, PowerAction, Step, StepKind};
 use crate::state::is_fresh;
 use crate::transport::Error;
 use crate::transport::pve::Client;
@@ -172,9 +172,9 @@ impl Fleet<'_> {
 /// The call that a step comes to, or one that needs no more than that one will.
 fn call_of(step: &Step) -> Option<GuestCall> {
     match (&step.does, step.action) {
-        (Move::Guest(call), _) => Some(*call),
-        (Move::GuestLater, PowerAction::Hibernate) => Some(GuestCall::Hibernate),
-        (Move::GuestLater, _) => Some(GuestCall::Start),
+        (StepKind::Guest(call), _) => Some(*call),
+        (StepKind::GuestLater, PowerAction::Hibernate) => Some(GuestCall::Hibernate),
+        (StepKind::GuestLater, _) => Some(GuestCall::Start),
         _ => None,
     }
 }

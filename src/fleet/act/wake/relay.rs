@@ -245,11 +245,11 @@ impl Fleet<'_> {
             // Something answered.
             return PowerState::Online;
         }
-        if matches!(error, Error::Connect { failure, .. } if !failure.is_of_host()) {
+        if matches!(error, Error::Connect { failure, .. } if !failure.reached_host()) {
             // Nobody got as far as asking it.
             return PowerState::Unknown;
         }
-        let sleeps = self.state.wishes().is_ok_and(|wishes| wishes.get(relay).is_some_and(|wish| wish.asleep));
+        let sleeps = self.state.intended_sleep().is_ok_and(|marks| marks.get(relay).is_some_and(|mark| mark.asleep));
         let known = || self.state.states().ok()?.get(&ServerKey::of_server(relay)).map(|known| known.state);
         match known() {
             _ if sleeps => PowerState::Asleep,

@@ -49,7 +49,7 @@ enum Look {
 
 impl Look {
     fn of(failures: &[ConnectFailure]) -> Look {
-        if let Some(failure) = failures.iter().find(|failure| !failure.is_of_host()) {
+        if let Some(failure) = failures.iter().find(|failure| !failure.reached_host()) {
             return Look::Unknown(failure.as_str().to_owned());
         }
         let closed = |failure: &ConnectFailure| matches!(failure, ConnectFailure::Refused | ConnectFailure::Closed);
@@ -156,7 +156,7 @@ impl Fleet<'_> {
                 let forward = session.forward(&target.host, target.port);
                 match tokio::time::timeout(2 * PATIENCE, forward).await {
                     Ok(Ok(_)) => Look::Answers,
-                    Ok(Err(Error::Connect { failure, .. })) if failure.is_of_host() => Look::Silent,
+                    Ok(Err(Error::Connect { failure, .. })) if failure.reached_host() => Look::Silent,
                     Ok(Err(error)) => Look::Unknown(error.to_string()),
                     // Its sshd waits for the host, unless it is the jump host itself that is gone.
                     Err(_) if session.answers(PATIENCE).await => Look::Silent,
@@ -209,7 +209,7 @@ impl Fleet<'_> {
                 // everybody but root out while a system stops and starts.
                 Ok(Err(error)) if error.kind() == FailureKind::Identity => return Err(error),
                 Ok(Err(error)) => {
-                    gone |= matches!(error, Error::Connect { failure, .. } if failure.is_of_host());
+                    gone |= matches!(error, Error::Connect { failure, .. } if failure.reached_host());
                     error.to_string()
                 }
                 Err(_) => "nothing answers".to_owned(),

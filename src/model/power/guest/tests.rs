@@ -201,7 +201,7 @@ fn lxc(guest: &Combination, call: &GuestCall) -> Outcome {
 }
 
 /// The calls that a verb could be carried out by.
-fn means(action: PowerAction) -> Vec<GuestCall> {
+fn inputs(action: PowerAction) -> Vec<GuestCall> {
     match action {
         PowerAction::Start => vec![GuestCall::Start, GuestCall::Resume],
         PowerAction::Resume => vec![GuestCall::Resume],
@@ -231,9 +231,9 @@ fn each_combination_is_judged_as_proxmox_would_act() {
     let mut judged = 0;
     for guest in combinations() {
         for action in PowerAction::ALL {
-            let verdict = judge(action, &guest.view(), Manner::default());
+            let verdict = judge(action, &guest.view(), StopOptions::default());
             judged += 1;
-            let outcomes: Vec<Outcome> = means(action).iter().map(|call| proxmox(&guest, call)).collect();
+            let outcomes: Vec<Outcome> = inputs(action).iter().map(|call| proxmox(&guest, call)).collect();
             let what = format!("{action} {guest:?}: {verdict:?}, Proxmox VE: {outcomes:?}");
             match verdict {
                 // What is sent without a word works.
@@ -267,7 +267,7 @@ fn container(status: &'static str) -> Combination {
 
 #[test]
 fn a_start_begins_where_the_guest_stopped() {
-    let call = |guest: Combination| match judge(PowerAction::Start, &guest.view(), Manner::default()) {
+    let call = |guest: Combination| match judge(PowerAction::Start, &guest.view(), StopOptions::default()) {
         Verdict::Call { call, against } if against.is_empty() => call,
         verdict => panic!("{guest:?}: {verdict:?}"),
     };
@@ -300,7 +300,7 @@ fn reasons_are_named() {
         (PowerAction::Hibernate, Combination { ha: Some("started"), ..qemu_in("running") }, CheckId::HaManaged, "HA"),
     ];
     for (action, guest, id, says) in cases {
-        match judge(action, &guest.view(), Manner::default()) {
+        match judge(action, &guest.view(), StopOptions::default()) {
             Verdict::Call { against, .. } => {
                 assert_eq!(against.len(), 1, "{action} {guest:?}: {against:?}");
                 assert_eq!(against[0].id, id);
@@ -323,7 +323,7 @@ fn what_a_guest_does_not_have_is_said_with_what_it_has() {
         (PowerAction::Shutdown, qemu_in("paused"), "paused", "--then-stop"),
         (PowerAction::Start, qemu_in("internal-error"), "internal-error", "reset"),
     ] {
-        match judge(action, &guest.view(), Manner::default()) {
+        match judge(action, &guest.view(), StopOptions::default()) {
             Verdict::Cannot { why, fix: Some(said) } => {
                 assert!(why.contains(says) && said.contains(fix), "{action} {guest:?}: {why}; {said}");
             }
@@ -334,7 +334,7 @@ fn what_a_guest_does_not_have_is_said_with_what_it_has() {
 
 #[test]
 fn the_manner_changes_the_call_and_nothing_else() {
-    let force = Manner { then_stop: true, overrule_shutdown: true };
+    let force = StopOptions { then_stop: true, overrule_shutdown: true };
     let call = |action, guest: Combination| match judge(action, &guest.view(), force) {
         Verdict::Call { call, .. } => call,
         verdict => panic!("{verdict:?}"),

@@ -10,7 +10,7 @@ use crate::model::guest::{GuestCall, Startup};
 use crate::model::host::power::HostCall;
 use crate::model::id::ServerId;
 use crate::model::inventory::FailureKind;
-use crate::model::power::{Finding, Manner, PowerAction, PowerState};
+use crate::model::power::{Finding, PowerAction, PowerState, StopOptions};
 use crate::model::text::words::words;
 
 /// What shall become of the guests of a host that goes down.
@@ -32,8 +32,8 @@ words!(Policy: all, parse => {
 
 /// How the plan shall be made.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Means {
-    pub(crate) manner: Manner,
+pub(crate) struct PlanInputs {
+    pub(crate) stop: StopOptions,
     /// `None`: a host on which guests run is refused.
     pub(crate) guests: Option<Policy>,
     /// What the guests' configurations say of the order among them, where they were asked.
@@ -54,7 +54,7 @@ pub(crate) struct Lost {
 
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Move {
+pub(crate) enum StepKind {
     /// Wake-on-LAN, until the host is ready.
     Wake,
     Guest(GuestCall),
@@ -73,7 +73,7 @@ pub(crate) enum Move {
 
 /// Why a step is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Why {
+pub(crate) enum StepReason {
     /// It was asked for.
     Asked,
     /// This server needs it first.
@@ -82,17 +82,17 @@ pub(crate) enum Why {
     RunsOn(ServerId),
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for StepReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Why::Asked => f.write_str("asked for"),
-            Why::NeededBy(other) => write!(f, "{other} needs it"),
-            Why::RunsOn(host) => write!(f, "runs on {host}"),
+            StepReason::Asked => f.write_str("asked for"),
+            StepReason::NeededBy(other) => write!(f, "{other} needs it"),
+            StepReason::RunsOn(host) => write!(f, "runs on {host}"),
         }
     }
 }
 
-impl Serialize for Why {
+impl Serialize for StepReason {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -105,8 +105,8 @@ pub(crate) struct Step {
     pub(crate) server: usize,
     /// What is wanted of this server.
     pub(crate) action: PowerAction,
-    pub(crate) does: Move,
-    pub(crate) why: Why,
+    pub(crate) does: StepKind,
+    pub(crate) why: StepReason,
     /// Steps (places in the plan) that must have succeeded before.
     pub(crate) needs: Vec<usize>,
     /// Steps that must have ended before, whatever came of them.
@@ -136,12 +136,12 @@ pub(crate) struct Arming {
 impl Step {
     /// Whether it stands for a finding against its host, which says it already.
     pub(crate) fn is_of_finding(&self) -> bool {
-        matches!((&self.does, &self.why), (Move::Cannot { .. }, Why::RunsOn(_)))
+        matches!((&self.does, &self.why), (StepKind::Cannot { .. }, StepReason::RunsOn(_)))
     }
 
     /// Whether it changes anything.
     pub(crate) fn acts(&self) -> bool {
-        !matches!(self.does, Move::Already(_) | Move::Cannot { .. })
+        !matches!(self.does, StepKind::Already(_) | StepKind::Cannot { .. })
     }
 }
 

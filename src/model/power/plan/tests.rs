@@ -31,20 +31,20 @@ fn ct(host: &str, vmid: u32, state: PowerState) -> Server {
 }
 
 /// The plan for the servers with these ids.
-fn planned(servers: &[Server], action: PowerAction, ids: &[&str], means: &Means) -> Result<Plan, PlanError> {
+fn planned(servers: &[Server], action: PowerAction, ids: &[&str], inputs: &PlanInputs) -> Result<Plan, PlanError> {
     let place = |id: &&str| servers.iter().position(|server| server.id.as_str() == *id).unwrap();
-    plan(servers, &ids.iter().map(place).collect::<Vec<_>>(), action, means)
+    plan(servers, &ids.iter().map(place).collect::<Vec<_>>(), action, inputs)
 }
 
 fn lines(servers: &[Server], plan: &Plan) -> Vec<String> {
     let line = |step: &Step| {
         let does = match &step.does {
-            Move::Wake => "wake".to_owned(),
-            Move::Guest(call) => format!("{call:?}").split([' ', '{']).next().unwrap().to_lowercase(),
-            Move::GuestLater => format!("{} later", step.action),
-            Move::Host(call) => call.as_str().to_owned(),
-            Move::Already(state) => format!("already {state}"),
-            Move::Cannot { why, .. } => format!("cannot ({why})"),
+            StepKind::Wake => "wake".to_owned(),
+            StepKind::Guest(call) => format!("{call:?}").split([' ', '{']).next().unwrap().to_lowercase(),
+            StepKind::GuestLater => format!("{} later", step.action),
+            StepKind::Host(call) => call.as_str().to_owned(),
+            StepKind::Already(state) => format!("already {state}"),
+            StepKind::Cannot { why, .. } => format!("cannot ({why})"),
         };
         let waits = |places: &[usize], sign: &str| {
             let mut places: Vec<String> = places.iter().map(|place| format!("{sign}{}", place + 1)).collect();
@@ -77,7 +77,7 @@ fn a_guest_whose_host_sleeps_waits_for_it() {
         &fleet,
         PowerAction::Start,
         &["pve1-vm-101", "pve1-vm-102", "pve2-vm-201", "pve2-ct-202"],
-        &Means::default(),
+        &PlanInputs::default(),
     )
     .unwrap();
     assert_eq!(
@@ -91,17 +91,17 @@ fn a_guest_whose_host_sleeps_waits_for_it() {
             "already running pve2-ct-202",
         ]
     );
-    assert_eq!(plan.steps[0].why, Why::NeededBy("pve1".parse().unwrap()));
-    assert_eq!(plan.steps[1].why, Why::NeededBy("pve1-vm-101".parse().unwrap()));
-    assert_eq!(plan.steps[2].why, Why::Asked);
+    assert_eq!(plan.steps[0].why, StepReason::NeededBy("pve1".parse().unwrap()));
+    assert_eq!(plan.steps[1].why, StepReason::NeededBy("pve1-vm-101".parse().unwrap()));
+    assert_eq!(plan.steps[2].why, StepReason::Asked);
     assert_eq!(found(&plan), [""; 0]);
     // Whoever asks for the host itself has asked.
-    let plan = planned(&fleet, PowerAction::Start, &["pve1-vm-101", "pve1"], &Means::default()).unwrap();
+    let plan = planned(&fleet, PowerAction::Start, &["pve1-vm-101", "pve1"], &PlanInputs::default()).unwrap();
     assert_eq!(lines(&fleet, &plan), ["wake ups", "wake pve1 <1", "start later pve1-vm-101 <2"]);
-    assert_eq!(plan.steps[1].why, Why::Asked);
+    assert_eq!(plan.steps[1].why, StepReason::Asked);
     // Nothing else wakes a host.
     for action in [PowerAction::Shutdown, PowerAction::Stop, PowerAction::Reboot, PowerAction::Suspend] {
-        let plan = planned(&fleet, action, &["pve1-vm-101"], &Means::default()).unwrap();
+        let plan = planned(&fleet, action, &["pve1-vm-101"], &PlanInputs::default()).unwrap();
         assert_eq!(lines(&fleet, &plan), ["cannot (its host pve1 is offline) pve1-vm-101"], "{action}");
     }
 }
@@ -112,11 +112,11 @@ fn a_node_that_is_not_configured_is_not_woken_through_another() {
     stray.node = Some("pve9".parse().unwrap());
     stray.seen.reason = Some("its node pve9 is not online".to_owned());
     let fleet = [host("pve1", None, PowerState::Online), stray];
-    let plan = planned(&fleet, PowerAction::Start, &["pve1-vm-101"], &Means::default()).unwrap();
+    let plan = planned(&fleet, PowerAction::Start, &["pve1-vm-101"], &PlanInputs::default()).unwrap();
     assert_eq!(lines(&fleet, &plan), ["cannot (its node pve9 is not online) pve1-vm-101"]);
     // Where only the listing cannot say, the guest itself is asked.
     let fleet = [host("pve1", None, PowerState::Online), vm("pve1", 101, PowerState::Unknown)];
-    let plan = planned(&fleet, PowerAction::Stop, &["pve1-vm-101"], &Means::default()).unwrap();
+    let plan = planned(&fleet, PowerAction::Stop, &["pve1-vm-101"], &PlanInputs::default()).unwrap();
     assert_eq!(lines(&fleet, &plan), ["stop later pve1-vm-101"]);
 }
 
@@ -127,7 +127,7 @@ fn parents_in_a_circle_are_refused() {
         host("b", Some("a"), PowerState::Offline),
         host("c", Some("b"), PowerState::Offline),
     ];
-    let error = planned(&fleet, PowerAction::Wake, &["b"], &Means::default()).unwrap_err();
+    let error = planned(&fleet, PowerAction::Wake, &["b"], &PlanInputs::default()).unwrap_err();
     assert_eq!(error.to_string(), "the servers need each other in a circle: b -> a -> c -> b");
 }
 
@@ -141,7 +141,7 @@ fn guests_go_down_before_their_host() {
         ct("pve1", 103, Running),
         vm("pve1", 104, Running),
     ];
-    let refused = planned(&fleet, PowerAction::Suspend, &["pve1"], &Means::default()).unwrap();
+    let refused = planned(&fleet, PowerAction::Suspend, &["pve1"], &PlanInputs::default()).unwrap();
     assert_eq!(lines(&fleet, &refused), ["suspend pve1"]);
     assert_eq!(
         found(&refused),
@@ -152,23 +152,23 @@ fn guests_go_down_before_their_host() {
     let order = |order| Startup { order: Some(order), ..Startup::default() };
     let startups =
         HashMap::from([("pve1-vm-101".parse().unwrap(), order(1)), ("pve1-ct-103".parse().unwrap(), order(2))]);
-    let means = |guests| Means { guests: Some(guests), startups: startups.clone(), ..Means::default() };
-    let plan = planned(&fleet, PowerAction::Suspend, &["pve1"], &means(Policy::Shutdown)).unwrap();
+    let inputs = |guests| PlanInputs { guests: Some(guests), startups: startups.clone(), ..PlanInputs::default() };
+    let plan = planned(&fleet, PowerAction::Suspend, &["pve1"], &inputs(Policy::Shutdown)).unwrap();
     assert_eq!(
         lines(&fleet, &plan),
         ["shutdown pve1-vm-104", "shutdown pve1-ct-103 ~1", "shutdown pve1-vm-101 ~2", "suspend pve1 <1 <2 <3",]
     );
-    assert_eq!(plan.steps[0].why, Why::RunsOn("pve1".parse().unwrap()));
+    assert_eq!(plan.steps[0].why, StepReason::RunsOn("pve1".parse().unwrap()));
     assert_eq!(found(&plan), [""; 0]);
-    let plan = planned(&fleet, PowerAction::Suspend, &["pve1"], &means(Policy::Hibernate)).unwrap();
+    let plan = planned(&fleet, PowerAction::Suspend, &["pve1"], &inputs(Policy::Hibernate)).unwrap();
     assert_eq!(lines(&fleet, &plan)[0], "hibernate pve1-vm-104");
     assert_eq!(lines(&fleet, &plan)[1], "shutdown pve1-ct-103 ~1");
-    let plan = planned(&fleet, PowerAction::Suspend, &["pve1"], &means(Policy::Leave)).unwrap();
+    let plan = planned(&fleet, PowerAction::Suspend, &["pve1"], &inputs(Policy::Leave)).unwrap();
     assert_eq!((lines(&fleet, &plan), found(&plan)), (vec!["suspend pve1".to_owned()], Vec::new()));
 
     // One that cannot shut down stands against the whole.
     let fleet = [host("pve1", None, Online), vm("pve1", 101, Paused)];
-    let plan = planned(&fleet, PowerAction::Shutdown, &["pve1"], &means(Policy::Shutdown)).unwrap();
+    let plan = planned(&fleet, PowerAction::Shutdown, &["pve1"], &inputs(Policy::Shutdown)).unwrap();
     assert_eq!(
         lines(&fleet, &plan),
         ["cannot (it is paused and cannot shut down cleanly) pve1-vm-101", "shutdown pve1"]
@@ -187,7 +187,7 @@ fn who_is_named_with_the_host_goes_first_and_what_hangs_on_it_counts() {
     ];
     let mut fleet = fleet;
     fleet[2].seen.state = Online;
-    let plan = planned(&fleet, PowerAction::Shutdown, &["pve1", "pve1-vm-101"], &Means::default()).unwrap();
+    let plan = planned(&fleet, PowerAction::Shutdown, &["pve1", "pve1-vm-101"], &PlanInputs::default()).unwrap();
     assert_eq!(lines(&fleet, &plan), ["shutdown pve1-vm-101", "shutdown pve1 <1"]);
     assert_eq!(
         found(&plan),
@@ -217,9 +217,9 @@ fn starts_keep_the_startup_order_on_each_node() {
         ("pve1-vm-102".parse().unwrap(), order(5)),
         ("pve2-vm-201".parse().unwrap(), order(9)),
     ]);
-    let means = Means { startups, ..Means::default() };
+    let inputs = PlanInputs { startups, ..PlanInputs::default() };
     let all = ["pve1-vm-101", "pve1-vm-102", "pve1-vm-103", "pve1-vm-104", "pve2-vm-201"];
-    let up = planned(&fleet, PowerAction::Start, &all, &means).unwrap();
+    let up = planned(&fleet, PowerAction::Start, &all, &inputs).unwrap();
     assert_eq!(
         lines(&fleet, &up),
         [
@@ -239,7 +239,7 @@ fn reasons_of_guests_come_with_the_plan() {
     let mut template = vm("pve1", 102, PowerState::Stopped);
     template.template = true;
     let fleet = [host("pve1", None, PowerState::Online), locked, template];
-    let plan = planned(&fleet, PowerAction::Start, &["pve1-vm-101", "pve1-vm-102"], &Means::default()).unwrap();
+    let plan = planned(&fleet, PowerAction::Start, &["pve1-vm-101", "pve1-vm-102"], &PlanInputs::default()).unwrap();
     assert_eq!(
         found(&plan),
         [
