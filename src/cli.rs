@@ -1,6 +1,6 @@
 //! The command line: global options and the commands.
 
-pub(crate) mod meant;
+pub(crate) mod did_you_mean;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -32,7 +32,7 @@ use crate::fleet::observe::record::Recording;
 use crate::fleet::{Fleet, Limits};
 use crate::model::hint::HintId;
 use crate::model::id::ServerId;
-use crate::model::inventory::told::news;
+use crate::model::inventory::reported_failures::news;
 use crate::model::inventory::{Failed, FailureKind, Inventory};
 use crate::model::select::SelectError;
 use crate::model::watch::Notice;

@@ -1,21 +1,21 @@
 //! The configuration file: where it is, what it says, and that it makes sense.
 //!
-//! `schema` knows the tables and keys (`doctor`, `history` and `wol` those of one table each), `rules` what a value looks like, `read` walks the parsed file,
-//! `error` gives every complaint its place, `exposed` says whose commands are run, and `edit` adds servers without touching what is there.
+//! `schema` knows the tables and keys (`doctor`, `history` and `wol` those of one table each), `validate` what a value looks like, `read` walks the parsed file,
+//! `error` gives every complaint its place, `writable_by_others` says whose commands are run, and `edit` adds servers without touching what is there.
 
 mod doctor;
 mod edit;
 mod error;
-mod exposed;
 mod history;
 mod read;
-mod rules;
 mod schema;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod validate;
 mod values;
 mod wol;
+mod writable_by_others;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -27,11 +27,11 @@ pub(crate) use self::edit::{NewServer, add_servers, suggest_id, write_atomically
 pub(crate) use self::error::ConfigError;
 use self::error::Problem;
 pub(crate) use self::history::{HistoryAuth, HistorySettings};
-pub(crate) use self::rules::{host as host_name, user as user_name};
 pub(crate) use self::secret::SecretFrom;
+pub(crate) use self::validate::{host as host_name, user as user_name};
 pub(crate) use self::wol::{SecureOnFrom, WolSettings};
 use crate::file::{self, Contents};
-use crate::model::access::trust::Fingerprint;
+use crate::model::access::certificate::Fingerprint;
 use crate::model::check::diagnosis::Mute;
 use crate::model::host::magic_packet::Mac;
 use crate::model::id::{GuestKind, ServerId, VmId};
@@ -220,7 +220,7 @@ pub(crate) fn find(flag: Option<&Path>, var: impl Fn(&str) -> Option<OsString>) 
 pub(crate) fn load(path: &Path, patience: Duration) -> Result<Config, ConfigError> {
     let Contents { bytes, meta } = read(path, patience)?;
     let config = Config::parse(&decode(bytes, path)?, path)?;
-    exposed::check(&config, &meta)?;
+    writable_by_others::check(&config, &meta)?;
     Ok(config)
 }
 

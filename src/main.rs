@@ -118,8 +118,8 @@ fn tell_monitor(message: &str, hint: Option<&str>, output: &Output) -> ExitCode 
 /// stdout and are no error; a pipe that closes is silence.
 fn refuse(error: clap::Error) -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
-    let usage = if cli::meant::runs_a_command(&args) { Exit::NotRun } else { Exit::Usage };
-    if let Some(meant) = cli::meant::meant(&error, &args) {
+    let usage = if cli::did_you_mean::runs_a_command(&args) { Exit::NotRun } else { Exit::Usage };
+    if let Some(meant) = cli::did_you_mean::meant(&error, &args) {
         let ui = Ui::new(false, ColorWhen::Auto, Carried::default());
         ui.error(&meant.message);
         ui.hint(&meant.hint);
@@ -130,7 +130,7 @@ fn refuse(error: clap::Error) -> ExitCode {
         }
         return ExitCode::from(usage.code());
     }
-    let error = cli::meant::without_hidden(error);
+    let error = cli::did_you_mean::without_hidden(error);
     if error.use_stderr() && cli::is_check(&args) {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();

@@ -22,7 +22,7 @@ use crate::commands::stats::now::StatsReport;
 use crate::commands::stats::since::SeriesReport;
 use crate::commands::status::StatusReport;
 use crate::commands::status::since::AvailabilityReport;
-use crate::commands::watch::line::{Line, Snapshot};
+use crate::commands::watch::json_lines::{Line, Snapshot};
 use crate::render::Report;
 
 /// The schema of every document that names one.

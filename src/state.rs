@@ -9,16 +9,17 @@
 //! did, and a *sighting* what an action saw of a guest and a listing may not know yet. What is known *now* stands in
 //! `inventory`, what *was* in `history`.
 //!
-//! - `open`, `files`, `damage`, `read_only`: finding, checking, making, and setting aside the file
+//! - `open`, `access`, `damage`, `read_only`: finding, checking, making, and setting aside the file
 //! - `schema`: the tables, and how older files become today's
 //! - `tokens`: API tokens, and the intents that keep one from being lost half-made
-//! - `trust`: how each server's TLS certificate is verified
-//! - `clusters`: which server belongs to which cluster, and names for completion
+//! - `certificates`: how each server's TLS certificate is verified
+//! - `clusters`: which server belongs to which cluster
+//! - `completion_names`: what shells complete targets by
 //! - `servers`: facts, last states and intended sleep (`wishes`) of configured servers
 //! - `guests`, `record_listing`: what is known of guests, and how a new listing changes it
 //! - `identities`: by what a guest is told from another one with its number
 //! - `events`: changes of power, moves, service checks, runs
-//! - `last`: numbers and services as they were seen the last time
+//! - `last_seen`: numbers and services as they were seen the last time
 //! - `samples`, `sample_blocks`: how hard each server worked, look by look, and how that stands in the file
 //! - `time_table`, `subjects`: how tables of times and servers are read, and servers as numbers
 //! - `rollup`, `pending_hours`, `check_hours`: what is left of an hour of samples and of checks
@@ -27,11 +28,11 @@
 //! - `prometheus_queue`: what is still to be sent to Prometheus, and who sends
 //! - `actions`: what was done to servers, and who asked for it; what is in flight
 //! - `sightings`: what actions have seen of guests, which listings may not have heard of yet
-//! - `told`: what was said of troubles, for `-q`
-//! - `agents`: guest agents that do not answer
+//! - `reported_failures`: which failures were reported, for `-q`
+//! - `silent_agents`: guest agents that do not answer
 //! - `upkeep`, `backups`: storages, ends of tokens and certificates; the last backup of each guest
 //! - `leases`: who needs which servers awake, and who is up only because of that
-//! - `cache`: answers of other programs that are slow to ask again
+//! - `program_answers`: answers of other programs that are slow to ask again
 
 pub(crate) mod file;
 pub(crate) mod history;
@@ -61,8 +62,8 @@ pub(crate) use crate::state::history::retention::Retention;
 pub(crate) use crate::state::history::rollup::Hour;
 pub(crate) use crate::state::history::samples::{Bodies, Counted, Samples};
 pub(crate) use crate::state::history::sightings::Sighting;
+pub(crate) use crate::state::inventory::completion_names::Target;
 pub(crate) use crate::state::inventory::leases::GoingDown;
-pub(crate) use crate::state::inventory::names::Target;
 pub(crate) use crate::state::inventory::servers::KnownState;
 pub(crate) use crate::state::inventory::tokens::{Intent, StoredToken};
 
@@ -105,7 +106,7 @@ impl State {
 
     /// To be called where the process ends: once in many runs, what the disk is slow at is done here.
     pub(crate) fn close(self) {
-        file::schema::empty_long_journal(&self.lock(), &self.path, &file::files::beside(&self.path, "-wal"));
+        file::schema::empty_long_journal(&self.lock(), &self.path, &file::access::beside(&self.path, "-wal"));
         // To give dozens of statements back one by one would only take time.
         std::mem::forget(self);
     }

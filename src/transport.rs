@@ -7,7 +7,7 @@ pub(crate) mod child;
 pub(crate) mod foreground;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod foreign;
-pub(crate) mod held;
+pub(crate) mod held_script;
 mod http;
 pub(crate) mod local;
 pub(crate) mod probe;

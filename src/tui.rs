@@ -7,12 +7,12 @@ mod app;
 mod event;
 mod keys;
 mod layout;
-mod look;
 mod mouse;
 mod problems;
 mod rows;
 mod samples;
 mod state;
+mod theme;
 mod view;
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
         "transport",
         &[
             &["tls", "child", "script", "probe", "wol", "process"],
-            &["http", "held", "foreground"],
+            &["http", "held_script", "foreground"],
             &["local"],
             &["pve", "prometheus", "ssh"],
             &["foreign"],

@@ -1,14 +1,14 @@
 //! `ecobox init`: makes or extends the configuration, then visits every server and keeps what it learned.
 
 mod hosts;
+mod new_entries;
 pub(crate) mod report;
-mod written;
 
 use std::path::Path;
 
 use self::hosts::{NewHost, host, wanted};
+use self::new_entries::{extend, name_by_themselves};
 use self::report::{InitReport, Row, row};
-use self::written::{extend, name_by_themselves};
 use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::{Context, Outcome, ask_doctor, tell, with_fleet_of};
 use crate::config::ServerConfig;

@@ -9,7 +9,7 @@ use futures::future::join_all;
 
 use crate::commands::power::args::check_ids;
 use crate::commands::power::exit::{exit_of, refusal};
-use crate::commands::power::say::{say_ends, say_findings};
+use crate::commands::power::messages::{say_ends, say_findings};
 use crate::commands::{Context, asked_by, tell, with_fleet};
 use crate::config::{Access, ServerConfig};
 use crate::consent::Confirmed;

@@ -2,15 +2,15 @@
 
 pub(crate) mod args;
 pub(crate) mod exit;
+pub(crate) mod messages;
 pub(crate) mod report;
-pub(crate) mod say;
 
 use std::collections::HashMap;
 
 pub(crate) use self::args::PowerArgs;
 use self::exit::{exit_of, exit_of_plan, refusal};
+use self::messages::{say_choice, say_ends, say_findings, say_fixes};
 use self::report::{PowerReport, Ready};
-use self::say::{say_choice, say_ends, say_findings, say_fixes};
 use crate::commands::{Context, Outcome, asked_by, counted, tell, warn, with_fleet};
 use crate::config::Access;
 use crate::consent::Confirmed;

@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::observe::record::Recording;
 use crate::fleet::observe::{ObserveRequest, Observed};
-use crate::fleet::past::day::DayOne;
+use crate::fleet::past::last_day::DayOne;
 use crate::model::id::NodeName;
 use crate::model::inventory::problems::{Kind, troubles};
 use crate::model::inventory::server::Address;

@@ -1,6 +1,6 @@
 //! `ecobox watch`: the fleet as it is, again and again: on one screen, or as a stream of changes.
 
-pub(crate) mod line;
+pub(crate) mod json_lines;
 mod page;
 mod recent_notices;
 mod screen;

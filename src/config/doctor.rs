@@ -2,7 +2,7 @@
 
 use super::error::Checked;
 use super::read::Reader;
-use super::rules;
+use super::validate;
 use crate::model::check::CheckId;
 use crate::model::check::diagnosis::Mute;
 
@@ -23,8 +23,8 @@ fn entry(table: &Reader<'_>) -> Checked<Mute> {
     table.only(ENTRY, &[])?;
     let id = table.parsed("id", |text| CheckId::parse(text).ok_or_else(|| CheckId::unknown(text)))?;
     let id = id.ok_or_else(|| super::error::Problem::new(table.span.clone(), "an entry of `mute` needs an `id`"))?;
-    let server = table.parsed("server", rules::server_id)?;
-    let reason = table.parsed("reason", rules::label)?;
+    let server = table.parsed("server", validate::server_id)?;
+    let reason = table.parsed("reason", validate::label)?;
     Ok(Mute {
         id: id.value,
         server: server.map(|server| server.value.to_string()),

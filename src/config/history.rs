@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::error::{Checked, Problem};
 use super::read::{At, Reader};
-use super::rules;
 use super::secret::{SecretFrom, secret};
+use super::validate;
 use super::values::{Folders, duration, expecting};
 
 /// The keys of the table.
@@ -79,8 +79,8 @@ impl HistorySettings {
     /// The keys whose URLs get the secret without TLS, over more than this machine's own loopback.
     pub(crate) fn secret_in_the_clear(&self) -> Vec<&'static str> {
         let exposed = |url: &Option<String>| {
-            let host = url.as_deref().and_then(|url| url.strip_prefix("http://")).map(rules::authority);
-            host.is_some_and(|(host, _)| !rules::is_loopback(host))
+            let host = url.as_deref().and_then(|url| url.strip_prefix("http://")).map(validate::authority);
+            host.is_some_and(|(host, _)| !validate::is_loopback(host))
         };
         let urls = [("remote_write", &self.remote_write), ("query", &self.query)];
         let exposed = urls.into_iter().filter(|(_, url)| self.auth != HistoryAuth::None && exposed(url));
@@ -109,11 +109,11 @@ pub(super) fn read(
     }
     table.only(KEYS, elsewhere)?;
     let usual = HistorySettings::default();
-    let path = |text: &str| rules::path(text, folders.config, folders.home);
+    let path = |text: &str| validate::path(text, folders.config, folders.home);
     Ok(HistorySettings {
         raw: kept(table, "raw")?.unwrap_or(usual.raw),
         hourly: kept(table, "hourly")?.unwrap_or(usual.hourly),
-        remote_write: table.parsed("remote_write", rules::url)?.map(|url| url.value),
+        remote_write: table.parsed("remote_write", validate::url)?.map(|url| url.value),
         query: table.parsed("query", base)?.map(|url| url.value),
         auth: auth(table, folders)?,
         ca_file: table.parsed("ca_file", path)?.map(|file| file.value),
@@ -135,7 +135,7 @@ fn kept(table: &Reader<'_>, key: &str) -> Checked<Option<Duration>> {
 /// Bytes as a number, or a text such as `64M`.
 fn size(table: &Reader<'_>, key: &str) -> Checked<Option<u64>> {
     if table.is_string(key) {
-        return Ok(table.parsed(key, |text| rules::size(text, LARGEST_QUEUE))?.map(|size| size.value));
+        return Ok(table.parsed(key, |text| validate::size(text, LARGEST_QUEUE))?.map(|size| size.value));
     }
     let bytes = expecting(table.number(key, 0..=LARGEST_QUEUE), "a whole number", "bytes or a text like `64M`")?;
     Ok(bytes.map(|bytes| bytes.value))
@@ -143,7 +143,7 @@ fn size(table: &Reader<'_>, key: &str) -> Checked<Option<u64>> {
 
 /// The URL of a Prometheus server; the paths of its API are put behind it.
 fn base(text: &str) -> Result<String, String> {
-    let url = rules::url(text)?;
+    let url = validate::url(text)?;
     let url = url.trim_end_matches('/');
     if url.contains('?') {
         return Err("has a `?`: the URL of the server alone is needed, as in `http://127.0.0.1:9090`".to_owned());
@@ -155,7 +155,7 @@ fn base(text: &str) -> Result<String, String> {
 }
 
 fn auth(table: &Reader<'_>, folders: &Folders<'_>) -> Checked<HistoryAuth> {
-    let username = table.parsed("username", |text| match rules::label(text)? {
+    let username = table.parsed("username", |text| match validate::label(text)? {
         // RFC 7617: it could not be told where the password begins.
         name if name.contains(':') => Err("contains a `:`".to_owned()),
         name => Ok(name),

@@ -10,11 +10,11 @@ use super::doctor;
 use super::error::{Checked, Problem};
 use super::history;
 use super::read::Reader;
-use super::rules;
+use super::validate;
 use super::values::{Folders, command, duration, each, expecting};
 use super::wol;
 use super::{Access, ServerConfig, Settings, SshConfigSetting};
-use crate::model::access::trust::Fingerprint;
+use crate::model::access::certificate::Fingerprint;
 use crate::model::id::{ServerId, VmId};
 use crate::model::inventory::server::{Service, ServiceType};
 use crate::model::text::{did_you_mean, quoted};
@@ -135,7 +135,7 @@ fn dashboard(table: &Reader<'_>, settings: &mut Settings, ignored: &mut Vec<Stri
         ("wol_retry_interval", &mut settings.wol_retry_interval),
     ] {
         // 0 is the default, as ecobox-server has it.
-        let value = duration(table, key, rules::LONGEST)?.map(|value| value.value);
+        let value = duration(table, key, validate::LONGEST)?.map(|value| value.value);
         if let Some(value) = value.filter(|value| !value.is_zero()) {
             *interval = value;
         }
@@ -144,13 +144,13 @@ fn dashboard(table: &Reader<'_>, settings: &mut Settings, ignored: &mut Vec<Stri
     if let Some(retries) = retries.filter(|count| *count > 0) {
         settings.wol_max_retries = retries;
     }
-    settings.log_level = table.filled("log_level", rules::log_level)?.map(|level| level.value);
+    settings.log_level = table.filled("log_level", validate::log_level)?.map(|level| level.value);
     Ok(())
 }
 
 fn ssh_config(table: &Reader<'_>, folders: &Folders<'_>) -> Checked<SshConfigSetting> {
     if table.is_string("config") {
-        let path = table.parsed("config", |text| rules::path(text, folders.config, folders.home))?;
+        let path = table.parsed("config", |text| validate::path(text, folders.config, folders.home))?;
         return Ok(path.map_or(SshConfigSetting::Default, |path| SshConfigSetting::File(path.value)));
     }
     let flag = expecting(table.boolean("config"), "`true` or `false`", "`false` or a path")?;
@@ -166,28 +166,28 @@ struct Place {
 
 fn server(table: &Reader<'_>, folders: &Folders<'_>, ignored: &mut Vec<String>) -> Checked<(ServerConfig, Place)> {
     table.only(SERVER, ELSEWHERE)?;
-    let id = table.parsed("id", rules::server_id)?;
+    let id = table.parsed("id", validate::server_id)?;
     let id = id.ok_or_else(|| Problem::new(table.span.clone(), "a server needs an `id`"))?;
     let access = access(table, &id.value, ignored)?;
-    let parent = table.filled("parent_server_id", rules::server_id)?;
+    let parent = table.filled("parent_server_id", validate::server_id)?;
     let trust = trust(table, folders)?;
     let wol = wol::read(table, ELSEWHERE, folders)?;
     if access == Access::Local && table.key("wol").is_some() {
         // This machine is awake.
         ignored.push(format!("wol of {}", id.value));
     }
-    let path = |text: &str| rules::path(text, folders.config, folders.home);
-    let host = if access == Access::Api { rules::api_host } else { rules::host };
+    let path = |text: &str| validate::path(text, folders.config, folders.home);
+    let host = if access == Access::Api { validate::api_host } else { validate::host };
     let mut server = ServerConfig {
-        name: table.filled("name", rules::label)?.map_or_else(|| id.value.to_string(), |name| name.value),
+        name: table.filled("name", validate::label)?.map_or_else(|| id.value.to_string(), |name| name.value),
         hostname: table.parsed("hostname", host)?.map(|host| host.value).unwrap_or_default(),
         access,
         mac: wol.mac,
         wol: wol.settings,
-        ssh_user: table.filled("ssh_user", rules::user)?.map(|user| user.value),
+        ssh_user: table.filled("ssh_user", validate::user)?.map(|user| user.value),
         ssh_port: table.port("ssh_port")?,
         ssh_key_path: table.filled("ssh_key_path", path)?.map(|path| path.value),
-        proxy_jump: table.parsed("proxy_jump", rules::proxy_jump)?.map(|jump| jump.value),
+        proxy_jump: table.parsed("proxy_jump", validate::proxy_jump)?.map(|jump| jump.value),
         parent_server_id: parent.as_ref().map(|parent| parent.value.clone()),
         services: table.tables("services", IN_SERVICE)?.iter().map(service).collect::<Checked<_>>()?,
         api_port: table.port("api_port")?,
@@ -196,7 +196,7 @@ fn server(table: &Reader<'_>, folders: &Folders<'_>, ignored: &mut Vec<String>) 
         fingerprint: trust.fingerprint,
         token_command: command(table, "token_command")?,
         tags: tags(table)?,
-        expected: table.parsed("expected", rules::expected)?.map(|expected| expected.value),
+        expected: table.parsed("expected", validate::expected)?.map(|expected| expected.value),
         id: id.value,
     };
     if access == Access::Local {
@@ -226,7 +226,7 @@ fn access(table: &Reader<'_>, id: &ServerId, ignored: &mut Vec<String>) -> Check
     let kind = table.parsed("type", |text| match text {
         "linux" | "ssh" => Ok(Access::Ssh),
         "proxmox" => Ok(Access::Api),
-        _ => Err(rules::unknown("type of server", text, &["linux", "ssh", "proxmox"])),
+        _ => Err(validate::unknown("type of server", text, &["linux", "ssh", "proxmox"])),
     })?;
     if !table.boolean("local")?.is_some_and(|local| local.value) {
         let access = kind.map_or(Access::Ssh, |kind| kind.value);
@@ -257,11 +257,11 @@ struct Trust {
 }
 
 fn trust(table: &Reader<'_>, folders: &Folders<'_>) -> Checked<Trust> {
-    let path = |text: &str| rules::path(text, folders.config, folders.home);
+    let path = |text: &str| validate::path(text, folders.config, folders.home);
     let trust = Trust {
         verify: table.boolean("verify_tls")?.is_none_or(|flag| flag.value),
         ca_file: table.parsed("ca_file", path)?.map(|file| file.value),
-        fingerprint: table.parsed("fingerprint", rules::fingerprint)?.map(|digest| digest.value),
+        fingerprint: table.parsed("fingerprint", validate::fingerprint)?.map(|digest| digest.value),
     };
     let mut given = table.keys();
     given.retain(|key| key.value == "ca_file" || key.value == "fingerprint");
@@ -276,7 +276,7 @@ fn trust(table: &Reader<'_>, folders: &Folders<'_>) -> Checked<Trust> {
 
 fn tags(table: &Reader<'_>) -> Checked<Vec<String>> {
     let Some(list) = table.strings("tags")? else { return Ok(Vec::new()) };
-    let mut tags = each(&list.value, "tags", rules::tag)?;
+    let mut tags = each(&list.value, "tags", validate::tag)?;
     let mut seen = std::collections::HashSet::new();
     tags.retain(|tag| seen.insert(tag.clone()));
     Ok(tags)
@@ -285,9 +285,9 @@ fn tags(table: &Reader<'_>) -> Checked<Vec<String>> {
 /// The type may follow from the port and the port from the type; the name is the type's unless given.
 fn service(table: &Reader<'_>) -> Checked<Service> {
     table.only(SERVICE, ELSEWHERE)?;
-    let name = table.parsed("name", rules::label)?.map(|name| name.value);
+    let name = table.parsed("name", validate::label)?.map(|name| name.value);
     let port = table.port("port")?;
-    let kind = table.filled("type", rules::service_type)?.map(|kind| kind.value);
+    let kind = table.filled("type", validate::service_type)?.map(|kind| kind.value);
     let missing = |what: &str| Problem::new(table.span.clone(), what);
     let (port, kind) = match (port, kind) {
         (Some(port), Some(kind)) => (port, kind),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::error::{Checked, Problem};
 use super::read::{At, Reader};
-use super::rules;
+use super::validate;
 use super::values::{Folders, command};
 
 /// Where a secret comes from that does not stand in this file.
@@ -32,7 +32,7 @@ pub(super) fn secret(
     by_command: &'static str,
     by_file: &'static str,
 ) -> Checked<Option<At<SecretFrom>>> {
-    let path = |text: &str| rules::path(text, folders.config, folders.home);
+    let path = |text: &str| validate::path(text, folders.config, folders.home);
     let command = command(table, by_command)?;
     let file = table.parsed(by_file, path)?.map(|file| file.value);
     let at = |key: &str, value| Ok(table.key(key).map(|key| At { value, span: key.span }));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::error::{Checked, Problem};
 use super::read::{At, Reader, about};
-use super::rules;
+use super::validate;
 
 /// Where paths of the file start.
 pub(super) struct Folders<'a> {
@@ -17,7 +17,7 @@ pub(super) struct Folders<'a> {
 /// Seconds as a number, or a text such as `5m`; at most `longest` seconds.
 pub(super) fn duration(table: &Reader<'_>, key: &str, longest: u64) -> Checked<Option<At<Duration>>> {
     if table.is_string(key) {
-        return table.parsed(key, |text| rules::duration(text, longest));
+        return table.parsed(key, |text| validate::duration(text, longest));
     }
     let seconds = expecting(table.number(key, 0..=longest), "a whole number", "seconds or a text like `5m`")?;
     Ok(seconds.map(|At { value, span }| At { value: Duration::from_secs(value), span }))
@@ -32,7 +32,7 @@ pub(super) fn expecting<T>(result: Checked<T>, one: &str, both: &str) -> Checked
 pub(super) fn command(table: &Reader<'_>, name: &str) -> Checked<Option<Vec<String>>> {
     if table.is_string(name) {
         let line = table.parsed(name, |text| {
-            if text.trim().is_empty() { Err("is empty".to_owned()) } else { rules::argument(text) }
+            if text.trim().is_empty() { Err("is empty".to_owned()) } else { validate::argument(text) }
         })?;
         return Ok(line.map(|line| vec!["sh".to_owned(), "-c".to_owned(), line.value]));
     }
@@ -41,7 +41,7 @@ pub(super) fn command(table: &Reader<'_>, name: &str) -> Checked<Option<Vec<Stri
     if list.value.first().is_none_or(|program| program.value.trim().is_empty()) {
         return Err(list.problem(about(name, "is empty")));
     }
-    each(&list.value, name, rules::argument).map(Some)
+    each(&list.value, name, validate::argument).map(Some)
 }
 
 pub(super) fn each(

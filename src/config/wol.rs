@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use super::error::{Checked, Problem};
 use super::read::Reader;
-use super::rules;
 use super::secret::{SecretFrom, secret};
+use super::validate;
 use super::values::Folders;
 use super::{Access, ServerConfig};
 use crate::model::host::magic_packet::{Mac, SecureOn};
@@ -65,7 +65,7 @@ pub(super) fn read(server: &Reader<'_>, elsewhere: &[(&[&str], &str)], folders: 
         let message = format!("`mac` is {} but `mac_address` of the server is {first}: keep one", second.value);
         return Err(second.problem(message));
     }
-    let relay = table.parsed("relay", rules::server_id)?;
+    let relay = table.parsed("relay", validate::server_id)?;
     let settings = WolSettings {
         broadcast: table.parsed("broadcast", broadcast)?.map(|address| address.value),
         interface: table.parsed("interface", interface)?.map(|name| name.value),

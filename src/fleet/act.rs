@@ -1,16 +1,16 @@
 //! Carries a plan out: each step when those before it allow it, some at a time on each node, until what was wanted is
 //! seen. Nothing is ever sent twice, and nothing is sent on knowledge from before the wait.
 
+mod action_record;
 mod api_clients;
-mod begun;
-mod fresh;
 mod guest;
-pub(crate) mod held;
+mod guest_seen;
 mod host;
-mod looked;
+pub(crate) mod lease_check;
 mod preflight;
 mod prepare;
-mod sent;
+mod refresh;
+mod sent_log;
 mod step_report;
 pub(in crate::fleet) mod wait;
 pub(crate) mod wake;
@@ -37,7 +37,7 @@ use crate::transport::Error;
 pub(crate) use self::api_clients::ApiClients;
 pub(in crate::fleet) use self::preflight::holds;
 pub(crate) use self::prepare::{Choice, PrepareError, Prepared};
-pub(crate) use self::sent::SentLog;
+pub(crate) use self::sent_log::SentLog;
 pub(crate) use self::step_report::{StepOutcome, StepReport};
 
 /// Steps at a time on each node, where nobody says how many.

@@ -4,11 +4,11 @@ mod ask;
 pub(crate) mod assemble;
 pub(crate) mod knock;
 pub(crate) mod measure;
-pub(crate) mod outgoing;
 pub(crate) mod quorum;
 pub(crate) mod record;
 pub(crate) mod scope;
 pub(crate) mod sightings;
+pub(crate) mod to_prometheus;
 
 use std::collections::HashMap;
 

@@ -1,8 +1,8 @@
 //! What was: series and availability, from the state file, from Proxmox VE's own database, from Prometheus.
 
 pub(crate) mod availability;
-pub(crate) mod day;
-pub(crate) mod history;
-pub(crate) mod prometheus;
-pub(crate) mod recall;
+pub(crate) mod last_day;
+pub(crate) mod last_run;
+pub(crate) mod prometheus_access;
+pub(crate) mod remote_history;
 pub(crate) mod series;

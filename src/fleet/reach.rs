@@ -2,9 +2,9 @@
 
 pub(crate) mod api;
 pub(crate) mod bounded;
+pub(crate) mod certificate;
+pub(crate) mod cluster_members;
 pub(crate) mod hint;
-pub(crate) mod look;
-pub(crate) mod membership;
+pub(crate) mod host_certificates;
 pub(crate) mod secret;
 pub(crate) mod session;
-pub(crate) mod trust;

@@ -3,7 +3,7 @@
 use super::guest::{GuestIdentity, Startup, TaskEnd};
 use super::id::{NodeName, TokenId, Upid};
 use super::text::{clean, near, quoted, without_token_ids};
-use crate::model::access::trust::Fingerprint;
+use crate::model::access::certificate::Fingerprint;
 use crate::model::select::glob;
 use crate::model::upkeep::backup::read_log;
 

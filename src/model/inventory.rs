@@ -2,8 +2,8 @@
 
 mod failed;
 pub(crate) mod problems;
+pub(crate) mod reported_failures;
 pub(crate) mod server;
-pub(crate) mod told;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

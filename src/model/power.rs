@@ -6,7 +6,7 @@ mod guest;
 mod host;
 pub(crate) mod outcome;
 mod plan;
-mod words;
+mod step_text;
 
 pub(crate) use self::action::{Goal, PowerAction};
 pub(crate) use self::finding::{Finding, Remedy, allow};
@@ -15,7 +15,7 @@ pub(crate) use self::host::{HostVerdict, judge_host};
 pub(crate) use self::plan::{
     Arming, Course, Lost, Plan, PlanError, PlanInputs, Policy, Step, StepKind, StepReason, plan,
 };
-pub(crate) use self::words::Told;
+pub(crate) use self::step_text::Told;
 
 use crate::model::text::words::words;
 use serde::{Deserialize, Serialize};

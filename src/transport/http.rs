@@ -169,7 +169,7 @@ impl Resolve for Resolver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::access::trust::Trust;
+    use crate::model::access::certificate::Trust;
     use crate::transport::tls;
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use tokio::process::Command;
 use crate::model::id::Secret;
 use crate::transport::Error;
 use crate::transport::child::{self, Unfinished};
-use crate::transport::held::{Begin, Begun, HERE, Held, SIGN};
+use crate::transport::held_script::{Begin, Begun, HERE, Held, SIGN};
 use crate::transport::script::{Framed, Outputs, ScriptOutput, overdue};
 
 /// How this machine is called in messages.

@@ -1,13 +1,12 @@
 //! The REST API of Proxmox VE.
 //!
-//! - `calls`, `power` and `upkeep` are what others use; `client` is how a GET is made, `retry` when it is tried again, `post` a call that changes something,
+//! - `requests`, `power` and `upkeep` are what others use; `client` is how a GET is made, `retry` when it is tried again, `post_once` a call that changes something,
 //!   `failure` what the API's errors mean, `clock` what time it is there.
 //! - `certificate` is how a cluster is known by its CA, and which trust fits what an API presents.
-//! - `wire`, `rrd`, `filesystems`, `guest` and `answers` read what comes, `lenient` value by value, `repair` where
+//! - `listing`, `rrd`, `filesystems`, `guest` and `answers` read what comes, `lenient` value by value, `repair_json` where
 //!   it is no valid JSON.
 
 mod answers;
-mod calls;
 mod certificate;
 mod client;
 mod clock;
@@ -17,9 +16,11 @@ pub(crate) mod filesystems;
 pub(super) mod foreign;
 mod guest;
 mod lenient;
-mod post;
+mod listing;
+mod post_once;
 mod power;
-mod repair;
+mod repair_json;
+mod requests;
 mod retry;
 pub(crate) mod rrd;
 #[cfg(test)]
@@ -27,11 +28,9 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod upkeep;
-mod wire;
 
 pub(crate) use super::tls::presented_over;
 pub(crate) use super::tls::rule::Presented;
-pub(crate) use calls::AgentAnswer;
 pub(crate) use certificate::{
     ca_fingerprint, ca_trust, certificates_in, choose_trust, fingerprint_of, fingerprints_in, presented_by_file,
     proven_ca,
@@ -39,6 +38,7 @@ pub(crate) use certificate::{
 pub(crate) use client::{Client, Endpoint};
 pub(crate) use failure::{is_not_here, is_passing};
 pub(crate) use filesystems::AgentFilesystems;
-pub(crate) use post::Posted;
+pub(crate) use post_once::Posted;
+pub(crate) use requests::AgentAnswer;
 pub(crate) use rrd::{Consolidation, RrdAnswer, RrdStep, Timeframe, merge};
 pub(crate) use upkeep::BackupTask;

@@ -1,48 +1,41 @@
 //! SSH by russh: a route of hops, each one's host key checked by OpenSSH's rules, login by keys only.
 //!
-//! `config` asks OpenSSH for its configuration, `survey` knows what the answer depends on (`words` and `include` read the
-//! files), `route` makes hops of it (with `tokens`, and `lists` of paths), `link` connects one hop (`stream` carries it,
-//! `known_hosts` and `remember` know its key, `keys` and `auth` log in), `session` uses the last one.
+//! `config` asks OpenSSH for its configuration, `route` makes hops of it, `hop` connects one hop (`stream` carries it,
+//! `known_hosts` and `add_host_key` know its key, `keys` and `auth` log in), `session` uses the last one.
 
 mod account;
+mod add_host_key;
 mod auth;
-mod checker;
 pub(crate) mod checkup;
 mod config;
 #[cfg(any(test, fuzzing))]
 pub(super) mod foreign;
-mod held;
-mod include;
+mod held_script;
+mod hop;
+mod host_key_check;
 mod keys;
 mod known_hosts;
-mod link;
-mod lists;
-mod remember;
 mod route;
 mod session;
-mod source;
 mod stream;
-mod survey;
 #[cfg(test)]
 mod tests;
-mod tokens;
-mod words;
 
 use std::path::{Path, PathBuf};
 
 use futures::future::LocalBoxFuture;
 
+pub(crate) use config::source::ConfigSource;
+pub(crate) use config::survey::Survey;
 pub(crate) use config::{Lookup, SshConfig, ask, parse};
 pub(crate) use keys::Keys;
 pub(crate) use route::{Hop, Route};
 pub(crate) use session::Session;
-pub(crate) use source::ConfigSource;
-pub(crate) use survey::Survey;
 
 use crate::model::id::Secret;
 use crate::transport::{ConnectFailure, Error};
-use checker::describe;
-use link::{Link, Refusal, learn};
+use hop::{Link, Refusal, learn};
+use host_key_check::describe;
 
 /// How to reach one host, as ecobox's configuration says it. What is None comes from `ssh_config` or OpenSSH's defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error as TlsError, OtherError, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::model::access::trust::Trust;
+use crate::model::access::certificate::Trust;
 use crate::transport::{ConnectFailure, Error, Mismatch, Stranger};
 
 use self::rule::{Presented, Rule, provider};

@@ -1,8 +1,8 @@
 //! The screen, drawn from the state: this only reads.
 
 mod charts;
+mod detail_pane;
 mod overlay;
-mod pane;
 mod table;
 
 use std::collections::HashSet;
@@ -12,15 +12,15 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+pub(crate) use self::detail_pane::last_line_of_pane;
 pub(crate) use self::overlay::{last_line_of_dialogue, last_line_of_help};
-pub(crate) use self::pane::last_line_of_pane;
 pub(crate) use self::table::sign_of;
 use crate::model::power::PowerState;
 use crate::model::text::units::human_span;
 use crate::tui::layout::Areas;
-use crate::tui::look::{self, Look, after, put, put_all, put_right};
 use crate::tui::problems::number_of_troubles;
 use crate::tui::state::{Mode, Order, State, Weight};
+use crate::tui::theme::{self, Look, after, put, put_all, put_right};
 
 /// States in the order of the title: what wants to be looked at is not what a narrow screen cuts off.
 const WORST_FIRST: [PowerState; 8] = [
@@ -46,12 +46,12 @@ pub(crate) fn draw(frame: &mut Frame<'_>, state: &State) {
     title(buffer, areas.title, state, look);
     problems(buffer, areas.problems, state, look);
     table::draw(buffer, &areas, state, look);
-    pane::draw(buffer, areas.pane, state, look);
+    detail_pane::draw(buffer, areas.pane, state, look);
     status(buffer, areas.status, state, look);
     hints(buffer, areas.hints, state, look);
     overlay::draw(buffer, area, state, look);
     if !state.setup.utf8 {
-        look::to_ascii(buffer);
+        theme::to_ascii(buffer);
     }
 }
 
@@ -66,11 +66,11 @@ fn title(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
     for power in WORST_FIRST {
         let number = servers.iter().filter(|server| server.seen.state == power).count();
         if number > 0 {
-            pieces.push((format!("  {}{number} {power}", look::symbol(power)), look.state(power)));
+            pieces.push((format!("  {}{number} {power}", theme::symbol(power)), look.state(power)));
         }
     }
     let also = also(state);
-    let room = u16::try_from(look::width(&also)).unwrap_or(u16::MAX).min(area.width);
+    let room = u16::try_from(theme::width(&also)).unwrap_or(u16::MAX).min(area.width);
     put_all(buffer, Rect { width: area.width - room, ..area }, &pieces);
     put_right(buffer, area, &also, look.accent());
 }
@@ -150,7 +150,7 @@ fn status(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
     let mut area = area;
     let clock = clock(state, area.width);
     put_right(buffer, area, &clock, look.quiet());
-    area.width -= u16::try_from(look::width(&clock) + 2).unwrap_or(u16::MAX).min(area.width);
+    area.width -= u16::try_from(theme::width(&clock) + 2).unwrap_or(u16::MAX).min(area.width);
     if let Some(request) = &state.request {
         let whom = match request.servers.as_slice() {
             [one] => one.to_string(),

@@ -1,8 +1,8 @@
 //! How hard every server works now.
 
 mod detail;
-mod families;
 mod json;
+mod openmetrics;
 #[cfg(test)]
 mod schema;
 
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use self::detail::Detail;
-use self::families::families;
+use self::openmetrics::families;
 use super::StatsArgs;
 use crate::commands::{Context, Outcome, Said, counted, nobody, say, selected, with_fleet};
 use crate::exit::Exit;

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use crate::fleet::Fleet;
-use crate::fleet::past::day::DayOne;
+use crate::fleet::past::last_day::DayOne;
 use crate::model::past::series::{Metric, Series, Window};
 use crate::model::watch::{Change, Watched};
 use crate::render;

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::WatchArgs;
-use super::line::{Line, Snapshot};
+use super::json_lines::{Line, Snapshot};
 use super::page::{Pages, due};
 use super::recent_notices::RecentNotices;
 use crate::commands::{Context, tell, warn};

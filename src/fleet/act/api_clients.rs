@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::looked::Looked;
+use super::guest_seen::Looked;
 use crate::fleet::Fleet;
 use crate::model::id::{ClusterId, ServerId};
 use crate::model::inventory::server::Listing;

@@ -4,7 +4,7 @@
 //! guests; `step` is all of it as a step of a plan. A packet that was sent proves nothing.
 
 mod awake;
-mod path;
+mod can_wake;
 mod ready;
 mod relay;
 pub(in crate::fleet) mod step;
@@ -26,7 +26,7 @@ use crate::transport::pve::Posted;
 use crate::transport::wol::Order;
 use crate::transport::{Error, probe, wol};
 
-pub(crate) use self::path::{NoWakePath, WakePath};
+pub(crate) use self::can_wake::{NoWakePath, WakePath};
 pub(super) use self::step::WAKE;
 
 /// What is read here of what a relay's script prints, for those who try any bytes on it.

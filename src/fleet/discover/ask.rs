@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::fleet::Fleet;
-use crate::fleet::host::agents::{FAIR, SilentAgents};
+use crate::fleet::host::silent_agents::{FAIR, SilentAgents};
 use crate::fleet::reach::api::Group;
 use crate::fleet::reach::bounded::per_node;
 use crate::model::guest::address::{Network, needs_cards, ranked};

@@ -3,8 +3,8 @@
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::doctor::cause::By;
+use crate::model::access::certificate::Trust;
 use crate::model::access::scope::TokenScope;
-use crate::model::access::trust::Trust;
 use crate::model::check::CheckId;
 use crate::model::check::diagnosis::Trouble;
 use crate::model::check::host::ApiSeen;

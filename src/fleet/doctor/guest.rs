@@ -10,7 +10,7 @@ use super::known::{Known, Looks};
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::act::holds;
-use crate::fleet::host::agents::FAIR;
+use crate::fleet::host::silent_agents::FAIR;
 use crate::fleet::reach::api::Group;
 use crate::fleet::reach::bounded::per_node;
 use crate::model::check::guest::{Agent, GuestSeen, Lock, Past, ServiceSeen};

@@ -8,7 +8,7 @@ use futures::future::join;
 use crate::config::Access;
 use crate::file;
 use crate::fleet::Fleet;
-use crate::fleet::past::prometheus::{reader, writer};
+use crate::fleet::past::prometheus_access::{reader, writer};
 use crate::model::check::CheckId;
 use crate::model::check::diagnosis::{Fix, Trouble};
 use crate::model::check::machine::{MachineSeen, SshSeen, StateSeen};

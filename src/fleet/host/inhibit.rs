@@ -7,7 +7,7 @@ use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::host::power::way::RIGHTS;
 use crate::fleet::reach::session::no_ssh;
-use crate::transport::held::Held;
+use crate::transport::held_script::Held;
 use crate::transport::script::{excerpt, quote};
 use crate::transport::ssh::{HostKeyPolicy, Session};
 use crate::transport::{Error, local};

@@ -5,9 +5,9 @@
 #![cfg_attr(not(test), deny(clippy::string_slice, clippy::indexing_slicing))]
 
 pub(crate) mod arm;
+pub(crate) mod gone_or_back;
 pub(in crate::fleet::host) mod preflight;
 pub(crate) mod trigger;
-pub(crate) mod wait;
 pub(super) mod way;
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::host::agents::FAIR;
 use crate::fleet::host::load;
+use crate::fleet::host::silent_agents::FAIR;
 use crate::fleet::observe::ObserveRequest;
 use crate::fleet::observe::scope::QueryScope;
 use crate::fleet::reach::api::Group;

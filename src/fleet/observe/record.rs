@@ -8,7 +8,7 @@ use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::observe::Observed;
 use crate::fleet::observe::measure::{HostMeasurement, measured_by};
-use crate::fleet::observe::outgoing::outgoing;
+use crate::fleet::observe::to_prometheus::outgoing;
 use crate::fleet::reach::api::{ClusterAnswer, Group};
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;

@@ -12,7 +12,7 @@ use futures::stream::FuturesUnordered;
 use crate::config::{Access, ServerConfig};
 use crate::file;
 use crate::fleet::Fleet;
-use crate::model::access::trust::Trust;
+use crate::model::access::certificate::Trust;
 use crate::model::id::{ClusterId, ServerId, Token};
 use crate::model::inventory::Failed;
 use crate::model::inventory::server::Listing;

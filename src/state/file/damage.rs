@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags, params_from_iter};
 
 use crate::model::hint::HintId;
 
-use crate::state::file::files::{SIDECARS, beside, demand_ours, failed, folder_of, refused, sync_folder};
+use crate::state::file::access::{SIDECARS, beside, demand_ours, failed, folder_of, refused, sync_folder};
 use crate::state::file::schema;
 use crate::state::{Notice, Result};
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::state::file::access::{SIDECARS, beside, folder_of};
 use crate::state::file::error;
-use crate::state::file::files::{SIDECARS, beside, folder_of};
 use crate::state::file::open::FRESH;
 use crate::state::file::schema;
 use crate::state::{Result, State, StateError};

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::state::file::damage::{self, SUSPECT};
-use crate::state::file::error;
-use crate::state::file::files::{
+use crate::state::file::access::{
     POLL, beside, check, check_folder, check_one, demand_ours, failed, folder_of, is_writable, lock_folder,
     lock_folder_alone, make_folder, refused, resolve, sync_folder,
 };
+use crate::state::file::damage::{self, SUSPECT};
+use crate::state::file::error;
 use crate::state::file::schema::{self, APPLICATION_ID};
 use crate::state::{Notice, Result, State, StateError};
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::state::file::access::{check, check_folder, demand_ours, refused, resolve};
 use crate::state::file::error;
-use crate::state::file::files::{check, check_folder, demand_ours, refused, resolve};
 use crate::state::file::schema::{self, APPLICATION_ID};
 use crate::state::{Result, State, StateError};
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use rustix::fs::{Mode, OFlags};
 
-use crate::state::file::files::{SENDING, beside, failed};
+use crate::state::file::access::{SENDING, beside, failed};
 use crate::state::{Result, State, counted, time};
 
 /// The right to send to Prometheus, which takes the numbers of a series only in their order: one process has it at a

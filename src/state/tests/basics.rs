@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{at, cluster, folder, furnish, guest, key, listing, node, non_secret_dump, server, token, vmid};
+use crate::model::access::certificate::{Fingerprint, Trust};
 use crate::model::access::scope::TokenScope;
-use crate::model::access::trust::{Fingerprint, Trust};
 use crate::model::host::facts::{HostFacts, Nic, Product, PveFacts};
 use crate::model::id::ClusterId;
 use crate::model::inventory::server::{Address, ServerKey};

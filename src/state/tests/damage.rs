@@ -9,8 +9,8 @@ use rand::{Rng, RngExt, SeedableRng};
 use tempfile::TempDir;
 
 use super::{at, cluster, folder, furnish, guest, key, listing, server, token, vmid};
+use crate::model::access::certificate::Trust;
 use crate::model::access::scope::TokenScope;
-use crate::model::access::trust::Trust;
 use crate::model::hint::HintId;
 use crate::model::host::facts::HostFacts;
 use crate::model::load::reading::Reading;

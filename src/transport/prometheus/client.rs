@@ -6,7 +6,7 @@ use reqwest::header::HeaderValue;
 use reqwest::{RequestBuilder, StatusCode, Url};
 use tokio::time::timeout;
 
-use crate::model::access::trust::Trust;
+use crate::model::access::certificate::Trust;
 use crate::model::hint::HintId;
 use crate::model::id::Secret;
 use crate::model::inventory::FailureKind;

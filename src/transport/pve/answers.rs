@@ -6,14 +6,14 @@ use std::net::IpAddr;
 
 use serde::de::{Deserialize, Deserializer, MapAccess};
 
+use crate::model::access::certificate::Fingerprint;
 use crate::model::access::scope::Permissions;
-use crate::model::access::trust::Fingerprint;
 use crate::model::id::NodeName;
 use crate::model::inventory::server::Address;
 use crate::model::text::LONGEST_NAME;
 
 use super::lenient::{Entries, Entry, Record, Rows, Told, Value, mac, skip};
-use super::wire::online;
+use super::listing::online;
 
 /// What `/version` says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

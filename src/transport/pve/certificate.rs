@@ -2,7 +2,7 @@
 
 use rustls::pki_types::{CertificateDer, UnixTime};
 
-use crate::model::access::trust::{Fingerprint, Trust};
+use crate::model::access::certificate::{Fingerprint, Trust};
 use crate::model::id::NodeName;
 use crate::transport::tls::rule::{Presented, certificates, chain_verifier, native_roots, server_name, sha256, verify};
 

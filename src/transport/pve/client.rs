@@ -12,7 +12,7 @@ use rustls::pki_types::ServerName;
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use crate::model::access::trust::Trust;
+use crate::model::access::certificate::Trust;
 use crate::model::id::{Token, TokenId};
 use crate::transport::http::{self, Failure, Pace, Peer};
 use crate::transport::tls::rule::{Presented, Rule};
@@ -21,7 +21,7 @@ use crate::transport::{Error, Mismatch, PVEDAEMON, Stranger};
 
 use super::clock::Ahead;
 use super::failure;
-use super::repair;
+use super::repair_json;
 
 /// One node's API, how it is trusted, and the token that it takes.
 #[derive(Debug, Clone)]
@@ -192,7 +192,7 @@ impl Client {
     /// The `data` of a GET.
     pub(super) async fn get<T: for<'de> Deserialize<'de>>(&self, path: &str, answers: Answers) -> Result<T, Error> {
         let body = self.body(path, answers).await?;
-        repair::parse(&body).map_err(|error| self.unreadable(path, &error))
+        repair_json::parse(&body).map_err(|error| self.unreadable(path, &error))
     }
 
     pub(super) fn unreadable(&self, path: &str, error: &serde_json::Error) -> Error {

@@ -9,13 +9,13 @@ use super::guest::{ConfigAnswer, LogAnswer, MemberRow, NodeConfig, StatusAnswer,
 use super::lenient::{Entries, Entry};
 use super::rrd::{self, Sample, Timeframe};
 use super::upkeep::{BackupRow, JobRow, StorageRow, UserAnswer};
-use super::{certificate, failure, repair, wire};
+use super::{certificate, failure, listing, repair_json};
 use crate::model::foreign::Reader;
 use crate::model::id::GuestKind;
 
 /// Each reader with its name.
 pub(crate) const READERS: &[Reader] = &[
-    ("listing", |bytes| drop(wire::listing(bytes, "pve1"))),
+    ("listing", |bytes| drop(listing::listing(bytes, "pve1"))),
     ("version", |bytes| {
         let _ = read::<Entry<Version>>(bytes).and_then(|Entry(version)| version?.major());
     }),
@@ -68,5 +68,5 @@ pub(crate) const READERS: &[Reader] = &[
 ];
 
 fn read<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Option<T> {
-    repair::parse(bytes).ok()
+    repair_json::parse(bytes).ok()
 }

@@ -12,7 +12,7 @@ use crate::model::id::{GuestKind, Upid, VmId};
 use crate::model::power::PowerState;
 
 use super::lenient::{Entries, Entry, Record, Value, flag, mac, skip};
-use super::repair;
+use super::repair_json;
 
 /// `.../tasks/{upid}/status`
 #[derive(Default)]
@@ -105,7 +105,7 @@ impl<'de> Record<'de> for Total {
 
 impl LogAnswer {
     pub(super) fn parse(body: &[u8]) -> Result<LogAnswer, serde_json::Error> {
-        let rows: Entries<LogLine> = repair::parse(body)?;
+        let rows: Entries<LogLine> = repair_json::parse(body)?;
         let total = serde_json::from_str::<Entry<Total>>(&String::from_utf8_lossy(body)).ok();
         let total = total.and_then(|Entry(total)| total?.0).and_then(|total| usize::try_from(total).ok());
         Ok(LogAnswer { lines: rows.list.into_iter().map(|LogLine(line)| line).collect(), total })

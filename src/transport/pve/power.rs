@@ -9,11 +9,11 @@ use crate::model::guest::{ActiveTask, ClusterStatus, GuestCall, GuestConfig, Gue
 use crate::model::id::{GuestKind, NodeName, Upid, VmId};
 use crate::transport::Error;
 
-use super::calls::guest_path;
 use super::client::{Answers, Client};
 use super::guest::{ConfigAnswer, HaRow, LogAnswer, MemberRow, NodeConfig, StatusAnswer, TaskAnswer, TaskRow};
 use super::lenient::{Entry, Rows};
-use super::post::{Due, Posted};
+use super::post_once::{Due, Posted};
+use super::requests::guest_path;
 
 /// The most lines that one request for a log asks for where the log's length is not known.
 const LOG_LINES: usize = 50;

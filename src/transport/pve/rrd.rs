@@ -23,7 +23,7 @@ use crate::model::id::GuestKind;
 use crate::model::past::series::Metric;
 
 use super::lenient::{Entries, Record, Value, skip};
-use super::wire::MOST_CPU;
+use super::listing::MOST_CPU;
 
 /// How far back an answer of `rrddata` reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

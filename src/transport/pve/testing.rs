@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-use crate::model::access::trust::{Fingerprint, Trust};
+use crate::model::access::certificate::{Fingerprint, Trust};
 
 use super::client::{Client, Endpoint, Limits};
 use crate::transport::tls::rule::{provider, sha256};

@@ -8,7 +8,7 @@ mod trusted;
 
 use std::time::Duration;
 
-use crate::model::access::trust::Trust;
+use crate::model::access::certificate::Trust;
 use crate::model::id::GuestKind;
 use crate::transport::{ConnectFailure, Error};
 

@@ -294,7 +294,7 @@ impl BackupRow {
 mod tests {
     use super::*;
     use crate::transport::pve::lenient::Entries;
-    use crate::transport::pve::repair::parse;
+    use crate::transport::pve::repair_json::parse;
 
     fn vmid(number: u32) -> VmId {
         VmId::try_from(number).unwrap()

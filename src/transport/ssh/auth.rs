@@ -18,7 +18,7 @@ use russh::{AgentAuthError, MethodKind, Signer};
 
 use crate::transport::Error;
 use crate::transport::ssh::Ask;
-use crate::transport::ssh::checker::Checker;
+use crate::transport::ssh::host_key_check::Checker;
 use crate::transport::ssh::keys::{Keys, Loaded, beside};
 use crate::transport::ssh::route::{Hop, Identity};
 

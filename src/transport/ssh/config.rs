@@ -2,6 +2,16 @@
 //!
 //! No parser of our own: Match, Include, `CanonicalizeHostname` and tokens are OpenSSH's business, and to get one wrong
 //! would be to connect as another user to another machine.
+//!
+//! `survey` knows what the answer depends on (`file_words` and `include` read the files), `percent_tokens` and `path_lists`
+//! read values that `ssh -G` prints as they were written.
+
+mod file_words;
+mod include;
+pub(super) mod path_lists;
+pub(super) mod percent_tokens;
+pub(super) mod source;
+pub(super) mod survey;
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -12,8 +22,8 @@ use crate::transport::Error;
 use crate::transport::child::{self, Unfinished};
 use crate::transport::script::excerpt;
 use crate::transport::ssh::SshHost;
-use crate::transport::ssh::source::ConfigSource;
-use crate::transport::ssh::survey::{Survey, Written};
+use crate::transport::ssh::config::source::ConfigSource;
+use crate::transport::ssh::config::survey::{Survey, Written};
 
 /// `CanonicalizeHostname` may look up names.
 const LIMIT: Duration = Duration::from_secs(10);

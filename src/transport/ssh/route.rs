@@ -8,10 +8,10 @@ use crate::transport::Error;
 use crate::transport::probe::peer;
 use crate::transport::ssh::SshHost;
 use crate::transport::ssh::account::{own_home, own_name};
+use crate::transport::ssh::config::path_lists::apart;
+use crate::transport::ssh::config::percent_tokens::Tokens;
 use crate::transport::ssh::config::{Lookup, SshConfig};
 use crate::transport::ssh::known_hosts::Names;
-use crate::transport::ssh::lists::apart;
-use crate::transport::ssh::tokens::Tokens;
 
 const DEFAULT_PORT: u16 = 22;
 /// More hops than this are a circle.

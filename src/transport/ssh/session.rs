@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 
 use crate::transport::script::{Framed, Outputs, ScriptOutput, overdue};
-use crate::transport::ssh::link::{Link, REKEYED, direct};
+use crate::transport::ssh::hop::{Link, REKEYED, direct};
 use crate::transport::{ConnectFailure, Denial, Error};
 
 /// sshd refuses the eleventh channel (`MaxSessions 10`), and counts those that end in the moment new ones are opened.

@@ -13,7 +13,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, Error as TlsError, RootCertStore};
 use sha2::{Digest, Sha256};
 
-use crate::model::access::trust::{Fingerprint, Trust};
+use crate::model::access::certificate::{Fingerprint, Trust};
 use crate::model::id::NodeName;
 
 /// 9999-12-31T23:59:59Z: a certificate that is valid until then has no end (RFC 5280).

@@ -7,8 +7,8 @@ use ratatui::symbols::Marker;
 use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget as _};
 
 use crate::model::text::units::{human_rate, human_seconds};
-use crate::tui::look::{Look, put};
 use crate::tui::samples::{KEPT, Point, Ring};
+use crate::tui::theme::{Look, put};
 
 /// The least lines that a chart needs with its title.
 const LEAST: u16 = 6;

@@ -9,8 +9,8 @@ use crate::model::id::ServerId;
 use crate::model::power::{Policy, Remedy};
 use crate::model::text::clean;
 use crate::tui::event::{Choices, Offers, Plan, PlanRequest};
-use crate::tui::look::{self, Look, put, put_right};
 use crate::tui::state::{Mode, State};
+use crate::tui::theme::{self, Look, put, put_right};
 
 /// Keys and what they do; the actions apart, which not everybody has.
 const KEYS: [(&str, &str); 17] = [
@@ -147,8 +147,8 @@ fn plan_lines(request: &PlanRequest, plan: &Plan, area: Rect, look: Look) -> Lin
     let mut lines: Lines = Vec::new();
     let mut add = |sign: &str, text: &str, style: Style| {
         let text = clean(text);
-        for (i, part) in look::wrap(&text, columns.saturating_sub(look::width(sign))).into_iter().enumerate() {
-            let sign = if i == 0 { sign.to_owned() } else { " ".repeat(look::width(sign)) };
+        for (i, part) in theme::wrap(&text, columns.saturating_sub(theme::width(sign))).into_iter().enumerate() {
+            let sign = if i == 0 { sign.to_owned() } else { " ".repeat(theme::width(sign)) };
             lines.push((sign + &part, style));
         }
     };

@@ -9,9 +9,9 @@ use crate::model::load::usage::Count;
 use crate::model::past::spark::{Scale, sparkline};
 use crate::model::text::units::human_seconds;
 use crate::tui::layout::Areas;
-use crate::tui::look::{self, Look, after, put, put_right};
 use crate::tui::state::Row;
 use crate::tui::state::State;
+use crate::tui::theme::{self, Look, after, put, put_right};
 
 /// How wide each column is; 0: it is not there.
 #[derive(Debug, Clone, Copy)]
@@ -124,9 +124,9 @@ fn draw_row(buffer: &mut Buffer, area: Rect, columns: Columns, state: &State, ro
     let mut line = Line { rest: after(area, 2) };
     name(buffer, line.take(columns.name), row, server, look);
     let (text, style) = match server.doing() {
-        _ if columns.state == 1 => (look::symbol(seen.state).to_owned(), look.state(seen.state)),
+        _ if columns.state == 1 => (theme::symbol(seen.state).to_owned(), look.state(seen.state)),
         Some(word) => (format!("… {word}"), look.accent()),
-        None => (format!("{} {}", look::symbol(seen.state), seen.state), look.state(seen.state)),
+        None => (format!("{} {}", theme::symbol(seen.state), seen.state), look.state(seen.state)),
     };
     put(buffer, line.take(columns.state), &text, style);
     percent(buffer, line.take(columns.load), seen.usage.cpu_percent.map(f64::from), look);
@@ -156,8 +156,8 @@ fn draw_row(buffer: &mut Buffer, area: Rect, columns: Columns, state: &State, ro
     let is_old = state.is_stale(server);
     // A stamp from the future is as good as none.
     let age = match state.age(server) {
-        Some(age) if is_old => format!("~{}", look::age(age + seen.lag.unwrap_or_default())),
-        Some(age) => look::age_up_to(age, seen.lag),
+        Some(age) if is_old => format!("~{}", theme::age(age + seen.lag.unwrap_or_default())),
+        Some(age) => theme::age_up_to(age, seen.lag),
         None if is_old => "~-".to_owned(),
         None => "-".to_owned(),
     };
@@ -203,7 +203,7 @@ fn percent(buffer: &mut Buffer, area: Rect, percent: Option<f64>, look: Look) {
         return;
     }
     let bar = Rect { width: area.width.saturating_sub(5), ..area };
-    put(buffer, bar, &look::bar(percent, bar.width.into()), style);
+    put(buffer, bar, &theme::bar(percent, bar.width.into()), style);
     put_right(buffer, after(area, bar.width), &format!("{percent:.0}%"), style);
 }
 
@@ -240,9 +240,9 @@ fn services(buffer: &mut Buffer, area: Rect, server: &Server, look: Look) {
         None => look.quiet(),
     };
     let words: Vec<String> = sorted.iter().map(|check| format!("{}{} ", sign(check), check.name)).collect();
-    if words.iter().map(|word| look::width(word)).sum::<usize>() <= usize::from(area.width) + 1 {
+    if words.iter().map(|word| theme::width(word)).sum::<usize>() <= usize::from(area.width) + 1 {
         let pieces: Vec<(String, Style)> = words.into_iter().zip(sorted).map(|(word, c)| (word, style(c))).collect();
-        look::put_all(buffer, area, &pieces);
+        theme::put_all(buffer, area, &pieces);
         return;
     }
     let open = checks.iter().filter(|check| check.open == Some(true)).count();

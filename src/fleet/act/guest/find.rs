@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::Named;
 use crate::fleet::Fleet;
-use crate::fleet::act::looked::Looked;
+use crate::fleet::act::guest_seen::Looked;
 use crate::fleet::act::{PlanRun, StepOutcome, StepReport};
 use crate::model::check::CheckId;
 use crate::model::guest::{GuestConfig, GuestStatus};

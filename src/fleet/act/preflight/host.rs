@@ -1,7 +1,7 @@
 //! The checks before a call to a host: what one script there reports, and its cluster.
 
 mod checks;
-mod itself;
+mod own_machine;
 
 use futures::future::{join, join3};
 

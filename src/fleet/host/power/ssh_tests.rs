@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::arm::ArmedWol;
+use super::gone_or_back::Waited;
 use super::trigger::{HostOrder, Trace, Triggered};
-use super::wait::Waited;
 use crate::config::Config;
 use crate::consent::Confirmed;
 use crate::fleet::{Fleet, Limits};

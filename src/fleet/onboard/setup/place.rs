@@ -3,7 +3,7 @@
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::onboard::setup::SetUpError;
-use crate::fleet::reach::membership::Shown;
+use crate::fleet::reach::cluster_members::Shown;
 use crate::model::id::ClusterId;
 
 impl Fleet<'_> {

@@ -7,7 +7,7 @@ use crate::fleet::onboard::answer::{Answer, HostSide, parse};
 use crate::fleet::onboard::saga::{Ending, Event, Goal, Lost, Problem, Saga, Start, Step};
 use crate::fleet::onboard::script::{Removal, Request, plan};
 use crate::fleet::onboard::setup::{SetUp, SetUpError};
-use crate::fleet::reach::look::Learned;
+use crate::fleet::reach::host_certificates::Learned;
 use crate::model::access::scope::TokenScope;
 use crate::model::id::{ClusterId, Token, TokenId};
 use crate::state::{Intent, StateError, StoredToken};

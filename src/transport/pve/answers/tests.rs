@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::access::scope::TokenScope;
-use crate::transport::pve::repair::parse;
+use crate::transport::pve::repair_json::parse;
 
 macro_rules! fixture {
     ($name:literal) => {

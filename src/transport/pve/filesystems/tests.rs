@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::transport::pve::lenient::Entry;
-use crate::transport::pve::repair::parse;
+use crate::transport::pve::repair_json::parse;
 
 fn read(body: &[u8]) -> GuestFilesystems {
     parse::<Entry<FilesystemAnswer>>(body).unwrap().0.unwrap_or_default().0

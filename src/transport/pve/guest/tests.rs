@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn read<R: for<'de> Record<'de>>(data: &str) -> R {
-    repair::parse::<Entry<R>>(format!(r#"{{"data":{data}}}"#).as_bytes()).unwrap().0.unwrap()
+    repair_json::parse::<Entry<R>>(format!(r#"{{"data":{data}}}"#).as_bytes()).unwrap().0.unwrap()
 }
 
 fn status(data: &str) -> GuestStatus {
@@ -257,7 +257,7 @@ proptest! {
         let _ = read::<TaskAnswer>(&data).state();
         let _ = read::<MemberRow>(&data).node();
         let _ = read::<NodeConfig>(&data);
-        let rows = repair::parse::<Entries<TaskRow>>(format!(r#"{{"data":[{data},{data}]}}"#).as_bytes());
+        let rows = repair_json::parse::<Entries<TaskRow>>(format!(r#"{{"data":[{data},{data}]}}"#).as_bytes());
         prop_assert_eq!(rows.unwrap().list.len(), 2);
         prop_assert_eq!(LogAnswer::parse(format!(r#"{{"data":[{data}]}}"#).as_bytes()).unwrap().lines.len(), 1);
     }

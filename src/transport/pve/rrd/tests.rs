@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use Metric::{Cpu, Disk, Load, Memory, PressureCpu, PressureIo, PressureMemory, Read, Receive, Transmit, Write};
 
 use super::*;
-use crate::transport::pve::repair::parse;
+use crate::transport::pve::repair_json::parse;
 
 macro_rules! fixture {
     ($name:literal) => {

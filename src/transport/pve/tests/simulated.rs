@@ -7,7 +7,7 @@ use super::super::client::{Client, Endpoint};
 use super::super::filesystems::AgentFilesystems;
 use super::super::rrd::{Consolidation, RrdAnswer, Timeframe, merge};
 use super::super::testing::SECRET;
-use crate::model::access::trust::Trust;
+use crate::model::access::certificate::Trust;
 use crate::model::id::{GuestKind, NodeName, VmId};
 use crate::model::load::usage::Count;
 use crate::model::past::series::Metric;

@@ -5,8 +5,8 @@ use std::path::Path;
 use russh::keys::ssh_key::certificate::{Builder, CertType};
 use russh::keys::{Algorithm, Certificate, PrivateKey, PublicKey, PublicKeyOrCertificate};
 
+use crate::transport::ssh::add_host_key::remember;
 use crate::transport::ssh::known_hosts::{KnownHosts, Names, Verdict, glob};
-use crate::transport::ssh::remember::remember;
 
 const NOW: u64 = 1_800_000_000;
 

@@ -6,7 +6,7 @@ use russh::{ChannelMsg, client};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::transport::held::{Begin, Begun, HERE, Held, SIGN};
+use crate::transport::held_script::{Begin, Begun, HERE, Held, SIGN};
 use crate::transport::ssh::session::Session;
 use crate::transport::{ConnectFailure, Error};
 

@@ -14,11 +14,11 @@ use russh::{AlgorithmKind, ChannelOpenFailure, Limits, Preferred, SshId, cipher,
 use crate::file;
 use crate::transport::probe::{DNS_LIMIT, TCP_LIMIT, dial, peer};
 use crate::transport::ssh::Ask;
+use crate::transport::ssh::add_host_key::remember;
 use crate::transport::ssh::auth::{Budget, Overdue, log_in};
-use crate::transport::ssh::checker::{Checker, Stop, describe};
+use crate::transport::ssh::host_key_check::{Checker, Stop, describe};
 use crate::transport::ssh::keys::Keys;
 use crate::transport::ssh::known_hosts::KnownHosts;
-use crate::transport::ssh::remember::remember;
 use crate::transport::ssh::route::{Hop, Via};
 use crate::transport::ssh::stream::{Duplex, Proxy, ProxyStderr, StreamMonitor, Tcp, WatchedStream};
 use crate::transport::{ConnectFailure, Denial, Error, Said};

@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Takes a printed list apart. `readings` are lists that may be meant, as they are written somewhere, expanded. Err: a
 /// fragment that says what is wrong.
-pub(super) fn apart(printed: &str, readings: &[Vec<String>]) -> Result<Vec<String>, String> {
+pub(in crate::transport::ssh) fn apart(printed: &str, readings: &[Vec<String>]) -> Result<Vec<String>, String> {
     if !printed.contains(' ') {
         return Ok(vec![printed.to_owned()]);
     }

@@ -11,8 +11,8 @@ use crate::model::text::clean;
 use crate::model::text::units::{human_bytes, human_seconds};
 use crate::tui::event::Entry;
 use crate::tui::layout::Areas;
-use crate::tui::look::{self, Look, after, put, put_all};
 use crate::tui::state::State;
+use crate::tui::theme::{self, Look, after, put, put_all};
 use crate::tui::view::{charts, table};
 
 /// One line: pieces in their styles.
@@ -48,7 +48,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
     if lines.len() > top + usize::from(text.height) {
         let more = format!(" ] {} more ", lines.len() - top - usize::from(text.height));
         let below = Rect { y: text.bottom().saturating_sub(1), height: 1, ..text };
-        look::put_right(buffer, below, &more, look.accent());
+        theme::put_right(buffer, below, &more, look.accent());
     }
     if let Some(ring) = state.samples.get(&state.keys[state.rows[state.at].place]) {
         charts::draw(buffer, pictures, ring, look);
@@ -106,7 +106,7 @@ impl Lines {
         if value.is_empty() {
             return;
         }
-        for (i, part) in look::wrap(&clean(value), self.width).into_iter().enumerate() {
+        for (i, part) in theme::wrap(&clean(value), self.width).into_iter().enumerate() {
             let name = if i == 0 { name } else { "" };
             self.all.push(vec![(format!("{name:9}"), self.look.quiet()), (part, Style::new())]);
         }
@@ -126,10 +126,10 @@ impl Lines {
         self.add("id", &format!("{}{place}", server.id));
         let uptime = seen.usage.uptime_seconds.filter(|_| seen.state.is_up()).map(Count::get);
         let uptime = uptime.map(|seconds| format!(" for {}", human_seconds(seconds))).unwrap_or_default();
-        let age = state.age(server).map_or("-".to_owned(), |age| look::age_up_to(age, seen.lag));
+        let age = state.age(server).map_or("-".to_owned(), |age| theme::age_up_to(age, seen.lag));
         let old = if state.is_stale(server) { ", old" } else { "" };
         let raw = seen.word().map(|raw| format!(" ({raw})")).unwrap_or_default();
-        let state_word = format!("{} {}{raw}{uptime}", look::symbol(seen.state), seen.state);
+        let state_word = format!("{} {}{raw}{uptime}", theme::symbol(seen.state), seen.state);
         self.add("state", &format!("{state_word}; by {}, age {age}{old}", seen.source.as_str()));
         self.add("doing", &state.progress.get(&server.id).map(|doing| doing.line(state.now)).unwrap_or_default());
         self.add_some("because", seen.reason.as_ref());
@@ -190,7 +190,7 @@ impl Lines {
         let told = state.log.server == state.chosen;
         for (what, entries) in [("task", &state.log.tasks), ("event", &state.log.events)] {
             for Entry { at, text } in entries.iter().filter(|_| told) {
-                let age = at.map(|at| look::age(state.now.duration_since(at))).unwrap_or_default();
+                let age = at.map(|at| theme::age(state.now.duration_since(at))).unwrap_or_default();
                 let head = (format!("{what:9}{age:>7} "), self.look.quiet());
                 self.all.push(vec![head, (text.clone(), Style::new())]);
             }

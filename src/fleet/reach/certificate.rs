@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::reach::look::{self, Learned};
-use crate::model::access::trust::Trust;
+use crate::fleet::reach::host_certificates::{self, Learned};
+use crate::model::access::certificate::Trust;
 use crate::model::id::{ClusterId, NodeName};
 use crate::state::StateError;
 use crate::transport::Error;
@@ -18,8 +18,8 @@ const RELEARN_AFTER: Duration = Duration::from_secs(60);
 impl Fleet<'_> {
     /// Asks a host over SSH for its node name, its version and its cluster's CA. Changes nothing there.
     pub(crate) async fn look(&self, server: &ServerConfig, policy: HostKeyPolicy) -> Result<Learned, Error> {
-        let output = self.run_script_in_time(server, policy, look::SCRIPT).await?;
-        Ok(look::parse(&output))
+        let output = self.run_script_in_time(server, policy, host_certificates::SCRIPT).await?;
+        Ok(host_certificates::parse(&output))
     }
 
     /// After a certificate was refused: looks over SSH whether the host has another one now. A new one is remembered

@@ -9,8 +9,8 @@ use super::answers::{AgentInterfaces, ContainerInterfaces, LocalNode, NodeCertif
 use super::client::{Answers, Client};
 use super::filesystems::{self, AgentFilesystems, FilesystemAnswer, GuestFilesystems};
 use super::lenient::{Entries, Entry, Record};
+use super::listing;
 use super::rrd::{self, Consolidation, RrdAnswer, Sample, Timeframe};
-use super::wire;
 
 /// What QEMU's guest agent says of a guest's addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Client {
     pub(crate) async fn listing(&self) -> Result<Listing, Error> {
         let path = "/cluster/resources";
         let body = self.body(path, Answers::Itself).await?;
-        wire::listing(&body, &self.label).map_err(|error| self.unreadable(path, &error))
+        listing::listing(&body, &self.label).map_err(|error| self.unreadable(path, &error))
     }
 
     /// Whose calls these are.

@@ -1,6 +1,6 @@
 //! A look at a Proxmox VE host: its node name, its version and its cluster's CA, in one script that changes nothing.
 
-use crate::model::access::trust::Fingerprint;
+use crate::model::access::certificate::Fingerprint;
 use crate::model::id::{ClusterId, NodeName};
 use crate::transport::pve;
 use crate::transport::script::ScriptOutput;
@@ -20,7 +20,7 @@ pub(crate) struct Learned {
 }
 
 impl Learned {
-    /// The cluster that it says it is of, where its CA could be read. Anybody can say so: see `membership`.
+    /// The cluster that it says it is of, where its CA could be read. Anybody can say so: see `cluster_members`.
     pub(crate) fn cluster(&self) -> Option<ClusterId> {
         let fingerprint = pve::ca_fingerprint(self.ca_pem.as_deref()?)?;
         Some(ClusterId::of_ca(&fingerprint.hex()))
@@ -28,7 +28,7 @@ impl Learned {
 }
 
 /// The script; POSIX sh.
-pub(crate) const SCRIPT: &str = include_str!("look.sh");
+pub(crate) const SCRIPT: &str = include_str!("host_certificates.sh");
 
 /// Reads what the script printed.
 pub(crate) fn parse(output: &ScriptOutput) -> Learned {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::params;
 
-use crate::model::inventory::told::Told;
+use crate::model::inventory::reported_failures::Told;
 use crate::state::{Result, State, time};
 
 impl State {

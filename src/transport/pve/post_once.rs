@@ -12,7 +12,7 @@ use crate::transport::http;
 use super::client::Client;
 use super::failure;
 use super::lenient::Value;
-use super::repair;
+use super::repair_json;
 
 /// What became of a POST.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl Client {
             Ok(body) => body,
             Err(failure) => return Posted::Lost(failure.error),
         };
-        match (repair::parse::<Data>(&body), due) {
+        match (repair_json::parse::<Data>(&body), due) {
             (Err(error), _) => Posted::Lost(self.unreadable(path, &error)),
             (Ok(_), Due::Nothing) => Posted::Done,
             (Ok(Data(text)), Due::Task) => match text.as_deref().unwrap_or_default().parse::<Upid>() {

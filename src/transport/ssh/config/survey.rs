@@ -7,11 +7,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::account::{own_home, own_host_name, own_uid, tilde};
+use super::file_words::directive;
 use super::include;
-use super::known_hosts::glob;
 use super::source::ConfigSource;
-use super::words::directive;
+use crate::transport::ssh::account::{own_home, own_host_name, own_uid, tilde};
+use crate::transport::ssh::known_hosts::glob;
 
 const SYSTEM_FOLDER: &str = "/etc/ssh";
 /// As deep as OpenSSH follows Include.
@@ -39,8 +39,8 @@ pub(crate) struct Survey {
 /// The lists of `known_hosts` files as they are written, each a line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Written {
-    pub(super) user: Vec<Vec<String>>,
-    pub(super) global: Vec<Vec<String>>,
+    pub(in crate::transport::ssh) user: Vec<Vec<String>>,
+    pub(in crate::transport::ssh) global: Vec<Vec<String>>,
 }
 
 /// When lines count.

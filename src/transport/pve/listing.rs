@@ -13,7 +13,7 @@ use crate::model::power::PowerState;
 use crate::model::text::cut;
 
 use super::lenient::{Entry, MAX_ENTRIES, Record, Value, skip, too_many};
-use super::repair;
+use super::repair_json;
 
 /// What one row says. A field is `None` where it is missing or makes no sense.
 #[derive(Default)]
@@ -277,7 +277,7 @@ impl<'de> Deserialize<'de> for Resources {
 
 /// Reads the whole body of an answer to `/cluster/resources`. `server` is for the log.
 pub(super) fn listing(body: &[u8], server: &str) -> Result<Listing, serde_json::Error> {
-    let mut resources: Resources = repair::parse(body)?;
+    let mut resources: Resources = repair_json::parse(body)?;
     let (unusable, repeated) = (resources.unusable, resources.leave_out_repeated());
     if unusable + repeated > 0 {
         tracing::warn!(server, unusable, repeated, "entries of the listing are left out");

@@ -3,10 +3,10 @@
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::reach::api::Group;
-use crate::fleet::reach::look::Learned;
-use crate::fleet::reach::membership::{CertifiedNodes, certified};
+use crate::fleet::reach::cluster_members::{CertifiedNodes, certified};
+use crate::fleet::reach::host_certificates::Learned;
 use crate::fleet::reach::session::no_ssh;
-use crate::model::access::trust::Trust;
+use crate::model::access::certificate::Trust;
 use crate::model::id::{ClusterId, NodeName, Token};
 use crate::state::StateError;
 use crate::transport::pve::{self, Presented};

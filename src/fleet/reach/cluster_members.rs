@@ -8,8 +8,8 @@
 //!
 //! The host on which the cluster's token was made knows it anyway. All others are clusters of their own.
 
-mod doubt;
-mod ssh;
+mod by_ssh;
+mod unproven;
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ use futures::future::join_all;
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::reach::api::{Group, Listed};
-use crate::model::access::trust::Fingerprint;
+use crate::model::access::certificate::Fingerprint;
 use crate::model::id::{ClusterId, NodeName, ServerId};
 use crate::state::StateError;
 use crate::transport::Error;
 use crate::transport::pve::{Client, Presented};
 
-pub(crate) use ssh::Shown;
+pub(crate) use by_ssh::Shown;
 
 /// What one server says of its cluster's nodes, and what it presented when it said so.
 #[derive(Debug)]

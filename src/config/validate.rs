@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::model::access::trust::Fingerprint;
+use crate::model::access::certificate::Fingerprint;
 use crate::model::host::login::{is_host_name, is_user_name};
 use crate::model::id::ServerId;
 use crate::model::inventory::server::{Expected, ServiceType};

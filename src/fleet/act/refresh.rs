@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::ApiClients;
 use super::guest::Named;
-use super::looked::Looked;
+use super::guest_seen::Looked;
 use crate::fleet::Fleet;
 use crate::fleet::reach::bounded::per_node;
 use crate::fleet::reach::hint::Doing;

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::reach::api::Group;
-use crate::model::access::trust::Trust;
+use crate::model::access::certificate::Trust;
 use crate::model::id::{ClusterId, ServerId};
 use crate::state::StoredToken;
 use crate::transport::pve::{self, Presented};

@@ -2,37 +2,37 @@
 
 use std::path::{Path, PathBuf};
 
-use super::account::{own_host_name, own_name, own_uid, tilde};
+use crate::transport::ssh::account::{own_host_name, own_name, own_uid, tilde};
 
 /// The values for one host.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tokens<'a> {
-    pub(super) home: &'a Path,
-    pub(super) name: &'a str,
-    pub(super) alias: &'a str,
-    pub(super) port: u16,
-    pub(super) user: &'a str,
-    pub(super) key_alias: Option<&'a str>,
+pub(in crate::transport::ssh) struct Tokens<'a> {
+    pub(in crate::transport::ssh) home: &'a Path,
+    pub(in crate::transport::ssh) name: &'a str,
+    pub(in crate::transport::ssh) alias: &'a str,
+    pub(in crate::transport::ssh) port: u16,
+    pub(in crate::transport::ssh) user: &'a str,
+    pub(in crate::transport::ssh) key_alias: Option<&'a str>,
     /// The last jump host.
-    pub(super) jump: &'a str,
+    pub(in crate::transport::ssh) jump: &'a str,
     /// Where ssh says what `%C` is.
-    pub(super) connection: Option<&'a str>,
+    pub(in crate::transport::ssh) connection: Option<&'a str>,
 }
 
 impl Tokens<'_> {
     /// A path with `~`, tokens and `${NAME}`.
-    pub(super) fn path(&self, text: &str) -> Result<PathBuf, String> {
+    pub(in crate::transport::ssh) fn path(&self, text: &str) -> Result<PathBuf, String> {
         let text = self.tilde(text)?;
         Ok(PathBuf::from(self.replace(&text, true)?))
     }
 
     /// A path that ssh has expanded already; older versions left the `~`.
-    pub(super) fn expanded(&self, text: &str) -> Result<PathBuf, String> {
+    pub(in crate::transport::ssh) fn expanded(&self, text: &str) -> Result<PathBuf, String> {
         self.tilde(text).map(PathBuf::from)
     }
 
     /// A command line: `${NAME}` is the shell's business.
-    pub(super) fn command(&self, text: &str) -> Result<String, String> {
+    pub(in crate::transport::ssh) fn command(&self, text: &str) -> Result<String, String> {
         self.replace(text, false)
     }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::Fleet;
-use crate::fleet::past::prometheus::{reader, writer};
+use crate::fleet::past::prometheus_access::{reader, writer};
 use crate::model::hint::HintId;
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, FailureKind, Server};

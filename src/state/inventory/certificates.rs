@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 
-use crate::model::access::trust::Trust;
+use crate::model::access::certificate::Trust;
 use crate::model::id::ServerId;
 use crate::state::{Result, State, time};
 
