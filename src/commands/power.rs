@@ -24,7 +24,7 @@ use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory, Server};
 use crate::model::load::usage::Source;
 use crate::model::power::outcome::ActionOutcome;
-use crate::model::power::{Plan, PowerAction, StepReason, StopOptions, Told};
+use crate::model::power::{Plan, PowerAction, StepReason, StepText, StopOptions};
 use crate::state::Action as Done;
 use crate::ui::Ui;
 
@@ -144,7 +144,7 @@ async fn confirm(
         return Ok(Confirmed::by_command());
     }
     if !yes && ui.is_interactive() {
-        let told = steps.iter().flat_map(|step| Told::of(step, &servers[step.server]).lines());
+        let told = steps.iter().flat_map(|step| StepText::of(step, &servers[step.server]).lines());
         for line in report::numbered(told, ui.columns()).lines() {
             ui.status(line);
         }

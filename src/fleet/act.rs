@@ -4,7 +4,7 @@
 mod action_record;
 mod api_clients;
 mod guest;
-mod guest_seen;
+mod guest_snapshot;
 mod host;
 pub(crate) mod lease_check;
 mod preflight;

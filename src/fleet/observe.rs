@@ -7,6 +7,7 @@ pub(crate) mod measure;
 pub(crate) mod quorum;
 pub(crate) mod record;
 pub(crate) mod scope;
+mod server_state;
 pub(crate) mod sightings;
 pub(crate) mod to_prometheus;
 

@@ -15,11 +15,11 @@ pub(crate) use crate::model::text::wrap;
 
 /// Which styles there are, with colour or without.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Look {
+pub(crate) struct Theme {
     pub(crate) color: bool,
 }
 
-impl Look {
+impl Theme {
     fn colored(self, color: Color) -> Style {
         if self.color { Style::new().fg(color) } else { Style::new() }
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::fleet::act::{StepOutcome, StepReport};
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
-use crate::model::power::{Course, Finding, Goal, Plan, PowerAction, PowerState, Step, StepKind, StepReason, Told};
+use crate::model::power::{Course, Finding, Goal, Plan, PowerAction, PowerState, Step, StepKind, StepReason, StepText};
 use crate::model::text::units::human_span;
 use crate::model::text::{clean, wrap};
 use crate::render::value::Value;
@@ -155,7 +155,7 @@ fn row(
         _ => None,
     };
     let until = until(number, step, servers, plan, ready);
-    let mut told = Told::of(step, server);
+    let mut told = StepText::of(step, server);
     if let Some(until) = &until {
         told.until = Some(format!("until {until}"));
     }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::guest_seen::Looked;
+use super::guest_snapshot::GuestSnapshot;
 use crate::fleet::Fleet;
 use crate::model::id::{ClusterId, ServerId};
 use crate::model::inventory::server::Listing;
@@ -15,14 +15,14 @@ use crate::transport::{Error, PVE_CLUSTER};
 #[derive(Debug, Default)]
 pub(crate) struct ApiClients {
     connected: RefCell<HashMap<ClusterId, Rc<Client>>>,
-    pub(super) looked: RefCell<HashMap<ServerId, Looked>>,
+    pub(super) snapshots: RefCell<HashMap<ServerId, GuestSnapshot>>,
 }
 
 impl ApiClients {
     /// Those that an observation left.
     pub(crate) fn new(clients: HashMap<ClusterId, Client>) -> ApiClients {
         let clients = clients.into_iter().map(|(cluster, client)| (cluster, Rc::new(client)));
-        ApiClients { connected: RefCell::new(clients.collect()), looked: RefCell::default() }
+        ApiClients { connected: RefCell::new(clients.collect()), snapshots: RefCell::default() }
     }
 
     /// The connection that stands, if one does: nobody is asked anew.

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use self::find::Found;
 use self::follow::LOOK_UP;
 pub(super) use self::patience::{gives_up_after, usual_patience};
-use super::wait::Looks;
+use super::wait::Attempts;
 use super::{PlanRun, StepOutcome, StepReport};
 use crate::consent::Confirmed;
 use crate::fleet::Fleet;
@@ -102,7 +102,7 @@ impl Fleet<'_> {
             if !services || !run.options.wait {
                 return Ok(ended);
             }
-            return Ok(self.ready(named, &mut Looks::during(patience), ended).await);
+            return Ok(self.ready(named, &mut Attempts::during(patience), ended).await);
         };
         let begun = self.begin(run, step, patience + LOOK_UP)?;
         if let Some(refused) = self.held_meanwhile(run, step)? {
@@ -159,7 +159,7 @@ impl Fleet<'_> {
         run.say(*number, &format!("{name} of {} was sent", named.server.called()), Some(*patience));
         run.sent_log.note(*number, format!("{name} of {id} was sent, the answer is not there yet"));
         let sent_at = self.now();
-        let mut looks = Looks::during(*patience);
+        let mut attempts = Attempts::during(*patience);
         // Past its deadline an answer is lost, too.
         let posting = found.client.guest_power(&found.node, named.kind, named.vmid, call);
         let posted = timeout(*patience, posting).await.unwrap_or_else(|_| {
@@ -184,7 +184,7 @@ impl Fleet<'_> {
                 let since = found.client.by_its_clock(sent_at);
                 match self.look_up(run, sending, since).await {
                     Some(upid) => Some(upid),
-                    None => return self.by_state(run, sending, &mut looks, &error).await,
+                    None => return self.by_state(run, sending, &mut attempts, &error).await,
                 }
             }
         };
@@ -194,7 +194,7 @@ impl Fleet<'_> {
         if !run.options.wait && !run.is_needed(*number) {
             return StepReport { upid, ..StepReport::new(StepOutcome::Sent) };
         }
-        let ended = self.follow(run, sending, upid.as_ref(), &mut looks).await;
+        let ended = self.follow(run, sending, upid.as_ref(), &mut attempts).await;
         StepReport { upid, ..ended }
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::ApiClients;
 use super::guest::Named;
-use super::guest_seen::Looked;
+use super::guest_snapshot::GuestSnapshot;
 use crate::fleet::Fleet;
 use crate::fleet::reach::bounded::per_node;
 use crate::fleet::reach::hint::Doing;
@@ -44,14 +44,14 @@ type OnNode<'a> = (&'a ClusterId, &'a NodeName, GuestKind);
 
 impl ApiClients {
     /// What was seen of a guest a moment ago.
-    pub(super) fn looked(&self, guest: &ServerId) -> Option<Looked> {
-        self.looked.borrow().get(guest).filter(|looked| looked.at.elapsed() < RECENT).cloned()
+    pub(super) fn snapshot(&self, guest: &ServerId) -> Option<GuestSnapshot> {
+        self.snapshots.borrow().get(guest).filter(|snapshot| snapshot.at.elapsed() < RECENT).cloned()
     }
 
     /// Keeps what a guest's configuration says, which is that of the guest that is known.
     pub(super) fn keep_config(&self, guest: &ServerId, config: &GuestConfig) {
-        if let Some(looked) = self.looked.borrow_mut().get_mut(guest) {
-            looked.config = Some(config.clone());
+        if let Some(snapshot) = self.snapshots.borrow_mut().get_mut(guest) {
+            snapshot.config = Some(config.clone());
         }
     }
 }
@@ -164,8 +164,8 @@ impl Fleet<'_> {
                     self.state.put_sighting(&server.key(), status.state, at, false)?;
                 }
                 server.see(&status, at);
-                let look = Looked { at: Instant::now(), node: node.clone(), status, config: None };
-                clients.looked.borrow_mut().insert(server.id.clone(), look);
+                let look = GuestSnapshot { at: Instant::now(), node: node.clone(), status, config: None };
+                clients.snapshots.borrow_mut().insert(server.id.clone(), look);
             }
             Err(Unsaid { why, .. }) => {
                 tracing::debug!(server = server.id.as_str(), why, "its node does not say what it does now");

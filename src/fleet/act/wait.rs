@@ -9,15 +9,15 @@ use crate::transport::probe;
 
 /// Looks until a deadline, with pauses in between.
 #[derive(Debug)]
-pub(in crate::fleet) struct Looks {
+pub(in crate::fleet) struct Attempts {
     backoff: Backoff,
     until: Instant,
 }
 
-impl Looks {
+impl Attempts {
     /// Looks for this long.
-    pub(in crate::fleet) fn during(patience: Duration) -> Looks {
-        Looks { backoff: Backoff::new(), until: Instant::now() + patience }
+    pub(in crate::fleet) fn during(patience: Duration) -> Attempts {
+        Attempts { backoff: Backoff::new(), until: Instant::now() + patience }
     }
 
     /// Waits for the time of the next look; `false`: there is none before the deadline.
@@ -37,7 +37,7 @@ impl Fleet<'_> {
         &self,
         host: &str,
         services: &[Service],
-        looks: &mut Looks,
+        attempts: &mut Attempts,
     ) -> Vec<String> {
         let mut missing: Vec<&Service> = services.iter().collect();
         loop {
@@ -45,7 +45,7 @@ impl Fleet<'_> {
             let answers = futures::future::join_all(asked).await;
             let mut open = answers.iter().map(|probe| probe.open);
             missing.retain(|_| open.next() != Some(true));
-            if missing.is_empty() || !looks.next().await {
+            if missing.is_empty() || !attempts.next().await {
                 return missing.into_iter().map(|service| format!("{}:{}", service.name, service.port)).collect();
             }
         }

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::consent::Confirmed;
 use crate::fleet::Fleet;
-use crate::fleet::act::wait::Looks;
+use crate::fleet::act::wait::Attempts;
 use crate::fleet::act::wake::step::AWAKE_BEFORE;
 use crate::fleet::act::{ApiClients, Choice, Now, Options, PlanRun, Prepared, SentLog, StepOutcome, StepReport};
 use crate::fleet::lease::Tell;
@@ -171,14 +171,14 @@ impl<'a> Fleet<'a> {
         tell: Tell<'_>,
     ) -> Result<(), StateError> {
         // Each action has a deadline of its own.
-        let mut looks = Looks::during(Duration::from_secs(24 * 3600));
+        let mut attempts = Attempts::during(Duration::from_secs(24 * 3600));
         loop {
             let going = self.going_down()?;
             let Some(one) = going.iter().find(|one| keys.contains(&one.key)) else { break };
             if let Some(server) = begun.inventory.servers.iter().find(|server| server.key() == one.key) {
                 tell(server, Some(&format!("waiting until the {} of {} is over", one.action, server.called())), None);
             }
-            looks.next().await;
+            attempts.next().await;
         }
         for server in begun.inventory.servers.iter().filter(|server| keys.contains(&server.key())) {
             tell(server, None, None);

@@ -6,7 +6,7 @@ use futures::future::join_all;
 
 use crate::config::Access;
 use crate::fleet::Fleet;
-use crate::fleet::act::wait::Looks;
+use crate::fleet::act::wait::Attempts;
 use crate::fleet::act::wake::step::WAKE;
 use crate::fleet::lease::{Begun, Tell};
 use crate::model::id::ServerId;
@@ -26,7 +26,7 @@ impl Fleet<'_> {
             let (address, services) = self.to_await(server).await?;
             let what = format!("waiting for the services of {}", server.called());
             tell(server, Some(&what), Some(patience));
-            let silent = self.await_services(&address, &services, &mut Looks::during(patience)).await;
+            let silent = self.await_services(&address, &services, &mut Attempts::during(patience)).await;
             tell(server, None, None);
             (!silent.is_empty()).then(|| (server.id.clone(), silent))
         });

@@ -7,6 +7,7 @@ use futures::future::{Either, join, join_all, select};
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::observe::measure::{MeasurePlan, measured_by};
+use crate::fleet::observe::server_state::{state_behind, state_of_silence};
 use crate::fleet::observe::{HostSighting, LookAtHost, Words};
 use crate::model::inventory::ServiceCheck;
 use crate::model::inventory::server::{Service, ServiceType};
@@ -229,31 +230,6 @@ impl Fleet<'_> {
     }
 }
 
-/// What it means that there is no session through others: offline only where the last of them asked the server itself.
-fn state_behind(error: &Error, route: &Route) -> (PowerState, String) {
-    match error {
-        Error::Connect { failure: ConnectFailure::JumpHostFailed(_), .. } => {
-            (PowerState::Unknown, format!("its jump host does not answer: {error}"))
-        }
-        // A command that leads through a jump host fails alike for both.
-        Error::Connect { failure, .. } if failure.reached_host() && !route.by_command() => {
-            (PowerState::Offline, error.to_string())
-        }
-        error => (PowerState::Unknown, error.to_string()),
-    }
-}
-
-/// What it means that no port accepted: offline, unless nothing could be asked.
-pub(super) fn state_of_silence(failures: impl Iterator<Item = ConnectFailure>) -> (PowerState, Option<String>) {
-    let failures: Vec<_> = failures.collect();
-    let reason = failures.first().map(|failure| failure.as_str().to_owned());
-    if failures.iter().any(|failure| failure.reached_host()) {
-        (PowerState::Offline, reason)
-    } else {
-        (PowerState::Unknown, reason)
-    }
-}
-
 /// The services of a plain server, with SSH if that is not one of them.
 pub(super) fn with_ssh(server: &ServerConfig, port: u16) -> Vec<Service> {
     let mut services = server.services.clone();
@@ -286,6 +262,3 @@ fn silent(service: &Service, asked: bool, error: String) -> ServiceCheck {
     let Service { name, port, kind } = service.clone();
     ServiceCheck { name, port, kind, open: asked.then_some(false), response_seconds: None, error: Some(error) }
 }
-
-#[cfg(test)]
-mod tests;

@@ -10,7 +10,7 @@ use crate::model::id::{NodeName, Secret, Token, TokenId};
 
 /// What a visit found and did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct VisitAnswer {
     pub(crate) host: HostSide,
     /// Tokens that are not there now.
     pub(crate) removed: Vec<TokenId>,
@@ -125,7 +125,7 @@ struct Reading<'a> {
 }
 
 /// What the script's output says about what was asked for.
-pub(crate) fn parse(text: &str, request: &Request) -> Answer {
+pub(crate) fn parse(text: &str, request: &Request) -> VisitAnswer {
     let reading = read(text);
     let note = |wanted: &str| reading.notes.contains(&wanted);
     let noted = |what: &str| -> Vec<TokenId> {
@@ -153,7 +153,7 @@ pub(crate) fn parse(text: &str, request: &Request) -> Answer {
         }
         _ => false,
     };
-    Answer { host: host(&reading), removed, absent, result, leftover }
+    VisitAnswer { host: host(&reading), removed, absent, result, leftover }
 }
 
 /// Divides the text by its `== ` lines. Everything stays a slice: a secret is not copied.

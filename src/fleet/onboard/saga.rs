@@ -13,7 +13,7 @@
 //!                           '- exists | `-> Visit (remove) -> Clear -> Failed  `-> the same     replaced one) -> Clear
 //! ```
 
-use crate::fleet::onboard::answer::{Answer, Created, Done, Failure, HostSide, RoleChange};
+use crate::fleet::onboard::answer::{Created, Done, Failure, HostSide, RoleChange, VisitAnswer};
 use crate::fleet::onboard::script::{Action, Removal, Request};
 use crate::fleet::onboard::{next_generation, token_id, token_name};
 use crate::model::access::scope::{Comparison, TokenScope};
@@ -78,7 +78,7 @@ pub(crate) enum Step<E> {
 #[derive(Debug)]
 pub(crate) enum Event<E> {
     Recorded(Result<(), E>),
-    Visited(Result<Box<Answer>, Lost<E>>),
+    Visited(Result<Box<VisitAnswer>, Lost<E>>),
     /// With the token that was stored before for the same cluster.
     Stored(Result<Option<Removal>, E>),
     Learned(Result<(), E>),
@@ -288,7 +288,7 @@ impl<E> Saga<E> {
         self.visit(action, remove)
     }
 
-    fn created(&mut self, id: TokenId, result: Result<Box<Answer>, Lost<E>>) -> Step<E> {
+    fn created(&mut self, id: TokenId, result: Result<Box<VisitAnswer>, Lost<E>>) -> Step<E> {
         self.keep_removed(result.as_deref().ok());
         let answer = match result {
             Ok(answer) => *answer,
@@ -324,7 +324,7 @@ impl<E> Saga<E> {
         self.visit(Action::Remove, vec![removal])
     }
 
-    fn undone(&mut self, id: TokenId, lost: bool, mut answer: Option<Box<Answer>>) -> Step<E> {
+    fn undone(&mut self, id: TokenId, lost: bool, mut answer: Option<Box<VisitAnswer>>) -> Step<E> {
         if let Some(answer) = answer.as_mut().filter(|answer| lost && answer.absent.contains(&id)) {
             // The script that nobody hears any more may still run, and make it: the next run looks again.
             answer.removed.retain(|removed| *removed != id);
@@ -381,7 +381,7 @@ impl<E> Saga<E> {
         }
     }
 
-    fn revoked(&mut self, result: Result<Box<Answer>, Lost<E>>) -> Step<E> {
+    fn revoked(&mut self, result: Result<Box<VisitAnswer>, Lost<E>>) -> Step<E> {
         self.keep_removed(result.as_deref().ok());
         let problem = match result {
             Ok(answer) => {
@@ -422,7 +422,7 @@ impl<E> Saga<E> {
         self.pending.iter().map(|token| Removal { token: token.clone(), scope: None }).collect()
     }
 
-    fn keep_removed(&mut self, answer: Option<&Answer>) {
+    fn keep_removed(&mut self, answer: Option<&VisitAnswer>) {
         for id in answer.into_iter().flat_map(|answer| &answer.removed) {
             if !self.ending.removed.contains(id) {
                 self.ending.removed.push(id.clone());

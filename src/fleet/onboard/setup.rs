@@ -15,7 +15,7 @@ use crate::fleet::onboard::answer;
 use crate::fleet::onboard::saga::Goal;
 use crate::fleet::onboard::setup::steps::{explain, removal};
 use crate::fleet::reach::cluster_members::Shown;
-use crate::fleet::reach::host_certificates::Learned;
+use crate::fleet::reach::host_certificates::HostCertificates;
 use crate::model::access::scope::{Comparison, TokenScope};
 use crate::model::host::facts::Product;
 use crate::model::id::{ClusterId, ServerId, TokenId};
@@ -68,7 +68,7 @@ impl<'a> Lots<'a> {
 #[derive(Debug)]
 pub(crate) struct SetUp {
     pub(crate) server: ServerId,
-    pub(crate) learned: Learned,
+    pub(crate) learned: HostCertificates,
     /// What the host showed before anything was done there.
     shown: Shown,
     pub(crate) token: Option<TokenId>,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::reach::host_certificates::{self, Learned};
+use crate::fleet::reach::host_certificates::{self, HostCertificates};
 use crate::model::access::certificate::Trust;
 use crate::model::id::{ClusterId, NodeName};
 use crate::state::StateError;
@@ -17,7 +17,7 @@ const RELEARN_AFTER: Duration = Duration::from_secs(60);
 
 impl Fleet<'_> {
     /// Asks a host over SSH for its node name, its version and its cluster's CA. Changes nothing there.
-    pub(crate) async fn look(&self, server: &ServerConfig, policy: HostKeyPolicy) -> Result<Learned, Error> {
+    pub(crate) async fn look(&self, server: &ServerConfig, policy: HostKeyPolicy) -> Result<HostCertificates, Error> {
         let output = self.run_script_in_time(server, policy, host_certificates::SCRIPT).await?;
         Ok(host_certificates::parse(&output))
     }

@@ -7,7 +7,7 @@ use crate::transport::script::ScriptOutput;
 
 /// What a host says of its certificates over SSH.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Learned {
+pub(crate) struct HostCertificates {
     pub(crate) node: Option<NodeName>,
     pub(crate) ca_pem: Option<String>,
     /// The certificate that its files say is served, where that is not the cluster's own or the visit read it.
@@ -19,7 +19,7 @@ pub(crate) struct Learned {
     pub(crate) problem: Option<String>,
 }
 
-impl Learned {
+impl HostCertificates {
     /// The cluster that it says it is of, where its CA could be read. Anybody can say so: see `cluster_members`.
     pub(crate) fn cluster(&self) -> Option<ClusterId> {
         let fingerprint = pve::ca_fingerprint(self.ca_pem.as_deref()?)?;
@@ -31,8 +31,8 @@ impl Learned {
 pub(crate) const SCRIPT: &str = include_str!("host_certificates.sh");
 
 /// Reads what the script printed.
-pub(crate) fn parse(output: &ScriptOutput) -> Learned {
-    let mut learned = Learned::default();
+pub(crate) fn parse(output: &ScriptOutput) -> HostCertificates {
+    let mut learned = HostCertificates::default();
     let (mut pem, mut leaf, mut fellows) = (String::new(), String::new(), String::new());
     let mut file = &mut pem;
     for line in output.stdout.lines() {

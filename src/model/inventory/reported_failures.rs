@@ -14,7 +14,7 @@ const LOSS: &str = "loss";
 
 /// A trouble that was said, for as long as it lasts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct ReportedFailure {
     /// Empty: it is no server's.
     pub(crate) server: String,
     pub(crate) kind: String,
@@ -36,7 +36,7 @@ pub(crate) struct News {
     /// What has ended, in words.
     pub(crate) over: Vec<String>,
     /// All that lasts, in place of what was remembered.
-    pub(crate) told: Vec<Told>,
+    pub(crate) told: Vec<ReportedFailure>,
 }
 
 /// What is new: troubles that began or became others, those that were said `repeat` ago, and those that ended. Of servers
@@ -44,7 +44,7 @@ pub(crate) struct News {
 pub(crate) fn news(
     failures: &[Failed],
     losses: &[Notice],
-    before: &[Told],
+    before: &[ReportedFailure],
     at: Timestamp,
     repeat: Option<SignedDuration>,
     asked: &dyn Fn(&str) -> bool,
@@ -78,8 +78,8 @@ pub(crate) fn news(
     news
 }
 
-impl Told {
-    fn is_same(&self, other: &Told) -> bool {
+impl ReportedFailure {
+    fn is_same(&self, other: &ReportedFailure) -> bool {
         (&self.server, &self.kind, &self.what) == (&other.server, &other.kind, &other.what)
     }
 }
@@ -88,13 +88,13 @@ impl News {
     /// Remembers a trouble; says whether it is to be said.
     fn takes(
         &mut self,
-        before: &[Told],
+        before: &[ReportedFailure],
         [server, kind, what, text]: [&str; 4],
         at: Timestamp,
         repeat: Option<SignedDuration>,
     ) -> bool {
         let [server, kind, what, text] = [server, kind, what, text].map(str::to_owned);
-        let new = Told { server, kind, what, text, since: at, said_at: at };
+        let new = ReportedFailure { server, kind, what, text, since: at, said_at: at };
         if self.told.iter().any(|known| known.is_same(&new)) {
             return true;
         }
@@ -105,7 +105,7 @@ impl News {
         let ago = at.duration_since(old.said_at);
         // A stamp from the future is of a clock that was wrong.
         let again = repeat.is_some_and(|repeat| ago + SLACK.min(repeat / 10) >= repeat || ago.is_negative());
-        self.told.push(if again { Told { since: old.since, ..new } } else { old.clone() });
+        self.told.push(if again { ReportedFailure { since: old.since, ..new } } else { old.clone() });
         again
     }
 }

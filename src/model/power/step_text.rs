@@ -8,7 +8,7 @@ use crate::model::text::units::human_span;
 
 /// What is told of a step.
 #[derive(Debug, Clone)]
-pub(crate) struct Told<'a> {
+pub(crate) struct StepText<'a> {
     pub(crate) action: PowerAction,
     /// The server as people call it.
     pub(crate) name: String,
@@ -20,9 +20,9 @@ pub(crate) struct Told<'a> {
     pub(crate) course: &'a Course,
 }
 
-impl<'a> Told<'a> {
+impl<'a> StepText<'a> {
     /// What a person has to know of a step on this server.
-    pub(crate) fn of(step: &'a Step, server: &Server) -> Told<'a> {
+    pub(crate) fn of(step: &'a Step, server: &Server) -> StepText<'a> {
         let (name, more) = server.summary();
         let until = match &step.does {
             StepKind::Already(state) => Some(format!("it is {state} already")),
@@ -36,12 +36,12 @@ impl<'a> Told<'a> {
             StepKind::Host(_) => Some("until it is gone".to_owned()),
             StepKind::GuestLater => None,
         };
-        Told { action: step.action, name, more, why: &step.why, until, course: &step.course }
+        StepText { action: step.action, name, more, why: &step.why, until, course: &step.course }
     }
 
     /// The steps that one sees of it: what is armed before, the action itself, what is done if that does not do.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let Told { action, name, more, why, until, course } = self;
+        let StepText { action, name, more, why, until, course } = self;
         let mut lines = Vec::new();
         if let Some(arming) = &course.arms {
             lines.push(format!("arm Wake-on-LAN of {name} on {}, at most {}", arming.port, human_span(arming.limit)));
@@ -69,7 +69,7 @@ mod tests {
         let seconds = Duration::from_secs;
         let told = |action, name: &str, until: &str, course: &Course, why: &StepReason| {
             let (name, until) = (name.to_owned(), Some(until.to_owned()).filter(|until| !until.is_empty()));
-            Told { action, name, more: ", running".to_owned(), why, until, course }.lines()
+            StepText { action, name, more: ", running".to_owned(), why, until, course }.lines()
         };
         let host = StepReason::RunsOn("pve1".parse().unwrap());
         let (limit, stops_after) = (Some(seconds(105)), Some(seconds(60)));

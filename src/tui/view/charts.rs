@@ -8,7 +8,7 @@ use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget as _};
 
 use crate::model::text::units::{human_rate, human_seconds};
 use crate::tui::samples::{KEPT, Point, Ring};
-use crate::tui::theme::{Look, put};
+use crate::tui::theme::{Theme, put};
 
 /// The least lines that a chart needs with its title.
 const LEAST: u16 = 6;
@@ -28,17 +28,17 @@ pub(super) fn fit(area: Rect) -> bool {
 }
 
 /// As many charts below each other as there is room for.
-pub(super) fn draw(buffer: &mut Buffer, area: Rect, ring: &Ring, look: Look) {
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, ring: &Ring, theme: Theme) {
     let points: Vec<Point> = ring.last(KEPT).copied().collect();
     if !fit(area) || points.len() < 2 {
         return;
     }
     let curve = |name, marker, style, of| Curve { name, marker, style, of };
-    let cpu = || curve("CPU", Marker::Braille, look.accent(), |point| point.cpu_percent);
-    let memory = |marker| curve("memory", marker, look.warn(), |point| point.memory_percent);
+    let cpu = || curve("CPU", Marker::Braille, theme.accent(), |point| point.cpu_percent);
+    let memory = |marker| curve("memory", marker, theme.warn(), |point| point.memory_percent);
     let network = vec![
-        curve("received", Marker::Braille, look.good(), |point| point.receive),
-        curve("sent", Marker::Dot, look.accent(), |point| point.transmit),
+        curve("received", Marker::Braille, theme.good(), |point| point.receive),
+        curve("sent", Marker::Dot, theme.accent(), |point| point.transmit),
     ];
     let percent = Some(100.0);
     let charts = match area.height / LEAST {
@@ -48,11 +48,11 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, ring: &Ring, look: Look) {
     };
     let height = area.height / u16::try_from(charts.len()).unwrap_or(1);
     for (i, (curves, top)) in (0..).zip(charts) {
-        chart(buffer, Rect { y: area.y + i * height, height, ..area }, &points, &curves, top, look);
+        chart(buffer, Rect { y: area.y + i * height, height, ..area }, &points, &curves, top, theme);
     }
 }
 
-fn chart(buffer: &mut Buffer, area: Rect, points: &[Point], curves: &[Curve], top: Option<f64>, look: Look) {
+fn chart(buffer: &mut Buffer, area: Rect, points: &[Point], curves: &[Curve], top: Option<f64>, theme: Theme) {
     let said = |number: f64| if top.is_some() { format!("{number:.0}%") } else { human_rate(number) };
     let last = |curve: &Curve| points.last().and_then(|point| number(curve, point)).map_or("-".to_owned(), said);
     let ink = |curve: &Curve| match (curves.len(), curve.marker) {
@@ -62,7 +62,7 @@ fn chart(buffer: &mut Buffer, area: Rect, points: &[Point], curves: &[Curve], to
     };
     let titles: Vec<String> =
         curves.iter().map(|curve| format!("{}{} {}", ink(curve), curve.name, last(curve))).collect();
-    put(buffer, Rect { height: 1, ..area }, &titles.join("   "), look.head());
+    put(buffer, Rect { height: 1, ..area }, &titles.join("   "), theme.head());
     let known = curves.iter().flat_map(|curve| points.iter().filter_map(|point| number(curve, point)));
     let top = top.unwrap_or_else(|| known.fold(1.0, f64::max));
     let seconds = |point: &Point| point.at.as_duration().as_secs_f64();
@@ -84,8 +84,8 @@ fn chart(buffer: &mut Buffer, area: Rect, points: &[Point], curves: &[Curve], to
     });
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds that a screen shows")]
     let ago = format!("{} ago", human_seconds(span.max(0.0) as u64));
-    let x = Axis::default().bounds([0.0, span.max(1.0)]).labels([ago, "last".to_owned()]).style(look.quiet());
-    let y = Axis::default().bounds([0.0, top]).labels(["0".to_owned(), said(top)]).style(look.quiet());
+    let x = Axis::default().bounds([0.0, span.max(1.0)]).labels([ago, "last".to_owned()]).style(theme.quiet());
+    let y = Axis::default().bounds([0.0, top]).labels(["0".to_owned(), said(top)]).style(theme.quiet());
     let below = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     Chart::new(sets.collect()).x_axis(x).y_axis(y).render(below.intersection(buffer.area), buffer);
 }

@@ -12,7 +12,7 @@ use crate::model::text::units::{human_bytes, human_seconds};
 use crate::tui::event::Entry;
 use crate::tui::layout::Areas;
 use crate::tui::state::State;
-use crate::tui::theme::{self, Look, after, put, put_all};
+use crate::tui::theme::{self, Theme, after, put, put_all};
 use crate::tui::view::{charts, table};
 
 /// One line: pieces in their styles.
@@ -22,25 +22,25 @@ type Pieces = Vec<(String, Style)>;
 pub(crate) fn last_line_of_pane(state: &State) -> usize {
     let Some(server) = state.current() else { return 0 };
     let (text, _) = parts(Areas::of(state).pane, has_charts(state));
-    lines(state, server, text.width, Look { color: false }).len().saturating_sub(text.height.into())
+    lines(state, server, text.width, Theme { color: false }).len().saturating_sub(text.height.into())
 }
 
-pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State, theme: Theme) {
     if area.is_empty() {
         return;
     }
     let rule = if area.width < buffer.area.width { "│" } else { "" };
     let edge = u16::from(!rule.is_empty());
     for line in 0..area.height {
-        put(buffer, Rect { y: area.y + line, height: 1, ..area }, rule, look.quiet());
+        put(buffer, Rect { y: area.y + line, height: 1, ..area }, rule, theme.quiet());
     }
     let head = Rect { height: 1, ..after(area, edge) };
-    put(buffer, head, &"─".repeat(head.width.into()), look.quiet());
+    put(buffer, head, &"─".repeat(head.width.into()), theme.quiet());
     let Some(server) = state.current() else { return };
     let title = format!(" {} ", server.name);
-    put(buffer, after(head, 1), &title, look.head());
+    put(buffer, after(head, 1), &title, theme.head());
     let (text, pictures) = parts(area, has_charts(state));
-    let lines = lines(state, server, text.width, look);
+    let lines = lines(state, server, text.width, theme);
     let top = state.pane_top.min(lines.len().saturating_sub(text.height.into()));
     for (line, pieces) in (0..text.height).zip(lines.iter().skip(top)) {
         put_all(buffer, Rect { y: text.y + line, height: 1, ..text }, pieces);
@@ -48,10 +48,10 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
     if lines.len() > top + usize::from(text.height) {
         let more = format!(" ] {} more ", lines.len() - top - usize::from(text.height));
         let below = Rect { y: text.bottom().saturating_sub(1), height: 1, ..text };
-        theme::put_right(buffer, below, &more, look.accent());
+        theme::put_right(buffer, below, &more, theme.accent());
     }
     if let Some(ring) = state.samples.get(&state.keys[state.rows[state.at].place]) {
-        charts::draw(buffer, pictures, ring, look);
+        charts::draw(buffer, pictures, ring, theme);
     }
 }
 
@@ -82,8 +82,8 @@ fn parts(area: Rect, has_charts: bool) -> (Rect, Rect) {
 }
 
 /// All that is known, the most wanted first.
-fn lines(state: &State, server: &Server, width: u16, look: Look) -> Vec<Pieces> {
-    let mut lines = Lines { all: Vec::new(), width: usize::from(width).saturating_sub(9), look };
+fn lines(state: &State, server: &Server, width: u16, theme: Theme) -> Vec<Pieces> {
+    let mut lines = Lines { all: Vec::new(), width: usize::from(width).saturating_sub(9), theme };
     lines.add_state(state, server);
     lines.add_numbers(server);
     lines.add_place(server);
@@ -97,7 +97,7 @@ struct Lines {
     all: Vec<Pieces>,
     /// Columns for a value.
     width: usize,
-    look: Look,
+    theme: Theme,
 }
 
 impl Lines {
@@ -108,7 +108,7 @@ impl Lines {
         }
         for (i, part) in theme::wrap(&clean(value), self.width).into_iter().enumerate() {
             let name = if i == 0 { name } else { "" };
-            self.all.push(vec![(format!("{name:9}"), self.look.quiet()), (part, Style::new())]);
+            self.all.push(vec![(format!("{name:9}"), self.theme.quiet()), (part, Style::new())]);
         }
     }
 
@@ -165,7 +165,7 @@ impl Lines {
     }
 
     fn add_check(&mut self, check: &ServiceCheck) {
-        let look = self.look;
+        let theme = self.theme;
         let time = check.response_seconds.map_or("-".to_owned(), |seconds| match seconds * 1000.0 {
             millis if millis < 1.0 => "<1ms".to_owned(),
             millis => format!("{millis:.0}ms"),
@@ -177,12 +177,16 @@ impl Lines {
             (None, _) => "not asked".to_owned(),
         };
         let style = match check.open {
-            Some(true) => look.good(),
-            Some(false) => look.bad(),
-            None => look.quiet(),
+            Some(true) => theme.good(),
+            Some(false) => theme.bad(),
+            None => theme.quiet(),
         };
         let what = format!("{} {}:{}", table::sign(check), check.name, check.port);
-        self.all.push(vec![("service  ".to_owned(), look.quiet()), (what, style), (format!("  {said}"), Style::new())]);
+        self.all.push(vec![
+            ("service  ".to_owned(), theme.quiet()),
+            (what, style),
+            (format!("  {said}"), Style::new()),
+        ]);
     }
 
     /// What was told of the chosen server's past.
@@ -191,7 +195,7 @@ impl Lines {
         for (what, entries) in [("task", &state.log.tasks), ("event", &state.log.events)] {
             for Entry { at, text } in entries.iter().filter(|_| told) {
                 let age = at.map(|at| theme::age(state.now.duration_since(at))).unwrap_or_default();
-                let head = (format!("{what:9}{age:>7} "), self.look.quiet());
+                let head = (format!("{what:9}{age:>7} "), self.theme.quiet());
                 self.all.push(vec![head, (text.clone(), Style::new())]);
             }
         }

@@ -10,7 +10,7 @@ use crate::model::power::{Policy, Remedy};
 use crate::model::text::clean;
 use crate::tui::event::{Choices, Offers, Plan, PlanRequest};
 use crate::tui::state::{Mode, State};
-use crate::tui::theme::{self, Look, put, put_right};
+use crate::tui::theme::{self, Theme, put, put_right};
 
 /// Keys and what they do; the actions apart, which not everybody has.
 const KEYS: [(&str, &str); 17] = [
@@ -46,20 +46,20 @@ const ACTIONS: [(&str, &str); 6] = [
 /// Lines of text, each in its style.
 type Lines = Vec<(String, Style)>;
 
-pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State, theme: Theme) {
     match &state.mode {
         Mode::Help { top } => {
-            let lines = help(state, look);
+            let lines = help(state, theme);
             let area = place(area, lines.len());
-            shown(buffer, area, "help", &lines, *top, look);
+            shown(buffer, area, "help", &lines, *top, theme);
             let text = "any other key goes back";
-            put(buffer, bottom(area), text, look.quiet());
+            put(buffer, bottom(area), text, theme.quiet());
         }
         Mode::Dialogue { request, plan, typed, top, again } => {
-            let lines = plan_lines(request, plan, area, look);
+            let lines = plan_lines(request, plan, area, theme);
             let area = place(area, lines.len());
-            shown(buffer, area, &format!("{} {}", plan.action, whom(request)), &lines, *top, look);
-            let (text, style) = question(plan, typed, *again, look);
+            shown(buffer, area, &format!("{} {}", plan.action, whom(request)), &lines, *top, theme);
+            let (text, style) = question(plan, typed, *again, theme);
             put(buffer, bottom(area), &text, style);
         }
         Mode::Browse | Mode::Filter { .. } => {}
@@ -68,13 +68,13 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State, look: Look) {
 
 /// How far the help can be scrolled.
 pub(crate) fn last_line_of_help(state: &State) -> usize {
-    last_line(state, help(state, Look { color: false }).len())
+    last_line(state, help(state, Theme { color: false }).len())
 }
 
 /// How far the plan can be scrolled.
 pub(crate) fn last_line_of_dialogue(state: &State) -> usize {
     let Mode::Dialogue { request, plan, .. } = &state.mode else { return 0 };
-    last_line(state, plan_lines(request, plan, screen(state), Look { color: false }).len())
+    last_line(state, plan_lines(request, plan, screen(state), Theme { color: false }).len())
 }
 
 fn screen(state: &State) -> Rect {
@@ -99,13 +99,13 @@ fn bottom(area: Rect) -> Rect {
     Rect { y: inside.bottom().saturating_sub(1), height: inside.height.min(1), ..inside }
 }
 
-fn shown(buffer: &mut Buffer, area: Rect, title: &str, lines: &Lines, top: usize, look: Look) {
+fn shown(buffer: &mut Buffer, area: Rect, title: &str, lines: &Lines, top: usize, theme: Theme) {
     let area = area.intersection(buffer.area);
     Clear.render(area, buffer);
     Block::bordered().render(area, buffer);
     let title = format!(" {title} ");
     let edge = Rect { x: area.x + 2, height: area.height.min(1), width: area.width.saturating_sub(4), ..area };
-    put(buffer, edge, &title, look.head());
+    put(buffer, edge, &title, theme.head());
     let inside = area.inner(Margin::new(2, 1));
     let inside = Rect { height: inside.height.saturating_sub(2), ..inside };
     let top = top.min(lines.len().saturating_sub(inside.height.into()));
@@ -115,11 +115,11 @@ fn shown(buffer: &mut Buffer, area: Rect, title: &str, lines: &Lines, top: usize
     let below = lines.len().saturating_sub(top + usize::from(inside.height));
     if below > 0 || top > 0 {
         let more = format!("{below} more below, arrows scroll");
-        put_right(buffer, Rect { y: inside.bottom(), height: 1, ..inside }, &more, look.accent());
+        put_right(buffer, Rect { y: inside.bottom(), height: 1, ..inside }, &more, theme.accent());
     }
 }
 
-fn help(state: &State, look: Look) -> Lines {
+fn help(state: &State, theme: Theme) -> Lines {
     let line = |(keys, what): &(&str, &str)| (format!("{keys:18}{what}"), Style::new());
     let mut lines: Lines = Vec::new();
     if !state.setup.read_only {
@@ -129,8 +129,8 @@ fn help(state: &State, look: Look) -> Lines {
     lines.extend(KEYS.iter().map(line));
     lines.push((String::new(), Style::new()));
     let signs = "● up  ○ stopped  = paused  ◌ hibernated  z asleep  ✖ offline  ? unknown";
-    lines.push((signs.to_owned(), look.quiet()));
-    lines.push(("! not as expected   ~ the answer is old   - unknown".to_owned(), look.quiet()));
+    lines.push((signs.to_owned(), theme.quiet()));
+    lines.push(("! not as expected   ~ the answer is old   - unknown".to_owned(), theme.quiet()));
     lines
 }
 
@@ -142,7 +142,7 @@ fn whom(request: &PlanRequest) -> String {
 }
 
 /// What would be done, what can be chosen, and what stands against it, with what fixes it first and what overrides it last.
-fn plan_lines(request: &PlanRequest, plan: &Plan, area: Rect, look: Look) -> Lines {
+fn plan_lines(request: &PlanRequest, plan: &Plan, area: Rect, theme: Theme) -> Lines {
     let columns = usize::from(place(area, 0).width.saturating_sub(4));
     let mut lines: Lines = Vec::new();
     let mut add = |sign: &str, text: &str, style: Style| {
@@ -159,11 +159,11 @@ fn plan_lines(request: &PlanRequest, plan: &Plan, area: Rect, look: Look) -> Lin
         add("", "there is nothing to do", Style::new());
     }
     for (key, text) in choices(request, plan) {
-        add(&format!(" {key}  "), &text, look.accent());
+        add(&format!(" {key}  "), &text, theme.accent());
     }
     for finding in &plan.findings {
         let allowed = if finding.allowed { format!(" (allowed: {})", finding.id) } else { String::new() };
-        add(" !  ", &format!("{}: {}{allowed}", finding.server, finding.message), look.bad());
+        add(" !  ", &format!("{}: {}{allowed}", finding.server, finding.message), theme.bad());
         let hint = match (finding.remedy, &finding.fix) {
             (Some(Remedy::Guests), Some(fix)) => Some(format!("{fix}: press g")),
             (Some(Remedy::ArmWol), Some(fix)) => Some(format!("{fix}: press a")),
@@ -171,15 +171,15 @@ fn plan_lines(request: &PlanRequest, plan: &Plan, area: Rect, look: Look) -> Lin
             _ => finding.hint(),
         };
         if let Some(hint) = hint.filter(|_| !finding.allowed) {
-            add("    ", &hint, look.accent());
+            add("    ", &hint, theme.accent());
         }
     }
     if plan.is_refused() {
         add("", "", Style::new());
         for (text, command) in ways(request, plan) {
-            add("", text, look.head());
+            add("", text, theme.head());
             if let Some(command) = command {
-                add("  ", &command, look.accent());
+                add("  ", &command, theme.accent());
             }
         }
     }
@@ -246,9 +246,9 @@ fn ways(request: &PlanRequest, plan: &Plan) -> Vec<(&'static str, Option<String>
     ways
 }
 
-fn question(plan: &Plan, typed: &str, again: bool, look: Look) -> (String, Style) {
+fn question(plan: &Plan, typed: &str, again: bool, theme: Theme) -> (String, Style) {
     if again {
-        return ("planning again ...; Esc abandons it".to_owned(), look.accent());
+        return ("planning again ...; Esc abandons it".to_owned(), theme.accent());
     }
     if plan.is_refused() {
         let Offers { guests, arm_wol, then_stop } = plan.offers;
@@ -259,15 +259,15 @@ fn question(plan: &Plan, typed: &str, again: bool, look: Look) -> (String, Style
             [one] => format!("{one} changes the plan, any other key goes back"),
             more => format!("{} change the plan, any other key goes back", more.join(" and ")),
         };
-        return (format!("refused; {keys}"), look.bad());
+        return (format!("refused; {keys}"), theme.bad());
     }
     match plan.changes {
-        0 => ("any key goes back".to_owned(), look.quiet()),
-        1 => (format!("{}? y agrees, any other key abandons", plan.action), look.head()),
+        0 => ("any key goes back".to_owned(), theme.quiet()),
+        1 => (format!("{}? y agrees, any other key abandons", plan.action), theme.head()),
         many => {
             let text =
                 format!("{} {many} servers? type {many} and Enter; any other key abandons: {typed}_", plan.action);
-            (text, look.head())
+            (text, theme.head())
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::model::text::units::human_seconds;
 use crate::tui::layout::Areas;
 use crate::tui::state::Row;
 use crate::tui::state::State;
-use crate::tui::theme::{self, Look, after, put, put_right};
+use crate::tui::theme::{self, Theme, after, put, put_right};
 
 /// How wide each column is; 0: it is not there.
 #[derive(Debug, Clone, Copy)]
@@ -83,54 +83,54 @@ impl Line {
     }
 }
 
-pub(super) fn draw(buffer: &mut Buffer, areas: &Areas, state: &State, look: Look) {
+pub(super) fn draw(buffer: &mut Buffer, areas: &Areas, state: &State, theme: Theme) {
     let columns = Columns::of(areas.rows.width);
-    names(buffer, areas.names, columns, look);
+    names(buffer, areas.names, columns, theme);
     let shown = state.rows.iter().enumerate().skip(state.top).take(areas.rows.height.into());
     for (line, (i, row)) in (0..areas.rows.height).zip(shown) {
         let Some(server) = state.fleet.servers.get(row.place) else { continue };
         let area = Rect { y: areas.rows.y + line, height: 1, ..areas.rows };
-        draw_row(buffer, area, columns, state, *row, server, look);
+        draw_row(buffer, area, columns, state, *row, server, theme);
         if i == state.at {
             buffer.set_style(area, Style::new().add_modifier(Modifier::REVERSED));
         }
     }
     if state.rows.is_empty() && state.looked && !state.fleet.servers.is_empty() {
-        put(buffer, areas.rows, "  no server matches the filter", look.quiet());
+        put(buffer, areas.rows, "  no server matches the filter", theme.quiet());
     }
 }
 
-fn names(buffer: &mut Buffer, area: Rect, columns: Columns, look: Look) {
+fn names(buffer: &mut Buffer, area: Rect, columns: Columns, theme: Theme) {
     let mut line = Line { rest: after(area, 2) };
-    put(buffer, line.take(columns.name), "  NAME", look.head());
-    put(buffer, line.take(columns.state), if columns.state > 1 { "STATE" } else { "" }, look.head());
-    put_right(buffer, line.take(columns.load), "CPU", look.head());
-    put_right(buffer, line.take(columns.load), "MEM", look.head());
-    put(buffer, line.take(columns.spark), "LAST CPU", look.head());
+    put(buffer, line.take(columns.name), "  NAME", theme.head());
+    put(buffer, line.take(columns.state), if columns.state > 1 { "STATE" } else { "" }, theme.head());
+    put_right(buffer, line.take(columns.load), "CPU", theme.head());
+    put_right(buffer, line.take(columns.load), "MEM", theme.head());
+    put(buffer, line.take(columns.spark), "LAST CPU", theme.head());
     if columns.uptime > 0 {
-        put_right(buffer, line.take(columns.uptime), "UPTIME", look.head());
+        put_right(buffer, line.take(columns.uptime), "UPTIME", theme.head());
     }
-    put(buffer, line.take(columns.services), "SERVICES", look.head());
-    put_right(buffer, line.take(columns.age), "AGE", look.head());
+    put(buffer, line.take(columns.services), "SERVICES", theme.head());
+    put_right(buffer, line.take(columns.age), "AGE", theme.head());
 }
 
-fn draw_row(buffer: &mut Buffer, area: Rect, columns: Columns, state: &State, row: Row, server: &Server, look: Look) {
+fn draw_row(buffer: &mut Buffer, area: Rect, columns: Columns, state: &State, row: Row, server: &Server, theme: Theme) {
     let key = &state.keys[row.place];
     let seen = &server.seen;
     let mark = if state.marked.contains(key) { "✓" } else { " " };
-    put(buffer, area, mark, look.accent());
+    put(buffer, area, mark, theme.accent());
     let alarms = server.is_alarming() || row.alarms > 0;
-    put(buffer, after(area, 1), if alarms { "!" } else { " " }, look.bad());
+    put(buffer, after(area, 1), if alarms { "!" } else { " " }, theme.bad());
     let mut line = Line { rest: after(area, 2) };
-    name(buffer, line.take(columns.name), row, server, look);
+    name(buffer, line.take(columns.name), row, server, theme);
     let (text, style) = match server.doing() {
-        _ if columns.state == 1 => (theme::symbol(seen.state).to_owned(), look.state(seen.state)),
-        Some(word) => (format!("… {word}"), look.accent()),
-        None => (format!("{} {}", theme::symbol(seen.state), seen.state), look.state(seen.state)),
+        _ if columns.state == 1 => (theme::symbol(seen.state).to_owned(), theme.state(seen.state)),
+        Some(word) => (format!("… {word}"), theme.accent()),
+        None => (format!("{} {}", theme::symbol(seen.state), seen.state), theme.state(seen.state)),
     };
     put(buffer, line.take(columns.state), &text, style);
-    percent(buffer, line.take(columns.load), seen.usage.cpu_percent.map(f64::from), look);
-    percent(buffer, line.take(columns.load), seen.usage.memory_share(), look);
+    percent(buffer, line.take(columns.load), seen.usage.cpu_percent.map(f64::from), theme);
+    percent(buffer, line.take(columns.load), seen.usage.memory_share(), theme);
     let spark = line.take(columns.spark);
     if let Some(ring) = state.samples.get(key) {
         let points: Vec<Option<f64>> =
@@ -149,9 +149,9 @@ fn draw_row(buffer: &mut Buffer, area: Rect, columns: Columns, state: &State, ro
     let cell = line.take(columns.services);
     match state.progress.get(&server.id) {
         Some(doing) => {
-            put(buffer, cell, &format!("> {}", doing.line(state.now)), look.accent());
+            put(buffer, cell, &format!("> {}", doing.line(state.now)), theme.accent());
         }
-        None => services(buffer, cell, server, look),
+        None => services(buffer, cell, server, theme),
     }
     let is_old = state.is_stale(server);
     // A stamp from the future is as good as none.
@@ -163,7 +163,7 @@ fn draw_row(buffer: &mut Buffer, area: Rect, columns: Columns, state: &State, ro
     };
     put_right(buffer, line.take(columns.age), &age, Style::new());
     if is_old {
-        buffer.set_style(area, look.quiet());
+        buffer.set_style(area, theme.quiet());
     }
 }
 
@@ -172,7 +172,7 @@ pub(crate) fn sign_of(row: Row) -> usize {
     2 + row.depth * 2
 }
 
-fn name(buffer: &mut Buffer, area: Rect, row: Row, server: &Server, look: Look) {
+fn name(buffer: &mut Buffer, area: Rect, row: Row, server: &Server, theme: Theme) {
     let indent = u16::try_from(row.depth * 2).unwrap_or(u16::MAX).min(area.width / 2);
     let area = after(area, indent);
     let sign = match (row.below, row.folded) {
@@ -187,18 +187,18 @@ fn name(buffer: &mut Buffer, area: Rect, row: Row, server: &Server, look: Look) 
     };
     let area = after(area, put(buffer, area, sign, Style::new()));
     let room = u16::try_from(folded.len()).unwrap_or(u16::MAX).min(area.width);
-    let style = if server.vmid.is_none() { look.head() } else { Style::new() };
+    let style = if server.vmid.is_none() { theme.head() } else { Style::new() };
     let taken = put(buffer, Rect { width: area.width - room, ..area }, &server.name, style);
-    put(buffer, after(area, taken), &folded, look.quiet());
+    put(buffer, after(area, taken), &folded, theme.quiet());
 }
 
 /// A bar and the number; `-` for what is unknown.
-fn percent(buffer: &mut Buffer, area: Rect, percent: Option<f64>, look: Look) {
+fn percent(buffer: &mut Buffer, area: Rect, percent: Option<f64>, theme: Theme) {
     let Some(percent) = percent.filter(|percent| percent.is_finite()) else {
-        put_right(buffer, area, "-", look.quiet());
+        put_right(buffer, area, "-", theme.quiet());
         return;
     };
-    let style = look.load(percent);
+    let style = theme.load(percent);
     if area.is_empty() {
         return;
     }
@@ -217,14 +217,14 @@ pub(super) fn sign(check: &ServiceCheck) -> &'static str {
 }
 
 /// Each by its name where there is room, the closed ones first; else how many of them are open.
-fn services(buffer: &mut Buffer, area: Rect, server: &Server, look: Look) {
+fn services(buffer: &mut Buffer, area: Rect, server: &Server, theme: Theme) {
     let checks = &server.seen.checks;
     if area.is_empty() {
         return;
     }
     if checks.is_empty() {
         let text = if server.services.is_empty() { "" } else { "-" };
-        put(buffer, area, text, look.quiet());
+        put(buffer, area, text, theme.quiet());
         return;
     }
     let rank = |check: &&ServiceCheck| match check.open {
@@ -235,9 +235,9 @@ fn services(buffer: &mut Buffer, area: Rect, server: &Server, look: Look) {
     let mut sorted: Vec<&ServiceCheck> = checks.iter().collect();
     sorted.sort_by_key(rank);
     let style = |check: &ServiceCheck| match check.open {
-        Some(true) => look.good(),
-        Some(false) => look.bad(),
-        None => look.quiet(),
+        Some(true) => theme.good(),
+        Some(false) => theme.bad(),
+        None => theme.quiet(),
     };
     let words: Vec<String> = sorted.iter().map(|check| format!("{}{} ", sign(check), check.name)).collect();
     if words.iter().map(|word| theme::width(word)).sum::<usize>() <= usize::from(area.width) + 1 {

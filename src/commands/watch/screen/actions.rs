@@ -9,7 +9,7 @@ use crate::fleet::act::{Now, Options, PARALLEL, PlanRun, Prepared, StepReport};
 use crate::fleet::observe::{ObserveRequest, Observed};
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
-use crate::model::power::{PowerAction, Remedy, StopOptions, Told};
+use crate::model::power::{PowerAction, Remedy, StepText, StopOptions};
 use crate::tui::{Choices, Event, Offers, Plan};
 
 /// A plan that waits for an answer.
@@ -87,7 +87,7 @@ fn shown(number: u64, action: PowerAction, choices: Choices, ready: &Ready) -> P
         number,
         action,
         changes: plan.steps.iter().filter(|step| step.acts()).count(),
-        steps: plan.steps.iter().flat_map(|step| Told::of(step, &ready.servers[step.server]).lines()).collect(),
+        steps: plan.steps.iter().flat_map(|step| StepText::of(step, &ready.servers[step.server]).lines()).collect(),
         findings: plan.findings.clone(),
         offers: Offers {
             guests: choices.guests.is_some() || offers(Remedy::Guests),

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::Named;
 use crate::fleet::Fleet;
-use crate::fleet::act::guest_seen::Looked;
+use crate::fleet::act::guest_snapshot::GuestSnapshot;
 use crate::fleet::act::{PlanRun, StepOutcome, StepReport};
 use crate::model::check::CheckId;
 use crate::model::guest::{GuestConfig, GuestStatus};
@@ -39,15 +39,20 @@ impl Fleet<'_> {
         run: &PlanRun<'_>,
         named: Named<'_>,
     ) -> Result<(Found, GuestConfig), Missing> {
-        let looked = run.clients.looked(&named.server.id);
-        let found = self.find_again(run, named, looked.clone()).await?;
-        self.config_of(run, named, found, looked).await
+        let snapshot = run.clients.snapshot(&named.server.id);
+        let found = self.find_again(run, named, snapshot.clone()).await?;
+        self.config_of(run, named, found, snapshot).await
     }
 
     /// Like `find_with_config`, for a guest that was looked at for the plan a moment ago: that look counts.
-    async fn find_again(&self, run: &PlanRun<'_>, named: Named<'_>, looked: Option<Looked>) -> Result<Found, Missing> {
-        match looked {
-            Some(Looked { node, status, .. }) => {
+    async fn find_again(
+        &self,
+        run: &PlanRun<'_>,
+        named: Named<'_>,
+        snapshot: Option<GuestSnapshot>,
+    ) -> Result<Found, Missing> {
+        match snapshot {
+            Some(GuestSnapshot { node, status, .. }) => {
                 Ok(Found { client: self.client_of(run.clients, named.cluster).await?, node, status })
             }
             None => self.find_guest(run, named).await,
@@ -60,9 +65,9 @@ impl Fleet<'_> {
         run: &PlanRun<'_>,
         named: Named<'_>,
         mut found: Found,
-        looked: Option<Looked>,
+        snapshot: Option<GuestSnapshot>,
     ) -> Result<(Found, GuestConfig), Missing> {
-        if let Some(config) = looked.and_then(|looked| looked.config) {
+        if let Some(config) = snapshot.and_then(|snapshot| snapshot.config) {
             return Ok((found, config));
         }
         match found.client.guest_config(&found.node, named.kind, named.vmid).await {

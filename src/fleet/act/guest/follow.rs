@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::wait::Looks;
+use super::super::wait::Attempts;
 use super::super::{PlanRun, StepOutcome, StepReport, look_hint};
 use super::find::{gone, is_whole};
 use super::{Named, Sending};
@@ -30,7 +30,7 @@ impl Fleet<'_> {
     ) -> Option<Upid> {
         let Sending { named, found, call, patience, .. } = sending;
         let types = call.task_types(named.kind);
-        let mut looks = Looks::during(LOOK_UP.min(*patience));
+        let mut attempts = Attempts::during(LOOK_UP.min(*patience));
         loop {
             let client = self.client_of(run.clients, named.cluster).await;
             if let Ok(Some(upid)) = match &client {
@@ -39,7 +39,7 @@ impl Fleet<'_> {
             } {
                 return Some(upid);
             }
-            if !looks.next().await {
+            if !attempts.next().await {
                 return None;
             }
         }
@@ -50,7 +50,7 @@ impl Fleet<'_> {
         &self,
         run: &PlanRun<'_>,
         sending: &Sending<'_>,
-        looks: &mut Looks,
+        attempts: &mut Attempts,
         error: &Error,
     ) -> StepReport {
         let goal = Goal::of(&sending.call);
@@ -59,11 +59,11 @@ impl Fleet<'_> {
             Goal::Rebooted => sending.is_anew(status) == Some(true),
             _ => !goal.is_met_by(sending.found.status.state),
         };
-        match self.await_goal(run, sending, goal, false, looks).await {
+        match self.await_goal(run, sending, goal, false, attempts).await {
             Seen::Reached(status) if is_seen(&status) => {
                 let ended = StepReport::because(StepOutcome::Done, "its answer was lost; the state shows it")
                     .seen(status.state);
-                self.ready_if_wanted(sending, looks, ended).await
+                self.ready_if_wanted(sending, attempts, ended).await
             }
             Seen::Gone => gone(sending.named.server),
             Seen::Reached(GuestStatus { state, .. })
@@ -93,7 +93,7 @@ impl Fleet<'_> {
         run: &PlanRun<'_>,
         sending: &Sending<'_>,
         upid: Option<&Upid>,
-        looks: &mut Looks,
+        attempts: &mut Attempts,
     ) -> StepReport {
         let Sending { named, call, number, patience, .. } = sending;
         let what = format!("waiting until {} is {}", named.server.called(), Goal::of(call).as_str());
@@ -101,7 +101,7 @@ impl Fleet<'_> {
         // The task of a guest that HA manages ends when HA was asked, or could not be: then only the state tells.
         let mut went_well = false;
         if let Some(upid) = upid {
-            match self.await_task(run, named.cluster, upid, looks).await {
+            match self.await_task(run, named.cluster, upid, attempts).await {
                 Ok(Some(TaskEnd::Failed(words))) => return self.task_failed(run, sending, upid, words).await,
                 // Where the task says nothing, the state decides; where it went well, the state has to show it.
                 Ok(Some(TaskEnd::Unclear(_) | TaskEnd::Gone)) => {}
@@ -116,11 +116,11 @@ impl Fleet<'_> {
                 }
             }
         }
-        match self.await_goal(run, sending, Goal::of(call), went_well, looks).await {
+        match self.await_goal(run, sending, Goal::of(call), went_well, attempts).await {
             Seen::Gone => gone(named.server),
             Seen::Halted(status) => halted(sending, &status),
             Seen::Reached(status) => {
-                self.ready_if_wanted(sending, looks, StepReport::new(StepOutcome::Done).seen(status.state)).await
+                self.ready_if_wanted(sending, attempts, StepReport::new(StepOutcome::Done).seen(status.state)).await
             }
             Seen::Failed(error) => unheard(named.server, &error),
             Seen::Not(state) => {
@@ -170,7 +170,7 @@ impl Fleet<'_> {
         run: &PlanRun<'_>,
         cluster: &ClusterId,
         upid: &Upid,
-        looks: &mut Looks,
+        attempts: &mut Attempts,
     ) -> Result<Option<TaskEnd>, Error> {
         loop {
             let answer = match self.client_of(run.clients, cluster).await {
@@ -183,7 +183,7 @@ impl Fleet<'_> {
                 Err(error) if is_passing(&error) => run.clients.lose(cluster, &error),
                 Err(error) => return Err(error),
             }
-            if !looks.next().await {
+            if !attempts.next().await {
                 return Ok(None);
             }
         }
@@ -196,7 +196,7 @@ impl Fleet<'_> {
         sending: &Sending<'_>,
         goal: Goal,
         went_well: bool,
-        looks: &mut Looks,
+        attempts: &mut Attempts,
     ) -> Seen {
         let Sending { named, found, .. } = sending;
         let mut node = found.node.clone();
@@ -230,7 +230,7 @@ impl Fleet<'_> {
                 Err(error) if is_passing(&error) => run.clients.lose(named.cluster, &error),
                 Err(error) => return Seen::Failed(error),
             }
-            if !looks.next().await {
+            if !attempts.next().await {
                 return Seen::Not(last);
             }
         }
@@ -249,12 +249,12 @@ impl Fleet<'_> {
         Ok(listing.guests.into_iter().find(|guest| guest.vmid == named.vmid).map(|guest| guest.node).or(otherwise))
     }
 
-    async fn ready_if_wanted(&self, sending: &Sending<'_>, looks: &mut Looks, ended: StepReport) -> StepReport {
-        if sending.services { self.ready(sending.named, looks, ended).await } else { ended }
+    async fn ready_if_wanted(&self, sending: &Sending<'_>, attempts: &mut Attempts, ended: StepReport) -> StepReport {
+        if sending.services { self.ready(sending.named, attempts, ended).await } else { ended }
     }
 
     /// A guest is ready when its configured services answer, too.
-    pub(super) async fn ready(&self, named: Named<'_>, looks: &mut Looks, ended: StepReport) -> StepReport {
+    pub(super) async fn ready(&self, named: Named<'_>, attempts: &mut Attempts, ended: StepReport) -> StepReport {
         let server = named.server;
         if server.services.is_empty() {
             return ended;
@@ -263,7 +263,7 @@ impl Fleet<'_> {
             let detail = "it runs; its address is not known, so its services were not checked";
             return StepReport { detail: Some(detail.to_owned()), ..ended };
         };
-        let missing = self.await_services(host, &server.services, looks).await;
+        let missing = self.await_services(host, &server.services, attempts).await;
         if missing.is_empty() {
             return ended;
         }

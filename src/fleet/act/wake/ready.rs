@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::fleet::Fleet;
 use crate::fleet::act::PlanRun;
-use crate::fleet::act::wait::Looks;
+use crate::fleet::act::wait::Attempts;
 use crate::model::id::VmId;
 use crate::model::inventory::{FailureKind, Server};
 use crate::transport::Error;
@@ -21,7 +21,7 @@ impl Fleet<'_> {
         missing: &RefCell<Option<String>>,
     ) -> Result<(), Error> {
         let Some(cluster) = &server.cluster else { return Ok(()) };
-        let mut looks = Looks::during(Duration::from_secs(24 * 3600));
+        let mut attempts = Attempts::during(Duration::from_secs(24 * 3600));
         loop {
             let lacks = match self.connect(run.clients, cluster).await {
                 Ok((client, listing)) => {
@@ -44,7 +44,7 @@ impl Fleet<'_> {
             };
             tracing::debug!(server = server.id.as_str(), lacks, "not ready yet");
             *missing.borrow_mut() = Some(lacks);
-            looks.next().await;
+            attempts.next().await;
         }
     }
 }

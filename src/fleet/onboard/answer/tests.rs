@@ -17,7 +17,7 @@ const GOOD: &str = "== host\nuid\t0\nversion\t9.2.11\nhostname\tpve1.lan\n== run
     == done\n== ca\n-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n\n== end\n";
 
 /// Whether the secret can be seen in anything that may be printed.
-fn shows(answer: &Answer) -> bool {
+fn shows(answer: &VisitAnswer) -> bool {
     let error = answer.result.as_ref().err().map(ToString::to_string);
     format!("{answer:?} {error:?}").contains("5ec7e7")
 }

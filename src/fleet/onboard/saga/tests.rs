@@ -78,7 +78,7 @@ impl World {
     }
 
     /// What pveum does; only the first call of several if `half`.
-    fn visit(&mut self, request: &Request, half: bool) -> Answer {
+    fn visit(&mut self, request: &Request, half: bool) -> VisitAnswer {
         let (mut removed, mut absent) = (Vec::new(), Vec::new());
         for removal in &request.remove {
             if self.host.remove(&removal.token).is_none() {
@@ -86,7 +86,7 @@ impl World {
             }
             removed.push(removal.token.clone());
             if half {
-                return Answer {
+                return VisitAnswer {
                     host: HostSide::default(),
                     removed,
                     absent,
@@ -106,7 +106,7 @@ impl World {
             }
             _ => Ok(Done::Removed { user_removed: false }),
         };
-        Answer { host: HostSide::default(), removed, absent, result, leftover: false }
+        VisitAnswer { host: HostSide::default(), removed, absent, result, leftover: false }
     }
 
     /// What must be true at every moment.
@@ -188,7 +188,7 @@ impl World {
                     Event::Visited(match (fault, answer) {
                         (Some(Fault::Vanished | Fault::Unheard), _) => Err(Lost::Unknown("connection lost")),
                         (Some(Fault::Denied), Some(answer)) => {
-                            Ok(Box::new(Answer { result: Err(other("timeout")), leftover, ..answer }))
+                            Ok(Box::new(VisitAnswer { result: Err(other("timeout")), leftover, ..answer }))
                         }
                         (_, Some(answer)) => Ok(Box::new(answer)),
                         (_, None) => Err(Lost::NotSent("connection refused")),
@@ -350,7 +350,7 @@ fn failures_of_the_host_are_told_and_leave_nothing() {
         saga.next(Event::Recorded(Ok(())));
         let result = Err(failure.clone());
         let answer =
-            Answer { host: HostSide::default(), removed: Vec::new(), absent: Vec::new(), result, leftover: false };
+            VisitAnswer { host: HostSide::default(), removed: Vec::new(), absent: Vec::new(), result, leftover: false };
         let Step::Clear(cleared) = saga.next(Event::Visited(Ok(Box::new(answer)))) else { panic!() };
         assert_eq!(cleared, [intended]);
         let Step::End(ending) = saga.next(Event::Recorded(Ok(()))) else { panic!() };
@@ -390,7 +390,7 @@ fn a_name_that_is_taken_is_left_alone_and_another_one_tried() {
         let event = match &step {
             Step::Visit(Request { action: Action::Create { token, .. }, .. }) => {
                 let result = Err(Failure::TokenExists(token.clone()));
-                Event::Visited(Ok(Box::new(Answer {
+                Event::Visited(Ok(Box::new(VisitAnswer {
                     host: HostSide::default(),
                     removed: Vec::new(),
                     absent: Vec::new(),

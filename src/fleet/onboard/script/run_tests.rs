@@ -4,7 +4,7 @@ use std::fs;
 
 use super::*;
 use crate::fleet::host::facts::run_tests::{Host, shells};
-use crate::fleet::onboard::answer::{Answer, Created, Done, Failure, RoleChange, parse};
+use crate::fleet::onboard::answer::{Created, Done, Failure, RoleChange, VisitAnswer, parse};
 use crate::fleet::onboard::token_id;
 
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n";
@@ -73,13 +73,13 @@ impl Pve {
         text.lines().map(str::to_owned).collect()
     }
 
-    fn ask(&self, request: &Request) -> (String, Answer) {
+    fn ask(&self, request: &Request) -> (String, VisitAnswer) {
         let text = self.host.run(&self.shell, &plan(request, None).unwrap().script);
         let answer = parse(&text, request);
         (text, answer)
     }
 
-    fn does(&self, action: Action, scope: TokenScope, remove: &[&str]) -> Answer {
+    fn does(&self, action: Action, scope: TokenScope, remove: &[&str]) -> VisitAnswer {
         self.ask(&request(action, scope, remove)).1
     }
 }
@@ -94,7 +94,7 @@ fn create(scope: TokenScope, name: &str) -> Action {
     Action::Create { token: token_id(scope, "root", name).unwrap(), comment, replaces: None }
 }
 
-fn created(answer: &Answer) -> &Created {
+fn created(answer: &VisitAnswer) -> &Created {
     match &answer.result {
         Ok(Done::Created(created)) => created,
         other => panic!("{other:?}"),

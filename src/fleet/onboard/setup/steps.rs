@@ -3,11 +3,11 @@
 use crate::config::{Access, ServerConfig};
 use crate::consent::Confirmed;
 use crate::fleet::Fleet;
-use crate::fleet::onboard::answer::{Answer, HostSide, parse};
+use crate::fleet::onboard::answer::{HostSide, VisitAnswer, parse};
 use crate::fleet::onboard::saga::{Ending, Event, Goal, Lost, Problem, Saga, Start, Step};
 use crate::fleet::onboard::script::{Removal, Request, plan};
 use crate::fleet::onboard::setup::{SetUp, SetUpError};
-use crate::fleet::reach::host_certificates::Learned;
+use crate::fleet::reach::host_certificates::HostCertificates;
 use crate::model::access::scope::TokenScope;
 use crate::model::id::{ClusterId, Token, TokenId};
 use crate::state::{Intent, StateError, StoredToken};
@@ -166,7 +166,7 @@ impl<'a> Fleet<'a> {
         server: &ServerConfig,
         request: &Request,
         _: &Confirmed,
-    ) -> Result<Answer, Lost<SetUpError>> {
+    ) -> Result<VisitAnswer, Lost<SetUpError>> {
         let plan = plan(request, None)
             .map_err(|error| Lost::NotSent(SetUpError::Other { server: server.id.clone(), what: error.to_string() }))?;
         if server.access == Access::Ssh {
@@ -212,8 +212,8 @@ pub(super) fn removal(stored: &StoredToken) -> Removal {
 }
 
 /// What the visit added to what the look had learned.
-fn learned(host: &HostSide, before: &Learned) -> Learned {
-    Learned {
+fn learned(host: &HostSide, before: &HostCertificates) -> HostCertificates {
+    HostCertificates {
         node: host.node.clone().or_else(|| before.node.clone()),
         ca_pem: host.ca_pem.clone().or_else(|| before.ca_pem.clone()),
         leaf_pem: host.leaf_pem.clone().or_else(|| before.leaf_pem.clone()),

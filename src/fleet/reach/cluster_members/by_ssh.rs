@@ -4,7 +4,7 @@ use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::reach::api::Group;
 use crate::fleet::reach::cluster_members::{CertifiedNodes, certified};
-use crate::fleet::reach::host_certificates::Learned;
+use crate::fleet::reach::host_certificates::HostCertificates;
 use crate::fleet::reach::session::no_ssh;
 use crate::model::access::certificate::Trust;
 use crate::model::id::{ClusterId, NodeName, Token};
@@ -16,7 +16,7 @@ use crate::transport::{Error, probe};
 /// What a host says over SSH, and what its API presents.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
-    pub(crate) learned: Learned,
+    pub(crate) learned: HostCertificates,
     /// Whose key it has.
     pub(in crate::fleet) presented: Option<Presented>,
     /// What its API's certificate must satisfy. Where something was presented it follows from just that: what comes in
@@ -67,7 +67,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// What the API presents at the host's own loopback, seen through SSH: where nobody stands between.
-    async fn presented_at_home(&self, server: &ServerConfig, learned: &Learned) -> Result<Presented, Error> {
+    async fn presented_at_home(&self, server: &ServerConfig, learned: &HostCertificates) -> Result<Presented, Error> {
         let name = learned.name_at_home();
         match server.access {
             // Without SSH there is nobody to ask: `look` has refused it before.
@@ -85,7 +85,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// What the API presents to whoever dials it as the configuration says.
-    async fn presented_to_all(&self, server: &ServerConfig, learned: &Learned) -> Result<Presented, Error> {
+    async fn presented_to_all(&self, server: &ServerConfig, learned: &HostCertificates) -> Result<Presented, Error> {
         let (host, port) = self.api_address(server).await?;
         let stream = probe::dial(&host, port, self.limits.probe).await?;
         pve::presented_over(stream, learned.name_at_home()).await
@@ -189,7 +189,7 @@ impl<'a> Fleet<'a> {
     }
 }
 
-impl Learned {
+impl HostCertificates {
     /// Whether there is a Proxmox VE at all.
     pub(crate) fn is_pve(&self) -> bool {
         self.node.is_some() || self.version.is_some()

@@ -7,7 +7,7 @@ use crate::model::id::NodeName;
 
 /// What was seen of a guest while the plan was made.
 #[derive(Debug, Clone)]
-pub(super) struct Looked {
+pub(super) struct GuestSnapshot {
     pub(super) at: Instant,
     pub(super) node: NodeName,
     pub(super) status: GuestStatus,
