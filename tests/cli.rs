@@ -71,6 +71,7 @@ mod cli {
     mod power_faults;
     mod power_fresh;
     mod power_hosts;
+    mod power_idle;
     mod power_races;
     mod power_refusals;
     mod power_text;

@@ -70,6 +70,7 @@ impl EndArgs {
             only_shown: false,
             arm_wol: self.arm_wol,
             unless_used: true,
+            if_idle: None,
             parallel: usize::from(PARALLEL),
             wait: true,
             timeout: ctx.limits.given,

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use jiff::SignedDuration;
 use tokio::sync::Semaphore;
 
 use crate::config::ServerConfig;
@@ -56,6 +57,8 @@ pub(crate) struct Options {
     pub(crate) arm_wol: bool,
     /// Whoever uses a host now is a reason not to take it down: who is connected, what works there.
     pub(crate) unless_used: bool,
+    /// A host goes down only if nothing needed it for so long.
+    pub(crate) if_idle: Option<SignedDuration>,
     /// Steps at a time on each node.
     pub(crate) parallel: usize,
     /// Whether the outcome of the last steps is waited for.
@@ -184,10 +187,12 @@ impl Fleet<'_> {
                 let how = kind.map_or(StepOutcome::Refused, StepOutcome::Failed);
                 StepReport { hint: fix.clone(), ..StepReport::because(how, why.clone()) }
             }
+            StepKind::Needed { why } => StepReport::because(StepOutcome::Needed, why.clone()),
             StepKind::Guest(_) | StepKind::GuestLater => Box::pin(self.act_on_guest(run, number, confirmed)).await?,
             StepKind::Wake => Box::pin(self.wake_host(run, number, confirmed)).await?,
             StepKind::Host(call) => Box::pin(self.act_on_host(run, number, *call, confirmed)).await?,
         };
+        let ended = if run.options.if_idle.is_some() { ended.needed_meanwhile() } else { ended };
         if ended.how != StepOutcome::Unconfirmed {
             run.sent_log.clear(number);
         }

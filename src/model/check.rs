@@ -222,6 +222,19 @@ impl CheckId {
         CheckId::InUse,
     ];
 
+    /// Those that say that somebody needs a host, and nothing is wrong with it.
+    pub(crate) const NEEDS: [CheckId; 9] = [
+        CheckId::GuestLocked,
+        CheckId::BackupRunning,
+        CheckId::TasksRunning,
+        CheckId::QuorumLost,
+        CheckId::RunningGuests,
+        CheckId::LoggedInUsers,
+        CheckId::SleepInhibited,
+        CheckId::Held,
+        CheckId::InUse,
+    ];
+
     /// The check of this name.
     pub(crate) fn parse(name: &str) -> Option<CheckId> {
         CheckId::ALL.iter().copied().find(|id| id.as_str() == name)

@@ -119,6 +119,7 @@ fn options(ctx: &Context) -> Options {
         only_shown: false,
         arm_wol: false,
         unless_used: false,
+        if_idle: None,
         parallel: 1,
         wait: true,
         timeout: ctx.limits.given,

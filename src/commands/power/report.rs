@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::commands::stamp_of;
 use crate::fleet::act::{StepOutcome, StepReport};
+use crate::model::host::idle::{Need, Verdict};
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::power::{Course, Finding, Goal, Plan, PowerAction, PowerState, Step, StepKind, StepReason, StepText};
@@ -30,6 +33,8 @@ pub(crate) struct PowerReport {
 pub(super) struct Ready<'r> {
     /// By what some are done, by their places.
     pub(super) calls: &'r HashMap<usize, String>,
+    /// Whether hosts that go down only if idle are idle, by the places of their steps.
+    pub(super) idle: &'r HashMap<usize, Verdict>,
     /// Whether somebody logs in to a host.
     pub(super) over_ssh: &'r dyn Fn(&ServerId) -> bool,
 }
@@ -44,7 +49,8 @@ pub(crate) struct Row {
     name: String,
     kind: &'static str,
     action: &'static str,
-    /// `planned`, `done`, `already`, `sent`, `failed`, `task failed`, `unconfirmed`, `refused`, `not tried`.
+    /// `planned`, `done`, `already`, `sent`, `failed`, `task failed`, `unconfirmed`, `refused`, `needed`,
+    /// `not tried`.
     result: &'static str,
     /// Why the step is there.
     why: StepReason,
@@ -70,6 +76,11 @@ pub(crate) struct Row {
     seconds: Option<f64>,
     /// What was found against it when its turn had come.
     checks: Vec<Finding>,
+    /// With `--if-idle`: since when nothing has used the host, as far as was seen.
+    #[serde(serialize_with = "stamp_of")]
+    idle_since: Option<Timestamp>,
+    /// And what needs it now; `null` unless it was looked at.
+    needs: Option<Vec<Need>>,
     /// The plan of it in words, step by step.
     #[serde(skip)]
     told: Vec<String>,
@@ -143,6 +154,7 @@ fn row(
         (Some(end), _) => end.how.as_str(),
         (None, StepKind::Already(_)) => StepOutcome::Already.as_str(),
         (None, StepKind::Cannot { kind, .. }) => kind.map_or(StepOutcome::Refused, StepOutcome::Failed).as_str(),
+        (None, StepKind::Needed { .. }) => StepOutcome::Needed.as_str(),
         (None, _) if refused => StepOutcome::NotTried.as_str(),
         (None, _) => PLANNED,
     };
@@ -151,7 +163,7 @@ fn row(
         _ => None,
     };
     let cannot = match &step.does {
-        StepKind::Cannot { why, .. } => Some(why.clone()),
+        StepKind::Cannot { why, .. } | StepKind::Needed { why } => Some(why.clone()),
         _ => None,
     };
     let until = until(number, step, servers, plan, ready);
@@ -183,6 +195,8 @@ fn row(
         seconds: end.as_ref().map(|end| (end.took.as_secs_f64() * 1000.0).round() / 1000.0),
         log: end.as_ref().map(|end| end.log.clone()).unwrap_or_default(),
         checks: end.map(|end| end.findings).unwrap_or_default(),
+        idle_since: ready.idle.get(&number).and_then(|verdict| verdict.since),
+        needs: ready.idle.get(&number).map(|verdict| verdict.needs.clone()),
     }
 }
 
@@ -227,7 +241,7 @@ fn until(number: usize, step: &Step, servers: &[Server], plan: &Plan, ready: &Re
             "reboot" => "it answers again, in another boot".to_owned(),
             _ => "it is gone".to_owned(),
         }),
-        StepKind::Already(_) | StepKind::Cannot { .. } => None,
+        StepKind::Already(_) | StepKind::Cannot { .. } | StepKind::Needed { .. } => None,
     }
 }
 

@@ -96,7 +96,7 @@ impl Fleet<'_> {
         let server = run.server(&run.plan.steps[number]);
         run.say(number, &format!("looking at {} once more", server.called()), None);
         let (servers, clients, options) = (run.servers, run.clients, run.options);
-        let check = HostCheck { host: server, call, when: When::Acting, servers, clients, options };
+        let check = HostCheck { host: server, call, when: When::Acting, servers, clients, options, known: None };
         let look = self.look_at_host(&check).await;
         if let Some(Blocked { why, fix, kind }) = look.blocked {
             return Err(StepReport {

@@ -22,7 +22,7 @@ const MOST: usize = 256;
 
 fn script() -> String {
     let more = concat!(include_str!("checkup.sh"), "\n", include_str!("checkup/sleep.sh"));
-    format!("{CLOCK}{}\n{more}", preflight::script(false, false))
+    format!("{CLOCK}{}\n{more}", preflight::script(&preflight::Wanted::default()))
 }
 
 /// When a script was sent, and when its output was there, in seconds since 1970.

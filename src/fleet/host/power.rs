@@ -17,11 +17,19 @@ mod ssh_tests;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
+pub(crate) use self::preflight::{IdleQuestions, Wanted};
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
+use crate::fleet::host::load;
 use crate::model::host::power::{HostPreflight, Identity, is_jump_host};
+use crate::model::load::reading::{HostLoad, Reading};
 use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::{self, Error};
+
+/// How long load is measured where no earlier run left a reading.
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is read here of what scripts print, for those who try any bytes on it.
 #[cfg(any(test, fuzzing))]
@@ -36,20 +44,33 @@ pub(crate) const READERS: &[crate::model::foreign::Reader] = &[
 
 impl Fleet<'_> {
     /// Looks for reasons against putting a host to sleep or switching it off: one script, one round trip, nothing is
-    /// changed. With `past_locks` it also looks how a call would go past the locks that programs hold, with `in_use` who is
-    /// connected to the host and what works on it.
+    /// changed.
     ///
     /// # Errors
     /// Those of an SSH script; what the host does not tell is `None` in the answer.
-    pub(crate) async fn host_preflight(
-        &self,
-        server: &ServerConfig,
-        past_locks: bool,
-        in_use: bool,
-    ) -> Result<HostPreflight, Error> {
-        let script = preflight::script(past_locks, in_use);
+    pub(crate) async fn host_preflight(&self, server: &ServerConfig, wanted: &Wanted) -> Result<HostPreflight, Error> {
+        let script = preflight::script(wanted);
         let output = self.run_script_in_time(server, HostKeyPolicy::Refuse, &script).await?;
         Ok(preflight::parse(&output.stdout))
+    }
+
+    /// Like `host_preflight`, with how hard the host works, in the same round trip. `known` is what an earlier run read of it.
+    ///
+    /// # Errors
+    /// Like `host_preflight`.
+    pub(crate) async fn host_preflight_with_load(
+        &self,
+        server: &ServerConfig,
+        wanted: &Wanted,
+        known: Option<&Reading>,
+    ) -> Result<(HostPreflight, Reading, HostLoad), Error> {
+        const LOAD: &str = "ecobox: load";
+        let load = load::script(known, INTERVAL, false);
+        let script = format!("{}\nprintf '%s\\n' '{LOAD}'\n(\n{load})\n", preflight::script(wanted));
+        let output = self.run_script_in_time(server, HostKeyPolicy::Refuse, &script).await?;
+        let (before, rest) = output.stdout.split_once(&format!("{LOAD}\n")).unwrap_or((&output.stdout, ""));
+        let (reading, load) = load::read(rest, known);
+        Ok((preflight::parse(before), reading, load))
     }
 
     /// Which machine ecobox runs on, and from where somebody is logged in to it.
@@ -57,7 +78,7 @@ impl Fleet<'_> {
     /// # Errors
     /// Those of a script that runs here.
     pub(crate) async fn local_identity(&self) -> Result<Identity, Error> {
-        let output = transport::local::run_script(&preflight::script(false, false), self.limits.host).await?;
+        let output = transport::local::run_script(&preflight::script(&Wanted::default()), self.limits.host).await?;
         Ok(preflight::parse(&output.stdout).identity())
     }
 

@@ -263,7 +263,11 @@ impl<'a> Fleet<'a> {
                 StepOutcome::Done if end.detail.as_deref() == Some(AWAKE_BEFORE) && !shared => {
                     not.push(woken.key.clone());
                 }
-                StepOutcome::Already | StepOutcome::Refused | StepOutcome::Failed(_) | StepOutcome::NotTried
+                StepOutcome::Already
+                | StepOutcome::Needed
+                | StepOutcome::Refused
+                | StepOutcome::Failed(_)
+                | StepOutcome::NotTried
                     if !shared =>
                 {
                     not.push(woken.key.clone());

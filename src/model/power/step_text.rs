@@ -30,6 +30,7 @@ impl<'a> StepText<'a> {
                 let fix = fix.as_ref().map(|fix| format!("; {fix}")).unwrap_or_default();
                 Some(format!("cannot be done: {why}{fix}"))
             }
+            StepKind::Needed { why } => Some(format!("nothing is done: {why}")),
             StepKind::Guest(call) => Some(format!("until it is {}", Goal::of(call).as_str())),
             StepKind::Wake => Some("until it is online".to_owned()),
             StepKind::Host(HostCall::Reboot) => Some("until it answers again".to_owned()),

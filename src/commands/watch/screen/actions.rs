@@ -61,6 +61,7 @@ async fn try_prepare(
         only_shown: true,
         arm_wol: choices.arm_wol,
         unless_used: false,
+        if_idle: None,
         parallel: PARALLEL.into(),
         wait: true,
         timeout: None,

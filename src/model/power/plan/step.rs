@@ -69,6 +69,10 @@ pub(crate) enum StepKind {
         fix: Option<String>,
         kind: Option<FailureKind>,
     },
+    /// Nothing is done: somebody needs the host, and it was to go down only if idle.
+    Needed {
+        why: String,
+    },
 }
 
 /// Why a step is there.
@@ -141,7 +145,7 @@ impl Step {
 
     /// Whether it changes anything.
     pub(crate) fn acts(&self) -> bool {
-        !matches!(self.does, StepKind::Already(_) | StepKind::Cannot { .. })
+        !matches!(self.does, StepKind::Already(_) | StepKind::Cannot { .. } | StepKind::Needed { .. })
     }
 }
 
