@@ -2,6 +2,7 @@
 
 mod actions;
 mod basics;
+mod clusters;
 mod damage;
 mod files;
 mod history;

@@ -47,30 +47,10 @@ impl HostSide {
 /// What a visit did, where it succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Done {
-    Created(Created),
+    /// The token that was made.
+    Created(Token),
     /// Also after a revocation; says whether the service user went too.
-    Removed {
-        user_removed: bool,
-    },
-}
-
-/// A token that was made, and what was made for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Created {
-    pub(crate) token: Token,
-    /// The service user was made now; otherwise it was there, or the scope needs none.
-    pub(crate) made_user: bool,
-    /// `None`: the scope has no role.
-    pub(crate) role: Option<RoleChange>,
-}
-
-/// What happened to the scope's role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RoleChange {
-    Created,
-    /// It was there with other privileges, e.g. since before an upgrade of PVE.
-    Changed,
-    Same,
+    Removed { user_removed: bool },
 }
 
 /// Why a visit failed.
@@ -254,10 +234,7 @@ fn done(reading: &Reading<'_>, request: &Request) -> Result<Done, Failure> {
             let unusable = |stderr: &str| Failure::Other { step: step.to_owned(), stderr: stderr.to_owned() };
             let text = output(step).map_or("", |call| call.stdout);
             let secret = secret_of(text, id).ok_or_else(|| unusable("its answer names no such token"))?;
-            let role = [("created", RoleChange::Created), ("changed", RoleChange::Changed), ("same", RoleChange::Same)];
-            let role = role.iter().find(|(word, _)| note(&format!("role {word}"))).map(|(_, change)| *change);
-            let token = Token { id: id.clone(), secret };
-            Ok(Done::Created(Created { token, made_user: note("user created"), role }))
+            Ok(Done::Created(Token { id: id.clone(), secret }))
         }
     }
 }

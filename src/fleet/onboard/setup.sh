@@ -4,7 +4,7 @@
 #   == run NAME              standard output of one pveum call follows, as it is
 #   == code NAME STATUS      its end; then its standard error, each line after `! `
 #   == removed USERID!NAME   that token is not there (any more); before it `== absent` if it was not there at all
-#   == role created|changed|same, == user created|there, == user kept|removed, == user disabled|expired
+#   == user kept|removed, == user disabled|expired
 #   == expired SECONDS       the token that is replaced had ended then; the new one does not
 #   == done                  everything asked for was done
 #   == ca, == leaf           certificates, PEM
@@ -88,15 +88,15 @@ remove() {
 ensure_role() {
 	privs=$privs_new
 	case $major in [5-8]) privs=$privs_old ;; esac
-	call role-add role add "$role" --privs "$privs" && say role created && return 0
+	call role-add role add "$role" --privs "$privs" && return 0
 	if has 'invalid privilege' && [ "$privs" != "$privs_old" ]; then
 		privs=$privs_old
-		call role-add role add "$role" --privs "$privs" && say role created && return 0
+		call role-add role add "$role" --privs "$privs" && return 0
 	fi
 	has 'already exists' || return 1
 	ask role list
-	case $out in *"\"privs\":\"$privs\",\"roleid\":\"$role\""*) say role same; return 0 ;; esac
-	call role-modify role modify "$role" --privs "$privs" && say role changed
+	case $out in *"\"privs\":\"$privs\",\"roleid\":\"$role\""*) return 0 ;; esac
+	call role-modify role modify "$role" --privs "$privs"
 }
 
 # Nothing is replaced by less.
@@ -154,9 +154,7 @@ create() {
 	keep_settings
 	if [ -n "$role" ]; then
 		ensure_role || return 1
-		if call user-add user add "$userid" --comment "$user_comment"; then say user created
-		elif has 'already exists'; then say user there && is_usable || return 1
-		else return 1; fi
+		call user-add user add "$userid" --comment "$user_comment" || { has 'already exists' && is_usable; } || return 1
 		# Roles add up: a user who also has tokens of another scope keeps what those need.
 		call acl-user acl modify / --users "$userid" --roles "$role" || return 1
 	else

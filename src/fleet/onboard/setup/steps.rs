@@ -63,7 +63,7 @@ impl<'a> Fleet<'a> {
                 Step::End(ending) => return Ok(ending),
                 Step::Intend(token) => Event::Recorded(self.intend(server, cluster, &token)),
                 Step::Visit(request) => Event::Visited(self.run_plan(server, &request, confirmed).await.map(Box::new)),
-                Step::Store(created, host) => {
+                Step::Store(token, host) => {
                     if let Some(ended) = host.replaced_ended {
                         let day = ended.strftime("%Y-%m-%d");
                         self.notice(format!(
@@ -72,7 +72,7 @@ impl<'a> Fleet<'a> {
                         ));
                     }
                     result.learned = learned(&host, &result.learned);
-                    Event::Stored(self.store(server, cluster, scope, &created.token, &host, result).await)
+                    Event::Stored(self.store(server, cluster, scope, &token, &host, result).await)
                 }
                 Step::Clear(tokens) => Event::Recorded(self.clear(server, cluster, &tokens, result).await),
                 Step::Learn => Event::Learned(self.learn_and_keep_trust(server, result).await),
