@@ -79,6 +79,15 @@ pub(crate) fn stamp<S: serde::Serializer>(at: &jiff::Timestamp, serializer: S) -
     serializer.serialize_str(&crate::render::value::rfc3339(*at))
 }
 
+/// Like `stamp`; `null` where there is none.
+#[expect(clippy::ref_option, reason = "what serde hands over")]
+pub(crate) fn stamp_of<S: serde::Serializer>(at: &Option<jiff::Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => stamp(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 /// `1 guest`, `2 guests`
 pub(crate) fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })

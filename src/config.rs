@@ -1,12 +1,13 @@
 //! The configuration file: where it is, what it says, and that it makes sense.
 //!
-//! `schema` knows the tables and keys (`doctor`, `history` and `wol` those of one table each), `validate` what a value looks like, `read` walks the parsed file,
+//! `schema` knows the tables and keys (`doctor`, `history`, `idle` and `wol` those of one table each), `validate` what a value looks like, `read` walks the parsed file,
 //! `error` gives every complaint its place, `writable_by_others` says whose commands are run, and `edit` adds servers without touching what is there.
 
 mod doctor;
 mod edit;
 mod error;
 mod history;
+mod idle;
 mod read;
 mod schema;
 mod secret;
@@ -33,6 +34,7 @@ pub(crate) use self::wol::{SecureOnFrom, WolSettings};
 use crate::file::{self, Contents};
 use crate::model::access::certificate::Fingerprint;
 use crate::model::check::diagnosis::Mute;
+use crate::model::host::idle::IdleSettings;
 use crate::model::host::magic_packet::Mac;
 use crate::model::id::{GuestKind, ServerId, VmId};
 use crate::model::inventory::server::{Expected, Service};
@@ -126,6 +128,8 @@ pub(crate) struct ServerConfig {
     /// `mac_address`, or `mac` of `[servers.wol]`.
     pub(crate) mac: Option<Mac>,
     pub(crate) wol: WolSettings,
+    /// `[servers.idle]`, completed by `[idle]`.
+    pub(crate) idle: IdleSettings,
     pub(crate) ssh_user: Option<String>,
     pub(crate) ssh_port: Option<u16>,
     pub(crate) ssh_key_path: Option<PathBuf>,

@@ -374,6 +374,9 @@ async fn dispatch(
         }
         Command::Stats(args) => show(ctx, global, pulse, Box::pin(commands::stats::now(ctx, &args))).await,
         Command::Check(args) => show(ctx, global, pulse, Box::pin(commands::check::run(ctx, &args))).await,
+        Command::Power(args) if args.explain => {
+            show(ctx, global, pulse, Box::pin(commands::power::explain(ctx, &args))).await
+        }
         Command::Power(args) => show(ctx, global, pulse, Box::pin(commands::power::run(ctx, &args))).await,
         Command::Run(args) => Box::pin(commands::run::run(ctx, &args, &front)).await,
         Command::Ssh(args) => Box::pin(commands::ssh::run(ctx, &args, &front)).await,

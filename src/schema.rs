@@ -15,6 +15,7 @@ use crate::commands::doctor::explain::ExplainReport;
 use crate::commands::doctor::report::DoctorReport;
 use crate::commands::hold::LeasesReport;
 use crate::commands::init::report::InitReport;
+use crate::commands::power::explain::IdleReport;
 use crate::commands::power::report::PowerReport;
 use crate::commands::release::ReleaseReport;
 use crate::commands::setup_token::report::SetupTokenReport;
@@ -33,6 +34,7 @@ fn all() -> Vec<Value> {
         report::<DiscoverReport>(),
         report::<DoctorReport>(),
         report::<ExplainReport>(),
+        report::<IdleReport>(),
         report::<InitReport>(),
         report::<LeasesReport>(),
         report::<PowerReport>(),

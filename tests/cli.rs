@@ -71,11 +71,11 @@ mod cli {
     mod power_faults;
     mod power_fresh;
     mod power_hosts;
+    mod power_idle;
     mod power_races;
     mod power_refusals;
     mod power_text;
     mod power_torn;
-    mod power_until;
     mod power_wake;
     pub(crate) mod power_who;
     mod power_words;

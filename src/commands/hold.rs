@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::commands::args::{self, GLOBAL_OPTIONS};
 use crate::commands::lease::{LeaseArgs, begin, hosts_of, lock_of, not_locked, trouble};
-use crate::commands::{Context, Outcome, complete, stamp, tell, with_fleet};
+use crate::commands::{Context, Outcome, complete, stamp, stamp_of, tell, with_fleet};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::fleet::Fleet;
@@ -88,14 +88,6 @@ struct Left {
     since: Timestamp,
     /// What `release` does with it.
     action: &'static str,
-}
-
-#[expect(clippy::ref_option, reason = "what serde hands over")]
-fn stamp_of<S: serde::Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    match at {
-        Some(at) => stamp(at, serializer),
-        None => serializer.serialize_none(),
-    }
 }
 
 impl Row {

@@ -2,6 +2,8 @@
 
 pub(crate) mod args;
 pub(crate) mod exit;
+pub(crate) mod explain;
+pub(crate) mod idle;
 pub(crate) mod messages;
 pub(crate) mod report;
 
@@ -9,6 +11,7 @@ use std::collections::HashMap;
 
 pub(crate) use self::args::PowerArgs;
 use self::exit::{exit_of, exit_of_plan, refusal};
+pub(crate) use self::explain::explain;
 use self::messages::{say_choice, say_ends, say_findings, say_fixes};
 use self::report::{PowerReport, Ready};
 use crate::commands::{Context, Outcome, asked_by, counted, tell, warn, with_fleet};
@@ -24,7 +27,7 @@ use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory, Server};
 use crate::model::load::usage::Source;
 use crate::model::power::outcome::ActionOutcome;
-use crate::model::power::{Plan, PowerAction, StepReason, StepText, StopOptions, WakeTime};
+use crate::model::power::{Plan, PowerAction, StepReason, StepText, StopOptions};
 use crate::state::Action as Done;
 use crate::ui::Ui;
 
@@ -55,17 +58,17 @@ fn of_interest(report: &PowerReport, inventory: &Inventory) -> Vec<Failed> {
     inventory.failures.iter().filter(concerns).cloned().collect()
 }
 
-async fn look_and_act(
-    ctx: &Context,
-    fleet: &Fleet<'_>,
-    args: &PowerArgs,
-) -> anyhow::Result<(Outcome<PowerReport>, Inventory)> {
+/// What was looked at for a command, and the plan that came of it.
+struct Looked {
+    inventory: Inventory,
+    /// The servers that were named, and those that may have been meant (places).
+    chosen: Vec<usize>,
+    unclear: Vec<usize>,
+    prepared: Prepared,
+}
+
+async fn look(ctx: &Context, fleet: &Fleet<'_>, args: &PowerArgs) -> anyhow::Result<Looked> {
     let action = args.action;
-    if args.until.is_some() && (!action.goes_down() || action == PowerAction::Reboot) {
-        let message = format!("`--until` goes with suspend, hibernate and shutdown, not with {action}");
-        return Err(Failure::new(Exit::Usage, message).into());
-    }
-    let options = options(ctx, args);
     let request = ObserveRequest {
         scope: fleet.scope_around(&args.targets, action.goes_down())?,
         templates: true,
@@ -78,7 +81,11 @@ async fn look_and_act(
     let clients = ApiClients::new(clients);
     let Choice { places: chosen, unclear } = fleet.choose(&mut inventory, &args.targets, &clients).await?;
     say_choice(&ctx.ui, &inventory.servers, &chosen, &unclear);
-    let Prepared { plan, calls, is_clear, clients } = {
+    if args.if_idle.is_some() {
+        idle::check(action, &inventory.servers, &chosen)?;
+    }
+    let options = options(ctx, args);
+    let prepared = {
         let _progress = ctx.ui.progress("running safety checks");
         fleet.prepare(&mut inventory, &chosen, action, &options, clients).await.map_err(|error| match error {
             PrepareError::State(error) => anyhow::Error::from(error),
@@ -87,10 +94,25 @@ async fn look_and_act(
             }
         })?
     };
+    Ok(Looked { inventory, chosen, unclear, prepared })
+}
+
+async fn look_and_act(
+    ctx: &Context,
+    fleet: &Fleet<'_>,
+    args: &PowerArgs,
+) -> anyhow::Result<(Outcome<PowerReport>, Inventory)> {
+    let action = args.action;
+    let options = options(ctx, args);
+    let Looked { inventory, unclear, prepared, .. } = look(ctx, fleet, args).await?;
+    let Prepared { plan, calls, idle, is_clear, clients } = prepared;
     let servers = &inventory.servers;
     let over_ssh =
         |id: &ServerId| !ctx.config.servers.iter().any(|server| server.id == *id && server.access == Access::Api);
-    let ready = Ready { calls: &calls, over_ssh: &over_ssh };
+    if args.if_idle.is_some() {
+        idle::say(&ctx.ui, &plan, servers, &idle, args.dry_run);
+    }
+    let ready = Ready { calls: &calls, idle: &idle, over_ssh: &over_ssh };
     let report = |plan, ends| PowerReport::new(action, args.dry_run, servers, plan, &ready, ends);
     let outcome = if args.dry_run || !is_clear {
         say_findings(&ctx.ui, action, &plan.findings, args.dry_run);
@@ -106,7 +128,9 @@ async fn look_and_act(
         Outcome::new(report(plan, None), exit)
     } else {
         say_findings(&ctx.ui, action, &plan.findings, true);
-        let confirmed = confirm(&ctx.ui, action, servers, &plan, args.yes).await?;
+        // With a condition nobody is there to ask, as a rule: the condition is the agreement.
+        let agreed = args.yes || args.if_idle.is_some();
+        let confirmed = confirm(&ctx.ui, action, servers, &plan, agreed).await?;
         // Who asks for it by hand keeps it up past the end of a lease.
         fleet.keep_up(&plan, servers)?;
         let ends = carry_out(ctx, fleet, servers, &plan, &options, &clients, &confirmed).await?;
@@ -126,8 +150,8 @@ fn options(ctx: &Context, args: &PowerArgs) -> Options {
         guests: args.guests,
         only_shown: args.dry_run,
         arm_wol: args.arm_wol,
-        until: args.until.map(WakeTime::At),
-        unless_used: false,
+        unless_used: args.if_idle.is_some(),
+        if_idle: args.if_idle,
         parallel: usize::from(args.parallel),
         wait: !args.no_wait,
         timeout: ctx.limits.given,

@@ -7,7 +7,7 @@ use super::error::{Checked, Problem};
 use super::read::{At, Reader};
 use super::secret::{SecretFrom, secret};
 use super::validate;
-use super::values::{Folders, duration, expecting};
+use super::values::{Folders, duration, size};
 
 /// The keys of the table.
 pub(super) const KEYS: &[&str] = &[
@@ -117,7 +117,7 @@ pub(super) fn read(
         query: table.parsed("query", base)?.map(|url| url.value),
         auth: auth(table, folders)?,
         ca_file: table.parsed("ca_file", path)?.map(|file| file.value),
-        queue: size(table, "queue")?.unwrap_or(usual.queue),
+        queue: size(table, "queue", LARGEST_QUEUE)?.unwrap_or(usual.queue),
     })
 }
 
@@ -130,15 +130,6 @@ fn kept(table: &Reader<'_>, key: &str) -> Checked<Option<Duration>> {
         }
         duration => Ok(duration.map(|duration| duration.value)),
     }
-}
-
-/// Bytes as a number, or a text such as `64M`.
-fn size(table: &Reader<'_>, key: &str) -> Checked<Option<u64>> {
-    if table.is_string(key) {
-        return Ok(table.parsed(key, |text| validate::size(text, LARGEST_QUEUE))?.map(|size| size.value));
-    }
-    let bytes = expecting(table.number(key, 0..=LARGEST_QUEUE), "a whole number", "bytes or a text like `64M`")?;
-    Ok(bytes.map(|bytes| bytes.value))
 }
 
 /// The URL of a Prometheus server; the paths of its API are put behind it.

@@ -111,6 +111,41 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// A number, with or without a fraction.
+    pub(super) fn decimal(&self, name: &str) -> Checked<Option<At<f64>>> {
+        let text = match self.get(name) {
+            None => return Ok(None),
+            Some((DeValue::Integer(number), span)) => At { value: number.as_str().replace('_', ""), span },
+            Some((DeValue::Float(number), span)) => At { value: number.as_str().replace('_', ""), span },
+            Some((other, span)) => return Err(mismatch(name, "a number", other, span)),
+        };
+        match text.value.parse::<f64>() {
+            Ok(value) if value.is_finite() => Ok(Some(At { value, span: text.span })),
+            _ => Err(text.problem(about(name, &format!("{} is not a number", quoted(&text.value))))),
+        }
+    }
+
+    /// A list of TCP ports, 1 to 65535.
+    pub(super) fn ports(&self, name: &str) -> Checked<Option<Vec<u16>>> {
+        const WANTED: &str = "a list of ports, as [445, 8096]";
+        let array = match self.get(name) {
+            None => return Ok(None),
+            Some((DeValue::Array(array), _)) => array,
+            Some((other, span)) => return Err(mismatch(name, WANTED, other, span)),
+        };
+        let read = |entry: &Spanned<DeValue<'_>>| {
+            let DeValue::Integer(number) = entry.get_ref() else {
+                return Err(mismatch(name, WANTED, entry.get_ref(), entry.span()));
+            };
+            let port = u16::from_str_radix(number.as_str(), number.radix()).ok().filter(|port| *port > 0);
+            port.ok_or_else(|| {
+                let what = format!("{} is not within 1 to 65535", quoted(number.as_str()));
+                Problem::new(entry.span(), about(name, &what))
+            })
+        };
+        array.iter().map(read).collect::<Checked<_>>().map(Some)
+    }
+
     /// A TCP port, 1 to 65535.
     pub(super) fn port(&self, name: &str) -> Checked<Option<u16>> {
         let port = self.number(name, 1..=u64::from(u16::MAX))?;

@@ -9,17 +9,19 @@ use toml::de::DeTable;
 use super::doctor;
 use super::error::{Checked, Problem};
 use super::history;
+use super::idle;
 use super::read::Reader;
 use super::validate;
 use super::values::{Folders, command, duration, each, expecting};
 use super::wol;
 use super::{Access, ServerConfig, Settings, SshConfigSetting};
 use crate::model::access::certificate::Fingerprint;
+use crate::model::host::idle::IdleSettings;
 use crate::model::id::{ServerId, VmId};
 use crate::model::inventory::server::{Service, ServiceType};
 use crate::model::text::{did_you_mean, quoted};
 
-const TOP: &[&str] = &["dashboard", "history", "ssh", "doctor", "servers"];
+const TOP: &[&str] = &["dashboard", "history", "ssh", "doctor", "idle", "servers"];
 const DASHBOARD: &[&str] = &[
     "vm_discovery_interval",
     "update_interval",
@@ -63,6 +65,7 @@ const SERVER: &[&str] = &[
     "expected",
     "services",
     "wol",
+    "idle",
 ];
 const SERVICE: &[&str] = &["name", "port", "type"];
 /// The settings of a server that only matter where SSH is used.
@@ -78,14 +81,15 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
     (history::ONLY_HERE, history::PLACE),
     (wol::ONLY_HERE, wol::PLACE),
     (doctor::KEYS, doctor::PLACE),
+    (idle::ONLY_HERE, idle::PLACE),
     (TOP, AT_TOP),
 ];
 
 /// Every key that the example has to show.
 #[cfg(test)]
 pub(super) fn documented() -> Vec<&'static str> {
-    let all = [DASHBOARD, history::KEYS, SSH, doctor::KEYS, SERVER, wol::KEYS, SERVICE].concat();
-    all.into_iter().filter(|key| !matches!(*key, "services" | "wol")).collect()
+    let all = [DASHBOARD, history::KEYS, SSH, doctor::KEYS, idle::KEYS, SERVER, wol::KEYS, SERVICE].concat();
+    all.into_iter().filter(|key| !matches!(*key, "services" | "wol" | "idle")).collect()
 }
 
 /// Everything the file says.
@@ -113,10 +117,14 @@ pub(super) fn read(text: &str, map: &DeTable<'_>, folders: &Folders<'_>) -> Chec
     if let Some(table) = top.table("doctor", doctor::PLACE)? {
         settings.mute = doctor::read(&table, ELSEWHERE)?;
     }
+    let mut idle = IdleSettings::default();
+    if let Some(table) = top.table("idle", idle::PLACE)? {
+        idle = idle::read(&table, &idle, ELSEWHERE)?;
+    }
     let mut servers = Vec::new();
     let mut places = Vec::new();
     for table in top.tables("servers", IN_SERVER)? {
-        let (config, place) = server(&table, folders, &mut ignored)?;
+        let (config, place) = server(&table, folders, &idle, &mut ignored)?;
         servers.push(config);
         places.push(place);
     }
@@ -164,7 +172,12 @@ struct Place {
     relay: Option<Range<usize>>,
 }
 
-fn server(table: &Reader<'_>, folders: &Folders<'_>, ignored: &mut Vec<String>) -> Checked<(ServerConfig, Place)> {
+fn server(
+    table: &Reader<'_>,
+    folders: &Folders<'_>,
+    usual: &IdleSettings,
+    ignored: &mut Vec<String>,
+) -> Checked<(ServerConfig, Place)> {
     table.only(SERVER, ELSEWHERE)?;
     let id = table.parsed("id", validate::server_id)?;
     let id = id.ok_or_else(|| Problem::new(table.span.clone(), "a server needs an `id`"))?;
@@ -176,6 +189,10 @@ fn server(table: &Reader<'_>, folders: &Folders<'_>, ignored: &mut Vec<String>) 
         // This machine is awake.
         ignored.push(format!("wol of {}", id.value));
     }
+    let idle = match table.table("idle", idle::OF_SERVER)? {
+        Some(table) => idle::read(&table, usual, ELSEWHERE)?,
+        None => usual.clone(),
+    };
     let path = |text: &str| validate::path(text, folders.config, folders.home);
     let host = if access == Access::Api { validate::api_host } else { validate::host };
     let mut server = ServerConfig {
@@ -184,6 +201,7 @@ fn server(table: &Reader<'_>, folders: &Folders<'_>, ignored: &mut Vec<String>) 
         access,
         mac: wol.mac,
         wol: wol.settings,
+        idle,
         ssh_user: table.filled("ssh_user", validate::user)?.map(|user| user.value),
         ssh_port: table.port("ssh_port")?,
         ssh_key_path: table.filled("ssh_key_path", path)?.map(|path| path.value),

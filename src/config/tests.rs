@@ -28,6 +28,7 @@ fn what_is_not_said_has_a_default() {
         hostname: "a.lan".to_owned(),
         access: Access::Ssh,
         mac: None,
+        idle: IdleSettings::default(),
         wol: WolSettings::default(),
         ssh_user: None,
         ssh_port: None,

@@ -1,5 +1,6 @@
 //! Values that several tables have: durations, commands, lists, and where paths start.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -21,6 +22,24 @@ pub(super) fn duration(table: &Reader<'_>, key: &str, longest: u64) -> Checked<O
     }
     let seconds = expecting(table.number(key, 0..=longest), "a whole number", "seconds or a text like `5m`")?;
     Ok(seconds.map(|At { value, span }| At { value: Duration::from_secs(value), span }))
+}
+
+/// Bytes as a number, or a text such as `64M`; at most `largest`.
+pub(super) fn size(table: &Reader<'_>, key: &str, largest: u64) -> Checked<Option<u64>> {
+    if table.is_string(key) {
+        return Ok(table.parsed(key, |text| validate::size(text, largest))?.map(|size| size.value));
+    }
+    let bytes = expecting(table.number(key, 0..=largest), "a whole number", "bytes or a text like `64M`")?;
+    Ok(bytes.map(|bytes| bytes.value))
+}
+
+/// A number, with or without a fraction.
+pub(super) fn decimal(table: &Reader<'_>, key: &str, range: RangeInclusive<f64>) -> Checked<Option<f64>> {
+    let Some(At { value, span }) = table.decimal(key)? else { return Ok(None) };
+    if range.contains(&value) {
+        return Ok(Some(value));
+    }
+    Err(Problem::new(span, format!("`{key}`: {value} is not within {} to {}", range.start(), range.end())))
 }
 
 /// The same result; a complaint about the kind of value names both kinds that would do.

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use jiff::SignedDuration;
 use tokio::sync::Semaphore;
 
 use crate::config::ServerConfig;
@@ -30,7 +31,7 @@ use crate::model::check::CheckId;
 use crate::model::hint::HintId;
 use crate::model::id::{ClusterId, ServerId, VmId};
 use crate::model::inventory::Server;
-use crate::model::power::{Plan, Policy, PowerState, Step, StepKind, StopOptions, WakeTime};
+use crate::model::power::{Plan, Policy, Step, StepKind, StopOptions};
 use crate::state::StateError;
 use crate::transport::Error;
 
@@ -54,10 +55,10 @@ pub(crate) struct Options {
     pub(crate) only_shown: bool,
     /// Wake-on-LAN is armed on a host that goes to sleep without it.
     pub(crate) arm_wol: bool,
-    /// Hosts that go down are woken by their own clocks then.
-    pub(crate) until: Option<WakeTime>,
     /// Whoever uses a host now is a reason not to take it down: who is connected, what works there.
     pub(crate) unless_used: bool,
+    /// A host goes down only if nothing needed it for so long.
+    pub(crate) if_idle: Option<SignedDuration>,
     /// Steps at a time on each node.
     pub(crate) parallel: usize,
     /// Whether the outcome of the last steps is waited for.
@@ -181,20 +182,17 @@ impl Fleet<'_> {
         let begun = Instant::now();
         let step = &run.plan.steps[number];
         let ended = match &step.does {
-            StepKind::Already(state) => {
-                if step.action.only_wakes() && *state == PowerState::Online {
-                    self.forget_alarm_of(run, run.server(step), confirmed).await?;
-                }
-                StepReport::new(StepOutcome::Already).seen(*state)
-            }
+            StepKind::Already(state) => StepReport::new(StepOutcome::Already).seen(*state),
             StepKind::Cannot { why, fix, kind } => {
                 let how = kind.map_or(StepOutcome::Refused, StepOutcome::Failed);
                 StepReport { hint: fix.clone(), ..StepReport::because(how, why.clone()) }
             }
+            StepKind::Needed { why } => StepReport::because(StepOutcome::Needed, why.clone()),
             StepKind::Guest(_) | StepKind::GuestLater => Box::pin(self.act_on_guest(run, number, confirmed)).await?,
             StepKind::Wake => Box::pin(self.wake_host(run, number, confirmed)).await?,
             StepKind::Host(call) => Box::pin(self.act_on_host(run, number, *call, confirmed)).await?,
         };
+        let ended = if run.options.if_idle.is_some() { ended.needed_meanwhile() } else { ended };
         if ended.how != StepOutcome::Unconfirmed {
             run.sent_log.clear(number);
         }

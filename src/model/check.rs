@@ -173,7 +173,7 @@ checks! {
         WolNotPersistent "wol-not-persistent",
         NoWakePath "no-wake-path",
         WakeFailed "wake-failed",
-        NoRtc "no-rtc",
+        RtcUnusable "rtc-unusable",
         RunningGuests "running-guests",
         HaManaged "ha-managed",
     }
@@ -201,7 +201,7 @@ checks! {
 
 impl CheckId {
     /// Those that `power` looks at before it acts, in the order of its documentation.
-    pub(crate) const BEFORE_POWER: [CheckId; 19] = [
+    pub(crate) const BEFORE_POWER: [CheckId; 18] = [
         CheckId::GuestLocked,
         CheckId::BackupRunning,
         CheckId::TasksRunning,
@@ -213,12 +213,24 @@ impl CheckId {
         CheckId::SleepMasked,
         CheckId::WolNotArmed,
         CheckId::NoWakePath,
-        CheckId::NoRtc,
         CheckId::Itself,
         CheckId::IdentityChanged,
         CheckId::Template,
         CheckId::NoAgent,
         CheckId::PrivilegeMissing,
+        CheckId::Held,
+        CheckId::InUse,
+    ];
+
+    /// Those that say that somebody needs a host, and nothing is wrong with it.
+    pub(crate) const NEEDS: [CheckId; 9] = [
+        CheckId::GuestLocked,
+        CheckId::BackupRunning,
+        CheckId::TasksRunning,
+        CheckId::QuorumLost,
+        CheckId::RunningGuests,
+        CheckId::LoggedInUsers,
+        CheckId::SleepInhibited,
         CheckId::Held,
         CheckId::InUse,
     ];

@@ -2,6 +2,7 @@
 
 pub(crate) mod activity;
 pub(crate) mod facts;
+pub(crate) mod idle;
 pub(crate) mod login;
 pub(crate) mod magic_packet;
 pub(crate) mod power;

@@ -1,6 +1,5 @@
 //! What is known: servers, clusters and their guests, tokens, trust.
 
-pub(crate) mod alarms;
 pub(crate) mod backups;
 pub(crate) mod certificates;
 pub(crate) mod changes;
@@ -8,6 +7,7 @@ pub(crate) mod clusters;
 pub(crate) mod completion_names;
 pub(crate) mod guests;
 pub(crate) mod identities;
+pub(crate) mod idle;
 pub(crate) mod last_seen;
 pub(crate) mod leases;
 pub(crate) mod permissions;

@@ -2,7 +2,7 @@
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap_complete::engine::ArgValueCompleter;
-use jiff::Timestamp;
+use jiff::SignedDuration;
 
 use crate::commands::args::{self, GLOBAL_OPTIONS};
 use crate::commands::complete;
@@ -10,14 +10,14 @@ use crate::fleet::act::PARALLEL;
 use crate::model::check::CheckId;
 use crate::model::power::{Policy, PowerAction};
 
-const USAGE: &str = "ecobox power ACTION TARGET... [--dry-run | --yes] [--guests WHAT] [--arm-wol] [--then-stop]\n                    [--until TIME] [--allow REASON]... [--parallel NUMBER] [--no-wait]";
+const USAGE: &str = "ecobox power ACTION TARGET... [--dry-run | --yes] [--guests WHAT] [--arm-wol] [--then-stop]\n                    [--if-idle SPAN [--explain]]\n                    [--allow REASON]... [--parallel NUMBER] [--no-wait]";
 
 const EXAMPLES: &str = "Examples:\n\
     \x20 ecobox power start vm-101                # wakes its host first, if that sleeps\n\
     \x20 ecobox power shutdown web-01 --dry-run   # the plan and its checks; nothing is done\n\
     \x20 ecobox power suspend pve2 --guests shutdown --arm-wol\n\
     \x20 ecobox power shutdown tag=lab --then-stop --yes\n\
-    \x20 ecobox power suspend nas --until 07:00     # its own clock wakes it\n\
+    \x20 ecobox power suspend nas --if-idle 30m  # for cron, every five minutes\n\
     \x20 ecobox power wake nas";
 
 /// Start, stop, suspend and wake, after checking what could go wrong
@@ -52,9 +52,12 @@ pub(crate) struct PowerArgs {
     /// With `suspend` and `hibernate` of hosts: arm Wake-on-LAN first if it is off
     #[arg(long)]
     pub(super) arm_wol: bool,
-    /// With `suspend`, `hibernate` and `shutdown` of hosts: their own clock wakes them then: `07:00`, `mon 06:30`, `8h`
-    #[arg(long, value_name = "TIME", value_parser = args::wake_time)]
-    pub(super) until: Option<Timestamp>,
+    /// With `suspend`, `hibernate` and `shutdown` of hosts: only if nothing needed them for so long, e.g. `30m`
+    #[arg(long, value_name = "SPAN", value_parser = args::span)]
+    pub(super) if_idle: Option<SignedDuration>,
+    /// With `--if-idle`: show what kept the hosts awake in the last week, and do nothing
+    #[arg(long, requires = "if_idle", conflicts_with_all = ["dry_run", "yes", "no_wait", "then_stop", "arm_wol"])]
+    pub(crate) explain: bool,
     /// Send, and do not wait for the outcome
     #[arg(long)]
     pub(super) no_wait: bool,

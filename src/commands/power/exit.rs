@@ -40,7 +40,9 @@ pub(crate) fn exit_of(plan: &Plan, ends: &[StepReport]) -> Exit {
     let good = asked.filter(|(_, end)| end.how.is_good()).count();
     let ends = plan.steps.iter().zip(ends).filter(|(step, _)| !step.is_of_finding()).map(|(_, end)| end);
     let failed = ends.filter_map(|end| match end.how {
-        StepOutcome::Done | StepOutcome::Already | StepOutcome::Sent | StepOutcome::NotTried => None,
+        StepOutcome::Done | StepOutcome::Already | StepOutcome::Sent | StepOutcome::Needed | StepOutcome::NotTried => {
+            None
+        }
         StepOutcome::TaskFailed => Some(Exit::TaskFailed),
         StepOutcome::Unconfirmed => Some(Exit::Unconfirmed),
         StepOutcome::Refused => Some(refusal(&end.findings)),

@@ -1,6 +1,6 @@
 //! What is said of a plan on stderr, beside its report.
 
-use crate::fleet::act::StepReport;
+use crate::fleet::act::{StepOutcome, StepReport};
 use crate::model::inventory::Server;
 use crate::model::power::{Finding, Plan, PowerAction, StepKind};
 use crate::ui::Ui;
@@ -58,7 +58,12 @@ pub(crate) fn say_ends(ui: &Ui, servers: &[Server], plan: &Plan, ends: &[StepRep
         if end.how.is_good() || step.is_of_finding() {
             continue;
         }
-        if end.findings.is_empty() {
+        if end.how == StepOutcome::Needed {
+            // Said before, unless somebody began to need it after the plan was made.
+            if step.acts() {
+                ui.status(&format!("{id} stays awake: {}", end.detail.as_deref().unwrap_or_default()));
+            }
+        } else if end.findings.is_empty() {
             let detail = end.detail.as_deref().unwrap_or_default();
             ui.error(&format!("{} {id}: {}: {detail}", step.action, end.how.as_str()));
             for line in &end.log {

@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::commands::stamp_of;
 use crate::fleet::act::{StepOutcome, StepReport};
+use crate::model::host::idle::{Need, Verdict};
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::power::{Course, Finding, Goal, Plan, PowerAction, PowerState, Step, StepKind, StepReason, StepText};
 use crate::model::text::units::human_span;
 use crate::model::text::{clean, wrap};
-use crate::render::value::{Stamp, Value};
+use crate::render::value::Value;
 use crate::render::{Column, Format, Output, Records, Report, table};
 
 /// The plan, and what came of it.
@@ -30,6 +33,8 @@ pub(crate) struct PowerReport {
 pub(super) struct Ready<'r> {
     /// By what some are done, by their places.
     pub(super) calls: &'r HashMap<usize, String>,
+    /// Whether hosts that go down only if idle are idle, by the places of their steps.
+    pub(super) idle: &'r HashMap<usize, Verdict>,
     /// Whether somebody logs in to a host.
     pub(super) over_ssh: &'r dyn Fn(&ServerId) -> bool,
 }
@@ -44,7 +49,8 @@ pub(crate) struct Row {
     name: String,
     kind: &'static str,
     action: &'static str,
-    /// `planned`, `done`, `already`, `sent`, `failed`, `task failed`, `unconfirmed`, `refused`, `not tried`.
+    /// `planned`, `done`, `already`, `sent`, `failed`, `task failed`, `unconfirmed`, `refused`, `needed`,
+    /// `not tried`.
     result: &'static str,
     /// Why the step is there.
     why: StepReason,
@@ -56,11 +62,6 @@ pub(crate) struct Row {
     deadline_seconds: Option<f64>,
     /// The network port on which Wake-on-LAN is armed first.
     arms_wol: Option<String>,
-    /// When its own clock wakes the host, which is set first.
-    wakes_at: Option<Stamp>,
-    /// The same as people say it.
-    #[serde(skip)]
-    set_for: Option<String>,
     /// After how long a guest is stopped that has not shut down.
     stops_after_seconds: Option<f64>,
     /// Numbers of the steps that come before.
@@ -75,6 +76,11 @@ pub(crate) struct Row {
     seconds: Option<f64>,
     /// What was found against it when its turn had come.
     checks: Vec<Finding>,
+    /// With `--if-idle`: since when nothing has used the host, as far as was seen.
+    #[serde(serialize_with = "stamp_of")]
+    idle_since: Option<Timestamp>,
+    /// And what needs it now; `null` unless it was looked at.
+    needs: Option<Vec<Need>>,
     /// The plan of it in words, step by step.
     #[serde(skip)]
     told: Vec<String>,
@@ -100,10 +106,8 @@ impl Row {
         let span = |seconds: f64| human_span(Duration::from_secs_f64(seconds));
         let limit = self.deadline_seconds.map(|limit| format!(", at most {}", span(limit))).unwrap_or_default();
         let first = self.arms_wol.as_ref().map(|port| format!("first Wake-on-LAN is armed on {port}; "));
-        let clock = self.set_for.as_ref().map(|at| format!("its clock is set to wake it at {at}; "));
         let then = self.stops_after_seconds.map(|after| format!("; stopped at once after {}", span(after)));
-        let before = first.unwrap_or_default() + &clock.unwrap_or_default();
-        Some(format!("{before}until {until}{limit}{}", then.unwrap_or_default()))
+        Some(format!("{}until {until}{limit}{}", first.unwrap_or_default(), then.unwrap_or_default()))
     }
 }
 
@@ -150,6 +154,7 @@ fn row(
         (Some(end), _) => end.how.as_str(),
         (None, StepKind::Already(_)) => StepOutcome::Already.as_str(),
         (None, StepKind::Cannot { kind, .. }) => kind.map_or(StepOutcome::Refused, StepOutcome::Failed).as_str(),
+        (None, StepKind::Needed { .. }) => StepOutcome::Needed.as_str(),
         (None, _) if refused => StepOutcome::NotTried.as_str(),
         (None, _) => PLANNED,
     };
@@ -158,7 +163,7 @@ fn row(
         _ => None,
     };
     let cannot = match &step.does {
-        StepKind::Cannot { why, .. } => Some(why.clone()),
+        StepKind::Cannot { why, .. } | StepKind::Needed { why } => Some(why.clone()),
         _ => None,
     };
     let until = until(number, step, servers, plan, ready);
@@ -166,7 +171,7 @@ fn row(
     if let Some(until) = &until {
         told.until = Some(format!("until {until}"));
     }
-    let Course { limit, arms, wakes, stops_after } = &step.course;
+    let Course { limit, arms, stops_after } = &step.course;
     let mut after: Vec<usize> = step.needs.iter().chain(&step.follows).map(|other| other + 1).collect();
     after.sort_unstable();
     Row {
@@ -181,8 +186,6 @@ fn row(
         told: told.lines(),
         until,
         deadline_seconds: limit.map(|limit| limit.as_secs_f64()),
-        wakes_at: wakes.as_ref().map(|waking| Stamp(waking.at)),
-        set_for: wakes.as_ref().map(|waking| waking.words.clone()),
         arms_wol: arms.as_ref().map(|arms| arms.port.clone()),
         stops_after_seconds: stops_after.map(|after| after.as_secs_f64()),
         after,
@@ -192,6 +195,8 @@ fn row(
         seconds: end.as_ref().map(|end| (end.took.as_secs_f64() * 1000.0).round() / 1000.0),
         log: end.as_ref().map(|end| end.log.clone()).unwrap_or_default(),
         checks: end.map(|end| end.findings).unwrap_or_default(),
+        idle_since: ready.idle.get(&number).and_then(|verdict| verdict.since),
+        needs: ready.idle.get(&number).map(|verdict| verdict.needs.clone()),
     }
 }
 
@@ -236,7 +241,7 @@ fn until(number: usize, step: &Step, servers: &[Server], plan: &Plan, ready: &Re
             "reboot" => "it answers again, in another boot".to_owned(),
             _ => "it is gone".to_owned(),
         }),
-        StepKind::Already(_) | StepKind::Cannot { .. } => None,
+        StepKind::Already(_) | StepKind::Cannot { .. } | StepKind::Needed { .. } => None,
     }
 }
 

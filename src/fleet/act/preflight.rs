@@ -3,6 +3,7 @@
 
 mod guests;
 mod host;
+mod idle;
 mod locks;
 mod privileges;
 
@@ -17,12 +18,14 @@ use crate::fleet::Fleet;
 use crate::fleet::reach::bounded::per_node;
 use crate::model::check::CheckId;
 use crate::model::guest::{ActiveTask, ClusterStatus, GuestCall, GuestConfig, Startup};
+use crate::model::host::idle::Verdict;
 use crate::model::host::power::{HostPreflight, Identity};
 use crate::model::id::{ClusterId, NodeName, ServerId};
 use crate::model::inventory::Server;
 use crate::model::power::{Arming, Finding, Plan, PowerAction, PowerState, Step, StepKind};
 use crate::state::StateError;
 
+use self::host::HostIdle;
 pub(super) use self::host::{Blocked, HostCheck, When};
 pub(in crate::fleet) use self::locks::holds;
 use self::privileges::Privileges;
@@ -39,6 +42,14 @@ impl Configs {
     pub(crate) fn startups(&self) -> HashMap<ServerId, Startup> {
         self.0.iter().map(|(id, config)| (id.clone(), config.startup)).collect()
     }
+}
+
+/// What the checks of a plan found out besides.
+pub(super) struct Checked {
+    /// By what some steps are done, by their places.
+    pub(super) calls: HashMap<usize, String>,
+    /// Whether hosts that go down only if idle are idle.
+    pub(super) idle: HashMap<usize, Verdict>,
 }
 
 /// What one run needs to know once.
@@ -77,19 +88,19 @@ impl Fleet<'_> {
         configs: &Configs,
         clients: &ApiClients,
         options: &Options,
-    ) -> Result<HashMap<usize, String>, StateError> {
+    ) -> Result<Checked, StateError> {
         let mut calls = HashMap::new();
         let here = Here::default();
-        let alarms = self.alarms_of(plan, servers, options)?;
+        let readings = self.comparable_readings(options)?;
         let findings = join(self.look_at_guests(plan, servers, configs, clients, &here, options), async {
             let hosts = plan.steps.iter().enumerate().filter_map(|(number, step)| match &step.does {
                 StepKind::Host(call) => Some((number, &servers[step.server], *call)),
                 _ => None,
             });
-            let alarms = &alarms;
+            let readings = &readings;
             let looks = hosts.map(|(number, host, call)| async move {
-                let wakes_at = alarms.get(&host.id).copied();
-                let check = HostCheck { host, call, when: When::Planning, wakes_at, servers, clients, options };
+                let known = readings.get(&host.id);
+                let check = HostCheck { host, call, when: When::Planning, servers, clients, options, known };
                 (number, Box::pin(self.look_at_host(&check)).await)
             });
             join_all(looks).await
@@ -100,7 +111,9 @@ impl Fleet<'_> {
         let mut known = Privileges::default();
         plan.findings.extend(self.look_at_privileges(plan, servers, clients, options, &mut known).await);
         self.explain_locks(&mut plan.findings, servers, clients).await;
-        for (number, look) in hosts {
+        let mut idle = Vec::new();
+        for (number, mut look) in hosts {
+            idle.extend(look.idle.take().map(|seen| (number, seen)));
             // What the plan found of running guests already, the host says again in its own words.
             let host = &servers[plan.steps[number].server].id;
             let is_known = |finding: &Finding| finding.id == CheckId::RunningGuests && finding.server == *host;
@@ -114,13 +127,13 @@ impl Fleet<'_> {
                     plan.steps[number].course.arms = self.arming(host, seen);
                 }
             }
-            plan.steps[number].course.wakes = look.waking;
             if let Some(Blocked { why, fix, kind }) = look.blocked {
                 plan.steps[number].does = StepKind::Cannot { why, fix, kind };
             }
         }
         self.look_at_wakes(plan, servers, clients, &mut known, &mut calls).await;
-        Ok(calls)
+        let idle = self.settle_idle(plan, servers, idle, options)?;
+        Ok(Checked { calls, idle })
     }
 
     /// By whom the hosts that sleep are woken, or that nobody could be asked to.

@@ -3,14 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use super::preflight::Checked;
 use super::{ApiClients, Options, guest, host, wake};
 use crate::fleet::Fleet;
 use crate::model::guest::{GuestCall, Startup};
+use crate::model::host::idle::Verdict;
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory, Server};
-use crate::model::power::{
-    Plan, PlanError, PlanInputs, Policy, PowerAction, PowerState, StepKind, WakeTime, allow, plan,
-};
+use crate::model::power::{Plan, PlanError, PlanInputs, Policy, PowerAction, PowerState, StepKind, allow, plan};
 use crate::model::select::{asks_for_state, whatever_state};
 use crate::state::StateError;
 
@@ -26,6 +26,8 @@ pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     /// By what some steps are done, by their places.
     pub(crate) calls: HashMap<usize, String>,
+    /// Whether hosts that go down only if idle are idle, by the places of their steps.
+    pub(crate) idle: HashMap<usize, Verdict>,
     /// Nothing stands against it that was not allowed.
     pub(crate) is_clear: bool,
     /// The connections that stand, to carry it out by.
@@ -87,13 +89,12 @@ impl Fleet<'_> {
         let failures = failures.iter().rev().filter(|failed| !failed.kind.is_of_cluster());
         let failures = failures.map(|Failed { server, kind, .. }| (server.clone(), *kind)).collect();
         let startups = configs.startups();
-        let until = matches!(options.until, Some(WakeTime::At(_)));
-        let inputs = PlanInputs { stop: options.stop, guests: options.guests, until, startups, failures, lost };
+        let inputs = PlanInputs { stop: options.stop, guests: options.guests, startups, failures, lost };
         let mut plan = plan(servers, chosen, action, &inputs)?;
-        let calls = self.check_plan(&mut plan, servers, &configs, &clients, options).await?;
+        let Checked { calls, idle } = self.check_plan(&mut plan, servers, &configs, &clients, options).await?;
         set_deadlines(&mut plan, servers, &inputs.startups, options);
         let is_clear = allow(&mut plan.findings, &options.allowed);
-        Ok(Prepared { plan, calls, is_clear, clients })
+        Ok(Prepared { plan, calls, idle, is_clear, clients })
     }
 }
 

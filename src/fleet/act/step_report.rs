@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::model::check::CheckId;
 use crate::model::id::{ServerId, Upid};
 use crate::model::inventory::{Failed, FailureKind};
 use crate::model::power::outcome::ActionOutcome;
@@ -20,6 +21,8 @@ pub(crate) enum StepOutcome {
     TaskFailed,
     /// Sent; what came of it is not known.
     Unconfirmed,
+    /// Nothing was done because somebody needs the host.
+    Needed,
     /// Something stands against it.
     Refused,
     /// It could not be done; nothing was sent, or what was sent was refused.
@@ -42,6 +45,7 @@ impl StepOutcome {
             StepOutcome::Sent => "sent",
             StepOutcome::TaskFailed => "task failed",
             StepOutcome::Unconfirmed => "unconfirmed",
+            StepOutcome::Needed => "needed",
             StepOutcome::Refused => "refused",
             StepOutcome::Failed(_) => "failed",
             StepOutcome::NotTried => "not tried",
@@ -56,7 +60,7 @@ impl StepOutcome {
             StepOutcome::TaskFailed | StepOutcome::Failed(_) => ActionOutcome::Failed,
             StepOutcome::Unconfirmed => ActionOutcome::Unconfirmed,
             StepOutcome::Refused => ActionOutcome::Refused,
-            StepOutcome::NotTried => return None,
+            StepOutcome::NotTried | StepOutcome::Needed => return None,
         })
     }
 }
@@ -104,6 +108,15 @@ impl StepReport {
     pub(super) fn refused(findings: Vec<Finding>) -> StepReport {
         let first = findings.iter().find(|finding| !finding.allowed).map(|finding| finding.message.clone());
         StepReport { findings, detail: first, ..StepReport::new(StepOutcome::Refused) }
+    }
+
+    /// Like `self`; a refusal only because somebody began to need the host after the plan was made is none.
+    pub(super) fn needed_meanwhile(self) -> StepReport {
+        let mut against = self.findings.iter().filter(|finding| !finding.allowed).peekable();
+        let needed = self.how == StepOutcome::Refused
+            && against.peek().is_some()
+            && against.all(|finding| CheckId::NEEDS.contains(&finding.id));
+        if needed { StepReport { how: StepOutcome::Needed, findings: Vec::new(), ..self } } else { self }
     }
 
     /// A failure of a transport: nothing was sent, or it was refused.

@@ -4,10 +4,9 @@
 // A place that was found in foreign text is no promise: what is not there must be an answer, and not the end.
 #![cfg_attr(not(test), deny(clippy::string_slice, clippy::indexing_slicing))]
 
-pub(crate) mod alarm;
 pub(crate) mod arm;
 pub(crate) mod gone_or_back;
-pub(in crate::fleet) mod preflight;
+pub(in crate::fleet::host) mod preflight;
 pub(crate) mod trigger;
 pub(super) mod way;
 
@@ -18,18 +17,24 @@ mod ssh_tests;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
+pub(crate) use self::preflight::{IdleQuestions, Wanted};
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
-use crate::fleet::host::power::preflight::Parts;
+use crate::fleet::host::load;
 use crate::model::host::power::{HostPreflight, Identity, is_jump_host};
+use crate::model::load::reading::{HostLoad, Reading};
 use crate::transport::ssh::HostKeyPolicy;
 use crate::transport::{self, Error};
+
+/// How long load is measured where no earlier run left a reading.
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is read here of what scripts print, for those who try any bytes on it.
 #[cfg(any(test, fuzzing))]
 pub(crate) const READERS: &[crate::model::foreign::Reader] = &[
     ("preflight", |bytes| drop(preflight::parse(&String::from_utf8_lossy(bytes)))),
-    ("alarm", |bytes| drop(alarm::parse(&String::from_utf8_lossy(bytes), false))),
     ("arm", |bytes| drop(arm::parse(&String::from_utf8_lossy(bytes)))),
     ("trigger", |bytes| {
         let text = String::from_utf8_lossy(bytes).into_owned();
@@ -39,14 +44,33 @@ pub(crate) const READERS: &[crate::model::foreign::Reader] = &[
 
 impl Fleet<'_> {
     /// Looks for reasons against putting a host to sleep or switching it off: one script, one round trip, nothing is
-    /// changed. `parts` says what more is looked at.
+    /// changed.
     ///
     /// # Errors
     /// Those of an SSH script; what the host does not tell is `None` in the answer.
-    pub(crate) async fn host_preflight(&self, server: &ServerConfig, parts: Parts) -> Result<HostPreflight, Error> {
-        let script = preflight::script(parts);
+    pub(crate) async fn host_preflight(&self, server: &ServerConfig, wanted: &Wanted) -> Result<HostPreflight, Error> {
+        let script = preflight::script(wanted);
         let output = self.run_script_in_time(server, HostKeyPolicy::Refuse, &script).await?;
         Ok(preflight::parse(&output.stdout))
+    }
+
+    /// Like `host_preflight`, with how hard the host works, in the same round trip. `known` is what an earlier run read of it.
+    ///
+    /// # Errors
+    /// Like `host_preflight`.
+    pub(crate) async fn host_preflight_with_load(
+        &self,
+        server: &ServerConfig,
+        wanted: &Wanted,
+        known: Option<&Reading>,
+    ) -> Result<(HostPreflight, Reading, HostLoad), Error> {
+        const LOAD: &str = "ecobox: load";
+        let load = load::script(known, INTERVAL, false);
+        let script = format!("{}\nprintf '%s\\n' '{LOAD}'\n(\n{load})\n", preflight::script(wanted));
+        let output = self.run_script_in_time(server, HostKeyPolicy::Refuse, &script).await?;
+        let (before, rest) = output.stdout.split_once(&format!("{LOAD}\n")).unwrap_or((&output.stdout, ""));
+        let (reading, load) = load::read(rest, known);
+        Ok((preflight::parse(before), reading, load))
     }
 
     /// Which machine ecobox runs on, and from where somebody is logged in to it.
@@ -54,7 +78,7 @@ impl Fleet<'_> {
     /// # Errors
     /// Those of a script that runs here.
     pub(crate) async fn local_identity(&self) -> Result<Identity, Error> {
-        let output = transport::local::run_script(&preflight::script(Parts::default()), self.limits.host).await?;
+        let output = transport::local::run_script(&preflight::script(&Wanted::default()), self.limits.host).await?;
         Ok(preflight::parse(&output.stdout).identity())
     }
 

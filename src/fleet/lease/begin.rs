@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::consent::Confirmed;
 use crate::fleet::Fleet;
 use crate::fleet::act::wait::Attempts;
+use crate::fleet::act::wake::step::AWAKE_BEFORE;
 use crate::fleet::act::{ApiClients, Choice, Now, Options, PlanRun, Prepared, SentLog, StepOutcome, StepReport};
 use crate::fleet::lease::Tell;
 use crate::fleet::observe::{ObserveRequest, Observed};
@@ -15,7 +16,7 @@ use crate::model::id::ServerId;
 use crate::model::inventory::server::ServerKey;
 use crate::model::inventory::{Inventory, Server};
 use crate::model::lease::{Lease, LeaseKind, Leased, Then, Woken, way_back};
-use crate::model::power::{AWAKE_BEFORE, Plan, PowerAction, StepKind};
+use crate::model::power::{Plan, PowerAction, StepKind};
 use crate::state::{GoingDown, State, StateError};
 use crate::transport::process;
 
@@ -262,7 +263,11 @@ impl<'a> Fleet<'a> {
                 StepOutcome::Done if end.detail.as_deref() == Some(AWAKE_BEFORE) && !shared => {
                     not.push(woken.key.clone());
                 }
-                StepOutcome::Already | StepOutcome::Refused | StepOutcome::Failed(_) | StepOutcome::NotTried
+                StepOutcome::Already
+                | StepOutcome::Needed
+                | StepOutcome::Refused
+                | StepOutcome::Failed(_)
+                | StepOutcome::NotTried
                     if !shared =>
                 {
                     not.push(woken.key.clone());

@@ -71,7 +71,7 @@ pub(super) const TEXTS: &[(CheckId, Text)] = &[
         Text {
             fault: "somebody uses the host",
             looks: "established connections to the configured services and to file servers, a package manager at work, disks \
-                    that are put together or looked through, and backup programs; at the end of a lease",
+                    that are put together or looked through, and backup programs; at the end of a lease, and with `--if-idle`",
             why: "a file that is being read, or a backup that runs, ends with the host",
             fix: "wait until that has ended",
         },

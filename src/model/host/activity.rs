@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use jiff::Timestamp;
+
 /// What was seen of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Activity {
@@ -12,6 +14,48 @@ pub(crate) struct Activity {
     pub(crate) listening: BTreeSet<u16>,
     /// Programs at work, in words.
     pub(crate) work: BTreeSet<String>,
+    /// The host's own clock.
+    pub(crate) clock: Option<Timestamp>,
+    /// How often it has been asleep since it was started.
+    pub(crate) sleeps: Option<u64>,
+    /// What systemd starts next; `None`: not known, or there is no systemd.
+    pub(crate) timers: Option<Vec<Timer>>,
+    /// What the configured command said.
+    pub(crate) command: Option<Answer>,
+}
+
+/// A timer of systemd's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Timer {
+    pub(crate) unit: String,
+    /// By the host's clock.
+    pub(crate) next: Timestamp,
+    pub(crate) last: Option<Timestamp>,
+}
+
+/// How the configured command ended, and the first line that it printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u8,
+    pub(crate) line: String,
+}
+
+/// The timers in `systemctl list-timers --output=json`; `None`: it is something else, or it was cut off. Those without a
+/// next time are left out.
+pub(crate) fn timers_of(json: &str) -> Option<Vec<Timer>> {
+    #[derive(serde::Deserialize)]
+    struct Row {
+        next: Option<u64>,
+        last: Option<u64>,
+        unit: Option<String>,
+    }
+    let at = |micros: Option<u64>| {
+        let micros = i64::try_from(micros?).ok().filter(|micros| *micros > 0)?;
+        Timestamp::from_microsecond(micros).ok()
+    };
+    let rows: Vec<Row> = serde_json::from_str(json).ok()?;
+    let timer = |row: Row| Some(Timer { unit: row.unit?, next: at(row.next)?, last: at(row.last) });
+    Some(rows.into_iter().filter_map(timer).collect())
 }
 
 /// Connections from one address to one port.
@@ -47,6 +91,9 @@ const PORTS: [(u16, &str); 16] = [
 pub(crate) struct Counted<'c> {
     /// The services that the configuration names, by their ports.
     pub(crate) services: BTreeMap<u16, &'c str>,
+    /// More ports that count, and ports that do not.
+    pub(crate) ports: &'c [u16],
+    pub(crate) ignored: &'c [u16],
     /// The host's own addresses: what it connects to itself is nobody's.
     pub(crate) own: &'c [IpAddr],
     /// From where ecobox asks; its own connections to the port of SSH are nobody's.
@@ -54,27 +101,64 @@ pub(crate) struct Counted<'c> {
 }
 
 impl Activity {
-    /// What the host is needed for, in words: `SMB by 10.0.0.5 and 2 more`, `a package manager works`.
+    /// What the host is needed for, in words: `SMB from 10.0.0.5 and 2 more`, `a package manager at work`.
     pub(crate) fn reasons(&self, counted: &Counted<'_>) -> Vec<String> {
+        let connected = self.connected(counted).into_iter().map(|(name, from)| format!("{name} from {}", some(&from)));
+        connected.chain(self.work.iter().map(|what| format!("{what} at work"))).collect()
+    }
+
+    /// The same of connections, one by one: what it is at each look, and in words.
+    pub(crate) fn uses(&self, counted: &Counted<'_>) -> Vec<(String, String)> {
+        let each = |(name, from): (String, BTreeSet<IpAddr>)| {
+            if from.len() > NAMED {
+                return vec![(format!("{name} from many addresses"), format!("{name} from {}", some(&from)))];
+            }
+            let one = |ip: &IpAddr| format!("{name} from {ip}");
+            from.iter().map(|ip| (one(ip), one(ip))).collect()
+        };
+        self.connected(counted).into_iter().flat_map(each).collect()
+    }
+
+    /// The connections that count: by the service's name, from which addresses.
+    fn connected(&self, counted: &Counted<'_>) -> BTreeMap<String, BTreeSet<IpAddr>> {
         let mut by: BTreeMap<String, BTreeSet<IpAddr>> = BTreeMap::new();
         for connection in self.connections.iter().flatten().filter(|one| self.listening.contains(&one.port)) {
             let Connection { port, remote, .. } = connection;
-            let known = || PORTS.iter().find(|(known, _)| known == port).map(|(_, name)| *name);
-            let Some(name) = counted.services.get(port).copied().or_else(known) else { continue };
+            let Some(name) = counted.name_of(*port) else { continue };
             let is_own = remote.is_loopback() || counted.own.contains(remote) || connection.local == *remote;
             let is_ecobox = *port == 22 && counted.asked_from == Some(*remote);
             if !is_own && !is_ecobox {
-                by.entry(name.to_owned()).or_default().insert(*remote);
+                by.entry(name).or_default().insert(*remote);
             }
         }
-        let connected = by.into_iter().map(|(name, from)| format!("{name} from {}", some(&from)));
-        connected.chain(self.work.iter().map(|what| format!("{what} at work"))).collect()
+        by
     }
 }
 
+impl Counted<'_> {
+    /// What a connection to this port is a use of; `None`: it does not count.
+    fn name_of(&self, port: u16) -> Option<String> {
+        if self.ignored.contains(&port) {
+            return None;
+        }
+        let known = || PORTS.iter().find(|(known, _)| *known == port).map(|(_, name)| (*name).to_owned());
+        let given = || self.ports.contains(&port).then(|| format!("port {port}"));
+        self.services.get(&port).map(|name| (*name).to_owned()).or_else(known).or_else(given)
+    }
+
+    /// All ports that count: nobody needs to be told of connections to others.
+    pub(crate) fn all_ports(&self) -> BTreeSet<u16> {
+        let known = PORTS.iter().map(|(port, _)| *port);
+        let all = known.chain(self.services.keys().copied()).chain(self.ports.iter().copied());
+        all.filter(|port| !self.ignored.contains(port)).collect()
+    }
+}
+
+/// More addresses than these are counted, not named.
+const NAMED: usize = 3;
+
 /// `10.0.0.5, 10.0.0.6 and 3 more`
 fn some(addresses: &BTreeSet<IpAddr>) -> String {
-    const NAMED: usize = 3;
     let names: Vec<String> = addresses.iter().take(NAMED).map(ToString::to_string).collect();
     let more = addresses.len().saturating_sub(NAMED);
     if more > 0 { format!("{} and {more} more", names.join(", ")) } else { names.join(", ") }
@@ -142,14 +226,22 @@ mod tests {
             ]),
             listening: [22, 139, 445, 8080, 9000, 32400].into(),
             work: ["restic".to_owned()].into(),
+            ..Activity::default()
         };
         let own = [ip("192.168.1.2")];
         let services = BTreeMap::from([(8080, "media")]);
-        let counted = Counted { services, own: &own, asked_from: Some(ip("10.0.0.1")) };
+        let counted = Counted { services, own: &own, asked_from: Some(ip("10.0.0.1")), ..Counted::default() };
         assert_eq!(
             activity.reasons(&counted),
             ["SMB from 10.0.0.5, 10.0.0.6", "SSH from 10.0.0.8", "media from 10.0.0.7", "restic at work"]
         );
         assert_eq!(Activity::default().reasons(&counted), [""; 0]);
+        let counted = Counted { ports: &[9000, 445], ignored: &[445, 8080], ..counted };
+        assert_eq!(
+            activity.reasons(&counted),
+            ["SMB from 10.0.0.5", "SSH from 10.0.0.8", "port 9000 from 10.0.0.7", "restic at work"]
+        );
+        let ports = counted.all_ports();
+        assert!(ports.contains(&9000) && ports.contains(&22) && !ports.contains(&445) && !ports.contains(&8080));
     }
 }

@@ -10,7 +10,6 @@ mod faults;
 mod files;
 mod load;
 mod nics;
-mod rtc;
 mod tree;
 mod wol;
 

@@ -1,26 +1,31 @@
 //! The checks before a call to a host: what one script there reports, and its cluster.
 
 mod checks;
-mod clock;
 mod own_machine;
 
+use std::net::IpAddr;
+
 use futures::future::{join, join3};
-use jiff::Timestamp;
 
 use self::checks::{
     look_at_guests_of, look_at_locks, look_at_members, look_at_people, look_at_running, look_at_tasks_of, look_at_use,
-    look_at_wol,
+    look_at_wol, votes,
 };
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
+use crate::fleet::act::preflight::idle::activity_needs;
 use crate::fleet::act::{ApiClients, Options};
-use crate::fleet::host::power::preflight::Parts;
+use crate::fleet::host::power::{IdleQuestions, Wanted};
+use crate::fleet::observe::measure::HostMeasurement;
 use crate::model::check::CheckId;
 use crate::model::hint::HintId;
-use crate::model::host::power::{HostCall, HostPreflight, NoWay};
+use crate::model::host::activity::Counted;
+use crate::model::host::idle::{Need, NeedKind};
+use crate::model::host::power::{HostCall, HostPreflight, Inhibitor, LoggedIn, NoWay};
 use crate::model::id::ServerId;
 use crate::model::inventory::{FailureKind, Server};
-use crate::model::power::{Finding, Policy, Remedy, Waking};
+use crate::model::load::reading::Reading;
+use crate::model::power::{Finding, Policy, Remedy};
 
 /// When a host is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +42,11 @@ pub(in crate::fleet::act) struct HostCheck<'r> {
     pub(in crate::fleet::act) host: &'r Server,
     pub(in crate::fleet::act) call: HostCall,
     pub(in crate::fleet::act) when: When,
-    /// When its own clock shall wake it.
-    pub(in crate::fleet::act) wakes_at: Option<Timestamp>,
     pub(in crate::fleet::act) servers: &'r [Server],
     pub(in crate::fleet::act) clients: &'r ApiClients,
     pub(in crate::fleet::act) options: &'r Options,
+    /// What an earlier run read of its counters, to be compared with.
+    pub(in crate::fleet::act) known: Option<&'r Reading>,
 }
 
 /// A look at a host right before it goes down.
@@ -50,8 +55,18 @@ pub(in crate::fleet::act) struct HostLook {
     pub(in crate::fleet::act) findings: Vec<Finding>,
     pub(in crate::fleet::act) blocked: Option<Blocked>,
     pub(in crate::fleet::act) seen: Option<HostPreflight>,
-    /// How its clock is set.
-    pub(in crate::fleet::act) waking: Option<Waking>,
+    /// Where the host goes down only if idle, and a plan is made.
+    pub(in crate::fleet::act) idle: Option<HostIdle>,
+}
+
+/// What a look shows of whether somebody needs the host.
+pub(in crate::fleet::act) struct HostIdle {
+    pub(in crate::fleet::act) needs: Vec<Need>,
+    pub(in crate::fleet::act) measured: HostMeasurement,
+    /// How often it has been asleep since it was started.
+    pub(in crate::fleet::act) sleeps: Option<u64>,
+    /// How many nodes its cluster has, and how many others are online.
+    pub(in crate::fleet::act) votes: Option<(usize, usize)>,
 }
 
 /// Why a call cannot be done at all, what fixes that, and the kind of failure.
@@ -91,11 +106,16 @@ impl Fleet<'_> {
         let members = async { self.members(clients, node?.0).await };
         let tasks = async { self.tasks(clients, node?.0, node?.1).await };
         let here = async { if config.access == Access::Local { None } else { self.local_identity().await.ok() } };
-        let past_locks = options.goes_past_locks();
-        let parts = Parts { past_locks, in_use: options.unless_used, clocks: check.wakes_at.is_some() };
-        let seen = self.host_preflight(config, parts);
+        let wanted = wanted(check, config);
+        let seen = async {
+            if wanted.idle.is_none() {
+                return self.host_preflight(config, &wanted).await.map(|seen| (seen, None));
+            }
+            let (seen, reading, load) = self.host_preflight_with_load(config, &wanted, check.known).await?;
+            Ok((seen, Some(HostMeasurement { load, reading })))
+        };
         let (seen, here, (members, tasks)) = Box::pin(join3(seen, here, join(members, tasks))).await;
-        let seen = match seen {
+        let (seen, measured) = match seen {
             Ok(seen) => seen,
             Err(error) => {
                 let failed = self.failed(&host.id, &error);
@@ -104,15 +124,12 @@ impl Fleet<'_> {
         };
         let mut found = Findings { host: &host.id, all: Vec::new() };
         self.look_at_itself(check, config, &seen, here.as_ref(), &mut found).await;
-        look_at_people(&seen, &mut found);
+        let counts = |user: &LoggedIn| !options.unless_used || config.idle.counts(user);
+        look_at_people(&seen, counts, &mut found);
         look_at_use(config, &seen, &mut found);
         let (locks, leases) = self.foreign_locks(seen.blocks(call).unwrap_or_default());
         look_at_locks(&locks, &leases, call, &mut found);
-        let waking = check.wakes_at.map(|at| self.look_at_clock(check, at, &seen, &mut found)).transpose();
-        // A host that its own clock wakes needs nobody else.
-        if !matches!(waking, Ok(Some(Some(_)))) {
-            self.look_at_wake(check, config, &seen, &mut found).await;
-        }
+        self.look_at_wake(check, config, &seen, &mut found).await;
         if let Some(members) = &members {
             look_at_members(members, host, &mut found);
         }
@@ -136,11 +153,13 @@ impl Fleet<'_> {
             }
             None => None,
         };
-        let (waking, blocked) = match waking {
-            Ok(waking) => (waking.flatten(), blocked),
-            Err(no_alarm) => (None, blocked.or(Some(no_alarm))),
-        };
-        HostLook { findings, blocked, seen: Some(seen), waking }
+        let idle = measured.map(|measured| HostIdle {
+            needs: needs_of(check, config, &seen, &locks),
+            measured,
+            sleeps: seen.activity.as_ref().and_then(|activity| activity.sleeps),
+            votes: members.as_ref().map(|members| votes(members, host)),
+        });
+        HostLook { findings, blocked, seen: Some(seen), idle }
     }
 
     /// The configuration of a host that can be asked: all of this goes over SSH.
@@ -179,6 +198,43 @@ impl Fleet<'_> {
             Ok(_) => look_at_wol(seen, config, found),
         }
     }
+}
+
+/// What the host is asked.
+fn wanted(check: &HostCheck<'_>, config: &ServerConfig) -> Wanted {
+    let HostCheck { options, when, .. } = *check;
+    let idle = options.if_idle.filter(|_| when == When::Planning);
+    Wanted {
+        past_locks: options.goes_past_locks(),
+        ports: options.unless_used.then(|| counted(config, &[], None).all_ports()),
+        idle: idle.map(|_| IdleQuestions { command: config.idle.command.clone() }),
+    }
+}
+
+/// Whose connections count.
+fn counted<'c>(config: &'c ServerConfig, own: &'c [IpAddr], asked_from: Option<IpAddr>) -> Counted<'c> {
+    let services = config.services.iter().map(|service| (service.port, service.name.as_str())).collect();
+    Counted { services, ports: &config.idle.ports, ignored: &config.idle.ignore_ports, own, asked_from }
+}
+
+/// What needs the host, as far as its own look shows.
+fn needs_of(check: &HostCheck<'_>, config: &ServerConfig, seen: &HostPreflight, locks: &[&Inhibitor]) -> Vec<Need> {
+    let HostCheck { call, options, .. } = *check;
+    let own: Vec<IpAddr> = seen.facts.addresses.iter().map(|address| address.ip).collect();
+    let counted = counted(config, &own, seen.ssh_client);
+    let uses = seen.activity.as_ref().map(|activity| activity.uses(&counted)).unwrap_or_default();
+    let mut needs = config.idle.seen_needs(seen, &uses);
+    if seen.blocks(call).is_none() {
+        needs.push(Need::new(NeedKind::Unknown, "the programs that ask not to sleep could not be listed"));
+    }
+    needs.extend(locks.iter().map(|lock| {
+        let Inhibitor { who, why, .. } = lock;
+        Need::new(NeedKind::Inhibitor, format!("{who} asks not to {} ({why})", call.as_str()))
+    }));
+    if let Some(activity) = &seen.activity {
+        needs.extend(activity_needs(activity, config, options.if_idle.unwrap_or_default()));
+    }
+    needs
 }
 
 /// Why the host has no way to do it: a check that an administrator's setting fails, or that it cannot be done at all.

@@ -120,8 +120,7 @@ impl Host {
 
 /// Fills a folder with the tools that every host has, and the shells.
 fn link_tools(folder: &Path) {
-    const NAMES: &str =
-        "sh dash bash busybox cat grep sed sleep stat id tr cp touch mktemp rm sort uname readlink printf true";
+    const NAMES: &str = "sh dash bash busybox cat grep sed sleep stat id tr cp touch mktemp rm sort head date uname readlink printf true";
     if fs::create_dir(folder).is_err() {
         return;
     }

@@ -8,26 +8,34 @@ ${SSH_CONNECTION-}
 X
 case $b$d in '' | *[!0-9]*) ;; *) own=$(printf ':%04X [0-9A-F]*:%04X 01 ' "$d" "$b") ;; esac
 
-# The connections in the state $1, each once: local address, port, remote address. One program for all lines: a shell's
-# loop over ten thousand takes half a second.
-tcp() {
-	sed -n -E "/$own/d; s/^ *[0-9]+: ([0-9A-F]+):([0-9A-F]{4}) ([0-9A-F]+):[0-9A-F]{4} $1 .*/\\1 \\2 \\3/p" \
-		/proc/net/tcp /proc/net/tcp6 2>/dev/null | sort -u
-}
+# The connections to ports that count, each once: local address and port, remote address; and the ports that somebody
+# listens at. A shell's loop over ten thousand lines takes half a second, and sed as long as needed where it has to remember
+# parts: grep chooses, sed cuts, and only in bytes. `ports` is set before: hexadecimal numbers with `|` between them.
 if [ -r /proc/net/tcp ]; then
 	p tcp seen
-	tcp 01 | while read -r v; do p connection "$v"; done
-	tcp 0A | while read -r a b c; do p listening "$b"; done
+	tab=$(printf '\t')
+	LC_ALL=C grep -h -E ":($ports) [0-9A-F]+:[0-9A-F]{4} (01|0A) " /proc/net/tcp /proc/net/tcp6 2>/dev/null | LC_ALL=C sed \
+		-e "/$own/d" -e 's/^[^:]*: //' -e '/ 0A /{' -e 's/ .*//' -e "s/^/listening$tab/" -e b -e '}' \
+		-e 's/:[0-9A-F]* 01 .*//' -e "s/^/connection$tab/" | LC_ALL=C sort -u -r | head -n 4000
 fi
 
 # A package manager at work holds the lock on a file that is always there.
 for o in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /var/lib/rpm/.rpm.lock \
 	/usr/lib/sysimage/rpm/.rpm.lock /lib/apk/db/lock; do
 	[ -e "$o" ] && v=$(stat -c '%D %i' "$o" 2>/dev/null) && [ -r /proc/locks ] || continue
-	d=$((0x${v%% *})) v=${v##* }
-	v=$(printf '%02x:%02x:%s' "$((d >> 8 & 4095))" "$((d & 255 | d >> 12 & 1048320))" "$v")
-	while read -r a; do
-		case $a in *-\>*) ;; *" $v "*) p work "a package manager"; break 2 ;; esac
+	d=$((0x${v%% *})) i=${v##* }
+	v=$(printf '%02x:%02x:%s' "$((d >> 8 & 4095))" "$((d & 255 | d >> 12 & 1048320))" "$i")
+	while read -r a c d e pid b; do
+		case "$a $c $d $e $pid $b" in
+		*-\>*) ;;
+		*" $v "*) p work "a package manager"; break 2 ;;
+		*:"$i "*)
+			# On btrfs the kernel's number of the device is another one here: then the holder's name tells.
+			c=
+			[ -r "/proc/$pid/comm" ] && read -r c < "/proc/$pid/comm"
+			case $c in apt* | dpkg* | aptitude* | unattended-upgr | rpm* | dnf* | yum* | zypper | apk) p work "a package manager"; break 2 ;; esac
+			;;
+		esac
 	done < /proc/locks
 done
 
@@ -49,12 +57,14 @@ if [ -e /sys/module/zfs ] && has /usr/sbin/zpool /sbin/zpool; then
 	done
 fi
 
-# Backups and copies, by the names of their programs. Those that wait for others are no work.
+# Backups and copies, and package managers whose lock says nothing, by the names of their programs. Those that wait for
+# others are no work.
 for o in /proc/[0-9]*/comm; do
 	v=
 	read -r v < "$o"
 	case $v in
 	rsync | borg | restic | rclone | kopia | vzdump | proxmox-backup-) ;;
+	pacman | zypper | dnf | dnf5 | yum | rpm) p work "a package manager"; continue ;;
 	*) continue ;;
 	esac
 	a=$(tr '\0' ' ' < "${o%comm}cmdline")

@@ -3,32 +3,68 @@
 //! The facts script runs first, so that ports, addresses and the boot are fresh. Reading is lenient: a line that is
 //! missing, cut off or senseless costs that one fact.
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
 use crate::fleet::host::facts::{self, word};
 use crate::fleet::host::power::way::{RIGHTS, WAY, no_way, text};
-use crate::model::host::activity::{self, Activity, Connection};
-use crate::model::host::power::rtc::Rtc;
+use crate::model::host::activity::{self, Activity, Answer, Connection, timers_of};
 use crate::model::host::power::{HostCall, HostPreflight, Inhibitor, LoggedIn};
 use crate::model::id::VmId;
+use crate::transport::script::quote;
 
-/// What is looked at besides what each look before a call is about.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Parts {
+/// What the script looks for besides what stands in the way of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Wanted {
     /// How a call would go past the locks that programs hold.
     pub(crate) past_locks: bool,
-    /// Who is connected to the host, and what works on it.
-    pub(crate) in_use: bool,
-    /// The clocks that could wake it at a time.
-    pub(crate) clocks: bool,
+    /// Who is connected to these ports, and what works on the host.
+    pub(crate) ports: Option<BTreeSet<u16>>,
+    /// What `--if-idle` asks besides.
+    pub(crate) idle: Option<IdleQuestions>,
+}
+
+/// What is asked of a host that is to go down only if idle.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct IdleQuestions {
+    /// A program on the host that says whether it is needed, and its arguments.
+    pub(crate) command: Option<Vec<String>>,
 }
 
 /// The script; POSIX sh, no arguments, reads nothing from its input, needs no rights.
-pub(crate) fn script(parts: Parts) -> String {
-    let locks = if parts.past_locks { "yes" } else { "" };
-    let need = if parts.in_use { include_str!("need.sh") } else { "" };
-    let clocks = if parts.clocks { concat!(include_str!("clock.sh"), "\n", include_str!("clock_look.sh")) } else { "" };
-    let preflight = include_str!("preflight.sh");
-    format!("locks={locks} listed=\n{}\n{RIGHTS}{WAY}{preflight}\n{clocks}\n{need}", facts::SCRIPT)
+pub(crate) fn script(wanted: &Wanted) -> String {
+    let locks = if wanted.past_locks { "yes" } else { "" };
+    let mut text = format!("locks={locks} listed=\n{}\n{RIGHTS}{WAY}{}\n", facts::SCRIPT, include_str!("preflight.sh"));
+    if let Some(ports) = &wanted.ports {
+        let ports: Vec<String> = ports.iter().map(|port| format!("{port:04X}")).collect();
+        // Something always stands there: an empty choice would be any port.
+        let ports = if ports.is_empty() { "none".to_owned() } else { ports.join("|") };
+        let _ = write!(text, "ports='{ports}'\n{}\n", include_str!("need.sh")); // a `String` takes all
+    }
+    if let Some(IdleQuestions { command }) = &wanted.idle {
+        text += include_str!("idle.sh");
+        text += &command.as_deref().map(command_lines).unwrap_or_default();
+    }
+    text
 }
+
+/// The lines that run the configured command, and print its exit status and first line. One that hangs must not cost the
+/// whole look.
+fn command_lines(words: &[String]) -> String {
+    // The configuration has refused what cannot be quoted.
+    let Ok(words) = words.iter().map(|word| quote(word)).collect::<Result<Vec<_>, _>>() else { return String::new() };
+    let words = words.join(" ");
+    format!(
+        "timeout=\nhas /usr/bin/timeout /bin/timeout && timeout=$v\n\
+         v=$(${{timeout:+\"$timeout\" {COMMAND_SECONDS}}} {words} 2>/dev/null </dev/null)\n\
+         p command \"$? ${{v%%\"$nl\"*}}\"\n:\n"
+    )
+}
+
+/// How long the configured command may take.
+const COMMAND_SECONDS: u8 = 5;
 
 /// More lines of one kind than this are not believed.
 const MOST: usize = 4096;
@@ -61,8 +97,6 @@ struct Seen {
     /// `systemd-inhibit` before version 240 tells of each on several lines.
     open: Option<(Inhibitor, String)>,
     no_ways: Vec<(bool, HostCall, String, String)>,
-    /// Why no alarm can be set, in the script's words.
-    no_alarm: Option<(String, String)>,
 }
 
 /// A session of logind's.
@@ -118,16 +152,19 @@ impl Seen {
                 self.activity().connections.get_or_insert_default();
             }
             "connection" => self.take_connection(value),
-            "listening" => self.activity().listening.extend(u16::from_str_radix(value, 16)),
-            "work" if self.activity().work.len() < MOST => self.activity().work.extend(word(value)),
-            "rtc" => {
-                let rtcs = self.found.clocks.rtcs.get_or_insert_default();
-                rtcs.extend(rtc(value).filter(|_| rtcs.len() < MOST));
+            "listening" => {
+                let port = value.rsplit(':').next().and_then(|port| u16::from_str_radix(port, 16).ok());
+                self.activity().listening.extend(port);
             }
-            "battery" => self.found.clocks.battery = word(value),
-            "hpet" => self.found.clocks.without_days = value == "yes",
-            "alarm" => self.found.clocks.way = word(value).map(Ok),
-            "noalarm" => self.no_alarm = value.split_once(' ').map(|(why, what)| (why.to_owned(), what.to_owned())),
+            "work" if self.activity().work.len() < MOST => self.activity().work.extend(word(value)),
+            "clock" => self.activity().clock = value.parse().ok().and_then(|at| Timestamp::from_second(at).ok()),
+            "sleeps" => self.activity().sleeps = value.parse().ok(),
+            "timers" => self.activity().timers = timers_of(value),
+            "command" => {
+                let (status, line) = value.split_once(' ').unwrap_or((value, ""));
+                let answer = status.parse().ok().map(|status| Answer { status, line: text(line) });
+                self.activity().command = answer;
+            }
             "can" | "cannot" => self.take_way(key == "can", false, value),
             "canpast" | "cannotpast" => self.take_way(key == "canpast", true, value),
             _ => {}
@@ -138,10 +175,10 @@ impl Seen {
         self.found.activity.get_or_insert_default()
     }
 
-    /// `0A00620A 01BD 0500620A`: the local address and port, the remote address.
+    /// `0A00620A:01BD 0500620A`: the local address and port, the remote address.
     fn take_connection(&mut self, value: &str) {
-        let mut words = value.split_ascii_whitespace();
-        let (Some(local), Some(port), Some(remote)) = (words.next(), words.next(), words.next()) else { return };
+        let Some((local, remote)) = value.split_once(' ') else { return };
+        let Some((local, port)) = local.split_once(':') else { return };
         let (Some(local), Ok(port), Some(remote)) =
             (activity::address(local), u16::from_str_radix(port, 16), activity::address(remote))
         else {
@@ -304,28 +341,12 @@ impl Seen {
             ways.extend(way.map(|way| (*call, Err(way))));
         }
         self.found.ways.sort_by_key(|(call, _)| *call);
-        if let Some((why, detail)) = &self.no_alarm {
-            self.found.clocks.way = no_way(why, detail, self.user.as_deref(), self.has_sudo).map(Err);
-        }
         if self.asked {
             let users = self.people();
             self.found.users = Some(users);
         }
         self.found
     }
-}
-
-/// `rtc0 yes enabled 1`
-fn rtc(value: &str) -> Option<Rtc> {
-    let mut words = value.split(' ');
-    let name = words.next().and_then(word)?;
-    let has_alarm = words.next()? == "yes";
-    let wakes = match words.next()? {
-        "enabled" => Some(true),
-        "disabled" => Some(false),
-        _ => None,
-    };
-    Some(Rtc { name, has_alarm, wakes, is_system: words.next() == Some("1") })
 }
 
 /// `block`, and since systemd 257 `block-weak`, which spares who is asked politely.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::arm::ArmedWol;
 use super::gone_or_back::Waited;
-use super::preflight::Parts;
+use super::preflight::Wanted;
 use super::trigger::{HostOrder, Trace, Triggered};
 use crate::config::Config;
 use crate::consent::Confirmed;
@@ -228,7 +228,7 @@ fn a_lock_stops_what_fired_and_its_words_are_read() {
         ] {
             let world = World::new(locked(version), "root").await;
             let (fleet, server) = (world.fleet(), &world.config.servers[0]);
-            let seen = fleet.host_preflight(server, Parts { past_locks: true, ..Parts::default() }).await.unwrap();
+            let seen = fleet.host_preflight(server, &Wanted { past_locks: true, ..Wanted::default() }).await.unwrap();
             assert!(seen.goes_past_locks(call, true) && !seen.goes_past_locks(call, false));
             assert_eq!(seen.way_past(call), Some(&Ok("systemd-run".to_owned())));
             let order = HostOrder { call, over_inhibitors: true };
@@ -277,10 +277,10 @@ fn wake_on_lan_is_armed_and_read_back() {
         for login in ["root", "admin"] {
             let world = World::new(off(), login).await;
             let (fleet, server) = (world.fleet(), &world.config.servers[0]);
-            assert_eq!(fleet.host_preflight(server, Parts::default()).await.unwrap().wol_armed(None), Some(false));
+            assert_eq!(fleet.host_preflight(server, &Wanted::default()).await.unwrap().wol_armed(None), Some(false));
             assert_eq!(fleet.arm_wol(server, "enp3s0", &yes).await.unwrap(), ArmedWol::Armed);
             assert_eq!(world.host.wol_armed("enp3s0").as_deref(), Some("g"));
-            let seen = fleet.host_preflight(server, Parts::default()).await.unwrap();
+            let seen = fleet.host_preflight(server, &Wanted::default()).await.unwrap();
             assert_eq!(seen.wol_armed(Some("BC:24:11:00:00:01")), Some(true));
             let ArmedWol::Failed { detail } = fleet.arm_wol(server, "nope", &yes).await.unwrap() else {
                 panic!("nope")
@@ -289,7 +289,7 @@ fn wake_on_lan_is_armed_and_read_back() {
         }
         let world = World::new(off().login("bob", Rights::SudoPassword), "bob").await;
         let (fleet, server) = (world.fleet(), &world.config.servers[0]);
-        assert_eq!(fleet.host_preflight(server, Parts::default()).await.unwrap().wol_armed(None), None);
+        assert_eq!(fleet.host_preflight(server, &Wanted::default()).await.unwrap().wol_armed(None), None);
         let failed = ArmedWol::Failed { detail: "sudo: a password is required".to_owned() };
         assert_eq!(fleet.arm_wol(server, "enp3s0", &yes).await.unwrap(), failed);
         assert_eq!(world.host.wol_armed("enp3s0").as_deref(), Some("d"));
@@ -307,7 +307,7 @@ fn the_look_finds_what_speaks_against_it() {
             .running_guest_pid(101);
         let world = World::new(host, "root").await;
         let (fleet, server) = (world.fleet(), &world.config.servers[0]);
-        let seen = fleet.host_preflight(server, Parts::default()).await.unwrap();
+        let seen = fleet.host_preflight(server, &Wanted::default()).await.unwrap();
         let users: Vec<_> = seen.users.as_ref().unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(users, ["anna on pts/0 from 10.0.0.5", "backup from 10.0.0.6"]);
         let blocks = seen.blocks(HostCall::Suspend).unwrap();
@@ -321,7 +321,7 @@ fn the_look_finds_what_speaks_against_it() {
         // Nobody but us, and another init.
         for host in [Host::debian("nas"), Host::alpine("a")] {
             let world = World::new(host, "root").await;
-            let seen = world.fleet().host_preflight(&world.config.servers[0], Parts::default()).await.unwrap();
+            let seen = world.fleet().host_preflight(&world.config.servers[0], &Wanted::default()).await.unwrap();
             assert_eq!(seen.inhibitors, Some(Vec::new()), "{seen:?}");
             assert!(seen.users.unwrap_or_default().is_empty() && seen.guests.is_empty() && seen.tasks.is_none());
         }
@@ -337,7 +337,7 @@ fn this_machine_knows_itself() {
         if here.boot_id.is_some() {
             assert_eq!(here.itself(&again), Some(crate::model::host::power::Itself::ThisMachine));
         }
-        let there = fleet.host_preflight(&world.config.servers[0], Parts::default()).await.unwrap();
+        let there = fleet.host_preflight(&world.config.servers[0], &Wanted::default()).await.unwrap();
         assert_eq!(here.itself(&there.identity()), None);
         let local = "[[servers]]\nid = \"me\"\nlocal = true\n";
         let config = Config::parse(local, &world.home.path().join("config.toml")).unwrap();

@@ -107,7 +107,6 @@ pub(super) fn listed(
             checks_at: None,
             checks: Vec::new(),
             reason,
-            until: None,
             action: None,
         },
     }

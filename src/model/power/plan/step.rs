@@ -10,7 +10,7 @@ use crate::model::guest::{GuestCall, Startup};
 use crate::model::host::power::HostCall;
 use crate::model::id::ServerId;
 use crate::model::inventory::FailureKind;
-use crate::model::power::{Finding, PowerAction, PowerState, StopOptions, Waking};
+use crate::model::power::{Finding, PowerAction, PowerState, StopOptions};
 use crate::model::text::words::words;
 
 /// What shall become of the guests of a host that goes down.
@@ -36,8 +36,6 @@ pub(crate) struct PlanInputs {
     pub(crate) stop: StopOptions,
     /// `None`: a host on which guests run is refused.
     pub(crate) guests: Option<Policy>,
-    /// Hosts shall be woken by their own clocks.
-    pub(crate) until: bool,
     /// What the guests' configurations say of the order among them, where they were asked.
     pub(crate) startups: HashMap<ServerId, Startup>,
     /// How asking hosts failed, of those whom nobody could ask.
@@ -70,6 +68,10 @@ pub(crate) enum StepKind {
         why: String,
         fix: Option<String>,
         kind: Option<FailureKind>,
+    },
+    /// Nothing is done: somebody needs the host, and it was to go down only if idle.
+    Needed {
+        why: String,
     },
 }
 
@@ -124,8 +126,6 @@ pub(crate) struct Course {
     pub(crate) limit: Option<Duration>,
     /// Wake-on-LAN is armed first.
     pub(crate) arms: Option<Arming>,
-    /// Its clock is set so that it wakes the host.
-    pub(crate) wakes: Option<Waking>,
     /// When a guest is stopped that has not shut down by then.
     pub(crate) stops_after: Option<Duration>,
 }
@@ -145,7 +145,7 @@ impl Step {
 
     /// Whether it changes anything.
     pub(crate) fn acts(&self) -> bool {
-        !matches!(self.does, StepKind::Already(_) | StepKind::Cannot { .. })
+        !matches!(self.does, StepKind::Already(_) | StepKind::Cannot { .. } | StepKind::Needed { .. })
     }
 }
 

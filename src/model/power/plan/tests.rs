@@ -45,6 +45,7 @@ fn lines(servers: &[Server], plan: &Plan) -> Vec<String> {
             StepKind::Host(call) => call.as_str().to_owned(),
             StepKind::Already(state) => format!("already {state}"),
             StepKind::Cannot { why, .. } => format!("cannot ({why})"),
+            StepKind::Needed { why } => format!("needed ({why})"),
         };
         let waits = |places: &[usize], sign: &str| {
             let mut places: Vec<String> = places.iter().map(|place| format!("{sign}{}", place + 1)).collect();

@@ -2,7 +2,7 @@
 
 /// Step n makes schema n+1 of schema n. A step that was ever released is never changed; a new one is added.
 pub(in crate::state) const STEPS: &[&str] =
-    &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH, TENTH, ELEVENTH, TWELFTH];
+    &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH, TENTH, ELEVENTH, TWELFTH, THIRTEENTH];
 
 const FIRST: &str = "
 CREATE TABLE machine (
@@ -339,7 +339,7 @@ CREATE TABLE backup_looks (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Leases, the servers that they hold, and the servers that are up because of one; hosts that their own clock wakes.
+/// Leases, the servers that they hold, and the servers that are up because of one.
 const TWELFTH: &str = "
 CREATE TABLE leases (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -373,14 +373,33 @@ CREATE TABLE woken (
     back TEXT NOT NULL,
     at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
--- Alarms in the clocks of hosts. From `late` on a host that sleeps and is silent has failed.
-CREATE TABLE alarms (
+";
+
+/// For how long hosts are idle and what kept them awake, by the looks of `power --if-idle`.
+const THIRTEENTH: &str = "
+CREATE TABLE idle (
     server TEXT PRIMARY KEY,
-    at INTEGER NOT NULL,
-    late INTEGER NOT NULL,
-    set_at INTEGER NOT NULL,
-    -- As the clock shows it, in its own time.
-    shown INTEGER,
-    sleeps INTEGER NOT NULL
+    -- NULL: at the last look it was in use, or asleep.
+    since INTEGER,
+    looked_at INTEGER NOT NULL,
+    -- The last look that counts for the usual gap, and the last gaps.
+    paced_at INTEGER NOT NULL,
+    gaps TEXT NOT NULL,
+    -- What needed it at the last look.
+    needs TEXT NOT NULL,
+    used_at INTEGER,
+    used TEXT,
+    -- How often it had been asleep since it was started.
+    sleeps INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE idle_stretches (
+    server TEXT NOT NULL,
+    -- idle, asleep, or the kind of a need.
+    kind TEXT NOT NULL,
+    what TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (server, kind, what, since)
 ) STRICT, WITHOUT ROWID;
 ";

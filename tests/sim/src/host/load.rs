@@ -94,6 +94,16 @@ pub(super) fn write(tree: &Tree, kind: Kind) {
               8       1 sda1 100 0 8000 50 0 0 0 0 0 70 140\n   \
               8       3 sda3 9900 100 792000 4950 20000 200 1600000 9000 0 7000 13900\n";
     put("proc/diskstats", &stats);
+    // Nobody is connected; sshd listens.
+    let header = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+    let listening = |address: &str| {
+        format!(
+            "   0: {address}:0016 {}:0000 0A 00000000:00000000 00:00000000 00000000 0 0 1 1 0 100 0 0 10 0\n",
+            address
+        )
+    };
+    put("proc/net/tcp", &(header.to_owned() + &listening("00000000")));
+    put("proc/net/tcp6", &(header.to_owned() + &listening(&"0".repeat(32))));
     // Alpine's kernel has it too; one kind of host without it is wanted.
     if kind.is_debian() {
         for (name, percent) in [("cpu", "1.25"), ("memory", "0.00"), ("io", "0.50")] {

@@ -1,19 +1,19 @@
 //! The checks of a host that goes down, one by one, on what it and its cluster told.
 
-use super::{Findings, HostCheck, When};
+use super::{Findings, HostCheck, When, counted};
 use crate::config::ServerConfig;
 use crate::fleet::act::preflight::{is_console, list};
 use crate::model::check::CheckId;
 use crate::model::guest::{ActiveTask, ClusterStatus};
-use crate::model::host::activity::Counted;
-use crate::model::host::power::{HostCall, HostPreflight, Inhibitor};
+use crate::model::host::power::{HostCall, HostPreflight, Inhibitor, LoggedIn};
 use crate::model::id::{GuestKind, VmId};
 use crate::model::inventory::Server;
 use crate::model::power::PowerState;
 
 /// Users, and programs that asked not to sleep.
-pub(super) fn look_at_people(seen: &HostPreflight, found: &mut Findings<'_>) {
-    if let Some(users) = seen.users.as_deref().filter(|users| !users.is_empty()) {
+pub(super) fn look_at_people(seen: &HostPreflight, counts: impl Fn(&LoggedIn) -> bool, found: &mut Findings<'_>) {
+    let users: Vec<&LoggedIn> = seen.users.iter().flatten().filter(|user| counts(user)).collect();
+    if !users.is_empty() {
         let message = format!("logged in: {}", list(users));
         found.add(CheckId::LoggedInUsers, message, "ask them to log out".to_owned());
     }
@@ -22,9 +22,8 @@ pub(super) fn look_at_people(seen: &HostPreflight, found: &mut Findings<'_>) {
 /// Who is connected to a host, and what works on it, where that was looked for.
 pub(super) fn look_at_use(config: &ServerConfig, seen: &HostPreflight, found: &mut Findings<'_>) {
     let Some(activity) = &seen.activity else { return };
-    let services = config.services.iter().map(|service| (service.port, service.name.as_str())).collect();
     let own: Vec<_> = seen.facts.addresses.iter().map(|address| address.ip).collect();
-    let reasons = activity.reasons(&Counted { services, own: &own, asked_from: seen.ssh_client });
+    let reasons = activity.reasons(&counted(config, &own, seen.ssh_client));
     if !reasons.is_empty() {
         found.add(CheckId::InUse, format!("it is in use: {}", list(reasons)), "wait until that has ended".to_owned());
     }
@@ -62,10 +61,15 @@ pub(super) fn look_at_wol(seen: &HostPreflight, config: &ServerConfig, found: &m
     found.add(CheckId::WolNotArmed, message.to_owned(), "add `--arm-wol`".to_owned());
 }
 
-/// The votes that are left when this node is gone. Each node is taken to have one vote.
-pub(super) fn look_at_members(members: &ClusterStatus, host: &Server, found: &mut Findings<'_>) {
+/// How many nodes a cluster has, and how many others are online. Each node is taken to have one vote.
+pub(super) fn votes(members: &ClusterStatus, host: &Server) -> (usize, usize) {
     let others = members.nodes.iter().filter(|node| Some(&node.name) != host.node.as_ref());
-    let (all, left) = (members.nodes.len(), others.filter(|node| node.online).count());
+    (members.nodes.len(), others.filter(|node| node.online).count())
+}
+
+/// The votes that are left when this node is gone.
+pub(super) fn look_at_members(members: &ClusterStatus, host: &Server, found: &mut Findings<'_>) {
+    let (all, left) = votes(members, host);
     if all > 1 && left * 2 <= all {
         let message = format!("its cluster would lose quorum: {left} of {all} nodes would be left");
         found.add(CheckId::QuorumLost, message, "bring another node up first".to_owned());

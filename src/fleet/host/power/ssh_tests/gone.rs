@@ -8,7 +8,7 @@ fn gone_and_back_are_seen() {
         let world = World::new(Host::debian("nas"), "root").await;
         let (fleet, server) = (world.fleet(), &world.config.servers[0]);
         in_vain("it still answers", async |deadline| fleet.wait_gone(server, deadline).await.unwrap()).await;
-        let before = fleet.host_preflight(server, Parts::default()).await.unwrap().facts.boot_id;
+        let before = fleet.host_preflight(server, &Wanted::default()).await.unwrap().facts.boot_id;
         let back = async |deadline| fleet.wait_back(server, before.as_deref(), false, deadline).await.unwrap();
         in_vain("it answers, and has not restarted yet", back).await;
         fleet.trigger(server, HostCall::Shutdown.into(), &Confirmed::by_command()).await.unwrap();

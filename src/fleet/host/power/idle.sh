@@ -1,0 +1,26 @@
+# What `--if-idle` asks besides, after need.sh: how often the host has slept, what is due soon, a disk's test of itself.
+
+p clock "$(date +%s 2>/dev/null)"
+f sleeps /sys/power/suspend_stats/success
+
+# What systemd starts next, as JSON. Older versions print a table for people instead, which is left alone.
+if [ -d /run/systemd/system ] && has /usr/bin/systemctl /bin/systemctl; then
+	v=$("$v" list-timers --all --no-pager --output=json 2>/dev/null </dev/null) && case $v in '['*) p timers "${v%%"$nl"*}" ;; esac
+fi
+
+# A disk that tests itself. Who sleeps is not woken for the question, which only root may ask.
+if has /usr/sbin/smartctl /sbin/smartctl; then
+	c=$v d=
+	[ "$uid" = 0 ] || d=${sudo:-none}
+	[ "$d" = none ] || [ -n "$d" ] && [ "$rights" != yes ] || for o in /sys/block/*/device; do
+		[ -e "$o" ] || continue
+		a=${o%/device} a=${a##*/}
+		case $a in *[!A-Za-z0-9]*) continue ;; esac
+		v=$(LC_ALL=C timeout 3 ${d:+"$d" -n} "$c" -n standby -c -l selftest "/dev/$a" 2>/dev/null </dev/null)
+		case $v in
+		*'No self-test in progress'*) ;;
+		*'Self-test routine in progress'* | *'elf-test in progress'*) p work "a test of the disk $a" ;;
+		esac
+	done
+fi
+:
