@@ -232,7 +232,9 @@ fn run(global: &Global, mut command: Command, ui: Ui, runtime: tokio::runtime::R
         Err(error) => return Err((ui, error)),
     }
     // `doctor` changes nothing: a file that cannot be used is not set aside, but said to be so.
-    if let (Command::Doctor(_), Err(error)) = (&command, state::look(&state_path(global))) {
+    if matches!(command, Command::Doctor(_))
+        && let Err(error) = state::look(&state_path(global))
+    {
         return unusable(global, &command, ui, error.into(), CheckId::StateUnusable);
     }
     let ctx = prepare(global, config, ui)?;
