@@ -64,7 +64,7 @@ use crate::output::{print, show};
 use crate::render::{Format, Output};
 use crate::signals::{Leaves, until_signalled};
 use crate::state::{State, StateError};
-use crate::transport::foreground::{self, Front};
+use crate::transport::foreground::{Front, Ignored};
 use crate::ui::{ColorWhen, Ui};
 use crate::watchdog::Pulse;
 
@@ -217,8 +217,9 @@ fn start(cli: Cli, ui: Ui, core: Rlimit) -> Ended {
 fn run(global: &Global, mut command: Command, ui: Ui, runtime: tokio::runtime::Runtime, core: Rlimit) -> Ended {
     let pulse = Pulse::default();
     let signals = [SignalKind::interrupt(), SignalKind::terminate()];
-    let ignored = signals.into_iter().filter(|kind| foreground::is_ignored(kind.as_raw_value()));
-    pulse.ignore(&ignored.map(|kind| kind.as_raw_value()).collect::<Vec<_>>());
+    let ignored = Ignored::read();
+    let ignored = signals.map(|kind| kind.as_raw_value()).into_iter().filter(|signal| ignored.has(*signal));
+    pulse.ignore(&ignored.collect::<Vec<_>>());
     // From here on files are read that may not answer.
     watchdog::watch(&pulse);
     let config = match configured(global, &command, &ui) {

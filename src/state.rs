@@ -80,6 +80,8 @@ pub(crate) struct State {
     conn: Mutex<Connection>,
     path: PathBuf,
     notice: Option<Notice>,
+    /// Bytes of the journal when the file was opened.
+    journal_before: u64,
     /// Held as long as the file is open, so that nobody sets the file aside underneath.
     _folder: Option<File>,
 }
@@ -106,7 +108,8 @@ impl State {
 
     /// To be called where the process ends: once in many runs, what the disk is slow at is done here.
     pub(crate) fn close(self) {
-        file::schema::empty_long_journal(&self.lock(), &self.path, &file::access::beside(&self.path, "-wal"));
+        let journal = file::access::journal_len(&self.path);
+        file::schema::empty_long_journal(&self.lock(), journal, self.journal_before);
         // To give dozens of statements back one by one would only take time.
         std::mem::forget(self);
     }

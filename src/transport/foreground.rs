@@ -1,7 +1,8 @@
 //! A command of the user's own, run in the foreground as if ecobox were not there: its streams, its signals, its exit status.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, ErrorKind};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::thread;
@@ -19,13 +20,25 @@ const PASSED: [i32; 6] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
 /// By whom a signal was sent: the kernel, as the terminal does for Ctrl-C, to all in the foreground.
 const SI_KERNEL: i32 = 0x80;
 
-/// Whether this process was started with a signal ignored, as `nohup` does. Whoever handles it then would have its
+/// The signals that were ignored when this process was started, as `nohup` does. Whoever handles one then would have its
 /// children not ignore it.
-pub(crate) fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
-    (1..=64).contains(&signal) && mask >> (signal - 1) & 1 == 1
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ignored(u64);
+
+impl Ignored {
+    /// As Linux tells it; elsewhere none.
+    pub(crate) fn read() -> Ignored {
+        // In one go: reading it to its end takes the kernel as long as the first time.
+        let mut status = [0; 8192];
+        let read = File::open("/proc/self/status").and_then(|mut file| file.read(&mut status)).unwrap_or_default();
+        let status = String::from_utf8_lossy(status.get(..read).unwrap_or_default());
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        Ignored(mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default())
+    }
+
+    pub(crate) fn has(self, signal: i32) -> bool {
+        (1..=64).contains(&signal) && self.0 >> (signal - 1) & 1 == 1
+    }
 }
 
 /// How a command gets the foreground.
@@ -56,7 +69,8 @@ impl Signals {
     /// # Errors
     /// The system's.
     pub(crate) fn listen() -> io::Result<Signals> {
-        let passed = PASSED.into_iter().filter(|signal| !is_ignored(*signal));
+        let ignored = Ignored::read();
+        let passed = PASSED.into_iter().filter(|signal| !ignored.has(*signal));
         let mut signals = SignalsInfo::<WithRawSiginfo>::new(passed)?;
         let handle = signals.handle();
         let (send, heard) = unbounded_channel();
@@ -178,6 +192,7 @@ mod tests {
     #[test]
     fn what_is_ignored_is_known() {
         // The standard library ignores SIGPIPE; nobody ignores SIGKILL.
-        assert!(is_ignored(13) && !is_ignored(9) && !is_ignored(0) && !is_ignored(99));
+        let ignored = Ignored::read();
+        assert!(ignored.has(13) && !ignored.has(9) && !ignored.has(0) && !ignored.has(99));
     }
 }

@@ -1,5 +1,7 @@
 //! What `check` hands back: the verdict in the forms of monitors, and as a table of findings.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -103,11 +105,12 @@ impl CheckReport {
     pub(super) fn add(&mut self, key: Key, judged: Judged, findings: &mut Vec<Finding>) {
         let values = counted(judged.count, "value");
         self.fine.push(format!("{} as wanted ({values})", key.as_str()));
-        // A service that is judged may be in there already.
-        for perf in judged.perf {
-            self.performance.retain(|known| known.label != perf.label);
-            self.performance.push(perf);
-        }
+        // A service that is judged may be in there already: the last of a label counts.
+        self.performance.extend(judged.perf);
+        self.performance.reverse();
+        let mut labels = HashSet::new();
+        self.performance.retain(|perf| labels.insert(perf.label.clone()));
+        self.performance.reverse();
         self.notes.extend(judged.notes);
         findings.extend(judged.findings);
     }

@@ -57,6 +57,11 @@ pub(in crate::state) fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Bytes of a state file's journal.
+pub(in crate::state) fn journal_len(path: &Path) -> u64 {
+    fs::metadata(beside(path, "-wal")).map_or(0, |meta| meta.len())
+}
+
 /// Makes what is missing of the folder, and refuses one that somebody else could put files into.
 pub(in crate::state) fn make_folder(folder: &Path) -> Result<()> {
     match file::make_folder(folder) {

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::state::file::access::{
-    POLL, beside, check, check_folder, check_one, demand_ours, failed, folder_of, is_writable, lock_folder,
-    lock_folder_alone, make_folder, refused, resolve, sync_folder,
+    POLL, beside, check, check_folder, check_one, demand_ours, failed, folder_of, is_writable, journal_len,
+    lock_folder, lock_folder_alone, make_folder, refused, resolve, sync_folder,
 };
 use crate::state::file::damage::{self, SUSPECT};
 use crate::state::file::error;
@@ -107,7 +107,8 @@ impl State {
     }
 
     pub(in crate::state) fn of(conn: Connection, path: PathBuf, notice: Option<Notice>, folder: Option<File>) -> State {
-        State { conn: Mutex::new(conn), path, notice, _folder: folder }
+        let journal_before = journal_len(&path);
+        State { conn: Mutex::new(conn), path, notice, journal_before, _folder: folder }
     }
 }
 
