@@ -25,11 +25,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::config::{Access, Config, ServerConfig};
 use crate::file;
 use crate::model::host::facts::HostFacts;
 use crate::model::id::{ClusterId, NodeName, ServerId};
+use crate::model::text::moment::clock_words;
 use crate::model::watch::Notice;
 use crate::state::{State, StateError};
 use crate::transport::pve::Client;
@@ -179,6 +181,11 @@ impl<'a> Fleet<'a> {
     #[expect(clippy::unused_self, reason = "who has a fleet has its clock")]
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    /// A moment as whoever sits at this machine says it: `07:00`.
+    pub(crate) fn clock_words(&self, at: Timestamp) -> String {
+        clock_words(at, &self.now().to_zoned(TimeZone::system()))
     }
 
     /// Takes a line for the user.

@@ -31,6 +31,7 @@
 //! - `reported_failures`: which failures were reported, for `-q`
 //! - `silent_agents`: guest agents that do not answer
 //! - `upkeep`, `backups`: storages, ends of tokens and certificates; the last backup of each guest
+//! - `alarms`: hosts whose own clock wakes them
 //! - `leases`: who needs which servers awake, and who is up only because of that
 //! - `program_answers`: answers of other programs that are slow to ask again
 
@@ -50,6 +51,7 @@ use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
 pub(crate) use crate::state::file::error::StateError;
 pub(crate) use crate::state::history::events::{Check, CheckRecord, HostCheck, Moves};
+pub(crate) use crate::state::inventory::alarms::Alarm;
 pub(crate) use crate::state::inventory::backups::BackupLook;
 pub(crate) use crate::state::inventory::changes::{Edit, GuestChange, GuestChangeKind, net};
 pub(crate) use crate::state::inventory::guests::{KnownGuest, RememberedGuest};

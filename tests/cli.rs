@@ -76,6 +76,7 @@ mod cli {
     mod power_refusals;
     mod power_text;
     mod power_torn;
+    mod power_until;
     mod power_wake;
     pub(crate) mod power_who;
     mod power_words;

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::model::text::moment;
+pub(crate) use crate::model::text::moment::span;
+
 /// What `-h` says in place of the options of every command.
 pub(crate) const GLOBAL_OPTIONS: &str =
     "Global options: -o FORMAT, -q, -v, --timeout, --config and others; see `ecobox help options`";
@@ -56,69 +59,13 @@ fn moment(text: &str) -> Result<Since, String> {
 pub(crate) fn ahead(text: &str) -> Result<Timestamp, String> {
     let zone = jiff::tz::TimeZone::system();
     let now = Timestamp::now();
-    let at = ahead_of(&now.to_zoned(zone), text).ok_or_else(|| {
-        "a time like `23:00`, `mon 06:30` or `2026-12-01T07:00:00Z`, or a time span like `8h`".to_owned()
-    })?;
+    let at = moment::ahead(&now.to_zoned(zone), text).ok_or(moment::AHEAD)?;
     if at > now { Ok(at) } else { Err("it is in the past".to_owned()) }
 }
 
-fn ahead_of(now: &jiff::Zoned, text: &str) -> Option<Timestamp> {
-    if let Ok(span) = span(text) {
-        return now.timestamp().checked_add(span).ok();
-    }
-    if let Ok(at) = text.parse::<Timestamp>() {
-        return Some(at);
-    }
-    if let Ok(at) = text.parse::<jiff::civil::DateTime>() {
-        return Some(at.to_zoned(now.time_zone().clone()).ok()?.timestamp());
-    }
-    let (day, time) = text.split_once(' ').map_or((None, text), |(day, time)| (Some(day), time.trim_start()));
-    let time = clock_time(time)?;
-    let weekday = match day {
-        Some(day) => Some(weekday(day)?),
-        None => None,
-    };
-    // Today, or the next day that fits.
-    (0..=7).find_map(|days| {
-        let day = now.date().checked_add(jiff::Span::new().days(days)).ok()?;
-        let fits = weekday.is_none_or(|weekday| day.weekday() == weekday);
-        let at = day.to_datetime(time).to_zoned(now.time_zone().clone()).ok()?.timestamp();
-        (fits && at > now.timestamp()).then_some(at)
-    })
-}
-
-/// `7:05`, `23:00`
-fn clock_time(text: &str) -> Option<jiff::civil::Time> {
-    let (hour, minute) = text.split_once(':')?;
-    let number = |text: &str| Some(text).filter(|text| matches!(text.len(), 1 | 2))?.parse::<i8>().ok();
-    jiff::civil::Time::new(number(hour)?, number(minute).filter(|_| minute.len() == 2)?, 0, 0).ok()
-}
-
-/// `mon`, `Monday`
-fn weekday(text: &str) -> Option<jiff::civil::Weekday> {
-    use jiff::civil::Weekday::{Friday, Monday, Saturday, Sunday, Thursday, Tuesday, Wednesday};
-    let days = [
-        ("monday", Monday),
-        ("tuesday", Tuesday),
-        ("wednesday", Wednesday),
-        ("thursday", Thursday),
-        ("friday", Friday),
-        ("saturday", Saturday),
-        ("sunday", Sunday),
-    ];
-    let text = text.to_ascii_lowercase();
-    days.into_iter().find(|(name, _)| text.len() >= 3 && name.starts_with(&text)).map(|(_, day)| day)
-}
-
-/// A positive time span; a number alone is seconds, a day is 24 hours.
-pub(crate) fn span(text: &str) -> Result<SignedDuration, String> {
-    let seconds = text.parse::<u32>().ok().map(|seconds| SignedDuration::from_secs(seconds.into()));
-    let spelled = || {
-        let span = text.parse::<jiff::Span>().ok()?;
-        span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()
-    };
-    let found = seconds.or_else(spelled).filter(SignedDuration::is_positive);
-    found.ok_or_else(|| "a time span like `30s`, `5m`, `24h` or `7d`".to_owned())
+/// A moment at which a host's own clock shall wake it.
+pub(crate) fn wake_time(text: &str) -> Result<Timestamp, String> {
+    moment::wake_time(&Timestamp::now().to_zoned(jiff::tz::TimeZone::system()), text)
 }
 
 /// A positive time span of at most some hours; a number alone is seconds.

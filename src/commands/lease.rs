@@ -24,7 +24,7 @@ use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::inventory::server::ServerKey;
 use crate::model::lease::{Lease, LeaseKind, Then};
-use crate::model::power::{Policy, PowerAction, StopOptions};
+use crate::model::power::{Policy, PowerAction, StopOptions, WakeTime};
 use crate::transport::foreground::{self, Ending, Front, Signals};
 use crate::ui::{Progress, Ui};
 
@@ -69,6 +69,7 @@ impl EndArgs {
             guests: self.guests,
             only_shown: false,
             arm_wol: self.arm_wol,
+            until: Some(WakeTime::AsBefore),
             unless_used: true,
             if_idle: None,
             parallel: usize::from(PARALLEL),

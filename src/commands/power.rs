@@ -27,7 +27,7 @@ use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory, Server};
 use crate::model::load::usage::Source;
 use crate::model::power::outcome::ActionOutcome;
-use crate::model::power::{Plan, PowerAction, StepReason, StepText, StopOptions};
+use crate::model::power::{Plan, PowerAction, StepReason, StepText, StopOptions, WakeTime};
 use crate::state::Action as Done;
 use crate::ui::Ui;
 
@@ -69,6 +69,10 @@ struct Looked {
 
 async fn look(ctx: &Context, fleet: &Fleet<'_>, args: &PowerArgs) -> anyhow::Result<Looked> {
     let action = args.action;
+    if args.until.is_some() && (!action.goes_down() || action == PowerAction::Reboot) {
+        let message = format!("`--until` goes with suspend, hibernate and shutdown, not with {action}");
+        return Err(Failure::new(Exit::Usage, message).into());
+    }
     let request = ObserveRequest {
         scope: fleet.scope_around(&args.targets, action.goes_down())?,
         templates: true,
@@ -150,6 +154,7 @@ fn options(ctx: &Context, args: &PowerArgs) -> Options {
         guests: args.guests,
         only_shown: args.dry_run,
         arm_wol: args.arm_wol,
+        until: args.until.map(WakeTime::At),
         unless_used: args.if_idle.is_some(),
         if_idle: args.if_idle,
         parallel: usize::from(args.parallel),

@@ -24,7 +24,7 @@ use crate::model::past::series::{Metric, Series, Window};
 use crate::model::power::PowerState;
 use crate::render::html::Page;
 use crate::render::server::ServerJson;
-use crate::render::value::Value;
+use crate::render::value::{Value, rfc3339};
 use crate::render::{Column, Report};
 
 const USAGE: &str = "ecobox status [TARGET]... [--cached | --since WHEN]";
@@ -171,7 +171,7 @@ fn columns<'r>(cached: bool) -> Vec<Column<'r, &'r Row>> {
     let wide = Column::<&'r Row>::wide;
     let mut columns = vec![
         column("NAME", 0, |Row(server)| Value::Name { depth: server.depth, text: &server.name }).cut_to(16),
-        column("STATE", 0, |Row(server)| server.doing().map_or(Value::State(server.seen.state), Value::text)),
+        column("STATE", 0, |Row(server)| state(server)),
         column("KIND", 4, |Row(server)| Value::text(server.kind.as_str())),
         // A guest stands under its host.
         column("NODE", 9, |Row(server)| Value::maybe(server.node.as_ref().map(NodeName::as_str))),
@@ -194,6 +194,7 @@ fn columns<'r>(cached: bool) -> Vec<Column<'r, &'r Row>> {
         wide("HA", |Row(server)| Value::maybe(server.ha_state.as_deref())),
         wide("ADDRESSES", |Row(server)| addresses(&server.addresses)),
         wide("REASON", |Row(server)| Value::maybe(server.seen.why())),
+        wide("UNTIL", |Row(server)| Value::of(server.seen.until.as_ref(), |until| Value::text(rfc3339(until.at)))),
     ]);
     columns
 }
@@ -225,6 +226,14 @@ impl Report for StatusReport {
         // Who could not be asked is said by a warning.
         let others = troubles(&servers, &self.failures).into_iter().filter(|trouble| trouble.kind != Kind::Failure);
         unknown(&self.servers).into_iter().chain(others.map(|trouble| format!("! {}", trouble.text))).collect()
+    }
+}
+
+fn state(server: &Server) -> Value<'_> {
+    match (server.doing(), server.sleeps_until()) {
+        (Some(doing), _) => Value::text(doing),
+        (None, Some(until)) => Value::StateUntil(server.seen.state, until),
+        (None, None) => Value::State(server.seen.state),
     }
 }
 

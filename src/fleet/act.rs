@@ -31,7 +31,7 @@ use crate::model::check::CheckId;
 use crate::model::hint::HintId;
 use crate::model::id::{ClusterId, ServerId, VmId};
 use crate::model::inventory::Server;
-use crate::model::power::{Plan, Policy, Step, StepKind, StopOptions};
+use crate::model::power::{Plan, Policy, PowerState, Step, StepKind, StopOptions, WakeTime};
 use crate::state::StateError;
 use crate::transport::Error;
 
@@ -55,6 +55,8 @@ pub(crate) struct Options {
     pub(crate) only_shown: bool,
     /// Wake-on-LAN is armed on a host that goes to sleep without it.
     pub(crate) arm_wol: bool,
+    /// Hosts that go down are woken by their own clocks then.
+    pub(crate) until: Option<WakeTime>,
     /// Whoever uses a host now is a reason not to take it down: who is connected, what works there.
     pub(crate) unless_used: bool,
     /// A host goes down only if nothing needed it for so long.
@@ -182,7 +184,12 @@ impl Fleet<'_> {
         let begun = Instant::now();
         let step = &run.plan.steps[number];
         let ended = match &step.does {
-            StepKind::Already(state) => StepReport::new(StepOutcome::Already).seen(*state),
+            StepKind::Already(state) => {
+                if step.action.only_wakes() && *state == PowerState::Online {
+                    self.forget_alarm_of(run, run.server(step), confirmed).await?;
+                }
+                StepReport::new(StepOutcome::Already).seen(*state)
+            }
             StepKind::Cannot { why, fix, kind } => {
                 let how = kind.map_or(StepOutcome::Refused, StepOutcome::Failed);
                 StepReport { hint: fix.clone(), ..StepReport::because(how, why.clone()) }

@@ -173,7 +173,7 @@ checks! {
         WolNotPersistent "wol-not-persistent",
         NoWakePath "no-wake-path",
         WakeFailed "wake-failed",
-        RtcUnusable "rtc-unusable",
+        NoRtc "no-rtc",
         RunningGuests "running-guests",
         HaManaged "ha-managed",
     }
@@ -201,7 +201,7 @@ checks! {
 
 impl CheckId {
     /// Those that `power` looks at before it acts, in the order of its documentation.
-    pub(crate) const BEFORE_POWER: [CheckId; 18] = [
+    pub(crate) const BEFORE_POWER: [CheckId; 19] = [
         CheckId::GuestLocked,
         CheckId::BackupRunning,
         CheckId::TasksRunning,
@@ -213,6 +213,7 @@ impl CheckId {
         CheckId::SleepMasked,
         CheckId::WolNotArmed,
         CheckId::NoWakePath,
+        CheckId::NoRtc,
         CheckId::Itself,
         CheckId::IdentityChanged,
         CheckId::Template,

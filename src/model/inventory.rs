@@ -128,10 +128,22 @@ impl Server {
         (format!("{id}{name}"), format!(", {}{node}, {}{uptime}{ha}", kind.as_str(), seen.state))
     }
 
+    /// Until when it sleeps, as people say it: `07:00`.
+    pub(crate) fn sleeps_until(&self) -> Option<&str> {
+        self.seen.until.as_ref().filter(|until| !until.overdue).map(|until| until.words.as_str())
+    }
+
+    /// Whether its own clock should have woken it, and it is silent.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.seen.until.as_ref().is_some_and(|until| until.overdue)
+    }
+
     /// Whether its state is worth an alarm: it should be on (or asleep), is not, and nothing is being done about it.
     pub(crate) fn is_alarming(&self) -> bool {
         match (self.expected, self.seen.state) {
             _ if self.seen.action.is_some() => false,
+            // Whoever sleeps until a time may, and shall be there afterwards, whatever else is expected.
+            (_, PowerState::Asleep | PowerState::Offline) if self.seen.until.is_some() => self.is_overdue(),
             (Expected::Any, _) | (_, PowerState::Online | PowerState::Running) => false,
             (Expected::Asleep, state) => state == PowerState::Unknown,
             (Expected::On, state) => state != PowerState::Asleep,
@@ -164,6 +176,8 @@ pub(crate) struct Observation {
     pub(crate) checks: Vec<ServiceCheck>,
     /// Why the state is what it is, where that is not plain.
     pub(crate) reason: Option<String>,
+    /// When its own clock wakes it, where ecobox put it to sleep until then and it is silent. Thousands do without.
+    pub(crate) until: Option<Box<Until>>,
     /// What ecobox itself is doing to the server at this moment, in this process or another. Thousands do without.
     pub(crate) action: Option<Box<InFlight>>,
 }
@@ -196,8 +210,26 @@ impl Observation {
             checks_at: None,
             checks: Vec::new(),
             reason: None,
+            until: None,
             action: None,
         }
+    }
+}
+
+/// A time until which a host sleeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Until {
+    pub(crate) at: Timestamp,
+    /// As people say it: `07:00`.
+    pub(crate) words: String,
+    /// The time is over, and so is the one that the host usually takes.
+    pub(crate) overdue: bool,
+}
+
+impl Until {
+    /// What is said of a host that is still silent.
+    pub(crate) fn reproach(&self) -> String {
+        format!("it should have woken at {}", self.words)
     }
 }
 

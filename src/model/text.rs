@@ -1,6 +1,7 @@
 //! Text that came from elsewhere: made safe to show, and compared with the words that are known.
 
 pub(crate) mod draining;
+pub(crate) mod moment;
 pub(crate) mod units;
 pub(crate) mod words;
 

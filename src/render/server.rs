@@ -33,7 +33,7 @@ impl Serialize for ServerJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let server = self.0;
         let seen = &server.seen;
-        let mut object = serializer.serialize_struct("Server", 31)?;
+        let mut object = serializer.serialize_struct("Server", 32)?;
         object.serialize_field("id", &server.id)?;
         object.serialize_field("name", &server.name)?;
         object.serialize_field("kind", server.kind.as_str())?;
@@ -72,6 +72,11 @@ impl Serialize for ServerJson<'_> {
         }
         object.serialize_field("last_seen", &seen.last_seen.map(Stamp))?;
         object.serialize_field("reason", &seen.reason)?;
+        if let Some(until) = &seen.until {
+            object.serialize_field("until", &Stamp(until.at))?;
+        } else {
+            object.skip_field("until")?;
+        }
         object.serialize_field("action", &seen.action.as_deref().map(Doing::from))?;
         object.end()
     }

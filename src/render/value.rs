@@ -33,6 +33,8 @@ pub(crate) enum Value<'r> {
         text: &'r str,
     },
     State(PowerState),
+    /// A state that lasts until a time, as people say it.
+    StateUntil(PowerState, &'r str),
     /// Bytes used and bytes there are.
     Share {
         used: u64,
@@ -123,6 +125,7 @@ impl<'r> Value<'r> {
         match self {
             Value::State(PowerState::Running | PowerState::Online) => Tone::Good,
             Value::State(PowerState::Offline | PowerState::Unknown) | Value::Alarm(_) => Tone::Bad,
+            Value::StateUntil(state, _) => Value::State(*state).tone(),
             Value::State(_) => Tone::Quiet,
             unknown if unknown.is_unknown() => Tone::Quiet,
             _ => Tone::Plain,
@@ -153,6 +156,7 @@ impl<'r> Value<'r> {
                 out.push_str(&text::clean(text));
             }
             Value::State(state) => out.push_str(state.as_str()),
+            Value::StateUntil(state, until) => write!(out, "{state} until {until}")?,
             Value::Share { used, of } => {
                 write_bytes(out, *used);
                 out.push('/');
@@ -194,7 +198,7 @@ impl<'r> Value<'r> {
             _ if self.is_unknown() => Value::Unknown.plain(),
             Value::Text(text) | Value::Alarm(text) => text::clean(text).into_owned(),
             Value::Name { text, .. } => text::clean(text).into_owned(),
-            Value::State(state) => state.as_str().to_owned(),
+            Value::State(state) | Value::StateUntil(state, _) => state.as_str().to_owned(),
             Value::Seconds(seconds) => seconds.to_string(),
             Value::Share { used, of } => format!("{used}/{of}"),
             Value::Percent(number) | Value::BytesPerSecond(number) => format!("{number:.1}"),
@@ -230,6 +234,7 @@ fn with_rfc3339<T>(at: Timestamp, look: impl FnOnce(&str) -> T) -> T {
 }
 
 /// The same in JSON.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Stamp(pub(crate) Timestamp);
 
 impl Serialize for Stamp {

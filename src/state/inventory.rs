@@ -1,5 +1,6 @@
 //! What is known: servers, clusters and their guests, tokens, trust.
 
+pub(crate) mod alarms;
 pub(crate) mod backups;
 pub(crate) mod certificates;
 pub(crate) mod changes;

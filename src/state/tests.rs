@@ -1,6 +1,7 @@
 //! Tests of the state file as a whole. What more than one of them needs stands here.
 
 mod actions;
+mod alarms;
 mod basics;
 mod clusters;
 mod damage;

@@ -58,7 +58,7 @@ fn what_keeps_a_host_from_sleeping_and_waking() {
         found_and_fixed(&world, &pve, "sleep-masked");
     }
     host.write_file("/sys/devices/pnp0/00:01/power/wakeup", "disabled\n");
-    found_and_fixed(&world, &pve, "rtc-unusable");
+    found_and_fixed(&world, &pve, "no-rtc");
 }
 
 #[test]

@@ -323,6 +323,13 @@ impl Run {
         assert!(self.stderr.contains(text), "no `{text}` in\n{self}");
         self
     }
+
+    /// Fails the test unless stdout has this text.
+    #[track_caller]
+    pub(crate) fn prints(self, text: &str) -> Run {
+        assert!(self.stdout.contains(text), "no `{text}` in\n{self}");
+        self
+    }
 }
 
 impl fmt::Display for Run {

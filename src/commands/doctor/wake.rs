@@ -118,6 +118,7 @@ fn options(ctx: &Context) -> Options {
         guests: None,
         only_shown: false,
         arm_wol: false,
+        until: None,
         unless_used: false,
         if_idle: None,
         parallel: 1,

@@ -2,7 +2,7 @@
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap_complete::engine::ArgValueCompleter;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::commands::args::{self, GLOBAL_OPTIONS};
 use crate::commands::complete;
@@ -10,7 +10,7 @@ use crate::fleet::act::PARALLEL;
 use crate::model::check::CheckId;
 use crate::model::power::{Policy, PowerAction};
 
-const USAGE: &str = "ecobox power ACTION TARGET... [--dry-run | --yes] [--guests WHAT] [--arm-wol] [--then-stop]\n                    [--if-idle SPAN [--explain]]\n                    [--allow REASON]... [--parallel NUMBER] [--no-wait]";
+const USAGE: &str = "ecobox power ACTION TARGET... [--dry-run | --yes] [--guests WHAT] [--arm-wol] [--then-stop]\n                    [--if-idle SPAN [--explain]] [--until TIME]\n                    [--allow REASON]... [--parallel NUMBER] [--no-wait]";
 
 const EXAMPLES: &str = "Examples:\n\
     \x20 ecobox power start vm-101                # wakes its host first, if that sleeps\n\
@@ -18,6 +18,7 @@ const EXAMPLES: &str = "Examples:\n\
     \x20 ecobox power suspend pve2 --guests shutdown --arm-wol\n\
     \x20 ecobox power shutdown tag=lab --then-stop --yes\n\
     \x20 ecobox power suspend nas --if-idle 30m  # for cron, every five minutes\n\
+    \x20 ecobox power suspend nas --until 07:00     # its own clock wakes it\n\
     \x20 ecobox power wake nas";
 
 /// Start, stop, suspend and wake, after checking what could go wrong
@@ -58,6 +59,9 @@ pub(crate) struct PowerArgs {
     /// With `--if-idle`: show what kept the hosts awake in the last week, and do nothing
     #[arg(long, requires = "if_idle", conflicts_with_all = ["dry_run", "yes", "no_wait", "then_stop", "arm_wol"])]
     pub(crate) explain: bool,
+    /// With `suspend`, `hibernate` and `shutdown` of hosts: their own clock wakes them then: `07:00`, `mon 06:30`, `8h`
+    #[arg(long, value_name = "TIME", value_parser = args::wake_time)]
+    pub(super) until: Option<Timestamp>,
     /// Send, and do not wait for the outcome
     #[arg(long)]
     pub(super) no_wait: bool,

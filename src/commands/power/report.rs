@@ -14,7 +14,7 @@ use crate::model::inventory::Server;
 use crate::model::power::{Course, Finding, Goal, Plan, PowerAction, PowerState, Step, StepKind, StepReason, StepText};
 use crate::model::text::units::human_span;
 use crate::model::text::{clean, wrap};
-use crate::render::value::Value;
+use crate::render::value::{Stamp, Value};
 use crate::render::{Column, Format, Output, Records, Report, table};
 
 /// The plan, and what came of it.
@@ -62,6 +62,11 @@ pub(crate) struct Row {
     deadline_seconds: Option<f64>,
     /// The network port on which Wake-on-LAN is armed first.
     arms_wol: Option<String>,
+    /// When its own clock wakes the host, which is set first.
+    wakes_at: Option<Stamp>,
+    /// The same as people say it.
+    #[serde(skip)]
+    set_for: Option<String>,
     /// After how long a guest is stopped that has not shut down.
     stops_after_seconds: Option<f64>,
     /// Numbers of the steps that come before.
@@ -106,8 +111,10 @@ impl Row {
         let span = |seconds: f64| human_span(Duration::from_secs_f64(seconds));
         let limit = self.deadline_seconds.map(|limit| format!(", at most {}", span(limit))).unwrap_or_default();
         let first = self.arms_wol.as_ref().map(|port| format!("first Wake-on-LAN is armed on {port}; "));
+        let clock = self.set_for.as_ref().map(|at| format!("its clock is set to wake it at {at}; "));
         let then = self.stops_after_seconds.map(|after| format!("; stopped at once after {}", span(after)));
-        Some(format!("{}until {until}{limit}{}", first.unwrap_or_default(), then.unwrap_or_default()))
+        let before = first.unwrap_or_default() + &clock.unwrap_or_default();
+        Some(format!("{before}until {until}{limit}{}", then.unwrap_or_default()))
     }
 }
 
@@ -171,7 +178,7 @@ fn row(
     if let Some(until) = &until {
         told.until = Some(format!("until {until}"));
     }
-    let Course { limit, arms, stops_after } = &step.course;
+    let Course { limit, arms, wakes, stops_after } = &step.course;
     let mut after: Vec<usize> = step.needs.iter().chain(&step.follows).map(|other| other + 1).collect();
     after.sort_unstable();
     Row {
@@ -186,6 +193,8 @@ fn row(
         told: told.lines(),
         until,
         deadline_seconds: limit.map(|limit| limit.as_secs_f64()),
+        wakes_at: wakes.as_ref().map(|waking| Stamp(waking.at)),
+        set_for: wakes.as_ref().map(|waking| waking.words.clone()),
         arms_wol: arms.as_ref().map(|arms| arms.port.clone()),
         stops_after_seconds: stops_after.map(|after| after.as_secs_f64()),
         after,

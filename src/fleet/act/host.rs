@@ -1,5 +1,6 @@
 //! One step on a host that goes down: one trigger over SSH, until it is seen to be gone or back.
 
+pub(super) mod alarm;
 mod arm;
 
 use std::time::Duration;
@@ -74,8 +75,13 @@ impl Fleet<'_> {
             begun.end(&refused, self.now())?;
             return Ok(refused);
         }
+        if let Some(refused) = self.set_clock(run, number, host, confirmed).await? {
+            begun.end(&refused, self.now())?;
+            return Ok(refused);
+        }
         let sending = Sending { host, server, call, number, seen: &seen, patience };
         let ended = Box::pin(self.send_to_host(run, &sending, confirmed)).await?;
+        let ended = self.keep_or_clear_alarm(run, number, host, ended, confirmed).await?;
         if call.sleeps() && ended.how == StepOutcome::Done {
             // Whoever looked while it still answered removed the mark again.
             self.state.mark_asleep(&server.id, self.now())?;
@@ -96,7 +102,9 @@ impl Fleet<'_> {
         let server = run.server(&run.plan.steps[number]);
         run.say(number, &format!("looking at {} once more", server.called()), None);
         let (servers, clients, options) = (run.servers, run.clients, run.options);
-        let check = HostCheck { host: server, call, when: When::Acting, servers, clients, options, known: None };
+        let wakes_at = run.plan.steps[number].course.wakes.as_ref().map(|waking| waking.at);
+        let check =
+            HostCheck { host: server, call, when: When::Acting, wakes_at, servers, clients, options, known: None };
         let look = self.look_at_host(&check).await;
         if let Some(Blocked { why, fix, kind }) = look.blocked {
             return Err(StepReport {

@@ -92,15 +92,16 @@ impl Fleet<'_> {
         let mut calls = HashMap::new();
         let here = Here::default();
         let readings = self.comparable_readings(options)?;
+        let alarms = self.alarms_of(plan, servers, options)?;
         let findings = join(self.look_at_guests(plan, servers, configs, clients, &here, options), async {
             let hosts = plan.steps.iter().enumerate().filter_map(|(number, step)| match &step.does {
                 StepKind::Host(call) => Some((number, &servers[step.server], *call)),
                 _ => None,
             });
-            let readings = &readings;
+            let (readings, alarms) = (&readings, &alarms);
             let looks = hosts.map(|(number, host, call)| async move {
-                let known = readings.get(&host.id);
-                let check = HostCheck { host, call, when: When::Planning, servers, clients, options, known };
+                let (known, wakes_at) = (readings.get(&host.id), alarms.get(&host.id).copied());
+                let check = HostCheck { host, call, when: When::Planning, wakes_at, servers, clients, options, known };
                 (number, Box::pin(self.look_at_host(&check)).await)
             });
             join_all(looks).await
@@ -127,6 +128,7 @@ impl Fleet<'_> {
                     plan.steps[number].course.arms = self.arming(host, seen);
                 }
             }
+            plan.steps[number].course.wakes = look.waking;
             if let Some(Blocked { why, fix, kind }) = look.blocked {
                 plan.steps[number].does = StepKind::Cannot { why, fix, kind };
             }

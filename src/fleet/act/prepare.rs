@@ -10,7 +10,9 @@ use crate::model::guest::{GuestCall, Startup};
 use crate::model::host::idle::Verdict;
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory, Server};
-use crate::model::power::{Plan, PlanError, PlanInputs, Policy, PowerAction, PowerState, StepKind, allow, plan};
+use crate::model::power::{
+    Plan, PlanError, PlanInputs, Policy, PowerAction, PowerState, StepKind, WakeTime, allow, plan,
+};
 use crate::model::select::{asks_for_state, whatever_state};
 use crate::state::StateError;
 
@@ -89,7 +91,8 @@ impl Fleet<'_> {
         let failures = failures.iter().rev().filter(|failed| !failed.kind.is_of_cluster());
         let failures = failures.map(|Failed { server, kind, .. }| (server.clone(), *kind)).collect();
         let startups = configs.startups();
-        let inputs = PlanInputs { stop: options.stop, guests: options.guests, startups, failures, lost };
+        let until = matches!(options.until, Some(WakeTime::At(_)));
+        let inputs = PlanInputs { stop: options.stop, guests: options.guests, until, startups, failures, lost };
         let mut plan = plan(servers, chosen, action, &inputs)?;
         let Checked { calls, idle } = self.check_plan(&mut plan, servers, &configs, &clients, options).await?;
         set_deadlines(&mut plan, servers, &inputs.startups, options);

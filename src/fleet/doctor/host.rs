@@ -22,6 +22,7 @@ impl Fleet<'_> {
     pub(super) async fn host_seen(&self, server: &ServerConfig, known: Option<&Server>) -> (HostSeen, Option<Client>) {
         let mut seen = HostSeen { is_pve: self.is_pve(server), ..HostSeen::default() };
         seen.may_be_away = known.and_then(may_be_away);
+        let overdue = known.filter(|known| known.is_overdue()).and_then(|known| known.seen.until.as_ref());
         let by_ssh = async {
             match server.access {
                 Access::Api => (None, None),
@@ -41,6 +42,15 @@ impl Fleet<'_> {
             seen.is_pve = true;
             answer = Some(Box::pin(self.api_seen(server)).await);
         }
+        let login = login.map(|login| {
+            login.map_err(|trouble| match overdue {
+                Some(until) if trouble.id == CheckId::HostAway => {
+                    let finding = format!("{}; {}", trouble.finding, until.reproach());
+                    Trouble { finding, ..trouble }
+                }
+                _ => trouble,
+            })
+        });
         if matches!(&login, Some(Err(trouble)) if trouble.id == CheckId::HostKeyUnknown) {
             seen.recorded_badly = self.is_recorded_badly(server).await;
         }
@@ -100,6 +110,8 @@ impl Fleet<'_> {
 /// Why it is no trouble that a server does not answer.
 fn may_be_away(server: &Server) -> Option<String> {
     match server.expected {
+        // Its own clock should have woken it.
+        _ if server.is_overdue() => None,
         Expected::Asleep => Some("it may be asleep: `expected = \"asleep\"`".to_owned()),
         Expected::Any | Expected::On if server.seen.state == PowerState::Asleep => {
             Some("ecobox put it to sleep".to_owned())

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use super::known::{Known, Looks};
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::act::wake::step::AWAKE_BEFORE;
 use crate::fleet::act::wake::{NoWakePath, WakePath};
 use crate::model::check::CheckId;
 use crate::model::check::diagnosis::Fix;
@@ -17,8 +16,8 @@ use crate::model::host::facts::{HostAddress, HostFacts};
 use crate::model::id::ServerId;
 use crate::model::inventory::server::{Expected, ServerKey};
 use crate::model::inventory::{Inventory, Server};
-use crate::model::power::PowerAction;
 use crate::model::power::outcome::ActionOutcome;
+use crate::model::power::{AWAKE_BEFORE, PowerAction};
 use crate::state::Action;
 use crate::transport::wol;
 

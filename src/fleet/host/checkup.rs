@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
-use crate::fleet::host::power::preflight;
+use crate::fleet::host::power::preflight::{self, Wanted};
 use crate::model::check::host::{Clock, SystemSeen};
 use crate::transport::Error;
 use crate::transport::ssh::HostKeyPolicy;
@@ -22,7 +22,7 @@ const MOST: usize = 256;
 
 fn script() -> String {
     let more = concat!(include_str!("checkup.sh"), "\n", include_str!("checkup/sleep.sh"));
-    format!("{CLOCK}{}\n{more}", preflight::script(&preflight::Wanted::default()))
+    format!("{CLOCK}{}\n{more}", preflight::script(&Wanted { clocks: true, ..Wanted::default() }))
 }
 
 /// When a script was sent, and when its output was there, in seconds since 1970.

@@ -4,9 +4,10 @@
 // A place that was found in foreign text is no promise: what is not there must be an answer, and not the end.
 #![cfg_attr(not(test), deny(clippy::string_slice, clippy::indexing_slicing))]
 
+pub(crate) mod alarm;
 pub(crate) mod arm;
 pub(crate) mod gone_or_back;
-pub(in crate::fleet::host) mod preflight;
+pub(in crate::fleet) mod preflight;
 pub(crate) mod trigger;
 pub(super) mod way;
 
@@ -35,6 +36,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 #[cfg(any(test, fuzzing))]
 pub(crate) const READERS: &[crate::model::foreign::Reader] = &[
     ("preflight", |bytes| drop(preflight::parse(&String::from_utf8_lossy(bytes)))),
+    ("alarm", |bytes| drop(alarm::parse(&String::from_utf8_lossy(bytes), false))),
     ("arm", |bytes| drop(arm::parse(&String::from_utf8_lossy(bytes)))),
     ("trigger", |bytes| {
         let text = String::from_utf8_lossy(bytes).into_owned();

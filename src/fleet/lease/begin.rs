@@ -8,7 +8,6 @@ use jiff::{SignedDuration, Timestamp};
 use crate::consent::Confirmed;
 use crate::fleet::Fleet;
 use crate::fleet::act::wait::Attempts;
-use crate::fleet::act::wake::step::AWAKE_BEFORE;
 use crate::fleet::act::{ApiClients, Choice, Now, Options, PlanRun, Prepared, SentLog, StepOutcome, StepReport};
 use crate::fleet::lease::Tell;
 use crate::fleet::observe::{ObserveRequest, Observed};
@@ -16,7 +15,7 @@ use crate::model::id::ServerId;
 use crate::model::inventory::server::ServerKey;
 use crate::model::inventory::{Inventory, Server};
 use crate::model::lease::{Lease, LeaseKind, Leased, Then, Woken, way_back};
-use crate::model::power::{Plan, PowerAction, StepKind};
+use crate::model::power::{AWAKE_BEFORE, Plan, PowerAction, StepKind};
 use crate::state::{GoingDown, State, StateError};
 use crate::transport::process;
 

@@ -15,7 +15,7 @@ use crate::fleet::observe::{Answers, HostSighting, Observed};
 use crate::fleet::reach::api::{ClusterAnswer, Group, Listed};
 use crate::model::id::{NodeName, ServerId, VmId};
 use crate::model::inventory::server::{Expected, Guest, ServerKey, ServerKind};
-use crate::model::inventory::{Failed, FailureKind, Inventory, Observation, Server};
+use crate::model::inventory::{Failed, FailureKind, Inventory, Observation, Server, Until};
 use crate::model::load::usage::{Source, Usage};
 use crate::model::power::PowerState;
 use crate::model::power::outcome::InFlight;
@@ -24,7 +24,7 @@ use crate::state::{KnownGuest, KnownState, StateError};
 use crate::transport::Error;
 use crate::transport::pve::Client;
 
-use self::expected::{is_expected, is_off_besides, rest_with_hosts, silent_hosts};
+use self::expected::{is_expected, is_off_besides, rest_with_hosts, say_overdue, silent_hosts};
 
 use self::guest::{NodeWord, known_guest, listed};
 
@@ -32,6 +32,8 @@ use self::guest::{NodeWord, known_guest, listed};
 struct Memory {
     states: BTreeMap<ServerKey, KnownState>,
     asleep: Vec<ServerId>,
+    /// The hosts that sleep until a time.
+    until: BTreeMap<ServerId, Until>,
     in_flight: BTreeMap<ServerKey, InFlight>,
 }
 
@@ -46,10 +48,30 @@ impl Memory {
         }
     }
 
-    /// Silence is sleep only where ecobox itself put the server to sleep.
+    /// Silence is sleep only where ecobox itself put the server to sleep, and its own clock should not have woken it.
     fn state_of(&self, server: &ServerId, seen: PowerState) -> PowerState {
-        let asleep = seen == PowerState::Offline && self.asleep.contains(server);
-        if asleep { PowerState::Asleep } else { seen }
+        match seen {
+            PowerState::Asleep | PowerState::Offline if self.is_overdue(server) => PowerState::Offline,
+            PowerState::Offline if self.asleep.contains(server) => PowerState::Asleep,
+            seen => seen,
+        }
+    }
+
+    fn is_overdue(&self, server: &ServerId) -> bool {
+        self.until.get(server).is_some_and(|until| until.overdue)
+    }
+
+    /// Says of a host that is silent until when it may be.
+    fn note_until(&self, host: &mut Server) {
+        if !matches!(host.seen.state, PowerState::Asleep | PowerState::Offline) {
+            return;
+        }
+        let Some(until) = self.until.get(&host.id) else { return };
+        if until.overdue {
+            let reason = host.seen.reason.take().map(|reason| format!(": {reason}"));
+            host.seen.reason = Some(until.reproach() + &reason.unwrap_or_default());
+        }
+        host.seen.until = Some(Box::new(until.clone()));
     }
 }
 
@@ -95,6 +117,7 @@ impl Fleet<'_> {
         let mut vain = vain.into_iter();
         inventory.failures.retain(|_| vain.next() != Some(true));
         inventory.failures.extend(silent_hosts(&inventory));
+        say_overdue(&mut inventory);
         Ok(Observed { inventory, loads: known_loads, clients, earlier: PreviousTotals::default(), at })
     }
 
@@ -127,6 +150,7 @@ impl Fleet<'_> {
             host.seen.at = known.map(|known| known.at);
             host.seen.age_seconds = known.and_then(|known| age(known.at, now));
             host.seen.last_seen = known.and_then(|known| known.last_online_at);
+            memory.note_until(&mut host);
             inventory.servers.push(host);
         }
         for group in self.groups() {
@@ -149,7 +173,12 @@ impl Fleet<'_> {
     fn memory(&self) -> Result<Memory, StateError> {
         let asleep = self.state.intended_sleep()?.into_iter().filter(|(_, mark)| mark.asleep).map(|(server, _)| server);
         let in_flight = self.state.actions_in_flight(self.now())?;
-        Ok(Memory { states: self.state.states()?, asleep: asleep.collect(), in_flight })
+        let now = self.now();
+        let until = self.state.alarms()?.into_iter().filter(|(_, alarm)| alarm.sleeps).map(|(server, alarm)| {
+            let words = self.clock_words(alarm.at);
+            (server, Until { at: alarm.at, words, overdue: alarm.late <= now })
+        });
+        Ok(Memory { states: self.state.states()?, asleep: asleep.collect(), until: until.collect(), in_flight })
     }
 
     /// A configured host or plain server of which nothing was seen yet.
@@ -211,8 +240,10 @@ impl Fleet<'_> {
             checks_at: None,
             checks: seen.checks,
             reason: seen.reason,
+            until: None,
             action: None,
         };
+        memory.note_until(&mut host);
         host
     }
 

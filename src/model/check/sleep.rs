@@ -10,12 +10,13 @@ mod texts;
 
 pub(super) use self::texts::TEXTS;
 
-pub(crate) use self::facts::{Held, Rtc, SleepFacts};
+pub(crate) use self::facts::{Held, SleepFacts};
 pub(crate) use self::lasting::{BootFiles, Lasts};
 pub(crate) use self::links::LinkFile;
 use crate::model::check::CheckId;
 use crate::model::check::diagnosis::{Chart, Fix};
 use crate::model::host::facts::Nic;
+use crate::model::host::power::rtc::Clocks;
 use crate::model::host::power::{HostCall, HostPreflight, NoWay};
 use crate::model::id::ServerId;
 use crate::model::text::units::human_seconds;
@@ -99,7 +100,7 @@ const COULD: [CheckId; 6] = [
     CheckId::WolNotArmed,
     CheckId::WolNotPersistent,
     CheckId::NoWakePath,
-    CheckId::RtcUnusable,
+    CheckId::NoRtc,
 ];
 
 /// A lock that is held for this long by one process does not end by itself.
@@ -132,7 +133,7 @@ pub(crate) fn judge(
     network_card(server, seen, system, chart);
     wakes(server, seen.wakes, chart);
     way(seen, chart);
-    clock(server, system.sleep, chart);
+    clock(server, &system.preflight.clocks, chart);
     consequences(seen, system, chart);
 }
 
@@ -349,25 +350,24 @@ fn way(seen: &SleepSeen, chart: &mut Chart) {
 }
 
 /// A clock that could wake it at a time.
-fn clock(server: &ServerId, facts: &SleepFacts, chart: &mut Chart) {
-    let Some(rtcs) = &facts.rtcs else {
-        return chart.unknown(CheckId::RtcUnusable, "it shows no clock that runs while it sleeps");
-    };
-    if facts.battery.as_deref() == Some("dead") {
-        let fix = Fix::of(CheckId::RtcUnusable, &[]);
-        chart.warning(CheckId::RtcUnusable, "the battery of its clock is dead", Some(fix));
+fn clock(server: &ServerId, clocks: &Clocks, chart: &mut Chart) {
+    if clocks.rtcs.is_none() {
+        return chart.unknown(CheckId::NoRtc, "it shows no clock that runs while it sleeps");
+    }
+    if clocks.battery.as_deref() == Some("dead") {
+        let fix = Fix::of(CheckId::NoRtc, &[]);
+        chart.warning(CheckId::NoRtc, "the battery of its clock is dead", Some(fix));
         return;
     }
-    let able = rtcs.iter().filter(|rtc| rtc.has_alarm).min_by_key(|rtc| !rtc.is_system);
-    match able {
+    match clocks.with_alarm() {
         Some(rtc) if rtc.wakes == Some(false) => {
             let command = format!("echo enabled > /sys/class/rtc/{}/device/power/wakeup", rtc.name);
             let fix = Fix { on: Some(server.clone()), ..Fix::say(format!("run `{command}` on {server}")) };
             let fix = Fix { run: Some(["sh", "-c", &command].map(str::to_owned).to_vec()), ..fix };
-            chart.warning(CheckId::RtcUnusable, format!("its clock {} may not wake it", rtc.name), Some(fix));
+            chart.warning(CheckId::NoRtc, format!("its clock {} may not wake it", rtc.name), Some(fix));
         }
-        Some(rtc) => chart.fine(CheckId::RtcUnusable, format!("{} could wake it at a time", rtc.name)),
-        None => chart.fine(CheckId::RtcUnusable, "it has no clock that could wake it at a time"),
+        Some(rtc) => chart.fine(CheckId::NoRtc, format!("{} could wake it at a time", rtc.name)),
+        None => chart.fine(CheckId::NoRtc, "it has no clock that could wake it at a time"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod itself;
 mod no_way;
+pub(crate) mod rtc;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,6 +14,7 @@ pub(crate) use self::itself::{Identity, Itself, is_jump_host};
 pub(crate) use self::no_way::{NoWay, SwapLack};
 use crate::model::host::activity::Activity;
 use crate::model::host::facts::HostFacts;
+use crate::model::host::power::rtc::Clocks;
 use crate::model::id::VmId;
 use crate::model::text::words::words;
 
@@ -64,6 +66,8 @@ pub(crate) struct HostPreflight {
     pub(crate) ways: Vec<(HostCall, Result<String, NoWay>)>,
     /// Like `ways`, past the locks that programs hold, where that was asked for.
     pub(crate) ways_past: Vec<(HostCall, Result<String, NoWay>)>,
+    /// The clocks that could wake it at a time, where that was asked for.
+    pub(crate) clocks: Clocks,
     /// `/sys/class/dmi/id/product_uuid`; only root can read it.
     pub(crate) product_uuid: Option<String>,
     /// From where the session came that ran this (`SSH_CONNECTION`).

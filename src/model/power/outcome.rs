@@ -5,6 +5,9 @@ use jiff::Timestamp;
 use crate::model::inventory::server::ServerKind;
 use crate::model::power::PowerState;
 
+/// What is said of a host that nobody had to wake after all: how long that took says nothing.
+pub(crate) const AWAKE_BEFORE: &str = "it was awake before a magic packet was sent";
+
 /// How an action on a server's power ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum ActionOutcome {

@@ -82,6 +82,13 @@ impl Planner<'_> {
             );
             return Ok(());
         }
+        if self.inputs.until {
+            let why = "a guest has no clock that could wake it".to_owned();
+            let fix = Some("leave `--until` out, or name its host".to_owned());
+            let does = StepKind::Cannot { why, fix, kind: None };
+            self.push(place, self.action, does, StepReason::Asked, Vec::new());
+            return Ok(());
+        }
         let host = self.host_of(place);
         let asleep = host.filter(|host| self.servers[*host].seen.state != PowerState::Online);
         let later = server.seen.state == PowerState::Unknown;

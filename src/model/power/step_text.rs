@@ -47,6 +47,10 @@ impl<'a> StepText<'a> {
         if let Some(arming) = &course.arms {
             lines.push(format!("arm Wake-on-LAN of {name} on {}, at most {}", arming.port, human_span(arming.limit)));
         }
+        if let Some(waking) = &course.wakes {
+            let limit = human_span(waking.limit);
+            lines.push(format!("set the clock of {name} to wake it at {}, at most {limit}", waking.words));
+        }
         let why = if **why == StepReason::Asked { String::new() } else { format!("; {why}") };
         let until = until.as_ref().map(|until| format!("; {until}")).unwrap_or_default();
         let limit = course.limit.map(|limit| format!(", at most {}", human_span(limit))).unwrap_or_default();
@@ -63,7 +67,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::power::Arming;
+    use crate::model::power::{Arming, Waking};
 
     #[test]
     fn each_step_has_a_line_and_its_deadline() {
@@ -74,7 +78,7 @@ mod tests {
         };
         let host = StepReason::RunsOn("pve1".parse().unwrap());
         let (limit, stops_after) = (Some(seconds(105)), Some(seconds(60)));
-        let down = Course { limit, stops_after, arms: None };
+        let down = Course { limit, stops_after, ..Course::default() };
         assert_eq!(
             told(PowerAction::Shutdown, "vm-101 (web-01)", "until it is stopped", &down, &host),
             [
@@ -83,11 +87,13 @@ mod tests {
             ]
         );
         let arms = Some(Arming { port: "enp3s0".to_owned(), limit: seconds(20) });
-        let sleep = Course { limit: Some(seconds(120)), stops_after: None, arms };
+        let wakes = Some(Waking { at: jiff::Timestamp::MAX, words: "07:00".to_owned(), limit: seconds(20) });
+        let sleep = Course { limit: Some(seconds(120)), stops_after: None, arms, wakes };
         assert_eq!(
             told(PowerAction::Suspend, "pve1", "until it is gone", &sleep, &StepReason::Asked),
             [
                 "arm Wake-on-LAN of pve1 on enp3s0, at most 20 s",
+                "set the clock of pve1 to wake it at 07:00, at most 20 s",
                 "suspend pve1, running; until it is gone, at most 2 min",
             ]
         );

@@ -46,6 +46,7 @@ fn facts(server: &Server) -> Vec<(&'static str, String)> {
     add("id", Some(server.id.to_string()));
     add("node", server.node.as_ref().map(ToString::to_string));
     add("state", seen.word().map(|word| format!("{} ({word})", seen.state)));
+    add("until", seen.until.as_ref().map(|until| time(until.at)));
     add("reason", seen.reason.clone());
     let action = seen.action.as_ref();
     add("asked for", action.map(|a| format!("{} since {} by {}", a.action, time(a.since), a.by)));

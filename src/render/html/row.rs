@@ -271,6 +271,7 @@ fn state(server: &Server, wrong: bool) -> Markup {
     html! {
         td.w-state.(look.class()) data-s=(word) data-v=(rank) title=[reason.map(Message)] {
             (icon(look.symbol(word))) (word)
+            @if let (None, Some(until)) = (server.doing(), server.sleeps_until()) { " until " (until) }
             @if server.is_alarming() { strong { " !" } span.vh { " this is not as it should be" } }
         }
     }

@@ -70,6 +70,9 @@ pub(crate) struct Server<'a> {
     last_seen: Option<Timestamp>,
     /// Why something is not known.
     reason: Option<String>,
+    /// Until when it sleeps, where its own clock shall wake it.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
     /// What ecobox is doing to it at this moment.
     action: Option<Doing<'a>>,
 }

@@ -22,13 +22,14 @@ use crate::state::{Notice, Result};
 pub(in crate::state) const SUSPECT: &str = ".suspect";
 
 /// The tables worth it, each with the number of its columns.
-const TABLES: [(&str, &str); 9] = [
+const TABLES: [(&str, &str); 10] = [
     ("machine", "id, suffix"),
     ("tokens", "cluster, token_id, secret, scope, pve_major, via, at"),
     ("intents", "server, token_id, cluster, at"),
     ("trust", "server, trust, via, at"),
     ("members", "server, cluster, node, at"),
     ("wishes", "server, asleep, at"),
+    ("alarms", "server, at, late, set_at, shown, sleeps"),
     ("actions", "id, at, server, action, asked_by, outcome, seconds, detail"),
     // Without what the last listing said: the next one is new.
     ("clusters", "id, name"),

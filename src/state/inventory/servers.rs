@@ -11,6 +11,7 @@ use crate::model::inventory::server::ServerKey;
 use crate::model::load::usage::Source;
 use crate::model::power::PowerState;
 use crate::state::history::events;
+use crate::state::inventory::alarms::note_awake;
 use crate::state::{OUT_OF_ORDER_MILLIS, Result, State, is_superseded, time};
 
 /// The last state that was observed of a server.
@@ -108,6 +109,7 @@ impl State {
                 (SELECT 1 FROM states WHERE states.server = wishes.server AND states.at = ?1 AND state = ?3)";
             let values = params![at, OUT_OF_ORDER_MILLIS, PowerState::Online.as_str()];
             conn.prepare_cached(awake)?.execute(values)?;
+            note_awake(conn, at)?;
             Ok(changed)
         })
     }

@@ -129,7 +129,8 @@ impl Lines {
         let age = state.age(server).map_or("-".to_owned(), |age| theme::age_up_to(age, seen.lag));
         let old = if state.is_stale(server) { ", old" } else { "" };
         let raw = seen.word().map(|raw| format!(" ({raw})")).unwrap_or_default();
-        let state_word = format!("{} {}{raw}{uptime}", theme::symbol(seen.state), seen.state);
+        let until = server.sleeps_until().map(|until| format!(" until {until}")).unwrap_or_default();
+        let state_word = format!("{} {}{raw}{uptime}{until}", theme::symbol(seen.state), seen.state);
         self.add("state", &format!("{state_word}; by {}, age {age}{old}", seen.source.as_str()));
         self.add("doing", &state.progress.get(&server.id).map(|doing| doing.line(state.now)).unwrap_or_default());
         self.add_some("because", seen.reason.as_ref());

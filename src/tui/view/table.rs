@@ -123,10 +123,12 @@ fn draw_row(buffer: &mut Buffer, area: Rect, columns: Columns, state: &State, ro
     put(buffer, after(area, 1), if alarms { "!" } else { " " }, theme.bad());
     let mut line = Line { rest: after(area, 2) };
     name(buffer, line.take(columns.name), row, server, theme);
-    let (text, style) = match server.doing() {
+    let (text, style) = match (server.doing(), server.sleeps_until()) {
         _ if columns.state == 1 => (theme::symbol(seen.state).to_owned(), theme.state(seen.state)),
-        Some(word) => (format!("… {word}"), theme.accent()),
-        None => (format!("{} {}", theme::symbol(seen.state), seen.state), theme.state(seen.state)),
+        (Some(word), _) => (format!("… {word}"), theme.accent()),
+        // Its sign says that it sleeps.
+        (None, Some(until)) => (format!("{} until {until}", theme::symbol(seen.state)), theme.state(seen.state)),
+        (None, None) => (format!("{} {}", theme::symbol(seen.state), seen.state), theme.state(seen.state)),
     };
     put(buffer, line.take(columns.state), &text, style);
     percent(buffer, line.take(columns.load), seen.usage.cpu_percent.map(f64::from), theme);

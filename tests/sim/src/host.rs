@@ -10,6 +10,7 @@ mod faults;
 mod files;
 mod load;
 mod nics;
+mod rtc;
 mod tree;
 mod wol;
 

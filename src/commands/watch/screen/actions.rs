@@ -60,6 +60,7 @@ async fn try_prepare(
         guests: choices.guests,
         only_shown: true,
         arm_wol: choices.arm_wol,
+        until: None,
         unless_used: false,
         if_idle: None,
         parallel: PARALLEL.into(),

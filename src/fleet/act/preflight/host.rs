@@ -1,11 +1,13 @@
 //! The checks before a call to a host: what one script there reports, and its cluster.
 
 mod checks;
+mod clock;
 mod own_machine;
 
 use std::net::IpAddr;
 
 use futures::future::{join, join3};
+use jiff::Timestamp;
 
 use self::checks::{
     look_at_guests_of, look_at_locks, look_at_members, look_at_people, look_at_running, look_at_tasks_of, look_at_use,
@@ -25,7 +27,7 @@ use crate::model::host::power::{HostCall, HostPreflight, Inhibitor, LoggedIn, No
 use crate::model::id::ServerId;
 use crate::model::inventory::{FailureKind, Server};
 use crate::model::load::reading::Reading;
-use crate::model::power::{Finding, Policy, Remedy};
+use crate::model::power::{Finding, Policy, Remedy, Waking};
 
 /// When a host is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub(in crate::fleet::act) struct HostCheck<'r> {
     pub(in crate::fleet::act) host: &'r Server,
     pub(in crate::fleet::act) call: HostCall,
     pub(in crate::fleet::act) when: When,
+    /// When its own clock shall wake it.
+    pub(in crate::fleet::act) wakes_at: Option<Timestamp>,
     pub(in crate::fleet::act) servers: &'r [Server],
     pub(in crate::fleet::act) clients: &'r ApiClients,
     pub(in crate::fleet::act) options: &'r Options,
@@ -55,6 +59,8 @@ pub(in crate::fleet::act) struct HostLook {
     pub(in crate::fleet::act) findings: Vec<Finding>,
     pub(in crate::fleet::act) blocked: Option<Blocked>,
     pub(in crate::fleet::act) seen: Option<HostPreflight>,
+    /// How its clock is set.
+    pub(in crate::fleet::act) waking: Option<Waking>,
     /// Where the host goes down only if idle, and a plan is made.
     pub(in crate::fleet::act) idle: Option<HostIdle>,
 }
@@ -129,7 +135,11 @@ impl Fleet<'_> {
         look_at_use(config, &seen, &mut found);
         let (locks, leases) = self.foreign_locks(seen.blocks(call).unwrap_or_default());
         look_at_locks(&locks, &leases, call, &mut found);
-        self.look_at_wake(check, config, &seen, &mut found).await;
+        let waking = check.wakes_at.map(|at| self.look_at_clock(check, at, &seen, &mut found)).transpose();
+        // A host that its own clock wakes needs nobody else.
+        if !matches!(waking, Ok(Some(Some(_)))) {
+            self.look_at_wake(check, config, &seen, &mut found).await;
+        }
         if let Some(members) = &members {
             look_at_members(members, host, &mut found);
         }
@@ -153,13 +163,17 @@ impl Fleet<'_> {
             }
             None => None,
         };
+        let (waking, blocked) = match waking {
+            Ok(waking) => (waking.flatten(), blocked),
+            Err(no_alarm) => (None, blocked.or(Some(no_alarm))),
+        };
         let idle = measured.map(|measured| HostIdle {
             needs: needs_of(check, config, &seen, &locks),
             measured,
             sleeps: seen.activity.as_ref().and_then(|activity| activity.sleeps),
             votes: members.as_ref().map(|members| votes(members, host)),
         });
-        HostLook { findings, blocked, seen: Some(seen), idle }
+        HostLook { findings, blocked, seen: Some(seen), waking, idle }
     }
 
     /// The configuration of a host that can be asked: all of this goes over SSH.
@@ -207,6 +221,7 @@ fn wanted(check: &HostCheck<'_>, config: &ServerConfig) -> Wanted {
     Wanted {
         past_locks: options.goes_past_locks(),
         ports: options.unless_used.then(|| counted(config, &[], None).all_ports()),
+        clocks: check.wakes_at.is_some(),
         idle: idle.map(|_| IdleQuestions { command: config.idle.command.clone() }),
     }
 }

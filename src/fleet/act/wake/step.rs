@@ -12,14 +12,12 @@ use crate::fleet::Fleet;
 use crate::fleet::act::{PlanRun, StepOutcome, StepReport};
 use crate::model::hint::HintId;
 use crate::model::inventory::{FailureKind, Server};
-use crate::model::power::PowerState;
+use crate::model::power::{AWAKE_BEFORE, PowerState};
 use crate::state::StateError;
 use crate::transport::Error;
 
 /// How long a host may take to wake, Proxmox VE's start included.
 pub(in crate::fleet) const WAKE: Duration = Duration::from_secs(300);
-/// What is said of a host that nobody had to wake after all.
-pub(in crate::fleet) const AWAKE_BEFORE: &str = "it was awake before a magic packet was sent";
 
 /// A host on its way up.
 struct WakeRun<'r> {
@@ -77,6 +75,9 @@ impl Fleet<'_> {
         let ended = run.outcome(woken);
         if ended.how.is_good() || ended.state == Some(PowerState::Online) {
             self.state.mark_woken(&server.id, self.now())?;
+        }
+        if ended.state == Some(PowerState::Online) {
+            self.forget_alarm_of(run.run, server, confirmed).await?;
         }
         self.record_seen(server, &ended)?;
         begun.end(&ended, self.now())?;

@@ -6,7 +6,7 @@
 use super::MOST;
 use crate::fleet::host::facts::word;
 use crate::fleet::host::power::preflight::inhibitors_of;
-use crate::model::check::sleep::{Held, LinkFile, Rtc, SleepFacts};
+use crate::model::check::sleep::{Held, LinkFile, SleepFacts};
 
 /// Ticks of the kernel's clock for programs in a second, on all that Linux runs on.
 const TICKS: u64 = 100;
@@ -25,8 +25,6 @@ pub(super) fn parse(text: &str) -> SleepFacts {
             "sleep" => states = word(value),
             "memsleep" => memory = word(value),
             "virt" => facts.virtual_machine = word(value).filter(|virt| virt != "none"),
-            "rtc" => facts.rtcs.get_or_insert_default().extend(rtc(value)),
-            "battery" => facts.battery = word(value),
             "inhibitors" => {
                 let locks = inhibitors_of(value).unwrap_or_default();
                 holders = locks.into_iter().map(|(lock, pid)| (lock.who, lock.why, pid)).collect();
@@ -97,19 +95,6 @@ fn take_boot(facts: &mut SleepFacts, key: &str, value: &str, two: Option<(String
     }
 }
 
-/// `rtc0 yes enabled 1`
-fn rtc(value: &str) -> Option<Rtc> {
-    let mut words = value.split(' ');
-    let name = words.next().and_then(word)?;
-    let has_alarm = words.next()? == "yes";
-    let wakes = match words.next()? {
-        "enabled" => Some(true),
-        "disabled" => Some(false),
-        _ => None,
-    };
-    Some(Rtc { name, has_alarm, wakes, is_system: words.next() == Some("1") })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,7 +104,7 @@ mod tests {
         let text = "sleep\tfreeze mem disk\nmasked\tno\n\
             inhibitors\ta(ssssuu) 1 \"sleep\" \"Backup\" \"a job\" \"block\" 0 812\n\
             members\t{\"nodelist\":{\"a\":{\"online\":1},\"b\":{\"online\":0}}}\n\
-            memsleep\ts2idle [deep]\nvirt\tnone\nrtc\trtc0 yes enabled 1\nbattery\t okay\n\
+            memsleep\ts2idle [deep]\nvirt\tnone\n\
             uptime\t93784.21\nsince\t812 9300000\n\
             link\t1 50-eno1.link\nlinkline\t[Match]\nlinkline\tMACAddress=a8:a1:59:00:00:01\n\
             linkshut\t4 90-x.link\nlinkline\tlost\napplied\teno1 50-eno1.link\ndriver\teno1 igc\n\
@@ -128,10 +113,8 @@ mod tests {
             wanted\twol@eno1.service\ntlp\tyes\ntlpwol\t\"N\"\nsender\tperl\n";
         let facts = parse(text);
         assert_eq!(facts.states.as_deref(), Some("freeze mem disk (s2idle [deep])"));
-        assert_eq!((facts.virtual_machine.as_deref(), facts.battery.as_deref()), (None, Some("okay")));
+        assert_eq!(facts.virtual_machine, None);
         assert_eq!((facts.held[0].seconds, facts.members), (Some(784), Some((2, 1))));
-        let rtc = Rtc { name: "rtc0".to_owned(), has_alarm: true, wakes: Some(true), is_system: true };
-        assert_eq!(facts.rtcs, Some(vec![rtc]));
         let boot = facts.boot;
         assert_eq!(boot.links[0].lines.as_deref().unwrap().len(), 2);
         assert_eq!((boot.links[1].name.as_str(), &boot.links[1].lines), ("90-x.link", &None));
@@ -141,7 +124,7 @@ mod tests {
         // TLP switches it off unless it is told not to.
         assert_eq!(parse("tlp\tyes\n").boot.tlp_disarms, Some(true));
         assert_eq!(parse("tlpwol\tY\n").boot.tlp_disarms, None);
-        for senseless in ["rtc\t", "rtc\trtc0", "since\tx", "link\t", "linkline\tx", "members\t[]", "inhibitors\tx 1"] {
+        for senseless in ["since\tx", "link\t", "linkline\tx", "members\t[]", "inhibitors\tx 1"] {
             let facts = parse(senseless);
             assert!(facts.held.is_empty() && facts.members.is_none() && facts.boot.links.is_empty(), "{senseless}");
         }

@@ -12,19 +12,6 @@ elif [ -r /proc/cpuinfo ]; then
 	done < /proc/cpuinfo
 fi
 
-# Clocks that run on, and which of them could wake the host.
-for d in /sys/class/rtc/rtc*; do
-	[ -e "$d/name" ] || continue
-	a=no b= c=
-	[ -e "$d/wakealarm" ] && a=yes
-	[ -r "$d/device/power/wakeup" ] && IFS= read -r b < "$d/device/power/wakeup"
-	[ -r "$d/hctosys" ] && IFS= read -r c < "$d/hctosys"
-	p rtc "${d##*/} $a ${b:-unknown} ${c:-0}"
-done
-[ -r /proc/driver/rtc ] && while IFS=: read -r a b; do
-	case $a in batt_status*) p battery "$b" ;; esac
-done < /proc/driver/rtc
-
 # Since when the processes run that hold locks: each number of the list that is a process.
 if [ -n "$inhibit" ]; then
 	[ -r /proc/uptime ] && read -r a b < /proc/uptime && p uptime "$a"

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::fleet::host::facts::{self, word};
 use crate::fleet::host::power::way::{RIGHTS, WAY, no_way, text};
 use crate::model::host::activity::{self, Activity, Answer, Connection, timers_of};
+use crate::model::host::power::rtc::Rtc;
 use crate::model::host::power::{HostCall, HostPreflight, Inhibitor, LoggedIn};
 use crate::model::id::VmId;
 use crate::transport::script::quote;
@@ -22,6 +23,8 @@ pub(crate) struct Wanted {
     pub(crate) past_locks: bool,
     /// Who is connected to these ports, and what works on the host.
     pub(crate) ports: Option<BTreeSet<u16>>,
+    /// The clocks that could wake it at a time.
+    pub(crate) clocks: bool,
     /// What `--if-idle` asks besides.
     pub(crate) idle: Option<IdleQuestions>,
 }
@@ -37,6 +40,9 @@ pub(crate) struct IdleQuestions {
 pub(crate) fn script(wanted: &Wanted) -> String {
     let locks = if wanted.past_locks { "yes" } else { "" };
     let mut text = format!("locks={locks} listed=\n{}\n{RIGHTS}{WAY}{}\n", facts::SCRIPT, include_str!("preflight.sh"));
+    if wanted.clocks {
+        text += concat!(include_str!("clock.sh"), "\n", include_str!("clock_look.sh"), "\n");
+    }
     if let Some(ports) = &wanted.ports {
         let ports: Vec<String> = ports.iter().map(|port| format!("{port:04X}")).collect();
         // Something always stands there: an empty choice would be any port.
@@ -97,6 +103,8 @@ struct Seen {
     /// `systemd-inhibit` before version 240 tells of each on several lines.
     open: Option<(Inhibitor, String)>,
     no_ways: Vec<(bool, HostCall, String, String)>,
+    /// Why no alarm can be set, in the script's words.
+    no_alarm: Option<(String, String)>,
 }
 
 /// A session of logind's.
@@ -165,6 +173,14 @@ impl Seen {
                 let answer = status.parse().ok().map(|status| Answer { status, line: text(line) });
                 self.activity().command = answer;
             }
+            "rtc" => {
+                let rtcs = self.found.clocks.rtcs.get_or_insert_default();
+                rtcs.extend(rtc(value).filter(|_| rtcs.len() < MOST));
+            }
+            "battery" => self.found.clocks.battery = word(value),
+            "hpet" => self.found.clocks.without_days = value == "yes",
+            "alarm" => self.found.clocks.way = word(value).map(Ok),
+            "noalarm" => self.no_alarm = value.split_once(' ').map(|(why, what)| (why.to_owned(), what.to_owned())),
             "can" | "cannot" => self.take_way(key == "can", false, value),
             "canpast" | "cannotpast" => self.take_way(key == "canpast", true, value),
             _ => {}
@@ -341,12 +357,28 @@ impl Seen {
             ways.extend(way.map(|way| (*call, Err(way))));
         }
         self.found.ways.sort_by_key(|(call, _)| *call);
+        if let Some((why, detail)) = &self.no_alarm {
+            self.found.clocks.way = no_way(why, detail, self.user.as_deref(), self.has_sudo).map(Err);
+        }
         if self.asked {
             let users = self.people();
             self.found.users = Some(users);
         }
         self.found
     }
+}
+
+/// `rtc0 yes enabled 1`
+fn rtc(value: &str) -> Option<Rtc> {
+    let mut words = value.split(' ');
+    let name = words.next().and_then(word)?;
+    let has_alarm = words.next()? == "yes";
+    let wakes = match words.next()? {
+        "enabled" => Some(true),
+        "disabled" => Some(false),
+        _ => None,
+    };
+    Some(Rtc { name, has_alarm, wakes, is_system: words.next() == Some("1") })
 }
 
 /// `block`, and since systemd 257 `block-weak`, which spares who is asked politely.

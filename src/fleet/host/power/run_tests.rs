@@ -7,7 +7,12 @@ use crate::model::host::power::{HostCall, HostPreflight, NoWay, SwapLack};
 /// All that can be asked.
 fn wanted() -> Wanted {
     let command = Some(["sh", "-c", "echo it\\'s busy; echo more"].map(str::to_owned).to_vec());
-    Wanted { past_locks: false, ports: Some([22, 445, 8192].into()), idle: Some(IdleQuestions { command }) }
+    Wanted {
+        past_locks: false,
+        clocks: true,
+        ports: Some([22, 445, 8192].into()),
+        idle: Some(IdleQuestions { command }),
+    }
 }
 
 /// What the script finds on a host, the same from every shell.

@@ -65,3 +65,18 @@ pub(super) fn silent_hosts(inventory: &Inventory) -> Vec<Failed> {
         })
         .collect()
 }
+
+/// Says of hosts that do not answer that their own clocks should have woken them.
+pub(super) fn say_overdue(inventory: &mut Inventory) {
+    let overdue = inventory.servers.iter().filter(|server| server.is_alarming() && server.is_overdue());
+    for server in overdue {
+        let Some(until) = &server.seen.until else { continue };
+        let reproach = until.reproach();
+        let silent = |failed: &&mut Failed| failed.server == server.id && failed.kind == FailureKind::Unreachable;
+        for failed in inventory.failures.iter_mut().filter(silent) {
+            if !failed.message.contains(&reproach) {
+                failed.message = format!("{}; {reproach}", failed.message);
+            }
+        }
+    }
+}

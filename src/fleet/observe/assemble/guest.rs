@@ -107,6 +107,7 @@ pub(super) fn listed(
             checks_at: None,
             checks: Vec::new(),
             reason,
+            until: None,
             action: None,
         },
     }

@@ -9,10 +9,6 @@ pub(crate) struct SleepFacts {
     pub(crate) states: Option<String>,
     /// What it is a guest of: `kvm`, `lxc`; `None`: it is no guest, or does not say.
     pub(crate) virtual_machine: Option<String>,
-    /// `None`: it shows none.
-    pub(crate) rtcs: Option<Vec<Rtc>>,
-    /// What the battery of its clock is: `okay`, `dead`.
-    pub(crate) battery: Option<String>,
     /// Locks of logind, and since when their holders run.
     pub(crate) held: Vec<Held>,
     /// The nodes of its cluster: how many, and how many of them are online.
@@ -21,18 +17,6 @@ pub(crate) struct SleepFacts {
     pub(crate) boot: BootFiles,
     /// Programs that could send magic packets for others.
     pub(crate) senders: Vec<String>,
-}
-
-/// A clock that runs while the host sleeps.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Rtc {
-    pub(crate) name: String,
-    /// It has a `wakealarm`.
-    pub(crate) has_alarm: bool,
-    /// Whether its device may wake the host.
-    pub(crate) wakes: Option<bool>,
-    /// The system's clock is set by it.
-    pub(crate) is_system: bool,
 }
 
 /// Who holds a lock of logind's.

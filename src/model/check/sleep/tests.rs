@@ -3,6 +3,7 @@ use crate::model::check::diagnosis::Verdict;
 use crate::model::check::host::SystemSeen;
 use crate::model::host::facts::{HostFacts, Privilege};
 use crate::model::host::power::Inhibitor;
+use crate::model::host::power::rtc::{Clocks, Rtc};
 
 fn id() -> ServerId {
     "nas".parse().unwrap()
@@ -39,15 +40,15 @@ fn healthy() -> SystemSeen {
         privilege: Privilege::Root,
         ..HostFacts::default()
     };
+    let rtc = Rtc { name: "rtc0".to_owned(), has_alarm: true, wakes: Some(true), is_system: true };
     let preflight = HostPreflight {
         facts,
+        clocks: Clocks { rtcs: Some(vec![rtc]), ..Clocks::default() },
         inhibitors: Some(vec![]),
         ways: vec![(HostCall::Suspend, Ok("systemctl".to_owned()))],
         ..HostPreflight::default()
     };
-    let rtc = Rtc { name: "rtc0".to_owned(), has_alarm: true, wakes: Some(true), is_system: true };
-    let sleep =
-        SleepFacts { rtcs: Some(vec![rtc]), boot: boot(vec![link(1, "50-eno1.link", &OWN)]), ..SleepFacts::default() };
+    let sleep = SleepFacts { boot: boot(vec![link(1, "50-eno1.link", &OWN)]), ..SleepFacts::default() };
     SystemSeen { preflight, sleep, ..SystemSeen::default() }
 }
 
@@ -143,15 +144,15 @@ fn each_fault_is_one_finding() {
         ("far away", SleepSeen { way: far(), ..meant() }, healthy(), &[C::NoWakePath]),
         ("woke", woke(&[None, Some(40.0)]), healthy(), &[]),
         ("did not wake", woke(&[Some(40.0), None]), healthy(), &[C::WakeFailed]),
-        ("no clock", known(), with(|s| s.sleep.rtcs = None), &[]),
-        ("no alarm", known(), with(|s| s.sleep.rtcs.as_mut().unwrap()[0].has_alarm = false), &[]),
+        ("no clock", known(), with(|s| s.preflight.clocks.rtcs = None), &[]),
+        ("no alarm", known(), with(|s| s.preflight.clocks.rtcs.as_mut().unwrap()[0].has_alarm = false), &[]),
         (
             "a clock that may not",
             known(),
-            with(|s| s.sleep.rtcs.as_mut().unwrap()[0].wakes = Some(false)),
-            &[C::RtcUnusable],
+            with(|s| s.preflight.clocks.rtcs.as_mut().unwrap()[0].wakes = Some(false)),
+            &[C::NoRtc],
         ),
-        ("a battery", known(), with(|s| s.sleep.battery = Some("dead".to_owned())), &[C::RtcUnusable]),
+        ("a battery", known(), with(|s| s.preflight.clocks.battery = Some("dead".to_owned())), &[C::NoRtc]),
         ("HA", SleepSeen { managed: vec!["nas-vm-1".to_owned()], ..known() }, healthy(), &[]),
         (
             "HA, and it is to sleep",
@@ -188,10 +189,10 @@ fn what_could_not_be_read_is_unknown() {
             s.preflight.facts.nics[0].wol_armed = None;
             s.preflight.facts.privilege = Privilege::Nosudo;
             s.preflight.inhibitors = None;
-            s.sleep.rtcs = None;
+            s.preflight.clocks.rtcs = None;
         }),
     );
-    for id in [CheckId::WolNotArmed, CheckId::SleepInhibited, CheckId::RtcUnusable] {
+    for id in [CheckId::WolNotArmed, CheckId::SleepInhibited, CheckId::NoRtc] {
         let found = chart.list.iter().find(|one| one.id == id).unwrap();
         assert_eq!(found.verdict, Verdict::Unknown, "{id}");
     }

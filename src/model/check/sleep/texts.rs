@@ -45,7 +45,7 @@ pub(crate) const TEXTS: &[(CheckId, Text)] = &[
         },
     ),
     (
-        CheckId::RtcUnusable,
+        CheckId::NoRtc,
         Text {
             fault: "its clock could not wake it at a time",
             looks: "/sys/class/rtc: which clock has an alarm, whether its device may wake the host, and its battery",

@@ -10,7 +10,7 @@ use crate::model::guest::{GuestCall, Startup};
 use crate::model::host::power::HostCall;
 use crate::model::id::ServerId;
 use crate::model::inventory::FailureKind;
-use crate::model::power::{Finding, PowerAction, PowerState, StopOptions};
+use crate::model::power::{Finding, PowerAction, PowerState, StopOptions, Waking};
 use crate::model::text::words::words;
 
 /// What shall become of the guests of a host that goes down.
@@ -36,6 +36,8 @@ pub(crate) struct PlanInputs {
     pub(crate) stop: StopOptions,
     /// `None`: a host on which guests run is refused.
     pub(crate) guests: Option<Policy>,
+    /// Hosts shall be woken by their own clocks.
+    pub(crate) until: bool,
     /// What the guests' configurations say of the order among them, where they were asked.
     pub(crate) startups: HashMap<ServerId, Startup>,
     /// How asking hosts failed, of those whom nobody could ask.
@@ -126,6 +128,8 @@ pub(crate) struct Course {
     pub(crate) limit: Option<Duration>,
     /// Wake-on-LAN is armed first.
     pub(crate) arms: Option<Arming>,
+    /// Its clock is set so that it wakes the host.
+    pub(crate) wakes: Option<Waking>,
     /// When a guest is stopped that has not shut down by then.
     pub(crate) stops_after: Option<Duration>,
 }

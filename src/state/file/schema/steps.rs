@@ -339,7 +339,7 @@ CREATE TABLE backup_looks (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Leases, the servers that they hold, and the servers that are up because of one.
+/// Leases, the servers that they hold, and the servers that are up because of one; hosts that their own clock wakes.
 const TWELFTH: &str = "
 CREATE TABLE leases (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -372,6 +372,16 @@ CREATE TABLE woken (
     -- The action that brings it back to where it was.
     back TEXT NOT NULL,
     at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+-- Alarms in the clocks of hosts. From `late` on a host that sleeps and is silent has failed.
+CREATE TABLE alarms (
+    server TEXT PRIMARY KEY,
+    at INTEGER NOT NULL,
+    late INTEGER NOT NULL,
+    set_at INTEGER NOT NULL,
+    -- As the clock shows it, in its own time.
+    shown INTEGER,
+    sleeps INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";
 

@@ -1,4 +1,4 @@
-//! What a host has that arms its network cards at boot, and its clock that runs on while it sleeps.
+//! What a host has that arms its network cards at boot.
 
 use super::tree::Tree;
 use super::{Nic, NicKind};
@@ -20,16 +20,4 @@ pub(super) fn write_links(tree: &Tree, nics: &[Nic]) {
         }
         tree.write(&format!(".sim/udev/{}", nic.name), &format!("ID_NET_DRIVER=igc\nID_NET_LINK_FILE={link}\n"));
     }
-}
-
-/// Writes the clock of an ordinary mainboard.
-pub(super) fn write_clock(tree: &Tree) {
-    let device = "sys/devices/pnp0/00:01";
-    tree.write(&format!("{device}/power/wakeup"), "enabled\n");
-    for (file, text) in [("name", "rtc_cmos 00:01\n"), ("hctosys", "1\n"), ("wakealarm", "")] {
-        tree.write(&format!("{device}/rtc/rtc0/{file}"), text);
-    }
-    tree.link(&format!("{device}/rtc/rtc0/device"), "../../../00:01");
-    tree.link("sys/class/rtc/rtc0", "../../devices/pnp0/00:01/rtc/rtc0");
-    tree.write("proc/driver/rtc", "rtc_time\t: 10:00:00\nalarm_IRQ\t: no\nbatt_status\t: okay\n");
 }

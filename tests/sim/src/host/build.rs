@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use sha2::{Digest, Sha256};
 
-use super::{Control, Host, Inner, Login, Nic, PveumFn, Rights, Tree, boot, files, nics};
+use super::{Control, Host, Inner, Login, Nic, PveumFn, Rights, Tree, boot, files, nics, rtc};
 use crate::access::Access;
 
 /// What a host is.
@@ -203,7 +203,7 @@ impl Builder {
         if self.kind != Kind::FreeBsd {
             let nics = self.nics.as_deref().unwrap_or(&usual);
             nics::write(&tree, nics);
-            boot::write_clock(&tree);
+            rtc::write(&tree);
             if self.has_systemd() {
                 boot::write_links(&tree, nics);
             }

@@ -229,6 +229,7 @@ fn programs(tree: &Tree, host: &Builder) {
         stub("usr/bin/sudo", include_str!("../stubs/sudo.sh"));
     }
     if host.kind != Kind::FreeBsd {
+        stub("usr/bin/tee", include_str!("../stubs/tee.sh"));
         stub("usr/sbin/ip", include_str!("../stubs/ip.sh"));
         tree.link("usr/bin/ip", "../sbin/ip");
     }
@@ -256,7 +257,7 @@ fn programs(tree: &Tree, host: &Builder) {
             small(&format!("usr/bin/{name}"));
         }
     } else if host.kind != Kind::FreeBsd {
-        for path in ["usr/sbin/poweroff", "usr/sbin/reboot", "usr/bin/tee"] {
+        for path in ["usr/sbin/poweroff", "usr/sbin/reboot"] {
             small(path);
         }
     }

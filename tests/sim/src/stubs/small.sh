@@ -188,17 +188,4 @@ systemd-inhibit)
 poweroff | reboot)
 	if [ "$SIM_UID" != 0 ]; then echo "${0##*/}: Operation not permitted" >&2; exit 1; fi
 	exec "$root/.sim/event" "${0##*/}" ;;
-tee)
-	case ${1-} in
-	*/sys/power/state)
-		if [ "$SIM_UID" != 0 ]; then echo "tee: $1: Permission denied" >&2; exit 1; fi
-		read -r state
-		case $state in
-		mem) exec "$root/.sim/event" suspend ;;
-		disk) exec "$root/.sim/event" hibernate ;;
-		esac
-		echo 'tee: write error: Invalid argument' >&2
-		exit 1 ;;
-	esac
-	exec @TEE@ "$@" ;;
 esac

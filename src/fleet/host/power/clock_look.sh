@@ -1,0 +1,4 @@
+clocks_here
+alarm_way
+if [ -n "$why" ]; then p noalarm "$why $detail"; else p alarm "$by"; fi
+:
