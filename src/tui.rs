@@ -78,23 +78,14 @@ pub(crate) async fn run(
         }
         let next = tokio::select! {
             event = input.next() => match event {
-                Some(Ok(typed)) => match meaning(typed) {
-                    Meaning::Event(event) => {
+                Some(Ok(typed)) => match taken(typed, &guard, &mut screen, &mut state)? {
+                    Some(event) => {
                         if matches!(event, Event::Key(_) | Event::Mouse(_)) {
                             pause = AFTER_KEY;
                         }
                         event
                     }
-                    Meaning::Stop => {
-                        guard.stop()?;
-                        redraw(&mut screen, &mut state)?;
-                        continue;
-                    }
-                    Meaning::Redraw => {
-                        redraw(&mut screen, &mut state)?;
-                        continue;
-                    }
-                    Meaning::Nothing => continue,
+                    None => continue,
                 },
                 Some(Err(error)) => return Err(error),
                 // Nobody types any more: the terminal is gone.
@@ -117,6 +108,25 @@ pub(crate) async fn run(
             return Ok(());
         }
     }
+}
+
+/// What was typed, as an event for the state; `None`: it was for the terminal, or for nothing.
+fn taken(
+    typed: Typed,
+    guard: &Guard,
+    screen: &mut Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    state: &mut State,
+) -> io::Result<Option<Event>> {
+    match meaning(typed) {
+        Meaning::Event(event) => return Ok(Some(event)),
+        Meaning::Stop => {
+            guard.stop()?;
+            redraw(screen, state)?;
+        }
+        Meaning::Redraw => redraw(screen, state)?,
+        Meaning::Nothing => {}
+    }
+    Ok(None)
 }
 
 /// Has the state take an event; gives whether it is over.

@@ -14,7 +14,7 @@ use crate::fleet::observe::scope::QueryScope;
 use crate::fleet::observe::{Answers, HostSighting, Observed};
 use crate::fleet::reach::api::{ClusterAnswer, Group, Listed};
 use crate::model::id::{NodeName, ServerId, VmId};
-use crate::model::inventory::server::{Expected, Guest, ServerKey, ServerKind};
+use crate::model::inventory::server::{Expected, Guest, Listing, ServerKey, ServerKind};
 use crate::model::inventory::{Failed, FailureKind, Inventory, Observation, Server, Until};
 use crate::model::load::usage::{Source, Usage};
 use crate::model::power::PowerState;
@@ -26,7 +26,7 @@ use crate::transport::pve::Client;
 
 use self::expected::{is_expected, is_off_besides, rest_with_hosts, say_overdue, silent_hosts};
 
-use self::guest::{NodeWord, known_guest, listed};
+use self::guest::{Home, NodeWord, known_guest, listed};
 
 /// What the state file remembers, by key.
 struct Memory {
@@ -298,18 +298,8 @@ impl Fleet<'_> {
         let mut addresses = self.state.addresses(&group.cluster)?;
         inventory.servers.reserve_exact(listing.guests.len());
         if !complete {
-            let listed: HashSet<VmId> = listing.guests.iter().map(|guest| guest.vmid).collect();
-            let there = known.iter().filter(|guest| (templates || !guest.template) && guest.gone_at.is_none());
-            let lost = there.filter(|guest| !listed.contains(&guest.vmid));
-            let up = |guest: &KnownGuest| {
-                listing.nodes.iter().any(|node| node.name == guest.node && node.online == Some(true))
-            };
-            let why = |guest: &KnownGuest| match listing.unreadable {
-                0 => "its node is not online",
-                _ if !up(guest) => "its node is not online, or not to be read in the listing",
-                _ => "an entry of the listing could not be read, which may be its own",
-            };
-            inventory.servers.extend(lost.map(|guest| unseen(group, &parents, guest.clone(), why(guest), at)));
+            let missing = missing(&known, &listing, templates);
+            inventory.servers.extend(missing.map(|(guest, why)| unseen(group, &parents, guest.clone(), why, at)));
         }
         let words: HashMap<&NodeName, Option<bool>> =
             listing.nodes.iter().map(|node| (&node.name, node.online)).collect();
@@ -327,7 +317,8 @@ impl Fleet<'_> {
                 Some(Some(true)) => NodeWord::Online,
                 Some(Some(false)) | None => NodeWord::Offline,
             };
-            inventory.servers.push(listed(guest, parent, &group.cluster, addresses, memory, online, at));
+            let home = Home { parent, cluster: &group.cluster };
+            inventory.servers.push(listed(guest, home, addresses, memory, online, at));
         }
         Ok(Some(client))
     }
@@ -373,6 +364,25 @@ impl Fleet<'_> {
             }
         }
     }
+}
+
+/// Guests that are remembered and that an incomplete listing does not have, each with the reason.
+fn missing<'k>(
+    known: &'k [KnownGuest],
+    listing: &Listing,
+    templates: bool,
+) -> impl Iterator<Item = (&'k KnownGuest, &'static str)> {
+    let listed: HashSet<VmId> = listing.guests.iter().map(|guest| guest.vmid).collect();
+    let there = known.iter().filter(move |guest| (templates || !guest.template) && guest.gone_at.is_none());
+    there.filter(move |guest| !listed.contains(&guest.vmid)).map(|guest| {
+        let up = listing.nodes.iter().any(|node| node.name == guest.node && node.online == Some(true));
+        let why = match listing.unreadable {
+            0 => "its node is not online",
+            _ if !up => "its node is not online, or not to be read in the listing",
+            _ => "an entry of the listing could not be read, which may be its own",
+        };
+        (guest, why)
+    })
 }
 
 /// Whole seconds since then; unknown for a stamp from the future, which a wrong clock made.

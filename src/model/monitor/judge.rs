@@ -102,8 +102,7 @@ pub(crate) fn judge((key, over): Group, conditions: &[&Condition], items: &[Item
         }
     }
     for (item, others, why) in unknown {
-        let others = if others == 0 { String::new() } else { format!(" and {others} more") };
-        let message = format!("{}{others}: {} is not known: {why}", item.subject, key.as_str());
+        let message = format!("{}{}: {} is not known: {why}", item.subject, and_more(others), key.as_str());
         let server = item.server.clone();
         judged.findings.push(Finding { level: Level::Unknown, check: key.as_str(), server, message });
     }
@@ -113,11 +112,14 @@ pub(crate) fn judge((key, over): Group, conditions: &[&Condition], items: &[Item
         let message = format!("{} is not known of any server: {why}", key.as_str());
         judged.findings.push(Finding { level: Level::Unknown, check: key.as_str(), server: None, message });
     } else if let Some((subject, why)) = untold.first() {
-        let others = untold.len() - 1;
-        let others = if others == 0 { String::new() } else { format!(" and {others} more") };
+        let others = and_more(untold.len() - 1);
         judged.notes.push(format!("{} is not judged of {subject}{others}: {why}", key.as_str()));
     }
     judged
+}
+
+fn and_more(others: usize) -> String {
+    if others == 0 { String::new() } else { format!(" and {others} more") }
 }
 
 /// A value in a sentence.

@@ -3,11 +3,16 @@
 //! The facts script runs first, so that ports, addresses and the boot are fresh. Reading is lenient: a line that is
 //! missing, cut off or senseless costs that one fact.
 
+mod inhibitors;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
+pub(in crate::fleet::host) use self::inhibitors::inhibitors_of;
+
+use self::inhibitors::{blocks, of_bus, of_columns};
 use crate::fleet::host::facts::{self, word};
 use crate::fleet::host::power::way::{RIGHTS, WAY, no_way, text};
 use crate::model::host::activity::{self, Activity, Answer, Connection, timers_of};
@@ -381,11 +386,6 @@ fn rtc(value: &str) -> Option<Rtc> {
     Some(Rtc { name, has_alarm, wakes, is_system: words.next() == Some("1") })
 }
 
-/// `block`, and since systemd 257 `block-weak`, which spares who is asked politely.
-fn blocks(mode: &str) -> bool {
-    mode.trim().starts_with("block")
-}
-
 /// A line of `who`: `anna     pts/0        2026-11-25 10:00 (10.0.0.5)`; busybox's has the idle time third and the
 /// host last, without brackets, and a line of headings.
 fn of_who(line: &str) -> Option<(bool, LoggedIn)> {
@@ -414,94 +414,4 @@ fn of_who(line: &str) -> Option<(bool, LoggedIn)> {
     });
     let from = bracketed.or(bare).and_then(word);
     Some((service, LoggedIn { user: word(user), terminal: word(terminal), from, idle: None }))
-}
-
-/// The locks of mode `block` in the bus's answer. `None`: it is no such answer, or it was cut off.
-fn of_bus(value: &str) -> Option<Vec<Inhibitor>> {
-    Some(inhibitors_of(value)?.into_iter().map(|(inhibitor, _)| inhibitor).collect())
-}
-
-/// `a(ssssuu) 2 "sleep" "NetworkManager" "why" "delay" 0 812 "shutdown:sleep" ...`: what, who, why, mode, uid, pid. Gives
-/// those of mode `block`, and the process that holds each.
-pub(in crate::fleet::host) fn inhibitors_of(value: &str) -> Option<Vec<(Inhibitor, u32)>> {
-    let rest = value.strip_prefix("a(ssssuu) ")?;
-    let (count, mut rest) = rest.split_once(' ').unwrap_or((rest, ""));
-    let count: usize = count.parse().ok().filter(|count| *count <= MOST)?;
-    let mut found = Vec::new();
-    for _ in 0..count {
-        let mut strings: [String; 4] = Default::default();
-        for string in &mut strings {
-            *string = quoted(&mut rest)?;
-        }
-        let mut pid = 0;
-        for _ in 0..2 {
-            let number = rest.trim_start();
-            let (number, after) = number.split_once(' ').unwrap_or((number, ""));
-            pid = number.parse::<u32>().ok()?;
-            rest = after;
-        }
-        let [what, who, why, mode] = strings;
-        if blocks(&mode) {
-            found.push((Inhibitor { who: text(&who), what: text(&what), why: text(&why) }, pid));
-        }
-    }
-    Some(found)
-}
-
-/// Takes one string in double quotes, with C's escapes, from the front.
-fn quoted(rest: &mut &str) -> Option<String> {
-    let inner = rest.trim_start().strip_prefix('"')?;
-    let mut bytes = Vec::new();
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => {
-                *rest = chars.as_str();
-                return Some(String::from_utf8_lossy(&bytes).into_owned());
-            }
-            '\\' => match chars.next()? {
-                'n' => bytes.push(b'\n'),
-                't' => bytes.push(b'\t'),
-                'r' => bytes.push(b'\r'),
-                digit @ '0'..='7' => {
-                    let mut value = u32::from(digit) - 48;
-                    for _ in 0..2 {
-                        value = value * 8 + chars.next()?.to_digit(8)?;
-                    }
-                    bytes.push(u8::try_from(value).ok()?);
-                }
-                'x' => {
-                    let high = chars.next()?.to_digit(16)?;
-                    bytes.push(u8::try_from(high * 16 + chars.next()?.to_digit(16)?).ok()?);
-                }
-                other => bytes.extend(other.to_string().bytes()),
-            },
-            c => bytes.extend(c.to_string().bytes()),
-        }
-    }
-    None
-}
-
-/// A line of `systemd-inhibit --list`: WHO UID USER PID COMM WHAT WHY MODE, the names perhaps with blanks.
-fn of_columns(line: &str) -> Option<(Inhibitor, String)> {
-    const WORDS: [&str; 8] = [
-        "shutdown",
-        "sleep",
-        "idle",
-        "handle-power-key",
-        "handle-suspend-key",
-        "handle-hibernate-key",
-        "handle-lid-switch",
-        "handle-reboot-key",
-    ];
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let number = |at: usize| words.get(at).is_some_and(|word| word.parse::<u32>().is_ok());
-    // COMM may have blanks as well: the PID stands somewhere before WHAT, the UID two before it.
-    let uid_before = |what: usize| (1..what.saturating_sub(3)).find(|uid| number(*uid) && number(*uid + 2));
-    let (at, what, uid) = words.iter().enumerate().skip(5).find_map(|(at, word)| {
-        word.split(':').all(|what| WORDS.contains(&what)).then(|| Some((at, *word, uid_before(at)?)))?
-    })?;
-    let (who, (mode, why)) = (words.get(..uid)?, words.get(at + 1..)?.split_last()?);
-    let inhibitor = Inhibitor { who: text(&who.join(" ")), what: what.to_owned(), why: text(&why.join(" ")) };
-    Some((inhibitor, (*mode).to_owned()))
 }
