@@ -4,6 +4,7 @@
 //! compares what is committed with what the binary makes. Whole transcripts are snapshots beside the code:
 //! `cargo insta review` shows and takes what changed.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up fails the test")]
+#![expect(clippy::too_many_lines, reason = "a table of cases is as long as it has cases")]
 
 mod cli {
     mod addresses;

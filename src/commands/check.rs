@@ -29,7 +29,7 @@ const USAGE: &str = "ecobox check [TARGET]... [--service NAME] [--cached] [-w CO
 
 const EXAMPLES: &str = "Conditions: cpu, memory, disk, load, pressure.cpu, pressure.memory, pressure.io, response, age, storage,\n\
     certificate, token, backup, availability; with <, <=, >, >=, or = and a range such as 80, 10:, ~:10, 10:20, @10:20.\n\n\
-    Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN, which stands for wrong usage and configuration, too.\n\n\
+    Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN, also for wrong usage and configuration.\n\n\
     Examples:\n\
     \x20 ecobox check                                   # states, services, and servers that could not be asked\n\
     \x20 ecobox check web --service https               # one service of one server\n\
@@ -39,7 +39,7 @@ const EXAMPLES: &str = "Conditions: cpu, memory, disk, load, pressure.cpu, press
     \x20 ecobox check -c 'backup>26h' -w 'storage>90' -w 'certificate<14d' -w 'token<14d'\n\
     \x20 ecobox check -w 'availability<99.5 over 30d' -w 'cpu>80 over 15m'";
 
-/// Tell a monitor whether all is well: Nagios, Icinga, Checkmk, or a line of cron
+/// Tell a monitor whether all is well: Nagios, Icinga, Checkmk, or cron
 ///
 /// One line with performance data, then what is wrong; exit status 0, 1, 2 or 3. Without conditions: servers that are not in
 /// the expected state, services that do not answer, and the servers that could not be asked. A server that sleeps on purpose is fine.
@@ -49,10 +49,10 @@ pub(crate) struct CheckArgs {
     /// Only these: a name, an id, `vm-101`, `host/101`, a glob, `tag=`, `node=`, `kind=`, `pool=`, `!` excludes
     #[arg(value_name = "TARGET", add = ArgValueCompleter::new(complete::target))]
     targets: Vec<String>,
-    /// WARNING if this is so, e.g. `cpu>80`, `certificate<14d`, `cpu=80` (can be repeated)
+    /// WARNING if this condition is met, e.g. `cpu>80`, `certificate<14d`, `cpu=80` (can be repeated)
     #[arg(short, long, alias = "warning", value_name = "CONDITION", value_parser = warn)]
     warn: Vec<Condition>,
-    /// CRITICAL if this is so, likewise
+    /// CRITICAL if this condition is met (can be repeated)
     #[arg(short, long, alias = "critical", value_name = "CONDITION", value_parser = crit)]
     crit: Vec<Condition>,
     /// Only services of this name
@@ -67,7 +67,7 @@ pub(crate) struct CheckArgs {
     /// UNKNOWN if what is known is older than this
     #[arg(long, value_name = "SPAN", default_value = "15m", value_parser = crate::commands::args::span)]
     max_age: SignedDuration,
-    /// How long no backup is missed after a guest was made, or its host came back
+    /// How long a backup may be missing after a guest was created, or after its host came back
     #[arg(long, value_name = "SPAN", value_parser = crate::commands::args::span)]
     grace: Option<SignedDuration>,
     /// The name of the service for `-o checkmk`

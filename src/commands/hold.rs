@@ -27,7 +27,7 @@ const EXAMPLES: &str = "Examples:\n\
 /// Keep servers awake, until a time or until they are released
 ///
 /// Wakes and starts what the targets need, and returns when they are ready. While a server is held, `ecobox power` does not
-/// put it to sleep (check `held`), and no other lease's end does.
+/// put it to sleep (check `held`), nor does the end of another lease.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = USAGE, after_help = GLOBAL_OPTIONS, after_long_help = EXAMPLES)]
 pub(crate) struct HoldArgs {

@@ -31,7 +31,7 @@ use crate::ui::{Progress, Ui};
 /// What a lease is for, and what becomes of the hosts afterwards.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LeaseArgs {
-    /// What it is for: others see it who want to put the host to sleep
+    /// What it is for, shown to others who want to put the host to sleep
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     #[command(flatten)]
@@ -41,16 +41,16 @@ pub(crate) struct LeaseArgs {
 /// How servers go down when the last lease on them ends.
 #[derive(Debug, clap::Args)]
 pub(crate) struct EndArgs {
-    /// What becomes of hosts that were woken for it, once nobody needs them [default: what they did before]
+    /// What happens to hosts that were woken for it, once nothing needs them [default: what they did before]
     #[arg(long, value_name = "WHAT", value_parser = thens())]
     then: Option<Then>,
     /// Leave everything up that was brought up: `--then leave`
     #[arg(long, conflicts_with = "then")]
     keep: bool,
-    /// Let this reason not matter, on the way up and down (can be repeated)
-    #[arg(long, value_name = "REASON", value_delimiter = ',', value_parser = check_ids())]
+    /// Proceed despite this check, on the way up and down (can be repeated)
+    #[arg(long, value_name = "CHECK", value_delimiter = ',', value_parser = check_ids())]
     allow: Vec<CheckId>,
-    /// What becomes of guests that run on a host that goes down, and were not started for it [default: it stays up]
+    /// What happens to guests that run on a host that goes down and were not started for it [default: the host stays up]
     #[arg(long, value_name = "WHAT", value_parser = policies())]
     guests: Option<Policy>,
     /// Arm Wake-on-LAN before a host sleeps, where it is off

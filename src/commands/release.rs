@@ -27,8 +27,8 @@ const EXAMPLES: &str = "Examples:\n\
 
 /// End holds, and put to sleep again what was woken for them
 ///
-/// Without a target all holds end. A server that another lease, a person or a running guest needs stays up, and it is said
-/// why. Leases of `run` and `ssh` end with their commands; what one that was killed has left up goes down, too.
+/// Without a target all holds end. A server that another lease, a person or a running guest needs stays up, and the report
+/// says why. Leases of `run` and `ssh` end with their commands; servers that a killed one has left up go down, too.
 #[derive(Debug, clap::Args)]
 #[command(after_help = GLOBAL_OPTIONS, after_long_help = EXAMPLES)]
 pub(crate) struct ReleaseArgs {

@@ -23,7 +23,7 @@ const EXAMPLES: &str = "Examples:\n\
 /// Run a command here while servers are awake for it
 ///
 /// Wakes and starts what the targets need, waits until their services answer, runs the command, and puts to sleep again
-/// what it woke, unless somebody else needs it. Output, signals and exit status are the command's; 125 says that it was
+/// what it woke, unless somebody else needs it. Output, signals and exit status are the command's; 125 means that it was
 /// not run.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = USAGE, after_help = GLOBAL_OPTIONS, after_long_help = EXAMPLES)]

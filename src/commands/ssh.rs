@@ -19,7 +19,7 @@ use crate::model::lease::LeaseKind;
 use crate::transport::foreground::Front;
 use crate::transport::ssh::ConfigSource;
 
-const USAGE: &str = "ecobox ssh TARGET [--reason TEXT] [--then WHAT | --keep] [--guests WHAT] [--arm-wol] [--allow REASON]...\n                  [-- ARGS...]";
+const USAGE: &str = "ecobox ssh TARGET [--reason TEXT] [--then WHAT | --keep] [--guests WHAT] [--arm-wol] [--allow CHECK]...\n                  [-- ARGS...]";
 
 const EXAMPLES: &str = "Examples:\n\
     \x20 ecobox ssh nas                          # wakes it first, if it sleeps\n\
@@ -29,8 +29,8 @@ const EXAMPLES: &str = "Examples:\n\
 /// Log in to a server by ssh, and keep it awake meanwhile
 ///
 /// Wakes and starts what the target needs, runs your own `ssh` with the destination, port, user and jump hosts that ecobox
-/// uses, and puts to sleep again what it woke, unless somebody else needs it. What stands after `--` is ssh's: options, and
-/// a command. The exit status is ssh's; 125 says that it was not run.
+/// uses, and puts to sleep again what it woke, unless somebody else needs it. What follows `--` is passed to ssh: options, and
+/// a command. The exit status is ssh's; 125 means that it was not run.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = USAGE, after_help = GLOBAL_OPTIONS, after_long_help = EXAMPLES)]
 pub(crate) struct SshArgs {

@@ -229,7 +229,7 @@ pub(super) fn url(text: &str) -> Result<String, String> {
         port.is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse().is_ok_and(|p: u16| p > 0));
     if !good_port {
         return Err(format!(
-            "is not a valid URL: behind the host stands {}, which is not a port",
+            "is not a valid URL: after the host comes {}, which is not a port",
             quoted(port.unwrap_or_default())
         ));
     }

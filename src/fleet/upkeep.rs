@@ -90,7 +90,7 @@ impl Fleet<'_> {
     /// Where something cannot be kept, the next run asks again.
     fn note_upkeep(result: Result<(), StateError>) {
         if let Err(error) = result {
-            tracing::debug!(%error, "what was told was not kept");
+            tracing::debug!(%error, "what was reported could not be stored");
         }
     }
 }

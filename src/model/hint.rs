@@ -126,7 +126,7 @@ table! {
          host's console: `systemctl status pve-cluster`",
     NoQuorum "no-quorum" "the cluster has no quorum" =>
         "bring its other nodes back; `pvecm status` on a node says which votes are missing",
-    NodeOffline "node-offline" "a node that nobody configured is off" =>
+    NodeOffline "node-offline" "a node that is not configured is off" =>
         "a node that may be off can be configured as a server with `expected = \"any\"`; then run `ecobox status` once \
          while it is on, so that ecobox knows which node it is",
     PveBusy "pve-busy" "somebody else changes users there" =>
@@ -142,7 +142,7 @@ table! {
         "run `ecobox init` to make one",
     NoServers "no-servers" "no servers are configured" =>
         "run `ecobox init --host user@host`",
-    NobodyNamed "nobody-named" "`init` is to make a configuration of nobody" =>
+    NobodyNamed "nobody-named" "`init` has no server to write into a configuration" =>
         "run `ecobox init --host root@pve1.lan`, or `ecobox init --from-ssh-config`",
     StateDamaged "state-damaged" "the state file was damaged, and set aside" =>
         "run `ecobox setup-token`, then `ecobox discover`",
@@ -164,7 +164,7 @@ table! {
         "run `ecobox power wake {server}` first",
     StillComing "still-coming" "the outcome was not seen" =>
         "it may still come: look with `ecobox status {server}`",
-    TriggerFailed "trigger-failed" "the host did not do what it was told" =>
+    TriggerFailed "trigger-failed" "the host did not carry out the call" =>
         "nothing will come of it any more: run the command again, which looks again at what holds the host",
     NotAwake "not-awake" "magic packets were sent, and the host did not answer" =>
         "look whether Wake-on-LAN is armed there, and at `ecobox status {server}`",

@@ -180,7 +180,7 @@ fn what_nobody_remembers_is_unknown_and_not_never() {
     cluster.add_old_task("pve2", "qmstart", "102", 10 * HOUR);
     let (_sim, env) = world(cluster);
     let text = said(&env, &["web", "-c", "backup>26h"], 3);
-    assert!(text.contains("its node remembers no tasks but those of the last 10h"), "{text}");
+    assert!(text.contains("its node keeps only the tasks of the last 10h"), "{text}");
     let never = said(&env, &["web", "--cached", "-c", "token<14d"], 3);
     assert!(never.contains("no run has asked for it") || never.contains("no API token"), "{never}");
 }

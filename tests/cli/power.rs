@@ -141,7 +141,7 @@ fn what_a_kind_or_state_does_not_have_is_said() {
         ("suspend vm-102", "it is stopped"),
         ("hibernate vm-102", "it is stopped"),
         ("resume vm-102", "it is stopped"),
-        ("reboot vm-103", "it is paused, and cannot reboot so"),
+        ("reboot vm-103", "it is paused and cannot reboot cleanly"),
         ("shutdown vm-103", "it is paused and cannot shut down cleanly"),
     ] {
         let run = lab.power(&format!("{words} --yes")).exits(11).says(why).says("hint: ");

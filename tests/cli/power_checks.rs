@@ -147,7 +147,7 @@ fn a_card_that_cannot_wake_is_neither_armed_nor_said_to_be() {
         world.configure(&served[0].wakeable());
         for args in [&["--dry-run"][..], &["--yes"], &["--dry-run", "--arm-wol"], &["--yes", "--arm-wol"]] {
             let run = world.run(&[&["power", "suspend", "deaf"], args].concat()).exits(11);
-            let run = run.says("its network card knows no Wake-on-LAN by magic packet");
+            let run = run.says("its network card does not support Wake-on-LAN by magic packet");
             let offered = run.stderr.lines().filter(|line| line.contains("--arm-wol"));
             assert_eq!(offered.count(), 0, "{run}");
         }

@@ -36,7 +36,7 @@ const VERDICTS: [(&str, &str); 4] = [
     ("0", "OK"),
     ("1", "WARNING"),
     ("2", "CRITICAL"),
-    ("3", "UNKNOWN: nobody could say; also wrong usage, and an unusable configuration or state file"),
+    ("3", "UNKNOWN: the state could not be determined; also wrong usage, and an unusable configuration or state file"),
 ];
 
 const FILES: [(&str, &str); 2] = [

@@ -10,7 +10,7 @@ use crate::fleet::act::PARALLEL;
 use crate::model::check::CheckId;
 use crate::model::power::{Policy, PowerAction};
 
-const USAGE: &str = "ecobox power ACTION TARGET... [--dry-run | --yes] [--guests WHAT] [--arm-wol] [--then-stop]\n                    [--if-idle SPAN [--explain]] [--until TIME]\n                    [--allow REASON]... [--parallel NUMBER] [--no-wait]";
+const USAGE: &str = "ecobox power ACTION TARGET... [--dry-run | --yes] [--guests WHAT] [--arm-wol] [--then-stop]\n                    [--if-idle SPAN [--explain]] [--until TIME]\n                    [--allow CHECK]... [--parallel NUMBER] [--no-wait]";
 
 const EXAMPLES: &str = "Examples:\n\
     \x20 ecobox power start vm-101                # wakes its host first, if that sleeps\n\
@@ -42,9 +42,9 @@ pub(crate) struct PowerArgs {
     #[arg(long, short)]
     pub(super) yes: bool,
     /// Proceed despite this check (can be repeated)
-    #[arg(long, value_name = "REASON", value_delimiter = ',', value_parser = check_ids())]
+    #[arg(long, value_name = "CHECK", value_delimiter = ',', value_parser = check_ids())]
     pub(super) allow: Vec<CheckId>,
-    /// What becomes of the guests of a host that goes down [default: refuse while any runs]
+    /// What happens to the guests of a host that goes down [default: refuse while any runs]
     #[arg(long, value_name = "WHAT", value_parser = policies())]
     pub(super) guests: Option<Policy>,
     /// With `shutdown`: stop what does not shut down in time
@@ -62,7 +62,7 @@ pub(crate) struct PowerArgs {
     /// With `suspend`, `hibernate` and `shutdown` of hosts: their own clock wakes them then: `07:00`, `mon 06:30`, `8h`
     #[arg(long, value_name = "TIME", value_parser = args::wake_time)]
     pub(super) until: Option<Timestamp>,
-    /// Send, and do not wait for the outcome
+    /// Send the calls without waiting for the outcome
     #[arg(long)]
     pub(super) no_wait: bool,
     /// How many guests at a time on each node

@@ -67,7 +67,7 @@ impl Fleet<'_> {
     ) -> Result<Told, StateError> {
         let (mut failed, mut all_failed) = (HashMap::new(), None);
         if client.is_none() && look.clients.is_some() {
-            all_failed = Some("nobody of its cluster answers".to_owned());
+            all_failed = Some("no member of its cluster answers".to_owned());
         }
         if let Some(client) = client {
             // A guest may have been backed up on another node than its own: all that are there are asked.
@@ -88,7 +88,7 @@ impl Fleet<'_> {
         match client.nodes().await {
             Ok(nodes) => nodes.into_iter().filter(|node| node.online == Some(true)).map(|node| node.name).collect(),
             Err(error) => {
-                tracing::debug!(cluster = cluster.as_str(), %error, "the nodes are not told");
+                tracing::debug!(cluster = cluster.as_str(), %error, "the nodes could not be listed");
                 Vec::new()
             }
         }

@@ -121,7 +121,7 @@ fn missing(
     let why = match (load, agent) {
         (Some(Err(why)), _) | (_, Some(Err(why))) => why.clone(),
         _ if look.clients.is_none() => "no earlier run has measured it".to_owned(),
-        _ if server.vmid.is_some() && key == Key::Disk => "only a guest agent could tell".to_owned(),
+        _ if server.vmid.is_some() && key == Key::Disk => "only a guest agent could report it".to_owned(),
         _ if server.vmid.is_some() => "its node did not say".to_owned(),
         _ => "the host did not say".to_owned(),
     };

@@ -26,7 +26,7 @@ impl Fleet<'_> {
                 look.servers.iter().filter(here).filter_map(|server| server.node.as_ref()).collect();
             let asked = match look.clients.map(|clients| clients.get(cluster)) {
                 Some(Some(client)) => self.ask_storages(cluster, client).await.map_err(|error| error.to_string()),
-                Some(None) => Err("nobody of its cluster answers".to_owned()),
+                Some(None) => Err("no member of its cluster answers".to_owned()),
                 None => match self.state.storages(cluster)? {
                     Some((_, at)) if look.is_old(at).is_some() => Err(old(look, at)),
                     Some((storages, _)) => Ok(storages),
@@ -113,7 +113,7 @@ impl Fleet<'_> {
                     Err(error) => Reading::Unknown(error.to_string()),
                 },
                 _ if all_rest => Reading::Excused("its hosts rest".to_owned()),
-                Some(None) => Reading::Unknown("nobody of its cluster answers".to_owned()),
+                Some(None) => Reading::Unknown("no member of its cluster answers".to_owned()),
                 None => match self.stored_token(cluster)? {
                     Some(token) => match self.state.token_term(cluster, &token)? {
                         Some((_, at)) if look.is_old(at).is_some() => Reading::Unknown(old(look, at)),

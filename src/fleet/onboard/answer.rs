@@ -68,7 +68,7 @@ pub(crate) enum Failure {
     NoSuchUser { userid: String },
     #[error("its user {userid} is {} in Proxmox VE", if *expired { "expired" } else { "disabled" })]
     UserDisabled { userid: String, expired: bool },
-    #[error("a token `{0}` is there already")]
+    #[error("a token `{0}` already exists")]
     TokenExists(TokenId),
     #[error("Proxmox VE's user database stayed locked")]
     Busy,

@@ -158,7 +158,7 @@ fn commands(request: &Request, major: u32) -> Result<Vec<String>, Unquotable> {
             if let Some(role) = request.scope.role() {
                 let privileges = request.scope.privileges(major).join(",");
                 list.call(&["role", "add", role, "--privs", &privileges])?;
-                list.remark("if that role is there with other privileges:");
+                list.remark("if that role exists with other privileges:");
                 list.call(&["role", "modify", role, "--privs", &privileges])?;
                 list.call(&["user", "add", &userid, "--comment", USER_COMMENT])?;
                 list.call(&["acl", "modify", "/", "--users", &userid, "--roles", role])?;

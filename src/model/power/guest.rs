@@ -126,7 +126,7 @@ fn judge_state(action: PowerAction, guest: &GuestView<'_>, stop: StopOptions) ->
 
         (PowerAction::Reboot, Running) => Ok(GuestCall::Reboot { timeout: None }),
         (PowerAction::Reboot, Paused) => {
-            Err(Verdict::cannot("it is paused, and cannot reboot so", "run `resume` first, or use `reset`"))
+            Err(Verdict::cannot("it is paused and cannot reboot cleanly", "run `resume` first, or use `reset`"))
         }
         (PowerAction::Reset, Running | Paused) => Ok(GuestCall::Reset),
         (PowerAction::Suspend, Running) => Ok(GuestCall::Suspend),

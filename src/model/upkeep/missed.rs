@@ -66,7 +66,7 @@ pub(crate) fn without(known: &Known, now: Timestamp, limit: Option<SignedDuratio
     let remembers =
         now.duration_since(told_since).as_secs().try_into().map_or_else(|_| "nothing".to_owned(), human_seconds);
     Without::Unknown(format!(
-        "its node remembers no tasks but those of the last {remembers}, and there is none among them"
+        "its node keeps only the tasks of the last {remembers}, and none of them is a backup of it"
     ))
 }
 

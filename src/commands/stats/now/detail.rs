@@ -40,7 +40,7 @@ impl Detail {
             (Some(Ok(load)), _) => Some(Detail::of_load(load)),
             (Some(Err(error)), _) => Some(Detail::unknown_of_host(server, error.into())),
             (None, _) if server.vmid.is_none() => {
-                let why = "only SSH could tell, and it is configured without SSH";
+                let why = "only SSH could report it, and the server is configured without SSH";
                 Some(Detail::unknown_of_host(server, why.into()))
             }
             (None, Some(Ok(filesystems))) => Detail::of_filesystems(server, filesystems),

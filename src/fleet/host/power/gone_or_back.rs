@@ -59,7 +59,7 @@ impl Look {
     fn words(&self) -> String {
         match self {
             Look::Answers => "it still answers".to_owned(),
-            Look::Refuses => "its ports are closed, and the host still says so".to_owned(),
+            Look::Refuses => "its ports refuse connections, so it is still up".to_owned(),
             Look::Silent => "nothing answers".to_owned(),
             Look::Unknown(why) => why.clone(),
         }

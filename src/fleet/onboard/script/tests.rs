@@ -25,7 +25,7 @@ fn commands_read_as_one_would_type_them() {
             "# and its other ACLs, if it has more",
             "/usr/sbin/pveum user token remove ecobox@pve lap-1",
             "/usr/sbin/pveum role add Ecobox --privs Datastore.Audit,Sys.Audit,VM.Audit,VM.PowerMgmt",
-            "# if that role is there with other privileges:",
+            "# if that role exists with other privileges:",
             "/usr/sbin/pveum role modify Ecobox --privs Datastore.Audit,Sys.Audit,VM.Audit,VM.PowerMgmt",
             "/usr/sbin/pveum user add ecobox@pve --comment \
              'made by ecobox setup-token; each of its tokens belongs to one machine'",

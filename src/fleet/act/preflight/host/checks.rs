@@ -49,7 +49,7 @@ const FIRMWARE: &str = "look for Wake-on-LAN in its firmware's settings";
 pub(super) fn look_at_wol(seen: &HostPreflight, config: &ServerConfig, found: &mut Findings<'_>) {
     let mac = config.mac.map(|mac| mac.to_string());
     if seen.wol_impossible(mac.as_deref()) {
-        let message = "its network card knows no Wake-on-LAN by magic packet: nothing would wake it";
+        let message = "its network card does not support Wake-on-LAN by magic packet: nothing would wake it";
         let fix = format!("{FIRMWARE}, or allow it if somebody can press its button");
         return found.add(CheckId::WolNotArmed, message.to_owned(), fix);
     }
