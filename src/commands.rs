@@ -11,6 +11,7 @@ pub(crate) mod doctor;
 pub(crate) mod generate;
 pub(crate) mod hold;
 pub(crate) mod init;
+mod lead;
 mod lease;
 pub(crate) mod power;
 pub(crate) mod release;
@@ -24,6 +25,7 @@ mod with_fleet;
 
 use jiff::{SignedDuration, Timestamp};
 
+use self::lead::Lead;
 pub(crate) use self::with_fleet::{with_fleet, with_fleet_of};
 use crate::config::Config;
 use crate::exit::Exit;
@@ -33,7 +35,7 @@ use crate::fleet::{Fleet, Limits};
 use crate::model::hint::HintId;
 use crate::model::id::ServerId;
 use crate::model::inventory::reported_failures::news;
-use crate::model::inventory::{Failed, FailureKind, Inventory};
+use crate::model::inventory::{Failed, Inventory};
 use crate::model::select::SelectError;
 use crate::model::watch::Notice;
 use crate::state::State;
@@ -166,8 +168,16 @@ pub(crate) fn tell(ui: &Ui, notice: &Notice) {
     if notice.is_loss { ui.warning(&notice.text) } else { ui.status(&notice.text) }
 }
 
-/// Says who failed and why, then once what can be done about it.
+/// Says who failed and why, then once what can be done about it, and last who finds out more.
 pub(crate) fn warn(ui: &Ui, failures: &[Failed]) {
+    say_failures(ui, failures);
+    let mut lead = Lead::default();
+    lead.failures(failures);
+    lead.say(ui);
+}
+
+/// Like `warn`, where more is said before `doctor` is named.
+pub(crate) fn say_failures(ui: &Ui, failures: &[Failed]) {
     for failed in failures {
         ui.warning(&failed.message);
     }
@@ -177,31 +187,6 @@ pub(crate) fn warn(ui: &Ui, failures: &[Failed]) {
             ui.hint(advice);
             said.push(advice);
         }
-    }
-    let of_servers = failures.iter().filter(|failed| failed.kind != FailureKind::NodeOffline);
-    let of_servers = of_servers.map(|failed| &failed.server).filter(|server| **server != ServerId::of_prometheus());
-    // Who reads it in a mail has the cause in the line above.
-    if !ui.is_quiet()
-        && let Some(hint) = ask_doctor(of_servers)
-    {
-        ui.hint(&hint);
-    }
-}
-
-/// What finds out more about servers that failed; `None`: nobody did.
-pub(crate) fn ask_doctor<'s>(servers: impl IntoIterator<Item = &'s ServerId>) -> Option<String> {
-    /// Of more it is asked about all.
-    const NAMED: usize = 3;
-    let mut named: Vec<&str> = Vec::new();
-    for server in servers {
-        if !named.contains(&server.as_str()) {
-            named.push(server.as_str());
-        }
-    }
-    match named.len() {
-        0 => None,
-        1..=NAMED => Some(format!("run `ecobox doctor {}`", named.join(" "))),
-        _ => Some("run `ecobox doctor`".to_owned()),
     }
 }
 

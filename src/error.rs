@@ -99,6 +99,17 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
     None
 }
 
+/// The command that looks for the cause of an error of this machine's files, and says how to fix it; `None`: it is said, or
+/// no check knows it.
+pub(crate) fn lead(error: &anyhow::Error) -> Option<&'static str> {
+    error.chain().find_map(|cause| match (cause.downcast_ref::<ConfigError>(), cause.downcast_ref::<StateError>()) {
+        // What there is to do is said; and `doctor` waits for a lock as long as anybody.
+        (Some(ConfigError::NotFound { .. }), _) | (_, Some(StateError::Busy { .. })) => None,
+        (Some(_), _) | (_, Some(_)) => Some("run `ecobox doctor`"),
+        (None, None) => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use anyhow::Context as _;

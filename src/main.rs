@@ -59,7 +59,7 @@ use crate::fleet::Limits;
 use crate::fleet::act::SentLog;
 use crate::logging::start_log;
 use crate::model::check::CheckId;
-use crate::model::check::diagnosis::Fix;
+use crate::model::check::fix::Fix;
 use crate::model::hint::Carried;
 use crate::model::monitor::Level;
 use crate::output::{print, show};
@@ -81,6 +81,7 @@ fn main() -> ExitCode {
     let ui = Ui::new(cli.global.quiet, cli.global.color, cli.global.carried());
     let core = keep_to_itself();
     let runs_a_command = cli.command.as_ref().is_some_and(Command::runs_a_command);
+    let is_doctor = matches!(cli.command, Some(Command::Doctor(_)));
     let format = cli.global.output;
     let monitor = matches!(cli.command, Some(Command::Check(_))).then(|| {
         let now = jiff::Timestamp::now();
@@ -95,11 +96,13 @@ fn main() -> ExitCode {
             ui.error(&message);
             ui.excerpt(excerpt.unwrap_or_default());
             let hint = error::hint(&error);
-            if let Some(hint) = &hint {
+            // `doctor` itself has looked.
+            let lead = error::lead(&error).filter(|_| !is_doctor && !ui.is_quiet());
+            for hint in hint.as_deref().into_iter().chain(lead) {
                 ui.hint(hint);
             }
             if let Some(output) = monitor {
-                return tell_monitor(&message, hint.as_deref(), &output);
+                return tell_monitor(&message, hint.as_deref().or(lead), &output);
             }
             ExitCode::from(if runs_a_command { Exit::NotRun } else { error::classify(&error) }.code())
         }

@@ -23,6 +23,7 @@ mod cli {
     mod doctor;
     mod doctor_faults;
     mod doctor_guests;
+    mod doctor_leads;
     mod doctor_sleep;
     pub(crate) mod env;
     mod examples;
@@ -92,6 +93,7 @@ mod cli {
     mod setup_token_again;
     mod setup_trust;
     mod ssh_config;
+    mod sshds;
     mod states;
     mod stats;
     mod stats_agent;

@@ -13,7 +13,8 @@ use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::{Context, Outcome, complete, counted};
 use crate::exit::Exit;
 use crate::fleet::Fleet;
-use crate::model::check::diagnosis::{Chart, Fix, mute, say_once};
+use crate::model::check::diagnosis::{Chart, mute, say_once};
+use crate::model::check::fix::Fix;
 use crate::model::check::{Area, CheckId};
 use crate::model::id::ServerId;
 
@@ -73,7 +74,8 @@ impl DoctorArgs {
     /// The report where the configuration or the state file cannot be used: nothing else can be looked at.
     pub(crate) fn unusable(&self, id: CheckId, message: &str, fix: Option<Fix>) -> (DoctorReport, Exit) {
         let mut chart = Chart::of(None);
-        chart.problem(id, message, Some(fix.unwrap_or_else(|| Fix::of(id, &[]))));
+        let fix = fix.or_else(|| Fix::named_in(message)).unwrap_or_else(|| Fix::of(id, &[]));
+        chart.problem(id, message, Some(fix));
         let rest: Vec<CheckId> = CheckId::ALL.iter().copied().filter(|other| other.area() == Area::Machine).collect();
         chart.skip(&rest, id);
         let report = DoctorReport::new(chart.list, self.all, jiff::Timestamp::now());

@@ -10,7 +10,8 @@ use self::hosts::{NewHost, host, wanted};
 use self::new_entries::{extend, name_by_themselves};
 use self::report::{InitReport, Row, row};
 use crate::commands::args::GLOBAL_OPTIONS;
-use crate::commands::{Context, Outcome, ask_doctor, tell, with_fleet_of};
+use crate::commands::lead::Lead;
+use crate::commands::{Context, Outcome, tell, with_fleet_of};
 use crate::config::ServerConfig;
 use crate::exit::Exit;
 use crate::fleet::Fleet;
@@ -119,17 +120,17 @@ fn next(ctx: &Context, rows: &[Row]) -> anyhow::Result<Option<&'static str>> {
 
 /// What to run next after what failed, each once.
 fn hints(fleet: &Fleet<'_>, visits: &[Visit], asked: bool) -> Vec<String> {
-    let (mut hints, mut failed) = (Vec::new(), Vec::new());
+    let (mut hints, mut lead) = (Vec::new(), Lead::default());
     for visit in visits {
         let Some(Err(error)) = &visit.facts else { continue };
         // The answer was no.
         if asked && matches!(error, Error::UnknownHostKey { .. }) {
             continue;
         }
-        failed.push(&visit.server);
+        lead.server(&visit.server);
         let hint = fleet.hint(&visit.server, error, Doing::Init);
         hints.extend(hint.filter(|hint| !hints.contains(hint)));
     }
-    hints.extend(ask_doctor(failed));
+    hints.extend(lead.hint());
     hints
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use futures::future::join_all;
 
+use crate::commands::lead::Lead;
 use crate::commands::power::args::check_ids;
 use crate::commands::power::exit::{exit_of, refusal};
 use crate::commands::power::messages::{say_ends, say_findings};
@@ -211,7 +212,10 @@ pub(crate) fn trouble(ui: &Ui, begun: &Begun<'_>, not_done: &str) -> Option<Fail
     let names = names.join(", ");
     let Some(ends) = ends else {
         say_findings(ui, PowerAction::Start, &plan.findings, false);
-        return Some(Failure::new(refusal(&plan.findings), format!("{names}: a check failed: {not_done}")));
+        let mut lead = Lead::default();
+        lead.findings(&plan.findings);
+        let failure = Failure::new(refusal(&plan.findings), format!("{names}: a check failed: {not_done}"));
+        return Some(lead.of(failure, ui));
     };
     if begun.is_ready() {
         return None;
@@ -221,7 +225,9 @@ pub(crate) fn trouble(ui: &Ui, begun: &Begun<'_>, not_done: &str) -> Option<Fail
         ui.error(&format!("{id} is up, but does not answer at {}", services.join(", ")));
     }
     let exit = if silent.is_empty() { exit_of(plan, ends) } else { Exit::Unconfirmed };
-    Some(Failure::new(exit, format!("{names}: not ready: {not_done}")))
+    let mut lead = Lead::default();
+    lead.ends(&inventory.servers, plan, ends);
+    Some(lead.of(Failure::new(exit, format!("{names}: not ready: {not_done}")), ui))
 }
 
 /// Ends a lease, and says what became of the servers. What fails then is said, and is no error: the command has run.

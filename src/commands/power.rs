@@ -14,7 +14,8 @@ use self::exit::{exit_of, exit_of_plan, refusal};
 pub(crate) use self::explain::explain;
 use self::messages::{say_choice, say_ends, say_findings, say_fixes};
 use self::report::{PowerReport, Ready};
-use crate::commands::{Context, Outcome, asked_by, counted, tell, warn, with_fleet};
+use crate::commands::lead::Lead;
+use crate::commands::{Context, Outcome, asked_by, counted, say_failures, tell, with_fleet};
 use crate::config::Access;
 use crate::consent::Confirmed;
 use crate::error::Failure;
@@ -37,14 +38,24 @@ use crate::ui::Ui;
 /// No such target; parents in a circle; not confirmed; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outcome<PowerReport>> {
     let work = async |fleet: &Fleet<'_>| look_and_act(ctx, fleet, args).await;
-    let ((outcome, inventory), notices) = with_fleet(ctx, ctx.limits.open_ended(), work).await?;
+    let (Acted { outcome, inventory, mut lead }, notices) = with_fleet(ctx, ctx.limits.open_ended(), work).await?;
     for notice in notices {
         tell(&ctx.ui, &notice);
     }
     if outcome.exit != Exit::Done {
-        warn(&ctx.ui, &of_interest(&outcome.report, &inventory));
+        let failures = of_interest(&outcome.report, &inventory);
+        say_failures(&ctx.ui, &failures);
+        lead.failures(&failures);
+        lead.say(&ctx.ui);
     }
     Ok(outcome)
+}
+
+/// What came of it, and what is still to be said.
+struct Acted {
+    outcome: Outcome<PowerReport>,
+    inventory: Inventory,
+    lead: Lead,
 }
 
 /// Of hosts that failed otherwise only what concerns the plan is of interest.
@@ -101,11 +112,7 @@ async fn look(ctx: &Context, fleet: &Fleet<'_>, args: &PowerArgs) -> anyhow::Res
     Ok(Looked { inventory, chosen, unclear, prepared })
 }
 
-async fn look_and_act(
-    ctx: &Context,
-    fleet: &Fleet<'_>,
-    args: &PowerArgs,
-) -> anyhow::Result<(Outcome<PowerReport>, Inventory)> {
+async fn look_and_act(ctx: &Context, fleet: &Fleet<'_>, args: &PowerArgs) -> anyhow::Result<Acted> {
     let action = args.action;
     let options = options(ctx, args);
     let Looked { inventory, unclear, prepared, .. } = look(ctx, fleet, args).await?;
@@ -117,11 +124,14 @@ async fn look_and_act(
         idle::say(&ctx.ui, &plan, servers, &idle, args.dry_run);
     }
     let ready = Ready { calls: &calls, idle: &idle, over_ssh: &over_ssh };
+    let mut lead = Lead::default();
+    lead.findings(&plan.findings);
     let report = |plan, ends| PowerReport::new(action, args.dry_run, servers, plan, &ready, ends);
     let outcome = if args.dry_run || !is_clear {
         say_findings(&ctx.ui, action, &plan.findings, args.dry_run);
         if args.dry_run {
             say_fixes(&ctx.ui, &plan);
+            lead.plan(servers, &plan);
         }
         let exit = if is_clear { Exit::Done } else { refusal(&plan.findings) };
         if !is_clear && !args.dry_run {
@@ -139,13 +149,14 @@ async fn look_and_act(
         fleet.keep_up(&plan, servers)?;
         let ends = carry_out(ctx, fleet, servers, &plan, &options, &clients, &confirmed).await?;
         say_ends(&ctx.ui, servers, &plan, &ends);
+        lead.ends(servers, &plan, &ends);
         ctx.sent_log.forget();
         let exit = exit_of(&plan, &ends);
         Outcome::new(report(plan, Some(ends)), exit)
     };
     // Whoever was not chosen for want of an answer may have been meant.
     let exit = if outcome.exit == Exit::Done && !unclear.is_empty() { Exit::Partial } else { outcome.exit };
-    Ok((Outcome { exit, ..outcome }, inventory))
+    Ok(Acted { outcome: Outcome { exit, ..outcome }, inventory, lead })
 }
 
 fn options(ctx: &Context, args: &PowerArgs) -> Options {

@@ -9,7 +9,8 @@ use clap_complete::engine::ArgValueCompleter;
 
 use self::report::{HostResult, Row, SetupTokenReport};
 use crate::commands::args::GLOBAL_OPTIONS;
-use crate::commands::{Context, Outcome, ask_doctor, asked_by, complete, hosts_named, tell, with_fleet};
+use crate::commands::lead::Lead;
+use crate::commands::{Context, Outcome, asked_by, complete, hosts_named, tell, with_fleet};
 use crate::config::ServerConfig;
 use crate::consent::Confirmed;
 use crate::error::Failure;
@@ -222,9 +223,9 @@ fn warn(ctx: &Context, rows: &[Row], ends: &[End]) {
         ctx.ui.hint(hint);
     }
     let failed = rows.iter().zip(ends).filter(|(row, end)| row.error.is_some() && end.exit != Exit::Refused);
-    if let Some(hint) = ask_doctor(failed.map(|(row, _)| &row.id)) {
-        ctx.ui.hint(&hint);
-    }
+    let mut lead = Lead::default();
+    failed.for_each(|(row, _)| lead.server(&row.id));
+    lead.say(&ctx.ui);
 }
 
 /// A host's row, and how it ended there.

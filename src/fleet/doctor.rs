@@ -10,13 +10,14 @@ mod here;
 mod host;
 mod known;
 mod machine;
+mod members;
 mod sleep;
 mod upkeep;
 
 use futures::future::{join, join_all};
 use jiff::Timestamp;
 
-use self::known::{Known, Looks};
+use self::known::{Known, Look};
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::observe::scope::QueryScope;
@@ -57,8 +58,9 @@ impl Fleet<'_> {
         for (place, upkeep) in &upkeep {
             of_host::upkeep::judge(&hosts[*place].id, upkeep, &mut charts[*place]);
         }
+        self.judge_members(&hosts, &seen, &upkeep, &mut charts);
         say_at_the_jump_host(&mut charts, &troubles);
-        let looks: Vec<(&ServerConfig, &HostSeen)> = hosts.iter().copied().zip(&seen).collect();
+        let looks: Vec<Look<'_>> = hosts.iter().zip(&seen).zip(&clients).map(Look::of).collect();
         let past = self.state.actions(Timestamp::MIN, self.now()).unwrap_or_default();
         let known = Known { inventory: known, past: &past };
         let guests = Box::pin(self.guests_seen(&known, &looks));
@@ -70,14 +72,16 @@ impl Fleet<'_> {
     }
 
     /// Adds whether each host could sleep and be woken, and its services that never answered.
-    async fn add_sleep_and_services(&self, charts: &mut [Chart], known: &Known<'_>, looks: &Looks<'_>) {
-        let sleeps = join_all(looks.iter().map(|(host, _)| self.sleep_seen(host, known, looks)));
-        let services = join_all(looks.iter().map(|(host, seen)| async {
+    async fn add_sleep_and_services(&self, charts: &mut [Chart], known: &Known<'_>, looks: &[Look<'_>]) {
+        let sleeps = join_all(looks.iter().map(|look| self.sleep_seen(look, known, looks)));
+        let services = join_all(looks.iter().map(|Look { host, seen, .. }| async {
             let is_there = matches!(seen.system, Some(Ok(_))) || matches!(seen.api, Some(Ok(_)));
             if is_there { self.services_of_host(host).await } else { Vec::new() }
         }));
         let (sleeps, services) = join(sleeps, services).await;
-        for ((((host, seen), sleep), services), chart) in looks.iter().zip(&sleeps).zip(&services).zip(charts) {
+        for (((Look { host, seen, .. }, sleep), services), chart) in
+            looks.iter().zip(&sleeps).zip(&services).zip(charts)
+        {
             of_guest::services(&host.id, services, chart);
             let Some(sleep) = sleep else { continue };
             let system = seen.system.as_ref().and_then(|system| system.as_ref().ok());
@@ -92,7 +96,7 @@ impl Fleet<'_> {
 /// What the looks at hosts tell of this machine: two that are one, clocks, a network that is not there.
 fn add_what_hosts_show(machine: &mut of_machine::MachineSeen, hosts: &[&ServerConfig], seen: &[HostSeen]) {
     machine.twice = host::twice(hosts, seen);
-    machine.clocks = seen.iter().filter_map(|seen| seen.system.as_ref()?.as_ref().ok()?.clock).collect();
+    machine.clocks = seen.iter().filter_map(HostSeen::clock).collect();
     machine.without_network = seen.iter().filter(|seen| host::has_no_network(seen)).count();
     machine.ssh.config = host::ssh_config(hosts, seen);
 }
@@ -100,14 +104,14 @@ fn add_what_hosts_show(machine: &mut of_machine::MachineSeen, hosts: &[&ServerCo
 /// The charts of the guests that are meant, by themselves or with their host.
 fn judge_guests(
     guests: &[GuestSeen],
-    looks: &Looks<'_>,
+    looks: &[Look<'_>],
     charts: &[Chart],
     meant: &dyn Fn(&ServerId) -> bool,
 ) -> Vec<Chart> {
     let is_meant = |guest: &&GuestSeen| meant(&guest.id) || guest.host.as_ref().is_some_and(meant);
     let twice = of_guest::twice(guests);
     let judged = guests.iter().filter(is_meant).map(|guest| {
-        let host = guest.host.as_ref().and_then(|host| looks.iter().position(|(other, _)| other.id == *host));
+        let host = guest.host.as_ref().and_then(|host| looks.iter().position(|look| look.host.id == *host));
         let mut chart = Chart::of(Some(&guest.id));
         of_guest::judge(guest, host.and_then(|at| charts.get(at)), &mut chart);
         chart.list.extend(twice.iter().filter(|(id, _)| *id == guest.id).flat_map(|(_, chart)| chart.list.clone()));

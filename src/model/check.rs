@@ -6,6 +6,8 @@
 
 mod action;
 pub(crate) mod diagnosis;
+pub(crate) mod fault;
+pub(crate) mod fix;
 pub(crate) mod guest;
 pub(crate) mod host;
 pub(crate) mod machine;

@@ -196,6 +196,11 @@ impl HintId {
         })
     }
 
+    /// Whether a hint is about privileges that no scope of tokens has: nothing is wrong with a token that lacks them.
+    pub(crate) fn is_beyond_scopes(hint: &str) -> bool {
+        [HintId::HibernateRights, HintId::NodeWakeRights].iter().any(|row| row.fix() == hint)
+    }
+
     /// The fix with its names filled in.
     pub(crate) fn say(self, values: Values<'_>) -> String {
         let mut text = self.fix().to_owned();

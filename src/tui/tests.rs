@@ -15,7 +15,7 @@ use ratatui::buffer::Buffer;
 
 use super::view::draw;
 use super::{Choices, Effect, Entry, Event, Offers, Plan, Point, Setup, State, update};
-use crate::model::check::CheckId;
+use crate::model::check::fault::Fault;
 use crate::model::inventory::server::{Address, Expected, ServerKey, ServerKind, ServiceType};
 use crate::model::inventory::tests::server;
 use crate::model::inventory::{Failed, FailureKind, Inventory, Server, ServiceCheck};
@@ -202,7 +202,7 @@ pub(super) fn plan(state: &State, changes: usize, findings: Vec<Finding>) -> Pla
 
 pub(super) fn finding() -> Finding {
     let id = "pve1-vm-101".parse().unwrap();
-    Finding::new(CheckId::BackupRunning, &id, "a backup of it runs since 12 minutes (vzdump)").fix("wait for its end")
+    Finding::of(Fault::backup_of_it("12 minutes (vzdump)"), &id)
 }
 
 pub(super) fn log(server: &str) -> Event {

@@ -10,24 +10,48 @@ use ecobox_sim::keys::ClientKey;
 use ecobox_sim::ssh::SshFault;
 use serde_json::json;
 
-use super::doctor::{check, finds, healthy};
+use super::doctor::{Hosts, check, finds, follow, found_and_fixed, healthy};
 use super::fleets::Silent;
 use super::world::{Pve, Served, World};
 
 mod api;
+mod front;
+mod here;
+mod way;
+
+/// What puts a fault right.
+enum Heal<T> {
+    /// The command that doctor prints, run as it is printed; then what the simulated fleet makes of it.
+    Printed(Box<dyn Fn(&World, &T)>),
+    /// What only a person can do, or what the words say to edit.
+    By(Box<dyn Fn(&World, &T)>),
+}
 
 /// A fault, how it is made and put right, and what is to be found.
-type Case<T> = (&'static str, Box<dyn Fn(&World, &T)>, &'static str, Box<dyn Fn(&World, &T)>);
+struct Case<T> {
+    what: &'static str,
+    make: Box<dyn Fn(&World, &T)>,
+    want: &'static str,
+    heal: Heal<T>,
+}
 
 /// Makes each fault, and puts it right.
 #[track_caller]
 #[expect(clippy::print_stderr, reason = "says which of many cases a failure is about")]
-fn each<T>(world: &World, subject: &T, cases: Vec<Case<T>>) {
-    for (what, make, want, heal) in cases {
+fn each<T: Hosts>(world: &World, subject: &T, cases: Vec<Case<T>>) {
+    for Case { what, make, want, heal } in cases {
         make(world, subject);
         eprintln!("fault: {what}");
-        drop(finds(world, &[want]));
-        heal(world, subject);
+        let run = finds(world, &[want]);
+        match heal {
+            Heal::By(heal) => heal(world, subject),
+            Heal::Printed(then) => {
+                let (id, rest) = want.split_once(' ').unwrap();
+                let server = Some(rest.split(' ').next().unwrap()).filter(|server| *server != "-");
+                follow(&world.env, subject, &check(&run, id, server));
+                then(world, subject);
+            }
+        }
         eprintln!("healed: {what}");
         drop(finds(world, &[]));
     }
@@ -39,7 +63,27 @@ fn case<T>(
     want: &'static str,
     heal: impl Fn(&World, &T) + 'static,
 ) -> Case<T> {
-    (what, Box::new(make), want, Box::new(heal))
+    Case { what, make: Box::new(make), want, heal: Heal::By(Box::new(heal)) }
+}
+
+/// A fault that what is printed puts right.
+fn printed<T>(what: &'static str, make: impl Fn(&World, &T) + 'static, want: &'static str) -> Case<T> {
+    printed_then(what, make, want, |_, _| ())
+}
+
+/// The same, where the simulated fleet has to be told what the command did.
+fn printed_then<T>(
+    what: &'static str,
+    make: impl Fn(&World, &T) + 'static,
+    want: &'static str,
+    then: impl Fn(&World, &T) + 'static,
+) -> Case<T> {
+    Case { what, make: Box::new(make), want, heal: Heal::Printed(Box::new(then)) }
+}
+
+/// Takes every unknown key, as the hint says; there is no terminal to ask on.
+fn accept_new<T>(world: &World, _: &T) {
+    drop(world.run(&["init", "--accept-new"]).exits(0));
 }
 
 fn nas() -> (World, Served) {
@@ -88,11 +132,10 @@ fn on_the_way_to_a_plain_server() {
             "key-refused nas problem",
             |world, nas| nas.ssh.authorize(&world.key.public),
         ),
-        case(
+        printed(
             "a key that others may read",
             move |world, _| fs::set_permissions(key(world), fs::Permissions::from_mode(0o644)).unwrap(),
             "key-exposed - problem",
-            move |world, _| fs::set_permissions(key(world), fs::Permissions::from_mode(0o600)).unwrap(),
         ),
         case(
             "another host key",
@@ -115,22 +158,17 @@ fn on_the_way_to_a_plain_server() {
             "host-key-revoked nas problem",
             |world, nas| fs::write(world.known_hosts(), nas.ssh.known_hosts_line()).unwrap(),
         ),
-        case(
+        printed_then(
             "a line that is cut off",
             |world, nas: &Served| {
                 let line = nas.ssh.known_hosts_line();
                 fs::write(world.known_hosts(), &line[..line.len() - 20]).unwrap();
             },
             "known-hosts-line - warning",
-            |world, nas| fs::write(world.known_hosts(), nas.ssh.known_hosts_line()).unwrap(),
+            accept_new,
         ),
-        case(
-            "a clock that is behind",
-            |_, nas: &Served| nas.host.set_clock_off(-3600),
-            "clock-off nas problem",
-            |_, nas| nas.host.set_clock_off(0),
-        ),
-        case(
+        printed("a clock that is behind", |_, nas: &Served| nas.host.set_clock_off(-3600), "clock-off nas problem"),
+        printed_then(
             "a noisy shell is no fault, but an unreadable known_hosts is",
             |world, nas: &Served| {
                 nas.host.set_noise("Welcome!\nos\tNoise\n", "bye\n");
@@ -138,10 +176,7 @@ fn on_the_way_to_a_plain_server() {
                 fs::create_dir(world.known_hosts()).unwrap();
             },
             "known-hosts-unreadable - problem",
-            |world, nas| {
-                fs::remove_dir(world.known_hosts()).unwrap();
-                fs::write(world.known_hosts(), nas.ssh.known_hosts_line()).unwrap();
-            },
+            accept_new,
         ),
     ];
     each(&world, &nas, cases);
@@ -194,10 +229,7 @@ fn of_this_machine() {
     // A run that was killed, and a file that was set aside.
     let folder = world.env.state_path().parent().unwrap().to_owned();
     fs::write(folder.join("state.db.damaged-20260101T000000Z"), "x").unwrap();
-    let run = finds(&world, &["state-leftovers - warning"]);
-    let fix = check(&run, "state-leftovers", None)["fix"]["text"].as_str().unwrap().to_owned();
-    drop(world.env.paste(fix.split('`').nth(1).unwrap()).exits(0));
-    drop(finds(&world, &[]));
+    found_and_fixed(&world, &nas, "state-leftovers - warning");
     // An agent that is gone.
     world.env.set("SSH_AUTH_SOCK", world.env.home().join("no-agent").display().to_string());
     drop(finds(&world, &["agent-unreachable - warning"]));
@@ -219,19 +251,15 @@ fn of_this_machine() {
     fs::create_dir(&elsewhere).unwrap();
     fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o700)).unwrap();
     let other = elsewhere.join("state.db").display().to_string();
-    let run = world.run(&["doctor", "-o", "json", "--state", &other]).exits(1);
-    assert_eq!(super::doctor::findings(&run), ["completions-elsewhere - warning"]);
+    let run = super::doctor::finds_with(&world.env, &["--state", &other], &["completions-elsewhere - warning"]);
+    let fix = check(&run, "completions-elsewhere", None)["fix"]["text"].as_str().unwrap().to_owned();
+    let export = fix.split('`').nth(1).unwrap().to_owned();
+    let run = world.env.paste(&format!("{export}; ecobox doctor -o json")).exits(0);
+    assert_eq!(super::doctor::findings(&run), [""; 0]);
     // Prometheus is not there, and its queue is not said again.
     world.env.add_config("[history]\nremote_write = \"http://127.0.0.1:1/w\"\n");
     drop(finds(&world, &["prometheus-away - problem"]));
     world.configure(&nas.entry());
-    // The state file is damaged: it is said, and nothing is done to it.
-    let bytes = fs::read(world.env.state_path()).unwrap();
-    fs::write(world.env.state_path(), &bytes[..bytes.len() / 2]).unwrap();
-    let run = world.run(&["doctor", "-o", "json"]).exits(12);
-    assert_eq!(super::doctor::findings(&run), ["state-damaged - problem"], "{run}");
-    assert_eq!(fs::read(world.env.state_path()).unwrap().len(), bytes.len() / 2);
-    fs::write(world.env.state_path(), &bytes).unwrap();
 }
 
 #[test]
@@ -240,7 +268,9 @@ fn an_entry_for_a_guest_that_is_not_there() {
     world.env.add_config("[[servers]]\nid = \"pve1-vm-999\"\nparent_server_id = \"pve1\"\n");
     let run = finds(&world, &["guest-entry-unused - warning"]);
     assert!(check(&run, "guest-entry-unused", None)["finding"].as_str().unwrap().contains("pve1-vm-999"), "{run}");
-    drop(pve);
+    // It says to remove the entry.
+    world.configure(&pve.entries());
+    drop(finds(&world, &[]));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use ecobox_sim::{Agent, Cluster, Guest, Kind, Stats};
 
-use super::doctor::{check, finds};
+use super::doctor::{check, finds, follow};
 use super::world::{Pve, World};
 
 /// A node with guests that have run for a day, all of them well.
@@ -55,6 +55,17 @@ fn agents_that_are_silent_or_off() {
     let run = finds(&world, &[]);
     let found = check(&run, "agent-off", Some("pve1-vm-105"));
     assert_eq!(found["result"], "ok");
+    // Its services would be looked for at an address that only an agent tells.
+    let web = "[[servers.services]]\nname = \"web\"\nport = 80\ntype = \"http\"\n";
+    let entry = "[[servers]]\nid = \"pve1-vm-105\"\nparent_server_id = \"pve1\"\n";
+    world.configure(&format!("{}{entry}{web}", pve.entries()));
+    drop(world.run(&["discover"]).exits(0));
+    let run = finds(&world, &["agent-off pve1-vm-105 warning"]);
+    let finding = check(&run, "agent-off", Some("pve1-vm-105"))["finding"].clone();
+    let want = "its guest agent is not enabled: nobody knows the address at which its services could be looked for";
+    assert_eq!(finding, want);
+    world.configure(&format!("{}{entry}hostname = \"127.0.0.1\"\n{web}", pve.entries()));
+    drop(finds(&world, &[]));
 }
 
 #[test]
@@ -76,9 +87,8 @@ fn a_lock_that_was_left_behind() {
     for (vmid, id, command) in [(103, "pve1-vm-103", "qm unlock 103"), (201, "pve1-ct-201", "pct unlock 201")] {
         change(&pve, vmid, |guest| guest.locked("backup"));
         let run = finds(&world, &[&format!("guest-locked {id} problem")]);
-        let fix = check(&run, "guest-locked", Some(id))["fix"].clone();
-        let words: Vec<&str> = fix["run"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
-        assert_eq!((words.join(" ").as_str(), fix["on"].as_str()), (command, Some("pve1")));
+        follow(&world.env, &pve, &check(&run, "guest-locked", Some(id)));
+        assert_eq!(pve.node("pve1").host.administered(), [command]);
         change(&pve, vmid, ecobox_sim::Guest::unlocked);
         drop(finds(&world, &[]));
     }
@@ -149,7 +159,7 @@ fn a_node_that_tells_nothing() {
     pve.node("pve1").host.set_service("pvestatd", "failed");
     let run = finds(&world, &["pvestatd-down pve1 problem"]);
     assert_eq!(check(&run, "guest-stale", Some("pve1-vm-101"))["because"], "pvestatd-down");
-    pve.node("pve1").host.set_service("pvestatd", "active");
+    follow(&world.env, &pve, &check(&run, "pvestatd-down", Some("pve1")));
     pve.sim.cluster().set_stats("pve1", Stats::Fresh);
     drop(finds(&world, &[]));
 }

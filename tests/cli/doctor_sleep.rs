@@ -14,28 +14,10 @@ fn nas(world: &World, more: &str) -> Served {
     nas
 }
 
-/// Does on the host what the fix says: runs a command, writes a file.
-#[track_caller]
-fn carry_out(host: &Host, check: &serde_json::Value) {
-    let fix = &check["fix"];
-    if let (Some(file), Some(content)) = (fix["file"].as_str(), fix["content"].as_str()) {
-        host.write_file(file, content);
-    }
-    if let Some(words) = fix["run"].as_array() {
-        let words: Vec<&str> = words.iter().map(|word| word.as_str().unwrap()).collect();
-        let script = if words[0] == "sh" { words[2].to_owned() } else { words.join(" ") };
-        let done = host.run("root", "sh -s", &script);
-        assert_eq!(done.code, 0, "{fix}: {done:?}");
-    }
-    assert!(fix["on"].is_string(), "{fix}");
-}
-
 /// A fault at a host of a healthy cluster is found, and its fix makes it go away.
 #[track_caller]
 fn found_and_fixed(world: &World, pve: &Pve, id: &str) {
-    let run = finds(world, &[&format!("{id} pve2 warning")]);
-    carry_out(&pve.node("pve2").host, &check(&run, id, Some("pve2")));
-    drop(finds(world, &[]));
+    super::doctor::found_and_fixed(world, pve, &format!("{id} pve2 warning"));
 }
 
 #[test]
@@ -96,8 +78,9 @@ fn an_address_of_no_card_and_one_that_is_not_known() {
     world.env.config(&text.replace(&right, "bc:24:11:99:99:99"));
     let run = finds(&world, &["mac-wrong nas warning"]);
     let fix = check(&run, "mac-wrong", Some("nas"))["fix"]["text"].as_str().unwrap().to_owned();
-    assert!(fix.contains(&format!("`mac = \"{right}\"`")), "{fix}");
-    world.env.config(&text);
+    let line = fix.split('`').nth(1).unwrap();
+    assert_eq!(line, format!("mac = \"{right}\""), "{fix}");
+    world.env.config(&text.replace(&format!("mac = \"{right}\""), line));
     drop(finds(&world, &[]));
 
     let world = World::new();
@@ -109,9 +92,7 @@ fn an_address_of_no_card_and_one_that_is_not_known() {
     // It matters where the server is to sleep.
     world.configure(&format!("{}\nexpected = \"asleep\"\n", nas.entry().trim_end()));
     let run = finds(&world, &["no-wake-path nas warning"]);
-    let found = check(&run, "no-wake-path", Some("nas"));
-    assert!(found["fix"]["text"].as_str().unwrap().contains("ecobox init"), "{found}");
-    drop(world.run(&["init"]).exits(0));
+    super::doctor::follow(&world.env, &nas, &check(&run, "no-wake-path", Some("nas")));
     drop(finds(&world, &[]));
 }
 
@@ -164,11 +145,12 @@ fn a_host_that_did_not_wake() {
     assert_eq!(check(&run, "wake-failed", Some("nas"))["result"], "warning", "{run}");
     nas.host.wake();
     let run = finds(&world, &["wake-failed nas warning"]);
-    let finding = check(&run, "wake-failed", Some("nas"))["finding"].clone();
-    assert_eq!(finding, "it did not wake when it was last woken (woke 0 of 1 time)");
+    let found = check(&run, "wake-failed", Some("nas"));
+    assert_eq!(found["finding"], "it did not wake when it was last woken (woke 0 of 1 time)");
     nas.host.wake_after(1);
-    drop(world.run(&["power", "suspend", "nas", "--yes"]).exits(0));
-    drop(world.run(&["power", "wake", "nas"]).exits(0));
+    // It asks on a terminal.
+    assert_eq!(found["fix"]["run"], serde_json::json!(["ecobox", "doctor", "--wake", "nas"]));
+    drop(world.run(&["doctor", "--wake", "nas", "--yes"]).exits(0));
     let run = finds(&world, &[]);
     let finding = check(&run, "wake-failed", Some("nas"))["finding"].as_str().unwrap().to_owned();
     assert!(finding.starts_with("woke 1 of 2 times, "), "{finding}");

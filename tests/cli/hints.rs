@@ -10,6 +10,7 @@ mod power;
 mod setup;
 mod ssh;
 
+pub(crate) use self::local::answering;
 use super::env::{Env, Run, skipped};
 
 /// A row of the table.

@@ -146,7 +146,8 @@ fn power_leaves_another_guest_alone_until_it_is_allowed() {
         1     pve1-vm-101 (web-01)  stop    not tried  -      -     -    -
         ------- stderr -------
         error: stop pve1-vm-101: another guest has its number now: on DAY it was uuid:00000000-0000-4000-8000-000000000101, now it is uuid:11111111-2222-4333-8444-555555555555
-        hint: see which guest that is (`ecobox status pve1-vm-101`); or add `--allow identity-changed`
+        hint: see which guest it is now: `ecobox status pve1-vm-101`; or add `--allow identity-changed`
+        hint: run `ecobox doctor --explain identity-changed`
         [exit status: 6]
         ");
     });
@@ -185,6 +186,7 @@ fn hibernating_needs_more_than_an_operator() {
     insta::assert_snapshot!(run.stderr, @r#"
     error: hibernate pve1-vm-101: failed: pve1 refused: token ecobox@pve!test: Permission check failed (/vms/101, VM.Config.Disk)
     hint: to hibernate a virtual machine a token needs VM.Config.Disk and Datastore.AllocateSpace, which `operator` lacks: see "Privileges" in docs/power.md
+    hint: run `ecobox doctor --explain privilege-missing`
     "#);
     assert_eq!(sim.posts(), ["/nodes/pve1/qemu/101/status/suspend todisk=1"]);
 }

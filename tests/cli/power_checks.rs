@@ -73,7 +73,7 @@ fn each_reason_of_a_plain_host_stands_alone() {
     refused_for(&world, &served[1], "suspend", "logged-in-users", "logged in: anna on pts/0 from 10.0.0.5");
     refused_for(&world, &served[1], "shutdown", "logged-in-users", "ask them to log out");
     refused_for(&world, &served[2], "suspend", "sleep-inhibited", "programs ask not to suspend: mpv (Playing video)");
-    refused_for(&world, &served[4], "suspend", "sleep-masked", "on server: systemctl unmask sleep.target");
+    refused_for(&world, &served[4], "suspend", "sleep-masked", "run `systemctl unmask sleep.target` on server");
     refused_for(&world, &served[5], "suspend", "wol-not-armed", "add `--arm-wol`");
     // What only concerns sleep does not keep from switching off.
     for (server, call) in [(&served[2], "shutdown"), (&served[4], "reboot"), (&served[5], "shutdown")] {
@@ -147,7 +147,7 @@ fn a_card_that_cannot_wake_is_neither_armed_nor_said_to_be() {
         world.configure(&served[0].wakeable());
         for args in [&["--dry-run"][..], &["--yes"], &["--dry-run", "--arm-wol"], &["--yes", "--arm-wol"]] {
             let run = world.run(&[&["power", "suspend", "deaf"], args].concat()).exits(11);
-            let run = run.says("its network card does not support Wake-on-LAN by magic packet");
+            let run = run.says("its network card (enp3s0) does not support Wake-on-LAN by magic packet");
             let offered = run.stderr.lines().filter(|line| line.contains("--arm-wol"));
             assert_eq!(offered.count(), 0, "{run}");
         }
@@ -195,7 +195,7 @@ fn each_reason_of_a_cluster_stands_alone() {
     // A lock that no backup holds is none.
     let left = "guests are locked for a backup, and none runs: pve2-vm-102";
     refused_for(&world, pve.node("pve2"), "suspend", "guest-locked", left);
-    refused_for(&world, pve.node("pve2"), "suspend", "guest-locked", "`qm unlock 102` on it");
+    refused_for(&world, pve.node("pve2"), "suspend", "guest-locked", "run `qm unlock 102` on pve2");
     pve.sim.cluster().run_task("vzdump", 102, "root@pam", 1e6);
     refused_for(
         &world,

@@ -104,9 +104,9 @@ fn a_mounted_container_starts_and_stops() {
 #[test]
 fn a_lock_that_nothing_holds_was_left_behind() {
     for (words, lock, task, says) in [
-        ("start vm-102", "backup", None, "`qm unlock 102` on pve1 removes the lock, which was left behind"),
-        ("stop vm-101", "snapshot-delete", None, "`qm unlock 101` on pve1 removes the lock"),
-        ("start ct-202", "backup", None, "`pct unlock 202` on pve1 removes the lock"),
+        ("start vm-102", "backup", None, "run `qm unlock 102` on pve1"),
+        ("stop vm-101", "snapshot-delete", None, "run `qm unlock 101` on pve1"),
+        ("start ct-202", "backup", None, "run `pct unlock 202` on pve1"),
         ("start vm-102", "backup", Some("vzdump"), "locked (backup): vzdump works on it"),
         ("start ct-202", "snapshot", Some("vzsnapshot"), "wait until that has ended"),
     ] {

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::commands::{counted, stamp};
 use crate::exit::Exit;
-use crate::model::check::diagnosis::{Counts, Diagnosis, Fix, Verdict};
+use crate::model::check::diagnosis::{Counts, Diagnosis, Verdict};
+use crate::model::check::fix::Fix;
 use crate::model::id::ServerId;
 use crate::model::text::{clean, wrap};
 use crate::render::table;

@@ -1,5 +1,6 @@
 //! `ecobox doctor --wake`: really puts a host to sleep and wakes it, by the steps that `power` takes, and measures both.
 
+use crate::commands::lead::Lead;
 use crate::commands::{Context, Outcome, asked_by, tell, with_fleet};
 use crate::consent::Confirmed;
 use crate::error::{Exit, Failure};
@@ -7,7 +8,8 @@ use crate::fleet::Fleet;
 use crate::fleet::act::{ApiClients, Choice, Now, Options, PlanRun, PrepareError, Prepared, StepOutcome, StepReport};
 use crate::fleet::observe::{ObserveRequest, Observed};
 use crate::model::check::CheckId;
-use crate::model::check::diagnosis::{Chart, Fix};
+use crate::model::check::diagnosis::Chart;
+use crate::model::check::fix::Fix;
 use crate::model::inventory::{Inventory, Server};
 use crate::model::power::{PowerAction, PowerState, StepKind, StopOptions};
 
@@ -82,7 +84,10 @@ async fn act(
                 ctx.ui.hint(fix);
             }
         }
-        return Err(Failure::new(Exit::Refused, format!("{} was not put to sleep: checks failed", server.id)).into());
+        let mut lead = Lead::default();
+        lead.findings(&plan.findings);
+        let failure = Failure::new(Exit::Refused, format!("{} was not put to sleep: checks failed", server.id));
+        return Err(lead.of(failure, &ctx.ui).into());
     }
     if let Some(StepKind::Cannot { why, fix, kind }) = plan.steps.first().map(|step| &step.does) {
         let failure = Failure::new(kind.map_or(Exit::Refused, Exit::from), format!("{action} {}: {why}", server.id));

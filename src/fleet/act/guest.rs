@@ -16,7 +16,7 @@ use super::wait::Attempts;
 use super::{PlanRun, StepOutcome, StepReport};
 use crate::consent::Confirmed;
 use crate::fleet::Fleet;
-use crate::model::check::CheckId;
+use crate::model::check::fault::Fault;
 use crate::model::guest::{GuestCall, GuestConfig, GuestStatus};
 use crate::model::id::{ClusterId, GuestKind, VmId};
 use crate::model::inventory::{FailureKind, Server};
@@ -209,8 +209,8 @@ impl Fleet<'_> {
             return StepReport::because(StepOutcome::Failed(FailureKind::Unreachable), detail);
         }
         if reason.contains("no quorum") {
-            let finding = Finding::new(CheckId::QuorumLost, &server.id, format!("Proxmox VE refused: {reason}"));
-            return StepReport::refused(vec![finding.fix("bring the other nodes back first").final_word()]);
+            let finding = Finding::of(Fault::refused_for_quorum(reason), &server.id);
+            return StepReport::refused(vec![finding.final_word()]);
         }
         StepReport::because(StepOutcome::Failed(FailureKind::Failed), format!("Proxmox VE refused: {reason}"))
     }

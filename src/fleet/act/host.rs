@@ -15,6 +15,7 @@ use crate::fleet::Fleet;
 use crate::fleet::host::power::gone_or_back::Waited;
 use crate::fleet::host::power::trigger::{HostOrder, Triggered};
 use crate::model::check::CheckId;
+use crate::model::check::fault::Fault;
 use crate::model::hint::HintId;
 use crate::model::host::power::{HostCall, HostPreflight, NoWay};
 use crate::model::id::VmId;
@@ -233,8 +234,7 @@ impl Fleet<'_> {
         if running.is_empty() {
             return Vec::new();
         }
-        let message = format!("guests run on it: {}", running.join(", "));
-        vec![Finding::new(CheckId::RunningGuests, &server.id, message).fix("add `--guests shutdown`")]
+        vec![Finding::of(Fault::guests_run(&running.join(", "), "add `--guests shutdown`"), &server.id)]
     }
 }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{PlanRun, StepReport};
 use crate::fleet::Fleet;
-use crate::model::check::CheckId;
+use crate::model::check::fault::Fault;
 use crate::model::host::power::Inhibitor;
 use crate::model::inventory::Server;
 use crate::model::lease::{Lease, LeaseKind, described};
@@ -82,13 +82,8 @@ fn held(server: &Server, leases: &[Lease]) -> Option<Finding> {
     let key = server.key();
     let holding: Vec<&Lease> = leases.iter().filter(|lease| lease.holds(&key)).collect();
     let by: Vec<String> = holding.iter().map(|lease| described(lease, when)).collect();
-    let fix = if holding.iter().all(|lease| lease.kind == LeaseKind::Hold) {
-        format!("run `ecobox release {}`", server.id)
-    } else {
-        "wait until that has ended".to_owned()
-    };
-    let message = format!("it is held: {}", by.join("; "));
-    (!by.is_empty()).then(|| Finding::new(CheckId::Held, &server.id, message).fix(fix))
+    let can_be_released = holding.iter().all(|lease| lease.kind == LeaseKind::Hold);
+    (!by.is_empty()).then(|| Finding::of(Fault::held(&server.id, &by, can_be_released), &server.id))
 }
 
 /// A time as other checks say it.

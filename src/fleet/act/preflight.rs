@@ -17,6 +17,7 @@ use super::{ApiClients, Options};
 use crate::fleet::Fleet;
 use crate::fleet::reach::bounded::per_node;
 use crate::model::check::CheckId;
+use crate::model::check::fault::Fault;
 use crate::model::guest::{ActiveTask, ClusterStatus, GuestCall, GuestConfig, Startup};
 use crate::model::host::idle::Verdict;
 use crate::model::host::power::{HostPreflight, Identity};
@@ -29,9 +30,6 @@ use self::host::HostIdle;
 pub(super) use self::host::{Blocked, HostCheck, When};
 pub(in crate::fleet) use self::locks::holds;
 use self::privileges::Privileges;
-
-/// More of a kind are counted, not named.
-const NAMED: usize = 5;
 
 /// What guests' configurations say, by their ids.
 #[derive(Debug, Default)]
@@ -156,9 +154,10 @@ impl Fleet<'_> {
                     calls.insert(number, path.to_string());
                 }
                 Err(error) => {
-                    let finding = Finding::new(CheckId::NoWakePath, &server.id, error.to_string()).final_word();
-                    plan.findings.push(Finding { fix: error.advice(), ..finding });
-                    step.does = StepKind::Cannot { why: error.to_string(), fix: error.advice(), kind: None };
+                    let (why, fix) = (error.to_string(), error.advice());
+                    let fault = Fault::cannot_be_woken(&why, fix.as_deref());
+                    plan.findings.push(Finding::of(fault, &server.id).final_word());
+                    step.does = StepKind::Cannot { why, fix, kind: None };
                 }
             }
         }
@@ -205,8 +204,7 @@ impl Fleet<'_> {
                 && let Some(here) = here.get(self).await
                 && here.is_guest(uuid_of(config), &config.macs)
             {
-                let message = format!("ecobox itself runs in it: nothing would be left to see the {action} through");
-                findings.push(Finding::new(CheckId::Itself, id, message).fix("run this from another machine"));
+                findings.push(Finding::of(Fault::ecobox_runs_in_it(action.as_str()), id));
             }
         }
         let (quorum, tasks, agents) = join3(
@@ -277,12 +275,4 @@ fn is_console(task: &ActiveTask) -> bool {
 /// The SMBIOS UUID of a virtual machine's identity.
 fn uuid_of(config: &GuestConfig) -> Option<&str> {
     config.identity.as_ref()?.as_str().strip_prefix("uuid:")
-}
-
-/// `a, b, c and 4 more`
-fn list<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
-    let names: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
-    let more = names.len().saturating_sub(NAMED);
-    let text = names.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
-    if more > 0 { format!("{text} and {more} more") } else { text }
 }

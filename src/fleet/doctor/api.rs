@@ -3,25 +3,46 @@
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::doctor::cause::By;
+use crate::fleet::onboard::setup::refused::Refused;
 use crate::model::access::certificate::Trust;
 use crate::model::access::scope::TokenScope;
 use crate::model::check::CheckId;
 use crate::model::check::diagnosis::Trouble;
-use crate::model::check::host::ApiSeen;
-use crate::transport::Error;
+use crate::model::check::fix::Fix;
+use crate::model::check::host::{ApiSeen, Clock};
 use crate::transport::pve::Client;
 use crate::transport::ssh::HostKeyPolicy;
+use crate::transport::{Denial, Error};
 
 impl Fleet<'_> {
     /// Asks the API of a host what any token may ask, and what its token may do.
     pub(super) async fn api_seen(&self, server: &ServerConfig) -> Result<(ApiSeen, Client), Trouble> {
         let after = self.limits.left(self.limits.host);
         if let Ok(seen) = tokio::time::timeout(after, self.ask_api(server)).await {
-            seen.map_err(|error| self.trouble(server, &error, By::Api))
+            match seen {
+                Ok(seen) => Ok(seen),
+                Err(error) => Err(self.api_trouble(server, &error).await),
+            }
         } else {
             let finding = format!("the API did not answer within {} s", after.as_secs());
             Err(Trouble { id: CheckId::ApiUnreachable, finding, fix: None, at: None })
         }
+    }
+
+    /// The trouble that an error of the API is. It does not say why it takes no token: its user database does.
+    async fn api_trouble(&self, server: &ServerConfig, error: &Error) -> Trouble {
+        let trouble = self.trouble(server, error, By::Api);
+        if !matches!(error, Error::Denied { why: Denial::Token, .. }) || self.has_given_token(server) {
+            return trouble;
+        }
+        let Ok(token) = self.token(server).await else { return trouble };
+        let Some(refused) = Box::pin(self.why_refused(server, &token.id)).await else { return trouble };
+        let id = match refused {
+            Refused::Disabled { .. } | Refused::Expired { .. } => CheckId::UserDisabled,
+            Refused::NoUser { .. } | Refused::NoToken | Refused::Ended(_) => CheckId::TokenRefused,
+        };
+        let fix = refused.advice().map(|advice| Fix::say(advice).at(Some(&server.id)));
+        Trouble { id, finding: refused.why(), fix: fix.or(trouble.fix), at: trouble.at }
     }
 
     async fn ask_api(&self, server: &ServerConfig) -> Result<(ApiSeen, Client), Error> {
@@ -64,6 +85,7 @@ impl Fleet<'_> {
             scope: Some((scope.as_str(), major)),
             quorate,
             offline: offline.map(|node| node.name.to_string()).collect(),
+            clock: client.clock_ahead().map(|(least, most)| Clock { least, most }),
             certificate_left: ends.map(|ends| ends.as_second() - self.now().as_second()),
         };
         Ok((seen, client))

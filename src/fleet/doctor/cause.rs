@@ -4,7 +4,8 @@ use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::reach::hint::Doing;
 use crate::model::check::CheckId;
-use crate::model::check::diagnosis::{Fix, Trouble};
+use crate::model::check::diagnosis::Trouble;
+use crate::model::check::fix::Fix;
 use crate::model::id::ServerId;
 use crate::transport::{ConnectFailure, Denial, Error, probe};
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use futures::future::join_all;
 use jiff::tz::TimeZone;
 
-use super::known::{Known, Looks};
+use super::known::{Known, Look};
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::act::holds;
@@ -27,24 +27,25 @@ use crate::transport::pve::{AgentAnswer, Client};
 
 impl Fleet<'_> {
     /// The guests of the clusters of which some host's API answered.
-    pub(super) async fn guests_seen(&self, known: &Known<'_>, looks: &Looks<'_>) -> Vec<GuestSeen> {
+    pub(super) async fn guests_seen(&self, known: &Known<'_>, looks: &[Look<'_>]) -> Vec<GuestSeen> {
         let groups = self.groups();
         let asked = groups.iter().map(|group| Box::pin(self.guests_of_group(group, known, looks)));
         join_all(asked).await.into_iter().flatten().flatten().collect()
     }
 
     /// `None`: no host of the cluster has an API that answers.
-    async fn guests_of_group(&self, group: &Group<'_>, known: &Known<'_>, looks: &Looks<'_>) -> Option<Vec<GuestSeen>> {
-        let answers = |server: &&ServerConfig| {
-            let look = looks.iter().find(|(other, _)| other.id == server.id);
-            look.is_some_and(|(_, seen)| matches!(seen.api, Some(Ok(_))))
-        };
-        let server = group.members.iter().copied().find(|server| answers(server))?;
-        let trust = self.trust(server).await.ok()?;
-        let client = self.client_trusting(server, trust).await.ok()?;
+    async fn guests_of_group(
+        &self,
+        group: &Group<'_>,
+        known: &Known<'_>,
+        looks: &[Look<'_>],
+    ) -> Option<Vec<GuestSeen>> {
+        let of = |server: &&ServerConfig| looks.iter().find(|look| look.host.id == server.id)?.client;
+        // The connection that is there already.
+        let client = group.members.iter().find_map(of)?;
         let after = self.limits.left(self.limits.listing);
         let listing = tokio::time::timeout(after, client.listing()).await.ok()?.ok()?;
-        let mut guests = self.guests_of(group, &client, listing, known).await;
+        let mut guests = self.guests_of(group, client, listing, known).await;
         guests.sort_by_key(|guest| guest.vmid);
         Some(guests)
     }
@@ -130,7 +131,7 @@ impl Fleet<'_> {
             lock: None,
             agent: Agent::Unasked,
             has_hostname: entry.is_some_and(|entry| !entry.hostname.is_empty()),
-            is_configured: entry.is_some(),
+            services_need_agent: entry.is_some_and(|entry| entry.hostname.is_empty() && !entry.services.is_empty()),
             had_addresses: remembered.is_some_and(|server| !server.addresses.is_empty()),
             shutdown_failed: last_shutdown_failed(&key, known.past),
             services: Vec::new(),

@@ -4,6 +4,7 @@ use crate::config::ServerConfig;
 use crate::model::check::host::HostSeen;
 use crate::model::inventory::Inventory;
 use crate::state::Action;
+use crate::transport::pve::Client;
 
 /// What is known before anybody is asked.
 pub(super) struct Known<'k> {
@@ -13,5 +14,17 @@ pub(super) struct Known<'k> {
     pub(super) past: &'k [Action],
 }
 
-/// The hosts that were looked at, and what was seen of each.
-pub(super) type Looks<'a> = [(&'a ServerConfig, &'a HostSeen)];
+/// A host that was looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Look<'a> {
+    pub(super) host: &'a ServerConfig,
+    pub(super) seen: &'a HostSeen,
+    /// The connection over which its API answered.
+    pub(super) client: Option<&'a Client>,
+}
+
+impl<'a> Look<'a> {
+    pub(super) fn of(((host, seen), client): ((&&'a ServerConfig, &'a HostSeen), &'a Option<Client>)) -> Look<'a> {
+        Look { host, seen, client: client.as_ref() }
+    }
+}

@@ -4,12 +4,12 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::known::{Known, Looks};
+use super::known::{Known, Look};
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
 use crate::fleet::act::wake::{NoWakePath, WakePath};
 use crate::model::check::CheckId;
-use crate::model::check::diagnosis::Fix;
+use crate::model::check::fix::Fix;
 use crate::model::check::host::SystemSeen;
 use crate::model::check::sleep::{SleepSeen, Wakes, Way};
 use crate::model::host::facts::{HostAddress, HostFacts};
@@ -23,13 +23,9 @@ use crate::transport::wol;
 
 impl Fleet<'_> {
     /// Everything that the checks of a host's sleep judge, besides what a script there told. `None`: ecobox runs on it.
-    pub(super) async fn sleep_seen(
-        &self,
-        server: &ServerConfig,
-        known: &Known<'_>,
-        looks: &Looks<'_>,
-    ) -> Option<SleepSeen> {
+    pub(super) async fn sleep_seen(&self, look: &Look<'_>, known: &Known<'_>, looks: &[Look<'_>]) -> Option<SleepSeen> {
         let (past, known) = (known.past, known.inventory);
+        let server = look.host;
         if server.access == Access::Local {
             return None;
         }
@@ -44,7 +40,7 @@ impl Fleet<'_> {
         Some(SleepSeen {
             mac: server.mac.map(|mac| mac.to_string()),
             meant: slept || remembered.is_some_and(|server| server.expected == Expected::Asleep),
-            way: Some(Box::pin(self.way(server, looks)).await),
+            way: Some(Box::pin(self.way(look, looks)).await),
             wakes: wakes(&own),
             managed: managed(remembered, known),
         })
@@ -58,12 +54,13 @@ impl Fleet<'_> {
     }
 
     /// How a host could be woken.
-    async fn way(&self, server: &ServerConfig, looks: &Looks<'_>) -> Way {
+    async fn way(&self, look: &Look<'_>, looks: &[Look<'_>]) -> Way {
+        let server = look.host;
         match self.wake_path(server) {
             Ok(WakePath::Relay(relay)) => self.by_relay(server, &relay, looks).await,
             Ok(path) => self.by_broadcast(server, &path, looks).await,
             Err(error) => {
-                if let Some(way) = self.by_node(server).await {
+                if let Some(way) = self.by_node(look).await {
                     way
                 } else {
                     let fix = error.advice().map_or_else(|| Fix::of(CheckId::NoWakePath, &[]), Fix::say);
@@ -75,17 +72,16 @@ impl Fleet<'_> {
     }
 
     /// Whether its cluster has the address by which another node could wake it.
-    async fn by_node(&self, server: &ServerConfig) -> Option<Way> {
-        let node = self.node_of(&server.id)?;
-        let trust = self.trust(server).await.ok()?;
-        let client = self.client_trusting(server, trust).await.ok()?;
+    async fn by_node(&self, look: &Look<'_>) -> Option<Way> {
+        let node = self.node_of(&look.host.id)?;
+        let client = look.client?;
         let after = self.limits.left(self.limits.host);
         let mac = tokio::time::timeout(after, client.node_config_mac(&node)).await.ok()?;
         mac.ok()?.map(|mac| Way::By(format!("by another node of its cluster, to {mac}")))
     }
 
     /// Whether another server could send the packet.
-    async fn by_relay(&self, server: &ServerConfig, relay: &ServerId, looks: &Looks<'_>) -> Way {
+    async fn by_relay(&self, server: &ServerConfig, relay: &ServerId, looks: &[Look<'_>]) -> Way {
         let by = format!("by a magic packet from {relay}");
         let Some(other) = self.config.servers.iter().find(|other| other.id == *relay) else {
             return none(format!("its relay {relay} is not configured"), server);
@@ -93,7 +89,7 @@ impl Fleet<'_> {
         if let Err(error) = self.refuse_circle(other, server).await {
             return none(error.to_string(), server);
         }
-        let Some((_, seen)) = looks.iter().find(|(other, _)| other.id == *relay) else {
+        let Some(Look { seen, .. }) = looks.iter().find(|look| look.host.id == *relay) else {
             return Way::By(by);
         };
         if let (Some(why), Some(Err(_))) = (&seen.may_be_away, &seen.login) {
@@ -111,7 +107,7 @@ impl Fleet<'_> {
     }
 
     /// Whether a broadcast from here would reach it.
-    async fn by_broadcast(&self, server: &ServerConfig, path: &WakePath, looks: &Looks<'_>) -> Way {
+    async fn by_broadcast(&self, server: &ServerConfig, path: &WakePath, looks: &[Look<'_>]) -> Way {
         if let Some(to) = server.wol.broadcast {
             return Way::By(format!("by {path} to {to}"));
         }
@@ -139,13 +135,13 @@ impl Fleet<'_> {
     }
 
     /// The addresses that a host has, as it says now or said to `init`.
-    fn own_addresses(&self, server: &ServerConfig, looks: &Looks<'_>) -> Vec<HostAddress> {
+    fn own_addresses(&self, server: &ServerConfig, looks: &[Look<'_>]) -> Vec<HostAddress> {
         let of_port = |facts: &HostFacts| {
             let Some(port) = facts.wake_nic() else { return Vec::new() };
             let is_its = |interface: &str| interface == port.name || port.master.as_deref() == Some(interface);
             facts.addresses.iter().filter(|address| is_its(&address.interface)).cloned().collect()
         };
-        let seen = looks.iter().find(|(other, _)| other.id == server.id).map(|(_, seen)| *seen);
+        let seen = looks.iter().find(|look| look.host.id == server.id).map(|look| look.seen);
         match seen.and_then(|seen| seen.system.as_ref()) {
             Some(Ok(system)) => of_port(&system.preflight.facts),
             _ => self.known.borrow().facts.get(&server.id).map(of_port).unwrap_or_default(),
@@ -153,7 +149,7 @@ impl Fleet<'_> {
     }
 
     /// Another server in a host's network, to which this machine logs in.
-    fn neighbour(&self, server: &ServerConfig, own: &[HostAddress], looks: &Looks<'_>) -> Option<ServerId> {
+    fn neighbour(&self, server: &ServerConfig, own: &[HostAddress], looks: &[Look<'_>]) -> Option<ServerId> {
         let shares = |other: &HostAddress| own.iter().any(|address| network(address) == network(other));
         let others = self.hosts().filter(|other| other.id != server.id && other.access == Access::Ssh);
         others

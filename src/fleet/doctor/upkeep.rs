@@ -26,10 +26,16 @@ impl Fleet<'_> {
         known: &Inventory,
     ) -> Vec<(usize, UpkeepSeen)> {
         let mut first: HashMap<ClusterId, usize> = HashMap::new();
-        for (place, host) in hosts.iter().enumerate() {
-            if clients[place].is_some() && matches!(seen[place].api, Some(Ok(_))) {
-                first.entry(self.cluster_of(&host.id)).or_insert(place);
+        // A node that its cluster has lost sees none of the others.
+        let mut places: Vec<(bool, usize)> = Vec::new();
+        for (place, seen) in seen.iter().enumerate() {
+            if let (Some(_), Some(Ok(api))) = (&clients[place], &seen.api) {
+                places.push((api.quorate == Some(false), place));
             }
+        }
+        places.sort_unstable();
+        for (_, place) in places {
+            first.entry(self.cluster_of(&hosts[place].id)).or_insert(place);
         }
         let mut looks: Vec<(ClusterId, usize)> = first.into_iter().collect();
         looks.sort_by_key(|(_, place)| *place);
@@ -55,9 +61,12 @@ impl Fleet<'_> {
         let term = client.token_term().await;
         let left = |ends: jiff::Timestamp| ends.as_second() - now.as_second();
         let nodes = client.nodes().await.unwrap_or_default();
+        let offline = nodes.iter().filter(|node| node.online == Some(false)).map(|node| node.name.clone()).collect();
         let online: Vec<NodeName> =
             nodes.into_iter().filter(|node| node.online == Some(true)).map(|node| node.name).collect();
         UpkeepSeen {
+            offline,
+            token: Some(client.token_id().clone()),
             token_left: Some(term.map(|term| term.ends.map(left)).map_err(|error| error.to_string())),
             storages: Some(storages(client, &online).await.map_err(|error| error.to_string())),
             failed_backups: Some(self.failed_backups(cluster, client, &online, known).await),

@@ -9,7 +9,7 @@ pub(super) const TEXTS: &[(CheckId, Text)] = &[
             fault: "a backup of the guest, or on the host, runs",
             looks: "the tasks of the node, and the locks of its guests",
             why: "a guest or host that goes down in the middle of a backup leaves that backup incomplete",
-            fix: "wait until the backup has ended",
+            fix: "wait until it has ended",
         },
     ),
     (
@@ -18,7 +18,7 @@ pub(super) const TEXTS: &[(CheckId, Text)] = &[
             fault: "another task of the guest, or on the host, runs",
             looks: "the tasks of the node, consoles aside",
             why: "two tasks that change one guest get in each other's way, and a host that goes down ends all of them",
-            fix: "wait until the task has ended",
+            fix: "wait until it has ended",
         },
     ),
     (
@@ -36,7 +36,7 @@ pub(super) const TEXTS: &[(CheckId, Text)] = &[
             fault: "ecobox runs on it or in a guest of it, or reaches others through it",
             looks: "machine id, boot id, UUID and network cards of both machines, your SSH session, and jump hosts",
             why: "nothing would be left to see the action through, or to wake the host again",
-            fix: "run ecobox on another machine",
+            fix: "run this from another machine",
         },
     ),
     (

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use crate::model::check::CheckId;
+use crate::model::check::fault::Fault;
+use crate::model::check::fix::Fix;
 use crate::model::id::ServerId;
 
 /// How a check ended.
@@ -39,88 +41,6 @@ impl Verdict {
     pub(crate) fn is_wrong(self) -> bool {
         matches!(self, Verdict::Warning | Verdict::Problem)
     }
-}
-
-/// What makes a finding go away.
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub(crate) struct Fix {
-    /// In words; the commands in it are in backticks.
-    pub(crate) text: String,
-    /// A program and its arguments, where one does it.
-    pub(crate) run: Option<Vec<String>>,
-    /// Where that is to be done; `None`: here.
-    pub(crate) on: Option<ServerId>,
-    /// A file to write, and what it should have.
-    pub(crate) file: Option<String>,
-    pub(crate) content: Option<String>,
-}
-
-/// Programs whose commands a fix may name.
-const PROGRAMS: [&str; 10] =
-    ["ecobox", "ssh-keygen", "ssh-copy-id", "ssh-add", "systemctl", "timedatectl", "chmod", "rm", "pveum", "pvecm"];
-
-impl Fix {
-    /// Something that a person does. If its words name a command, that is also given as such.
-    pub(crate) fn say(text: impl Into<String>) -> Fix {
-        let text = text.into();
-        let quoted = text.split('`').skip(1).step_by(2).map(words);
-        let mut commands = quoted.filter(|words| words.len() > 1 && PROGRAMS.contains(&words[0].as_str()));
-        let run = commands.next();
-        Fix { text, run, ..Fix::default() }
-    }
-
-    /// A command to run here.
-    pub(crate) fn run(command: &str) -> Fix {
-        Fix { text: format!("run `{command}`"), run: Some(words(command)), ..Fix::default() }
-    }
-
-    /// A command to run on a server, as root.
-    pub(crate) fn on(server: &ServerId, command: &str) -> Fix {
-        Fix {
-            text: format!("run `{command}` on {server}"),
-            run: Some(words(command)),
-            on: Some(server.clone()),
-            ..Fix::default()
-        }
-    }
-
-    /// Like `on`, with what else is to be known.
-    pub(crate) fn and(mut self, more: &str) -> Fix {
-        self.text += more;
-        self
-    }
-
-    /// What `--explain` says of the check, with names filled in.
-    pub(crate) fn of(id: CheckId, values: &[(&str, &str)]) -> Fix {
-        let mut text = id.text().fix.to_owned();
-        for (name, value) in values {
-            text = text.replace(&format!("{{{name}}}"), value);
-        }
-        Fix::say(text)
-    }
-}
-
-/// The words of a command line as the shell splits it, as far as single quotes go.
-fn words(command: &str) -> Vec<String> {
-    let (mut words, mut word, mut open, mut any) = (Vec::new(), String::new(), None, false);
-    for c in command.chars() {
-        match (c, open) {
-            ('\'' | '"', None) => (open, any) = (Some(c), true),
-            (c, Some(quote)) if c == quote => open = None,
-            (' ', None) => {
-                if any || !word.is_empty() {
-                    words.push(std::mem::take(&mut word));
-                }
-                any = false;
-            }
-            (c, _) => word.push(c),
-        }
-    }
-    if any || !word.is_empty() {
-        words.push(word);
-    }
-    words
 }
 
 /// What failed on the way to a server or in asking it, as the check that looks for it calls it.
@@ -174,6 +94,11 @@ impl Chart {
         Chart { server: server.cloned(), list: Vec::new() }
     }
 
+    /// Whose checks they are; `None`: this machine's.
+    pub(crate) fn server(&self) -> Option<&ServerId> {
+        self.server.as_ref()
+    }
+
     fn add(&mut self, id: CheckId, verdict: Verdict) -> &mut Diagnosis {
         let server = self.server.clone();
         let new = Diagnosis { id, server, verdict, finding: None, fix: None, because: None, muted: None, shared: None };
@@ -211,7 +136,18 @@ impl Chart {
         self.wrong(id, Verdict::Problem, finding.into(), fix)
     }
 
+    /// A warning in the words that `power` has for it, too.
+    pub(crate) fn warn_of(&mut self, fault: Fault) -> &mut Diagnosis {
+        self.wrong(fault.id, Verdict::Warning, fault.finding, fault.fix)
+    }
+
+    /// Like `warn_of`, a problem.
+    pub(crate) fn problem_of(&mut self, fault: Fault) -> &mut Diagnosis {
+        self.wrong(fault.id, Verdict::Problem, fault.finding, fault.fix)
+    }
+
     fn wrong(&mut self, id: CheckId, verdict: Verdict, finding: String, fix: Option<Fix>) -> &mut Diagnosis {
+        let fix = fix.map(|fix| fix.at(self.server.as_ref()));
         let added = self.add(id, verdict);
         (added.finding, added.fix) = (Some(finding), fix);
         added
@@ -359,29 +295,6 @@ mod tests {
         let mut chart = Chart::of(None);
         assert_eq!(chart.steps(&ids, None), None);
         assert!(chart.list.iter().all(|one| one.verdict == Verdict::Ok));
-    }
-
-    #[test]
-    fn commands_are_found_in_words() {
-        for (text, want) in [
-            ("run `ecobox init` to see", Some(&["ecobox", "init"][..])),
-            (
-                "if so, run `ssh-keygen -f '/a b' -R '[h]:22'`, then `ecobox init`",
-                Some(&["ssh-keygen", "-f", "/a b", "-R", "[h]:22"]),
-            ),
-            ("check `hostname` of `nas` in c.toml", None),
-            ("let it say `PubkeyAuthentication yes`", None),
-        ] {
-            let run = Fix::say(text).run;
-            assert_eq!(
-                run.as_deref(),
-                want.map(|words| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>()).as_deref(),
-                "{text}"
-            );
-        }
-        let fix = Fix::on(&id("pve1"), "systemctl restart pvestatd");
-        assert_eq!(fix.text, "run `systemctl restart pvestatd` on pve1");
-        assert_eq!(fix.on, Some(id("pve1")));
     }
 
     #[test]

@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, HashMap};
 pub(super) use self::texts::TEXTS;
 
 use crate::model::check::CheckId;
-use crate::model::check::diagnosis::{Chart, Fix};
+use crate::model::check::diagnosis::Chart;
+use crate::model::check::fault::{Fault, Locked};
+use crate::model::check::fix::Fix;
 use crate::model::id::{GuestKind, ServerId, VmId};
 use crate::model::text::units::human_seconds;
 
@@ -35,8 +37,8 @@ pub(crate) struct GuestSeen {
     pub(crate) agent: Agent,
     /// The configuration names an address for it.
     pub(crate) has_hostname: bool,
-    /// The configuration has an entry for it.
-    pub(crate) is_configured: bool,
+    /// Services of it are configured, and no address.
+    pub(crate) services_need_agent: bool,
     /// Addresses of it are remembered, which only an agent could tell.
     pub(crate) had_addresses: bool,
     /// ecobox could not shut it down cleanly when it last tried.
@@ -107,8 +109,14 @@ pub(crate) fn judge(seen: &GuestSeen, of_host: Option<&Chart>, chart: &mut Chart
 }
 
 /// What keeps a node from telling of its guests.
-const CAUSES: [CheckId; 5] =
-    [CheckId::HostAway, CheckId::SshPortClosed, CheckId::PmxcfsDown, CheckId::PvestatdDown, CheckId::PvedaemonDown];
+const CAUSES: [CheckId; 6] = [
+    CheckId::HostAway,
+    CheckId::SshPortClosed,
+    CheckId::NodeLost,
+    CheckId::PmxcfsDown,
+    CheckId::PvestatdDown,
+    CheckId::PvedaemonDown,
+];
 
 /// Why its node tells nothing of it.
 fn node_trouble(seen: &GuestSeen, of_host: Option<&Chart>, chart: &mut Chart) -> Option<CheckId> {
@@ -147,17 +155,9 @@ fn lock(seen: &GuestSeen, chart: &mut Chart) {
         Some(true) => chart.fine(CheckId::GuestLocked, format!("locked ({name}): a task works on it")),
         None => chart.unknown(CheckId::GuestLocked, format!("locked ({name}); nobody says which tasks run")),
         Some(false) => {
-            let command = match (seen.kind, name.as_str()) {
-                (GuestKind::Lxc, "mounted") => format!("pct unmount {}", seen.vmid),
-                (GuestKind::Lxc, _) => format!("pct unlock {}", seen.vmid),
-                (GuestKind::Qemu, _) => format!("qm unlock {}", seen.vmid),
-            };
-            let fix = match &seen.host {
-                Some(host) => Fix::on(host, &command),
-                None => Fix::say(format!("run `{command}` on {}", seen.node)),
-            };
-            let finding = format!("its configuration is locked ({name}), and no task works on it");
-            chart.problem(CheckId::GuestLocked, finding, Some(fix));
+            let host = seen.host.as_ref();
+            let locked = Locked { kind: seen.kind, vmid: seen.vmid, lock: name, host, node: &seen.node };
+            chart.problem_of(Fault::lock_left_behind(&locked));
         }
     }
 }
@@ -174,27 +174,28 @@ fn agent(seen: &GuestSeen, of_host: Option<&Chart>, chart: &mut Chart) {
         Agent::Unasked => {}
         Agent::Silent => {
             chart.ok(CheckId::AgentOff);
-            let finding = format!("its guest agent is enabled and does not answer{young}");
-            chart.warning(CheckId::NoAgent, finding, of(CheckId::NoAgent));
+            chart.warn_of(Fault::silent_agent(seen.vmid, &young));
             chart.skip(&[CheckId::NoAddress], CheckId::NoAgent);
         }
         Agent::Off => {
-            let unreached = seen.is_configured && !seen.has_hostname;
-            let finding =
-                "its guest agent is not enabled: its addresses are not known, and ACPI's button shuts it down";
-            if seen.shutdown_failed {
-                let finding = "its guest agent is not enabled, and its last clean shutdown failed";
-                chart.warning(CheckId::AgentOff, finding, of(CheckId::AgentOff));
-            } else if seen.had_addresses || unreached {
-                chart.warning(CheckId::AgentOff, finding, of(CheckId::AgentOff));
+            // Many need none: it is missed where a shutdown failed, where it told addresses before, and where configured
+            // services would be looked for at them.
+            let missed = if seen.shutdown_failed {
+                ", and its last clean shutdown failed"
+            } else if seen.had_addresses {
+                ": the addresses that it told before are not known any more"
+            } else if seen.services_need_agent {
+                ": nobody knows the address at which its services could be looked for"
             } else {
-                chart.fine(CheckId::AgentOff, finding);
+                ""
+            };
+            if missed.is_empty() {
+                let finding =
+                    "its guest agent is not enabled: its addresses are not known, and ACPI's button shuts it down";
+                return chart.fine(CheckId::AgentOff, finding);
             }
+            chart.warn_of(Fault::agent_off(seen.vmid, missed));
             chart.skip(&[CheckId::NoAgent, CheckId::NoAddress], CheckId::AgentOff);
-            // Many need none: it is missed where it was there, or where an entry goes by it.
-            if !chart.has_wrong(CheckId::AgentOff) {
-                chart.list.retain(|one| one.because != Some(CheckId::AgentOff));
-            }
         }
         Agent::Addresses(0) if !seen.has_hostname => {
             answers(seen, chart);

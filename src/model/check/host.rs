@@ -1,6 +1,7 @@
 //! A host or plain server: the way to it, the login, its system, its API. The rules judge what was seen; nobody is asked here.
 
 mod api;
+mod members;
 mod pve_texts;
 mod system;
 #[cfg(test)]
@@ -14,10 +15,12 @@ pub(super) use self::pve_texts::TEXTS as PVE_TEXTS;
 pub(super) use self::texts::TEXTS;
 
 pub(crate) use self::api::ApiSeen;
+pub(crate) use self::members::{lost_by_its_cluster, misses_a_node};
 pub(crate) use self::system::{Clock, SystemSeen};
 pub(crate) use self::upkeep::UpkeepSeen;
 use crate::model::check::CheckId;
-use crate::model::check::diagnosis::{Chart, Fix, Trouble};
+use crate::model::check::diagnosis::{Chart, Trouble};
+use crate::model::check::fix::Fix;
 use crate::model::id::ServerId;
 
 /// What there is to know of a host when its checks are judged.
@@ -39,6 +42,19 @@ pub(crate) struct HostSeen {
     pub(crate) system: Option<Result<SystemSeen, Trouble>>,
     /// What its API said; `None`: not asked.
     pub(crate) api: Option<Result<ApiSeen, Trouble>>,
+}
+
+impl HostSeen {
+    /// What is known of its clock: a script shows it better than the `Date` of answers, which are cut to seconds.
+    pub(crate) fn clock(&self) -> Option<Clock> {
+        let by_script = self.system.as_ref().and_then(|system| system.as_ref().ok()?.clock);
+        by_script.or_else(|| self.api.as_ref()?.as_ref().ok()?.clock)
+    }
+
+    /// Whether it answered, by whatever way.
+    pub(crate) fn answers(&self) -> bool {
+        matches!(self.login, Some(Ok(()))) || matches!(self.system, Some(Ok(_))) || matches!(self.api, Some(Ok(_)))
+    }
 }
 
 /// One address of several, and why it does not answer.
@@ -85,6 +101,11 @@ const PVE_SYSTEM: [CheckId; 6] = [
 pub(crate) fn judge(server: &ServerId, seen: &HostSeen, machine: &Chart) -> Chart {
     let mut chart = Chart::of(Some(server));
     let broken = way(seen, machine, &mut chart);
+    match (seen.clock(), &seen.system) {
+        (Some(clock), _) => system::clock(server, clock, machine, &mut chart),
+        (None, Some(Ok(_))) => chart.unknown(CheckId::ClockOff, "its clock could not be read"),
+        (None, _) => {}
+    }
     if let Some(broken) = broken {
         chart.skip(&SYSTEM, broken);
         if seen.is_pve {
@@ -92,7 +113,7 @@ pub(crate) fn judge(server: &ServerId, seen: &HostSeen, machine: &Chart) -> Char
         }
     }
     if let Some(Ok(system)) = &seen.system {
-        system::judge(server, system, seen, machine, &mut chart);
+        system::judge(server, system, seen, &mut chart);
     }
     if seen.is_pve {
         api::judge(server, seen, broken, &mut chart);
@@ -149,7 +170,8 @@ fn addresses(addresses: &[AddressSeen], broken: Option<CheckId>, chart: &mut Cha
             let dead = list(&mut addresses.iter().filter(|one| one.dead.is_some()));
             let live = list(&mut addresses.iter().filter(|one| one.dead.is_none()));
             let finding = format!("{dead} does not answer ({why}), {live} does");
-            let fix = format!("remove {dead} from DNS or /etc/hosts, or set `hostname` to {live}");
+            let server = chart.server().map_or_else(String::new, |server| format!(" of `{server}`"));
+            let fix = format!("remove {dead} from DNS or /etc/hosts, or set `hostname`{server} to {live}");
             chart.warning(CheckId::AddressDead, finding, Some(Fix::say(fix)));
         }
         _ if addresses.is_empty() => {}

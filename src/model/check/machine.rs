@@ -7,7 +7,8 @@ mod texts;
 pub(super) use self::texts::TEXTS;
 
 use crate::model::check::CheckId;
-use crate::model::check::diagnosis::{Chart, Fix, Trouble};
+use crate::model::check::diagnosis::{Chart, Trouble};
+use crate::model::check::fix::Fix;
 use crate::model::check::host::Clock;
 use crate::model::id::ServerId;
 use crate::model::text::units::human_bytes;
@@ -217,7 +218,9 @@ fn ssh(ssh: &SshSeen, chart: &mut Chart) {
     for (file, read) in &ssh.known_hosts {
         match read {
             Err(why) => {
-                let fix = Fix::run(&format!("chmod u+r {file}"));
+                let file_is_none = why.contains("directory");
+                let fix = if file_is_none { format!("mv {file} {file}.away") } else { format!("chmod u+r {file}") };
+                let fix = Fix::run(&fix);
                 chart.problem(CheckId::KnownHostsUnreadable, format!("cannot read {file}: {why}"), Some(fix));
             }
             Ok(lines) if lines.is_empty() => {
@@ -230,7 +233,8 @@ fn ssh(ssh: &SshSeen, chart: &mut Chart) {
                 let (what, number) = if lines.len() == 1 { ("line", "is") } else { ("lines", "are") };
                 let finding = format!("{what} {}{more} of {file} {number} not readable", numbers.join(", "));
                 let script = lines.iter().map(|line| format!("{line}d;")).collect::<Vec<_>>().concat();
-                let fix = Fix::run(&format!("sed -i '{script}' {file}"));
+                let fix = Fix::run(&format!("sed -i '{script}' {file}"))
+                    .and("; `ecobox init` shows the keys of hosts that only stood there, and asks");
                 chart.warning(CheckId::KnownHostsLine, finding, Some(fix));
             }
         }
@@ -244,10 +248,12 @@ fn discover(schedule: Option<&Schedule>, chart: &mut Chart) {
         return chart.ok(CheckId::DiscoverQuiet);
     }
     let since = ago.map_or_else(|| "never".to_owned(), |ago| format!("{} minutes ago", ago / 60));
-    let finding = format!("{by} should run `ecobox discover` every {} minutes; it ran {since}", (every / 60).max(1));
+    let interval = if *every < 120 { "minute".to_owned() } else { format!("{} minutes", every / 60) };
+    let finding = format!("{by} should run `ecobox discover` every {interval}; it ran {since}");
     let timer = by.split_whitespace().find(|word| word.rsplit_once('.').is_some_and(|(_, suffix)| suffix == "timer"));
-    let fix = timer
-        .map_or_else(|| Fix::of(CheckId::DiscoverQuiet, &[]), |timer| Fix::run(&format!("systemctl status {timer}")));
+    let of_user = if by.starts_with("the user's") { "--user " } else { "" };
+    let look = |timer| Fix::say(format!("run `systemctl {of_user}status {timer}`, which says why it does not run"));
+    let fix = timer.map_or_else(|| Fix::of(CheckId::DiscoverQuiet, &[]), look);
     chart.warning(CheckId::DiscoverQuiet, finding, Some(fix));
 }
 

@@ -14,7 +14,9 @@ pub(crate) use self::facts::{Held, SleepFacts};
 pub(crate) use self::lasting::{BootFiles, Lasts};
 pub(crate) use self::links::LinkFile;
 use crate::model::check::CheckId;
-use crate::model::check::diagnosis::{Chart, Fix};
+use crate::model::check::diagnosis::Chart;
+use crate::model::check::fault::Fault;
+use crate::model::check::fix::Fix;
 use crate::model::host::facts::Nic;
 use crate::model::host::power::rtc::Clocks;
 use crate::model::host::power::{HostCall, HostPreflight, NoWay};
@@ -147,7 +149,7 @@ fn could_sleep(server: &ServerId, seen: &SleepSeen, system: System<'_>, chart: &
     match system.preflight.way(HostCall::Suspend) {
         Some(Err(no_way)) if no_way.is_masked() => {
             chart.ok(CheckId::SleepUnsupported);
-            chart.warning(CheckId::SleepMasked, no_way.to_string(), Some(unmask(server, no_way)));
+            chart.warn_of(Fault::sleep_masked(server, no_way));
             chart.skip(&COULD, CheckId::SleepMasked);
             false
         }
@@ -174,18 +176,6 @@ fn could_sleep(server: &ServerId, seen: &SleepSeen, system: System<'_>, chart: &
     }
 }
 
-fn unmask(server: &ServerId, no_way: &NoWay) -> Fix {
-    match no_way {
-        NoWay::Masked { unit } => Fix::on(server, &format!("systemctl unmask {unit}")),
-        // The last file in the order of names counts, whatever the others say.
-        NoWay::Disallowed { key } => {
-            let file = "/etc/systemd/sleep.conf.d/zz-ecobox.conf";
-            lasting::write(server, file, &["[Sleep]".to_owned(), format!("{key}=yes")])
-        }
-        other => Fix::say(other.hint().unwrap_or_default()),
-    }
-}
-
 fn inhibitors(system: System<'_>, chart: &mut Chart) {
     let Some(blocks) = system.preflight.blocks(HostCall::Suspend) else {
         return chart.unknown(CheckId::SleepInhibited, "logind does not say which programs ask not to sleep");
@@ -204,8 +194,7 @@ fn inhibitors(system: System<'_>, chart: &mut Chart) {
         }
     }
     if !endless.is_empty() {
-        let finding = format!("programs ask not to suspend, and do not end: {}", endless.join("; "));
-        chart.warning(CheckId::SleepInhibited, finding, Some(Fix::of(CheckId::SleepInhibited, &[])));
+        chart.warn_of(Fault::inhibited_without_end(&endless));
     } else if others.is_empty() {
         chart.ok(CheckId::SleepInhibited);
     } else {
@@ -232,14 +221,12 @@ fn network_card(server: &ServerId, seen: &SleepSeen, system: System<'_>, chart: 
     let Some(port) = preflight.nic_to_arm(mac) else { return };
     chart.fine(CheckId::MacWrong, format!("{} of {}", port.mac, port.name));
     if preflight.wol_impossible(mac) {
-        let finding =
-            format!("its network card ({}) knows no Wake-on-LAN by magic packet: nothing would wake it", port.name);
+        let fault = Fault::wol_impossible(&port.name, "");
         if seen.meant || mac.is_some() {
-            let fix = "look for Wake-on-LAN in its firmware's settings";
-            chart.warning(CheckId::WolNotArmed, finding, Some(Fix::say(fix)));
+            chart.warn_of(fault);
             return chart.skip(&[CheckId::WolNotPersistent], CheckId::WolNotArmed);
         }
-        return chart.fine(CheckId::WolNotArmed, finding);
+        return chart.fine(CheckId::WolNotArmed, fault.finding);
     }
     armed(server, preflight, port, &system.sleep.boot, chart);
 }
@@ -272,7 +259,6 @@ fn armed(server: &ServerId, preflight: &HostPreflight, port: &Nic, boot: &BootFi
     match port.wol_armed {
         Some(true) => chart.fine(CheckId::WolNotArmed, format!("armed on {}", port.name)),
         Some(false) => {
-            let finding = format!("Wake-on-LAN is off on its network card ({}): nothing would wake it", port.name);
             let now = Fix::on(server, &format!("ethtool -s {} wol g", port.name));
             // One that is armed by hand is off again after the next boot.
             let fix = match lasts {
@@ -281,7 +267,7 @@ fn armed(server: &ServerId, preflight: &HostPreflight, port: &Nic, boot: &BootFi
                 }
                 _ => now,
             };
-            chart.warning(CheckId::WolNotArmed, finding, Some(fix));
+            chart.warning(CheckId::WolNotArmed, Fault::wol_off(&port.name).finding, Some(fix));
             return chart.skip(&[CheckId::WolNotPersistent], CheckId::WolNotArmed);
         }
         None => {
@@ -343,8 +329,7 @@ fn way(seen: &SleepSeen, chart: &mut Chart) {
             chart.unknown(CheckId::NoWakePath, format!("{why}; `ecobox init` learns it"));
         }
         Some(Way::None { why, fix } | Way::Far { why, fix } | Way::Unlearned { why, fix }) => {
-            let finding = format!("nothing could wake it again: {why}");
-            chart.warning(CheckId::NoWakePath, finding, Some(fix.clone()));
+            chart.warn_of(Fault::no_wake_path(why, fix.clone()));
         }
     }
 }
@@ -383,12 +368,11 @@ fn consequences(seen: &SleepSeen, system: System<'_>, chart: &mut Chart) {
     if seen.managed.is_empty() {
         chart.ok(CheckId::HaManaged);
     } else {
-        let guests = seen.managed.join(", ");
-        let finding = format!("HA manages guests on it, and its watchdog would reset it when it wakes: {guests}");
+        let fault = Fault::ha_manages(&seen.managed, true);
         if seen.meant {
-            chart.warning(CheckId::HaManaged, finding, Some(Fix::of(CheckId::HaManaged, &[])));
+            chart.warn_of(fault);
         } else {
-            chart.fine(CheckId::HaManaged, finding);
+            chart.fine(CheckId::HaManaged, fault.finding);
         }
     }
     if let Some((all, online)) = system.sleep.members
@@ -398,7 +382,8 @@ fn consequences(seen: &SleepSeen, system: System<'_>, chart: &mut Chart) {
         && !chart.has_wrong(CheckId::QuorumLost)
     {
         let left = online.saturating_sub(1);
-        let finding = format!("its cluster would lose quorum if it slept: {left} of {all} nodes would be left");
-        chart.warning(CheckId::QuorumLost, finding, Some(Fix::say("bring another node up before it sleeps")));
+        let fault = Fault::quorum_would_go(left, all);
+        let finding = format!("if it slept, {}", fault.finding);
+        chart.warn_of(Fault { finding, ..fault });
     }
 }

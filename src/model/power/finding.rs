@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::model::check::CheckId;
+use crate::model::check::fault::Fault;
 use crate::model::id::ServerId;
 
 /// An option that makes a plan of which a finding is no part any more.
@@ -31,6 +32,9 @@ pub(crate) struct Finding {
     pub(crate) overridable: bool,
     /// The user overrides it.
     pub(crate) allowed: bool,
+    /// Whether `doctor` finds it, too.
+    #[serde(skip)]
+    pub(crate) lasts: bool,
     /// The option that fixes it, where one does.
     #[serde(skip)]
     pub(crate) remedy: Option<Remedy>,
@@ -38,14 +42,16 @@ pub(crate) struct Finding {
 
 impl Finding {
     /// One that stands against the action until it is allowed.
-    pub(crate) fn new(id: CheckId, server: &ServerId, message: impl Into<String>) -> Finding {
+    pub(crate) fn of(fault: Fault, server: &ServerId) -> Finding {
+        let Fault { id, finding, fix, lasts } = fault;
         Finding {
             id,
             server: server.clone(),
-            message: message.into(),
-            fix: None,
+            message: finding,
+            fix: fix.map(|fix| fix.text),
             overridable: true,
             allowed: false,
+            lasts,
             remedy: None,
         }
     }
@@ -55,10 +61,9 @@ impl Finding {
         Finding { overridable: false, ..self }
     }
 
-    /// Like `final_word`, with what fixes it.
-    pub(crate) fn fix(mut self, fix: impl Into<String>) -> Finding {
-        self.fix = Some(fix.into());
-        self
+    /// Puts other words in its place: more is known of the same fault.
+    pub(crate) fn say(&mut self, fault: Fault) {
+        (self.message, self.fix, self.lasts) = (fault.finding, fault.fix.map(|fix| fix.text), fault.lasts);
     }
 
     /// What to do about it: what fixes it, and the override if one helps.

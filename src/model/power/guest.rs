@@ -1,6 +1,6 @@
 //! What an action on a guest comes down to, decided from what is known of the guest, as Proxmox VE decides it.
 
-use crate::model::check::CheckId;
+use crate::model::check::fault::Fault;
 use crate::model::guest::GuestCall;
 use crate::model::id::{GuestKind, ServerId};
 use crate::model::power::{Finding, PowerAction, PowerState};
@@ -30,9 +30,7 @@ pub(crate) struct StopOptions {
 /// One reason against a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Against {
-    pub(crate) id: CheckId,
-    pub(crate) message: String,
-    pub(crate) fix: Option<String>,
+    pub(crate) fault: Fault,
     /// Whether the call can succeed despite it.
     pub(crate) overridable: bool,
 }
@@ -40,8 +38,7 @@ pub(crate) struct Against {
 impl Against {
     /// The same as found at a server.
     pub(crate) fn at(self, server: &ServerId) -> Finding {
-        let Against { id, message, fix, overridable } = self;
-        Finding { fix, overridable, ..Finding::new(id, server, message) }
+        Finding { overridable: self.overridable, ..Finding::of(self.fault, server) }
     }
 }
 
@@ -160,16 +157,10 @@ fn resume(raw: &str) -> Result<GuestCall, Verdict> {
 fn against(action: PowerAction, call: &GuestCall, guest: &GuestView<'_>) -> Vec<Against> {
     let mut found = Vec::new();
     if guest.template {
-        let (message, fix) = ("it is a template, which cannot start".to_owned(), Some("clone it".to_owned()));
-        found.push(Against { id: CheckId::Template, message, fix, overridable: false });
+        found.push(Against { fault: Fault::template(), overridable: false });
     }
     if let Some(lock) = guest.lock.filter(|lock| !is_free_under(lock, call, guest.kind)) {
-        found.push(Against {
-            id: CheckId::GuestLocked,
-            message: format!("its configuration is locked ({lock})"),
-            fix: Some(lock_fix(lock, guest.kind)),
-            overridable: false,
-        });
+        found.push(Against { fault: Fault::locked(lock, guest.kind), overridable: false });
     }
     found.extend(guest.ha.and_then(|ha| against_ha(action, call, ha)));
     found
@@ -187,38 +178,17 @@ fn is_free_under(lock: &str, call: &GuestCall, kind: GuestKind) -> bool {
     }
 }
 
-fn lock_fix(lock: &str, kind: GuestKind) -> String {
-    let tool = if kind == GuestKind::Qemu { "qm" } else { "pct" };
-    let ends = match lock {
-        "backup" => "the backup",
-        "migrate" => "the migration",
-        "snapshot" | "snapshot-delete" | "rollback" => "the work on its snapshots",
-        "clone" | "create" => "its creation",
-        "suspending" => "its suspension",
-        _ => "that work",
-    };
-    format!("wait until {ends} has ended; `{tool} unlock` on its node removes a lock that was left behind")
-}
-
 /// What the HA manager's state says against a call that goes through it.
 fn against_ha(action: PowerAction, call: &GuestCall, ha: &str) -> Option<Against> {
     let through_ha = matches!(call, GuestCall::Start | GuestCall::Shutdown { .. } | GuestCall::Stop { .. });
-    let (message, fix, overridable) = match (ha, action) {
+    let (fault, overridable) = match (ha, action) {
         ("ignored", _) => return None,
-        (_, PowerAction::Hibernate) => {
-            ("HA manages it, and such a guest is not suspended to disk".to_owned(), "take it out of HA", false)
-        }
-        ("error", _) if through_ha => (
-            "its HA state is error: HA does nothing with it".to_owned(),
-            "set its HA state to disabled, then to started",
-            false,
-        ),
-        ("fence" | "recovery" | "migrate" | "relocate" | "freeze", _) if through_ha => {
-            (format!("HA is busy with it ({ha})"), "wait until HA has done that", true)
-        }
+        (_, PowerAction::Hibernate) => (Fault::ha_never_hibernates(), false),
+        ("error", _) if through_ha => (Fault::ha_in_error(), false),
+        ("fence" | "recovery" | "migrate" | "relocate" | "freeze", _) if through_ha => (Fault::ha_busy(ha), true),
         _ => return None,
     };
-    Some(Against { id: CheckId::HaManaged, message, fix: Some(fix.to_owned()), overridable })
+    Some(Against { fault, overridable })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ mod step;
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::check::CheckId;
+use crate::model::check::fault::Fault;
 use crate::model::hint::HintId;
 use crate::model::id::{GuestKind, ServerId};
 use crate::model::inventory::{FailureKind, Server};
@@ -214,24 +214,17 @@ impl Planner<'_> {
             None if running.is_empty() => {}
             None => {
                 let guests: Vec<usize> = running.iter().map(|(place, _)| *place).collect();
-                let message =
-                    format!("{} on it: {}", counted(guests.len(), "guest runs", "guests run"), self.list(&guests));
-                let fix = "add `--guests shutdown` (or `hibernate`, `leave`)".to_owned();
-                against.push((message, fix, Some(Remedy::Guests)));
+                let counted = counted(guests.len(), "guest runs", "guests run");
+                against.push((Fault::guests_would_end(&counted, &self.list(&guests)), Some(Remedy::Guests)));
             }
         }
         if !unknown.is_empty() && self.inputs.guests != Some(Policy::Leave) {
-            let message = format!("the state of these guests is unknown: {}", self.list(&unknown));
-            against.push((message, "see `ecobox status`, or add `--guests leave`".to_owned(), None));
+            against.push((Fault::guests_unclear(&self.list(&unknown)), None));
         }
         if !others.is_empty() {
-            let message = format!("servers that depend on it are online: {}", self.list(&others));
-            against.push((message, "name it in the same command: it goes first".to_owned(), None));
+            against.push((Fault::depended_on(&self.list(&others)), None));
         }
-        let findings = against.into_iter().map(|(message, fix, remedy)| Finding {
-            remedy,
-            ..Finding::new(CheckId::RunningGuests, id, message).fix(fix)
-        });
+        let findings = against.into_iter().map(|(fault, remedy)| Finding { remedy, ..Finding::of(fault, id) });
         self.plan.findings.extend(findings);
         needs
     }
@@ -251,9 +244,8 @@ impl Planner<'_> {
             }
             Verdict::Already(_) => None,
             Verdict::Cannot { why, fix } => {
-                let message = format!("{} runs on it and does not go down: {why}", server.id);
-                let finding = Finding::new(CheckId::RunningGuests, host, message);
-                self.plan.findings.push(Finding { fix: fix.clone(), ..finding });
+                let fault = Fault::guest_stays_up(&server.id, &why, fix.as_deref());
+                self.plan.findings.push(Finding::of(fault, host));
                 // It is shown, and nothing needs it: whether its host goes down all the same is a matter of the finding.
                 let does = StepKind::Cannot { why, fix, kind: None };
                 self.push(place, action, does, StepReason::RunsOn(host.clone()), Vec::new());

@@ -184,6 +184,12 @@ impl Client {
         self.verifier.presented()
     }
 
+    /// By how many seconds the clock over there is ahead of this machine's, as the answers so far told: at least, and at
+    /// most.
+    pub(crate) fn clock_ahead(&self) -> Option<(f64, f64)> {
+        self.ahead.seconds()
+    }
+
     /// What the clock over there surely showed already when this machine's showed this, as the answers so far told.
     pub(crate) fn by_its_clock(&self, at: Timestamp) -> Timestamp {
         self.ahead.not_before(at)
@@ -215,7 +221,7 @@ impl Client {
     }
 
     pub(super) async fn attempt(&self, path: &str, answers: Answers) -> Result<Vec<u8>, Failure> {
-        let begun = Instant::now();
+        let (begun, sent) = (Instant::now(), Timestamp::now());
         let patience = match answers {
             Answers::Itself => self.limits.read,
             Answers::Node | Answers::Guest => self.limits.proxied,
@@ -233,7 +239,7 @@ impl Client {
             }
             Err(_) => return Err(http::too_slow(&self.label, patience)),
         };
-        self.ahead.note(response.headers(), Timestamp::now());
+        self.ahead.note(response.headers(), sent, Timestamp::now());
         let status = response.status();
         let answer = if status.is_success() {
             self.read(response, cap, patience).await

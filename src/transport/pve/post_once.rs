@@ -72,6 +72,7 @@ impl Client {
             // A body whose length is known is never sent in chunks, which Proxmox VE does not take.
             request.form(parameters)
         };
+        let sent = jiff::Timestamp::now();
         let response = match timeout(patience, request.send()).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
@@ -81,7 +82,7 @@ impl Client {
             }
             Err(_) => return Posted::Lost(http::too_slow(&self.label, patience).error),
         };
-        self.ahead.note(response.headers(), jiff::Timestamp::now());
+        self.ahead.note(response.headers(), sent, jiff::Timestamp::now());
         let status = response.status();
         if !status.is_success() {
             let refused = self.refused(response, "POST", path, patience).await.error;

@@ -79,7 +79,7 @@ fn everything_but_the_answer_abandons() {
     let shown = text(&state);
     for want in [
         "a backup of it runs since 12 minutes",
-        "wait for its end; or add `--allow backup-running`",
+        "wait until it has ended; or add `--allow backup-running`",
         "ecobox power shutdown pve1-vm-101 --allow backup-running",
     ] {
         assert!(shown.contains(want), "{want}\n{shown}");
@@ -96,13 +96,15 @@ fn everything_but_the_answer_abandons() {
 /// A host with guests on it, which nothing would wake: both can be fixed; somebody is logged in besides.
 fn refused_host(state: &State, logged_in: bool) -> Plan {
     let host = id("pve1");
-    let found =
-        |check, message: &str, fix: &str, remedy| Finding { remedy, ..Finding::new(check, &host, message).fix(fix) };
-    let users = found(CheckId::LoggedInUsers, "logged in: root on tty1", "ask them to log out", None);
+    let found = |fault, message: &str, remedy| {
+        let message = message.to_owned();
+        Finding { remedy, message, ..Finding::of(fault, &host) }
+    };
+    let users = found(Fault::logged_in(&[]), "logged in: root on tty1", None);
     let mut findings: Vec<Finding> = Some(users).filter(|_| logged_in).into_iter().collect();
-    let fix = "add `--guests shutdown` (or `hibernate`, `leave`)";
-    findings.push(found(CheckId::RunningGuests, "2 guests run on it: vm-101 (web)", fix, Some(Remedy::Guests)));
-    findings.push(found(CheckId::WolNotArmed, "Wake-on-LAN is off", "add `--arm-wol`", Some(Remedy::ArmWol)));
+    let guests = Fault::guests_would_end("2 guests run", "vm-101 (web)");
+    findings.push(found(guests, "2 guests run on it: vm-101 (web)", Some(Remedy::Guests)));
+    findings.push(found(Fault::wol_off("eno1"), "Wake-on-LAN is off", Some(Remedy::ArmWol)));
     Plan { offers: Offers { guests: true, arm_wol: true, then_stop: false }, ..plan(state, 1, findings) }
 }
 

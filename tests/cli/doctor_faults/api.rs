@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use ecobox_sim::host::Host;
 use ecobox_sim::{Cluster, Fault, Service};
 
-use super::super::doctor::{carry_out, check, finds};
+use super::super::doctor::{check, finds, finds_with, healthy};
+use super::super::fleets::{api, env_for, full_token, three, variable};
 use super::super::world::{Pve, World};
-use super::{Case, case, each, one_node};
+use super::{Case, case, each, one_node, printed, printed_then};
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "one table of cases")]
@@ -23,20 +25,17 @@ fn of_the_api_and_its_token() {
     };
     let fault = |fault: fn() -> Fault| move |_: &World, pve: &Pve| pve.sim.node("pve1").fail(fault());
     let heal = |_: &World, pve: &Pve| pve.sim.node("pve1").heal();
-    let (expires, never) = (token.clone(), token.clone());
+    let expires = token.clone();
     let soon = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 5 * 86_400;
     let cases: Vec<Case<Pve>> = vec![
-        case(
+        printed_then(
             "pveproxy is down",
             |_, pve: &Pve| {
                 pve.sim.cluster().set_listening("pve1", false);
                 pve.node("pve1").host.set_service("pveproxy", "failed");
             },
             "pveproxy-down pve1 problem",
-            |_, pve| {
-                pve.sim.cluster().set_listening("pve1", true);
-                pve.node("pve1").host.set_service("pveproxy", "active");
-            },
+            |_, pve| pve.sim.cluster().set_listening("pve1", true),
         ),
         case(
             "something between closes the port",
@@ -44,29 +43,23 @@ fn of_the_api_and_its_token() {
             "api-port-closed pve1 problem",
             |_, pve| pve.sim.cluster().set_listening("pve1", true),
         ),
-        case(
+        printed_then(
             "pvedaemon is down",
             |_, pve: &Pve| {
                 pve.sim.cluster().set_service("pve1", Service::PvedaemonDown);
                 pve.node("pve1").host.set_service("pvedaemon", "inactive");
             },
             "pvedaemon-down pve1 problem",
-            |_, pve| {
-                pve.sim.cluster().set_service("pve1", Service::Up);
-                pve.node("pve1").host.set_service("pvedaemon", "active");
-            },
+            |_, pve| pve.sim.cluster().set_service("pve1", Service::Up),
         ),
-        case(
+        printed_then(
             "pmxcfs is down",
             |_, pve: &Pve| {
                 pve.sim.cluster().set_service("pve1", Service::PmxcfsDown);
                 pve.node("pve1").host.set_pmxcfs_down(true, true);
             },
             "pmxcfs-down pve1 problem",
-            |_, pve| {
-                pve.sim.cluster().set_service("pve1", Service::Up);
-                pve.node("pve1").host.set_pmxcfs_down(false, true);
-            },
+            |_, pve| pve.sim.cluster().set_service("pve1", Service::Up),
         ),
         case(
             "ALLOW_FROM",
@@ -97,11 +90,14 @@ fn of_the_api_and_its_token() {
             "certificate-changed pve1 problem",
             |world, pve| world.configure(&pve.entries()),
         ),
-        case(
+        printed_then(
             "a certificate that ends soon",
             |_, pve: &Pve| pve.sim.cluster().serve_certificate_for("pve1", 5),
             "certificate-expiring pve1 warning",
-            |_, pve| pve.sim.cluster().serve_certificate_for("pve1", 300),
+            |_, pve| {
+                assert_eq!(pve.node("pve1").host.administered(), ["pvecm updatecerts --force"]);
+                pve.sim.cluster().serve_certificate_for("pve1", 300);
+            },
         ),
         case(
             "no verification",
@@ -112,11 +108,10 @@ fn of_the_api_and_its_token() {
             "certificate-unchecked pve1 warning",
             |world, pve| world.configure(&pve.entries()),
         ),
-        case(
+        printed(
             "a token that ends soon",
             move |_, pve: &Pve| pve.sim.cluster().access().set_token_expire(&expires, soon()),
             "token-expiring pve1 warning",
-            move |_, pve| pve.sim.cluster().access().set_token_expire(&never, 0),
         ),
         case(
             "a role without auditing",
@@ -124,17 +119,25 @@ fn of_the_api_and_its_token() {
             "privilege-excess pve1 warning",
             role(ALL),
         ),
-        case(
+        printed(
             "a role of version 8",
             role("VM.Audit,VM.PowerMgmt,Sys.Audit,Datastore.Audit"),
             "role-outdated pve1 warning",
-            role(ALL),
         ),
-        case(
+        printed(
             "a role that lacks power",
             role("VM.Audit,Sys.Audit,Datastore.Audit"),
             "privilege-missing pve1 problem",
-            role(ALL),
+        ),
+        printed(
+            "a token whose user is disabled",
+            |_, pve: &Pve| pve.sim.cluster().access().set_user_enabled("ecobox@pve", false),
+            "user-disabled pve1 problem",
+        ),
+        printed(
+            "a token whose user has ended",
+            |_, pve: &Pve| pve.sim.cluster().access().set_user_expire("ecobox@pve", 1),
+            "user-disabled pve1 problem",
         ),
         case(
             "a full storage",
@@ -167,12 +170,78 @@ fn of_the_api_and_its_token() {
         ),
     ];
     each(&world, &pve, cases);
-    // What the fix says, done on the host.
-    let host = &pve.node("pve1").host;
-    for service in ["pveproxy", "pvedaemon", "pvestatd"] {
-        host.set_service(service, "failed");
-        let run = finds(&world, &[&format!("{service}-down pve1 problem")]);
-        carry_out(&pve, &check(&run, &format!("{service}-down"), Some("pve1")));
-        drop(finds(&world, &[]));
-    }
+}
+
+/// What the API's answers tell of a host's clock, where nobody logs in.
+#[test]
+fn the_clock_as_the_api_tells_it() {
+    let mut world = World::new();
+    let (sim, nas) = (three(), world.serve(Host::debian("nas").build()));
+    world.env.set(&variable("pve1"), full_token());
+    world.configure(&format!("{}{}", api("pve1", &sim, "pve1"), nas.entry()));
+    world.know(&nas);
+    drop(world.run(&["init"]).exits(0));
+    drop(finds(&world, &[]));
+    sim.cluster().clock.set_wrong(-600);
+    let run = finds(&world, &["clock-off pve1 problem"]);
+    let found = check(&run, "clock-off", Some("pve1"));
+    assert_eq!(found["finding"], "its clock is 10 minutes behind this machine's");
+    assert_eq!(found["fix"]["on"], "pve1");
+    // All say so and agree: it is this machine's.
+    nas.host.set_clock_off(-600);
+    let run = finds(&world, &["clock-wrong - problem"]);
+    let finding = check(&run, "clock-wrong", None)["finding"].clone();
+    assert_eq!(finding, "this machine's clock is 10 minutes ahead of those of 2 hosts");
+    sim.cluster().clock.set_wrong(0);
+    super::super::doctor::found_and_fixed(&world, &nas, "clock-off nas problem");
+}
+
+#[test]
+fn a_cluster_that_misses_a_node() {
+    let sim = three();
+    let mut env = env_for(&sim, &["pve1", "pve2"]);
+    drop(env.run(&["discover"]).exits(0));
+    drop(finds_with(&env, &[], &[]));
+    // A node that nobody configured is off: ecobox did not put it to sleep.
+    sim.node("pve3").stop();
+    let run = finds_with(&env, &[], &["node-lost pve1 warning"]);
+    let finding = check(&run, "node-lost", Some("pve1"))["finding"].clone();
+    assert_eq!(finding, "node pve3 of its cluster is not online, and no configured server");
+    // As it says: it is configured, and may be off.
+    sim.node("pve3").start();
+    env.set("ECOBOX_TOKEN_PVE3", full_token());
+    env.add_config(&format!("{}\nexpected = \"any\"\n", api("pve3", &sim, "pve3").trim_end()));
+    drop(env.run(&["status"]).exits(0));
+    drop(finds_with(&env, &[], &[]));
+    sim.cluster().suspend_node("pve3");
+    drop(finds_with(&env, &[], &[]));
+}
+
+/// A host that answers, and that its cluster has lost: it is said there, once, and not that it has no quorum.
+#[test]
+fn a_node_that_its_cluster_has_lost() {
+    let (world, pve) = healthy();
+    pve.sim.node("pve2").stop();
+    // Corosync has lost it, and it goes on by itself.
+    pve.sim.cluster().set_listening("pve2", true);
+    pve.node("pve2").host.set_quorate(false);
+    let run = finds(&world, &["node-lost pve2 problem"]);
+    let found = check(&run, "node-lost", Some("pve2"));
+    assert!(found["fix"]["text"].as_str().unwrap().contains("systemctl status corosync pve-cluster"), "{found}");
+    assert_eq!(check(&run, "quorum-lost", Some("pve2"))["because"], "node-lost");
+    pve.sim.node("pve2").start();
+    pve.node("pve2").host.set_quorate(true);
+    drop(finds(&world, &[]));
+}
+
+/// Everything that doctor asks of a cluster goes over the connections of its first question.
+#[test]
+fn guests_cost_no_handshake_of_their_own() {
+    let (world, pve) = one_node();
+    pve.sim.clear_requests();
+    drop(world.run(&["doctor"]).exits(0));
+    let requests = pve.sim.requests();
+    let of =
+        |path: &str| requests.iter().find(|one| one.path.contains(path)).unwrap_or_else(|| panic!("{path}")).connection;
+    assert_eq!(of("/cluster/resources"), of("/version"));
 }

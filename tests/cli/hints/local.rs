@@ -98,7 +98,7 @@ pub(super) fn no_stream(row: &Row) -> Option<Followed> {
 }
 
 /// A server that answers each request with this status.
-fn answering(status: &'static str) -> u16 {
+pub(crate) fn answering(status: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {

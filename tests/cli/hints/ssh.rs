@@ -5,10 +5,10 @@ use std::process::{Child, Command, Stdio};
 use ecobox_sim::host::Host;
 use ecobox_sim::keys::ClientKey;
 use ecobox_sim::ssh::SshFault;
-use ecobox_sim::sshd::RealSshd;
 
 use super::super::fleets::{CLOSED, Silent};
 use super::super::pace::deadline;
+use super::super::sshds::{Certified, SlowLogin, real};
 use super::super::world::{Served, World, entry};
 use super::{Followed, Row};
 
@@ -21,15 +21,6 @@ fn nas(known: bool) -> (World, Served) {
         world.know(&nas);
     }
     (world, nas)
-}
-
-/// The same behind a real sshd with these lines in its configuration.
-fn real(world: &World, lines: &str) -> Option<(Host, RealSshd)> {
-    let host = Host::debian("nas").build();
-    let sshd = world.serve_configured(&host, lines)?;
-    world.know_line(&sshd.known_hosts_line());
-    world.configure(&entry("nas", &sshd.user(), sshd.port(), None));
-    Some((host, sshd))
 }
 
 pub(super) fn host_key_unknown(row: &Row) -> Option<Followed> {
@@ -69,30 +60,10 @@ pub(super) fn host_key_revoked(row: &Row) -> Option<Followed> {
 /// A host whose certificate has expired.
 pub(super) fn host_key_unproven(row: &Row) -> Option<Followed> {
     let world = World::new();
-    let key = world.env.home().join("host_key");
-    let keygen = |line: &str| {
-        let run = world.env.paste(&format!("ssh-keygen -q {line} </dev/null"));
-        (run.code == 0).then_some(())
-    };
-    keygen("-t ecdsa -N '' -f ca")?;
-    keygen("-t ecdsa -N '' -f host_key")?;
-    let lines = format!("HostKey {0}\nHostCertificate {0}-cert.pub", key.display());
-    let sign = |validity: &str| keygen(&format!("-s ca -I nas -h -n 127.0.0.1 -V {validity} host_key.pub"));
-    let authority = std::fs::read_to_string(world.env.home().join("ca.pub")).unwrap();
-    world.know_line(&format!("@cert-authority * {authority}"));
-    let host = Host::debian("nas").build();
-    let serve = || {
-        let sshd = world.serve_configured(&host, &lines)?;
-        world.configure(&entry("nas", &sshd.user(), sshd.port(), None));
-        Some(sshd)
-    };
-    sign("20200101:20200102")?;
-    let sshd = serve()?;
+    let mut nas = Certified::expired(&world)?;
     let run = world.run(&["stats"]).exits(6).says("it has expired");
     let seen = row.seen(&run);
-    drop(sshd);
-    sign("-1d:+1d")?;
-    let _sshd = serve()?;
+    nas.renew();
     Some(seen.gone(&world.run(&["stats"]).exits(0)))
 }
 
@@ -180,27 +151,10 @@ pub(super) fn keys_not_taken(row: &Row) -> Option<Followed> {
     Some(seen.gone(&world.run(&["stats"]).exits(0)))
 }
 
-/// A server that looks keys up elsewhere, and has to wait there: the login takes longer than whoever has little time
-/// waits, and is waited for by who has more. How long that is, the test decides: it holds a lock.
+/// The login takes longer than whoever has little time waits, and is waited for by who has more.
 pub(super) fn login_slow(row: &Row) -> Option<Followed> {
     let world = World::new();
-    let (lock, keys) = (world.env.home().join("lock"), world.env.home().join("keys"));
-    std::fs::write(&keys, world.key.authorized_line() + "\n").unwrap();
-    let held = std::fs::File::create(&lock).unwrap();
-    let flock = std::path::Path::new("/usr/bin/flock");
-    if !flock.exists() {
-        return None;
-    }
-    let user = world.env.paste("id -un").stdout;
-    let lines = format!(
-        "AuthorizedKeysFile none\nAuthorizedKeysCommandUser {}\nAuthorizedKeysCommand {} {} /bin/cat {}",
-        user.trim(),
-        flock.display(),
-        lock.display(),
-        keys.display()
-    );
-    let _sshd = real(&world, &lines)?;
-    held.lock().unwrap();
+    let nas = SlowLogin::start(&world)?;
     let patient =
         world.env.command(&["stats", "--timeout", "300s"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let patient = patient.unwrap();
@@ -208,7 +162,7 @@ pub(super) fn login_slow(row: &Row) -> Option<Followed> {
     let mut runs = ["1s", "5s", "25s"].iter().map(|deadline| world.run(&["stats", "--timeout", deadline]).exits(5));
     let run = runs.find(|run| run.stderr.contains("(logging in)")).expect("a login that takes too long");
     let seen = row.seen(&run);
-    held.unlock().unwrap();
+    nas.go_on();
     Some(seen.gone(&world.env.finish(patient.wait_with_output().unwrap()).exits(0)))
 }
 

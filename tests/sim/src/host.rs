@@ -187,6 +187,13 @@ impl Host {
         fs::read_to_string(self.inner.tree.path(path)).ok()
     }
 
+    /// The commands that changed something of Proxmox VE there since the last call: `qm unlock 101`. A host knows no cluster.
+    pub fn administered(&self) -> Vec<String> {
+        let lines = self.read_file(".sim/administered").unwrap_or_default();
+        self.inner.tree.remove(".sim/administered");
+        lines.lines().map(str::to_owned).collect()
+    }
+
     /// Removes a file or folder of the host.
     pub fn remove_file(&self, path: &str) {
         self.inner.tree.remove(path);

@@ -6,7 +6,7 @@ use super::Named;
 use crate::fleet::Fleet;
 use crate::fleet::act::guest_snapshot::GuestSnapshot;
 use crate::fleet::act::{PlanRun, StepOutcome, StepReport};
-use crate::model::check::CheckId;
+use crate::model::check::fault::Fault;
 use crate::model::guest::{GuestConfig, GuestStatus};
 use crate::model::id::NodeName;
 use crate::model::inventory::server::Listing;
@@ -145,7 +145,5 @@ impl From<Error> for Missing {
 }
 
 fn other_kind(server: &Server) -> Finding {
-    let message = "another guest has its number now: one of the other kind".to_owned();
-    let finding = Finding::new(CheckId::IdentityChanged, &server.id, message).final_word();
-    finding.fix("run `ecobox discover`, and name the guest again")
+    Finding::of(Fault::number_of_other_kind(), &server.id).final_word()
 }

@@ -2,7 +2,7 @@
 
 use super::Named;
 use crate::fleet::Fleet;
-use crate::model::check::CheckId;
+use crate::model::check::fault::Fault;
 use crate::model::guest::{GuestConfig, GuestIdentity};
 use crate::model::power::Finding;
 use crate::state::StateError;
@@ -24,9 +24,8 @@ impl Fleet<'_> {
         };
         let day = at.to_string();
         let day = day.split('T').next().unwrap_or(&day);
-        let message = format!("another guest has its number now: on {day} it was {known}, now it is {now}");
-        let fix = format!("see which guest that is (`ecobox status {}`)", named.server.id);
-        Ok(Some(Finding::new(CheckId::IdentityChanged, &named.server.id, message).fix(fix)))
+        let id = &named.server.id;
+        Ok(Some(Finding::of(Fault::number_reused(id, day, &known.to_string(), now), id)))
     }
 
     /// Keeps who has the number now: nobody was known, or a person said that this one is meant.

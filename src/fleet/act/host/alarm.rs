@@ -10,6 +10,7 @@ use crate::fleet::Fleet;
 use crate::fleet::act::{Options, PlanRun, StepOutcome, StepReport};
 use crate::fleet::host::power::alarm::Shown;
 use crate::model::check::CheckId;
+use crate::model::check::fault::Fault;
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::power::{Finding, Plan, StepKind, WakeTime, Waking, boot_grace};
@@ -46,8 +47,9 @@ impl Fleet<'_> {
         if run.options.allowed.contains(&CheckId::NoRtc) {
             return Ok(None);
         }
-        let message = format!("its clock could not be set to wake it at {words}: {why}");
-        let finding = Finding { fix, ..Finding::new(CheckId::NoRtc, &host.id, message.clone()) };
+        let fault = Fault::clock_was_not_set(words, &why, fix);
+        let message = fault.finding.clone();
+        let finding = Finding::of(fault, &host.id);
         Ok(Some(StepReport { findings: vec![finding], ..StepReport::because(StepOutcome::Refused, message) }))
     }
 

@@ -6,6 +6,7 @@ use crate::fleet::Fleet;
 use crate::fleet::act::{PlanRun, StepOutcome, StepReport};
 use crate::fleet::host::power::arm::ArmedWol;
 use crate::model::check::CheckId;
+use crate::model::check::fault::Fault;
 use crate::model::host::power::HostPreflight;
 use crate::model::power::Finding;
 
@@ -25,7 +26,7 @@ impl Fleet<'_> {
         }
         let nic = seen.nic_to_arm(mac.as_deref());
         let refused = |message: String| {
-            let finding = Finding::new(CheckId::WolNotArmed, &host.id, message.clone());
+            let finding = Finding::of(Fault::wol_stays_off(message.clone()), &host.id);
             Some(StepReport { findings: vec![finding], ..StepReport::because(StepOutcome::Refused, message) })
         };
         let allowed = run.options.allowed.contains(&CheckId::WolNotArmed);

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::{Configs, asks_agent, is_console, is_managed, list};
+use super::{Configs, asks_agent, is_console, is_managed};
 use crate::fleet::Fleet;
 use crate::fleet::act::ApiClients;
 use crate::fleet::act::guest::Named;
 use crate::fleet::reach::bounded::per_node;
-use crate::model::check::CheckId;
+use crate::model::check::fault::Fault;
 use crate::model::guest::{ActiveTask, GuestCall};
 use crate::model::id::{ClusterId, NodeName, ServerId};
 use crate::model::inventory::Server;
@@ -31,18 +31,17 @@ impl Fleet<'_> {
                 Entry::Vacant(entry) => entry.insert(self.lost_quorum(clients, named.cluster).await),
             };
             if let Some(lost) = lost {
-                let message = match call {
-                    GuestCall::Reboot { .. } => format!("{lost}: it would go down, and not come up again"),
-                    _ => lost.clone(),
+                let then = match call {
+                    GuestCall::Reboot { .. } => ": it would go down, and not come up again",
+                    _ => "",
                 };
-                let finding = Finding::new(CheckId::QuorumLost, &named.server.id, message).final_word();
-                findings.push(finding.fix("bring the other nodes back first"));
+                findings.push(Finding::of(Fault::no_quorum(lost, then), &named.server.id).final_word());
             }
         }
         findings
     }
 
-    /// That a cluster has no quorum, in words; `None`: it has, or nobody says.
+    /// That a cluster has no quorum: how many of its nodes are online, in words; `None`: it has, or nobody says.
     async fn lost_quorum(&self, clients: &ApiClients, cluster: &ClusterId) -> Option<String> {
         clients.standing(cluster)?;
         let client = self.client_of(clients, cluster).await.ok()?;
@@ -51,9 +50,7 @@ impl Fleet<'_> {
         }
         let members = client.cluster_status().await.map(|status| status.nodes).unwrap_or_default();
         let online = members.iter().filter(|node| node.online).count();
-        let of =
-            if members.is_empty() { String::new() } else { format!(" ({online} of {} nodes online)", members.len()) };
-        Some(format!("its cluster has no quorum{of}"))
+        Some(if members.is_empty() { String::new() } else { format!(" ({online} of {} nodes online)", members.len()) })
     }
 
     /// What works on the guests now. To start a guest is not held up by anything but its lock.
@@ -77,12 +74,11 @@ impl Fleet<'_> {
             let (backups, others): (Vec<_>, Vec<_>) = tasks.partition(|task| task.kind == "vzdump");
             let id = &named.server.id;
             if let Some(backup) = backups.first() {
-                let message = format!("a backup of it runs since {}", backup.since);
-                findings.push(Finding::new(CheckId::BackupRunning, id, message).fix("wait until it has ended"));
+                findings.push(Finding::of(Fault::backup_of_it(&backup.since.to_string()), id));
             }
             if !others.is_empty() {
-                let message = format!("{} of it runs", list(others.iter().map(|task| task.kind.clone())));
-                findings.push(Finding::new(CheckId::TasksRunning, id, message).fix("wait until it has ended"));
+                let kinds = others.iter().map(|task| task.kind.as_str());
+                findings.push(Finding::of(Fault::tasks_of_it(kinds), id));
             }
         }
         findings
@@ -120,14 +116,9 @@ impl Fleet<'_> {
             guests.iter().any(|(action, named)| *action == PowerAction::Shutdown && named.server.id == *id)
         };
         let finding = |id: ServerId| {
-            let message = "its guest agent is enabled and does not answer: a clean end may not work";
-            let finding = Finding::new(CheckId::NoAgent, &id, message);
-            if shuts_down(&id) {
-                let fix = "add `--then-stop`, use `stop`, or allow it to have ACPI's button tried";
-                Finding { remedy: Some(Remedy::ThenStop), ..finding.fix(fix) }
-            } else {
-                finding.fix("allow it to have ACPI's button tried, or use `stop` and `start`")
-            }
+            let ends = shuts_down(&id);
+            let finding = Finding::of(Fault::silent_agent_at_end(ends), &id);
+            Finding { remedy: ends.then_some(Remedy::ThenStop), ..finding }
         };
         silent.map(finding).collect()
     }

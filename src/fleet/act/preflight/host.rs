@@ -20,6 +20,8 @@ use crate::fleet::act::{ApiClients, Options};
 use crate::fleet::host::power::{IdleQuestions, Wanted};
 use crate::fleet::observe::measure::HostMeasurement;
 use crate::model::check::CheckId;
+use crate::model::check::fault::Fault;
+use crate::model::check::fix::Fix;
 use crate::model::hint::HintId;
 use crate::model::host::activity::Counted;
 use crate::model::host::idle::{Need, NeedKind};
@@ -95,8 +97,8 @@ struct Findings<'r> {
 }
 
 impl Findings<'_> {
-    fn add(&mut self, id: CheckId, message: String, fix: String) {
-        self.all.push(Finding::new(id, self.host, message).fix(fix));
+    fn add(&mut self, fault: Fault) {
+        self.all.push(Finding::of(fault, self.host));
     }
 }
 
@@ -205,7 +207,7 @@ impl Fleet<'_> {
         match self.wake_path_of(config, servers, clients).await {
             Err(error) => {
                 let fix = error.advice().unwrap_or_else(|| "allow it if somebody can press its button".to_owned());
-                found.add(CheckId::NoWakePath, format!("nothing could wake it again: {error}"), fix);
+                found.add(Fault::no_wake_path(&error.to_string(), Fix::say(fix)));
             }
             // What its hardware cannot do no option makes it do.
             Ok(_) if options.arm_wol && !seen.wol_impossible(config.mac.map(|mac| mac.to_string()).as_deref()) => {}
@@ -259,9 +261,7 @@ fn no_way(check: &HostCheck<'_>, seen: &HostPreflight) -> Option<Result<Finding,
     let way = if seen.goes_past_locks(call, past_locks) { seen.way_past(call) } else { seen.way(call) };
     let Some(Err(no_way)) = way else { return None };
     if no_way.is_masked() {
-        let fix = no_way.hint().unwrap_or_default();
-        let finding = Finding::new(CheckId::SleepMasked, &host.id, no_way.to_string()).final_word();
-        return Some(Ok(finding.fix(format!("on {}: {fix}", host.id))));
+        return Some(Ok(Finding::of(Fault::sleep_masked(&host.id, no_way), &host.id).final_word()));
     }
     let kind = matches!(no_way, NoWay::Rights { .. }).then_some(FailureKind::Denied);
     let why = format!("{} cannot {}: {no_way}", host.id, call.as_str());

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::{is_console, list};
+use super::is_console;
 use crate::fleet::Fleet;
 use crate::fleet::act::ApiClients;
 use crate::fleet::act::guest::Named;
 use crate::model::check::CheckId;
+use crate::model::check::fault::{Fault, Locked};
 use crate::model::guest::ActiveTask;
-use crate::model::id::{GuestKind, NodeName};
+use crate::model::id::NodeName;
 use crate::model::inventory::Server;
 use crate::model::power::Finding;
 
@@ -48,29 +49,15 @@ impl Fleet<'_> {
 
 /// Puts into the finding what works under the lock, and what to do; `None` of `tasks`: nobody says.
 fn explain(finding: &mut Finding, named: Named<'_>, node: &NodeName, lock: &str, tasks: Option<&[ActiveTask]>) {
+    let locked =
+        Locked { kind: named.kind, vmid: named.vmid, lock, host: named.server.parent.as_ref(), node: node.as_str() };
+    let Some(tasks) = tasks else { return finding.say(Fault::lock_unclear(&locked)) };
     let vmid = named.vmid.to_string();
-    let unlock = match (named.kind, lock) {
-        (GuestKind::Lxc, "mounted") => format!("`pct unmount {vmid}` on {node}"),
-        (GuestKind::Lxc, _) => format!("`pct unlock {vmid}` on {node}"),
-        (GuestKind::Qemu, _) => format!("`qm unlock {vmid}` on {node}"),
-    };
-    let Some(tasks) = tasks else {
-        finding.fix = Some(format!("wait until that has ended; {unlock} removes a lock that was left behind"));
-        return;
-    };
-    let holders: Vec<&ActiveTask> = tasks.iter().filter(|task| holds(task, &vmid, lock)).collect();
-    if holders.is_empty() {
-        finding.message = format!("its configuration is locked ({lock}), and no task works on it");
-        finding.fix = Some(if lock == "mounted" {
-            format!("{unlock} gives it back")
-        } else {
-            format!("{unlock} removes the lock, which was left behind")
-        });
-    } else {
-        let kinds = list(holders.iter().map(|task| task.kind.as_str()));
-        finding.message = format!("its configuration is locked ({lock}): {kinds} works on it");
-        finding.fix = Some("wait until that has ended".to_owned());
-    }
+    let mut holders = tasks.iter().filter(|task| holds(task, &vmid, lock)).map(|task| task.kind.as_str()).peekable();
+    finding.say(match holders.peek() {
+        None => Fault::lock_left_behind(&locked),
+        Some(_) => Fault::lock_in_use(lock, holders),
+    });
 }
 
 /// Whether a task may be the one that holds a guest's lock. A task of several guests has no number, and one that makes

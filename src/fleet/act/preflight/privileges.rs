@@ -11,10 +11,10 @@ use crate::fleet::act::guest::Named;
 use crate::fleet::act::wake::WakePath;
 use crate::fleet::act::{ApiClients, Options};
 use crate::model::access::scope::Permissions;
-use crate::model::check::CheckId;
+use crate::model::check::fault::Fault;
 use crate::model::guest::GuestCall;
 use crate::model::hint::HintId;
-use crate::model::id::{ClusterId, TokenId};
+use crate::model::id::{ClusterId, ServerId, TokenId};
 use crate::model::inventory::Server;
 use crate::model::power::{Finding, Plan, PowerAction, Step, StepKind};
 use crate::state::is_fresh;
@@ -54,10 +54,9 @@ impl Fleet<'_> {
             let Some(call) = call_of(step) else { continue };
             let Some(named) = Named::of(&servers[step.server]) else { continue };
             let lacks = |held: &Permissions| held.lacks(call, named.vmid);
-            if let Some((message, sure)) = self.lacking(clients, named.cluster, asks, known, lacks).await {
-                let finding = Finding::new(CheckId::PrivilegeMissing, &named.server.id, message)
-                    .fix(self.right_to(call, named.cluster));
-                findings.push(if sure { finding.final_word() } else { finding });
+            if let Some(lacking) = self.lacking(clients, named.cluster, asks, known, lacks).await {
+                let fix = self.right_to(call, named.cluster);
+                findings.push(lacking.finding(&named.server.id, &fix, call != GuestCall::Hibernate));
             }
         }
         findings
@@ -77,13 +76,11 @@ impl Fleet<'_> {
             let missing = !held.allows_on(&path, "Sys.PowerMgmt");
             missing.then(|| format!("Sys.PowerMgmt on {path}")).into_iter().collect()
         };
-        let (message, sure) = self.lacking(clients, cluster, true, known, lacks).await?;
-        let finding = Finding::new(CheckId::PrivilegeMissing, &host.id, message).fix(HintId::NodeWakeRights.text());
-        Some(if sure { finding.final_word() } else { finding })
+        let lacking = self.lacking(clients, cluster, true, known, lacks).await?;
+        Some(lacking.finding(&host.id, &HintId::NodeWakeRights.text(), false))
     }
 
-    /// What the cluster's token lacks, in words, and whether that was said just now: what is kept may be so no more, and
-    /// is asked again where somebody can be asked.
+    /// What the cluster's token lacks. What is kept may be so no more, and is asked again where somebody can be asked.
     async fn lacking(
         &self,
         clients: &ApiClients,
@@ -91,7 +88,7 @@ impl Fleet<'_> {
         asks: bool,
         known: &mut Privileges,
         lacks: impl Fn(&Permissions) -> Vec<String>,
-    ) -> Option<(String, bool)> {
+    ) -> Option<Lacking> {
         let held = match known.0.entry(cluster.clone()) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(self.held(clients, cluster, asks).await),
@@ -107,7 +104,7 @@ impl Fleet<'_> {
             return None;
         }
         let since = if *is_new { String::new() } else { format!(", as of {}", at.strftime("%Y-%m-%d %H:%MZ")) };
-        Some((format!("its token {token} lacks {missing}{since}"), *is_new))
+        Some(Lacking { token: token.to_string(), missing, since, is_sure: *is_new })
     }
 
     /// What the token of a cluster may do: as it is kept; where that is old, or there is nothing, and `asks`, as it is now.
@@ -166,6 +163,23 @@ impl Fleet<'_> {
         let groups = self.groups();
         let member = groups.iter().find(|group| group.cluster == *cluster).and_then(|group| group.members.first());
         member.map_or_else(|| HintId::PrivilegeMissing.say(&[("scope", "")]), |member| self.privileges(member))
+    }
+}
+
+/// What a token lacks for a call.
+struct Lacking {
+    token: String,
+    missing: String,
+    /// When that was said, in words, if not just now.
+    since: String,
+    is_sure: bool,
+}
+
+impl Lacking {
+    fn finding(&self, server: &ServerId, gives: &str, is_of_scope: bool) -> Finding {
+        let fault = Fault::lacks_privilege(&self.token, &self.missing, &self.since, gives, is_of_scope);
+        let finding = Finding::of(fault, server);
+        if self.is_sure { finding.final_word() } else { finding }
     }
 }
 

@@ -17,7 +17,7 @@ fn guest(vmid: u32) -> GuestSeen {
         lock: None,
         agent: Agent::Addresses(1),
         has_hostname: false,
-        is_configured: false,
+        services_need_agent: false,
         had_addresses: true,
         shutdown_failed: false,
         services: Vec::new(),
@@ -62,7 +62,7 @@ fn each_fault_is_one_finding() {
         ("no agent, and there never was one", GuestSeen { had_addresses: false, ..agent(Agent::Off) }, vec![]),
         (
             "no agent, and configured without an address",
-            GuestSeen { had_addresses: false, is_configured: true, ..agent(Agent::Off) },
+            GuestSeen { had_addresses: false, services_need_agent: true, ..agent(Agent::Off) },
             vec![(C::AgentOff, Warning)],
         ),
         (

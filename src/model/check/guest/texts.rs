@@ -17,8 +17,8 @@ pub(crate) const TEXTS: &[(CheckId, Text)] = &[
         CheckId::AgentOff,
         Text {
             fault: "the virtual machine runs, and its guest agent is not enabled",
-            looks: "the option `agent` of a virtual machine that runs: it is missed where an agent told addresses before, where an \
-                    entry of the configuration names no address, and where the last clean shutdown failed",
+            looks: "the option `agent` of a virtual machine that runs: it is missed where an agent told addresses before, where \
+                    services are configured for it and no address, and where the last clean shutdown failed",
             why: "without an agent its addresses are not known, its services cannot be looked for, and a clean shutdown depends \
                   on a system that listens to ACPI's button",
             fix: "install and start `qemu-guest-agent` in the guest, run `qm set {vmid} --agent 1` on its node, then stop and start \

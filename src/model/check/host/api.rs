@@ -1,9 +1,10 @@
 //! What the API of a Proxmox VE host told.
 
-use super::HostSeen;
+use super::{Clock, HostSeen};
 use crate::model::access::scope::Comparison;
 use crate::model::check::CheckId;
-use crate::model::check::diagnosis::{Chart, Fix, Trouble};
+use crate::model::check::diagnosis::{Chart, Trouble};
+use crate::model::check::fix::Fix;
 use crate::model::id::ServerId;
 
 /// An API that answers.
@@ -20,6 +21,8 @@ pub(crate) struct ApiSeen {
     /// The nodes of its cluster that are not online; `None`: not known.
     pub(crate) quorate: Option<bool>,
     pub(crate) offline: Vec<String>,
+    /// What its answers told of its clock; `None`: nothing.
+    pub(crate) clock: Option<Clock>,
     /// How many seconds its certificate is valid yet; `None`: nobody says.
     pub(crate) certificate_left: Option<i64>,
 }
@@ -65,6 +68,12 @@ const DOWN: [CheckId; 4] = [CheckId::PmxcfsDown, CheckId::PveproxyDown, CheckId:
 pub(super) fn judge(server: &ServerId, seen: &HostSeen, broken: Option<CheckId>, chart: &mut Chart) {
     let Some(api) = &seen.api else { return };
     match api {
+        // A host without SSH that is off: nothing else shows it.
+        Err(trouble) if seen.login.is_none() && trouble.id == CheckId::ApiUnreachable && seen.may_be_away.is_some() => {
+            chart.fine(CheckId::ApiUnreachable, seen.may_be_away.clone().unwrap_or_default());
+            chart.skip(&WAY, CheckId::ApiUnreachable);
+            chart.skip(&ANSWERED, CheckId::ApiUnreachable);
+        }
         Err(trouble) => {
             let cause = cause(trouble, broken, chart);
             if let Some(cause) = cause {

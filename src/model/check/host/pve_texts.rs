@@ -34,8 +34,9 @@ pub(in crate::model::check) const TEXTS: &[(CheckId, Text)] = &[
     (
         CheckId::NodeLost,
         Text {
-            fault: "a host answers, and its cluster does not see it",
-            looks: "whether the cluster counts the host among its online nodes",
+            fault: "a cluster does not see a node: one that answers, or one that is not configured",
+            looks: "which nodes the cluster counts as online, and whether the others answer or are configured: ecobox can only have put \
+                    to sleep what is configured",
             why: "its guests are shown as unknown, and HA may start them elsewhere",
             fix: "look at its place in the cluster with `{command}`",
         },
@@ -218,7 +219,8 @@ pub(in crate::model::check) const TEXTS: &[(CheckId, Text)] = &[
             fault: "the API token expires soon",
             looks: "until when the token is valid",
             why: "once it has expired guests can be neither listed nor controlled",
-            fix: "run `ecobox setup-token --rotate`",
+            fix: "let it end later on a node of its cluster: `pveum user token modify {user} {token} --expire 0` (0 is never, \
+                  else seconds since 1970); `ecobox setup-token --rotate` keeps its end",
         },
     ),
     (

@@ -2,7 +2,8 @@
 
 use super::HostSeen;
 use crate::model::check::CheckId;
-use crate::model::check::diagnosis::{Chart, Fix};
+use crate::model::check::diagnosis::Chart;
+use crate::model::check::fix::Fix;
 use crate::model::check::sleep::SleepFacts;
 use crate::model::host::facts::Product;
 use crate::model::host::power::{HostCall, HostPreflight, NoWay};
@@ -61,9 +62,8 @@ impl Clock {
     }
 }
 
-pub(super) fn judge(server: &ServerId, system: &SystemSeen, seen: &HostSeen, machine: &Chart, chart: &mut Chart) {
+pub(super) fn judge(server: &ServerId, system: &SystemSeen, seen: &HostSeen, chart: &mut Chart) {
     rights(server, &system.preflight, chart);
-    clock(server, system.clock, machine, chart);
     if let Product::Pve(facts) = &system.preflight.facts.product {
         match facts.major() {
             Some(major) if major < 7 => {
@@ -121,8 +121,8 @@ fn sudoers(server: &ServerId, lines: &[String]) -> Fix {
     }
 }
 
-fn clock(server: &ServerId, clock: Option<Clock>, machine: &Chart, chart: &mut Chart) {
-    let Some(clock) = clock else { return chart.unknown(CheckId::ClockOff, "its clock could not be read") };
+/// Its clock, as the script or its API showed it.
+pub(super) fn clock(server: &ServerId, clock: Clock, machine: &Chart, chart: &mut Chart) {
     if !clock.is_off() {
         return chart.ok(CheckId::ClockOff);
     }

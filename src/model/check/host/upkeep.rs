@@ -1,8 +1,9 @@
 //! What has to be looked after: the ends of certificates and tokens, storages, backups.
 
 use crate::model::check::CheckId;
-use crate::model::check::diagnosis::{Chart, Fix};
-use crate::model::id::ServerId;
+use crate::model::check::diagnosis::Chart;
+use crate::model::check::fix::Fix;
+use crate::model::id::{NodeName, ServerId, TokenId};
 use crate::model::text::units::{human_bytes, human_seconds};
 use crate::model::upkeep::{Storage, each_once};
 
@@ -20,6 +21,9 @@ const FULL: f64 = 97.0;
 /// What the API of one member tells of its whole cluster.
 #[derive(Debug, Default)]
 pub(crate) struct UpkeepSeen {
+    /// The nodes that its cluster does not see.
+    pub(crate) offline: Vec<NodeName>,
+    pub(crate) token: Option<TokenId>,
     /// How many seconds the token is accepted yet; `None`: for ever. `Err`: nobody says.
     pub(crate) token_left: Option<Result<Option<i64>, String>>,
     /// The storages that are enabled, and whether their node can use them; `Err`: nobody says.
@@ -54,7 +58,7 @@ pub(super) fn certificate(server: &ServerId, left: Option<i64>, chart: &mut Char
 
 /// What is told of a cluster by the first of its hosts that answers.
 pub(crate) fn judge(server: &ServerId, seen: &UpkeepSeen, chart: &mut Chart) {
-    token(seen, chart);
+    token(server, seen, chart);
     match &seen.storages {
         None => {}
         Some(Err(why)) => {
@@ -77,7 +81,7 @@ pub(crate) fn judge(server: &ServerId, seen: &UpkeepSeen, chart: &mut Chart) {
     }
 }
 
-fn token(seen: &UpkeepSeen, chart: &mut Chart) {
+fn token(server: &ServerId, seen: &UpkeepSeen, chart: &mut Chart) {
     let left = match &seen.token_left {
         None => return,
         Some(Err(why)) => return chart.unknown(CheckId::TokenExpiring, why.as_str()),
@@ -87,10 +91,16 @@ fn token(seen: &UpkeepSeen, chart: &mut Chart) {
     if left >= TOKEN_SOON {
         return chart.fine(CheckId::TokenExpiring, format!("accepted for {} days", left / DAY));
     }
-    let fix = if seen.token_is_given {
-        Fix::say("give another token, or move the end of this one in Proxmox VE (Datacenter, Permissions, API Tokens)")
-    } else {
-        Fix::of(CheckId::TokenExpiring, &[])
+    // Its end was set by somebody, and is kept by `setup-token --rotate`.
+    let later = seen.token.as_ref().map(|token| {
+        let command = format!("pveum user token modify '{}' {} --expire 0", token.userid(), token.name);
+        Fix::on(server, &command).and(": it never ends then (else give the seconds since 1970)")
+    });
+    let fix = match later {
+        Some(fix) if !seen.token_is_given => fix,
+        _ => Fix::say(
+            "give another token, or move the end of this one in Proxmox VE (Datacenter, Permissions, API Tokens)",
+        ),
     };
     let finding = format!("the API token ends in {}", words(left.max(0)));
     if left < VERY_SOON {

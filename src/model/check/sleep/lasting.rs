@@ -2,7 +2,7 @@
 //! says so.
 
 use super::links::{self, Link, LinkFile};
-use crate::model::check::diagnosis::Fix;
+use crate::model::check::fix::Fix;
 use crate::model::host::facts::Nic;
 use crate::model::id::ServerId;
 
@@ -161,7 +161,7 @@ impl BootFiles {
             // It gives the card its name, too: a file before it would take that away.
             Some(link) if link.name != "99-default.link" => {
                 let file = format!("/etc/systemd/network/{}.d/ecobox-wol.conf", link.name);
-                write(server, &file, &["[Link]".to_owned(), magic])
+                Fix::write(server, &file, &["[Link]".to_owned(), magic])
             }
             // Only one file is applied: the new one says all that the other did.
             default => {
@@ -170,22 +170,9 @@ impl BootFiles {
                 lines.extend([String::new(), "[Link]".to_owned()]);
                 lines.extend(default.map(Link::rest).unwrap_or_default());
                 lines.push(magic);
-                write(server, &file, &lines)
+                Fix::write(server, &file, &lines)
             }
         }
-    }
-}
-
-/// A file to write there, with a command that does it.
-pub(super) fn write(server: &ServerId, file: &str, lines: &[String]) -> Fix {
-    let quoted: Vec<String> = lines.iter().map(|line| format!("'{}'", line.replace('\'', "'\\''"))).collect();
-    let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
-    Fix {
-        text: format!("run `mkdir -p {folder} && printf '%s\\n' {} > {file}` on {server}", quoted.join(" ")),
-        on: Some(server.clone()),
-        file: Some(file.to_owned()),
-        content: Some(lines.join("\n") + "\n"),
-        ..Fix::default()
     }
 }
 

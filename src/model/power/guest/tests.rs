@@ -2,6 +2,7 @@
 //! Proxmox VE does with a call; and single rows for what people meet.
 
 use super::*;
+use crate::model::check::CheckId;
 use crate::model::power::Goal;
 
 /// What Proxmox VE 9.2 does with a call: from the recordings where there is one, else from qemu-server's, pve-container's
@@ -303,9 +304,9 @@ fn reasons_are_named() {
         match judge(action, &guest.view(), StopOptions::default()) {
             Verdict::Call { against, .. } => {
                 assert_eq!(against.len(), 1, "{action} {guest:?}: {against:?}");
-                assert_eq!(against[0].id, id);
-                assert!(against[0].message.contains(says), "{against:?}");
-                assert!(against[0].fix.is_some());
+                assert_eq!(against[0].fault.id, id);
+                assert!(against[0].fault.finding.contains(says), "{against:?}");
+                assert!(against[0].fault.fix.is_some());
             }
             verdict => panic!("{action} {guest:?}: {verdict:?}"),
         }

@@ -1,6 +1,7 @@
 //! Plans as lines, one for each step: `2 start pve1-vm-101 [1]`, with the steps that it waits for.
 
 use super::*;
+use crate::model::check::CheckId;
 use crate::model::guest::Startup;
 use crate::model::inventory::server::ServerKind;
 use crate::model::inventory::tests::server;

@@ -265,6 +265,10 @@ fn programs(tree: &Tree, host: &Builder) {
         stub("usr/sbin/pveum", include_str!("../stubs/pveum.sh"));
         stub("usr/bin/pvesh", include_str!("../stubs/pvesh.sh"));
         small("usr/bin/pveversion");
+        for name in ["qm", "pct"] {
+            small(&format!("usr/sbin/{name}"));
+        }
+        small("usr/bin/pvecm");
         small("usr/bin/stat");
         tree.write(
             ".sim/pveversion",

@@ -63,7 +63,7 @@ const ALIASES: [(&str, &str); 8] = [
 ];
 
 /// The options of the commands that the simulator knows, without the output options.
-const OPTIONS: [(&str, &[&str]); 14] = [
+const OPTIONS: [(&str, &[&str]); 15] = [
     ("acl delete", &["groups", "propagate", "roles", "tokens", "users"]),
     ("acl list", &[]),
     ("acl modify", &["groups", "propagate", "roles", "tokens", "users"]),
@@ -74,6 +74,7 @@ const OPTIONS: [(&str, &[&str]); 14] = [
     ("user add", &["comment", "email", "enable", "expire", "firstname", "groups", "keys", "lastname", "password"]),
     ("user delete", &[]),
     ("user list", &["enabled", "full"]),
+    ("user modify", &["append", "comment", "email", "enable", "expire", "firstname", "groups", "keys", "lastname"]),
     ("user permissions", &["path"]),
     ("user token add", &["comment", "expire", "privsep"]),
     ("user token delete", &[]),

@@ -14,6 +14,7 @@ pub(super) fn run(access: &mut Access, call: &Call) -> Result<Answer, Failure> {
     match call.command {
         "user add" => user_add(access, call),
         "user delete" => user_delete(access, call),
+        "user modify" => user_modify(access, call),
         "user list" => Ok(Answer::List { rows: users(access, call), columns: USER_COLUMNS, right: &["expire"] }),
         "user permissions" => user_permissions(access, call),
         "user token add" => token_add(access, call),
@@ -62,6 +63,22 @@ fn user_delete(access: &mut Access, call: &Call) -> Result<Answer, Failure> {
         return Err(Failure::die(format!("delete user failed: no such user ('{userid}')")));
     }
     access.acl.retain(|entry| entry.who != userid);
+    Ok(Answer::Nothing)
+}
+
+/// What is not named stays as it is.
+fn user_modify(access: &mut Access, call: &Call) -> Result<Answer, Failure> {
+    let userid = userid(call)?;
+    let expire = call.integer("expire")?;
+    access.begin_write()?;
+    let user = access
+        .users
+        .get_mut(userid)
+        .ok_or_else(|| Failure::die(format!("update user failed: no such user ('{userid}')")))?;
+    user.enabled = call.option("enable").map_or(user.enabled, |text| text != "0");
+    user.expire = expire.unwrap_or(user.expire);
+    user.comment = call.option("comment").map(str::to_owned).or(user.comment.take());
+    user.email = call.option("email").map(str::to_owned).or(user.email.take());
     Ok(Answer::Nothing)
 }
 

@@ -47,6 +47,14 @@ uname)
 	done
 	echo "$out" ;;
 pveversion) cat "$root/.sim/pveversion" ;;
+qm | pct | pvecm)
+	# What they do to the cluster is done by whoever has the cluster: see `Host::administered`.
+	if [ "$SIM_UID" != 0 ]; then echo "please run as root" >&2; exit 255; fi
+	case "${0##*/} ${1-}" in
+	'qm unlock' | 'pct unlock' | 'pct unmount' | 'qm set' | 'pct set' | 'pvecm updatecerts')
+		echo "${0##*/} $*" >>"$root/.sim/administered" ;;
+	*) echo "unknown command '${0##*/} ${1-}'" >&2; exit 255 ;;
+	esac ;;
 stat)
 	# The link of pmxcfs has a mode of its own, which no real file system gives a link.
 	last=

@@ -31,6 +31,17 @@ start)
 esac
 case $verb in
 start | restart)
+	case $units in
+	*pve-cluster*)
+		# pmxcfs shows its files again.
+		if [ -e "$root/.sim/pmxcfs-down" ]; then
+			for path in etc/pve:.sim/etc-pve-away .sim/plain/etc/pve:.sim/plain-etc-pve-away; do
+				rm -rf "${root:?}/${path%%:*}"
+				mv "$root/${path#*:}" "$root/${path%%:*}"
+			done
+			rm -f "$root/.sim/pmxcfs-down" "$root/.sim/root-keys-away"
+		fi ;;
+	esac
 	for unit in $units; do
 		while read -r name enabled active; do
 			[ "$name" = "${unit%.service}" ] && active=active

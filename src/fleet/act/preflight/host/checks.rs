@@ -2,11 +2,11 @@
 
 use super::{Findings, HostCheck, When, counted};
 use crate::config::ServerConfig;
-use crate::fleet::act::preflight::{is_console, list};
-use crate::model::check::CheckId;
+use crate::fleet::act::preflight::is_console;
+use crate::model::check::fault::{Fault, Locked, Tasks, list};
 use crate::model::guest::{ActiveTask, ClusterStatus};
 use crate::model::host::power::{HostCall, HostPreflight, Inhibitor, LoggedIn};
-use crate::model::id::{GuestKind, VmId};
+use crate::model::id::VmId;
 use crate::model::inventory::Server;
 use crate::model::power::PowerState;
 
@@ -14,8 +14,7 @@ use crate::model::power::PowerState;
 pub(super) fn look_at_people(seen: &HostPreflight, counts: impl Fn(&LoggedIn) -> bool, found: &mut Findings<'_>) {
     let users: Vec<&LoggedIn> = seen.users.iter().flatten().filter(|user| counts(user)).collect();
     if !users.is_empty() {
-        let message = format!("logged in: {}", list(users));
-        found.add(CheckId::LoggedInUsers, message, "ask them to log out".to_owned());
+        found.add(Fault::logged_in(&users));
     }
 }
 
@@ -25,40 +24,32 @@ pub(super) fn look_at_use(config: &ServerConfig, seen: &HostPreflight, found: &m
     let own: Vec<_> = seen.facts.addresses.iter().map(|address| address.ip).collect();
     let reasons = activity.reasons(&counted(config, &own, seen.ssh_client));
     if !reasons.is_empty() {
-        found.add(CheckId::InUse, format!("it is in use: {}", list(reasons)), "wait until that has ended".to_owned());
+        found.add(Fault::in_use(&reasons));
     }
 }
 
 /// Programs that asked not to sleep, and leases of other machines.
 pub(super) fn look_at_locks(locks: &[&Inhibitor], leases: &[&Inhibitor], call: HostCall, found: &mut Findings<'_>) {
     if !locks.is_empty() {
-        let one = |lock: &&Inhibitor| format!("{} ({})", lock.who, lock.why);
-        let message = format!("programs ask not to {}: {}", call.as_str(), list(locks.iter().map(one)));
-        found.add(CheckId::SleepInhibited, message, "end them, or wait until they are done".to_owned());
+        let by: Vec<String> = locks.iter().map(|lock| format!("{} ({})", lock.who, lock.why)).collect();
+        found.add(Fault::inhibited(call.as_str(), &by));
     }
     if !leases.is_empty() {
-        let message =
-            format!("it is held by ecobox on another machine: {}", list(leases.iter().map(|lock| lock.why.clone())));
-        found.add(CheckId::Held, message, "wait until that has ended, or release it there".to_owned());
+        found.add(Fault::held_elsewhere(leases.iter().map(|lock| lock.why.as_str())));
     }
 }
 
-/// What may help a card that knows no magic packet.
-const FIRMWARE: &str = "look for Wake-on-LAN in its firmware's settings";
-
 pub(super) fn look_at_wol(seen: &HostPreflight, config: &ServerConfig, found: &mut Findings<'_>) {
     let mac = config.mac.map(|mac| mac.to_string());
+    let port = seen.nic_to_arm(mac.as_deref()).map_or("none is shown", |port| port.name.as_str());
     if seen.wol_impossible(mac.as_deref()) {
-        let message = "its network card does not support Wake-on-LAN by magic packet: nothing would wake it";
-        let fix = format!("{FIRMWARE}, or allow it if somebody can press its button");
-        return found.add(CheckId::WolNotArmed, message.to_owned(), fix);
+        return found.add(Fault::wol_impossible(port, ", or allow it if somebody can press its button"));
     }
-    let message = match seen.wol_armed(mac.as_deref()) {
-        Some(true) => return,
-        Some(false) => "Wake-on-LAN is off on its network card: nothing would wake it",
-        None => "whether its network card would wake it could not be read",
-    };
-    found.add(CheckId::WolNotArmed, message.to_owned(), "add `--arm-wol`".to_owned());
+    match seen.wol_armed(mac.as_deref()) {
+        Some(true) => {}
+        Some(false) => found.add(Fault::wol_off(port)),
+        None => found.add(Fault::wol_unread()),
+    }
 }
 
 /// How many nodes a cluster has, and how many others are online. Each node is taken to have one vote.
@@ -71,8 +62,7 @@ pub(super) fn votes(members: &ClusterStatus, host: &Server) -> (usize, usize) {
 pub(super) fn look_at_members(members: &ClusterStatus, host: &Server, found: &mut Findings<'_>) {
     let (all, left) = votes(members, host);
     if all > 1 && left * 2 <= all {
-        let message = format!("its cluster would lose quorum: {left} of {all} nodes would be left");
-        found.add(CheckId::QuorumLost, message, "bring another node up first".to_owned());
+        found.add(Fault::quorum_would_go(left, all));
     }
 }
 
@@ -90,11 +80,9 @@ pub(super) fn look_at_tasks_of(
         None => seen.tasks.iter().flatten().cloned().collect(),
     };
     let (backups, others): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|task| task.contains("vzdump"));
-    for (id, tasks, what) in
-        [(CheckId::BackupRunning, backups, "a backup runs"), (CheckId::TasksRunning, others, "tasks run")]
-    {
+    for (kind, tasks) in [(Tasks::Backups, backups), (Tasks::Others, others)] {
         if !tasks.is_empty() {
-            found.add(id, format!("{what} on it: {}", list(tasks)), "wait until that has ended".to_owned());
+            found.add(Fault::tasks_on_it(kind, &tasks));
         }
     }
     if told { Some(true) } else { shown }
@@ -112,9 +100,7 @@ pub(super) fn look_at_guests_of(check: &HostCheck<'_>, backup_runs: Option<bool>
     };
     let managed: Vec<String> = on_it.iter().filter(managed).map(|server| server.id.to_string()).collect();
     if !managed.is_empty() {
-        let why = if call.sleeps() { ", and its watchdog would reset it when it wakes" } else { "" };
-        let message = format!("HA manages guests on it{why}: {}", list(managed));
-        found.add(CheckId::HaManaged, message, "move them to another node first".to_owned());
+        found.add(Fault::ha_manages(&managed, call.sleeps()));
     }
     // Where the tasks are known, one that runs is named already; a lock without one is no backup.
     if backup_runs == Some(true) {
@@ -124,16 +110,12 @@ pub(super) fn look_at_guests_of(check: &HostCheck<'_>, backup_runs: Option<bool>
     let names = || list(locked.iter().map(|server| server.id.to_string()));
     match (locked.first(), backup_runs) {
         (None, _) => {}
-        (Some(_), None) => {
-            let message = format!("a backup works on {}", names());
-            found.add(CheckId::BackupRunning, message, "wait until it has ended".to_owned());
-        }
+        (Some(_), None) => found.add(Fault::backup_works_on(&names())),
         (Some(first), Some(_)) => {
-            let tool = if first.kind.guest() == Some(GuestKind::Qemu) { "qm" } else { "pct" };
-            let number = first.vmid.map(|vmid| vmid.to_string()).unwrap_or_default();
-            let message = format!("guests are locked for a backup, and none runs: {}", names());
-            let fix = format!("`{tool} unlock {number}` on it removes a lock that was left behind");
-            found.add(CheckId::GuestLocked, message, fix);
+            let (Some(kind), Some(vmid)) = (first.kind.guest(), first.vmid) else { return };
+            let node = host.node.as_ref().map_or(host.id.as_str(), |node| node.as_str());
+            let first = Locked { kind, vmid, lock: "backup", host: Some(&host.id), node };
+            found.add(Fault::locks_left_behind(&names(), &first));
         }
     }
 }
@@ -151,11 +133,11 @@ pub(super) fn look_at_running(check: &HostCheck<'_>, seen: &HostPreflight, found
     };
     let running: Vec<&VmId> = seen.guests.iter().filter(|vmid| when == When::Acting || !is_planned_for(vmid)).collect();
     if !running.is_empty() {
-        let message = match when {
-            When::Planning => format!("guests run on it that its API does not list as running: {}", list(running)),
-            When::Acting => format!("guests run on it: {}", list(running)),
-        };
-        found.add(CheckId::RunningGuests, message, "run `ecobox discover`, or add `--guests leave`".to_owned());
+        const FIX: &str = "run `ecobox discover`, or add `--guests leave`";
+        found.add(match when {
+            When::Planning => Fault::guests_run_unlisted(&list(running), FIX),
+            When::Acting => Fault::guests_run(&list(running), FIX),
+        });
     }
 }
 
@@ -163,23 +145,4 @@ pub(super) fn look_at_running(check: &HostCheck<'_>, seen: &HostPreflight, found
 fn describe(task: &ActiveTask) -> String {
     let of = if task.id.is_empty() { String::new() } else { format!(" of {}", task.id) };
     format!("{}{of} by {}", task.kind, task.user)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::FIRMWARE;
-    use crate::model::host::power::NoWay;
-
-    #[test]
-    fn the_documents_say_the_fixes_that_are_printed() {
-        let text = include_str!("../../../../../docs/power.md");
-        let row = |id: &str| text.lines().find(|line| line.starts_with(&format!("| `{id}` |"))).unwrap();
-        for no_way in [NoWay::Masked { unit: "UNIT".to_owned() }, NoWay::Disallowed { key: "AllowSuspend".to_owned() }]
-        {
-            let fix = no_way.hint().unwrap();
-            assert!(row("sleep-masked").contains(&fix), "{fix}");
-        }
-        let row = row("wol-not-armed");
-        assert!(row.contains("`--arm-wol`") && row.contains(FIRMWARE), "{row}");
-    }
 }

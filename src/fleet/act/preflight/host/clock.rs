@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::{Blocked, Findings, HostCheck};
 use crate::fleet::Fleet;
 use crate::model::check::CheckId;
+use crate::model::check::fault::Fault;
 use crate::model::host::power::rtc::NoAlarm;
 use crate::model::host::power::{HostPreflight, NoWay};
 use crate::model::inventory::FailureKind;
@@ -31,7 +32,7 @@ impl Fleet<'_> {
             let why = format!("its clock cannot be set to wake it at {words}: {no_alarm}");
             return Err(Blocked { why, fix: Some(no_alarm.fix()), kind: Some(FailureKind::Denied) });
         }
-        found.add(CheckId::NoRtc, format!("its clock could not wake it at {words}: {no_alarm}"), no_alarm.fix());
+        found.add(Fault::clock_cannot_wake(&words, &no_alarm.to_string(), no_alarm.fix()));
         Ok(None)
     }
 }

@@ -5,8 +5,7 @@ use std::net::IpAddr;
 use super::{Findings, HostCheck};
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::act::preflight::list;
-use crate::model::check::CheckId;
+use crate::model::check::fault::Fault;
 use crate::model::host::power::{HostPreflight, Identity, Itself};
 use crate::model::inventory::Server;
 
@@ -20,27 +19,23 @@ impl Fleet<'_> {
         here: Option<&Identity>,
         found: &mut Findings<'_>,
     ) {
-        let elsewhere = || "run this from another machine".to_owned();
         let there = seen.identity();
         if config.access == Access::Local {
-            found.add(CheckId::Itself, "ecobox runs on it".to_owned(), elsewhere());
+            found.add(Fault::ecobox_runs_on_it());
         }
         if let Some(here) = here {
             match here.itself(&there) {
-                Some(Itself::ThisMachine) => found.add(CheckId::Itself, "ecobox runs on it".to_owned(), elsewhere()),
-                Some(Itself::KernelHost) => {
-                    found.add(CheckId::Itself, "ecobox runs in a container on it".to_owned(), elsewhere());
-                }
+                Some(Itself::ThisMachine) => found.add(Fault::ecobox_runs_on_it()),
+                Some(Itself::KernelHost) => found.add(Fault::ecobox_runs_in_container()),
                 None => {
                     if let Some(guest) = guest_of(here, check, seen) {
-                        found.add(CheckId::Itself, format!("ecobox runs in its guest {guest}"), elsewhere());
+                        found.add(Fault::ecobox_runs_in_guest(&guest));
                     }
                 }
             }
             let addresses: Vec<IpAddr> = there.addresses;
             if here.came_from(&addresses) {
-                let message = "your own SSH session comes from it".to_owned();
-                found.add(CheckId::Itself, message, elsewhere());
+                found.add(Fault::your_session_comes_from_it());
             }
         }
         let mut behind = Vec::new();
@@ -50,8 +45,7 @@ impl Fleet<'_> {
             }
         }
         if !behind.is_empty() {
-            let message = format!("it is the SSH jump host of {}", list(behind));
-            found.add(CheckId::Itself, message, "reach them another way first".to_owned());
+            found.add(Fault::jump_host_of(&behind));
         }
     }
 }
