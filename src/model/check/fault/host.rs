@@ -126,7 +126,8 @@ impl Fault {
 
     /// Its card cannot. `port`: which one that is.
     pub(crate) fn wol_impossible(port: &str, otherwise: &str) -> Fault {
-        let finding = format!("its network card ({port}) does not support Wake-on-LAN by magic packet: nothing would wake it");
+        let finding =
+            format!("its network card ({port}) does not support Wake-on-LAN by magic packet: nothing would wake it");
         Fault::new(CheckId::WolNotArmed, finding).say(format!("{FIRMWARE}{otherwise}")).lasting()
     }
 
