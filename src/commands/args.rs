@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::model::power::WakeTime;
 use crate::model::text::moment;
 pub(crate) use crate::model::text::moment::span;
 
@@ -64,8 +65,11 @@ pub(crate) fn ahead(text: &str) -> Result<Timestamp, String> {
 }
 
 /// A moment at which a host's own clock shall wake it.
-pub(crate) fn wake_time(text: &str) -> Result<Timestamp, String> {
-    moment::wake_time(&Timestamp::now().to_zoned(jiff::tz::TimeZone::system()), text)
+pub(crate) fn wake_time(text: &str) -> Result<WakeTime, String> {
+    if text == "next-job" {
+        return Ok(WakeTime::NextJob);
+    }
+    moment::wake_time(&Timestamp::now().to_zoned(jiff::tz::TimeZone::system()), text).map(WakeTime::At)
 }
 
 /// A positive time span of at most some hours; a number alone is seconds.

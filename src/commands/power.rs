@@ -28,7 +28,7 @@ use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory, Server};
 use crate::model::load::usage::Source;
 use crate::model::power::outcome::ActionOutcome;
-use crate::model::power::{Plan, PowerAction, StepReason, StepText, StopOptions, WakeTime};
+use crate::model::power::{Plan, PowerAction, StepReason, StepText, StopOptions};
 use crate::state::Action as Done;
 use crate::ui::Ui;
 
@@ -165,7 +165,7 @@ fn options(ctx: &Context, args: &PowerArgs) -> Options {
         guests: args.guests,
         only_shown: args.dry_run,
         arm_wol: args.arm_wol,
-        until: args.until.map(WakeTime::At),
+        until: args.until,
         unless_used: args.if_idle.is_some(),
         if_idle: args.if_idle,
         parallel: usize::from(args.parallel),

@@ -5,4 +5,5 @@ pub(crate) mod facts;
 pub(crate) mod idle;
 pub(crate) mod login;
 pub(crate) mod magic_packet;
+pub(crate) mod next_job;
 pub(crate) mod power;

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use ecobox_sim::host::{Builder, Host, Nic, Rights};
+use ecobox_sim::{Cluster, Fault};
+use serde_json::json;
 
 use super::world::{FAST, Served, World};
 
@@ -57,6 +59,7 @@ fn a_host_sleeps_until_its_clock_wakes_it() {
             assert_eq!(run.server("nas")["until"], step["wakes_at"]);
             let _ = world.run(&["status"]).exits(0).prints(&format!("{state} until {words}"));
             let _ = world.run(&["status", "--cached"]).exits(0).prints(&format!("{state} until {words}"));
+            let _ = world.run(&["status", "-o", "html"]).exits(0).prints(&format!(" until {words}"));
             let _ = world.run(&["check"]).exits(0);
             // It wakes by itself.
             age(&world, 8 * HOUR);
@@ -229,4 +232,97 @@ fn the_plan_shows_when_a_host_wakes() {
     ] {
         let _ = world.run(args).exits(2).says(says);
     }
+}
+
+/// How far ahead the alarm is that a job makes which is due so far ahead: nothing is known of how long the host takes.
+fn before(job: Duration) -> Duration {
+    job - Duration::from_secs(300)
+}
+
+#[test]
+fn a_host_is_woken_for_its_next_job() {
+    let world = World::new();
+    let nas = nas(&world);
+    let until_job = ["power", "suspend", "nas", "--until", "next-job", "--yes", "-o", "json"];
+    let run = world.run(&until_job).exits(11).prints("no timer and no backup job is due").says("`--until 07:00`");
+    assert_eq!((nas.host.events().len(), nas.host.alarm()), (0, None), "{run}");
+    // What only looks after the system waits, and what comes all the time wakes nobody.
+    nas.host.set_systemd_timers(&[
+        ("logrotate.timer", 3600, Some(-80_000)),
+        ("poll.timer", 600, Some(-1200)),
+        ("restic.timer", 6 * 3600, Some(-18 * 3600)),
+        ("later.timer", 20 * 3600, None),
+    ]);
+    let run = world.run(&until_job).exits(0);
+    assert!(is_about(nas.host.alarm(), before(6 * HOUR)), "{:?}", nas.host.alarm());
+    let step = run.json()["steps"][0].clone();
+    assert_eq!(step["wakes_for"], "restic.timer", "{run}");
+    assert!(step["detail"].as_str().unwrap().contains(" for restic.timer at "), "{run}");
+    let _ = world.run(&["power", "wake", "nas"]).exits(0);
+    // Its clock, by which the timer fires, is an hour ahead: here that is an hour earlier.
+    nas.host.set_clock_off(3600);
+    let _ = world.run(&until_job).exits(0);
+    // Since it was woken once it is known that it takes no more than a minute.
+    assert!(is_about(nas.host.alarm(), 5 * HOUR - Duration::from_secs(60)), "{:?}", nas.host.alarm());
+    let _ = world.run(&["power", "wake", "nas"]).exits(0);
+    // One that is as good as due leaves no time to sleep.
+    nas.host.set_clock_off(0);
+    nas.host.set_systemd_timers(&[("restic.timer", 100, None)]);
+    let _ = world.run(&until_job).exits(11).says("the time is nearer than a minute");
+    nas.host.write_file("/.sim/list-timers.json", "NEXT LEFT LAST\n");
+    let _ = world.run(&until_job).exits(11).prints("its timers could not be read");
+}
+
+#[test]
+fn a_host_is_woken_for_the_next_backup_of_its_guests() {
+    let now = i64::try_from(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
+    let mut cluster =
+        Cluster::new("homelab")
+            .node("pve1")
+            .node("pve2")
+            .vm(101, "web", |vm| vm.on("pve1"))
+            .vm(102, "db", |vm| vm.on("pve2"));
+    let at = |hours: i64| now + hours * 3600;
+    cluster.add_backup_job("elsewhere", json!({"vmid": "102", "next-run": at(1)}));
+    cluster.add_backup_job("other-node", json!({"all": 1, "node": "pve2", "next-run": at(2)}));
+    cluster.add_backup_job("off", json!({"all": 1, "enabled": 0}));
+    cluster.add_backup_job("nightly", json!({"all": 1, "next-run": at(5)}));
+    let world = World::new();
+    let pve = world.cluster(cluster);
+    world.configure(&format!("{FAST}{}", pve.node("pve1").wakeable()));
+    world.know_all(&pve.nodes);
+    let _ = world.run(&["setup-token"]).exits(0);
+    pve.sleeps_with_hosts();
+    let host = &pve.node("pve1").host;
+    let asks = ["power", "suspend", "pve1", "--until", "next-job", "--allow", "quorum-lost", "-o", "json"];
+    let suspend = [&asks[..], &["--dry-run"]].concat();
+    let run = world.run(&suspend);
+    assert_eq!(run.json()["steps"][0]["wakes_for"], "backup job nightly", "{run}");
+    assert_eq!(host.alarm(), None);
+    // A timer of the host that comes first is the next job.
+    host.set_systemd_timers(&[("restic.timer", 3 * 3600, None)]);
+    assert_eq!(world.run(&suspend).json()["steps"][0]["wakes_for"], "restic.timer");
+    // Nobody knows what is next where only half is known.
+    pve.sim.node("pve1").fail_on(None, Some("/cluster/backup"), None, Fault::Status(500, "no".to_owned()));
+    let _ = world.run(&suspend).prints("the backup jobs of its cluster could not be read");
+    pve.sim.node("pve1").heal();
+    host.set_systemd_timers(&[]);
+    let _ = world.run(&[&asks[..], &["--yes"]].concat()).exits(0);
+    assert!(is_about(host.alarm(), before(5 * HOUR)), "{:?}", host.alarm());
+    host.wake();
+    // A guest has no clock.
+    let _ =
+        world.run(&["power", "shutdown", "vm-101", "--until", "8h", "--yes"]).exits(11).says("a guest has no clock");
+}
+
+#[test]
+fn a_lease_wakes_a_host_for_a_while_and_its_alarm_stays() {
+    let world = World::new();
+    let nas = nas(&world);
+    let _ = world.run(&["power", "suspend", "nas", "--until", "8h", "--yes"]).exits(0);
+    let _ = world.run(&["run", "nas", "--", "true"]).exits(0);
+    assert_eq!(nas.host.events(), ["suspend", "wake", "suspend"]);
+    assert!(is_about(nas.host.alarm(), 8 * HOUR));
+    assert_eq!(alarms(&world), ["nas|1"]);
+    let _ = world.run(&["status"]).exits(0).prints("asleep until ");
 }

@@ -2,13 +2,13 @@
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap_complete::engine::ArgValueCompleter;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::commands::args::{self, GLOBAL_OPTIONS};
 use crate::commands::complete;
 use crate::fleet::act::PARALLEL;
 use crate::model::check::CheckId;
-use crate::model::power::{Policy, PowerAction};
+use crate::model::power::{Policy, PowerAction, WakeTime};
 
 const USAGE: &str = "ecobox power ACTION TARGET... [--dry-run | --yes] [--guests WHAT] [--arm-wol] [--then-stop]\n                    [--if-idle SPAN [--explain]] [--until TIME]\n                    [--allow CHECK]... [--parallel NUMBER] [--no-wait]";
 
@@ -59,9 +59,9 @@ pub(crate) struct PowerArgs {
     /// With `--if-idle`: show what kept the hosts awake in the last week, and do nothing
     #[arg(long, requires = "if_idle", conflicts_with_all = ["dry_run", "yes", "no_wait", "then_stop", "arm_wol"])]
     pub(crate) explain: bool,
-    /// With `suspend`, `hibernate` and `shutdown` of hosts: their own clock wakes them then: `07:00`, `mon 06:30`, `8h`
+    /// With `suspend`, `hibernate` and `shutdown` of hosts: their own clock wakes them then: `07:00`, `mon 06:30`, `8h`, `next-job`
     #[arg(long, value_name = "TIME", value_parser = args::wake_time)]
-    pub(super) until: Option<Timestamp>,
+    pub(super) until: Option<WakeTime>,
     /// Send the calls without waiting for the outcome
     #[arg(long)]
     pub(super) no_wait: bool,

@@ -64,7 +64,9 @@ pub(crate) struct Row {
     arms_wol: Option<String>,
     /// When its own clock wakes the host, which is set first.
     wakes_at: Option<Stamp>,
-    /// The same as people say it.
+    /// The job that gave the time, with `--until next-job`.
+    wakes_for: Option<String>,
+    /// The time as people say it.
     #[serde(skip)]
     set_for: Option<String>,
     /// After how long a guest is stopped that has not shut down.
@@ -194,6 +196,7 @@ fn row(
         until,
         deadline_seconds: limit.map(|limit| limit.as_secs_f64()),
         wakes_at: wakes.as_ref().map(|waking| Stamp(waking.at)),
+        wakes_for: wakes.as_ref().and_then(|waking| waking.job.clone()),
         set_for: wakes.as_ref().map(|waking| waking.words.clone()),
         arms_wol: arms.as_ref().map(|arms| arms.port.clone()),
         stops_after_seconds: stops_after.map(|after| after.as_secs_f64()),

@@ -21,7 +21,7 @@ use crate::model::host::power::{HostCall, HostPreflight, NoWay};
 use crate::model::id::VmId;
 use crate::model::inventory::{FailureKind, Server};
 use crate::model::load::usage::Source;
-use crate::model::power::{Finding, PowerState, allow};
+use crate::model::power::{Finding, PowerState, WakeTime, allow};
 use crate::state::StateError;
 
 /// How long a host may take to be gone.
@@ -103,9 +103,8 @@ impl Fleet<'_> {
         let server = run.server(&run.plan.steps[number]);
         run.say(number, &format!("looking at {} once more", server.called()), None);
         let (servers, clients, options) = (run.servers, run.clients, run.options);
-        let wakes_at = run.plan.steps[number].course.wakes.as_ref().map(|waking| waking.at);
-        let check =
-            HostCheck { host: server, call, when: When::Acting, wakes_at, servers, clients, options, known: None };
+        let wakes = run.plan.steps[number].course.wakes.as_ref().map(|waking| WakeTime::At(waking.at));
+        let check = HostCheck { host: server, call, when: When::Acting, wakes, servers, clients, options, known: None };
         let look = self.look_at_host(&check).await;
         if let Some(Blocked { why, fix, kind }) = look.blocked {
             return Err(StepReport {

@@ -98,8 +98,8 @@ impl Fleet<'_> {
             });
             let (readings, alarms) = (&readings, &alarms);
             let looks = hosts.map(|(number, host, call)| async move {
-                let (known, wakes_at) = (readings.get(&host.id), alarms.get(&host.id).copied());
-                let check = HostCheck { host, call, when: When::Planning, wakes_at, servers, clients, options, known };
+                let (known, wakes) = (readings.get(&host.id), alarms.get(&host.id).copied());
+                let check = HostCheck { host, call, when: When::Planning, wakes, servers, clients, options, known };
                 (number, Box::pin(self.look_at_host(&check)).await)
             });
             join_all(looks).await

@@ -91,7 +91,7 @@ impl Fleet<'_> {
         let failures = failures.iter().rev().filter(|failed| !failed.kind.is_of_cluster());
         let failures = failures.map(|Failed { server, kind, .. }| (server.clone(), *kind)).collect();
         let startups = configs.startups();
-        let until = matches!(options.until, Some(WakeTime::At(_)));
+        let until = matches!(options.until, Some(WakeTime::At(_) | WakeTime::NextJob));
         let inputs = PlanInputs { stop: options.stop, guests: options.guests, until, startups, failures, lost };
         let mut plan = plan(servers, chosen, action, &inputs)?;
         let Checked { calls, idle } = self.check_plan(&mut plan, servers, &configs, &clients, options).await?;

@@ -87,7 +87,7 @@ mod tests {
             ]
         );
         let arms = Some(Arming { port: "enp3s0".to_owned(), limit: seconds(20) });
-        let wakes = Some(Waking { at: jiff::Timestamp::MAX, words: "07:00".to_owned(), limit: seconds(20) });
+        let wakes = Some(Waking { at: jiff::Timestamp::MAX, words: "07:00".to_owned(), job: None, limit: seconds(20) });
         let sleep = Course { limit: Some(seconds(120)), stops_after: None, arms, wakes };
         assert_eq!(
             told(PowerAction::Suspend, "pve1", "until it is gone", &sleep, &StepReason::Asked),

@@ -8,6 +8,8 @@ use jiff::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WakeTime {
     At(Timestamp),
+    /// In time for what the host begins next by itself.
+    NextJob,
     /// When its clock wakes it already, if that is still ahead: who woke it for a while does not change it.
     AsBefore,
 }
@@ -18,6 +20,8 @@ pub(crate) struct Waking {
     pub(crate) at: Timestamp,
     /// The time as people say it: `07:00`.
     pub(crate) words: String,
+    /// What it is woken for, where that gave the time.
+    pub(crate) job: Option<String>,
     /// How long setting it may take.
     pub(crate) limit: Duration,
 }

@@ -13,6 +13,9 @@ pub(crate) struct BackupJob {
     pub(crate) covers: Coverage,
     /// Only guests on this node.
     pub(crate) node: Option<NodeName>,
+    /// When it begins next; one that is off does not.
+    #[serde(default)]
+    pub(crate) next_run: Option<Timestamp>,
 }
 
 /// Which guests a job takes.

@@ -228,6 +228,10 @@ impl<'de> Record<'de> for JobRow {
             "id" => job.id = map.next_value::<Value<'_>>()?.name_string().unwrap_or_default(),
             "enabled" => job.enabled = map.next_value::<Value<'_>>()?.flag() != Some(false),
             "node" => job.node = map.next_value::<Value<'_>>()?.text().and_then(|name| name.parse().ok()),
+            "next-run" => {
+                let seconds = map.next_value::<Value<'_>>()?.seconds().and_then(|seconds| i64::try_from(seconds).ok());
+                job.next_run = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+            }
             "all" => {
                 if map.next_value::<Value<'_>>()?.flag() == Some(true) {
                     job.covers = Coverage::AllBut(std::mem::take(excluded));

@@ -129,13 +129,13 @@ impl Fleet<'_> {
         plan: &Plan,
         servers: &[Server],
         options: &Options,
-    ) -> Result<HashMap<ServerId, Timestamp>, StateError> {
+    ) -> Result<HashMap<ServerId, WakeTime>, StateError> {
         let Some(until) = options.until else { return Ok(HashMap::new()) };
         let known = if until == WakeTime::AsBefore { self.state.alarms()? } else { BTreeMap::new() };
         let hosts = plan.steps.iter().filter(|step| matches!(step.does, StepKind::Host(_)));
         let at = |host: &ServerId| match until {
-            WakeTime::At(at) => Some(at),
-            WakeTime::AsBefore => known.get(host).map(|alarm| alarm.at).filter(|at| *at > self.now()),
+            WakeTime::AsBefore => known.get(host).map(|alarm| alarm.at).filter(|at| *at > self.now()).map(WakeTime::At),
+            until => Some(until),
         };
         let hosts = hosts.map(|step| &servers[step.server].id);
         Ok(hosts.filter_map(|host| Some((host.clone(), at(host)?))).collect())

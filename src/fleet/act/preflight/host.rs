@@ -7,7 +7,6 @@ mod own_machine;
 use std::net::IpAddr;
 
 use futures::future::{join, join3};
-use jiff::Timestamp;
 
 use self::checks::{
     look_at_guests_of, look_at_locks, look_at_members, look_at_people, look_at_running, look_at_tasks_of, look_at_use,
@@ -29,7 +28,7 @@ use crate::model::host::power::{HostCall, HostPreflight, Inhibitor, LoggedIn, No
 use crate::model::id::ServerId;
 use crate::model::inventory::{FailureKind, Server};
 use crate::model::load::reading::Reading;
-use crate::model::power::{Finding, Policy, Remedy, Waking};
+use crate::model::power::{Finding, Policy, Remedy, WakeTime, Waking};
 
 /// When a host is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +46,7 @@ pub(in crate::fleet::act) struct HostCheck<'r> {
     pub(in crate::fleet::act) call: HostCall,
     pub(in crate::fleet::act) when: When,
     /// When its own clock shall wake it.
-    pub(in crate::fleet::act) wakes_at: Option<Timestamp>,
+    pub(in crate::fleet::act) wakes: Option<WakeTime>,
     pub(in crate::fleet::act) servers: &'r [Server],
     pub(in crate::fleet::act) clients: &'r ApiClients,
     pub(in crate::fleet::act) options: &'r Options,
@@ -137,9 +136,9 @@ impl Fleet<'_> {
         look_at_use(config, &seen, &mut found);
         let (locks, leases) = self.foreign_locks(seen.blocks(call).unwrap_or_default());
         look_at_locks(&locks, &leases, call, &mut found);
-        let waking = check.wakes_at.map(|at| self.look_at_clock(check, at, &seen, &mut found)).transpose();
+        let waking = self.look_at_clock(check, config, &seen, &mut found).await;
         // A host that its own clock wakes needs nobody else.
-        if !matches!(waking, Ok(Some(Some(_)))) {
+        if !matches!(waking, Ok(Some(_))) {
             self.look_at_wake(check, config, &seen, &mut found).await;
         }
         if let Some(members) = &members {
@@ -166,7 +165,7 @@ impl Fleet<'_> {
             None => None,
         };
         let (waking, blocked) = match waking {
-            Ok(waking) => (waking.flatten(), blocked),
+            Ok(waking) => (waking, blocked),
             Err(no_alarm) => (None, blocked.or(Some(no_alarm))),
         };
         let idle = measured.map(|measured| HostIdle {
@@ -223,7 +222,8 @@ fn wanted(check: &HostCheck<'_>, config: &ServerConfig) -> Wanted {
     Wanted {
         past_locks: options.goes_past_locks(),
         ports: options.unless_used.then(|| counted(config, &[], None).all_ports()),
-        clocks: check.wakes_at.is_some(),
+        clocks: check.wakes.is_some(),
+        due: check.wakes == Some(WakeTime::NextJob),
         idle: idle.map(|_| IdleQuestions { command: config.idle.command.clone() }),
     }
 }

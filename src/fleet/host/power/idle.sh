@@ -1,12 +1,6 @@
-# What `--if-idle` asks besides, after need.sh: how often the host has slept, what is due soon, a disk's test of itself.
+# What `--if-idle` asks besides, after need.sh and due.sh: how often the host has slept, a disk's test of itself.
 
-p clock "$(date +%s 2>/dev/null)"
 f sleeps /sys/power/suspend_stats/success
-
-# What systemd starts next, as JSON. Older versions print a table for people instead, which is left alone.
-if [ -d /run/systemd/system ] && has /usr/bin/systemctl /bin/systemctl; then
-	v=$("$v" list-timers --all --no-pager --output=json 2>/dev/null </dev/null) && case $v in '['*) p timers "${v%%"$nl"*}" ;; esac
-fi
 
 # A disk that tests itself. Who sleeps is not woken for the question, which only root may ask.
 if has /usr/sbin/smartctl /sbin/smartctl; then

@@ -30,6 +30,8 @@ pub(crate) struct Wanted {
     pub(crate) ports: Option<BTreeSet<u16>>,
     /// The clocks that could wake it at a time.
     pub(crate) clocks: bool,
+    /// What it begins next by itself.
+    pub(crate) due: bool,
     /// What `--if-idle` asks besides.
     pub(crate) idle: Option<IdleQuestions>,
 }
@@ -53,6 +55,9 @@ pub(crate) fn script(wanted: &Wanted) -> String {
         // Something always stands there: an empty choice would be any port.
         let ports = if ports.is_empty() { "none".to_owned() } else { ports.join("|") };
         let _ = write!(text, "ports='{ports}'\n{}\n", include_str!("need.sh")); // a `String` takes all
+    }
+    if wanted.due || wanted.idle.is_some() {
+        text += include_str!("due.sh");
     }
     if let Some(IdleQuestions { command }) = &wanted.idle {
         text += include_str!("idle.sh");

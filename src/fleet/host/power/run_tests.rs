@@ -10,6 +10,7 @@ fn wanted() -> Wanted {
     Wanted {
         past_locks: false,
         clocks: true,
+        due: false,
         ports: Some([22, 445, 8192].into()),
         idle: Some(IdleQuestions { command }),
     }

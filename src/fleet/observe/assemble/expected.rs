@@ -1,6 +1,6 @@
 //! Which failures are none, because a host may rest, and which silence is one.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use crate::model::id::ServerId;
 use crate::model::inventory::server::Expected;
@@ -9,16 +9,20 @@ use crate::model::power::PowerState;
 
 /// What runs on a host that was put to sleep is not expected to be seen.
 pub(super) fn rest_with_hosts(inventory: &mut Inventory) {
-    let asleep = |server: &&Server| server.vmid.is_none() && server.seen.state == PowerState::Asleep;
-    let hosts: HashSet<ServerId> = inventory.servers.iter().filter(asleep).map(|host| host.id.clone()).collect();
+    let rest = |server: &Server| match server.sleeps_until() {
+        _ if server.vmid.is_some() => None,
+        _ if server.seen.state == PowerState::Asleep => Some("asleep".to_owned()),
+        until => until.map(|until| format!("off until {until}")),
+    };
+    let hosts = inventory.servers.iter().filter_map(|host| Some((host.id.clone(), rest(host)?)));
+    let hosts: HashMap<ServerId, String> = hosts.collect();
     if hosts.is_empty() {
         return;
     }
     for guest in inventory.servers.iter_mut().filter(|server| server.seen.state == PowerState::Unknown) {
-        let Some(host) = guest.parent.as_ref().filter(|host| guest.vmid.is_some() && hosts.contains(host)) else {
-            continue;
-        };
-        guest.seen.reason = Some(format!("its host {host} is asleep"));
+        let Some(host) = guest.parent.as_ref().filter(|_| guest.vmid.is_some()) else { continue };
+        let Some(rest) = hosts.get(host) else { continue };
+        guest.seen.reason = Some(format!("its host {host} is {rest}"));
         guest.expected = Expected::Any;
     }
 }

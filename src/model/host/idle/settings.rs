@@ -6,6 +6,7 @@ use crate::model::host::activity::{Activity, Answer};
 use crate::model::host::idle::hours::Hours;
 use crate::model::host::idle::window::words;
 use crate::model::host::idle::{Need, NeedKind};
+use crate::model::host::next_job::Job;
 use crate::model::host::power::{HostPreflight, LoggedIn};
 use crate::model::load::reading::HostLoad;
 use crate::model::load::usage::Rates;
@@ -126,15 +127,28 @@ impl IdleSettings {
     /// and the system's own housekeeping can wait until it is awake again.
     pub(crate) fn timer_needs(&self, activity: &Activity, window: SignedDuration) -> Vec<Need> {
         let (Some(now), Some(timers)) = (activity.clock, &activity.timers) else { return Vec::new() };
-        let is_ignored = |unit: &str| {
-            let ignored = HOUSEKEEPING.iter().copied().chain(self.ignore_timers.iter().map(String::as_str));
-            ignored.into_iter().any(|pattern| glob::matches(pattern, unit))
-        };
         let due = timers.iter().filter(|timer| {
             let is_frequent = timer.last.is_some_and(|last| timer.next.duration_since(last) <= window);
-            timer.next.duration_since(now) <= window && !is_frequent && !is_ignored(&timer.unit)
+            timer.next.duration_since(now) <= window && !is_frequent && !self.ignores(&timer.unit)
         });
         due.map(|timer| due_need(&timer.unit, timer.next.duration_since(now))).collect()
+    }
+
+    /// Timers for which a host may be woken: not those that come more often than every hour, nor the system's own
+    /// housekeeping.
+    pub(crate) fn jobs(&self, activity: &Activity) -> Vec<Job> {
+        const OFTEN: SignedDuration = SignedDuration::from_hours(1);
+        let timers = activity.timers.iter().flatten();
+        let meant = timers.filter(|timer| {
+            let is_frequent = timer.last.is_some_and(|last| timer.next.duration_since(last) <= OFTEN);
+            !is_frequent && !self.ignores(&timer.unit)
+        });
+        meant.map(|timer| Job { what: timer.unit.clone(), at: timer.next }).collect()
+    }
+
+    fn ignores(&self, unit: &str) -> bool {
+        let ignored = HOUSEKEEPING.iter().copied().chain(self.ignore_timers.iter().map(String::as_str));
+        ignored.into_iter().any(|pattern| glob::matches(pattern, unit))
     }
 
     /// The people, connections and programs that a look at a host showed. Where nobody could be asked who is logged in or

@@ -43,7 +43,7 @@ fn a_log_says_what_became_of_each_guest() {
 #[test]
 fn a_job_takes_the_guests_that_it_names() {
     let (node, other): (NodeName, NodeName) = ("pve1".parse().unwrap(), "pve2".parse().unwrap());
-    let job = |covers| BackupJob { id: "nightly".to_owned(), enabled: true, covers, node: None };
+    let job = |covers| BackupJob { id: "nightly".to_owned(), enabled: true, covers, node: None, next_run: None };
     let takes = |job: &BackupJob| job.takes(vmid(101), Some(&node), Some("web/blue"));
     for (covers, want) in [
         (Coverage::AllBut(vec![]), true),

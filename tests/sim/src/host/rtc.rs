@@ -72,6 +72,20 @@ impl Host {
         }
     }
 
+    /// The timers of systemd, each with when it fires next and fired last, in seconds from now by a clock that is right.
+    pub fn set_systemd_timers(&self, timers: &[(&str, i64, Option<i64>)]) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        let micros = |after: i64| (i64::try_from(now).expect("some years") + after) * 1_000_000;
+        let rows = timers.iter().map(|(unit, next, last)| {
+            serde_json::json!({
+                "next": micros(*next), "left": micros(*next), "last": last.map_or(0, micros), "passed": 0, "unit": unit,
+                "activates": unit.replace(".timer", ".service"),
+            })
+        });
+        let rows: Vec<_> = rows.collect();
+        self.write_file(".sim/list-timers.json", &format!("{}\n", serde_json::Value::from(rows)));
+    }
+
     /// Lets time pass on the clock. Whether its alarm went off; if it did, and the host slept, it is awake now.
     pub fn pass(&self, span: Duration) -> bool {
         let rings = self.alarm().is_some_and(|ahead| ahead <= span);
