@@ -50,7 +50,7 @@ pub(crate) struct Context {
     pub(crate) limits: Limits,
     /// After which time a trouble that lasts is said again where only news is.
     pub(crate) repeat: Option<SignedDuration>,
-    /// What was sent and has not ended, for whoever interrupts.
+    /// What was sent and has not ended, for an interrupted run to report.
     pub(crate) sent_log: SentLog,
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// What of the inventory is asked for. Where that is nothing, what was seen is kept here: nobody will print it.
+/// What of the inventory is asked for. Where that is nothing, what was seen is kept here, as it will not be printed.
 ///
 /// # Errors
 /// No such target; the state file's.
@@ -112,7 +112,7 @@ pub(crate) fn selected(
     Ok(selected?)
 }
 
-/// What a report without rows says: there is nobody, or nobody whom the targets mean.
+/// What a report without rows says: there are no servers, or none that the targets match.
 pub(crate) fn nobody(has_targets: bool) -> String {
     if has_targets {
         "no server is in the state that was asked for".to_owned()
@@ -202,7 +202,7 @@ pub(crate) fn hosts_named(fleet: &Fleet<'_>, words: &[String]) -> anyhow::Result
     hosts.servers.retain(|server| server.vmid.is_none());
     let chosen = hosts.chosen(words)?;
     if chosen.is_empty() {
-        // To name nobody is not to name all.
+        // An empty list of names does not mean all servers.
         return Err(SelectError::NotFound { word: words.join(" "), near: Vec::new() }.into());
     }
     Ok(chosen.into_iter().map(|i| hosts.servers[i].id.clone()).collect())

@@ -135,7 +135,7 @@ mod tests {
             (Failure::new(Exit::NoTarget, "no").into(), Exit::NoTarget, None),
         ];
         for (error, exit, advice) in cases {
-            // What was being done stands around the cause, and hides it from nobody.
+            // The context around the cause does not hide it.
             let error = Err::<(), _>(error).context("while doing something").unwrap_err();
             assert_eq!(classify(&error), exit, "{error:#}");
             let said = hint(&error);

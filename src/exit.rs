@@ -109,7 +109,7 @@ impl From<FailureKind> for Exit {
             FailureKind::Identity => Exit::Identity,
             FailureKind::Denied => Exit::Denied,
             FailureKind::Failed => Exit::Failed,
-            // Whoever says so has answered.
+            // Such an error is an answer.
             FailureKind::NoQuorum | FailureKind::NodeOffline => Exit::Partial,
         }
     }

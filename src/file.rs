@@ -21,8 +21,8 @@ pub(crate) enum FileRole {
     /// A person's own, such as the configuration. A symbolic link stays one: the file it points to is replaced. The mode
     /// (and, for root, the owner) stay; a new file gets 0644, a folder that is missing is made with 0700.
     Edited,
-    /// One that ecobox makes for others to read: its mode is 0644 whatever the umask. A symbolic link is refused, for
-    /// whoever made it may be somebody else; the folder must be there.
+    /// One that ecobox makes for others to read: its mode is 0644 whatever the umask. A symbolic link is refused,
+    /// because another user may have made it; the folder must exist.
     Published,
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn replace(
     // Hidden, and without the ending that it gets: node_exporter reads every `*.prom` of its folder.
     let file = tempfile::Builder::new().prefix(".ecobox-").suffix(".tmp").tempfile_in(folder);
     let mut file = file.map_err(|error| {
-        // Its own text names a file that nobody knows.
+        // Its own text names a temporary file, which means nothing to the user.
         let why = io::Error::from(error.kind());
         io::Error::new(error.kind(), format!("no file can be made in {}: {why}", folder.display()))
     })?;

@@ -90,7 +90,7 @@ impl Limits {
         self.left(file::PATIENCE.min(self.listing * 3 / 4))
     }
 
-    /// The same client with this command's time.
+    /// This client with the command's own deadline.
     pub(crate) fn bound(&self, client: Client) -> Client {
         client.within(self.until, self.total)
     }
@@ -234,7 +234,7 @@ impl<'a> Fleet<'a> {
         Ok(())
     }
 
-    /// Remembers which node of its cluster a server is; where nobody has checked that it is of it, that stays so.
+    /// Remembers which node of its cluster a server is; if its membership is unproven, that stays so.
     pub(crate) fn learn_node(
         &self,
         server: &ServerId,

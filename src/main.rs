@@ -231,7 +231,7 @@ fn run(global: &Global, mut command: Command, ui: Ui, runtime: tokio::runtime::R
         Ok(config) => config,
         Err(error) => return unusable(global, &command, ui, error, CheckId::ConfigInvalid),
     };
-    // Whoever says nothing that can be done leaves nothing behind: this is before the state file is made.
+    // A command that cannot be carried out leaves nothing behind: this is before the state file is made.
     match settle(&mut command, global, &config, &ui, (&runtime, &pulse)) {
         Ok(None) => {}
         Ok(Some(exit)) => return Ok(exit),

@@ -51,7 +51,7 @@ pub(crate) async fn show<R: Report + Sync>(
             None => (print(), keep()),
         }
     });
-    // The process ends now: giving thousands of servers back piece by piece would only take time.
+    // The process ends now: freeing thousands of servers one by one would only take time (`tests/bench/run.py status`).
     std::mem::forget(report);
     printed?;
     kept?;

@@ -66,7 +66,7 @@ impl<'r, T> Column<'r, T> {
         Column { name, wide: false, yields, narrowest: None, value }
     }
 
-    /// The same column, that may be cut down to so many letters before it is left out.
+    /// This column, which may be cut down to this many letters before it is left out.
     pub(crate) fn cut_to(self, narrowest: usize) -> Column<'r, T> {
         Column { narrowest: Some(narrowest), ..self }
     }
@@ -97,11 +97,11 @@ pub(crate) trait Report: Serialize {
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }
-    /// What stands in the place of the table, where the report is to be seen rather than read.
+    /// What is shown instead of the table, for reports that are pictures.
     fn picture(&self, _output: &Output) -> Option<String> {
         None
     }
-    /// What stands in the place of the table, or of `-o checkmk`, where others read it whose form is not a table.
+    /// What is printed instead of the table, or for `-o checkmk`, in the form that monitors read.
     fn plugin(&self, _format: Format) -> Option<String> {
         None
     }
@@ -142,7 +142,7 @@ impl Output {
 }
 
 impl Output {
-    /// The same for a file: nothing is cut or coloured, times are written out.
+    /// The output for a file: nothing is cut or coloured, and times are written in full.
     pub(crate) fn for_a_file(self) -> Output {
         Output { color: false, width: None, ..self }
     }

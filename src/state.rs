@@ -1,7 +1,7 @@
 //! What lasts between runs: one SQLite file, and the only home of rusqlite.
 //!
 //! Every function is synchronous and short: one transaction at most, none held across other work, so that cron's
-//! `discover`, a script's `power` and a person's `status` can run at once. There is no clock here: whoever calls says
+//! `discover`, a script's `power` and a person's `status` can run at once. There is no clock here: the caller says
 //! what time it is. Times are kept as milliseconds since 1970, UTC.
 //!
 //! Words that are easily confused: a *sample* is what one look measured of one server, an *hour* what is left of its samples;
@@ -84,7 +84,7 @@ pub(crate) struct State {
     notice: Option<Notice>,
     /// Bytes of the journal when the file was opened.
     journal_before: u64,
-    /// Held as long as the file is open, so that nobody sets the file aside underneath.
+    /// Held as long as the file is open, so that no other process sets it aside meanwhile.
     _folder: Option<File>,
 }
 
@@ -112,7 +112,7 @@ impl State {
     pub(crate) fn close(self) {
         let journal = file::access::journal_len(&self.path);
         file::schema::empty_long_journal(&self.lock(), journal, self.journal_before);
-        // To give dozens of statements back one by one would only take time.
+        // To finalize dozens of statements one by one would only take time (`tests/bench/run.py start`).
         std::mem::forget(self);
     }
 
@@ -203,7 +203,7 @@ impl State {
     }
 }
 
-/// BEGIN IMMEDIATE: whoever writes waits for its turn first, so that what it read stays true until it commits.
+/// BEGIN IMMEDIATE: a writer waits for its turn first, so that what it read stays true until it commits.
 /// Inside of [`State::together`] it is part of that.
 fn transact<T>(conn: &Connection, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
     if !conn.is_autocommit() {

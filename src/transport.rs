@@ -39,20 +39,20 @@ pub(crate) enum ConnectFailure {
     /// The port is closed; the machine itself answered.
     Refused,
     /// Somebody near the host says that it does not answer: this machine for a network that it is attached to itself
-    /// (nobody answered ARP), else the router there. A firewall that rejects can say the same; it says it of this host.
+    /// (no answer to ARP), else the router there. A firewall that rejects can say the same; it says it of this host.
     Unreachable,
     /// There is no way to the host's network: this machine has none, or a router that was asked has none.
     NoNetwork,
-    /// Nobody answered in time.
+    /// No answer in time.
     Timeout,
     /// The peer closed before the protocol began: a firewall, or a service that starts.
     Closed,
-    /// The jump host's sshd could not connect to it: it found no address, or nobody answered there. Which of them is
+    /// The jump host's sshd could not connect to it: it found no address, or nothing answered there. Which of them is
     /// only in its log.
     NotForwarded,
     /// A jump host before it could not be reached, for this reason, or was lost.
     JumpHostFailed(&'static str),
-    /// This process, or this machine, may open no more files: nobody was asked.
+    /// This process, or this machine, may open no more files: nothing was asked.
     NoFiles,
     /// Any other error of the system.
     Other,
@@ -76,8 +76,8 @@ impl ConnectFailure {
         }
     }
 
-    /// Whether it tells something of the host: it was asked, and did not take the connection. Otherwise nobody got as
-    /// far as that.
+    /// Whether the host itself was reached, and did not take the connection. Otherwise the attempt did not
+    /// get that far.
     pub(crate) fn reached_host(self) -> bool {
         match self {
             ConnectFailure::Refused
@@ -206,7 +206,7 @@ pub(crate) enum Error {
     /// The API answered with an error; `reason` is its own text.
     #[error("{peer} answered {status} to {method} {path}: {reason}")]
     Api { peer: String, method: &'static str, path: String, status: u16, reason: String },
-    /// Somebody else answered than who was meant: another service, or what stands in front of the API.
+    /// Something else answered: another service, or a proxy in front of the API.
     #[error("{peer} {detail}")]
     Stranger { peer: String, who: Stranger, detail: String },
     /// The API answers, and a service behind it is down: `pvedaemon` on that node, or `pve-cluster`. Nothing was done.

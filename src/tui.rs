@@ -61,7 +61,7 @@ pub(crate) async fn run(
 ) -> io::Result<()> {
     let mut state = start;
     let mut events = pin!(events);
-    // Not before all that can fail did not: whoever is stopped now still has a terminal.
+    // Not before everything that can fail has succeeded: after an error the terminal is still usable.
     let (mut hung_up, mut continued) = (signal(SignalKind::hangup())?, signal(SignalKind::from_raw(sigcont()))?);
     let guard = Guard::enter()?;
     let mut screen = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout())))?;
@@ -88,7 +88,7 @@ pub(crate) async fn run(
                     None => continue,
                 },
                 Some(Err(error)) => return Err(error),
-                // Nobody types any more: the terminal is gone.
+                // The input has ended: the terminal is gone.
                 None => return Ok(()),
             },
             event = events.next() => match event {
@@ -145,7 +145,7 @@ enum Meaning {
     Event(Event),
     /// The process is stopped, as by any shell's Ctrl-Z.
     Stop,
-    /// Everything is drawn anew.
+    /// Everything is redrawn.
     Redraw,
     Nothing,
 }
@@ -168,7 +168,7 @@ fn is_held(key: KeyEvent, letter: char) -> bool {
     key.code == KeyCode::Char(letter) && key.modifiers.contains(KeyModifiers::CONTROL)
 }
 
-/// Has everything drawn anew. Not by `clear`: that asks the terminal where the cursor is, and waits for the answer.
+/// Redraws everything. Not by `clear`: that asks the terminal where the cursor is, and waits for the answer.
 fn redraw(screen: &mut Terminal<CrosstermBackend<BufWriter<Stdout>>>, state: &mut State) -> io::Result<()> {
     let size = screen.size()?;
     screen.resize(Rect::new(0, 0, size.width, size.height))?;
@@ -192,7 +192,7 @@ impl Guard {
     fn enter() -> io::Result<Guard> {
         let hook = Arc::new(panic::take_hook());
         let then = Arc::clone(&hook);
-        // The message of a panic comes before anything is dropped: on the other screen nobody would see it.
+        // The message of a panic comes before anything is dropped: on the other screen it would not be seen.
         panic::set_hook(Box::new(move |info| {
             leave();
             then(info);

@@ -155,7 +155,7 @@ impl Ui {
     /// Asks `question`; `yes` answers it beforehand.
     ///
     /// # Errors
-    /// `Exit::Refused` when the answer is no, or when nobody can be asked.
+    /// `Exit::Refused` when the answer is no, or when there is no terminal to ask on.
     pub(crate) async fn confirm(&self, question: &str, yes: bool) -> Result<Confirmed, Failure> {
         if yes {
             return Ok(Confirmed::by_answer());
@@ -168,7 +168,7 @@ impl Ui {
         if agreed { Ok(Confirmed::by_answer()) } else { Err(Failure::new(Exit::Refused, "not confirmed")) }
     }
 
-    /// Like `confirm`, if several servers are meant: their number is to be typed, so that nobody says yes by habit.
+    /// Like `confirm`, if several servers are meant: their number is to be typed, so that a habitual yes is not enough.
     ///
     /// # Errors
     /// As `confirm`.
@@ -181,7 +181,7 @@ impl Ui {
         if agreed { Ok(Confirmed::by_answer()) } else { Err(Failure::new(Exit::Refused, "not confirmed")) }
     }
 
-    /// Asks for a line of text; `None` where nobody can be asked or nothing was typed.
+    /// Asks for a line of text; `None` if there is no terminal to ask on or nothing was typed.
     pub(crate) async fn ask_line(&self, question: &str) -> Option<String> {
         if !self.interactive {
             return None;

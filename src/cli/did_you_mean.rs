@@ -87,7 +87,7 @@ pub(crate) fn runs_a_command(args: &[OsString]) -> bool {
     matches.is_ok_and(|matches| matches!(matches.subcommand_name(), Some("run" | "ssh")))
 }
 
-/// Takes commands that nobody is told of out of the suggestions of an error.
+/// Removes hidden commands from the suggestions of an error.
 pub(crate) fn without_hidden(mut error: clap::Error) -> clap::Error {
     let Some(suggested) = error.remove(ContextKind::SuggestedSubcommand) else { return error };
     let command = Cli::command();

@@ -12,7 +12,7 @@ pub(crate) use crate::model::text::moment::span;
 pub(crate) const GLOBAL_OPTIONS: &str =
     "Global options: -o FORMAT, -q, -v, --timeout, --config and others; see `ecobox help options`";
 
-/// Between two readings, where no earlier run left one and nobody says otherwise.
+/// Between two readings, if no earlier run left one and the user gives no other value.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
 
 /// A moment in the past, as words on a command line have it.

@@ -108,7 +108,7 @@ struct Seen {
 /// No such target; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &CheckArgs) -> anyhow::Result<Outcome<CheckReport>> {
     let ((mut report, findings), notices) = if args.cached {
-        // Nobody is asked, and nothing is sent.
+        // Nothing is asked or sent.
         let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits).await?;
         let seen = remembered(ctx, &fleet, args)?;
         (judged(&fleet, args, seen).await?, fleet.notices.take())
@@ -192,7 +192,7 @@ async fn look(ctx: &Context, fleet: &Fleet<'_>, args: &CheckArgs) -> anyhow::Res
     Ok(Seen { inventory, resting, loads, clients })
 }
 
-/// Nobody has such a service: which ones there are.
+/// No server has such a service: lists those that exist.
 fn no_service(servers: &[&Server], name: &str) -> Finding {
     let mut names: Vec<&str> =
         servers.iter().flat_map(|server| server.services.iter().map(|service| service.name.as_str())).collect();

@@ -106,7 +106,8 @@ pub(crate) struct Around<'a> {
 /// A program and its arguments.
 pub(crate) type CommandLine = (OsString, Vec<OsString>);
 
-/// Brings up what the targets need, runs a command here, and takes down again what nobody else needs. The exit status is
+/// Brings up what the targets need, runs a command here, and takes down again what nothing else needs. The exit status
+/// is
 /// the command's; whatever fails before it is an error.
 ///
 /// # Errors
@@ -238,7 +239,7 @@ async fn finish(ctx: &Context, lease: Lease, then: Option<Then>, options: &Optio
     }
 }
 
-/// Ends leases, and takes down what nobody holds any more.
+/// Ends leases, and takes down what no lease holds any more.
 ///
 /// # Errors
 /// The state file's.
@@ -254,7 +255,7 @@ pub(crate) async fn end(
         let progress = ctx.ui.progress("ending the lease");
         let seen = Seen::default();
         let show = |server: &Server, what: Option<&str>, of: Option<Duration>| seen.show(&progress, server, what, of);
-        // Whoever made the lease agreed to its end.
+        // Making the lease was the agreement to its end.
         let ending = End { then, options, sent_log: &ctx.sent_log, tell: &show, confirmed: &Confirmed::by_command() };
         Ok(fleet.end_leases(leases, also, &ending).await?)
     });
@@ -265,7 +266,7 @@ pub(crate) async fn end(
     Ok(lowered)
 }
 
-/// Says what became of servers: on success only to whoever looks on, so that cron has nothing to mail.
+/// Says what became of servers: on success only on a terminal, so that cron has nothing to mail.
 pub(crate) fn say(ui: &Ui, lowered: &[Lowered]) {
     for Lowered { name, action, became } in lowered {
         match became {

@@ -61,7 +61,7 @@ struct Acted {
 /// Of hosts that failed otherwise only what concerns the plan is of interest.
 fn of_interest(report: &PowerReport, inventory: &Inventory) -> Vec<Failed> {
     let concerned = inventory.servers.iter().filter(|server| report.has(&server.id));
-    // Whom nobody listed is told of by those who should have.
+    // A guest that was not listed is affected by what failed in its cluster.
     let concerns = |failed: &&Failed| {
         let unlisted = |server: &Server| server.vmid.is_some() && server.seen.source == Source::Cache;
         concerned.clone().any(|server| failed.server == server.id || (unlisted(server) && failed.concerns(server)))
@@ -154,7 +154,7 @@ async fn look_and_act(ctx: &Context, fleet: &Fleet<'_>, args: &PowerArgs) -> any
         let exit = exit_of(&plan, &ends);
         Outcome::new(report(plan, Some(ends)), exit)
     };
-    // Whoever was not chosen for want of an answer may have been meant.
+    // A server that was not selected because it did not answer may have been meant.
     let exit = if outcome.exit == Exit::Done && !unclear.is_empty() { Exit::Partial } else { outcome.exit };
     Ok(Acted { outcome: Outcome { exit, ..outcome }, inventory, lead })
 }
@@ -176,7 +176,7 @@ fn options(ctx: &Context, args: &PowerArgs) -> Options {
     }
 }
 
-/// Asks whether the plan shall be carried out. Nobody is asked about what only wakes, or where nothing is to be done.
+/// Asks whether to carry out the plan. Does not ask about plans that only wake, or where nothing is to be done.
 async fn confirm(
     ui: &Ui,
     action: PowerAction,

@@ -38,7 +38,7 @@ pub(crate) struct RunArgs {
     command: Vec<OsString>,
 }
 
-/// Brings the targets up, runs the command, and takes down again what nobody needs.
+/// Brings the targets up, runs the command, and takes down again what nothing needs any more.
 ///
 /// # Errors
 /// All that keeps the command from being run.

@@ -44,7 +44,7 @@ pub(crate) struct SshArgs {
     arguments: Vec<OsString>,
 }
 
-/// Brings the target up, runs ssh, and takes down again what nobody needs.
+/// Brings the target up, runs ssh, and takes down again what nothing needs any more.
 ///
 /// # Errors
 /// All that keeps ssh from being run.

@@ -98,7 +98,7 @@ const DRAWN: [Metric; 4] = [Metric::Cpu, Metric::Memory, Metric::Receive, Metric
 /// No such target; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &StatusArgs, with_past: bool) -> anyhow::Result<Outcome<StatusReport>> {
     let (look, notices) = if args.cached {
-        // Nobody is asked, and nothing is sent.
+        // Nothing is asked or sent.
         let fleet = Fleet::open(&ctx.config, &ctx.state, &ctx.ui, ctx.limits).await?;
         (recall(&fleet, args, with_past).await?, fleet.notices.take())
     } else {

@@ -36,7 +36,7 @@ pub(crate) enum ConfigError {
 }
 
 impl ConfigError {
-    /// The same error about another file: for texts that were checked before they had a file.
+    /// This error with another file name: for texts that were checked before they had a file.
     #[must_use]
     pub(crate) fn in_file(mut self, file: &Path) -> ConfigError {
         match &mut self {

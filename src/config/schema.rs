@@ -322,7 +322,7 @@ fn service(table: &Reader<'_>) -> Checked<Service> {
     Ok(Service { name: name.unwrap_or_else(|| kind.as_str().to_owned()), port, kind })
 }
 
-/// Ids are unique, parents exist, and nobody is its own ancestor.
+/// Ids are unique, parents exist, and no server is its own ancestor.
 fn relations(text: &str, servers: &[ServerConfig], places: &[Place]) -> Checked<()> {
     let mut index: HashMap<&str, usize> = HashMap::new();
     for (i, server) in servers.iter().enumerate() {

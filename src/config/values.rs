@@ -42,7 +42,7 @@ pub(super) fn decimal(table: &Reader<'_>, key: &str, range: RangeInclusive<f64>)
     Err(Problem::new(span, format!("`{key}`: {value} is not within {} to {}", range.start(), range.end())))
 }
 
-/// The same result; a complaint about the kind of value names both kinds that would do.
+/// Passes the result on; a complaint about the kind of value names both kinds that are allowed.
 pub(super) fn expecting<T>(result: Checked<T>, one: &str, both: &str) -> Checked<T> {
     result.map_err(|problem| Problem { message: problem.message.replace(one, both), ..problem })
 }

@@ -38,7 +38,7 @@ pub(crate) struct WolSettings {
 /// Where `SecureOn`'s password comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SecureOnFrom {
-    /// It stands in the file.
+    /// It is in the file.
     Given(SecureOn),
     Elsewhere(SecretFrom),
 }

@@ -18,7 +18,7 @@ pub(super) fn check(config: &Config, meta: &Metadata) -> Result<(), ConfigError>
     if file::others_may_write(meta) {
         return exposed(describe("", path, meta, &command));
     }
-    // In a folder with the sticky bit nobody can rename what is not theirs.
+    // In a folder with the sticky bit, users can rename only their own files.
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
     let Some(folder) = real.parent() else { return Ok(()) };
     match fs::metadata(folder) {

@@ -45,7 +45,7 @@ impl From<ForeignLink> for io::Error {
 }
 
 /// Refuses a path that leads over a symbolic link in a folder that others may write. What does not exist yet is fine,
-/// and so is what cannot be looked at: whoever opens it says why.
+/// and so is what cannot be looked at: opening it gives the reason.
 pub(crate) fn refuse_foreign_links(path: &Path) -> Result<(), ForeignLink> {
     let Ok(path) = std::path::absolute(path) else { return Ok(()) };
     let mut left: Vec<PathBuf> = path.components().rev().map(|part| part.as_os_str().into()).collect();

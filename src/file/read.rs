@@ -1,4 +1,4 @@
-//! Reading a whole file beside the runtime, with a deadline: a pipe that nobody writes to, and a file on a server that
+//! Reading a whole file beside the runtime, with a deadline: a pipe without a writer, and a file on a server that
 //! does not answer, must not hold up the run.
 
 use std::fs::{File, Metadata};

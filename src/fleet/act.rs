@@ -41,7 +41,7 @@ pub(crate) use self::prepare::{Choice, PrepareError, Prepared};
 pub(crate) use self::sent_log::SentLog;
 pub(crate) use self::step_report::{StepOutcome, StepReport};
 
-/// Steps at a time on each node, where nobody says how many.
+/// Steps at a time on each node, unless given.
 pub(crate) const PARALLEL: u16 = 4;
 
 /// How a plan shall be carried out.
@@ -218,7 +218,7 @@ impl Fleet<'_> {
     }
 }
 
-/// What to do about an outcome that nobody saw.
+/// What to do about an unknown outcome.
 fn look_hint(server: &ServerId) -> String {
     HintId::StillComing.say(&[("server", server.as_str())])
 }

@@ -62,7 +62,7 @@ struct AskedGuests {
     now: Vec<GuestChange>,
     /// Numbers that another guest has than before.
     replaced: BTreeSet<VmId>,
-    /// Nodes that answer nobody.
+    /// Nodes that do not answer.
     lost: BTreeMap<NodeName, Arc<Error>>,
     /// Those that did.
     told: usize,
@@ -189,7 +189,7 @@ impl<'a> Fleet<'a> {
             }
         }
         told.retain(|node| !lost.contains_key(*node));
-        // Where nobody runs nothing had to be asked.
+        // If no guest runs, nothing had to be asked.
         let told = if lost.is_empty() { told.len().max(1) } else { told.len() };
         Ok(AskedGuests { asked, now, replaced, lost, told })
     }

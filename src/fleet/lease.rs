@@ -1,6 +1,6 @@
 //! Leases: servers are brought up for somebody who needs them, stay up as long as anybody does, and go down again after that.
 //!
-//! What a lease holds stands in the state file before anything is looked at or sent, and what it is about to bring up is
+//! What a lease holds is in the state file before anything is looked at or sent, and what it is about to bring up is
 //! marked there, too. So the rules hold wherever a run is killed: the lease of a process that is gone does not count, and
 //! the mark says to the next one that ends there that the server is up only because of a lease.
 
@@ -17,7 +17,7 @@ use crate::model::inventory::server::ServerKey;
 use crate::model::power::{Plan, StepReason};
 use crate::state::StateError;
 
-/// What a server does now, for whoever waits.
+/// What a server does now, for the one who waits.
 pub(crate) type Tell<'t> = &'t dyn Fn(&Server, Option<&str>, Option<std::time::Duration>);
 
 impl Fleet<'_> {

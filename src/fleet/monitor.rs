@@ -26,7 +26,7 @@ pub(crate) struct Look<'o> {
     pub(crate) resting: &'o HashSet<ServerId>,
     /// What hosts and plain servers told themselves.
     pub(crate) loads: &'o HashMap<ServerId, Result<HostLoad, String>>,
-    /// The connection that stands, of each cluster that answered; `None`: nobody is to be asked.
+    /// The open connection of each cluster that answered; `None`: none may be asked.
     pub(crate) clients: Option<&'o HashMap<ClusterId, Client>>,
     pub(crate) now: Timestamp,
     /// What is older than this is not known any more.
@@ -86,7 +86,7 @@ impl Fleet<'_> {
     /// The numbers of one group of conditions.
     ///
     /// # Errors
-    /// The state file's; whoever else fails is in the readings.
+    /// The state file's; other failures are in the readings.
     pub(crate) async fn readings(
         &self,
         (key, over): Group,

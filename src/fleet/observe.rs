@@ -47,7 +47,7 @@ pub(crate) struct HostSighting {
 }
 
 impl HostSighting {
-    /// The same without any service.
+    /// Such a sighting without services.
     pub(super) fn silent(state: PowerState, source: Source, reason: Option<String>) -> HostSighting {
         HostSighting { state, source, reason, checks: Vec::new() }
     }
@@ -185,7 +185,7 @@ impl<'a> Fleet<'a> {
                 if let Err(error) = self.learn_nodes(group, listed).await {
                     tracing::debug!(%error, "which nodes they are was not kept");
                 }
-                // Whoever waits for it has gone.
+                // The receiver is gone.
                 let _ = tell.send(Some(self.words(group, listed)));
                 let silent = self.ask_silent_nodes(listed, self.limits.left(self.limits.listing)).await;
                 let via = &listed.via;

@@ -30,7 +30,7 @@ impl Fleet<'_> {
     /// Asks a cluster for its storages.
     ///
     /// # Errors
-    /// Whoever was asked fails.
+    /// The server that was asked fails.
     pub(crate) async fn ask_storages(&self, cluster: &ClusterId, client: &Client) -> Result<Vec<Storage>, Error> {
         let storages = client.storages().await?;
         Self::note_upkeep(self.state.put_storages(cluster, &storages, self.now()));
@@ -40,7 +40,7 @@ impl Fleet<'_> {
     /// Asks a cluster how long the client's token is accepted.
     ///
     /// # Errors
-    /// Whoever was asked fails, or does not know the token.
+    /// The server that was asked fails, or does not know the token.
     pub(crate) async fn ask_token_term(&self, cluster: &ClusterId, client: &Client) -> Result<TokenTerm, Error> {
         let term = client.token_term().await?;
         Self::note_upkeep(self.state.put_token_term(cluster, client.token_id(), term, self.now()));
@@ -71,7 +71,7 @@ impl Fleet<'_> {
         Ok(term)
     }
 
-    /// What is kept of a cluster's backups, whoever asked.
+    /// What is stored of a cluster's backups.
     ///
     /// # Errors
     /// The state file's.

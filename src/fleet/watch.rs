@@ -33,7 +33,7 @@ const SPREAD: Duration = Duration::from_millis(200);
 /// Like `SPREAD`, for scripts and discoveries: they wait until the first looks are through.
 const SPREAD_LATER: Duration = Duration::from_secs(2);
 
-/// Nobody is there to answer a question.
+/// Questions cannot be answered here.
 pub(crate) struct Unattended;
 
 impl Ask for Unattended {
@@ -71,7 +71,7 @@ impl Pace {
 /// What all loops share.
 struct Watch<'w> {
     pace: Pace,
-    /// Wakes whoever waits for the next look.
+    /// Ends the wait for the next look.
     again: &'w Notify,
     heard: &'w Sender<Heard>,
 }
@@ -85,7 +85,7 @@ impl Watch<'_> {
         }
     }
 
-    /// Whoever listened may have gone: then all of this is dropped with it.
+    /// The receiver may be gone: then all of this is dropped with it.
     async fn say(&self, heard: Heard) {
         let _ = self.heard.send(heard).await;
     }
@@ -159,7 +159,7 @@ impl<'a> Fleet<'a> {
             loops.push(Box::pin(self.watch_outbox(beat, watch)));
         }
         try_join_all(loops).await?;
-        // Nobody is watched: there is nothing to do until the parts change.
+        // There is nothing to watch until the parts change.
         std::future::pending().await
     }
 
@@ -181,7 +181,7 @@ impl<'a> Fleet<'a> {
         loop {
             watch.next(&beat).await;
             let Observed { inventory, clients, at, .. } = self.observe_with_known_clusters(&request).await?;
-            // Where one member refuses and another one answers nobody has to wait.
+            // If one member refuses and another one answers, there is no need to wait.
             let refused = clients.is_empty() && inventory.failures.iter().any(is_refusal);
             let failed = !inventory.failures.is_empty();
             beat.ended(Instant::now(), if refused { Ended::Refused } else { how(!failed) });

@@ -178,7 +178,7 @@ table! {
 }
 
 impl HintId {
-    /// The same of rows that have words of their own: several of them may be one cause.
+    /// The check of rows that have their own words: several of them may share one cause.
     fn of_check(self) -> Option<CheckId> {
         Some(match self {
             HintId::RootKeysAway => CheckId::KeyRefused,
@@ -226,7 +226,7 @@ impl Carried {
         Carried(words.iter().flat_map(|word| [" ", word]).collect())
     }
 
-    /// The same text, whose commands of ecobox work where they are pasted.
+    /// The text with ecobox commands that work where they are pasted.
     pub(crate) fn to_paste<'t>(&self, text: &'t str) -> std::borrow::Cow<'t, str> {
         const COMMAND: &str = "`ecobox ";
         if self.0.is_empty() || !text.contains(COMMAND) {

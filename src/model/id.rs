@@ -172,7 +172,7 @@ impl GuestKind {
 
 /// What tells one cluster (or one node alone) from another, whatever it is reached through.
 ///
-/// `ca:<hex>` is the SHA-256 of the cluster's CA certificate; `host:<server id>` stands in where only
+/// `ca:<hex>` is the SHA-256 of the cluster's CA certificate; `host:<server id>` is used where only
 /// one configured server is known to belong to it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ClusterId(Arc<str>);

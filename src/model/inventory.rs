@@ -194,7 +194,7 @@ impl Observation {
         self.raw_status.as_deref().filter(|_| self.state != PowerState::Hibernated)
     }
 
-    /// Nobody was asked, nobody answered.
+    /// Not asked, or no answer.
     pub(crate) fn unknown(source: Source) -> Observation {
         Observation {
             state: PowerState::Unknown,
@@ -347,7 +347,7 @@ impl Inventory {
             return Ok(self);
         }
         let chosen = self.chosen(words)?;
-        // Who failed may be in the state that is asked for: nobody knows.
+        // A server that failed may be in the state that is asked for.
         let could = whatever_state(words);
         let could: HashSet<ServerId> = match self.chosen(&could) {
             Ok(places) if could != words => places.into_iter().map(|i| self.servers[i].id.clone()).collect(),

@@ -13,10 +13,10 @@
 //!
 //! Several words mean whatever any of them means, without what is excluded. Letter case does not count,
 //! except that an id written exactly comes first. `node=pve2` means the guests on that node and not the host
-//! itself, so that nobody switches off a host who wanted its guests off.
+//! itself, so that a host is not switched off in place of its guests.
 //!
 //! In a filter all of this means the same, but for a plain word: on the command line it is a whole name, so that
-//! nobody shuts down `web-02` who wanted `web`; in a filter it is any part of what a server is called by.
+//! a command for `web` never shuts down `web-02`. In a filter it is any part of a server's names.
 
 mod filter;
 pub(crate) mod glob;
@@ -67,7 +67,7 @@ pub(crate) struct Candidate<'a> {
     pub(crate) wrong: bool,
 }
 
-/// Why words select nothing, or nobody knows what.
+/// Why words select nothing, or something that is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SelectError {
     /// The word is an exact one and several servers have it.
@@ -75,7 +75,7 @@ pub(crate) enum SelectError {
     Ambiguous { word: String, candidates: Vec<ServerId> },
     #[error("no server matches {}{}", quoted(word), question(near))]
     NotFound { word: String, near: Vec<String> },
-    /// The same where not all that there is was listed.
+    /// Like `NotFound`, if the listing is incomplete.
     #[error(
         "no server matches {}, and the listing of {} is incomplete: entries of it cannot be read",
         quoted(word),
@@ -101,7 +101,7 @@ fn question(near: &[String]) -> String {
 
 /// The servers that `words` mean, as indices in the order of `candidates`, each once. No words: all.
 ///
-/// Nobody, and no error, is what words mean that ask for a state which no server is in at the moment.
+/// Words that ask for a state which no server is in at the moment select nothing, which is not an error.
 pub(crate) fn select(words: &[String], candidates: &[Candidate<'_>]) -> Result<Vec<usize>, SelectError> {
     let mut wanted: BTreeSet<usize> = BTreeSet::new();
     let mut excluded: BTreeSet<usize> = BTreeSet::new();

@@ -32,7 +32,7 @@ impl Part {
     }
 }
 
-/// What whoever watches is told, piece by piece.
+/// What a watcher receives, piece by piece.
 #[derive(Debug)]
 pub(crate) enum Heard {
     /// What the fleet consists of: said first, and again when it turns out to be otherwise.
@@ -196,7 +196,7 @@ impl Watched {
         changes
     }
 
-    /// Takes which actions are in flight, whoever began them, and says what that changes.
+    /// Takes the actions in flight, also of other processes, and says what that changes.
     pub(crate) fn actions(&mut self, in_flight: &BTreeMap<ServerKey, InFlight>) -> Vec<Change> {
         let mut changes = Vec::new();
         for server in &mut self.inventory.servers {
@@ -238,7 +238,7 @@ impl Watched {
     /// Puts all failures together, and says what is new of them.
     fn note_failures(&mut self) -> Vec<Change> {
         let mut failures: Vec<Failed> = self.parts.iter().flat_map(|(_, seen)| &seen.failures).cloned().collect();
-        // Whoever does not answer at all is told of as a whole.
+        // A server that does not answer at all is reported as a whole.
         let up = self.inventory.servers.iter().filter(|server| server.vmid.is_none() && server.seen.state.is_up());
         for server in up {
             if let Some(Load { usage: Err(failed), .. }) = self.loads.get(&server.id) {

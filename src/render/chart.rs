@@ -111,7 +111,7 @@ fn plot(lines: &[Line<'_>], rows: usize, options: &ChartOptions<'_>) -> Vec<Row>
         return Vec::new();
     }
     let mut canvas = Canvas::new(columns, rows, options.utf8, lines.len());
-    // Whoever is drawn last is on top.
+    // What is drawn last is on top.
     for (i, line) in lines.iter().enumerate().rev() {
         let points = line.points.iter().map(|(x, y)| {
             let y = y.filter(|y| is_shown(*x, *y, options))?;

@@ -28,13 +28,13 @@ use crate::render::value::rfc3339;
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = concat!(include_str!("html/filter.js"), include_str!("html/page.js"));
 
-/// How long a page is fresh that nobody said to write again.
+/// How long a page is fresh that is not rewritten regularly.
 const FRESH_FOR: SignedDuration = SignedDuration::from_mins(10);
 
 /// So many troubles are seen at once, the others when they are asked for.
 const FIRST: usize = 12;
 
-/// What the page shows. Whoever writes it again and again makes one of these each time.
+/// What the page shows. `watch` makes one of these for each rewrite.
 #[derive(Debug)]
 pub(crate) struct Page<'a> {
     pub(crate) made_at: Timestamp,
@@ -312,7 +312,7 @@ fn in_words(span: SignedDuration) -> String {
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 
-/// How a policy names a script or a style sheet that stands in the page.
+/// How a policy names a script or a style sheet of the page.
 fn hash(text: &str) -> String {
     format!("sha256-{}", base64(&Sha256::digest(text)))
 }

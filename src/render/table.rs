@@ -141,7 +141,7 @@ pub(crate) fn natural_width<R: Report>(report: &R, output: &Output) -> usize {
             measured.take(passing.add(&(column.value)(item), output));
         }
     }
-    // A column in which nobody knows anything gives way without a loss.
+    // A column without any known value gives way without a loss.
     let stays = columns.iter().zip(&measured).filter(|(column, cells)| column.yields == 0 || cells.known);
     let widths: Vec<usize> = stays.map(|(column, cells)| cells.width.max(column.name.width())).collect();
     widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
@@ -155,7 +155,7 @@ fn header_row<T>(columns: &[Column<'_, T>]) -> Rows {
     Rows { text: columns.iter().map(|column| column.name).collect(), cells: columns.iter().map(cell).collect() }
 }
 
-/// The width of each column, 0 for one that is left out. Where not all fit, columns in which nobody knows anything go
+/// The width of each column, 0 for one that is left out. Where not all fit, columns without any known value go
 /// first, then those that yield most readily, until the others fit in their narrowest form; what is left of the width
 /// goes to the columns that were cut, the one that yields least first.
 fn fit<T>(columns: &[Column<'_, T>], measured: &[Measured], limit: Option<usize>) -> Vec<usize> {

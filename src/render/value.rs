@@ -22,7 +22,7 @@ const SPARK_WIDTH: usize = 24;
 /// One cell. Its text is that of what it was made of, where there is no need to make one.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value<'r> {
-    /// Nobody knows: `-` for people, empty in CSV.
+    /// Unknown: `-` for people, empty in CSV.
     Unknown,
     Text(Cow<'r, str>),
     /// A text that says that something is wrong.
@@ -51,14 +51,14 @@ pub(crate) enum Value<'r> {
     /// A number as it was measured, for programs.
     Exact(f64),
     Seconds(u64),
-    /// Numbers over time, the oldest first; `None` where nobody measured.
+    /// Numbers over time, the oldest first; `None` where nothing was measured.
     Spark {
         points: Vec<Option<f64>>,
         scale: Scale,
     },
     /// An instant: an age on a terminal, RFC 3339 elsewhere.
     Time(Timestamp),
-    /// The same of something that may have been seen so much earlier.
+    /// Such an age of something that may have been seen this much earlier.
     TimeUpTo(Timestamp, SignedDuration),
 }
 
@@ -87,7 +87,7 @@ impl<'r> Value<'r> {
         text.map(Into::into).filter(|text| !text.is_empty()).map_or(Value::Unknown, Value::Text)
     }
 
-    /// The same of a text that was just made.
+    /// A cell with a text that was just made.
     pub(crate) fn made(text: String) -> Value<'r> {
         Value::maybe(Some(text))
     }
@@ -108,7 +108,7 @@ impl<'r> Value<'r> {
         )
     }
 
-    /// Whether it says nothing: nobody knows, or it is no number.
+    /// Whether it says nothing: it is unknown, or not a number.
     pub(crate) fn is_unknown(&self) -> bool {
         match self {
             Value::Unknown => true,
@@ -220,7 +220,8 @@ pub(crate) fn rfc3339(at: Timestamp) -> String {
     with_rfc3339(at, str::to_owned)
 }
 
-/// The same for whoever only looks at it. Nearly all rows of a report have one time: its text is made once.
+/// Lends the text instead of copying it. Nearly all rows of a report have one time, so its text is made once
+/// (`tests/bench/run.py status`).
 fn with_rfc3339<T>(at: Timestamp, look: impl FnOnce(&str) -> T) -> T {
     thread_local! {
         static LAST: RefCell<Option<(Timestamp, String)>> = const { RefCell::new(None) };
@@ -233,7 +234,7 @@ fn with_rfc3339<T>(at: Timestamp, look: impl FnOnce(&str) -> T) -> T {
     })
 }
 
-/// The same in JSON.
+/// A time in JSON.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stamp(pub(crate) Timestamp);
 

@@ -67,7 +67,7 @@ impl Family {
 impl Drop for Family {
     fn drop(&mut self) {
         let Some(head) = self.head else { return };
-        // There may be nobody left.
+        // The process may be gone already.
         if self.is_group {
             let _ = kill_process_group(head, Signal::KILL);
             return;
@@ -122,7 +122,7 @@ pub(crate) async fn output(command: &mut Command, deadline: Duration, cap: u64) 
         tokio::try_join!(capped(stdout, cap), capped(stderr, cap), wait)
     };
     let mut all = pin!(all);
-    // Dropped before the future, which holds the child: a parent that is killed first leaves orphans that nobody knows.
+    // Dropped before the future, which holds the child: killing the parent first would leave unknown orphans.
     let family = family;
     let (stdout, stderr, status) =
         tokio::time::timeout(deadline, all.as_mut()).await.map_err(|_| Unfinished::Late).flatten()?;

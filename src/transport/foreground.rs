@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_is_ignored_is_known() {
-        // The standard library ignores SIGPIPE; nobody ignores SIGKILL.
+        // The standard library ignores SIGPIPE; SIGKILL cannot be ignored.
         let ignored = Ignored::read();
         assert!(ignored.has(13) && !ignored.has(9) && !ignored.has(0) && !ignored.has(99));
     }

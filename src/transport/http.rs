@@ -39,7 +39,7 @@ pub(super) struct Pace {
     pub(super) longest: Duration,
 }
 
-/// A client that asks whom it is told to and nobody else: no proxy, no redirect, no second try. `tls` is rustls'
+/// A client that asks the given server and no other: no proxy, no redirect, no second try. `tls` is rustls'
 /// configuration.
 pub(super) fn builder(tls: impl Any, resolve: Duration, connect: Duration) -> reqwest::ClientBuilder {
     reqwest::Client::builder()

@@ -102,7 +102,7 @@ pub(crate) async fn dial(host: &str, port: u16, deadline: Duration) -> Result<Tc
     Ok(stream)
 }
 
-/// The address of a name that the system prefers; `None` if it has none, or if nobody says so in time.
+/// The address of a name that the system prefers; `None` if it has none, or if no answer came in time.
 pub(crate) async fn address(host: &str) -> Option<IpAddr> {
     let found = timeout(DNS_LIMIT, lookup_host((host, 0))).await.ok()?.ok()?;
     found.map(|address| address.ip()).next()
@@ -297,7 +297,7 @@ mod tests {
             ("127.0.0.1", address.port(), ConnectFailure::Timeout),
             ("224.0.0.1", 1, ConnectFailure::NoNetwork),
             ("no-such-name.invalid", 1, ConnectFailure::Resolve),
-            // Nobody but the host itself answers for it.
+            // Only the host itself answers for it.
             ("no-such-host.local", 1, ConnectFailure::Timeout),
         ] {
             let deadline = if want == ConnectFailure::Refused { SOON } else { short };

@@ -1,4 +1,4 @@
-//! Which process of this machine is which: numbers are given to others after a while, and begin anew with each boot.
+//! Which process of this machine is which: numbers are reused after a while, and start again with each boot.
 
 use rustix::process::{Pid, test_kill_process};
 

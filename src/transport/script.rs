@@ -1,7 +1,7 @@
 //! A script on its way to `sh -s` and back: quoting, framing, and what is kept of the answer.
 //!
 //! Login shells print things nobody asked for: a MOTD, an `echo` in `.bashrc`, a forced command's greeting. So the
-//! script's own output stands between two lines that nobody else prints, on stdout and on stderr.
+//! script's own output is between two lines that nothing else prints, on stdout and on stderr.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;

@@ -97,7 +97,7 @@ pub(crate) async fn connect(
     Ok(Session::new(links, last, target.label.clone(), target.peer()))
 }
 
-/// A failure of a jump host: whoever asks for the host behind it must not take it for that one's.
+/// A failure of a jump host, which must not be taken for one of the host behind it.
 fn on_the_way(error: Error) -> Error {
     match error {
         Error::Connect { peer, failure, source } => {

@@ -1,4 +1,4 @@
-//! Magic packets over UDP. A packet that was sent says nothing of who got it: nobody answers one.
+//! Magic packets over UDP. A packet that was sent proves nothing: there is never an answer.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -133,7 +133,7 @@ fn networks() -> io::Result<Vec<Network>> {
         .collect())
 }
 
-/// Whether an address is in a network that this machine is in itself; `None`: nobody can tell.
+/// Whether an address is in a network that this machine is in itself; `None`: unknown.
 pub(crate) fn is_in_own_network(ip: Ipv4Addr) -> Option<bool> {
     let same = |v4: &if_addrs::Ifv4Addr| (v4.ip.to_bits() ^ ip.to_bits()) & v4.netmask.to_bits() == 0;
     let interfaces = if_addrs::get_if_addrs().ok()?;

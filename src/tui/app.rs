@@ -15,11 +15,11 @@ use crate::tui::problems::problems;
 use crate::tui::rows;
 use crate::tui::state::{Doing, Log, Mode, Row, State};
 
-/// How many failed actions are remembered: nobody reads more.
+/// How many failed actions are remembered.
 const MOST_FAILED: usize = 20;
 
 impl State {
-    /// Makes the rows anew, and keeps the chosen server chosen.
+    /// Makes the rows again, and keeps the selected server selected.
     pub(crate) fn arrange(&mut self) {
         self.rows = rows::rows(self);
         let place = |row: &Row| self.chosen.as_ref() == Some(&self.keys[row.place]);

@@ -83,7 +83,7 @@ pub(crate) enum Effect {
     Carry {
         number: u64,
     },
-    /// Nobody agreed: the plan is not wanted any more.
+    /// Not agreed to: the plan is dropped.
     Abandon {
         number: u64,
     },

@@ -55,7 +55,7 @@ fn sort(state: &State, nodes: &mut [(usize, usize)]) {
 fn compare(state: &State, a: usize, b: usize) -> Ordering {
     let (left, right) = (&state.fleet.servers[a], &state.fleet.servers[b]);
     let turned = |ordering: Ordering| if state.reversed { ordering.reverse() } else { ordering };
-    // The largest first; whoever is unknown comes last either way.
+    // The largest first; unknown values come last either way.
     let largest = |a: Option<f64>, b: Option<f64>| match (a, b) {
         (Some(a), Some(b)) => turned(b.total_cmp(&a)),
         (a, b) => b.is_some().cmp(&a.is_some()),

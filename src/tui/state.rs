@@ -16,7 +16,7 @@ use crate::tui::samples::Ring;
 /// What is decided before the screen opens.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setup {
-    /// There are no actions, and nobody hears of any.
+    /// There are no actions, and none are offered.
     pub(crate) read_only: bool,
     /// Whether colours may be used; without them symbols and modifiers say the same.
     pub(crate) color: bool,

@@ -18,7 +18,7 @@ const TICK: Duration = Duration::from_millis(120);
 pub(super) struct Lines(MultiProgress);
 
 impl Lines {
-    /// Where nobody looks, nothing is drawn.
+    /// Without a terminal nothing is drawn.
     pub(super) fn new(seen: bool) -> Lines {
         Lines(MultiProgress::with_draw_target(if seen {
             ProgressDrawTarget::stderr()

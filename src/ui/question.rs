@@ -1,4 +1,4 @@
-//! What a person types. Each answer is a future, so that a signal ends the wait; whoever drops it gives the terminal back.
+//! What a person types. Each answer is a future, so that a signal ends the wait; dropping it restores the terminal.
 
 use std::io::{self, ErrorKind, Write as _};
 use std::os::fd::AsFd as _;
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 /// As much as a line of a terminal can be.
 const LONGEST: usize = 4096;
 
-/// How the terminal was before a secret was asked for, for whoever ends the process past all destructors.
+/// How the terminal was before a secret was asked for, for an end of the process without destructors.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
 /// The line that is typed next, without its end; the end of the input ends it, too.

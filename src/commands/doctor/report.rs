@@ -15,7 +15,7 @@ use crate::render::table;
 use crate::render::value::Value;
 use crate::render::{Column, Format, Output, Report};
 
-/// What stands in the place of a server.
+/// What is shown in place of a server.
 const HERE: &str = "this machine";
 
 /// Every check, and what came of it.

@@ -120,7 +120,7 @@ impl InitArgs {
     /// Asks for hosts, where somebody is there to answer.
     ///
     /// # Errors
-    /// Nobody is there, or names one.
+    /// There is no terminal to ask on, or no host was typed.
     pub(crate) async fn ask(&mut self, config: &Config, ui: &Ui) -> anyhow::Result<()> {
         if !ui.is_interactive() {
             return Err(Failure::new(Exit::Usage, "no host is named, and there is no configuration yet")

@@ -48,7 +48,7 @@ pub(super) fn name_by_themselves(
         server.id = take(name, &mut taken);
         renamed.push((at, server.id.parse::<ServerId>()?));
     }
-    // Whoever edits the file in the meantime wins.
+    // If the file is edited in the meantime, the edit wins.
     if !renamed.is_empty() && config::read_text(&written.config.path)? == written.after {
         let text = config::add_servers(&written.before, &new).map_err(|error| error.in_file(&written.config.path))?;
         config::write_atomically(&written.config.path, &text)?;

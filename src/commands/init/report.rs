@@ -121,7 +121,7 @@ fn product(row: &Row) -> Option<String> {
             })
         }
         Product::OtherProxmox { product, version } => Some(versioned(product, version.as_ref())),
-        // The column is narrow, and nobody takes Debian for a kernel.
+        // The column is narrow, and Debian is not mistaken for a kernel.
         Product::Linux => Some(facts.os.as_ref().map_or_else(|| "Linux".to_owned(), |os| os.replace(" GNU/Linux", ""))),
         Product::Other { system } => Some(system.clone()),
         Product::Unknown => None,

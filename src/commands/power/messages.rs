@@ -37,7 +37,7 @@ pub(crate) fn say_findings(ui: &Ui, action: PowerAction, findings: &[Finding], o
     }
 }
 
-/// Says what would help steps that cannot be done: why not stands in the report.
+/// Says what would help steps that cannot be done; the reasons are in the report.
 pub(crate) fn say_fixes(ui: &Ui, plan: &Plan) {
     let mut said: Vec<&str> = Vec::new();
     for step in plan.steps.iter().filter(|step| !step.is_of_finding()) {

@@ -99,7 +99,7 @@ impl Row {
         if self.name == self.id.as_str() { self.name.clone() } else { format!("{} ({})", self.id, self.name) }
     }
 
-    /// The same as it came out: `start pve1-vm-101 (web): done, running, 2.1 s`
+    /// The step and its outcome in words: `start pve1-vm-101 (web): done, running, 2.1 s`
     fn came_out(&self) -> String {
         let state = self.state.map(|state| format!(", {state}")).unwrap_or_default();
         let seconds = self.seconds.map(|seconds| format!(", {seconds:.1} s")).unwrap_or_default();
@@ -120,7 +120,7 @@ impl Row {
     }
 }
 
-/// The result of a step that nobody has taken.
+/// The result of a step that was not taken.
 const PLANNED: &str = "planned";
 
 impl PowerReport {

@@ -94,7 +94,7 @@ async fn look(ctx: &Context, fleet: &Fleet<'_>, args: &StatsArgs) -> anyhow::Res
     let request = ObserveRequest { scope: fleet.scope(&args.targets)?, load: Some(load), ..ObserveRequest::default() };
     let (observed, recording) = {
         let _progress = ctx.ui.progress(&format!("measuring {}", counted(fleet.hosts().count(), "host")));
-        // Whoever interrupts while agents are asked has looked, too.
+        // A run that is interrupted while agents are asked counts as a look, too.
         if args.agent { (fleet.observe(&request).await?, None) } else { fleet.observe_unsaved(&request).await? }
     };
     let Observed { inventory, loads, clients, earlier, at } = observed;
@@ -149,7 +149,7 @@ impl<'r> Row<'r> {
         Some(usage.receive_bytes?.get() + usage.transmit_bytes?.get())
     }
 
-    /// `None` where nobody gave any number.
+    /// `None` if there is no number at all.
     fn source(&self) -> Option<Source> {
         let usage = &self.server.seen.usage;
         (*usage != Usage::default()).then_some(self.server.seen.usage_source)

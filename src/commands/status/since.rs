@@ -66,7 +66,7 @@ pub(crate) struct Done {
     detail: Option<String>,
 }
 
-/// Reads what earlier runs saw; nobody is asked.
+/// Reads what earlier runs saw, without asking any server.
 ///
 /// # Errors
 /// No such target; an unusable state file.

@@ -96,7 +96,7 @@ enum Event<'a> {
     },
 }
 
-/// Whom nobody could ask, and why.
+/// Servers that could not be asked, and why.
 struct Why<'a>(&'a Failed);
 
 impl Serialize for Why<'_> {

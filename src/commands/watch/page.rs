@@ -1,4 +1,4 @@
-//! The page that `watch` keeps in a file: written anew soon after a change, and often enough that its age is true.
+//! The page that `watch` keeps in a file: rewritten soon after a change, and often enough that its age is right.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -32,7 +32,7 @@ use crate::model::watch::{Change, Heard, Part, Watched};
 use crate::render;
 use crate::tui::{self, Effect, Event, Setup, State};
 
-/// The screen is told of the fleet at most this often: nobody reads faster.
+/// The screen is updated at most this often: people do not read faster.
 const SHOWN: Duration = Duration::from_millis(200);
 
 /// How often it is looked what other processes do to servers.
@@ -88,7 +88,7 @@ pub(super) async fn run(
     let screen = async {
         let _suspended = ctx.ui.suspend_log();
         let events = futures::stream::poll_fn(move |cx| said.poll_recv(cx));
-        // It can only fail when nobody is there to do it any more.
+        // It can only fail when the receiver is gone.
         let state = State { zone: jiff::tz::TimeZone::system(), ..State::new(setup, fleet.now()) };
         tui::run(state, events, |effect| drop(want.send(effect))).await
     };
@@ -122,7 +122,7 @@ struct Conductor<'s, 'f> {
     samples: HashMap<ServerKey, (Timestamp, Sample)>,
     /// When each part is looked at next.
     next: HashMap<Part, Timestamp>,
-    /// Plans that nobody has answered yet.
+    /// Plans that are not answered yet.
     plans: HashMap<u64, Ready>,
     said: RecentNotices,
 }
@@ -271,7 +271,7 @@ impl<'s> Conductor<'s, '_> {
                 }
                 // Who was selected is gone.
                 Err(_) if self.begun => self.tell(Event::Fleet(Box::default())),
-                // Whoever did not answer yet may have it.
+                // A server that has not answered yet may have it.
                 Err(_) if !complete => {}
                 Err(error) => return Err(error.into()),
             }

@@ -113,7 +113,7 @@ impl<'s> Stream<'s> {
         })
     }
 
-    /// Looks and tells until enough was seen, or nobody reads any more.
+    /// Looks and prints until enough was seen, or the reader is gone.
     pub(super) async fn run(mut self, pace: Pace) -> anyhow::Result<Exit> {
         // Everything is shown, or only what the words mean.
         let mut words = self.args.targets.clone();
@@ -213,7 +213,7 @@ impl<'s> Stream<'s> {
         let meant = match self.meant() {
             Ok(meant) => meant,
             Err(_) if self.begun => Meant::default(),
-            // Whoever did not answer yet may have it.
+            // A server that has not answered yet may have it.
             Err(_) if !complete => return Ok(()),
             Err(error) => return Err(error.into()),
         };

@@ -12,7 +12,7 @@ use crate::model::power::{PowerAction, Step};
 use crate::state::{ActionId, NewAction, State, StateError};
 use crate::transport::process;
 
-/// An action that stands in the state file as begun. If nobody says how it ended, it was interrupted.
+/// An action that the state file has as begun. If no outcome is recorded, it was interrupted.
 pub(super) struct Begun<'a> {
     state: &'a State,
     id: ActionId,
@@ -45,7 +45,7 @@ impl Begun<'_> {
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            // The run is being interrupted: there is nobody left to tell of a state file that cannot be written.
+            // The run is being interrupted: nothing can be done about a state file that cannot be written.
             let seconds = self.at.elapsed().as_secs_f64();
             let _ = self.state.end_action(self.id, ActionOutcome::Interrupted, seconds, None);
         }

@@ -25,7 +25,7 @@ impl ApiClients {
         ApiClients { connected: RefCell::new(clients.collect()), snapshots: RefCell::default() }
     }
 
-    /// The connection that stands, if one does: nobody is asked anew.
+    /// The open connection, if there is one; none is opened.
     pub(super) fn standing(&self, cluster: &ClusterId) -> Option<Rc<Client>> {
         self.connected.borrow().get(cluster).cloned()
     }
@@ -50,7 +50,7 @@ impl Fleet<'_> {
     /// The connection to a cluster that stands, or a new one.
     ///
     /// # Errors
-    /// Nobody of the cluster answers: the first member's reason.
+    /// No member of the cluster answers: the first member's reason.
     pub(super) async fn client_of(&self, clients: &ApiClients, cluster: &ClusterId) -> Result<Rc<Client>, Error> {
         match clients.standing(cluster) {
             Some(client) => Ok(client),

@@ -97,7 +97,7 @@ impl Fleet<'_> {
         });
         let services = matches!(step.action, PowerAction::Start | PowerAction::Resume | PowerAction::Reboot);
         let Some(call) = call else {
-            // It runs; whoever asked for it to be up wants its services, too.
+            // It runs already; its services are part of what was asked for.
             let ended = StepReport::new(StepOutcome::Already).seen(found.status.state);
             if !services || !run.options.wait {
                 return Ok(ended);

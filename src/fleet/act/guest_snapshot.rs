@@ -1,4 +1,4 @@
-//! What was seen of a guest while the plan was made, for whoever acts on it a moment later.
+//! What was seen of a guest while the plan was made, for the step that acts on it a moment later.
 
 use std::time::Instant;
 

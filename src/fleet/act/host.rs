@@ -84,7 +84,7 @@ impl Fleet<'_> {
         let ended = Box::pin(self.send_to_host(run, &sending, confirmed)).await?;
         let ended = self.keep_or_clear_alarm(run, number, host, ended, confirmed).await?;
         if call.sleeps() && ended.how == StepOutcome::Done {
-            // Whoever looked while it still answered removed the mark again.
+            // A look while it still answered has removed the mark again.
             self.state.mark_asleep(&server.id, self.now())?;
         }
         self.record_seen(server, &ended)?;
@@ -132,10 +132,10 @@ impl Fleet<'_> {
     ) -> Result<StepReport, StateError> {
         let Sending { host, server, call, number, seen, patience } = *sending;
         if call.sleeps() {
-            // Before it sleeps: afterwards nobody may be left to say that it was meant.
+            // Before it sleeps: afterwards this process may be gone, and its silence would look like a failure.
             self.state.mark_asleep(&server.id, self.now())?;
         }
-        // A lock of a lease of this machine that has ended is nobody's any more.
+        // A lock of a lease of this machine that has ended does not count any more.
         let (others, leases) = self.foreign_locks(seen.blocks(call).unwrap_or_default());
         let allowed = run.options.goes_past_locks() || (others.is_empty() && leases.is_empty());
         let over_inhibitors = seen.goes_past_locks(call, allowed);
@@ -171,7 +171,7 @@ impl Fleet<'_> {
         })
     }
 
-    /// Keeps the state that a step saw, before the step ends: nobody shall look in between and miss both.
+    /// Keeps the state that a step saw before the step ends, so that a look in between does not miss both.
     pub(super) fn record_seen(&self, server: &Server, ended: &StepReport) -> Result<(), StateError> {
         if let (StepOutcome::Done | StepOutcome::Unconfirmed, Some(state)) = (ended.how, ended.state) {
             self.state.record_states(&[(server.key(), state, Source::Tcp)], self.now())?;

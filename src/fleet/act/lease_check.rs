@@ -1,4 +1,4 @@
-//! Leases as a reason not to: whoever holds a server wants it to stay up.
+//! The check `held`: a server that a lease holds stays up.
 
 use jiff::Timestamp;
 

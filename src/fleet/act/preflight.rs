@@ -67,7 +67,7 @@ impl Fleet<'_> {
                 Some((id, client.guest_config(&node?, kind, vmid).await.ok()?))
             }
         };
-        // Nobody is asked who is known not to answer.
+        // Hosts that are known not to answer are not asked.
         let standing = |(_, named): &(NodeName, Named<'_>)| {
             clients.standing(named.cluster).is_some() && named.server.seen.state != PowerState::Unknown
         };
@@ -136,7 +136,7 @@ impl Fleet<'_> {
         Ok(Checked { calls, idle })
     }
 
-    /// By whom the hosts that sleep are woken, or that nobody could be asked to.
+    /// Which server wakes each host that sleeps, or that none can.
     async fn look_at_wakes(
         &self,
         plan: &mut Plan,

@@ -19,7 +19,7 @@ use crate::state::StateError;
 /// Whom words on a command line name.
 pub(crate) struct Choice {
     pub(crate) places: Vec<usize>,
-    /// Who may be in the state that was asked for, and nobody can tell.
+    /// Servers that may be in the state that was asked for, if their state were known.
     pub(crate) unclear: Vec<usize>,
 }
 

@@ -25,7 +25,7 @@ const ONE_BY_ONE: usize = 3;
 /// So long a look counts for a step that begins at once. Who waited, for a person or for another step, looks again.
 const RECENT: Duration = Duration::from_secs(5);
 
-/// Why nobody says what a guest does.
+/// Why the state of a guest is unknown.
 #[derive(Debug, Clone)]
 struct Unsaid {
     why: String,
@@ -72,7 +72,7 @@ impl Fleet<'_> {
         for place in places {
             let server = &servers[*place];
             let Some(named) = Named::of(server) else { continue };
-            // Nobody is asked who is known not to answer.
+            // Hosts that are known not to answer are not asked.
             let stands = clients.standing(named.cluster).is_some() && server.seen.state != PowerState::Unknown;
             if let (true, Some(node)) = (stands, &server.node) {
                 groups.entry((named.cluster, node, named.kind)).or_default().push((*place, named.vmid));

@@ -1,4 +1,4 @@
-//! What was already sent, for whoever interrupts.
+//! What was already sent, for an interrupted run to report.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

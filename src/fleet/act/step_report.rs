@@ -121,7 +121,7 @@ impl StepReport {
 
     /// A failure of a transport: nothing was sent, or it was refused.
     pub(super) fn failed(server: &ServerId, failed: Failed) -> StepReport {
-        // Whoever shows it names the server.
+        // The server is named where this is shown.
         let message = failed.message.strip_prefix(&format!("{server}: ")).unwrap_or(&failed.message);
         StepReport { hint: failed.advice, ..StepReport::because(StepOutcome::Failed(failed.kind), message) }
     }

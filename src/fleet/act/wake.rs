@@ -54,7 +54,7 @@ pub(crate) enum SendError {
 }
 
 impl SendError {
-    /// What went wrong between this machine and whoever should send; `None`: that one could not.
+    /// What went wrong between this machine and the sender; `None`: the sender itself failed.
     pub(crate) fn cause(&self) -> Option<&Error> {
         match self {
             SendError::Here(error) | SendError::Relay { error, .. } | SendError::Node { error, .. } => Some(error),
@@ -168,7 +168,7 @@ impl Fleet<'_> {
                 turns.tick().await;
                 match self.send_round(&sender).await {
                     Ok(sent) => {
-                        // What nobody knows to have left is no round.
+                        // If it is unknown whether a packet left, the round does not count.
                         rounds.set(rounds.get() + u32::from(!sent.sent.is_empty()));
                         events(WakeEvent::Sent { round, of, sent: &sent });
                     }
@@ -232,7 +232,7 @@ impl Fleet<'_> {
         }
     }
 
-    /// Where this machine dials the server, if nobody stands in between.
+    /// The address that this machine dials, if no jump host is in between.
     pub(in crate::fleet) async fn dialled_address(&self, server: &ServerConfig) -> Option<IpAddr> {
         let host = match server.access {
             Access::Api => server.hostname.clone(),

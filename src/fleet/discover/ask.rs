@@ -1,4 +1,4 @@
-//! Asking the guests of a listing: for their addresses, and those that nobody knows yet for who they are.
+//! Asking the guests of a listing: for their addresses, and new ones for their identity.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -78,7 +78,7 @@ impl<'a> Fleet<'a> {
         }
         questions.sort_by_key(|(question, guest)| (*question, guest.vmid));
         let networks = self.networks(group);
-        // Whoever is down on a node does not have to say so for each guest.
+        // A service that is down on a node is reported once, and not for each guest.
         let lost: RefCell<HashMap<NodeName, Arc<Error>>> = RefCell::default();
         let ask = async |(question, guest): (Question, &Guest)| match question {
             Question::Identity => Answer::Identity(guest.vmid, self.identity_of(client, guest).await),
@@ -105,12 +105,12 @@ impl<'a> Fleet<'a> {
         (addresses, identities)
     }
 
-    /// Who a guest is, by its configuration. That nobody says so costs only this guest, until the next discovery.
+    /// The identity of a guest, by its configuration. A failure costs only this guest, until the next discovery.
     async fn identity_of(&self, client: &Client, guest: &Guest) -> Option<GuestIdentity> {
         self.told_config(client, guest).await?.identity
     }
 
-    /// The addresses of the cards that a guest's configuration gives it; none where nobody says so.
+    /// The addresses of the cards that a guest's configuration gives it; none if it cannot be read.
     async fn cards_of(&self, client: &Client, guest: &Guest) -> Vec<String> {
         self.told_config(client, guest).await.map(|config| config.macs).unwrap_or_default()
     }

@@ -27,7 +27,7 @@ pub(crate) struct Inhibited {
 /// What came of asking for a lock.
 pub(crate) enum Inhibit {
     Held(Inhibited),
-    /// Nobody there would look for one.
+    /// No program there would look for one.
     NoLogind,
     /// It is not held, and why.
     Not(String),
@@ -90,7 +90,7 @@ fn head(why: &str) -> String {
 
 impl Fleet<'_> {
     /// Has a host itself hold a lock, which outlives this process: until it is ended, until so many seconds are over, or
-    /// until the host starts anew. Gives why not; `unit` is of letters, digits and hyphens.
+    /// until the host restarts. Returns why not; `unit` is of letters, digits and hyphens.
     pub(crate) async fn keep_awake(
         &self,
         server: &ServerConfig,

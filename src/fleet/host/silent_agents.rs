@@ -1,5 +1,5 @@
 //! Guest agents that do not answer: each question holds one of a node's few workers for 3 s. Where one was silent, and its
-//! guest has not been started anew since, it is asked once an hour.
+//! guest has not been restarted since, it is asked once an hour.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const AGAIN: SignedDuration = SignedDuration::from_hours(1);
 /// How much older than its stamp the uptime of a listing may be.
 const LAG: SignedDuration = SignedDuration::from_secs(15);
 
-/// Whoever had less time than this to answer may not be silent.
+/// An agent that had less time than this to answer does not count as silent.
 pub(in crate::fleet) const FAIR: Duration = Duration::from_secs(4);
 
 /// Which agents of a cluster were silent when they were asked last.
@@ -30,7 +30,7 @@ pub(in crate::fleet) struct SilentAgents {
 }
 
 impl Fleet<'_> {
-    /// What is known of a cluster's agents. With `all` nobody is passed over for it.
+    /// What is known of a cluster's agents. With `all`, none is left out because of it.
     pub(in crate::fleet) fn silent_agents(&self, cluster: &ClusterId, all: bool) -> Result<SilentAgents, StateError> {
         Ok(SilentAgents { asked_at: self.state.silent_agents(cluster)?, now: self.now(), all })
     }
@@ -70,7 +70,7 @@ mod tests {
             (-59, day, false, true),
             (-60, day, false, false),
             (-10, day, true, false),
-            // It was started since, or nobody knows.
+            // It was started since, or that is unknown.
             (-10, Some(Count::new(300)), false, false),
             (-10, Some(Count::new(600)), false, false),
             (-10, Some(Count::new(700)), false, true),

@@ -162,7 +162,7 @@ impl<'a> Fleet<'a> {
         Ok(going)
     }
 
-    /// Waits until nobody takes one of these servers down any more.
+    /// Waits until no action takes one of these servers down any more.
     async fn await_down(
         &self,
         keys: &BTreeSet<ServerKey>,

@@ -48,8 +48,9 @@ pub(crate) struct Lowered {
 }
 
 impl Fleet<'_> {
-    /// Ends leases, and takes down what leases on the same servers brought up and nobody holds any more: guests before
-    /// their hosts. `also`: servers that nobody holds and that are to be looked at, too.
+    /// Ends leases, and takes down what leases on the same servers brought up and no lease holds any more: guests
+    /// before
+    /// their hosts. `also`: servers without a lease that are to be looked at, too.
     ///
     /// # Errors
     /// The state file's.

@@ -142,7 +142,7 @@ async fn backup_item(
     Item { detail: failure.or(never), ..of_server(guest, reading) }
 }
 
-/// That a good one may have been made which nobody asked about, where that would end an alert.
+/// That a good one may have been made since the last look, if that would end an alert.
 fn unless_unasked(
     look: &Look<'_>,
     told: &Told,

@@ -19,7 +19,7 @@ use crate::transport::{ConnectFailure, Error};
 
 /// How long a visit takes that measures, at most, where all is well: longer, and its ports are asked besides.
 const USUAL_VISIT: Duration = Duration::from_millis(1500);
-/// Why a host is taken for off that answers nobody, and that its cluster does not see either.
+/// Why a silent host counts as off if its cluster does not see it either.
 const OFFLINE_BY_CLUSTER: &str = "its cluster says that it is offline";
 
 impl Fleet<'_> {
@@ -60,7 +60,7 @@ impl Fleet<'_> {
             let load = match select(Box::pin(self.measure(server, measuring)), Box::pin(alive)).await {
                 Either::Left((Some(Ok(load)), _)) => Some(Ok(load)),
                 Either::Left((load, alive)) => return (alive.await, load),
-                // Nobody logs in where no port answers.
+                // No login is tried if no port answers.
                 Either::Right((off @ (PowerState::Offline, ..), _)) => {
                     return (off, measuring.wants(server).then(|| Err(unreached(server))));
                 }
@@ -77,8 +77,8 @@ impl Fleet<'_> {
         (server.id.clone(), HostSighting { state, source, reason, checks }, load)
     }
 
-    /// A host that nobody asked for, as its cluster lists it: nothing is sent to it. That it is offline there is no proof:
-    /// nobody has tried.
+    /// A host that was not asked for, as its cluster lists it: nothing is sent to it. Being offline there is no proof,
+    /// because nobody has tried to reach it.
     pub(super) fn unmeant(&self, server: &ServerConfig, online: Option<bool>) -> Option<HostSighting> {
         let state = match online? {
             true => PowerState::Online,
@@ -130,14 +130,14 @@ impl Fleet<'_> {
         }
         let wants = measuring.wants(server);
         let ports = async {
-            // Whoever runs a script is there: its ports are asked only for the services behind them, or if it takes long.
+            // A host that runs a script is up: its ports are asked only for its services, or if the script takes long.
             if wants && server.services.is_empty() {
                 tokio::time::sleep(USUAL_VISIT).await;
             }
             self.ports(server).await
         };
         let (load, seen) = match select(Box::pin(self.measure(server, measuring)), Box::pin(ports)).await {
-            // Nobody logs in where no port answers.
+            // No login is tried if no port answers.
             Either::Right((seen, _)) if wants && seen.state == PowerState::Offline => {
                 (Some(Err(unreached(server))), Some(seen))
             }
@@ -239,7 +239,7 @@ pub(super) fn with_ssh(server: &ServerConfig, port: u16) -> Vec<Service> {
     services
 }
 
-/// The failure of whoever was not logged in to, as no port answers.
+/// The failure of a host without a login, because no port answers.
 fn unreached(server: &ServerConfig) -> Error {
     Error::Connect { peer: server.id.to_string(), failure: ConnectFailure::Timeout, source: None }
 }
@@ -257,7 +257,7 @@ fn answered(service: &Service, took: Duration) -> ServiceCheck {
     ServiceCheck { name, port, kind, open: Some(true), response_seconds: Some(took.as_secs_f64()), error: None }
 }
 
-/// A service that did not answer, or that nobody could ask.
+/// A service that did not answer, or that could not be asked.
 fn silent(service: &Service, asked: bool, error: String) -> ServiceCheck {
     let Service { name, port, kind } = service.clone();
     ServiceCheck { name, port, kind, open: asked.then_some(false), response_seconds: None, error: Some(error) }

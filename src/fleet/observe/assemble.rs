@@ -91,7 +91,7 @@ impl Fleet<'_> {
                 _ => (listed, Source::Api),
             };
             let host = self.host(server, seen, usage, usage_source, at, &memory);
-            // Whoever does not answer at all is told of as a whole.
+            // A server that does not answer at all is reported as a whole.
             if let (Some(Err(error)), true) = (&load, host.seen.state.is_up()) {
                 inventory.failures.push(self.failed(&server.id, error));
             }
@@ -120,7 +120,7 @@ impl Fleet<'_> {
         Ok(Observed { inventory, loads: known_loads, clients, earlier: PreviousTotals::default(), at })
     }
 
-    /// A cluster that nobody listed fails once for each member that was asked. Where a later member answered, only what
+    /// A cluster without a listing fails once for each member that was asked. If a later member answered, only what
     /// somebody has to fix is said: a member that refused the token, or is not who it should be.
     pub(in crate::fleet) fn failures(&self, answer: &ClusterAnswer) -> Vec<Failed> {
         let to_fix = |error: &Error| {
@@ -131,7 +131,7 @@ impl Fleet<'_> {
         said.map(|(server, error)| self.failed(server, error)).chain(answer.troubles.iter().cloned()).collect()
     }
 
-    /// The inventory from memory alone: nobody is asked, every answer is as old as it says.
+    /// The inventory from memory alone: no server is asked, and every answer has its age.
     pub(crate) fn remembered(&self) -> Result<Inventory, StateError> {
         self.state.at_once(|| self.remember())
     }

@@ -53,7 +53,7 @@ pub(in crate::fleet) struct Silence {
     probes: Vec<(u16, Probe)>,
     /// The one of SSH, where that was knocked at.
     ssh: Option<u16>,
-    /// The jump host that does not answer, where nobody came as far as the host itself.
+    /// The jump host that does not answer, if the host itself was not reached.
     stopped_at: Option<String>,
 }
 
@@ -108,7 +108,7 @@ impl Silence {
     }
 }
 
-/// How it was found that nobody answers: by less patience than usual.
+/// How the silence was found: with less patience than usual.
 fn told(reason: String) -> String {
     if reason == ConnectFailure::Timeout.as_str() {
         format!("{reason} in {:.1} s", KNOCK.as_secs_f32())
@@ -124,12 +124,12 @@ impl Fleet<'_> {
         RefMut::map(self.off.borrow_mut(), |off| off.get_or_insert_with(known))
     }
 
-    /// Whether a host is only knocked at: it was off at the last look, and nobody asked for patience.
+    /// Whether a host is only knocked at: it was off at the last look, and `--timeout` was not given.
     pub(in crate::fleet) fn was_off(&self, server: &ServerConfig) -> bool {
         self.limits.given.is_none() && server.access != Access::Local && self.off().hosts.contains(&server.id)
     }
 
-    /// Whether ecobox put it to sleep, and nobody has seen it awake since.
+    /// Whether ecobox put it to sleep, and it was not seen awake since.
     pub(in crate::fleet) fn was_put_to_sleep(&self, server: &ServerConfig) -> bool {
         self.limits.given.is_none() && self.off().put_to_sleep.contains(&server.id)
     }
@@ -236,7 +236,7 @@ impl Fleet<'_> {
         let host = match server.access {
             Access::Api | Access::Local => server.hostname.clone(),
             Access::Ssh => {
-                // Whoever asks it in full says what is wrong with the way.
+                // Asking in full reports what is wrong with the way.
                 let route = self.route(server).await.ok()?;
                 let Some(hop) = route.direct() else { return self.knock_behind(server, &route).await };
                 ports.push(hop.port);
@@ -279,7 +279,7 @@ impl Fleet<'_> {
             session.close().await;
             match answer {
                 Ok(Err(Error::Connect { failure, .. })) => failure,
-                // It is there; or its jump host does not forward, and that is for whoever asks in full to say.
+                // It is there; or its jump host does not forward, and asking in full reports that.
                 Ok(Ok(()) | Err(_)) => return None,
                 Err(_) => ConnectFailure::Timeout,
             }

@@ -117,7 +117,7 @@ impl Fleet<'_> {
         measuring: &MeasurePlan,
     ) -> Option<Result<HostMeasurement, Error>> {
         let options = measuring.options.filter(|_| measuring.wants(server))?;
-        // Nobody logs in where no port answers.
+        // No login is tried if no port answers.
         if let Some(silence) = self.still_off(server).await {
             return Some(Err(silence.error(server)));
         }

@@ -23,7 +23,7 @@ impl Fleet<'_> {
     ) -> Vec<Failed> {
         let Some(listed) = &answer.listed else { return Vec::new() };
         let nodes = &listed.listing.nodes;
-        // The same one in each look, whoever listed it.
+        // Always the same member, regardless of which one gave the listing.
         let online = |server: &ServerId| {
             let node = self.node_of(server);
             nodes.iter().any(|row| Some(&row.name) == node.as_ref() && row.online == Some(true))

@@ -72,7 +72,7 @@ impl Fleet<'_> {
             let on_its_way = seen.action.is_some() && seen.state == PowerState::Offline;
             if server.vmid.is_none() && !on_its_way {
                 states.push((server.key(), seen.state, seen.source));
-                // Whoever listed the cluster was looked at already.
+                // The member that listed the cluster was looked at already.
                 let key = server.key();
                 if seen.state != PowerState::Unknown && !host_checks.iter().any(|host_check| host_check.server == key) {
                     // Asleep is no failure: it was put to sleep.
@@ -195,7 +195,7 @@ fn sample_of_host(observed: &Observed, server: &Server) -> Sample {
 }
 
 impl ClusterAnswer {
-    /// The looks at the cluster's members that it stands for. Where nobody got as far as the host nobody looked.
+    /// The looks at the cluster's members that it stands for. An attempt that did not reach the host is not a look.
     pub(in crate::fleet) fn host_checks(&self) -> impl Iterator<Item = HostCheck> {
         let looked = |error: &Error| !matches!(error, Error::Connect { failure, .. } if !failure.reached_host());
         let failed = self.failures.iter().filter(move |(_, error)| looked(error));

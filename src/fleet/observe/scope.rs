@@ -99,7 +99,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// Like `scope`, with what those servers hang on, which may have to be woken; `and_below`: and with what hangs on them.
-    /// Whoever is to be changed is waited for.
+    /// Servers that are to be changed are waited for in full.
     ///
     /// # Errors
     /// The state file's.

@@ -57,7 +57,7 @@ impl Fleet<'_> {
     /// listing says otherwise, it is kept until one has heard of it.
     ///
     /// # Errors
-    /// The state file's. `None`: nobody could be asked.
+    /// The state file's. `None`: no node could be asked.
     pub(crate) async fn ask_guest(&self, server: &Server) -> Result<Option<GuestStatus>, StateError> {
         let (Some(cluster), Some(node), Some(vmid), Some(kind)) =
             (&server.cluster, &server.node, server.vmid, server.kind.guest())

@@ -201,7 +201,7 @@ impl<E> Saga<E> {
 
     fn undone(&mut self, id: TokenId, lost: bool, mut answer: Option<Box<VisitAnswer>>) -> Step<E> {
         if let Some(answer) = answer.as_mut().filter(|answer| lost && answer.absent.contains(&id)) {
-            // The script that nobody hears any more may still run, and make it: the next run looks again.
+            // A script whose connection was lost may still run, and make it: the next run looks again.
             answer.removed.retain(|removed| *removed != id);
         }
         self.keep_removed(answer.as_deref());

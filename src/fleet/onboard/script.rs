@@ -30,7 +30,7 @@ pub(crate) enum Action {
     Create { token: TokenId, comment: String, replaces: Option<TokenId> },
     /// Nothing more.
     Remove,
-    /// User and role go too, if nobody else uses them.
+    /// User and role go too, if no other token uses them.
     Revoke,
 }
 
@@ -59,7 +59,7 @@ impl Removal {
 pub(crate) struct Plan {
     /// POSIX sh, for the SSH session's `run_script`.
     pub(crate) script: String,
-    /// The same as a person would type it, a command a line; lines that begin with `#` are remarks.
+    /// The commands as a person would type them, one a line; lines that begin with `#` are remarks.
     pub(crate) commands: Vec<String>,
 }
 

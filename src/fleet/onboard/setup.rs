@@ -34,7 +34,7 @@ pub(crate) enum Wanted {
 }
 
 impl Wanted {
-    /// The same for the next member of a cluster: it shares the new token.
+    /// What is wanted of the next member of a cluster: it shares the new token.
     fn after(self, did: TokenChange) -> Wanted {
         match (self, did) {
             (Wanted::Rotated(scope), TokenChange::Created | TokenChange::Replaced) => Wanted::Token(scope),

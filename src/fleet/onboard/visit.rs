@@ -20,7 +20,7 @@ const AT_ONCE: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Visit {
     pub(crate) server: ServerId,
-    /// Type and SHA-256 of the host's key; `None` for this machine itself, and where nobody was reached.
+    /// Type and SHA-256 of the host's key; `None` for this machine itself, and if the host was not reached.
     pub(crate) host_key: Option<String>,
     pub(crate) took: Duration,
     /// `None`: it is configured without SSH, nothing was visited.

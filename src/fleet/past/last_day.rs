@@ -21,13 +21,13 @@ const MOST_ASKED: usize = 100;
 /// So long a page waits for the answers at most.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Whoever makes pages all the time asks again after this.
+/// `watch --html` asks again after this.
 const AGAIN_AFTER: Duration = Duration::from_secs(3600);
 
 /// How much of the day may be missing before anybody is asked.
 const MISSING: SignedDuration = SignedDuration::from_hours(1);
 
-/// What Proxmox VE kept of servers, for whoever makes more than one page.
+/// What Proxmox VE kept of servers, for a run that makes more than one page.
 #[derive(Debug, Default)]
 pub(crate) struct DayOne {
     asked: Option<Instant>,

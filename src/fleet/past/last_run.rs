@@ -11,7 +11,7 @@ use crate::model::load::usage::{Sample, Usage};
 use crate::model::power::PowerState;
 use crate::state::{CheckRecord, StateError};
 
-/// What nobody needs to be told of twice: one look takes no longer.
+/// What was seen this close together belongs to one look, and needs no age of its own.
 const SAME_LOOK_SECONDS: i64 = 60;
 
 impl Fleet<'_> {

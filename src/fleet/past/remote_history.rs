@@ -42,7 +42,7 @@ impl Fleet<'_> {
         }
         let _sending = match self.state.sending() {
             Ok(Some(sending)) => sending,
-            // Whoever else sends takes these, too.
+            // The process that sends takes these, too.
             Ok(None) => return,
             Err(error) => return self.notice(format!("nothing is sent to Prometheus: {error}")),
         };

@@ -41,7 +41,7 @@ impl Fleet<'_> {
     /// The series of these servers over a window. `progress` is told how many answers have come, of how many.
     ///
     /// # Errors
-    /// Only the state file's; whoever else fails is in the answer, and the state file stands in.
+    /// Only the state file's. Other failures are in the answer, and the state file's numbers are used instead.
     pub(crate) async fn past(
         &self,
         servers: &[Server],

@@ -234,7 +234,7 @@ impl<'a> Fleet<'a> {
                 else => break,
             }
         }
-        // Whoever gave up first: said in the configuration's order.
+        // Members give up in any order; they are reported in the configuration's.
         failures.sort_by_key(|(server, _)| group.members.iter().position(|member| member.id == *server));
         ClusterAnswer { listed: None, failures, troubles: Vec::new() }
     }
@@ -254,7 +254,7 @@ impl<'a> Fleet<'a> {
         if let Some(client) = kept {
             match client.listing().await {
                 Ok(listing) if !listing.guests.is_empty() => return Ok((client, listing)),
-                // There may be another token by now, or another certificate: it is asked anew, from the beginning.
+                // There may be another token by now, or another certificate: it is asked again, from the beginning.
                 Ok(_) | Err(Error::Denied { .. } | Error::Untrusted { .. }) => {}
                 Err(error) => return Err(error),
             }

@@ -1,4 +1,4 @@
-//! Many questions at once, and not too many: neither for this machine nor for whoever is asked.
+//! Many questions at once, and not too many: for this machine and for the ones that are asked.
 
 use std::collections::HashMap;
 

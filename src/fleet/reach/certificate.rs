@@ -23,7 +23,7 @@ impl Fleet<'_> {
     }
 
     /// After a certificate was refused: looks over SSH whether the host has another one now. A new one is remembered
-    /// and said; else the refusal stands. Nobody is asked twice a minute, unless a person asks by name.
+    /// and said; else the refusal stands. A server is not asked twice a minute, unless a person asks by name.
     ///
     /// # Errors
     /// `refusal`, or what went wrong in looking.

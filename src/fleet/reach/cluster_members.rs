@@ -80,7 +80,7 @@ impl<'a> Fleet<'a> {
         certified(&self.client(server).await?).await
     }
 
-    /// Like `certified_nodes`, for several servers at once, of those that answer soon: nobody waits long for it before the
+    /// Like `certified_nodes`, for several servers at once, of those that answer soon: it must not delay the
     /// first listing.
     async fn certified_soon<'s>(&self, servers: &[&'s ServerConfig]) -> Vec<(&'s ServerConfig, CertifiedNodes)> {
         let asked = servers.iter().map(|server| async move {
@@ -98,7 +98,7 @@ impl<'a> Fleet<'a> {
         self.limits.left(self.limits.probe.min(self.limits.total / 4))
     }
 
-    /// Groups APIs that were never told apart: where two configured servers may be nodes of one cluster, each says
+    /// Groups APIs that were not grouped yet: where two configured servers may be nodes of one cluster, each says
     /// once what its nodes' certificates are, and those that name each other are one.
     pub(in crate::fleet) async fn detect_cluster_members(&self) -> Result<(), StateError> {
         self.look_at_doubtful().await;
@@ -131,7 +131,8 @@ impl<'a> Fleet<'a> {
         Ok(())
     }
 
-    /// The cluster of a server that nobody names as a fellow: that of others is none of its own, unless it is the first of
+    /// The cluster of a server that no other names as its fellow: that of others is none of its own, unless it is the
+    /// first of
     /// them.
     fn cluster_without_twin(&self, server: &ServerConfig) -> ClusterId {
         let (cluster, own) = (self.cluster_of(&server.id), ClusterId::of_host(&server.id));

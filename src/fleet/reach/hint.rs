@@ -237,7 +237,7 @@ fn unreached(place: &Place<'_>, peer: &str, failure: ConnectFailure, doing: Doin
     }
 }
 
-/// For whoever is off: nothing is wrong with it.
+/// For a server that is off: nothing is wrong with it.
 fn again(doing: Doing) -> Option<Cause> {
     let command = match doing {
         Doing::Init => "init",

@@ -81,7 +81,7 @@ impl Shared {
 
 #[cfg(test)]
 impl Shared {
-    /// The same with keys and known hosts of another home.
+    /// With the keys and known hosts of another home.
     pub(crate) fn at_home(self, home: PathBuf) -> Shared {
         Shared { home, ..self }
     }
@@ -106,7 +106,7 @@ impl Lookup for Fleet<'_> {
 fn refuse_exposed(source: &ConfigSource) -> std::io::Result<()> {
     let ConfigSource::File(path) = source else { return Ok(()) };
     file::refuse_foreign_links(path)?;
-    // Whoever opens it says what else is wrong.
+    // Opening it reports what else is wrong.
     let Ok(meta) = std::fs::metadata(path) else { return Ok(()) };
     if !meta.is_file() || !file::others_may_write(&meta) {
         return Ok(());
@@ -141,7 +141,7 @@ impl Fleet<'_> {
     }
 
     async fn route_of(&self, host: &SshHost) -> Result<Route, Error> {
-        // Whoever asks for more time with `--timeout` gets it for the login, too: an agent may ask a person. A little is
+        // `--timeout` also applies to the login: an agent may ask a person. A little is
         // left of a host's share, so that the step that took so long is named.
         let limit = self.limits.host * 19 / 20;
         Route::resolve(host, self, &self.ssh.home, limit).await
@@ -283,7 +283,7 @@ impl Fleet<'_> {
     }
 
     /// A port of this machine whose connections end at `port` of the host itself, through its SSH session. There is
-    /// one for each port, until the session breaks. Whoever connects still has to pass the host's own checks.
+    /// one for each port, until the session breaks. Each connection still has to pass the host's own checks.
     pub(crate) async fn tunnel(&self, server: &ServerConfig, port: u16) -> Result<u16, Error> {
         let session = self.session(server, HostKeyPolicy::Refuse).await?;
         let unusable = |error: std::io::Error| Error::Protocol {

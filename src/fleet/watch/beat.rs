@@ -7,7 +7,7 @@ use tokio::time::Instant;
 /// The first wait after a failure; each further one is twice as long.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The longest wait after a refusal: whoever knocks too often is locked out, by fail2ban or by an administrator.
+/// The longest wait after a refusal: a client that tries too often is locked out, by fail2ban or by an administrator.
 const REFUSED: Duration = Duration::from_secs(300);
 
 /// How a look ended.

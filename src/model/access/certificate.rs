@@ -1,4 +1,4 @@
-//! What the TLS certificate of a Proxmox VE API must satisfy. How it is checked stands in `transport::tls::rule`.
+//! What the TLS certificate of a Proxmox VE API must satisfy. `transport::tls::rule` checks it.
 
 use std::fmt;
 use std::str::FromStr;

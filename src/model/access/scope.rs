@@ -14,7 +14,7 @@ use crate::model::text::words::words;
 pub(crate) enum TokenScope {
     /// Read state and load.
     Monitor,
-    /// The same, and start, stop and suspend guests.
+    /// What `Monitor` may, and start, stop and suspend guests.
     Operator,
     /// Everything its user may do (`--privsep 0`), the way of the original ecobox-server.
     Full,
@@ -81,7 +81,7 @@ impl Permissions {
         upwards(path).find_map(|path| self.0.get(path)).is_some_and(|held| held.contains(privilege))
     }
 
-    /// The same without paths that say no more than the nearest one above them.
+    /// Without paths that add nothing to the nearest one above them.
     pub(crate) fn condensed(&self) -> Permissions {
         let above = |path| upwards(path).skip(1).find_map(|path| self.0.get(path));
         let own = self.0.iter().filter(|(path, held)| above(path.as_str()) != Some(*held));

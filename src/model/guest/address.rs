@@ -85,7 +85,7 @@ fn is_inner(interface: &str) -> bool {
     interface == "lo" || PREFIXES.iter().any(|prefix| interface.starts_with(prefix))
 }
 
-/// Interfaces of tunnels: their addresses are reached by whoever is in the tunnel, too.
+/// Interfaces of tunnels: their addresses are also reachable inside the tunnel.
 fn is_tunnel(interface: &str) -> bool {
     const PREFIXES: [&str; 8] = ["tailscale", "tun", "wg", "utun", "zt", "nebula", "ppp", "wt"];
     PREFIXES.iter().any(|prefix| {

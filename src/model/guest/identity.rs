@@ -33,7 +33,7 @@ impl GuestIdentity {
         &self.0
     }
 
-    /// Whether both are of one guest. A container that is made anew under a number often gets a volume of the same
+    /// Whether both are of one guest. A container that is recreated under a number often gets a volume of the same
     /// name: where both have an address, it decides.
     pub(crate) fn is_same(&self, other: &GuestIdentity) -> bool {
         let address =

@@ -66,7 +66,7 @@ pub(crate) struct Connection {
     pub(crate) remote: IpAddr,
 }
 
-/// Ports at which a connection is somebody's use of the host, where nobody says otherwise, and the service's name.
+/// Ports at which a connection counts as use of the host unless configured otherwise, and the service's name.
 const PORTS: [(u16, &str); 16] = [
     (21, "FTP"),
     (22, "SSH"),
@@ -94,9 +94,9 @@ pub(crate) struct Counted<'c> {
     /// More ports that count, and ports that do not.
     pub(crate) ports: &'c [u16],
     pub(crate) ignored: &'c [u16],
-    /// The host's own addresses: what it connects to itself is nobody's.
+    /// The host's own addresses: its connections to itself do not count.
     pub(crate) own: &'c [IpAddr],
-    /// From where ecobox asks; its own connections to the port of SSH are nobody's.
+    /// From where ecobox asks; its own connections to the port of SSH do not count.
     pub(crate) asked_from: Option<IpAddr>,
 }
 
@@ -146,7 +146,7 @@ impl Counted<'_> {
         self.services.get(&port).map(|name| (*name).to_owned()).or_else(known).or_else(given)
     }
 
-    /// All ports that count: nobody needs to be told of connections to others.
+    /// All ports that count: connections to others are not reported.
     pub(crate) fn all_ports(&self) -> BTreeSet<u16> {
         let known = PORTS.iter().map(|(port, _)| *port);
         let all = known.chain(self.services.keys().copied()).chain(self.ports.iter().copied());
@@ -216,7 +216,7 @@ mod tests {
                 connection(139, "10.0.0.5"),
                 connection(8080, "10.0.0.7"),
                 connection(9000, "10.0.0.7"),
-                // Out of it: nobody listens there.
+                // Outgoing: nothing listens there.
                 connection(2049, "10.0.0.9"),
                 connection(32400, "127.0.0.1"),
                 connection(32400, "10.0.0.2"),

@@ -108,7 +108,7 @@ pub(crate) struct HostAddress {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct SleepSupport {
-    /// `mem` stands in `/sys/power/state`.
+    /// `/sys/power/state` lists `mem`.
     pub(crate) suspend: Option<bool>,
     /// `disk` stands there.
     pub(crate) hibernate: Option<bool>,

@@ -80,7 +80,7 @@ impl HostPreflight {
         self.ways.iter().find(|(one, _)| *one == call).map(|(_, way)| way)
     }
 
-    /// Whether a call has to go past locks, where that is allowed: past none if nobody holds one.
+    /// Whether a call has to go past locks, where that is allowed; if no lock is held, past none.
     pub(crate) fn goes_past_locks(&self, call: HostCall, allowed: bool) -> bool {
         allowed && self.blocks(call).is_some_and(|blocks| !blocks.is_empty())
     }

@@ -39,7 +39,7 @@ pub(crate) fn troubles<'a>(servers: &[&'a Server], failures: &'a [Failed]) -> Ve
         kind: Kind::Failure,
         text: failed.message.clone(),
     });
-    // That nobody can say what the guests of such a host do is no trouble of its own.
+    // That the guests of such a host are unknown is not a problem of its own.
     let is_of_failure = |server: &Server| {
         let parent = server.parent.as_ref().is_some_and(|parent| failed.contains(parent));
         failed.contains(&server.id) || parent && server.vmid.is_some() && server.seen.state == PowerState::Unknown
@@ -107,7 +107,7 @@ mod tests {
             advice: None,
             about: None,
         }];
-        // What runs on it nobody can say: that is the same trouble.
+        // That its guests are unknown is part of the same problem.
         let mut guest = server("guest", Some("backup"), Some(104));
         guest.seen.state = PowerState::Unknown;
         let all = [&nas, &backup, &web, &broken, &idle, &guest];

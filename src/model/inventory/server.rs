@@ -104,7 +104,7 @@ words!(ServiceType: all => {
 });
 
 impl ServiceType {
-    /// The TCP port that stands in when the configuration names none (IANA); `database` and `custom` have none.
+    /// The TCP port if the configuration names none (IANA); `database` and `custom` have none.
     pub(crate) fn default_port(self) -> Option<u16> {
         Some(match self {
             ServiceType::Ssh => 22,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::load::usage::{Count, Pressure, Rates, Source, Usage, percent};
 
 /// What the kernel of a host said at one moment. Kept in the state file as JSON, so that the next run needs no second
-/// reading of its own. Times are the host's own clock since its boot: nobody sets that one.
+/// reading of its own. Times are the host's own clock since its boot, which is never set.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Reading {
@@ -177,7 +177,7 @@ pub(crate) struct Filesystem {
 
 impl Filesystem {
     /// Which of these is the disk of a server: its root, else the largest. Systems that are images are mounted from
-    /// something that nobody fills, and have their data elsewhere.
+    /// something that never fills, and have their data elsewhere.
     pub(crate) fn main_of(all: &[Filesystem]) -> Option<&Filesystem> {
         let root = all.iter().find(|filesystem| is_root(&filesystem.mount));
         // Of equal ones the first, in the order of their names.
@@ -213,7 +213,7 @@ pub(crate) struct HostLoad {
 }
 
 impl HostLoad {
-    /// The same, completed by what its cluster's listing says of it.
+    /// This load, completed by what the cluster's listing says of the host.
     pub(crate) fn beside(mut self, listed: &Usage) -> HostLoad {
         let own = self.usage;
         let filled = [

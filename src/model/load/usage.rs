@@ -107,7 +107,7 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// The same numbers, completed by those of `other`.
+    /// These numbers, completed by those of `other`.
     pub(crate) fn or(self, other: Usage) -> Usage {
         Usage {
             cpu_percent: self.cpu_percent.or(other.cpu_percent),
@@ -126,7 +126,7 @@ impl Usage {
     }
 
     /// What of a listing's numbers means something for a guest in this state: what is off is listed with zeros, which
-    /// nobody measured.
+    /// nothing was measured.
     pub(crate) fn of_guest(mut self, state: PowerState) -> Usage {
         if state != PowerState::Running {
             (self.cpu_percent, self.memory_bytes) = (None, None);

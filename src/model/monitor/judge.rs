@@ -15,7 +15,7 @@ pub(crate) enum Reading {
     Known(f64),
     /// It should be known, and is not.
     Unknown(String),
-    /// Nobody can tell it of this one.
+    /// It cannot be known of this one.
     Untold(String),
     /// There is none, and none is missed: it is off, or in no job.
     Excused(String),

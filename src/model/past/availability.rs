@@ -30,7 +30,7 @@ pub(crate) struct PowerHistory<'a> {
     /// As configured, without regard to what the server does at present.
     pub(crate) expected: Expected,
     /// Of a guest: when its host could not run it, from when to when, in order and apart from each other. Who was not off
-    /// by itself was asleep with its host, or nobody can tell.
+    /// by itself was asleep with its host, or that is unknown.
     pub(crate) host: &'a [Halt],
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Halt {
     pub(crate) begin: i64,
     /// `i64::MAX`: it goes on.
     pub(crate) end: i64,
-    /// `Asleep`, or `Offline`: then nobody knows what became of its guests.
+    /// `Asleep`, or `Offline`: then the fate of its guests is unknown.
     pub(crate) state: PowerState,
 }
 
@@ -99,7 +99,7 @@ pub(crate) struct Outage {
     pub(crate) begin: Timestamp,
     /// When it was seen to be over; `None`: not before the end of the window.
     pub(crate) end: Option<Timestamp>,
-    /// How long somebody looked in between: less than from begin to end where nobody did for hours.
+    /// How long somebody looked in between: less than from begin to end if nobody looked for hours.
     pub(crate) seconds: u64,
     /// By how many seconds it may have begun, or ended, earlier: where only a listing said so.
     pub(crate) begin_lag_seconds: Option<u64>,
@@ -194,7 +194,7 @@ impl Availability {
         (all > 0).then(|| self.on_seconds as f64 / all as f64 * 100.0)
     }
 
-    /// The seconds of something that somebody saw or did not see; `None` where nobody saw anything: a zero would say
+    /// The seconds of something that was seen or not seen; `None` if there was no look at all: a zero would say
     /// that it was seen not to be so.
     pub(crate) fn seen(&self, seconds: u64) -> Option<u64> {
         let all = [self.on_seconds, self.off_seconds, self.asleep_seconds, self.paused_seconds];
@@ -224,7 +224,7 @@ impl Availability {
 }
 
 /// Since when which state holds, the oldest first, from the beginning of time. A state that the next change does not
-/// come from is unknown: something happened in between that nobody saw.
+/// come from is unknown: something happened in between that was not seen.
 fn pieces(observed: &PowerHistory<'_>) -> Vec<(i64, PowerState)> {
     let present = observed.present.filter(|(state, _)| *state != PowerState::Unknown);
     let mut marks: Vec<StateChange> = observed.changes.to_vec();

@@ -1,4 +1,4 @@
-//! The catalogue of metrics: the names under which numbers leave ecobox, whoever takes them. They are a contract.
+//! The catalogue of metrics: the names under which numbers leave ecobox, for every reader. They are a contract.
 //!
 //! Guests and hosts share one namespace; the label `id` tells them apart, and is the caller's: one that stays when a
 //! guest moves. Bytes, seconds, and ratios from 0 to 1, as Prometheus has it.
@@ -21,7 +21,7 @@ pub(crate) enum Kind {
     Gauge,
     /// It grows from boot on, and begins again at zero.
     Counter,
-    /// Always 1: what is said stands in the labels.
+    /// Always 1: the information is in the labels.
     Info,
 }
 
@@ -138,7 +138,7 @@ impl<N: Number> Number for Option<N> {
 
 impl Families {
     /// Adds a number. What is unknown, or no number, is not there; neither is a second one under the same labels, for
-    /// then whoever reads them could use none.
+    /// then a reader could use none of them.
     pub(crate) fn add(&mut self, definition: &'static Definition, labels: &[(&'static str, &str)], value: impl Number) {
         let Some(value) = value.number().filter(|value| value.is_finite()) else { return };
         let mut labels: Labels = labels.iter().map(|(name, text)| (*name, clean(text).into_owned())).collect();
@@ -156,7 +156,7 @@ impl Families {
             self.add(&FILESYSTEM_USED, &root, usage.disk_bytes);
             self.add(&FILESYSTEM_SIZE, &root, usage.disk_max_bytes);
         } else {
-            // The size of a disk of which nobody knows how full it is: it holds partitions, and not one file system.
+            // The size of a disk whose use is unknown: it holds partitions, and not one file system.
             self.add(&DISK_SIZE, &[("id", id)], usage.disk_max_bytes);
         }
         self.usage_besides_disks(id, usage);
@@ -212,7 +212,7 @@ impl Families {
         self.add(&MEMORY_ARC, &[("id", id)], load.arc_bytes);
         self.add(&SWAP_USED, &[("id", id)], load.swap_bytes);
         self.add(&SWAP_SIZE, &[("id", id)], load.swap_max_bytes);
-        // The root file system stands in the usage already, where it is known.
+        // The usage already has the root file system, if it is known.
         let known = load.usage.disk_bytes.is_some();
         self.filesystems(id, load.filesystems.iter().filter(|system| !(known && system.mount == "/")));
     }

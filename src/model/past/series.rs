@@ -1,4 +1,4 @@
-//! Numbers over time: one form, whoever kept them.
+//! Numbers over time: one form for every source.
 
 mod metric;
 mod rate;

@@ -56,7 +56,7 @@ impl Finding {
         }
     }
 
-    /// The same that nothing is gained by allowing: whoever carries the action out refuses it.
+    /// This finding, but not to be overridden: Proxmox VE or the host would refuse the action anyway.
     pub(crate) fn final_word(self) -> Finding {
         Finding { overridable: false, ..self }
     }

@@ -36,7 +36,7 @@ pub(crate) struct Against {
 }
 
 impl Against {
-    /// The same as found at a server.
+    /// This reason as a finding of a server.
     pub(crate) fn at(self, server: &ServerId) -> Finding {
         Finding { overridable: self.overridable, ..Finding::of(self.fault, server) }
     }
@@ -107,7 +107,7 @@ fn judge_state(action: PowerAction, guest: &GuestView<'_>, stop: StopOptions) ->
         (PowerAction::Start | PowerAction::Resume, Paused) => resume(guest.raw),
         // With the lock `suspended` a start reads the memory back from disk.
         (PowerAction::Start, _) | (PowerAction::Resume, Hibernated) => Ok(GuestCall::Start),
-        // Nobody comes here with `wake`: no guest has it.
+        // Never reached with `wake`: guests do not have it.
         (PowerAction::Resume | PowerAction::Wake, _) => not_running("use `start`"),
 
         (PowerAction::Shutdown, Paused) if is_paused(guest.raw) && !stop.then_stop => Err(Verdict::cannot(
@@ -166,7 +166,7 @@ fn against(action: PowerAction, call: &GuestCall, guest: &GuestView<'_>) -> Vec<
     found
 }
 
-/// Whether Proxmox VE carries the call out although this lock stands in the configuration.
+/// Whether Proxmox VE carries the call out although the configuration has this lock.
 fn is_free_under(lock: &str, call: &GuestCall, kind: GuestKind) -> bool {
     match lock {
         // `pct mount`: pve-container passes over it when it starts and when it stops.

@@ -11,7 +11,7 @@ pub(crate) enum HostVerdict {
     Already(PowerState),
     Wake,
     Call(HostCall),
-    /// `kind` where nobody is there who could be told.
+    /// `kind` if nothing there could carry it out.
     Cannot {
         why: String,
         fix: Option<String>,

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::model::inventory::server::ServerKind;
 use crate::model::power::PowerState;
 
-/// What is said of a host that nobody had to wake after all: how long that took says nothing.
+/// What is said of a host that did not have to be woken after all: how long that took says nothing.
 pub(crate) const AWAKE_BEFORE: &str = "it was awake before a magic packet was sent";
 
 /// How an action on a server's power ended.
@@ -17,7 +17,7 @@ pub(crate) enum ActionOutcome {
     Already,
     /// What was asked for ran and failed, or could not be asked for.
     Failed,
-    /// A check failed, or nobody agreed: nothing was sent.
+    /// A check failed, or the question was not confirmed: nothing was sent.
     Refused,
     /// It was accepted, and the wanted state was not seen before the deadline.
     Unconfirmed,
@@ -72,7 +72,7 @@ pub(crate) struct InFlight {
     /// What was asked for, in the words of the command line, e.g. `shutdown`.
     pub(crate) action: String,
     pub(crate) since: Timestamp,
-    /// Its deadline: whoever has not said by then how it ended was killed.
+    /// Its deadline: a run that has not recorded an outcome by then was killed.
     pub(crate) until: Timestamp,
     /// The user, and how: a terminal, cron.
     pub(crate) by: String,
@@ -114,7 +114,7 @@ mod tests {
             assert_eq!(ActionOutcome::parse(outcome.as_str()), Some(outcome));
             assert_eq!(outcome.to_string(), outcome.as_str());
         }
-        // Of `setup-token`, and of an action that nobody ended.
+        // Of `setup-token`, and of an action without a recorded end.
         for other in ["created", "", "Done", "unknown outcome"] {
             assert_eq!(ActionOutcome::parse(other), None, "{other:?}");
         }

@@ -149,7 +149,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// Why nobody of a host could be asked: most often nobody answered.
+    /// Why a host could not be asked: most often nothing answered.
     fn failure(&self, host: &ServerId) -> FailureKind {
         self.inputs.failures.get(host).copied().unwrap_or(FailureKind::Unreachable)
     }

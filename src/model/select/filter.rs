@@ -1,5 +1,6 @@
-//! The same grammar as it is typed into a filter, on the screen and on the page (`render/html/page.js` follows this file):
-//! unfinished words are no errors, a plain word is any part of what a server is called by, and nobody is a good answer.
+//! The selection grammar as it is typed into a filter, on the screen and on the page (`render/html/page.js` follows
+//! this file):
+//! unfinished words are not errors, a plain word is any part of a server's names, and an empty result is fine.
 
 use super::names::{fits_pattern, is_called, is_guest_on};
 use super::terms::{Term, kinds_of, states_of};

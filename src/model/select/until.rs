@@ -22,7 +22,7 @@ enum Wanted {
     Service { name: String, open: bool },
 }
 
-/// Why nobody can say whether a condition holds.
+/// Why it is unknown whether a condition holds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Undecidable {
     #[error(transparent)]
@@ -79,7 +79,7 @@ impl Condition {
     /// Whether it holds. What is only remembered proves nothing.
     ///
     /// # Errors
-    /// The target means nobody, or somebody that has no such service.
+    /// The target matches no server, or one without such a service.
     pub(crate) fn holds(&self, inventory: &Inventory) -> Result<bool, Undecidable> {
         let mut all = true;
         for place in inventory.chosen(&self.target)? {

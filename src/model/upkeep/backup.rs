@@ -101,7 +101,8 @@ pub(crate) enum LoggedEnd {
     Open,
 }
 
-/// What the log of a `vzdump` task says of each guest. The same words in Proxmox VE 7, 8 and 9, "VM" for containers, too.
+/// What the log of a `vzdump` task says of each guest. The words are the same in Proxmox VE 7, 8 and 9, and say "VM"
+/// for containers, too.
 pub(crate) fn read_log<'l>(lines: impl IntoIterator<Item = &'l str>) -> Vec<Logged> {
     let mut all: Vec<Logged> = Vec::new();
     let mut passed = SignedDuration::ZERO;

@@ -30,7 +30,7 @@ pub(crate) enum Without {
     For(SignedDuration),
     /// None is missed, and why.
     Excused(String),
-    /// Nobody can tell, and why.
+    /// It is unknown, and why.
     Unknown(String),
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn without(known: &Known, now: Timestamp, limit: Option<SignedDuratio
     if from >= told_since || limit.is_some_and(|limit| span(from) <= limit) {
         return Without::For(span(from));
     }
-    // Of the time before nobody knows whether there was one.
+    // Whether there was one before that time is unknown.
     let surely = span(told_since);
     if limit.is_none_or(|limit| surely > limit) {
         return Without::For(surely);

@@ -94,7 +94,7 @@ impl Canvas {
         }
     }
 
-    /// Puts letters on the lines, so that they can be told apart without colour: one every few columns, each line
+    /// Puts letters on the lines, so that they can be distinguished without colour: one every few columns, each line
     /// at others, and at least one wherever there is room.
     pub(super) fn mark(&mut self) {
         if self.lines < 2 {

@@ -23,7 +23,7 @@ pub(crate) struct Server<'a> {
     name: String,
     kind: ServerKind,
     state: PowerState,
-    /// The state in the words of whoever told it.
+    /// The state in the words of its source.
     raw_status: Option<String>,
     /// The id of the configured host that a guest belongs to.
     parent: Option<ServerId>,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-/// What is wrong with the state file. None of these means "there is no state": nothing may be made anew because of one.
+/// What is wrong with the state file. None of these means "there is no state": nothing may be recreated because of one.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StateError {
     /// The file or its folder cannot be read or written: no right, an I/O error.

@@ -54,7 +54,7 @@ impl State {
     /// Opens the state file; makes it, and its folder, where there is none. `now` names what is set aside.
     ///
     /// # Errors
-    /// Nothing is made anew because of an error: a file that cannot be read, must not be read by this user, or was
+    /// Nothing is recreated because of an error: a file that cannot be read, must not be read by this user, or was
     /// made by a newer ecobox stays as it is.
     pub(crate) fn open(path: &Path, now: Timestamp) -> Result<State> {
         let path = &resolve(path)?;
@@ -189,7 +189,7 @@ fn look_closer(path: &Path, conn: Connection) -> Result<Found> {
         Err(source) if error::is_damage(&source) => return Ok(Found::Damaged(error::detail(&source))),
         Err(source) => return Err(StateError::of(path, source)),
     }
-    // The pages are whole; what stands in them may still be nonsense.
+    // The pages are whole; their content may still be nonsense.
     let state = State::of(conn, path.to_owned(), None, None);
     match state.read_everything() {
         Ok(()) => {
@@ -201,7 +201,8 @@ fn look_closer(path: &Path, conn: Connection) -> Result<Found> {
     }
 }
 
-/// Makes the file under another name, complete and synced, and then gives it its own: nobody ever sees half of it.
+/// Makes the file under another name, complete and synced, and then renames it, so that no process ever sees half of
+/// it.
 fn make_fresh(path: &Path, folder: &Path) -> Result<()> {
     remove_left(folder);
     let made = tempfile::Builder::new().prefix(&format!("{FRESH}{}-", std::process::id())).tempfile_in(folder);
@@ -212,7 +213,7 @@ fn make_fresh(path: &Path, folder: &Path) -> Result<()> {
     let fresh = fresh.into_temp_path();
     let built = Connection::open(&fresh).and_then(|conn| {
         conn.busy_timeout(schema::BUSY_TIMEOUT)?;
-        // Nobody needs a half-made file back. The WAL mode comes last: the file is never without its journal.
+        // A half-made file need not be recovered. The WAL mode comes last: the file is never without its journal.
         conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_mode = MEMORY;")?;
         schema::migrate(&conn, schema::STEPS)?;
         schema::write_ahead(&conn);
@@ -238,7 +239,7 @@ fn without_its_name(error: &std::io::Error) -> std::io::Error {
     }
 }
 
-/// Removes what runs that were killed have left half-made. Failing is no loss: it is in nobody's way.
+/// Removes half-made files of runs that were killed. Failing does no harm: they are not in the way.
 fn remove_left(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();

@@ -12,7 +12,7 @@ use crate::state::file::error;
 use crate::state::file::schema::{self, APPLICATION_ID};
 use crate::state::{Result, State, StateError};
 
-/// How long others' locks are waited for: whoever types does not wait.
+/// How long to wait for locks of others: completion must be quick.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 impl State {

@@ -51,7 +51,7 @@ pub(in crate::state) fn prepare(conn: &Connection) -> rusqlite::Result<()> {
     // `empty_long_journal` does that instead, once in many runs.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
-    // A plan that depends on the values would be made anew for each of them: most of the time of a short query.
+    // A plan that depends on the values would be made again for each of them: most of the time of a short query.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }
@@ -71,12 +71,13 @@ pub(in crate::state) fn write_ahead(conn: &Connection) {
 /// the disk several times, milliseconds each, which must not happen in each run.
 const LONG_JOURNAL: (u64, u64) = (1 << 17, 1 << 20);
 
-/// Copies a long journal into the file, where nobody else is using it, and empties it. It has `len` bytes, and had `before` when
+/// Copies a long journal into the file, if no other process uses it, and empties it. It has `len` bytes, and had
+/// `before` when
 /// the file was opened.
 pub(in crate::state) fn empty_long_journal(conn: &Connection, len: u64, before: u64) {
     let (least, most) = LONG_JOURNAL;
     if len > len.saturating_sub(before).saturating_mul(2).clamp(least, most) {
-        // Whoever else ends a run does it another time.
+        // Another run does it when it ends.
         let _ = conn.busy_timeout(Duration::ZERO);
         let _ = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
@@ -100,7 +101,7 @@ pub(in crate::state) fn make_quick(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA secure_delete = OFF;")
 }
 
-/// Makes an empty or older file today's, in one transaction. Whoever comes second finds it done.
+/// Makes an empty or older file today's, in one transaction. A process that comes second finds it done.
 pub(in crate::state) fn migrate(conn: &Connection, steps: &[&str]) -> rusqlite::Result<()> {
     let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
     let (_, found) = header(&tx)?;

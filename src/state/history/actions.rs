@@ -26,7 +26,7 @@ pub(crate) struct Action {
     pub(crate) action: String,
     /// The user, and how: a terminal, cron.
     pub(crate) by: String,
-    /// How it ended; `in flight`, or `unknown outcome` of one that nobody ended before its deadline.
+    /// How it ended; `in flight`, or `unknown outcome` if none was recorded before its deadline.
     pub(crate) outcome: String,
     /// How long it took.
     pub(crate) seconds: Option<f64>,

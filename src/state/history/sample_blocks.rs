@@ -13,7 +13,7 @@ use crate::model::load::usage::{Count, Pressure, Sample, Source, Usage};
 /// page, and a dear look at one of them.
 pub(in crate::state) const PLACE_BITS: u32 = 4;
 
-/// The block that a subject stands in.
+/// The block that has a subject.
 pub(in crate::state) fn block_of(subject: i64) -> i64 {
     subject >> PLACE_BITS
 }

@@ -53,7 +53,7 @@ impl State {
     /// Keeps what a run learned, and what of it is to be sent (`bodies`, made for the time they are given): all or
     /// nothing. A sample without any number is left out: most guests may be stopped.
     ///
-    /// Whoever takes what is sent wants it in the order of time. A run that another one overtook gets the next
+    /// Prometheus wants samples in the order of time. A run that another one overtook gets the next
     /// millisecond, here as there.
     pub(crate) fn record_samples(&self, samples: &Samples, at: Timestamp, bodies: Option<Bodies<'_>>) -> Result<()> {
         self.write(|conn| {

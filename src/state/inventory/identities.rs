@@ -1,5 +1,5 @@
 //! By what a guest is told from another one: numbers are used again, and a power action must not hit who has the number
-//! now. Kept as text; what stands in it is for whoever compares.
+//! now. Kept as text, which is only compared.
 
 use std::collections::BTreeSet;
 
@@ -80,14 +80,14 @@ impl State {
 }
 
 /// Forgets identities of guests that the cluster does not have: they were saved out of a damaged file, and the guests went
-/// while nobody could note it.
+/// without anyone noticing.
 pub(in crate::state) fn forget_others(conn: &Connection, cluster: i64) -> rusqlite::Result<()> {
     let sql = "DELETE FROM identities WHERE cluster = ?1 AND NOT EXISTS
         (SELECT 1 FROM guests WHERE guests.cluster = ?1 AND guests.vmid = identities.vmid)";
     conn.prepare_cached(sql)?.execute([cluster]).map(drop)
 }
 
-/// Whoever has this number from now on is not who had it.
+/// From now on this number belongs to another guest.
 pub(in crate::state) fn forget(conn: &Connection, cluster: i64, vmid: VmId) -> rusqlite::Result<()> {
     let mut delete = conn.prepare_cached("DELETE FROM identities WHERE cluster = ?1 AND vmid = ?2")?;
     delete.execute(params![cluster, vmid.get()]).map(drop)

@@ -16,7 +16,7 @@ use crate::state::{Result, State, time};
 /// A sample may be so much later than the look it is of: runs that go to Prometheus are kept in order.
 const LATER_MILLIS: i64 = 1000;
 
-/// Of an older one nobody wants to know.
+/// Older ones are not shown.
 const OLDEST_MILLIS: i64 = 24 * 3_600_000;
 
 impl State {

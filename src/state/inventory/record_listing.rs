@@ -22,7 +22,7 @@ use crate::state::{Result, State, is_superseded};
 pub(crate) struct Recorded {
     /// Changes of power since the listing before. `GuestChangeKind` else is new waits to be told: see [`State::take_changes`].
     pub(crate) power: Vec<GuestChange>,
-    /// Every guest that is known and not gone stands in the listing.
+    /// The listing has every guest that is known and not gone.
     pub(crate) complete: bool,
 }
 
@@ -140,7 +140,8 @@ fn digest(listed: &[&Guest], listing: &Listing) -> i64 {
     hasher.finish().cast_signed()
 }
 
-/// Hashes thousands of short pieces as a few long ones: of a short one the call costs more than its bytes.
+/// Hashes thousands of short pieces as a few long ones: of a short one the call costs more than its bytes
+/// (`tests/bench/run.py status`).
 #[derive(Default)]
 struct Gathering {
     hasher: DefaultHasher,

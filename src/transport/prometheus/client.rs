@@ -85,7 +85,7 @@ impl Error {
     }
 
     /// Whether what was sent is refused for good: out of order, a duplicate, invalid. Otherwise it may be sent again
-    /// later: nobody answered, the server is busy, or it is set up otherwise than the configuration says, which says
+    /// later: nothing answered, the server is busy, or it is set up otherwise than the configuration says, which says
     /// nothing about the numbers.
     pub(crate) fn is_final(&self) -> bool {
         self.last_word
@@ -224,12 +224,12 @@ fn reason(status: StatusCode, body: &[u8]) -> String {
     }
 }
 
-/// Whether it is a web page: no Prometheus answers with one, but who stands in front of it, or somebody else there.
+/// Whether it is a web page: Prometheus does not answer with one, but a proxy in front of it does, or another program.
 pub(super) fn is_page(body: &[u8]) -> bool {
     body.trim_ascii_start().starts_with(b"<")
 }
 
-/// A foreign text on one line, cut where nobody reads on.
+/// A foreign text on one line, cut to a readable length.
 pub(super) fn shown(text: &str) -> String {
     let text = text.trim();
     match text.char_indices().nth(SHOWN).and_then(|(end, _)| text.get(..end)) {

@@ -15,7 +15,7 @@ const MOST: usize = 64;
 /// The longest path that Linux knows.
 const LONGEST_MOUNT: usize = 1000;
 
-/// Types that hold nothing of a disk, or that nobody can fill: what the kernel makes up, images and media that are only
+/// Types that hold nothing of a disk, or that cannot fill: what the kernel makes up, images and media that are only
 /// read, and what lies on other machines.
 const LEFT_OUT: [&str; 26] = [
     "9p", "autofs", "cdfs", "cifs", "cramfs", "debugfs", "devfs", "devtmpfs", "efivarfs", "erofs", "fdescfs",

@@ -313,7 +313,7 @@ impl NodeConfig {
     /// The address, if there is one.
     ///
     /// # Errors
-    /// Nobody can tell.
+    /// Unknown.
     pub(super) fn told(self) -> Result<Option<String>, ()> {
         if self.is_odd { Err(()) } else { Ok(self.mac) }
     }

@@ -166,7 +166,7 @@ pub(super) enum Told<R> {
 }
 
 impl<R> Told<R> {
-    /// The entries; of a list none of whose entries could be read nobody knows what it said.
+    /// The entries; if none of its entries could be read, the content of the list is unknown.
     pub(super) fn entries(self) -> Result<Entries<R>, Option<String>> {
         match self {
             Told::List(entries) if entries.list.is_empty() && entries.dropped > 0 => Err(None),
@@ -199,7 +199,7 @@ impl<'de, R: Record<'de>> Visitor<'de> for ToldVisitor<R> {
     }
 }
 
-/// What stands in place of an answer of QEMU: `{"error":{"class":"GenericError","desc":"..."}}`.
+/// What QEMU sends instead of an answer: `{"error":{"class":"GenericError","desc":"..."}}`.
 #[derive(Default)]
 struct Failed(Option<QmpError>);
 

@@ -178,7 +178,7 @@ pub(super) fn online(status: Option<&str>) -> Option<bool> {
     }
 }
 
-/// More tags than these, and longer ones, nobody reads.
+/// More tags than these, and longer ones, are cut: they are unreadable.
 const MOST_TAGS: usize = 64;
 const LONGEST_TAG: usize = 64;
 

@@ -31,7 +31,7 @@ pub(crate) enum Posted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
     Task,
-    /// Nothing, or something that nobody needs.
+    /// Nothing, or something that is not needed.
     Nothing,
 }
 

@@ -1,4 +1,4 @@
-//! What is wrong with the files and the agent that logins use, for whoever looks for the cause of a refused login.
+//! What is wrong with the files and the agent that logins use, to find the cause of a refused login.
 
 use std::fs;
 use std::io;

@@ -41,7 +41,7 @@ impl Session {
 /// Sends the script and waits until it has begun; gives what it said instead, if it ends.
 async fn begin(channel: &mut Channel, script: &str) -> Result<Option<String>, russh::Error> {
     let mut begin = Begin::new(script);
-    // The word is for nobody: it says that the input goes on after the script.
+    // The word is not read: it marks that the input goes on after the script.
     channel.exec(true, "sh -s held").await?;
     channel.data(begin.stdin()).await?;
     loop {
@@ -61,7 +61,7 @@ async fn begin(channel: &mut Channel, script: &str) -> Result<Option<String>, ru
 async fn keep(mut channel: Channel, mut stopped: oneshot::Receiver<()>) {
     loop {
         tokio::select! {
-            // Whoever forgot to stop it is gone.
+            // The holder is gone without stopping it.
             _ = &mut stopped => break,
             () = tokio::time::sleep(SIGN) => if channel.data(HERE).await.is_err() { return },
             message = channel.wait() => if let None | Some(ChannelMsg::Close) = message { return },

@@ -209,7 +209,7 @@ pub(super) async fn direct(
         Ok(Err(russh::Error::ChannelOpenFailure(_))) => {
             Err(fail(ConnectFailure::NotForwarded, Some(io::Error::other(format!("{through} cannot connect to it")))))
         }
-        // The server in between is lost: nobody was asked.
+        // The server in between is lost: the host was not asked.
         Ok(Err(_)) => Err(fail(ConnectFailure::JumpHostFailed(ConnectFailure::Closed.as_str()), None)),
         Err(_) => Err(fail(ConnectFailure::Timeout, None)),
     }

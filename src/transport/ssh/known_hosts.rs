@@ -1,7 +1,7 @@
 //! Host keys by OpenSSH's rules: which lines of the `known_hosts` files speak of a host, and what they say of its key.
 //!
 //! russh's own helper is not used: it takes an unreadable file for an empty one, and knows neither patterns nor
-//! `@revoked` nor `@cert-authority` (russh 0.65, `keys/known_hosts.rs`). What a line means stands in sshd(8),
+//! `@revoked` nor `@cert-authority` (russh 0.65, `keys/known_hosts.rs`). The meaning of a line is in sshd(8),
 //! `SSH_KNOWN_HOSTS` FILE FORMAT.
 //!
 //! Where this is stricter than OpenSSH 9.2: a key of another type than the recorded ones is never "new"; a key revoked
@@ -130,7 +130,7 @@ impl KnownHosts {
         Ok(known)
     }
 
-    /// Takes the keys of a `RevokedHostKeys` file for revoked, whoever has them. As for ssh, a file that cannot be read is
+    /// Takes the keys of a `RevokedHostKeys` file as revoked for every host. As for ssh, a file that cannot be read is
     /// no empty one, nor is one that is missing, or has a line that is no key.
     pub(crate) fn revoke(&mut self, path: &Path) -> Result<(), Unreadable> {
         let unreadable = |source| Unreadable { path: path.to_owned(), source };
@@ -251,7 +251,7 @@ fn flaw(certificate: &Certificate, principal: &str, now: u64) -> Option<&'static
     None
 }
 
-/// The same key type; RSA with whatever hash.
+/// Whether both are of one key type; RSA with any hash counts as one.
 fn same_type(one: &Algorithm, other: &Algorithm) -> bool {
     one == other || matches!((one, other), (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }))
 }

@@ -94,7 +94,7 @@ impl Route {
         }
     }
 
-    /// Whether a command is the way: what it does, and why it failed, nobody else can know.
+    /// Whether a command is the way: what it does, and why it failed, only the command itself knows.
     pub(crate) fn by_command(&self) -> bool {
         self.hops.iter().any(|hop| matches!(hop.via, Via::Command(_)))
     }

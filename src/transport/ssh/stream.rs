@@ -63,10 +63,10 @@ pub(super) struct Proxy {
     _running: Arc<Running>,
 }
 
-/// The program and what it started: killed when nobody reads from it any more, neither its output nor its last words.
+/// The program and what it started: killed when neither its output nor its last words are read any more.
 #[derive(Debug)]
 struct Running {
-    // Dropped in this order: who is killed first leaves orphans that nobody knows.
+    // Dropped in this order: killing the parent first would leave unknown orphans.
     _family: Family,
     _child: Child,
 }

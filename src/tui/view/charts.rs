@@ -16,7 +16,7 @@ const LEAST: u16 = 6;
 /// One number over time.
 struct Curve {
     name: &'static str,
-    /// Two curves in one chart are told apart by their ink.
+    /// Two curves in one chart differ in their ink.
     marker: Marker,
     style: Style,
     of: fn(&Point) -> Option<f32>,

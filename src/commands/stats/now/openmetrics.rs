@@ -4,7 +4,7 @@ use super::StatsReport;
 use crate::model::id::NodeName;
 use crate::model::past::metrics::{self, Families};
 
-/// The report for Prometheus. Whoever did not answer has no numbers in it: an old one would look like a new one.
+/// The report for Prometheus. Servers that did not answer have no numbers in it: old ones would look new.
 pub(super) fn families(report: &StatsReport) -> Families {
     let mut families = Families::default();
     families.last_run(report.generated_at);

@@ -305,7 +305,7 @@ enum Seen {
     Gone,
     /// The last state, if anybody answered.
     Not(Option<PowerState>),
-    /// Nobody will tell: a token that was removed, say.
+    /// It cannot be found out: the token was removed, for example.
     Failed(Error),
 }
 
@@ -318,7 +318,7 @@ fn halted(sending: &Sending<'_>, status: &GuestStatus) -> StepReport {
         .seen(status.state)
 }
 
-/// It was sent, and nobody will say what came of it.
+/// It was sent, and its outcome cannot be found out.
 fn unheard(server: &Server, error: &Error) -> StepReport {
     let detail = format!("it was sent, and then: {error}");
     StepReport { hint: Some(look_hint(&server.id)), ..StepReport::because(StepOutcome::Unconfirmed, detail) }

@@ -28,7 +28,7 @@ impl Fleet<'_> {
         Ok(Some(Finding::of(Fault::number_reused(id, day, &known.to_string(), now), id)))
     }
 
-    /// Keeps who has the number now: nobody was known, or a person said that this one is meant.
+    /// Keeps who has the number now: none was known, or a person confirmed that this one is meant.
     pub(in crate::fleet::act) fn keep_identity(
         &self,
         named: Named<'_>,

@@ -16,7 +16,8 @@ use crate::model::power::{Finding, Plan, PowerAction, Remedy, StepKind, StopOpti
 use crate::transport::pve::AgentAnswer;
 
 impl Fleet<'_> {
-    /// Whether the clusters can do what needs quorum. Whoever may not ask is told by Proxmox VE itself.
+    /// Whether the clusters can do what needs quorum. A token that may not ask gets the answer from Proxmox VE when it
+    /// acts.
     pub(super) async fn look_at_quorum(&self, plan: &Plan, servers: &[Server], clients: &ApiClients) -> Vec<Finding> {
         let mut asked: HashMap<&ClusterId, Option<String>> = HashMap::new();
         let mut findings = Vec::new();
@@ -41,7 +42,7 @@ impl Fleet<'_> {
         findings
     }
 
-    /// That a cluster has no quorum: how many of its nodes are online, in words; `None`: it has, or nobody says.
+    /// That a cluster has no quorum: how many of its nodes are online, in words; `None`: it has, or that is unknown.
     async fn lost_quorum(&self, clients: &ApiClients, cluster: &ClusterId) -> Option<String> {
         clients.standing(cluster)?;
         let client = self.client_of(clients, cluster).await.ok()?;

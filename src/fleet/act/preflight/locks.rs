@@ -47,7 +47,7 @@ impl Fleet<'_> {
     }
 }
 
-/// Puts into the finding what works under the lock, and what to do; `None` of `tasks`: nobody says.
+/// Puts into the finding what works under the lock, and what to do; `None` of `tasks`: they are unknown.
 fn explain(finding: &mut Finding, named: Named<'_>, node: &NodeName, lock: &str, tasks: Option<&[ActiveTask]>) {
     let locked =
         Locked { kind: named.kind, vmid: named.vmid, lock, host: named.server.parent.as_ref(), node: node.as_str() };

@@ -21,7 +21,7 @@ use crate::state::is_fresh;
 use crate::transport::Error;
 use crate::transport::pve::Client;
 
-/// For so long nobody is asked again what a token may do.
+/// How long a token's privileges are not asked for again.
 const FRESH: SignedDuration = SignedDuration::from_hours(1);
 
 /// What the token of a cluster may do, and since when that is known.
@@ -128,7 +128,7 @@ impl Fleet<'_> {
         Some(self.token(group.members.first()?).await.ok()?.id)
     }
 
-    /// What the token may do now, which is kept; `None`: nobody of the cluster answers.
+    /// What the token may do now, which is kept; `None`: no member of the cluster answers.
     async fn told_now(&self, clients: &ApiClients, cluster: &ClusterId) -> Option<Held> {
         clients.standing(cluster)?;
         let client = self.client_of(clients, cluster).await.ok()?;

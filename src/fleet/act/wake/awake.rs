@@ -17,7 +17,7 @@ const DOOR: Duration = Duration::from_secs(1);
 
 impl Fleet<'_> {
     /// Looks until the host is awake: a login over SSH under its known key, or for a server without SSH an answer of the
-    /// API whose certificate verifies. It never ends by itself where nobody answers: give it a deadline. `missed` is told
+    /// API whose certificate verifies. If nothing answers it never ends by itself: give it a deadline. `missed` is told
     /// why each look failed.
     ///
     /// # Errors

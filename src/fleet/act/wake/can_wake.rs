@@ -58,7 +58,7 @@ impl Fleet<'_> {
         server.mac.or_else(found).ok_or_else(|| NoWakePath::UnknownMac { server: server.id.clone() })
     }
 
-    /// The way by which a server can be woken, as far as the configuration and what is known of it say. Nobody is asked.
+    /// The way by which a server can be woken, according to the configuration and the state file. No server is asked.
     pub(crate) fn wake_path(&self, server: &ServerConfig) -> Result<WakePath, NoWakePath> {
         if server.access == Access::Local {
             return Err(NoWakePath::ThisMachine { server: server.id.clone() });

@@ -29,7 +29,7 @@ impl Fleet<'_> {
                         listing.nodes.iter().any(|row| row.name == *node && row.online == Some(true))
                     });
                     let unlisted = guests.iter().find(|vmid| !listing.guests.iter().any(|guest| guest.vmid == **vmid));
-                    // Whoever may not ask for the quorum is told by Proxmox VE when it starts the guest.
+                    // If the token may not ask for the quorum, Proxmox VE checks it when the guest is started.
                     let quorate = client.quorate().await.map_or(true, |quorate| quorate != Some(false));
                     match unlisted {
                         _ if !online => "its cluster does not list it as online".to_owned(),

@@ -229,7 +229,7 @@ impl Fleet<'_> {
         if relay.access != Access::Ssh || sleeper.access != Access::Ssh {
             return Ok(());
         }
-        // What is wrong with the way itself is told by whoever goes it.
+        // What is wrong with the way itself is reported when it is used.
         let (Ok(way), Ok(target)) = (self.route(relay).await, self.route(sleeper).await) else { return Ok(()) };
         let (Some((_, jumps)), Some(target)) = (way.hops().split_last(), target.hops().last()) else { return Ok(()) };
         if jumps.iter().any(|hop| (&hop.host, hop.port) == (&target.host, target.port)) {
@@ -246,7 +246,7 @@ impl Fleet<'_> {
             return PowerState::Online;
         }
         if matches!(error, Error::Connect { failure, .. } if !failure.reached_host()) {
-            // Nobody got as far as asking it.
+            // The relay itself was not reached.
             return PowerState::Unknown;
         }
         let sleeps = self.state.intended_sleep().is_ok_and(|marks| marks.get(relay).is_some_and(|mark| mark.asleep));

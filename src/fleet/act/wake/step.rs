@@ -30,7 +30,7 @@ struct WakeRun<'r> {
     patience: Duration,
     /// What is still waited for, once it is awake.
     missing: RefCell<Option<String>>,
-    /// Why nobody knows whether a packet was sent.
+    /// Why it is unknown whether a packet was sent.
     lost: RefCell<Option<String>>,
     /// Told when the first round was tried.
     tried: Notify,
@@ -128,7 +128,7 @@ impl WakeRun<'_> {
         seen.await.ok()
     }
 
-    /// One round, and nobody looks.
+    /// One round, without looking.
     async fn until_sent(&self) -> Option<Result<(), Error>> {
         self.tried.notified().await;
         None
@@ -180,7 +180,7 @@ impl WakeRun<'_> {
     }
 }
 
-/// Nobody could wake it.
+/// No sender could wake it.
 fn no_path(error: &NoWakePath) -> StepReport {
     StepReport { hint: error.advice(), ..StepReport::because(StepOutcome::Refused, error.to_string()) }
 }

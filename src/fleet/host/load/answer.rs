@@ -196,7 +196,7 @@ impl<'a> Block<'a> {
         self.line("meminfo")?;
         let text = self.memory_line(name).ok_or_else(|| format!("/proc/meminfo has no {name}"))?;
         let number = text.trim().strip_suffix("kB").and_then(|kib| kib.trim_end().parse::<u64>().ok());
-        // More than an exbibyte is nobody's.
+        // No machine has more than an exbibyte.
         number
             .and_then(|kib| kib.checked_mul(1024))
             .filter(|bytes| *bytes <= 1 << 60)

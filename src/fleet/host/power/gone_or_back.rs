@@ -16,7 +16,7 @@ use crate::transport::{ConnectFailure, Error, probe};
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// What even the last look before the deadline gets.
 const LEAST: Duration = Duration::from_millis(250);
-/// So many looks in a row must see nobody: one alone may have lost its packets.
+/// So many looks in a row must see no host: one alone may have lost its packets.
 const SILENT: u32 = 2;
 /// A port that refuses for so long is no service that just ends: something before the host answers for it.
 const REFUSING: Duration = Duration::from_secs(10);
@@ -31,7 +31,7 @@ pub(crate) enum Waited {
     NotConfirmed {
         last: String,
     },
-    /// It is this machine itself: whoever waits goes with it.
+    /// It is this machine itself, which cannot watch its own end.
     Local,
 }
 
@@ -41,9 +41,9 @@ enum Look {
     Answers,
     /// Its ports are closed, and something says so.
     Refuses,
-    /// Nobody answers.
+    /// Nothing answers.
     Silent,
-    /// Nobody could be asked.
+    /// The host could not be asked.
     Unknown(String),
 }
 
@@ -90,7 +90,7 @@ enum Eye {
         host: String,
         ports: Vec<u16>,
     },
-    /// From the jump host before it; the session is opened anew where it was lost.
+    /// From the jump host before it; a lost session is opened again.
     Jump(Box<(Session, Hop)>),
     /// Nothing but a whole SSH session reaches it.
     Ssh,

@@ -23,7 +23,7 @@ use crate::model::host::power::{HostCall, HostPreflight, Inhibitor, LoggedIn};
 use crate::model::id::VmId;
 use crate::transport::script::quote;
 
-/// What the script looks for besides what stands in the way of a call.
+/// What the script looks for besides what could block a call.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Wanted {
     /// How a call would go past the locks that programs hold.

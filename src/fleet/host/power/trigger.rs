@@ -1,4 +1,4 @@
-//! The one trigger that lets a host sleep, switch off or start anew.
+//! The one trigger that puts a host to sleep, switches it off or restarts it.
 
 use crate::config::{Access, ServerConfig};
 use crate::consent::Confirmed;
@@ -61,7 +61,7 @@ pub(super) fn script(order: HostOrder) -> String {
     format!("uid= rights= sudo= listed= over={over} call={call}\n{RIGHTS}{WAY}{}", include_str!("trigger.sh"))
 }
 
-/// What the script said. Without a word that is known nobody can tell what it did.
+/// What the script said. Without a known word, what it did is unknown.
 pub(super) fn parse(output: &ScriptOutput) -> Triggered {
     let (mut user, mut sudo, mut trace) = (None, false, None);
     for line in output.stdout.lines() {
@@ -69,7 +69,7 @@ pub(super) fn parse(output: &ScriptOutput) -> Triggered {
         let (key, first) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
         let rest = fields.next().unwrap_or_default();
         match key {
-            // Whoever may run something without a password may still not run this.
+            // A user who may run something without a password may still not be allowed to run this.
             "user" => (user, sudo) = (word(first), matches!(rest.trim(), "yes" | "no")),
             "unit" => trace = word(first).map(Trace::Unit),
             "file" => trace = word(first).map(Trace::File),
@@ -118,7 +118,7 @@ impl Fleet<'_> {
         }
     }
 
-    /// Why a trigger failed on the host, once that is known; it never ends where nothing failed, or nobody can tell.
+    /// Why a trigger failed on the host, once that is known; it never ends if nothing failed, or if that is not known.
     pub(crate) async fn failure_of(&self, server: &ServerConfig, trace: Option<&Trace>) -> String {
         if let Some(script) = trace.and_then(after)
             && let Ok(output) = self.run_script_in_time(server, HostKeyPolicy::Refuse, &script).await

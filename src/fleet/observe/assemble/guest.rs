@@ -19,7 +19,7 @@ pub(super) struct Home<'a> {
     pub(super) cluster: &'a ClusterId,
 }
 
-/// A guest as a server of the inventory, whoever tells of it.
+/// A guest as a server of the inventory, whatever the source.
 fn server_of(guest: RememberedGuest, home: Home<'_>, seen: Observation) -> Server {
     let RememberedGuest { kind, vmid, node, name, addresses, tags, pool, lock, ha_state, template, .. } = guest;
     Server {

@@ -17,7 +17,7 @@ use crate::state::{KnownGuest, StateError};
 use crate::transport::pve::Client;
 
 impl Fleet<'_> {
-    /// The guests of a cluster: as listed, or as remembered where nobody could list them. What was listed is kept. Gives
+    /// The guests of a cluster: as listed, or as remembered if no member listed them. What was listed is kept. Gives
     /// the connection to who listed them.
     pub(super) fn add_guests(
         &self,
@@ -38,7 +38,7 @@ impl Fleet<'_> {
         self.correct(&group.cluster, &mut listing, at)?;
         let complete = match self.state.record_listing(&group.cluster, &listing, &via, at) {
             Ok(recorded) => recorded.complete,
-            // Whoever keeps the look meets the same, and says so. Until then there is something to show: what was listed.
+            // Keeping the look meets the same error, and reports it. Until then the listing itself can be shown.
             Err(error) if error.is_of_writing() => true,
             Err(error) => return Err(error),
         };
@@ -104,7 +104,7 @@ fn missing<'k>(
     })
 }
 
-/// A guest that nobody could tell of in this run: what is shown is as old as its last listing.
+/// A guest that no member reported in this run: what is shown is as old as its last listing.
 fn unseen(
     group: &Group<'_>,
     parents: &HashMap<NodeName, ServerId>,

@@ -32,7 +32,7 @@ pub(crate) struct Start {
 pub(crate) enum Goal {
     /// A new token that works. One that is stored for the same cluster is replaced, and removed at the end.
     Create,
-    /// This token gone, and user and role with it if nobody else uses them.
+    /// This token gone, and user and role with it if no other token uses them.
     Revoke(Option<Removal>),
 }
 

@@ -43,7 +43,7 @@ impl Fleet<'_> {
         Checked { node, token, scope, trust, compared, refused }
     }
 
-    /// Like `compare`, for whoever asks by name: a certificate that is refused is looked up over SSH, at once.
+    /// Like `compare`, for a person who asks by name: a certificate that is refused is looked up over SSH, at once.
     async fn check(&self, server: &ServerConfig, scope: TokenScope) -> Result<Comparison, Error> {
         match self.compare(server, scope).await {
             Err(refusal @ Error::Untrusted { .. }) => {

@@ -1,4 +1,5 @@
-//! Why Proxmox VE refuses a token: its API says no more than that, its user database does, to whoever may read it.
+//! Why Proxmox VE refuses a token: its API says no more than that; its user database gives the reason, if it may be
+//! read.
 
 use jiff::Timestamp;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! The same over SSH: what a host shows besides what it says, and which cluster that proves it to be of.
+//! Membership proved over SSH: what a host shows besides what it says, and which cluster that proves.
 
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
@@ -66,11 +66,11 @@ impl<'a> Fleet<'a> {
         Ok(Shown { learned, presented: meant, trust: by_files, unseen: Some(error) })
     }
 
-    /// What the API presents at the host's own loopback, seen through SSH: where nobody stands between.
+    /// What the API presents at the host's own loopback, seen through SSH, where nothing can be in between.
     async fn presented_at_home(&self, server: &ServerConfig, learned: &HostCertificates) -> Result<Presented, Error> {
         let name = learned.name_at_home();
         match server.access {
-            // Without SSH there is nobody to ask: `look` has refused it before.
+            // Without SSH nothing can be asked: `look` has refused it before.
             Access::Api => Err(no_ssh(server)),
             Access::Local => {
                 let stream = probe::dial("127.0.0.1", server.api_port(), self.limits.probe).await?;
@@ -84,7 +84,7 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    /// What the API presents to whoever dials it as the configuration says.
+    /// What the API presents at the configured address.
     async fn presented_to_all(&self, server: &ServerConfig, learned: &HostCertificates) -> Result<Presented, Error> {
         let (host, port) = self.api_address(server).await?;
         let stream = probe::dial(&host, port, self.limits.probe).await?;
@@ -172,7 +172,8 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    /// Whether a token works at the API of a host. Only for one that was made on this host: nobody else is shown it.
+    /// Whether a token works at the API of a host. Only for one that was made on this host: no other host gets to see
+    /// it.
     ///
     /// # Errors
     /// That the API does not answer, or is not who the host showed it to be.

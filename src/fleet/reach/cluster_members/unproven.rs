@@ -1,4 +1,4 @@
-//! Members that nobody has checked: versions of ecobox before took a server's word for it that it belongs to a cluster. Such
+//! Unproven members: earlier versions of ecobox took a server's word for it that it belongs to a cluster. Such
 //! a server gets no token of that cluster, and what it lists counts for nothing there, before it has shown where it belongs.
 
 use futures::future::join_all;
@@ -33,7 +33,7 @@ impl Fleet<'_> {
         let looks = doubtful.into_iter().filter(|server| !self.lists_in_doubt(server)).map(|server| async move {
             let stored = self.state.token(&self.cluster_of(&server.id)).ok().flatten();
             if let Some(stored) = stored {
-                // What keeps it from being checked is met again by whoever wants to ask it.
+                // Whatever prevents the check is reported when the server is asked for something.
                 let _ = timeout(self.patience(), self.dispel_doubt(server, &stored)).await;
             }
         });
@@ -44,7 +44,7 @@ impl Fleet<'_> {
     /// that a member which is known lists. One that the members do not know is none of them, from now on.
     ///
     /// # Errors
-    /// It is not a member, or nobody can say; it does not answer.
+    /// It is not a member, or that is unknown; it does not answer.
     pub(in crate::fleet) async fn dispel_doubt(
         &self,
         server: &ServerConfig,
@@ -84,7 +84,7 @@ impl Fleet<'_> {
         Err(none("whether it belongs to its cluster cannot be checked now, so it gets no token"))
     }
 
-    /// Whether what is trusted of it is a certificate of the cluster's own CA: nobody else can show one.
+    /// Whether what is trusted of it is a certificate of the cluster's own CA, which only a member can show.
     fn has_trust_of(&self, server: &ServerConfig, cluster: &ClusterId) -> bool {
         let stored = self.state.trust(&server.id).ok().flatten();
         let of_ca = |ca: &[u8]| ClusterId::of_ca(&pve::fingerprint_of(ca).hex()) == *cluster;
@@ -92,7 +92,7 @@ impl Fleet<'_> {
             && stored.is_some_and(|stored| matches!(&stored.trust, Trust::ClusterCa { ca, .. } if of_ca(ca)))
     }
 
-    /// What its API presents to whoever dials it. No token is sent.
+    /// What its API presents. No token is sent.
     async fn presented_there(&self, server: &ServerConfig) -> Result<Presented, Error> {
         let (host, port) = self.api_address(server).await?;
         let stream = probe::dial(&host, port, self.limits.probe).await?;

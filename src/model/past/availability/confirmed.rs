@@ -92,7 +92,7 @@ impl Timeline {
         if let Some((at, state)) = last_confirmed {
             let younger = looked_at.filter(|looked| looked.duration_since(at) > STALE);
             match (younger, self.present) {
-                // Whoever looked since then saw something else: when it came to that is not known.
+                // A look since then saw something else; when that began is not known.
                 (Some(looked), Some((present, _))) if present != state => {
                     changes.push((looked, PowerState::Unknown, present));
                     self.present = Some((present, looked));

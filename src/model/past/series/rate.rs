@@ -73,7 +73,7 @@ pub(crate) fn rate(before: Total, now: Total) -> Grown {
     Grown::By(four_places((now.bytes - before.bytes) / seconds))
 }
 
-/// Whether the total began anew between two readings. A later uptime that is longer than the earlier one does not rule
+/// Whether the total was reset between two readings. A later uptime that is longer than the earlier one does not rule
 /// that out: what ran for a minute and then restarted has run for two some minutes later.
 fn restarted(before: Option<f64>, now: Option<f64>, apart: SignedDuration) -> bool {
     let (Some(before), Some(now), apart) = (before, now, apart.as_secs_f64()) else { return false };

@@ -25,7 +25,7 @@ impl Window {
         Window { since, until: until.max(since), step: SignedDuration::from_secs(step) }
     }
 
-    /// The same window in steps that are no shorter than `step`.
+    /// This window in steps no shorter than `step`.
     pub(crate) fn at_least(self, step: SignedDuration) -> Window {
         if step > self.step { Window { step, ..self } } else { self }
     }

@@ -40,9 +40,9 @@ pub(crate) struct PlanInputs {
     pub(crate) until: bool,
     /// What the guests' configurations say of the order among them, where they were asked.
     pub(crate) startups: HashMap<ServerId, Startup>,
-    /// How asking hosts failed, of those whom nobody could ask.
+    /// How asking failed, of hosts that could not be asked.
     pub(crate) failures: HashMap<ServerId, FailureKind>,
-    /// Guests whose node has nobody who could say what they do, or do anything with them.
+    /// Guests whose node cannot report their state or carry out a call.
     pub(crate) lost: HashMap<ServerId, Lost>,
 }
 
@@ -60,7 +60,7 @@ pub(crate) enum StepKind {
     /// Wake-on-LAN, until the host is ready.
     Wake,
     Guest(GuestCall),
-    /// A call to a guest of which nobody can tell yet what it does: it is decided when its host is ready.
+    /// A call to a guest whose state is not known yet: it is decided when its host is ready.
     GuestLater,
     Host(HostCall),
     /// It is as it should be.

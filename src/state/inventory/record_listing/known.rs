@@ -119,7 +119,7 @@ pub(super) fn is_same(row: &Row<'_>, guest: &Guest) -> rusqlite::Result<bool> {
         && row.get_ref(13)?.as_i64_or_null()?.is_none())
 }
 
-/// `None` for a row that makes no sense; it is written anew.
+/// `None` for a row that makes no sense; it is rewritten.
 pub(super) fn own(row: &Row<'_>) -> rusqlite::Result<Option<Known>> {
     let text = |i: usize| Ok::<_, rusqlite::Error>(row.get_ref(i)?.as_str_or_null()?.map(str::to_owned));
     let Ok(vmid) = VmId::try_from(row.get::<_, u32>(0)?) else { return Ok(None) };

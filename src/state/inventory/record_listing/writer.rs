@@ -67,7 +67,7 @@ impl Writer<'_> {
 
     pub(super) fn update(&mut self, known: &Known, guest: &Guest) -> rusqlite::Result<()> {
         if known.kind != guest.kind {
-            // Whoever had this number before is another guest.
+            // The guest that had this number before is another one.
             identities::forget(self.conn, self.id, guest.vmid)?;
             self.insert(guest)?;
             let what = GuestChangeKind::Replaced { from: known.kind, name: None };

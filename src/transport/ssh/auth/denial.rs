@@ -1,4 +1,4 @@
-//! Why nobody was let in, in words that say what to do.
+//! Why a login was denied, in words that say what to do.
 
 use super::Login;
 use crate::transport::ssh::route::Hop;

@@ -59,7 +59,7 @@ struct Criterion {
 }
 
 impl Survey {
-    /// None: there is no configuration, or nobody to ask.
+    /// None: there is no configuration, or no ssh to ask.
     pub(crate) fn of(source: &ConfigSource) -> Option<Survey> {
         let home = own_home().or_else(std::env::home_dir).unwrap_or_default();
         Survey::at(source, &home.join(".ssh"), Path::new(SYSTEM_FOLDER), std::env::var_os("PATH").as_deref())
@@ -105,7 +105,7 @@ impl Survey {
             lines.push(format!("here {}", own_host_name().unwrap_or_default()));
         }
         for name in &self.variables {
-            // The value itself may be nobody's business.
+            // The value itself may be private.
             let mut hasher = DefaultHasher::new();
             std::env::var_os(name).hash(&mut hasher);
             lines.push(format!("${name} {:016x}", hasher.finish()));
@@ -120,7 +120,7 @@ impl Survey {
         !self.unclear && !self.worldly.iter().any(|blocks| blocks.iter().all(|block| block.may_count(host, &names)))
     }
 
-    /// Reads a file and what it includes; `around` are the blocks that the Include stands in.
+    /// Reads a file and what it includes; `around` are the blocks around the Include.
     fn walk(&mut self, file: &Path, folder: &Path, around: &mut Vec<Block>) {
         let Some(found) = mark(file) else { return };
         if around.len() > INCLUDE_DEPTH || self.files.len() >= MOST_FILES {

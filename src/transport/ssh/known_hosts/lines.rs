@@ -62,7 +62,7 @@ pub(in crate::transport::ssh) fn is_readable(line: &[u8]) -> bool {
     let (Some(kind), Some(blob)) = (fields.next(), fields.next()) else { return false };
     let kind = if kind.starts_with("rsa-sha2-") { "ssh-rsa" } else { kind };
     let is_key = PublicKey::from_openssh(&format!("{kind} {blob}")).is_ok();
-    // Types that nobody uses any more, or not yet, say what they say.
+    // Types that are not used any more, or not yet, are taken as they are.
     let is_other = !USUAL.contains(&kind)
         && blob.len() > 40
         && blob.bytes().all(|c| c.is_ascii_alphanumeric() || b"+/=".contains(&c));
