@@ -31,6 +31,7 @@ mod foreign;
 mod logging;
 mod model;
 mod output;
+mod refuse;
 mod render;
 #[cfg(test)]
 mod schema;
@@ -50,7 +51,6 @@ use tokio::signal::unix::SignalKind;
 
 use crate::cli::{Cli, Command, Global};
 use crate::commands::Context;
-use crate::commands::check::CheckReport;
 use crate::commands::complete::shells::SHELLS;
 use crate::config::{Config, ConfigError};
 use crate::error::Failure;
@@ -60,14 +60,14 @@ use crate::fleet::act::SentLog;
 use crate::logging::start_log;
 use crate::model::check::CheckId;
 use crate::model::check::fix::Fix;
-use crate::model::hint::Carried;
 use crate::model::monitor::Level;
 use crate::output::{print, show};
+use crate::refuse::{refuse, tell_monitor};
 use crate::render::{Format, Output};
 use crate::signals::{Leaves, until_signalled};
 use crate::state::{State, StateError};
 use crate::transport::foreground::{Front, Ignored};
-use crate::ui::{ColorWhen, Ui};
+use crate::ui::Ui;
 use crate::watchdog::Pulse;
 
 fn main() -> ExitCode {
@@ -107,45 +107,6 @@ fn main() -> ExitCode {
             ExitCode::from(if runs_a_command { Exit::NotRun } else { error::classify(&error) }.code())
         }
     }
-}
-
-/// Tells a monitor on stdout, where it looks, that nothing could be judged.
-fn tell_monitor(message: &str, hint: Option<&str>, output: &Output) -> ExitCode {
-    let report = CheckReport::failed(output.now, message, hint);
-    // It may be the form that was wrong.
-    let has_form = !matches!(output.format, Format::Html | Format::Openmetrics);
-    let format = if has_form { output.format } else { Format::Table };
-    let _ = render::print(&report, &Output { format, ..output.clone() });
-    ExitCode::from(Level::Unknown.code())
-}
-
-/// Says what is wrong with the command line, and what may have been meant. Help and version come here, too: they go to
-/// stdout and are no error; a pipe that closes is silence.
-fn refuse(error: clap::Error) -> ExitCode {
-    let args: Vec<_> = std::env::args_os().collect();
-    let usage = if cli::did_you_mean::runs_a_command(&args) { Exit::NotRun } else { Exit::Usage };
-    if let Some(meant) = cli::did_you_mean::meant(&error, &args) {
-        let ui = Ui::new(false, ColorWhen::Auto, Carried::default());
-        ui.error(&meant.message);
-        ui.hint(&meant.hint);
-        if cli::is_check(&args) {
-            let now = jiff::Timestamp::now();
-            let output = Output::new(Format::Table, false, Carried::default(), now);
-            return tell_monitor(&meant.message, Some(&meant.hint), &output);
-        }
-        return ExitCode::from(usage.code());
-    }
-    let error = cli::did_you_mean::without_hidden(error);
-    if error.use_stderr() && cli::is_check(&args) {
-        let text = error.to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        let _ = error.print();
-        let now = jiff::Timestamp::now();
-        let output = Output::new(Format::Table, false, Carried::default(), now);
-        return tell_monitor(&message, None, &output);
-    }
-    let _ = error.print();
-    ExitCode::from(if error.use_stderr() { usage.code() } else { Exit::Done.code() })
 }
 
 /// What runs where no command is given: `status`, once there is a configuration.

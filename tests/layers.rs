@@ -18,6 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "logging",
             "model",
             "output",
+            "refuse",
             "render",
             "signals",
             "state",
@@ -27,6 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("output", &["cli", "commands", "error", "exit", "model", "render", "watchdog"]),
+    ("refuse", &["cli", "commands", "exit", "model", "render", "ui"]),
     ("signals", &["cli", "commands", "exit", "watchdog"]),
     ("logging", &["cli", "ui"]),
     ("cli", &["commands", "file", "model", "render", "ui"]),
@@ -87,7 +89,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("maud", &["src/render/html"]),
     ("toml", &["src/config"]),
     ("toml_edit", &["src/config"]),
-    ("clap", &["src/cli", "src/commands", "src/main.rs", "src/render.rs", "src/ui.rs"]),
+    ("clap", &["src/cli", "src/commands", "src/main.rs", "src/refuse.rs", "src/render.rs", "src/ui.rs"]),
     ("snap", &["src/transport/prometheus"]),
     ("if_addrs", &["src/transport/wol.rs"]),
     // Tests of these start simulated and real servers.
@@ -202,6 +204,29 @@ fn programs_are_started_in_one_place() {
         found.extend(code.contains("Command::new(").then_some(path));
     }
     assert_eq!(found, ["src/transport/child.rs"]);
+}
+
+/// A file longer than this is two: what it has by topic goes into files of their own, and its tests into `tests.rs` beside it.
+const MOST_LINES: usize = 400;
+
+#[test]
+fn no_file_is_too_long() {
+    let base = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for folder in ["src", "tests", "fuzz"] {
+        sources(&base.join(folder), &mut files);
+    }
+    assert!(files.len() > 500, "the sources were not found");
+    let mut long = Vec::new();
+    for file in files {
+        let path = file.strip_prefix(base).unwrap().display().to_string();
+        let lines = fs::read_to_string(&file).unwrap().lines().count();
+        // What cargo-fuzz built is nobody's source.
+        if lines > MOST_LINES && !path.contains("target/") {
+            long.push(format!("{path} has {lines} lines"));
+        }
+    }
+    assert!(long.is_empty(), "\n{}", long.join("\n"));
 }
 
 #[test]
