@@ -24,6 +24,7 @@ mod cli {
     mod doctor_faults;
     mod doctor_guests;
     mod doctor_leads;
+    mod doctor_recorded;
     mod doctor_sleep;
     pub(crate) mod env;
     mod examples;

@@ -51,9 +51,11 @@ pub(crate) struct CheckArgs {
     targets: Vec<String>,
     /// WARNING if this condition is met, e.g. `cpu>80`, `certificate<14d`, `cpu=80` (can be repeated)
     #[arg(short, long, alias = "warning", value_name = "CONDITION", value_parser = warn)]
+    #[arg(add = ArgValueCompleter::new(complete::threshold))]
     warn: Vec<Condition>,
     /// CRITICAL if this condition is met (can be repeated)
     #[arg(short, long, alias = "critical", value_name = "CONDITION", value_parser = crit)]
+    #[arg(add = ArgValueCompleter::new(complete::threshold))]
     crit: Vec<Condition>,
     /// Only services of this name
     #[arg(long, value_name = "NAME")]
@@ -67,7 +69,7 @@ pub(crate) struct CheckArgs {
     /// UNKNOWN if what is known is older than this
     #[arg(long, value_name = "SPAN", default_value = "15m", value_parser = crate::commands::args::span)]
     max_age: SignedDuration,
-    /// How long a backup may be missing after a guest was created, or after its host came back
+    /// How long a backup may be missing after a guest was created or its host came back, and by how much a job may be late
     #[arg(long, value_name = "SPAN", value_parser = crate::commands::args::span)]
     grace: Option<SignedDuration>,
     /// The name of the service for `-o checkmk`

@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 
 use clap_complete::engine::CompletionCandidate;
 
+use crate::model::monitor::condition::Key;
 use crate::model::past::series::Metric;
 use crate::model::power::PowerState;
 use crate::model::select::{KINDS, states};
@@ -87,6 +88,13 @@ fn selector(key: &str, typed: &str) -> Vec<CompletionCandidate> {
 /// The series that `stats --metric` and `--chart` take.
 pub(crate) fn metric() -> Vec<CompletionCandidate> {
     Metric::ALL.iter().map(|metric| CompletionCandidate::new(metric.as_str())).collect()
+}
+
+/// The keys of conditions of `check`, with the sign that no shell acts on.
+pub(crate) fn threshold(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(typed) = typed.to_str() else { return Vec::new() };
+    let begun = Key::ALL.iter().filter(|key| key.as_str().starts_with(typed));
+    begun.map(|key| CompletionCandidate::new(format!("{}=", key.as_str())).help(Some(key.about().into()))).collect()
 }
 
 /// The beginnings of a condition of `watch --until`: a target, then its state.

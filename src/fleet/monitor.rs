@@ -95,7 +95,7 @@ impl Fleet<'_> {
     ) -> Result<Vec<Item>, StateError> {
         Ok(match (key, over) {
             (Key::Availability, over) => self.availabilities(look, over.unwrap_or_default())?,
-            (key, Some(over)) => self.averages(look, key, over).await?,
+            (key, Some(over)) => self.averages(look, key, over, over / 2).await?,
             (Key::Response, None) => responses(look),
             (Key::Age, None) => ages(look),
             (Key::Storage, None) => self.storage_items(look).await?,
@@ -103,7 +103,8 @@ impl Fleet<'_> {
             (Key::Token, None) => self.token_items(look).await?,
             (Key::Backup, None) => self.backup_items(look, conditions).await?,
             (key, None) if look.clients.is_none() && metric(key).is_some_and(Metric::is_pressure) => {
-                self.averages(look, key, look.max_age).await?
+                // What was measured last, whenever that was.
+                self.averages(look, key, look.max_age, SignedDuration::ZERO).await?
             }
             (key, None) => self.load_items(look, key).await?,
         })

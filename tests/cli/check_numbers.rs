@@ -208,6 +208,9 @@ fn averages_and_availability_come_from_history() {
     let text = said(&env, &["web", "--cached", "-w", "cpu>20 over 20m"], 1);
     assert!(text.contains("web: cpu 25% over 20m00s (above 20%)"), "{text}");
     assert!(said(&env, &["web", "--cached", "-w", "cpu>80 over 20m"], 0).starts_with("ECOBOX OK"));
+    // Less than half of the time was seen.
+    let text = said(&env, &["web", "--cached", "-w", "cpu>20 over 2h"], 3);
+    assert!(text.contains("web: cpu is not known: it was seen for ") && text.contains(" of 2h00m"), "{text}");
     env.execute("UPDATE events SET at = at - 86400000; UPDATE guests SET changed_at = changed_at - 86400000");
     let fine = said(&env, &["web", "-w", "availability<99.5 over 30d"], 0);
     assert!(fine.starts_with("ECOBOX OK"), "{fine}");

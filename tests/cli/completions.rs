@@ -42,7 +42,7 @@ fn a_known_fleet() -> (Env, Sim) {
 }
 
 /// What is typed after `ecobox `, and what is offered for its last word: all of it.
-const CASES: [(&str, &[&str]); 19] = [
+const CASES: [(&str, &[&str]); 21] = [
     ("sta", &["stats", "status"]),
     ("status --cac", &["--cached"]),
     ("status -o js", &["json", "jsonl"]),
@@ -64,6 +64,8 @@ const CASES: [(&str, &[&str]); 19] = [
     ("power stop db --allow quo", &["quorum-lost"]),
     ("stats --since 7d --metric cp", &["cpu"]),
     ("watch --until db=runn", &["db=running"]),
+    ("check -w cp", &["cpu="]),
+    ("check --crit pressure.m", &["pressure.memory="]),
 ];
 
 /// Runs a shell on a script, with ecobox on its PATH.

@@ -262,6 +262,20 @@ fn from_the_beginning(document: &str) {
     assert!(is_settled, "{document} has no examples");
 }
 
+/// What `doctor` finds in the demo's fleet is what its story tells of, and the document names it: nothing else is wrong.
+#[test]
+fn doctor_finds_in_the_demo_what_is_told_of_it() {
+    let Some(desk) = Desk::new() else { return };
+    desk.settle();
+    let run =
+        super::doctor::finds_with(&desk.env, &[], &["wol-not-armed pve2 warning", "no-agent pve1-vm-103 warning"]);
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/doctor.md")).unwrap();
+    for finding in ["`wol-not-armed` at `pve2`", "`no-agent` at `windows-build`"] {
+        assert!(text.contains(&format!("\n| {finding} | ")), "{finding}");
+    }
+    assert_eq!(run.json()["counts"]["problem"], 0);
+}
+
 #[test]
 fn of_readme() {
     from_the_beginning("README.md");

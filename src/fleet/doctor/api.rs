@@ -25,7 +25,12 @@ impl Fleet<'_> {
             }
         } else {
             let finding = format!("the API did not answer within {} s", after.as_secs());
-            Err(Trouble { id: CheckId::ApiUnreachable, finding, fix: None, at: None })
+            Err(Trouble {
+                id: CheckId::ApiUnreachable,
+                finding,
+                fix: Some(Fix::of(CheckId::ApiUnreachable, &[])),
+                at: None,
+            })
         }
     }
 

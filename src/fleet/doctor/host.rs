@@ -8,6 +8,7 @@ use crate::fleet::Fleet;
 use crate::fleet::doctor::cause::By;
 use crate::model::check::CheckId;
 use crate::model::check::diagnosis::Trouble;
+use crate::model::check::fix::Fix;
 use crate::model::check::host::{AddressSeen, HostSeen, SystemSeen};
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
@@ -78,7 +79,7 @@ impl Fleet<'_> {
             Ok(Err(error)) => Err(self.trouble(server, &error, By::Ssh)),
             Err(_) => {
                 let finding = format!("the login was not over after {} s", after.as_secs());
-                Err(Trouble { id: CheckId::LoginSlow, finding, fix: None, at: None })
+                Err(Trouble { id: CheckId::LoginSlow, finding, fix: Some(Fix::of(CheckId::LoginSlow, &[])), at: None })
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::model::load::reading::{Filesystem, HostLoad};
 use crate::model::load::usage::{Count, percent};
 use crate::model::monitor::condition::Key;
 use crate::model::monitor::judge::{Item, Reading};
-use crate::model::past::series::Window;
+use crate::model::past::series::{Series, Window};
 use crate::model::text::units::human_seconds;
 use crate::state::StateError;
 
@@ -28,12 +28,13 @@ impl Fleet<'_> {
         Ok(judged.map(|server| of_server(server, reading(look, server, key, agents.get(&server.id)))).collect())
     }
 
-    /// Averages over a window that ends now, from history.
+    /// Averages over a window that ends now, from history. Of `least` of it something has to be known.
     pub(super) async fn averages(
         &self,
         look: &Look<'_>,
         key: Key,
         over: SignedDuration,
+        least: SignedDuration,
     ) -> Result<Vec<Item>, StateError> {
         let Some(metric) = metric(key) else { return Ok(Vec::new()) };
         let servers: Vec<Server> = look.servers.iter().filter(|server| has(server, key)).cloned().collect();
@@ -44,17 +45,38 @@ impl Fleet<'_> {
         } else {
             self.kept_past(&servers, &[metric], window).await?
         };
-        let one = |(server, series): (&Server, Vec<_>)| {
-            let known = series.into_iter().find_map(|series: crate::model::past::series::Series| series.summary().avg);
+        let one = |(server, series): (&Server, Vec<Series>)| {
+            let known = series.into_iter().find_map(|series| Some((series.summary().avg?, series.seen(held(window)))));
+            let known = known.map(|(avg, seen)| if seen >= least { Ok(avg) } else { Err(seen) });
             let nothing = || {
                 let over = human_seconds(over.unsigned_abs().as_secs());
                 let why = format!("nothing was measured in the last {over}");
                 if may_lack(server, key) { Reading::Untold(why) } else { Reading::Unknown(why) }
             };
-            let reading = known.map_or_else(|| not_up(look, server).unwrap_or_else(nothing), Reading::Known);
+            let reading = match known {
+                Some(Ok(avg)) => Reading::Known(avg),
+                Some(Err(seen)) => not_up(look, server).unwrap_or_else(|| too_little(server, seen, over)),
+                None => not_up(look, server).unwrap_or_else(nothing),
+            };
             of_server(server, reading)
         };
         Ok(servers.iter().zip(past).map(one).collect())
+    }
+}
+
+/// For how long one measurement speaks: whoever looks every few minutes has seen the whole window.
+fn held(window: Window) -> SignedDuration {
+    let window_third = window.until.duration_since(window.since) / 3;
+    window_third.min(SignedDuration::from_hours(1)).max(window.step)
+}
+
+/// Why an average of less than half of its time is none.
+fn too_little(server: &Server, seen: SignedDuration, over: SignedDuration) -> Reading {
+    let words = |span: SignedDuration| human_seconds(span.unsigned_abs().as_secs());
+    let up = server.seen.usage.uptime_seconds.and_then(|uptime| i64::try_from(uptime.get()).ok());
+    match up.map(SignedDuration::from_secs).filter(|up| *up < over / 2) {
+        Some(up) => Reading::Excused(format!("it has been up for {} only", words(up))),
+        None => Reading::Unknown(format!("it was seen for {} of {}", words(seen), words(over))),
     }
 }
 

@@ -107,6 +107,21 @@ impl Key {
         }
     }
 
+    /// What it is about, beside its name in a completion.
+    pub(crate) fn about(self) -> &'static str {
+        match self {
+            Key::Cpu | Key::Memory | Key::Disk => "percent",
+            Key::Load => "average over a minute",
+            Key::PressureCpu | Key::PressureMemory | Key::PressureIo => "percent of the time that something waited",
+            Key::Response => "time that a service takes to answer",
+            Key::Age => "time since a server was seen",
+            Key::Storage => "percent in use",
+            Key::Certificate | Key::Token => "time until it ends, as in 14d:",
+            Key::Backup => "time since the last good one",
+            Key::Availability => "percent over some time, as in '99.5: over 30d'",
+        }
+    }
+
     pub(crate) fn unit(self) -> Unit {
         match self {
             Key::Load => Unit::Number,

@@ -6,7 +6,7 @@ mod window;
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 pub(crate) use self::metric::{Measurement, Metric, Unit, four_places, without_noise};
@@ -122,6 +122,22 @@ impl Series {
     /// Whether nothing at all was measured.
     pub(crate) fn is_empty(&self) -> bool {
         self.points.iter().all(|point| point.avg.is_none())
+    }
+
+    /// For how much of its window something is known, where one measurement speaks for `span` around it.
+    pub(crate) fn seen(&self, span: SignedDuration) -> SignedDuration {
+        let Window { since, until, step } = self.window;
+        let (mut seen, mut begin) = (0, since.as_second());
+        for point in self.points.iter().filter(|point| point.avg.is_some()) {
+            let middle = point.at.as_second() + step.as_secs() / 2;
+            let from = (middle - span.as_secs() / 2).max(begin);
+            let to = (middle + span.as_secs() / 2).min(until.as_second());
+            if to > from {
+                seen += to - from;
+                begin = to;
+            }
+        }
+        SignedDuration::from_secs(seen)
     }
 
     pub(crate) fn summary(&self) -> Summary {

@@ -35,7 +35,8 @@ pub(crate) enum Without {
 }
 
 /// How long a guest has been without a backup. What it does while it is off needs none. `limit`: from which time on somebody
-/// wants to know; `grace`: for so long after the guest was made, or its host came back, nothing is missed.
+/// wants to know; `grace`: for so long after the guest was made, or its host came back, nothing is missed, and by so much a
+/// job may be late.
 pub(crate) fn without(known: &Known, now: Timestamp, limit: Option<SignedDuration>, grace: SignedDuration) -> Without {
     match known.in_job {
         None => return Without::Unknown("its cluster was not asked for the jobs of backups".to_owned()),
@@ -55,6 +56,10 @@ pub(crate) fn without(known: &Known, now: Timestamp, limit: Option<SignedDuratio
     let (Some(from), Some(told_since)) = (from, known.told_since) else {
         return Without::Unknown("its node was not asked for its tasks".to_owned());
     };
+    let is_late = |span: SignedDuration| limit.is_some_and(|limit| span > limit && span <= limit + grace);
+    if is_late(span(from)) {
+        return Without::Excused("its job is late, within the time of grace".to_owned());
+    }
     if from >= told_since || limit.is_some_and(|limit| span(from) <= limit) {
         return Without::For(span(from));
     }
@@ -127,6 +132,8 @@ mod tests {
         assert!(excused(&Known { made_at: ago(1), ..usual(None) }), "within the time of grace");
         assert!(excused(&Known { host_since: ago(1), ..usual(ago(90)) }), "its host has slept for days");
         assert!(!excused(&Known { host_since: ago(3), ..usual(ago(90)) }));
+        assert!(excused(&usual(ago(27))) && excused(&usual(ago(28))), "a job that is late");
+        assert!(!excused(&usual(ago(26))) && !excused(&usual(ago(29))));
         assert!(unknown(&Known { in_job: None, ..usual(ago(1)) }));
         assert!(unknown(&Known { told_since: None, ..usual(ago(1)) }));
         assert!(unknown(&Known { told_since: ago(10), ..usual(None) }), "its node remembers ten hours");

@@ -230,7 +230,8 @@ impl Cluster {
         self.fail_on(node, None, None, None, fault);
     }
 
-    /// As [`Cluster::fail`], for requests of this method, whose path contains this text, this many times.
+    /// As [`Cluster::fail`], for requests of this method, whose path contains this text (with `$` behind it: ends so), this
+    /// many times.
     pub fn fail_on(&mut self, node: &str, method: Option<&str>, path: Option<&str>, times: Option<u32>, fault: Fault) {
         let rule = Rule { fault, method: method.map(str::to_owned), path: path.map(str::to_owned), left: times };
         self.node_mut(node).rules.push(rule);

@@ -63,7 +63,10 @@ impl Rule {
     fn matches(&self, method: &str, path: &str) -> bool {
         self.left != Some(0)
             && self.method.as_deref().is_none_or(|wanted| wanted == method)
-            && self.path.as_deref().is_none_or(|part| path.contains(part))
+            && self.path.as_deref().is_none_or(|part| match part.strip_suffix('$') {
+                Some(end) => path.ends_with(end),
+                None => path.contains(part),
+            })
     }
 }
 

@@ -1,5 +1,8 @@
 //! What has to be looked after: the ends of certificates and tokens, storages, backups.
 
+#[cfg(test)]
+mod tests;
+
 use crate::model::check::CheckId;
 use crate::model::check::diagnosis::Chart;
 use crate::model::check::fix::Fix;
@@ -112,9 +115,18 @@ fn token(server: &ServerId, seen: &UpkeepSeen, chart: &mut Chart) {
 
 fn storages(server: &ServerId, storages: &[Storage], chart: &mut Chart) {
     let (usable, broken): (Vec<&Storage>, Vec<&Storage>) = storages.iter().partition(|storage| storage.available);
+    // One that several nodes share is away once.
+    let mut away: Vec<(&Storage, Vec<&str>)> = Vec::new();
     for storage in &broken {
+        match away.iter_mut().find(|(known, _)| known.shared && storage.shared && known.name == storage.name) {
+            Some((_, nodes)) => nodes.push(storage.node.as_str()),
+            None => away.push((storage, vec![storage.node.as_str()])),
+        }
+    }
+    for (storage, nodes) in away {
         let plugin = storage.plugin.as_deref().map(|plugin| format!(" ({plugin})")).unwrap_or_default();
-        let finding = format!("storage {}{plugin} is enabled and not available on {}", storage.name, storage.node);
+        let on = nodes.join(", ");
+        let finding = format!("storage {}{plugin} is enabled and not available on {on}", storage.name);
         let text =
             format!("`pvesm status --storage {}` on {} says why; or disable it there", storage.name, storage.node);
         let fix = Fix { on: Some(server.clone()), ..Fix::say(text) };

@@ -118,5 +118,8 @@ fn lines_are_named_and_removed() {
     let chart = judge(&seen);
     let found = chart.list.iter().find(|one| one.verdict.is_wrong()).unwrap();
     assert_eq!(found.finding.as_deref(), Some("lines 3, 7 of /h/known_hosts are not readable"));
-    assert_eq!(found.fix.as_ref().unwrap().text, "run `sed -i '3d;7d;' /h/known_hosts`");
+    assert_eq!(
+        found.fix.as_ref().unwrap().text,
+        "run `sed -i '3d;7d;' /h/known_hosts`; `ecobox init` shows the keys of hosts that only stood there, and asks"
+    );
 }
