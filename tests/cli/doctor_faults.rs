@@ -19,18 +19,21 @@ mod front;
 mod here;
 mod way;
 
+/// Something that is done to a world.
+type Deed<T> = Box<dyn Fn(&World, &T)>;
+
 /// What puts a fault right.
 enum Heal<T> {
     /// The command that doctor prints, run as it is printed; then what the simulated fleet makes of it.
-    Printed(Box<dyn Fn(&World, &T)>),
+    Printed(Deed<T>),
     /// What only a person can do, or what the words say to edit.
-    By(Box<dyn Fn(&World, &T)>),
+    By(Deed<T>),
 }
 
 /// A fault, how it is made and put right, and what is to be found.
 struct Case<T> {
     what: &'static str,
-    make: Box<dyn Fn(&World, &T)>,
+    make: Deed<T>,
     want: &'static str,
     heal: Heal<T>,
 }

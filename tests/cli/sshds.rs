@@ -33,9 +33,9 @@ impl SlowLogin {
             lock.display(),
             keys.display()
         );
-        let (_host, _sshd) = real(world, &lines)?;
+        let (host, sshd) = real(world, &lines)?;
         held.lock().unwrap();
-        Some(SlowLogin { lock: held, _sshd, _host })
+        Some(SlowLogin { lock: held, _sshd: sshd, _host: host })
     }
 
     /// From now on logins do not wait.
