@@ -195,7 +195,7 @@ pub(crate) async fn begin<'a>(ctx: &Context, fleet: &Fleet<'a>, wanted: &Wanted<
         let seen = Seen::default();
         let show = |server: &Server, what: Option<&str>, of: Option<Duration>| seen.show(&progress, server, what, of);
         // The command names what is to be up, and brings up nothing else.
-        fleet.begin_lease(wanted, &show, &Confirmed::by_command()).await?
+        Box::pin(fleet.begin_lease(wanted, &show, &Confirmed::by_command())).await?
     };
     if begun.chosen.is_empty() {
         return Err(Failure::new(Exit::NoTarget, "no server is in the state that was asked for").into());

@@ -35,7 +35,7 @@ impl Fleet<'_> {
             }
         };
         let api = async { if seen.is_pve { Some(self.api_seen(server).await) } else { None } };
-        let ((login, system), (addresses, mut answer)) =
+        let ((mut login, system), (addresses, mut answer)) =
             join(by_ssh, join(self.addresses_seen(server), Box::pin(api))).await;
         // Who was never visited says only now what it is.
         let shows_pve = matches!(&system, Some(Ok(system)) if system.preflight.facts.pve().is_some());
@@ -43,15 +43,11 @@ impl Fleet<'_> {
             seen.is_pve = true;
             answer = Some(Box::pin(self.api_seen(server)).await);
         }
-        let login = login.map(|login| {
-            login.map_err(|trouble| match overdue {
-                Some(until) if trouble.id == CheckId::HostAway => {
-                    let finding = format!("{}; {}", trouble.finding, until.reproach());
-                    Trouble { finding, ..trouble }
-                }
-                _ => trouble,
-            })
-        });
+        if let (Some(until), Some(Err(trouble))) = (overdue, &mut login)
+            && trouble.id == CheckId::HostAway
+        {
+            trouble.finding = format!("{}; {}", trouble.finding, until.reproach());
+        }
         if matches!(&login, Some(Err(trouble)) if trouble.id == CheckId::HostKeyUnknown) {
             seen.recorded_badly = self.is_recorded_badly(server).await;
         }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
@@ -59,11 +60,14 @@ pub(in crate::fleet) struct Silence {
 
 impl Off {
     /// What the state file knows.
-    pub(in crate::fleet) fn known(state: &State) -> Result<Off, StateError> {
+    pub(in crate::fleet) fn known(state: &State, now: Timestamp) -> Result<Off, StateError> {
         let is_off = |state: PowerState| matches!(state, PowerState::Offline | PowerState::Asleep);
         let host = |key: ServerKey| key.0.parse::<ServerId>().ok();
         let states = state.states()?.into_iter().filter(|(_, known)| is_off(known.state));
-        let marks = state.intended_sleep()?.into_iter().filter(|(_, mark)| mark.asleep);
+        let alarms = state.alarms()?;
+        // Whoever should have woken by now does not sleep on purpose.
+        let overdue = |server: &ServerId| alarms.get(server).is_some_and(|alarm| alarm.sleeps && alarm.late <= now);
+        let marks = state.intended_sleep()?.into_iter().filter(|(server, mark)| mark.asleep && !overdue(server));
         Ok(Off {
             hosts: states.filter_map(|(key, _)| host(key)).collect(),
             put_to_sleep: marks.map(|(server, _)| server).collect(),
@@ -120,7 +124,7 @@ fn told(reason: String) -> String {
 impl Fleet<'_> {
     /// Who was off. A state file that cannot say so costs only time.
     fn off(&self) -> RefMut<'_, Off> {
-        let known = || self.state.at_once(|| Off::known(self.state)).unwrap_or_default();
+        let known = || self.state.at_once(|| Off::known(self.state, self.now())).unwrap_or_default();
         RefMut::map(self.off.borrow_mut(), |off| off.get_or_insert_with(known))
     }
 

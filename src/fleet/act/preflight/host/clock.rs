@@ -31,13 +31,12 @@ impl Fleet<'_> {
                 (at, Some(job))
             }
         };
-        let mut words = self.clock_words(at);
-        if let Some(job) = &job {
-            words += &format!(" for {} at {}", job.what, self.clock_words(job.at));
-        }
-        let no_alarm = match seen.clocks.could_wake(at.duration_since(self.now())) {
-            Ok(_) => return Ok(Some(Waking { at, words, job: job.map(|job| job.what), limit: self.limits.host })),
-            Err(no_alarm) => no_alarm,
+        let words = match &job {
+            Some(job) => format!("{} for {} at {}", self.clock_words(at), job.what, self.clock_words(job.at)),
+            None => self.clock_words(at),
+        };
+        let Err(no_alarm) = seen.clocks.could_wake(at.duration_since(self.now())) else {
+            return Ok(Some(Waking { at, words, job: job.map(|job| job.what), limit: self.limits.host }));
         };
         // A host that does nothing for this login is no matter of its clock.
         if let NoAlarm::NoWay(NoWay::Rights { .. }) = &no_alarm
