@@ -75,6 +75,7 @@ mod cli {
     mod power_fresh;
     mod power_hosts;
     mod power_idle;
+    mod power_idle_real;
     mod power_races;
     mod power_refusals;
     mod power_text;

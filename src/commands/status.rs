@@ -195,6 +195,8 @@ fn columns<'r>(cached: bool) -> Vec<Column<'r, &'r Row>> {
         wide("ADDRESSES", |Row(server)| addresses(&server.addresses)),
         wide("REASON", |Row(server)| Value::maybe(server.seen.why())),
         wide("UNTIL", |Row(server)| Value::of(server.seen.until.as_ref(), |until| Value::text(rfc3339(until.at)))),
+        wide("IDLE SINCE", |Row(server)| Value::of(server.seen.idle.as_ref().and_then(|idle| idle.since), Value::Time)),
+        wide("NEEDED BY", |Row(server)| Value::maybe(server.seen.idle.as_ref().and_then(|idle| idle.needed_by()))),
     ]);
     columns
 }

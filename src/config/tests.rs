@@ -255,3 +255,40 @@ fn files_that_cannot_be_read_are_named() {
     std::fs::write(&path, vec![b'#'; 4 * 1024 * 1024 + 1]).unwrap();
     assert!(matches!(load(&path, crate::file::PATIENCE), Err(ConfigError::Read { .. })));
 }
+
+#[test]
+fn what_counts_as_idle_is_said_for_all_and_for_one() {
+    let text = "[idle]\ncpu_percent = 5\nload = 0.5\nnetwork = \"1M\"\nports = [445, 8096]\nignore_users = [\"monitor\"]\n\
+        not_between = [\"Mon-Fri 08:00-18:00\"]\n[[servers]]\nid = \"a\"\nhostname = \"a.lan\"\n[servers.idle]\n\
+        cpu_percent = 12.5\ndisk = 4096\nports = [9000]\ncommand = \"pgrep ffmpeg\"\nnot_between = []\n\
+        [[servers]]\nid = \"b\"\nhostname = \"b.lan\"\n";
+    let config = parse(text);
+    let (a, b) = (&config.servers[0].idle, &config.servers[1].idle);
+    assert_eq!((a.cpu_percent, a.load, a.network, a.disk), (12.5, 0.5, 1_048_576.0, 4096.0));
+    assert_eq!((a.ports.as_slice(), a.ignore_users.as_slice()), (&[9000][..], &["monitor".to_owned()][..]));
+    assert_eq!(a.command.as_deref(), Some(&["sh", "-c", "pgrep ffmpeg"].map(str::to_owned)[..]));
+    assert!(a.not_between.is_empty());
+    assert_eq!((b.cpu_percent, b.ports.as_slice(), b.not_between.len()), (5.0, &[445, 8096][..], 1));
+    let usual = only_server("");
+    assert_eq!((usual.idle.cpu_percent, usual.idle.network, usual.idle.disk), (10.0, 102_400.0, 1_048_576.0));
+    for (line, want) in [
+        ("cpu_percent = 101", "`cpu_percent`: 101 is not within 0 to 100"),
+        ("cpu_percent = \"10\"", "`cpu_percent` must be a number"),
+        ("network = \"fast\"", "is not a valid size"),
+        ("ports = [0]", "is not within 1 to 65535"),
+        ("ports = [\"smb\"]", "a list of ports"),
+        ("ports = 445", "a list of ports"),
+        ("not_between = [\"weekends\"]", "is not a time of the week"),
+        ("command = [\"a\\nb\"]", "contains a line break"),
+        ("ignore_timers = [\"a b\"]", "is not a name of a timer"),
+        ("window = \"30m\"", "unknown key `window`"),
+    ] {
+        for head in ["[idle]\n", "[[servers]]\nid = \"a\"\nhostname = \"a.lan\"\n[servers.idle]\n"] {
+            let error =
+                Config::parse_at_home(&format!("{head}{line}\n"), Path::new("/c"), None).unwrap_err().to_string();
+            assert!(error.contains(want), "{line}: {error}");
+        }
+    }
+    let misplaced = Config::parse_at_home("[dashboard]\nnot_between = []\n", Path::new("/c"), None).unwrap_err();
+    assert!(misplaced.to_string().contains("it belongs in [idle]"), "{misplaced}");
+}

@@ -148,7 +148,10 @@ impl Fleet<'_> {
                     continue;
                 }
                 begun[number] = true;
-                let failed = step.needs.iter().find(|other| !ended[**other].as_ref().is_some_and(|e| e.how.is_good()));
+                // A step that does nothing says why itself.
+                let stays = matches!(step.does, StepKind::Needed { .. });
+                let is_good = |other: &usize| ended[*other].as_ref().is_some_and(|end| end.how.is_good());
+                let failed = step.needs.iter().find(|other| !stays && !is_good(other));
                 if let Some(failed) = failed {
                     let other = &run.server(&steps[*failed]).id;
                     ended[number] =

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::model::guest::GuestStatus;
+use crate::model::host::idle::IdleRecord;
 use crate::model::id::{ClusterId, NodeName, ServerId, VmId};
 use crate::model::inventory::problems::troubles;
 use crate::model::inventory::server::{Address, Expected, ServerKey, ServerKind, Service, ServiceType, Tags, Whose};
@@ -180,6 +181,8 @@ pub(crate) struct Observation {
     pub(crate) until: Option<Box<Until>>,
     /// What ecobox itself is doing to the server at this moment, in this process or another. Thousands do without.
     pub(crate) action: Option<Box<InFlight>>,
+    /// Of a host that is awake: for how long nothing has needed it, where somebody looked for that lately.
+    pub(crate) idle: Option<Box<IdleRecord>>,
 }
 
 impl Observation {
@@ -212,6 +215,7 @@ impl Observation {
             reason: None,
             until: None,
             action: None,
+            idle: None,
         }
     }
 }

@@ -6,9 +6,28 @@ mod schema;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
+use crate::model::host::idle::{IdleRecord, Need};
 use crate::model::inventory::Server;
 use crate::model::power::outcome::InFlight;
 use crate::render::value::Stamp;
+
+/// Whether somebody needs a host.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Serialize)]
+struct Idle<'a> {
+    /// Since when nothing has used it, as far as was seen.
+    since: Option<Stamp>,
+    /// What needed it at the last look.
+    needs: &'a [Need],
+    looked_at: Stamp,
+}
+
+impl<'a> From<&'a IdleRecord> for Idle<'a> {
+    fn from(record: &'a IdleRecord) -> Idle<'a> {
+        let IdleRecord { since, looked_at, needs, .. } = record;
+        Idle { since: since.map(Stamp), needs, looked_at: Stamp(*looked_at) }
+    }
+}
 
 /// A server, and what was seen of it.
 #[derive(Debug)]
@@ -78,6 +97,11 @@ impl Serialize for ServerJson<'_> {
             object.skip_field("until")?;
         }
         object.serialize_field("action", &seen.action.as_deref().map(Doing::from))?;
+        if let Some(idle) = &seen.idle {
+            object.serialize_field("idle", &Idle::from(&**idle))?;
+        } else {
+            object.skip_field("idle")?;
+        }
         object.end()
     }
 }

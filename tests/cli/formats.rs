@@ -96,10 +96,10 @@ fn wide_has_all_columns() {
     let env = env_for(&sim, &["pve1"]);
     let _ = env.run(&["discover"]).exits(0);
     insta::assert_snapshot!(env.run(&["status", "-o", "wide", "web-01", "laptop", "broken"]).exits(0), @"
-    NAME    STATE       KIND  NODE  ADDRESS      CPU  MEMORY     UPTIME  SERVICES  SEEN                  BY   ID           LAST SEEN             TAGS      POOL  LOCK       HA       ADDRESSES    REASON
-    web-01  running     qemu  pve1  10.99.0.101  25%  1.0G/4.0G   3d04h  -         2026-01-02T03:04:05Z  api  pve1-vm-101  2026-01-02T03:04:05Z  prod,web  live  -          started  10.99.0.101  -
-    laptop  hibernated  qemu  pve1  -            -    -          -       -         2026-01-02T03:04:05Z  api  pve1-vm-106  2026-01-02T03:04:05Z  -         -     suspended  -        -            -
-    broken  paused      qemu  pve1  -            -    -           1h00m  -         2026-01-02T03:04:05Z  api  pve1-vm-107  2026-01-02T03:04:05Z  -         -     -          -        -            io-error
+    NAME    STATE       KIND  NODE  ADDRESS      CPU  MEMORY     UPTIME  SERVICES  SEEN                  BY   ID           LAST SEEN             TAGS      POOL  LOCK       HA       ADDRESSES    REASON    UNTIL  IDLE SINCE  NEEDED BY
+    web-01  running     qemu  pve1  10.99.0.101  25%  1.0G/4.0G   3d04h  -         2026-01-02T03:04:05Z  api  pve1-vm-101  2026-01-02T03:04:05Z  prod,web  live  -          started  10.99.0.101  -         -      -           -
+    laptop  hibernated  qemu  pve1  -            -    -          -       -         2026-01-02T03:04:05Z  api  pve1-vm-106  2026-01-02T03:04:05Z  -         -     suspended  -        -            -         -      -           -
+    broken  paused      qemu  pve1  -            -    -           1h00m  -         2026-01-02T03:04:05Z  api  pve1-vm-107  2026-01-02T03:04:05Z  -         -     -          -        -            io-error  -      -           -
     ! broken was halted by QEMU: io-error
     ");
 }
@@ -112,10 +112,10 @@ fn csv_has_all_columns_and_plain_values() {
     let run = env.run(&["status", "-o", "csv", "pve1", "web-01", "laptop"]).exits(0);
     assert!(run.stdout.ends_with("\r\n"));
     insta::assert_snapshot!(run.stdout.replace('\r', ""), @r#"
-    name,state,kind,node,address,cpu,memory,uptime,services,seen,by,id,last_seen,tags,pool,lock,ha,addresses,reason
-    pve1,online,pve,pve1,127.0.0.1,8.0,8589934592/34359738368,1000000,,2026-01-02T03:04:05Z,api,pve1,2026-01-02T03:04:05Z,,,,,,
-    web-01,running,qemu,pve1,10.99.0.101,25.0,1073741824/4294967296,273600,,2026-01-02T03:04:05Z,api,pve1-vm-101,2026-01-02T03:04:05Z,"prod,web",live,,started,10.99.0.101,
-    laptop,hibernated,qemu,pve1,,,,,,2026-01-02T03:04:05Z,api,pve1-vm-106,2026-01-02T03:04:05Z,,,suspended,,,
+    name,state,kind,node,address,cpu,memory,uptime,services,seen,by,id,last_seen,tags,pool,lock,ha,addresses,reason,until,idle_since,needed_by
+    pve1,online,pve,pve1,127.0.0.1,8.0,8589934592/34359738368,1000000,,2026-01-02T03:04:05Z,api,pve1,2026-01-02T03:04:05Z,,,,,,,,,
+    web-01,running,qemu,pve1,10.99.0.101,25.0,1073741824/4294967296,273600,,2026-01-02T03:04:05Z,api,pve1-vm-101,2026-01-02T03:04:05Z,"prod,web",live,,started,10.99.0.101,,,,
+    laptop,hibernated,qemu,pve1,,,,,,2026-01-02T03:04:05Z,api,pve1-vm-106,2026-01-02T03:04:05Z,,,suspended,,,,,,
     "#);
 }
 

@@ -1,11 +1,18 @@
 //! `ecobox power … --if-idle`: a host sleeps only when nothing needed it for the whole window.
 
+use std::time::Duration;
+
 use ecobox_sim::host::{Builder, Host, Pace};
+use ecobox_sim::{Cluster, Guest};
+use serde_json::json;
 
 use super::power_hosts::history;
-use super::world::{FAST, Served, World};
+use super::world::{FAST, Pve, Served, World};
 
 const SLEEP: [&str; 5] = ["power", "suspend", "nas", "--if-idle", "30m"];
+
+type OnHost = fn(&Host);
+type OnGuest = fn(Guest) -> Guest;
 
 /// A plain server that is awake, and was looked at once.
 fn nas(world: &World, describe: impl Fn(Builder) -> Builder) -> Served {
@@ -73,8 +80,7 @@ fn connected(host: &Host, port: &str) {
 
 #[test]
 fn each_need_keeps_it_awake() {
-    type Need = fn(&Host);
-    let needs: [(&str, Need); 7] = [
+    let needs: [(&str, OnHost); 7] = [
         ("logged in: anna on pts/0", |host| host.log_in("anna", "pts/0", "10.0.0.5")),
         ("SMB from 10.0.0.5", |host| connected(host, "01BD")),
         ("port 9000 from 10.0.0.5", |host| connected(host, "2328")),
@@ -127,4 +133,203 @@ fn what_is_wrong_is_still_refused() {
     drop(nas);
     idle_for(&world, 600);
     let _ = world.run(&SLEEP).exits(5);
+}
+
+/// Seconds since 1970, so many from now.
+fn from_now(seconds: i64) -> i64 {
+    jiff::Timestamp::now().as_second() + seconds
+}
+
+#[test]
+fn what_only_forbids_sleep_now_does_not_begin_the_window_again() {
+    let world = World::new();
+    let nas = nas(&world, |host| host);
+    let timers = |minutes: i64| {
+        let next = from_now(minutes * 60) * 1_000_000;
+        let timer = format!(
+            "{{\"next\":{next},\"left\":1,\"last\":null,\"passed\":null,\"unit\":\"backup.timer\",\"activates\":\"x\"}}"
+        );
+        let housekeeping = timer.replace("backup", "logrotate");
+        nas.host.write_file(".sim/list-timers.json", &format!("[{timer},{housekeeping}]\n"));
+    };
+    idle_for(&world, 40);
+    timers(10);
+    let _ = world.run(&SLEEP).exits(0).says("nas stays awake: backup.timer is due in ");
+    assert_ne!(world.env.rows("SELECT since FROM idle"), ["-"]);
+    timers(40);
+    let _ = world.run(&SLEEP).exits(0);
+    assert_eq!(nas.host.events(), ["suspend"]);
+    let _ = world.run(&["power", "wake", "nas"]).exits(0);
+    world.configure(&format!("{FAST}{}[servers.idle]\nnot_between = ['00:00-24:00']\n", nas.wakeable()));
+    let _ = world.run(&SLEEP).exits(0);
+    idle_for(&world, 40);
+    let _ = world.run(&SLEEP).exits(0).says("nas stays awake: not between 00:00-24:00");
+    assert_eq!(nas.host.events(), ["suspend", "wake"]);
+}
+
+#[test]
+fn exceptions_do_not_keep_it_awake() {
+    let world = World::new();
+    let more = "[servers.idle]\nignore_users = ['monitor']\nignore_ports = [445]\n";
+    let nas = nas_with(&world, |host| host, more);
+    nas.host.log_in("monitor", "pts/0", "10.0.0.5");
+    connected(&nas.host, "01BD");
+    idle_for(&world, 40);
+    let _ = world.run(&SLEEP).exits(0);
+    assert_eq!(nas.host.events(), ["suspend"]);
+}
+
+#[test]
+fn a_host_that_slept_by_itself_meanwhile_has_the_whole_window() {
+    let world = World::new();
+    let nas = nas(&world, |host| host);
+    nas.host.write_file("sys/power/suspend_stats/success", "4\n");
+    let _ = world.run(&SLEEP).exits(0);
+    idle_for(&world, 40);
+    nas.host.write_file("sys/power/suspend_stats/success", "5\n");
+    let _ = world.run(&SLEEP).exits(0).says("nas stays awake: idle for 0 s of 30 min");
+    idle_for(&world, 40);
+    let _ = world.run(&SLEEP).exits(0);
+    assert_eq!(nas.host.events(), ["suspend"]);
+}
+
+#[test]
+fn what_kept_it_awake_is_explained_and_shown() {
+    let world = World::new();
+    let nas = nas(&world, |host| host);
+    connected(&nas.host, "01BD");
+    idle_for(&world, 40);
+    let explain = ["power", "suspend", "nas", "--if-idle", "30m", "--explain"];
+    let run = world.run(&explain).exits(0);
+    assert!(run.stdout.contains("SMB from 10.0.0.5"), "{run}");
+    assert!(run.stdout.contains("would have slept "), "{run}");
+    // Some hours of the week, as runs of cron would have seen them.
+    world.env.execute(
+        "DELETE FROM idle_stretches;
+         INSERT INTO idle_stretches VALUES
+             ('nas', 'connection', 'SMB from 10.0.0.5', (unixepoch() - 400000) * 1000, (unixepoch() - 292000) * 1000, 'x'),
+             ('nas', 'connection', 'SMB from 10.0.0.5', (unixepoch() - 90000) * 1000, (unixepoch() - 50400) * 1000, 'x'),
+             ('nas', 'idle', '', (unixepoch() - 292000) * 1000, (unixepoch() - 148000) * 1000, ''),
+             ('nas', 'guest', 'guest plex: CPU', (unixepoch() - 400000) * 1000, (unixepoch() - 389200) * 1000, 'x');",
+    );
+    let run = world.run(&[&explain[..], &["-o", "json"]].concat()).exits(0);
+    let report = run.json();
+    assert_eq!((&report["schema"], &report["window_seconds"]), (&"ecobox.idle/1".into(), &1800.into()), "{run}");
+    let kept: Vec<_> =
+        report["needs"].as_array().unwrap().iter().map(|row| (row["what"].clone(), row["times"].clone())).collect();
+    assert_eq!(kept, [("SMB from 10.0.0.5".into(), 3.into()), ("guest plex: CPU".into(), 1.into())], "{run}");
+    let host = &report["hosts"][0];
+    // 40 hours idle without the first half hour.
+    assert_eq!((&host["would_sleep_seconds"], &host["idle_seconds"]), (&142_200.into(), &144_000.into()), "{run}");
+    assert_eq!(host["stays_awake"], "SMB from 10.0.0.5");
+    let run = world.run(&explain).exits(0);
+    assert!(run.stdout.contains("would have slept 40 h of 168 h"), "{run}");
+    assert_eq!(nas.host.events().len(), 0);
+    // What was seen is shown where people look.
+    let run = world.run(&["status", "-o", "json"]).exits(0);
+    let idle = run.json()["servers"][0]["idle"].clone();
+    assert_eq!(
+        (&idle["since"], &idle["needs"][0]["text"]),
+        (&serde_json::Value::Null, &"SMB from 10.0.0.5".into()),
+        "{run}"
+    );
+    let run = world.run(&["status", "--cached", "-o", "wide"]).exits(0);
+    assert!(run.stdout.contains("NEEDED BY") && run.stdout.contains("SMB from 10.0.0.5"), "{run}");
+    let _ = world.run(&["power", "suspend", "nas", "--explain"]).exits(2);
+}
+
+/// A node with one guest, and a token.
+fn node(world: &World, describe: impl Fn(Guest) -> Guest) -> Pve {
+    let cluster = Cluster::new("homelab").node("pve1").vm(101, "web-01", |vm| describe(vm.on("pve1").running()));
+    let pve = world.cluster(cluster);
+    world.configure(&format!("{FAST}{}", pve.node("pve1").wakeable()));
+    world.know_all(&pve.nodes);
+    let _ = world.run(&["setup-token"]).exits(0);
+    pve.sleeps_with_hosts();
+    pve.nodes[0].host.set_pace(&Pace { cpu: [1.0, 1.0, 198.0, 0.0], ports: Vec::new(), disks: Vec::new() });
+    pve
+}
+
+/// What runs kept becomes older, and the guests' counters go on.
+fn a_minute_passes(world: &World, pve: &Pve) {
+    pve.sim.cluster().clock.advance(Duration::from_secs(60));
+    world.env.execute("UPDATE samples SET at = at - 60000");
+}
+
+#[test]
+fn a_guest_keeps_its_host_awake_unless_it_is_said_what_becomes_of_it_and_it_is_idle() {
+    let pve1 = ["power", "suspend", "pve1", "--if-idle", "30m"];
+    let with_guests = [&pve1[..], &["--guests", "shutdown"]].concat();
+    let idle = |vm: Guest| vm.load(0.02, 1 << 29).rates(100, 100, 100, 100);
+    let world = World::new();
+    let pve = node(&world, idle);
+    let _ = world.run(&pve1).exits(0);
+    idle_for(&world, 40);
+    let _ = world.run(&pve1).exits(0).says("pve1 stays awake: guest vm-101 (web-01) runs");
+    a_minute_passes(&world, &pve);
+    idle_for(&world, 40);
+    let run = world.run(&with_guests).exits(0);
+    assert_eq!((pve.node("pve1").host.events(), run.stderr.as_str()), (vec!["suspend".to_owned()], ""), "{run}");
+    assert!(pve.sim.posts().iter().any(|post| post.contains("qemu/101/status/shutdown")), "{run}");
+
+    let busy: [(&str, OnGuest); 2] = [
+        ("guest vm-101 (web-01): CPU at 40 %", |vm| vm.load(0.4, 1 << 29).rates(100, 100, 100, 100)),
+        ("guest vm-101 (web-01): disks at ", |vm| vm.load(0.02, 1 << 29).rates(100, 100, 8_000_000, 100)),
+    ];
+    for (words, busy) in busy {
+        let world = World::new();
+        let pve = node(&world, busy);
+        // One look says nothing of rates.
+        let _ = world.run(&with_guests).exits(0).says("guest vm-101 (web-01) was measured only once");
+        a_minute_passes(&world, &pve);
+        idle_for(&world, 40);
+        let run = world.run(&with_guests).exits(0).says(&format!("pve1 stays awake: {words}"));
+        assert_eq!((pve.sim.posts().len(), pve.node("pve1").host.events().len()), (0, 0), "{run}");
+        let json = world.run(&[&with_guests[..], &["-o", "json"]].concat()).exits(0).json();
+        let results: Vec<_> = json["steps"].as_array().unwrap().iter().map(|step| step["result"].clone()).collect();
+        assert_eq!(results, ["needed", "needed"], "{json:#}");
+    }
+}
+
+#[test]
+fn a_backup_job_that_is_due_keeps_its_node_awake() {
+    let world = World::new();
+    let pve = node(&world, Guest::stopped);
+    let pve1 = ["power", "suspend", "pve1", "--if-idle", "30m"];
+    let _ = world.run(&pve1).exits(0);
+    let job = |seconds: i64| {
+        let mut cluster = pve.sim.cluster();
+        cluster.remove_backup_jobs();
+        cluster.add_backup_job("others", json!({"vmid": "900", "next-run": from_now(60)}));
+        cluster.add_backup_job("nightly", json!({"all": 1, "next-run": from_now(seconds)}));
+    };
+    job(600);
+    idle_for(&world, 40);
+    let _ = world.run(&pve1).exits(0).says("pve1 stays awake: backup job nightly is due in ");
+    job(3600);
+    let _ = world.run(&pve1).exits(0);
+    assert_eq!(pve.node("pve1").host.events(), ["suspend"]);
+}
+
+#[test]
+fn a_cluster_keeps_its_quorum() {
+    let world = World::new();
+    let pve = world.cluster(Cluster::new("homelab").node("pve1").node("pve2").node("pve3"));
+    let entries: String = pve.nodes.iter().map(Served::wakeable).collect();
+    world.configure(&format!("{FAST}{entries}"));
+    world.know_all(&pve.nodes);
+    let _ = world.run(&["setup-token"]).exits(0);
+    pve.sleeps_with_hosts();
+    for node in &pve.nodes {
+        node.host.set_pace(&Pace { cpu: [1.0, 1.0, 198.0, 0.0], ports: Vec::new(), disks: Vec::new() });
+    }
+    let all = ["power", "suspend", "pve1", "pve2", "pve3", "--if-idle", "30m"];
+    let _ = world.run(&all).exits(0);
+    idle_for(&world, 40);
+    let run = world.run(&all).exits(0).says("its cluster would lose quorum: 1 of 3 nodes would be left");
+    let asleep = |pve: &Pve| pve.nodes.iter().filter(|node| node.host.events() == ["suspend"]).count();
+    assert_eq!(asleep(&pve), 1, "{run}");
+    idle_for(&world, 40);
+    let run = world.run(&all).exits(0).says("its cluster would lose quorum");
+    assert_eq!(asleep(&pve), 1, "{run}");
 }

@@ -24,6 +24,7 @@ use crate::model::host::power::{HostPreflight, Identity};
 use crate::model::id::{ClusterId, NodeName, ServerId};
 use crate::model::inventory::Server;
 use crate::model::power::{Arming, Finding, Plan, PowerAction, PowerState, Step, StepKind};
+use crate::model::upkeep::backup::BackupJob;
 use crate::state::StateError;
 
 use self::host::HostIdle;
@@ -231,6 +232,12 @@ impl Fleet<'_> {
         let (permissions, tasks) = join(client.permissions(), client.active_tasks(node)).await;
         let all = permissions.ok()?.allows_on(&format!("/nodes/{node}"), "Sys.Audit");
         tasks.ok().filter(|_| all)
+    }
+
+    /// The jobs of backups; nothing where the token may not see them.
+    async fn backup_jobs(&self, clients: &ApiClients, cluster: &ClusterId) -> Option<Vec<BackupJob>> {
+        clients.standing(cluster)?;
+        self.client_of(clients, cluster).await.ok()?.backup_jobs().await.ok()
     }
 
     async fn tasks(&self, clients: &ApiClients, cluster: &ClusterId, node: &NodeName) -> Option<Vec<ActiveTask>> {

@@ -72,7 +72,7 @@ impl Drop for Begun<'_> {
     fn drop(&mut self) {
         if !self.kept {
             // Where it cannot be taken back, it ends with its process.
-            let _ = self.state.end_leases(&[self.lease.id]);
+            let _ = self.state.end_leases(&[self.lease.id], self.lease.since);
         }
     }
 }

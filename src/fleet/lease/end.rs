@@ -87,7 +87,7 @@ impl Fleet<'_> {
         let (mut lowered, mut down) = (Vec::new(), Vec::new());
         self.state.together(|| {
             let ids: Vec<i64> = ended.iter().map(|lease| lease.id).collect();
-            self.state.end_leases(&ids)?;
+            self.state.end_leases(&ids, self.now())?;
             let live = self.live_leases()?;
             let concerns =
                 |woken: &Woken| also.contains(&woken.key) || ended.iter().any(|lease| lease.holds(&woken.key));

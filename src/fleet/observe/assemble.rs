@@ -3,8 +3,9 @@
 mod expected;
 mod guest;
 mod guests;
+mod memory;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 
@@ -16,63 +17,16 @@ use crate::fleet::observe::{Answers, HostSighting, Observed};
 use crate::fleet::reach::api::{ClusterAnswer, Group, Listed};
 use crate::model::id::{NodeName, ServerId};
 use crate::model::inventory::server::{Expected, ServerKey, ServerKind};
-use crate::model::inventory::{Failed, FailureKind, Inventory, Observation, Server, Until};
+use crate::model::inventory::{Failed, FailureKind, Inventory, Observation, Server};
 use crate::model::load::usage::{Source, Usage};
 use crate::model::power::PowerState;
-use crate::model::power::outcome::InFlight;
-use crate::state::{KnownState, StateError};
+use crate::state::StateError;
 use crate::transport::Error;
 
 use self::expected::{is_expected, is_off_besides, rest_with_hosts, say_overdue, silent_hosts};
 
 use self::guest::known_guest;
-
-/// What the state file remembers, by key.
-struct Memory {
-    states: BTreeMap<ServerKey, KnownState>,
-    asleep: Vec<ServerId>,
-    /// The hosts that sleep until a time.
-    until: BTreeMap<ServerId, Until>,
-    in_flight: BTreeMap<ServerKey, InFlight>,
-}
-
-impl Memory {
-    /// Says of each server what is being done to it.
-    fn note_actions(&self, inventory: &mut Inventory) {
-        if self.in_flight.is_empty() {
-            return;
-        }
-        for server in &mut inventory.servers {
-            server.seen.action = self.in_flight.get(&server.key()).cloned().map(Box::new);
-        }
-    }
-
-    /// Silence is sleep only where ecobox itself put the server to sleep, and its own clock should not have woken it.
-    fn state_of(&self, server: &ServerId, seen: PowerState) -> PowerState {
-        match seen {
-            PowerState::Asleep | PowerState::Offline if self.is_overdue(server) => PowerState::Offline,
-            PowerState::Offline if self.asleep.contains(server) => PowerState::Asleep,
-            seen => seen,
-        }
-    }
-
-    fn is_overdue(&self, server: &ServerId) -> bool {
-        self.until.get(server).is_some_and(|until| until.overdue)
-    }
-
-    /// Says of a host that is silent until when it may be.
-    fn note_until(&self, host: &mut Server) {
-        if !matches!(host.seen.state, PowerState::Asleep | PowerState::Offline) {
-            return;
-        }
-        let Some(until) = self.until.get(&host.id) else { return };
-        if until.overdue {
-            let reason = host.seen.reason.take().map(|reason| format!(": {reason}"));
-            host.seen.reason = Some(until.reproach() + &reason.unwrap_or_default());
-        }
-        host.seen.until = Some(Box::new(until.clone()));
-    }
-}
+use self::memory::Memory;
 
 impl Fleet<'_> {
     /// The inventory from this run's answers, completed by what earlier runs learned.
@@ -111,6 +65,7 @@ impl Fleet<'_> {
         self.overlay(&mut inventory, scope);
         rest_with_hosts(&mut inventory);
         memory.note_actions(&mut inventory);
+        memory.note_idle(&mut inventory, at);
         let vain = |failed| is_expected(failed, &inventory) || is_off_besides(failed, &inventory);
         let vain: Vec<bool> = inventory.failures.iter().map(vain).collect();
         let mut vain = vain.into_iter();
@@ -165,19 +120,9 @@ impl Fleet<'_> {
         }
         self.overlay(&mut inventory, &QueryScope::All);
         memory.note_actions(&mut inventory);
+        memory.note_idle(&mut inventory, self.now());
         inventory.sort();
         Ok(inventory)
-    }
-
-    fn memory(&self) -> Result<Memory, StateError> {
-        let asleep = self.state.intended_sleep()?.into_iter().filter(|(_, mark)| mark.asleep).map(|(server, _)| server);
-        let in_flight = self.state.actions_in_flight(self.now())?;
-        let now = self.now();
-        let until = self.state.alarms()?.into_iter().filter(|(_, alarm)| alarm.sleeps).map(|(server, alarm)| {
-            let words = self.clock_words(alarm.at);
-            (server, Until { at: alarm.at, words, overdue: alarm.late <= now })
-        });
-        Ok(Memory { states: self.state.states()?, asleep: asleep.collect(), until: until.collect(), in_flight })
     }
 
     /// A configured host or plain server of which nothing was seen yet.
@@ -241,6 +186,7 @@ impl Fleet<'_> {
             reason: seen.reason,
             until: None,
             action: None,
+            idle: None,
         };
         memory.note_until(&mut host);
         host

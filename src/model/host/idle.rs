@@ -10,3 +10,6 @@ pub(crate) mod window;
 pub(crate) use self::need::{Need, NeedKind};
 pub(crate) use self::settings::IdleSettings;
 pub(crate) use self::window::{IdleRecord, Look, Verdict};
+
+#[cfg(test)]
+mod tests;

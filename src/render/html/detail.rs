@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::{Message, answer, chart};
+use crate::model::host::idle::IdleRecord;
 use crate::model::inventory::Server;
 use crate::model::inventory::server::{Address, Expected};
 use crate::model::load::usage::Count;
@@ -78,6 +79,9 @@ fn facts(server: &Server) -> Vec<(&'static str, String)> {
     );
     let lag = seen.lag.map(|lag| format!(", up to {} s before", lag.as_secs())).unwrap_or_default();
     add("seen", seen.at.map(|at| format!("{} by {}{lag}", time(at), seen.source.as_str())));
+    let idle = seen.idle.as_deref();
+    add("idle since", idle.and_then(|idle| idle.since).map(time));
+    add("needed by", idle.and_then(IdleRecord::needed_by));
     add("last seen", seen.last_seen.filter(|last| Some(*last) != seen.at).map(time));
     facts
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use schemars::JsonSchema;
 
-use super::{Doing, ServerJson, Stamp};
+use super::{Doing, Idle, ServerJson, Stamp};
 use crate::model::id::{NodeName, ServerId, VmId};
 use crate::model::inventory::ServiceCheck;
 use crate::model::inventory::server::{Address, Expected, ServerKind};
@@ -75,4 +75,7 @@ pub(crate) struct Server<'a> {
     until: Option<Timestamp>,
     /// What ecobox is doing to it at this moment.
     action: Option<Doing<'a>>,
+    /// Whether somebody needs a host that is awake, where `power --if-idle` looked for that lately.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    idle: Option<Idle<'a>>,
 }

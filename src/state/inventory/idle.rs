@@ -1,7 +1,9 @@
 //! For how long hosts are idle, and what kept them awake, as far as somebody looked.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::model::host::idle::IdleRecord;
 use crate::model::host::idle::explain::{Shown, Sighting, Stretch};
@@ -20,6 +22,16 @@ impl State {
             let sql = format!("SELECT {COLUMNS} FROM idle WHERE server = ?1");
             conn.prepare_cached(&sql)?.query_row([server.as_str()], read_record).optional()
         })
+    }
+
+    /// The same of all hosts that somebody looked at.
+    pub(crate) fn all_idle(&self) -> Result<BTreeMap<ServerId, IdleRecord>> {
+        let rows = self.read(|conn| {
+            let mut statement = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM idle"))?;
+            let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, read_record(row)?)))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        Ok(rows.into_iter().filter_map(|(server, record)| Some((server.parse().ok()?, record))).collect())
     }
 
     /// Keeps a host's record after a look, and adds what the look showed to the stretches: to those that were seen until
@@ -67,6 +79,11 @@ impl State {
         })
     }
 
+    /// Somebody else than `--if-idle` saw that a host is in use: the window begins again.
+    pub(crate) fn note_use(&self, server: &ServerId, at: Timestamp, what: &str) -> Result<()> {
+        self.write(|conn| note_use(conn, server.as_str(), at, what))
+    }
+
     /// What looks at a host have shown from `since` on, the oldest first.
     pub(crate) fn idle_stretches(&self, server: &ServerId, since: Timestamp) -> Result<Vec<Stretch>> {
         self.read(|conn| {
@@ -82,6 +99,12 @@ impl State {
             rows.filter_map(rusqlite::Result::transpose).collect()
         })
     }
+}
+
+/// Says of a host that somebody looks at whether it is idle that it was in use.
+pub(super) fn note_use(conn: &Connection, server: &str, at: Timestamp, what: &str) -> rusqlite::Result<()> {
+    let sql = "UPDATE idle SET since = NULL, used_at = ?2, used = ?3 WHERE server = ?1 AND looked_at <= ?2";
+    conn.prepare_cached(sql)?.execute(params![server, at.as_millisecond(), what]).map(drop)
 }
 
 fn read_record(row: &Row<'_>) -> rusqlite::Result<IdleRecord> {

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use crate::model::inventory::server::ServerKey;
 use crate::model::lease::{Lease, LeaseKind, Leased, Process, Then, Woken};
 use crate::model::power::PowerAction;
+use crate::state::inventory::idle;
 use crate::state::{Result, State, time};
 
 impl State {
@@ -64,11 +65,18 @@ impl State {
         })
     }
 
-    /// Forgets leases that have ended.
-    pub(crate) fn end_leases(&self, ids: &[i64]) -> Result<()> {
+    /// Forgets leases that have ended. Whatever they held was in use until then.
+    pub(crate) fn end_leases(&self, ids: &[i64], at: Timestamp) -> Result<()> {
         self.write(|conn| {
+            let mut held = conn.prepare_cached("SELECT server FROM leased WHERE lease = ?1")?;
             let mut delete = conn.prepare_cached("DELETE FROM leases WHERE id = ?1")?;
-            ids.iter().try_for_each(|id| delete.execute([id]).map(drop))
+            for id in ids {
+                for server in held.query_map([id], |row| row.get::<_, String>(0))? {
+                    idle::note_use(conn, &server?, at, "a lease held it")?;
+                }
+                delete.execute([id])?;
+            }
+            Ok(())
         })
     }
 

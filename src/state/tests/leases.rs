@@ -45,11 +45,11 @@ fn a_lease_is_there_until_it_is_ended() {
     let second = other.begin_lease(&hold).unwrap();
     let want = [Lease { id: first, ..lease(&["nas", "switch"]) }, Lease { id: second, ..hold }];
     assert_eq!(one.leases().unwrap(), want);
-    other.end_leases(&[first]).unwrap();
+    other.end_leases(&[first], at(9)).unwrap();
     assert_eq!(one.leases().unwrap(), want[1..]);
     assert_eq!(one.lock().query_row("SELECT count(*) FROM leased", [], |row| row.get::<_, i64>(0)), Ok(1));
     // A number is never given again: locks on hosts are named by it.
-    other.end_leases(&[second]).unwrap();
+    other.end_leases(&[second], at(9)).unwrap();
     assert!(one.begin_lease(&lease(&["nas"])).unwrap() > second);
 }
 

@@ -339,6 +339,8 @@ mod tests {
             {"id":"some","vmid":"101,102 103","node":"pve1"},{"id":"rest","exclude":"101","all":"1"},
             {"id":"rest2","all":1,"exclude":"102;103"},{"id":"pool","pool":"web","enabled":"0"},{"id":"odd","all":0}]}"#;
         let jobs: Vec<_> = parse::<Entries<JobRow>>(body).unwrap().list.into_iter().map(|JobRow(job, _)| job).collect();
+        let next: Vec<_> = jobs.iter().filter_map(|job| job.next_run).map(Timestamp::as_second).collect();
+        assert_eq!(next, [1_796_005_800]);
         let told: Vec<_> = jobs.into_iter().map(|job| (job.id, job.enabled, job.covers, job.node.is_some())).collect();
         let all = |numbers: &[u32]| numbers.iter().map(|number| vmid(*number)).collect::<Vec<_>>();
         let want = [

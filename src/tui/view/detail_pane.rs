@@ -134,6 +134,11 @@ impl Lines {
         self.add("state", &format!("{state_word}; by {}, age {age}{old}", seen.source.as_str()));
         self.add("doing", &state.progress.get(&server.id).map(|doing| doing.line(state.now)).unwrap_or_default());
         self.add_some("because", seen.reason.as_ref());
+        if let Some(idle) = &seen.idle {
+            let since = idle.since.map(|since| format!("for {}", theme::age(state.now.duration_since(since))));
+            self.add_some("idle", since.as_ref());
+            self.add_some("needed by", idle.needed_by().as_ref());
+        }
         for failed in state.fleet.failures.iter().filter(|failed| failed.server == server.id) {
             self.add("failed", &failed.message);
             self.add_some("hint", failed.advice.as_ref());

@@ -6,7 +6,7 @@ mod own_machine;
 
 use std::net::IpAddr;
 
-use futures::future::{join, join3};
+use futures::future::join3;
 
 use self::checks::{
     look_at_guests_of, look_at_locks, look_at_members, look_at_people, look_at_running, look_at_tasks_of, look_at_use,
@@ -14,21 +14,23 @@ use self::checks::{
 };
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::act::preflight::idle::activity_needs;
+use crate::fleet::act::preflight::idle::{activity_needs, jobs_due};
 use crate::fleet::act::{ApiClients, Options};
 use crate::fleet::host::power::{IdleQuestions, Wanted};
 use crate::fleet::observe::measure::HostMeasurement;
 use crate::model::check::CheckId;
 use crate::model::check::fault::Fault;
 use crate::model::check::fix::Fix;
+use crate::model::guest::{ActiveTask, ClusterStatus};
 use crate::model::hint::HintId;
 use crate::model::host::activity::Counted;
 use crate::model::host::idle::{Need, NeedKind};
-use crate::model::host::power::{HostCall, HostPreflight, Inhibitor, LoggedIn, NoWay};
+use crate::model::host::power::{HostCall, HostPreflight, Identity, Inhibitor, LoggedIn, NoWay};
 use crate::model::id::ServerId;
 use crate::model::inventory::{FailureKind, Server};
 use crate::model::load::reading::Reading;
 use crate::model::power::{Finding, Policy, Remedy, WakeTime, Waking};
+use crate::model::upkeep::backup::BackupJob;
 
 /// When a host is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +91,18 @@ impl From<Blocked> for HostLook {
     }
 }
 
+/// What was answered about a host.
+struct HostAnswers {
+    seen: HostPreflight,
+    /// Where it goes down only if idle.
+    measured: Option<HostMeasurement>,
+    /// Which machine ecobox runs on.
+    here: Option<Identity>,
+    members: Option<ClusterStatus>,
+    tasks: Option<Vec<ActiveTask>>,
+    jobs: Option<Vec<BackupJob>>,
+}
+
 /// The checks of a host that failed.
 struct Findings<'r> {
     host: &'r ServerId,
@@ -104,31 +118,16 @@ impl Findings<'_> {
 impl Fleet<'_> {
     /// The reasons against a call to a host now.
     pub(in crate::fleet::act) async fn look_at_host(&self, check: &HostCheck<'_>) -> HostLook {
-        let HostCheck { host, call, clients, options, .. } = *check;
+        let HostCheck { host, call, options, .. } = *check;
         let config = match self.reached_over_ssh(host, call) {
             Ok(config) => config,
             Err(blocked) => return blocked.into(),
         };
-        let node = host.cluster.as_ref().zip(host.node.as_ref());
-        let members = async { self.members(clients, node?.0).await };
-        let tasks = async { self.tasks(clients, node?.0, node?.1).await };
-        let here = async { if config.access == Access::Local { None } else { self.local_identity().await.ok() } };
-        let wanted = wanted(check, config);
-        let seen = async {
-            if wanted.idle.is_none() {
-                return self.host_preflight(config, &wanted).await.map(|seen| (seen, None));
-            }
-            let (seen, reading, load) = self.host_preflight_with_load(config, &wanted, check.known).await?;
-            Ok((seen, Some(HostMeasurement { load, reading })))
+        let answers = match Box::pin(self.ask_host(check, config)).await {
+            Ok(answers) => answers,
+            Err(blocked) => return blocked.into(),
         };
-        let (seen, here, (members, tasks)) = Box::pin(join3(seen, here, join(members, tasks))).await;
-        let (seen, measured) = match seen {
-            Ok(seen) => seen,
-            Err(error) => {
-                let failed = self.failed(&host.id, &error);
-                return Blocked { why: failed.message, fix: failed.advice, kind: Some(failed.kind) }.into();
-            }
-        };
+        let HostAnswers { seen, measured, here, members, tasks, jobs } = answers;
         let mut found = Findings { host: &host.id, all: Vec::new() };
         self.look_at_itself(check, config, &seen, here.as_ref(), &mut found).await;
         let counts = |user: &LoggedIn| !options.unless_used || config.idle.counts(user);
@@ -168,13 +167,43 @@ impl Fleet<'_> {
             Ok(waking) => (waking, blocked),
             Err(no_alarm) => (None, blocked.or(Some(no_alarm))),
         };
+        let due = || jobs_due(check, jobs.as_deref().unwrap_or_default(), self.now());
         let idle = measured.map(|measured| HostIdle {
-            needs: needs_of(check, config, &seen, &locks),
+            needs: needs_of(check, config, &seen, &locks).into_iter().chain(due()).collect(),
             measured,
             sleeps: seen.activity.as_ref().and_then(|activity| activity.sleeps),
             votes: members.as_ref().map(|members| votes(members, host)),
         });
         HostLook { findings, blocked, seen: Some(seen), waking, idle }
+    }
+
+    /// Asks the host, its cluster and this machine, side by side.
+    async fn ask_host(&self, check: &HostCheck<'_>, config: &ServerConfig) -> Result<HostAnswers, Blocked> {
+        let HostCheck { host, clients, .. } = *check;
+        let node = host.cluster.as_ref().zip(host.node.as_ref());
+        let members = async { self.members(clients, node?.0).await };
+        let tasks = async { self.tasks(clients, node?.0, node?.1).await };
+        let here = async { if config.access == Access::Local { None } else { self.local_identity().await.ok() } };
+        let wanted = wanted(check, config);
+        let jobs = async {
+            match node {
+                Some((cluster, _)) if wanted.idle.is_some() => self.backup_jobs(clients, cluster).await,
+                _ => None,
+            }
+        };
+        let seen = async {
+            if wanted.idle.is_none() {
+                return self.host_preflight(config, &wanted).await.map(|seen| (seen, None));
+            }
+            let (seen, reading, load) = self.host_preflight_with_load(config, &wanted, check.known).await?;
+            Ok((seen, Some(HostMeasurement { load, reading })))
+        };
+        let (seen, here, (members, tasks, jobs)) = Box::pin(join3(seen, here, join3(members, tasks, jobs))).await;
+        let (seen, measured) = seen.map_err(|error| {
+            let failed = self.failed(&host.id, &error);
+            Blocked { why: failed.message, fix: failed.advice, kind: Some(failed.kind) }
+        })?;
+        Ok(HostAnswers { seen, measured, here, members, tasks, jobs })
     }
 
     /// The configuration of a host that can be asked: all of this goes over SSH.

@@ -5,20 +5,23 @@ mod past;
 
 use std::collections::{BTreeMap, HashMap};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
-use super::HostIdle;
+use super::{HostCheck, HostIdle};
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::act::Options;
 use crate::model::check::CheckId;
 use crate::model::host::activity::Activity;
 use crate::model::host::idle::explain::{Shown, Sighting};
+use crate::model::host::idle::need::listed;
+use crate::model::host::idle::settings::due_need;
 use crate::model::host::idle::{IdleRecord, Look, Need, NeedKind, Verdict};
 use crate::model::id::{ClusterId, ServerId};
 use crate::model::inventory::Server;
 use crate::model::load::reading::{KnownReading, Reading, YOUNG};
 use crate::model::power::{Finding, Plan, Policy, PowerState, StepKind};
+use crate::model::upkeep::backup::BackupJob;
 use crate::state::{StateError, is_fresh};
 
 /// How old what an earlier run read may be to be compared with.
@@ -46,7 +49,10 @@ impl Fleet<'_> {
         looks: Vec<(usize, HostIdle)>,
         options: &Options,
     ) -> Result<HashMap<usize, Verdict>, StateError> {
-        let Some(window) = options.if_idle else { return Ok(HashMap::new()) };
+        let Some(window) = options.if_idle else {
+            self.note_uses(plan, servers)?;
+            return Ok(HashMap::new());
+        };
         self.note_sleepers(plan, servers)?;
         let mut verdicts = HashMap::new();
         let mut votes = Votes::default();
@@ -65,6 +71,20 @@ impl Fleet<'_> {
         }
         stay_awake(plan, servers, &verdicts);
         Ok(verdicts)
+    }
+
+    /// What other commands see of hosts that are in use begins the window again, too.
+    fn note_uses(&self, plan: &Plan, servers: &[Server]) -> Result<(), StateError> {
+        for step in plan.steps.iter().filter(|step| matches!(step.does, StepKind::Host(_))) {
+            let host = &servers[step.server].id;
+            let own = plan.findings.iter().filter(|finding| finding.server == *host);
+            let needs = own.filter_map(|finding| Need::of_finding(finding, ""));
+            let uses: Vec<Need> = needs.filter(|need| need.kind.is_use() && need.kind != NeedKind::Guest).collect();
+            if !uses.is_empty() {
+                self.state.note_use(host, self.now(), &listed(&uses))?;
+            }
+        }
+        Ok(())
     }
 
     /// All that needs a host at this moment. The plan's findings that say so are taken out of it.
@@ -152,6 +172,21 @@ pub(super) fn activity_needs(activity: &Activity, config: &ServerConfig, window:
     }
     needs.extend(settings.timer_needs(activity, window));
     needs
+}
+
+/// The jobs of backups that take a guest of a host and start within the window.
+pub(super) fn jobs_due(check: &HostCheck<'_>, jobs: &[BackupJob], now: Timestamp) -> Vec<Need> {
+    let HostCheck { host, servers, options, .. } = *check;
+    let window = options.if_idle.unwrap_or_default();
+    let on_it = || servers.iter().filter(|server| server.vmid.is_some() && server.parent.as_ref() == Some(&host.id));
+    let takes_one = |job: &BackupJob| {
+        let takes =
+            |guest: &Server| guest.vmid.is_some_and(|vmid| job.takes(vmid, guest.node.as_ref(), guest.pool.as_deref()));
+        on_it().any(takes)
+    };
+    let due = jobs.iter().filter_map(|job| Some((job, job.next_run?.duration_since(now))));
+    let due = due.filter(|(job, after)| *after <= window && takes_one(job));
+    due.map(|(job, after)| due_need(&format!("backup job {}", job.id), after)).collect()
 }
 
 /// Before what a finding is said: nothing for the host itself, the name of one of its guests; `None`: it is another one's.

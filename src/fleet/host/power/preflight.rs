@@ -157,6 +157,23 @@ impl Seen {
                 let upid = word(value).filter(|upid| upid.starts_with("UPID:") && tasks.len() < MOST);
                 tasks.extend(upid);
             }
+            "rtc" => {
+                let rtcs = self.found.clocks.rtcs.get_or_insert_default();
+                rtcs.extend(rtc(value).filter(|_| rtcs.len() < MOST));
+            }
+            "battery" => self.found.clocks.battery = word(value),
+            "hpet" => self.found.clocks.without_days = value == "yes",
+            "alarm" => self.found.clocks.way = word(value).map(Ok),
+            "noalarm" => self.no_alarm = value.split_once(' ').map(|(why, what)| (why.to_owned(), what.to_owned())),
+            "can" | "cannot" => self.take_way(key == "can", false, value),
+            "canpast" | "cannotpast" => self.take_way(key == "canpast", true, value),
+            _ => self.take_activity(key, value),
+        }
+    }
+
+    /// Who is connected, what works there, and what else `--if-idle` asks.
+    fn take_activity(&mut self, key: &str, value: &str) {
+        match key {
             "tcp" => {
                 self.activity().connections.get_or_insert_default();
             }
@@ -174,16 +191,6 @@ impl Seen {
                 let answer = status.parse().ok().map(|status| Answer { status, line: text(line) });
                 self.activity().command = answer;
             }
-            "rtc" => {
-                let rtcs = self.found.clocks.rtcs.get_or_insert_default();
-                rtcs.extend(rtc(value).filter(|_| rtcs.len() < MOST));
-            }
-            "battery" => self.found.clocks.battery = word(value),
-            "hpet" => self.found.clocks.without_days = value == "yes",
-            "alarm" => self.found.clocks.way = word(value).map(Ok),
-            "noalarm" => self.no_alarm = value.split_once(' ').map(|(why, what)| (why.to_owned(), what.to_owned())),
-            "can" | "cannot" => self.take_way(key == "can", false, value),
-            "canpast" | "cannotpast" => self.take_way(key == "canpast", true, value),
             _ => {}
         }
     }

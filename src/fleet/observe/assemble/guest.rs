@@ -91,6 +91,7 @@ pub(super) fn listed(
         reason,
         until: None,
         action: None,
+        idle: None,
     };
     let record = RememberedGuest {
         vmid,

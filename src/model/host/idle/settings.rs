@@ -153,7 +153,7 @@ impl IdleSettings {
 
     /// The people, connections and programs that a look at a host showed. Where nobody could be asked who is logged in or
     /// connected, that is a reason of its own.
-    pub(crate) fn seen_needs(&self, seen: &HostPreflight, uses: &[(String, String)]) -> Vec<Need> {
+    pub(crate) fn seen_needs(&self, seen: &HostPreflight, connected: &[(String, String)]) -> Vec<Need> {
         let mut needs = Vec::new();
         let unknown = |what: &str| Need::new(NeedKind::Unknown, what);
         match &seen.users {
@@ -170,7 +170,7 @@ impl IdleSettings {
         if seen.activity.as_ref().is_none_or(|activity| activity.connections.is_none()) {
             needs.push(unknown("its connections could not be read"));
         }
-        needs.extend(uses.iter().map(|(what, text)| Need::new(NeedKind::Connection, what).saying(text)));
+        needs.extend(connected.iter().map(|(what, text)| Need::new(NeedKind::Connection, what).saying(text)));
         let work = seen.activity.iter().flat_map(|activity: &Activity| &activity.work);
         needs.extend(work.map(|what| Need::new(NeedKind::Work, format!("{what} at work"))));
         needs

@@ -1,5 +1,6 @@
 //! For how long nothing has needed a host, as far as somebody looked.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -72,16 +73,16 @@ impl IdleRecord {
             before.is_some_and(|before| before.sleeps.zip(look.sleeps).is_some_and(|(earlier, now)| earlier != now));
         let seen = before.filter(|before| !slept && before.has_seen_until(now, look.window));
         let (paced_at, gaps) = paced(before, now);
-        let uses: Vec<&Need> = look.needs.iter().filter(|need| need.kind.is_use()).collect();
-        let used = if uses.is_empty() {
+        let current: Vec<&Need> = look.needs.iter().filter(|need| need.kind.is_use()).collect();
+        let used = if current.is_empty() {
             before.and_then(|before| before.used.clone())
         } else {
-            Some((now, listed(uses.iter().copied())))
+            Some((now, listed(current.iter().copied())))
         };
         let since = seen.and_then(|before| before.since).unwrap_or(now);
         let since = look.awake_since.map_or(since, |awake| since.max(awake)).min(now);
         IdleRecord {
-            since: uses.is_empty().then_some(since),
+            since: current.is_empty().then_some(since),
             looked_at: now,
             paced_at,
             gaps,
@@ -98,6 +99,15 @@ impl IdleRecord {
         IdleRecord { since: None, looked_at: now, paced_at, gaps, needs: Vec::new(), used, sleeps: None }
     }
 
+    /// What needs the host, or needed it last, in words; `None`: nothing did as long as somebody looked.
+    pub(crate) fn needed_by(&self) -> Option<String> {
+        if !self.needs.is_empty() {
+            return Some(listed(&self.needs));
+        }
+        let (at, what) = self.used.as_ref()?;
+        Some(format!("{} ago: {what}", words(self.looked_at.duration_since(*at))))
+    }
+
     /// What the last look means for a rule with this window.
     pub(crate) fn verdict(&self, window: SignedDuration) -> Verdict {
         let idle = self.since.map_or(SignedDuration::ZERO, |since| self.looked_at.duration_since(since));
@@ -109,7 +119,8 @@ impl IdleRecord {
         } else {
             let mut text = format!("idle for {} of {}, as far as was seen", words(idle), words(window));
             if let Some((at, what)) = &self.used {
-                text += &format!("; needed {} ago: {what}", words(self.looked_at.duration_since(*at)));
+                let ago = words(self.looked_at.duration_since(*at));
+                let _ = write!(text, "; needed {ago} ago: {what}"); // a `String` takes all
             }
             Some(text)
         };

@@ -8,9 +8,11 @@ use crate::fleet::act::Options;
 use crate::fleet::act::preflight::HostIdle;
 use crate::model::check::CheckId;
 use crate::model::host::idle::average::{average, latest};
+use crate::model::host::idle::window::words;
 use crate::model::host::idle::{IdleSettings, Need, NeedKind};
 use crate::model::inventory::Server;
 use crate::model::inventory::server::ServerKey;
+use crate::model::load::usage::{Pressure, Sample};
 use crate::model::power::{PowerAction, PowerState};
 use crate::state::StateError;
 
@@ -68,24 +70,22 @@ impl Fleet<'_> {
             // The listing of this very look may not be kept yet.
             let usage = guest.seen.usage;
             if samples.last().is_none_or(|(_, last)| last.usage != usage) {
-                let sample = crate::model::load::usage::Sample {
-                    source: guest.seen.usage_source,
-                    usage,
-                    pressure: crate::model::load::usage::Pressure::default(),
-                };
+                let sample = Sample { source: guest.seen.usage_source, usage, pressure: Pressure::default() };
                 samples.push((now, sample));
             }
             let what = name(guest);
-            if usage.cpu_percent.is_none() {
-                let need = Need::new(NeedKind::Unknown, format!("{what} could not be measured"));
-                needs.push(need);
-                continue;
+            let rate = latest(&samples);
+            let counted = [usage.receive_bytes, usage.transmit_bytes].iter().any(Option::is_some);
+            let counted_disk = [usage.read_bytes, usage.write_bytes].iter().any(Option::is_some);
+            let once = (counted && rate.network.is_none()) || (counted_disk && rate.disk.is_none());
+            if usage.cpu_percent.is_none() || once {
+                let how = if once { "was measured only once" } else { "could not be measured" };
+                needs.push(Need::new(NeedKind::Unknown, format!("{what} {how}")));
             }
             let begin = now.checked_sub(window).unwrap_or(Timestamp::MIN);
             let mean = average(&samples, begin);
-            let over = |more: &str| format!(" on average over {more}");
-            let over = over(&crate::model::host::idle::window::words(window));
-            let current = settings.rate_needs(NeedKind::Guest, &latest(&samples), "");
+            let over = format!(" on average over {}", words(window));
+            let current = settings.rate_needs(NeedKind::Guest, &rate, "");
             let averages = settings.rate_needs(NeedKind::Average, &mean, &over);
             let of_guest = |need: Need| Need {
                 what: format!("{what}: {}", need.what),
@@ -113,7 +113,7 @@ impl Fleet<'_> {
         let begin = now.checked_sub(window).unwrap_or(Timestamp::MIN);
         let from = begin.checked_sub(BEFORE).unwrap_or(Timestamp::MIN);
         let samples = self.state.samples(std::slice::from_ref(&key), from, now)?.remove(&key).unwrap_or_default();
-        let over = format!(" on average over {}", crate::model::host::idle::window::words(window));
+        let over = format!(" on average over {}", words(window));
         Ok(settings.rate_needs(NeedKind::Average, &average(&samples, begin), &over))
     }
 }

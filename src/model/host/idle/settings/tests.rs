@@ -38,3 +38,51 @@ fn what_cannot_be_looked_at_is_no_proof_of_idleness() {
     let what: Vec<&str> = needs.iter().map(|need| need.what.as_str()).collect();
     assert_eq!(what, ["login of anna", "SMB from 10.0.0.5"]);
 }
+
+#[test]
+fn timers_that_are_due_count_unless_they_come_all_the_time() {
+    use crate::model::host::activity::{Timer, timers_of};
+    // As `systemctl list-timers --all --output=json` of systemd 257 prints it.
+    let json = r#"[{"next":1796022000000000,"left":1796022000000000,"last":1795935600000000,"passed":1,"unit":"backup.timer","activates":"backup.service"},
+        {"next":1796020500000000,"left":0,"last":1796020200000000,"passed":0,"unit":"collect.timer","activates":"collect.service"},
+        {"next":1796020500000000,"left":0,"last":null,"passed":0,"unit":"apt-daily-upgrade.timer","activates":"x.service"},
+        {"next":1796020500000000,"left":0,"last":0,"passed":0,"unit":"metrics-push.timer","activates":"x.service"},
+        {"next":null,"left":null,"last":null,"passed":null,"unit":"never.timer","activates":"x.service"}]"#;
+    let timers = timers_of(json).unwrap();
+    let units: Vec<&str> = timers.iter().map(|timer: &Timer| timer.unit.as_str()).collect();
+    assert_eq!(units, ["backup.timer", "collect.timer", "apt-daily-upgrade.timer", "metrics-push.timer"]);
+    let clock = jiff::Timestamp::from_second(1_796_020_200).ok();
+    let activity = Activity { clock, timers: Some(timers), ..Activity::default() };
+    let mut settings = IdleSettings::default();
+    let minutes = SignedDuration::from_mins;
+    assert_eq!(
+        texts(&settings.timer_needs(&activity, minutes(30))),
+        ["backup.timer is due in 30 min", "metrics-push.timer is due in 5 min"]
+    );
+    assert_eq!(texts(&settings.timer_needs(&activity, minutes(29))), ["metrics-push.timer is due in 5 min"]);
+    settings.ignore_timers = vec!["metrics-*".to_owned()];
+    assert_eq!(texts(&settings.timer_needs(&activity, minutes(29))), [""; 0]);
+    // One that comes every five minutes counts for a window of less.
+    assert_eq!(texts(&settings.timer_needs(&activity, minutes(4))), [""; 0]);
+    for other in ["", "NEXT LEFT", "{}", "[{\"next\":\"soon\"}]", "[{\"next\":1,"] {
+        assert_eq!(timers_of(other), None, "{other}");
+    }
+}
+
+#[test]
+fn a_command_says_by_its_exit_status_whether_the_host_is_needed() {
+    let settings =
+        IdleSettings { command: Some(vec!["/usr/local/bin/is-needed".to_owned()]), ..IdleSettings::default() };
+    let need = |status, line: &str| {
+        let need = settings.command_need(&Answer { status, line: line.to_owned() });
+        need.map(|need| (need.kind, need.text))
+    };
+    let of = |kind, text: &str| Some((kind, text.to_owned()));
+    assert_eq!(need(0, "two films"), of(NeedKind::Command, "two films"));
+    assert_eq!(need(0, ""), of(NeedKind::Command, "/usr/local/bin/is-needed says so"));
+    assert_eq!(need(1, "nothing"), None);
+    assert_eq!(need(2, ""), None);
+    assert_eq!(need(124, ""), of(NeedKind::Unknown, "/usr/local/bin/is-needed did not end in time"));
+    assert_eq!(need(127, ""), of(NeedKind::Unknown, "/usr/local/bin/is-needed could not run (exit status 127)"));
+    assert_eq!(need(137, ""), of(NeedKind::Unknown, "/usr/local/bin/is-needed could not run (exit status 137)"));
+}
