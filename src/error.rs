@@ -1,7 +1,7 @@
 //! What an error means for the process: its exit status, and the hint that says which command to run next.
 
 use crate::config::ConfigError;
-pub(crate) use crate::exit::Exit;
+use crate::exit::Exit;
 use crate::model::hint::HintId;
 use crate::model::select::SelectError;
 use crate::state::StateError;

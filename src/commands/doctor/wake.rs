@@ -3,7 +3,8 @@
 use crate::commands::lead::Lead;
 use crate::commands::{Context, Outcome, asked_by, tell, with_fleet};
 use crate::consent::Confirmed;
-use crate::error::{Exit, Failure};
+use crate::error::Failure;
+use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::act::{ApiClients, Choice, Now, Options, PlanRun, PrepareError, Prepared, StepOutcome, StepReport};
 use crate::fleet::observe::{ObserveRequest, Observed};
