@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::commands::stamp_of;
 use crate::fleet::act::{StepOutcome, StepReport};
 use crate::model::host::idle::{Need, Verdict};
+use crate::model::host::power::HostCall;
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::power::{Course, Finding, Goal, Plan, PowerAction, PowerState, Step, StepKind, StepReason, StepText};
@@ -249,8 +250,8 @@ fn until(number: usize, step: &Step, servers: &[Server], plan: &Plan, ready: &Re
         }
         StepKind::Guest(call) => Some(format!("it is {}{}", Goal::of(call).as_str(), services())),
         StepKind::GuestLater => Some(format!("its host is ready, then depending on its state{}", services())),
-        StepKind::Host(call) => Some(match call.as_str() {
-            "reboot" => "it answers again, in another boot".to_owned(),
+        StepKind::Host(call) => Some(match call {
+            HostCall::Reboot => "it answers again, in another boot".to_owned(),
             _ => "it is gone".to_owned(),
         }),
         StepKind::Already(_) | StepKind::Cannot { .. } | StepKind::Needed { .. } => None,
