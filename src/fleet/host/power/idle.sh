@@ -9,7 +9,8 @@ if has /usr/sbin/smartctl /sbin/smartctl; then
 	[ "$d" = none ] || [ -n "$d" ] && [ "$rights" != yes ] || for o in /sys/block/*/device; do
 		[ -e "$o" ] || continue
 		a=${o%/device} a=${a##*/}
-		case $a in *[!A-Za-z0-9]*) continue ;; esac
+		# Others are no disks that could test themselves.
+		case $a in *[!A-Za-z0-9]*) continue ;; sd* | hd* | nvme*) ;; *) continue ;; esac
 		v=$(LC_ALL=C timeout 3 ${d:+"$d" -n} "$c" -n standby -c -l selftest "/dev/$a" 2>/dev/null </dev/null)
 		case $v in
 		*'No self-test in progress'*) ;;
