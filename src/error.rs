@@ -102,12 +102,14 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
 /// The command that looks for the cause of an error of this machine's files, and says how to fix it; `None`: it is said, or
 /// no check knows it.
 pub(crate) fn lead(error: &anyhow::Error) -> Option<&'static str> {
-    error.chain().find_map(|cause| match (cause.downcast_ref::<ConfigError>(), cause.downcast_ref::<StateError>()) {
-        // What there is to do is said; and `doctor` waits for a lock as long as anybody.
-        (Some(ConfigError::NotFound { .. }), _) | (_, Some(StateError::Busy { .. })) => None,
-        (Some(_), _) | (_, Some(_)) => Some("run `ecobox doctor`"),
-        (None, None) => None,
-    })
+    // What there is to do is said; and `doctor` waits for a lock as long as anybody.
+    let is_said = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(ConfigError::NotFound { .. }))
+            || matches!(cause.downcast_ref(), Some(StateError::Busy { .. }))
+    };
+    let is_of_a_file =
+        |cause: &&(dyn std::error::Error + 'static)| cause.is::<ConfigError>() || cause.is::<StateError>();
+    error.chain().find(|cause| is_of_a_file(cause) && !is_said(*cause)).map(|_| "run `ecobox doctor`")
 }
 
 #[cfg(test)]

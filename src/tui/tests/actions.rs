@@ -98,7 +98,7 @@ fn refused_host(state: &State, logged_in: bool) -> Plan {
     let host = id("pve1");
     let found = |fault, message: &str, remedy| {
         let message = message.to_owned();
-        Finding { remedy, message, ..Finding::of(fault, &host) }
+        Finding { message, remedy, ..Finding::of(fault, &host) }
     };
     let users = found(Fault::logged_in(&[]), "logged in: root on tty1", None);
     let mut findings: Vec<Finding> = Some(users).filter(|_| logged_in).into_iter().collect();

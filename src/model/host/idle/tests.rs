@@ -284,11 +284,11 @@ fn all_needs() -> Vec<(&'static str, NeedKind, Use)> {
         ("a backup runs", NeedKind::Backup, |evidence| evidence.more.extend(found(CheckId::BackupRunning))),
         ("tasks run", NeedKind::Task, |evidence| evidence.more.extend(found(CheckId::TasksRunning))),
         ("programs ask not to sleep", NeedKind::Inhibitor, |evidence| {
-            evidence.more.extend(found(CheckId::SleepInhibited))
+            evidence.more.extend(found(CheckId::SleepInhibited));
         }),
         ("a lease holds it", NeedKind::Lease, |evidence| evidence.more.extend(found(CheckId::Held))),
         ("its cluster would lose quorum", NeedKind::Quorum, |evidence| {
-            evidence.more.extend(found(CheckId::QuorumLost))
+            evidence.more.extend(found(CheckId::QuorumLost));
         }),
     ]
 }
