@@ -106,8 +106,7 @@ pub(crate) struct Around<'a> {
 /// A program and its arguments.
 pub(crate) type CommandLine = (OsString, Vec<OsString>);
 
-/// Brings up what the targets need, runs a command here, and takes down again what nothing else needs. The exit status
-/// is
+/// Brings up what the targets need, runs a command here, and takes down again what nothing else needs. The exit status is
 /// the command's; whatever fails before it is an error.
 ///
 /// # Errors

@@ -48,8 +48,7 @@ pub(crate) struct Lowered {
 }
 
 impl Fleet<'_> {
-    /// Ends leases, and takes down what leases on the same servers brought up and no lease holds any more: guests
-    /// before
+    /// Ends leases, and takes down what leases on the same servers brought up and no lease holds any more: guests before
     /// their hosts. `also`: servers without a lease that are to be looked at, too.
     ///
     /// # Errors

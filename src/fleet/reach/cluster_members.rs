@@ -131,9 +131,8 @@ impl<'a> Fleet<'a> {
         Ok(())
     }
 
-    /// The cluster of a server that no other names as its fellow: that of others is none of its own, unless it is the
-    /// first of
-    /// them.
+    /// The cluster of a server that no other names as its fellow: that of others is none of its own, unless it is the first
+    /// of them.
     fn cluster_without_twin(&self, server: &ServerConfig) -> ClusterId {
         let (cluster, own) = (self.cluster_of(&server.id), ClusterId::of_host(&server.id));
         let is_in = |other: &&ServerConfig| other.id != server.id && self.cluster_of(&other.id) == cluster;

@@ -166,8 +166,7 @@ fn written(number: f64, unit: Unit) -> String {
     }
 }
 
-/// The line itself: neighbours are joined, where nothing was measured there is a gap, and a single point is a dot. Of
-/// so
+/// The line itself: neighbours are joined, where nothing was measured there is a gap, and a single point is a dot. Of so
 /// many points that share one, the largest is seen, so that peaks stay.
 #[expect(clippy::cast_possible_truncation, reason = "coordinates of a few hundred")]
 fn path(series: &Series, top: f64, area: (f64, f64, f64, f64), shared: usize) -> String {

@@ -97,8 +97,7 @@ pub(in crate::state) fn check_folder(path: &Path) -> Result<()> {
     Err(refused(path, format!("{reason}, or name another file by `--state`")))
 }
 
-/// A process that has the file open holds its folder's lock shared, one that sets it aside holds it alone. A folder,
-/// not a
+/// A process that has the file open holds its folder's lock shared, one that sets it aside holds it alone. A folder, not a
 /// file of its own: nothing is left behind. `None` on file systems that know no such lock.
 pub(in crate::state) fn lock_folder(path: &Path, folder: &Path) -> Result<Option<File>> {
     let file = File::open(folder).map_err(failed("read the folder", folder))?;

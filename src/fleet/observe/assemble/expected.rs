@@ -43,9 +43,8 @@ pub(super) fn is_expected(failed: &Failed, inventory: &Inventory) -> bool {
         })
 }
 
-/// Whether a failure says that there is no token to show to a host that is off: a host that refuses one is on. That it
-/// is off
-/// is said instead.
+/// Whether a failure says that there is no token to show to a host that is off: a host that refuses one is on. That it is
+/// off is said instead.
 pub(super) fn is_off_besides(failed: &Failed, inventory: &Inventory) -> bool {
     let off = |server: &Server| matches!(server.seen.state, PowerState::Offline | PowerState::Asleep);
     failed.kind == FailureKind::Denied
