@@ -68,6 +68,31 @@ fn a_host_sleeps_when_nothing_needed_it_for_the_whole_window() {
     assert!(world.count("samples") > 0);
 }
 
+#[test]
+fn what_sleeps_is_woken_by_its_clock_and_what_is_needed_gets_no_alarm() {
+    let world = World::new();
+    let served = ["nas", "archive", "press"].map(|name| quiet(world.serve(Host::debian(name).build())));
+    world.know_all(&served);
+    let [nas, archive, press] = &served;
+    // Nothing but its clock could wake nas.
+    world.configure(&format!("{FAST}{}{}{}", nas.entry(), archive.wakeable(), press.wakeable()));
+    let sleep = ["power", "suspend", "nas", "archive", "press", "--if-idle", "30m", "--until", "8h"];
+    let _ =
+        world.run(&sleep).exits(0).says("nas stays awake: ").says("archive stays awake: ").says("press stays awake: ");
+    idle_for(&world, 40);
+    press.host.log_in("anna", "pts/0", "10.0.0.5");
+    let run = world.run(&[&sleep[..], &["-o", "json"]].concat()).exits(0).says("press stays awake: logged in: anna");
+    let results: Vec<_> = run.json()["steps"].as_array().unwrap().iter().map(|step| step["result"].clone()).collect();
+    assert_eq!(results, ["done", "done", "needed"], "{run}");
+    for (host, events, has_alarm) in [(nas, 1, true), (archive, 1, true), (press, 0, false)] {
+        assert_eq!((host.host.events().len(), host.host.alarm().is_some()), (events, has_alarm), "{run}");
+    }
+    let _ = world.run(&["status"]).exits(0).prints("asleep until ");
+    // The next run of cron meets them asleep, and their alarms stay.
+    let _ = world.run(&sleep).exits(0).says("nas is asleep already").says("archive is asleep already");
+    assert!(nas.host.alarm().is_some() && archive.host.alarm().is_some());
+}
+
 /// One connection of a client to a port of the host, by its kernel.
 fn connected(host: &Host, port: &str) {
     let line = |local: &str, remote: &str, state: &str| {
