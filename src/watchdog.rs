@@ -99,11 +99,13 @@ impl Silence {
     }
 }
 
-/// Watches over the run from a thread of its own, to the end of the process. Without a thread there is no watch.
+/// Watches over the run from a thread of its own, to the end of the process. Without a thread there is no watch. Signals are
+/// heard from here on, and not only once the thread runs: a question may be asked before.
 pub(crate) fn watch(pulse: &Pulse) {
     let pulse = pulse.clone();
+    let Ok(ears) = Ears::listen(&pulse) else { return };
     let _ = thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
-        let Ok(exit) = reason(&pulse) else { return };
+        let Ok(exit) = ears.reason(&pulse) else { return };
         if exit == Exit::Config {
             ui::last_words(
                 "nothing happens any more: the file system of the configuration or the state file does not answer",
@@ -115,34 +117,45 @@ pub(crate) fn watch(pulse: &Pulse) {
     });
 }
 
-/// Why the process has to end: a signal, or a run that shows nothing of itself. A runtime for this would cost each run more
-/// than a socket.
-fn reason(pulse: &Pulse) -> io::Result<Exit> {
-    let (mut heard, tell) = UnixStream::pair()?;
-    heard.set_read_timeout(Some(LOOK))?;
-    let which = Arc::new(AtomicUsize::new(0));
-    let ends = [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated)];
-    for (signal, exit) in ends.into_iter().filter(|(signal, _)| !pulse.ignores(*signal)) {
-        flag::register_usize(signal, Arc::clone(&which), exit.code().into())?;
-        pipe::register(signal, tell.try_clone()?)?;
+/// What hears of signals. A runtime for this would cost each run more than a socket.
+struct Ears {
+    heard: UnixStream,
+    which: Arc<AtomicUsize>,
+}
+
+impl Ears {
+    fn listen(pulse: &Pulse) -> io::Result<Ears> {
+        let (heard, tell) = UnixStream::pair()?;
+        heard.set_read_timeout(Some(LOOK))?;
+        let which = Arc::new(AtomicUsize::new(0));
+        let ends = [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated)];
+        for (signal, exit) in ends.into_iter().filter(|(signal, _)| !pulse.ignores(*signal)) {
+            flag::register_usize(signal, Arc::clone(&which), exit.code().into())?;
+            pipe::register(signal, tell.try_clone()?)?;
+        }
+        Ok(Ears { heard, which })
     }
-    let mut silence = Silence::default();
-    loop {
-        match heard.read(&mut [0]) {
-            Ok(_) if pulse.passes_signals() => {}
-            Ok(_) if which.load(Ordering::Relaxed) == usize::from(Exit::Interrupted.code()) => {
-                return Ok(Exit::Interrupted);
-            }
-            Ok(_) => return Ok(Exit::Terminated),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                let rests = pulse.0.rests.load(Ordering::Relaxed);
-                if silence.is_too_long(pulse.0.beats.load(Ordering::Relaxed), rests) {
-                    return Ok(Exit::Config);
+
+    /// Why the process has to end: a signal, or a run that shows nothing of itself.
+    fn reason(mut self, pulse: &Pulse) -> io::Result<Exit> {
+        let mut silence = Silence::default();
+        loop {
+            match self.heard.read(&mut [0]) {
+                Ok(_) if pulse.passes_signals() => {}
+                Ok(_) if self.which.load(Ordering::Relaxed) == usize::from(Exit::Interrupted.code()) => {
+                    return Ok(Exit::Interrupted);
                 }
+                Ok(_) => return Ok(Exit::Terminated),
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    let rests = pulse.0.rests.load(Ordering::Relaxed);
+                    if silence.is_too_long(pulse.0.beats.load(Ordering::Relaxed), rests) {
+                        return Ok(Exit::Config);
+                    }
+                }
+                // By one of the signals: what it wrote comes next.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
-            // By one of the signals: what it wrote comes next.
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
         }
     }
 }

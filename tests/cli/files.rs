@@ -308,6 +308,7 @@ fn exit_3_each_error_in_the_configuration_has_its_place() {
       |
     5 | hostnam = "b"
       | ^^^^^^^
+    hint: run `ecobox doctor`
     [exit status: 3]
     "#);
     insta::assert_snapshot!(first("[[servers]]\nid = \"a\"\nhostname = \"-oProxyCommand=x\"\n"), @r#"
@@ -316,6 +317,7 @@ fn exit_3_each_error_in_the_configuration_has_its_place() {
       |
     5 | hostname = "-oProxyCommand=x"
       |            ^^^^^^^^^^^^^^^^^^
+    hint: run `ecobox doctor`
     [exit status: 3]
     "#);
     insta::assert_snapshot!(first("[[servers]]\nid = \"a\"\nhostname = \"b\"\nssh_port = 99999\n"), @"
@@ -324,6 +326,7 @@ fn exit_3_each_error_in_the_configuration_has_its_place() {
       |
     6 | ssh_port = 99999
       |            ^^^^^
+    hint: run `ecobox doctor`
     [exit status: 3]
     ");
     insta::assert_snapshot!(first("[[servers]\n"), @"
@@ -332,6 +335,7 @@ fn exit_3_each_error_in_the_configuration_has_its_place() {
       |
     3 | [[servers]
       |           ^
+    hint: run `ecobox doctor`
     [exit status: 3]
     ");
     for text in [

@@ -381,5 +381,10 @@ mod tests;
 impl Drop for Inner {
     fn drop(&mut self) {
         self.control.stop();
+        // Units of its own outlive every connection, and nobody may have stopped them.
+        let units = std::fs::read_dir(self.tree.path(".sim/services")).into_iter().flatten().flatten();
+        for leader in units.filter_map(|unit| std::fs::read_to_string(unit.path()).ok()) {
+            kill_group(leader.trim());
+        }
     }
 }
