@@ -100,6 +100,8 @@ fn while_the_host_goes_to_sleep() {
     kill(waiting.child);
     // What was sent takes effect while the next one waits for that; then it is woken, and put to sleep again.
     let _ = world.run(&["run", "nas", "--", "true"]).exits(0);
-    assert_eq!(events(&nas), ["wake", "suspend", "wake", "suspend"]);
+    // Or its lock is there before that: then the host goes to sleep once, at its end.
+    let events = events(&nas);
+    assert!(matches!(events.len(), 2 | 4) && events.chunks(2).all(|pair| pair == ["wake", "suspend"]), "{events:?}");
     assert_eq!((kept(&world).1, nas.host.timers().len()), (0, 3));
 }
