@@ -9,7 +9,7 @@ use crate::model::host::idle::IdleSettings;
 use crate::model::host::idle::hours::Hours;
 use crate::model::text::quoted;
 
-/// The keys of both tables.
+/// The keys of both tables; the last one is also a key of other tables.
 pub(super) const KEYS: &[&str] = &[
     "cpu_percent",
     "load",
@@ -19,21 +19,14 @@ pub(super) const KEYS: &[&str] = &[
     "ignore_ports",
     "ignore_users",
     "ignore_timers",
-    "command",
     "not_between",
+    "command",
 ];
 /// Those that mean nothing else anywhere: under another header they are misplaced, not misspelt.
-pub(super) const ONLY_HERE: &[&str] = &[
-    "cpu_percent",
-    "load",
-    "network",
-    "disk",
-    "ports",
-    "ignore_ports",
-    "ignore_users",
-    "ignore_timers",
-    "not_between",
-];
+pub(super) const ONLY_HERE: &[&str] = match KEYS {
+    [only_here @ .., _command] => only_here,
+    [] => &[],
+};
 pub(super) const PLACE: &str = "in [idle]";
 pub(super) const OF_SERVER: &str = "in [servers.idle]";
 
