@@ -218,6 +218,28 @@ fn a_host_that_slept_by_itself_meanwhile_has_the_whole_window() {
     assert_eq!(nas.host.events(), ["suspend"]);
 }
 
+/// Right before the call the host is looked at once more. Its own command finds somebody then.
+#[test]
+fn somebody_comes_between_the_plan_and_the_call() {
+    let world = World::new();
+    let nas = quiet(world.serve(Host::debian("nas").build()));
+    world.know(&nas);
+    let looks = nas.host.root().join("looks");
+    let looks = looks.display();
+    let third = format!("echo x >> {looks}; test $(wc -l < {looks}) -ge 3 && echo anna came");
+    world.configure(&format!("{FAST}{}[servers.idle]\ncommand = ['sh', '-c', '{third}']\n", nas.wakeable()));
+    let _ = world.run(&SLEEP).exits(0).says("nas stays awake: idle for ");
+    idle_for(&world, 40);
+    let run = world.run(&[&SLEEP[..], &["-o", "json"]].concat()).exits(0);
+    assert_eq!(nas.host.read_file("looks").as_deref(), Some("x\nx\nx\n"), "{run}");
+    let step = &run.json()["steps"][0];
+    assert_eq!((step["result"].as_str(), nas.host.events().len()), (Some("needed"), 0), "{run}");
+    assert!(run.stdout.contains("anna came"), "{run}");
+    let asked = ["power", "suspend", "nas", "--yes"];
+    let _ = world.run(&asked).exits(0);
+    assert_eq!(nas.host.events(), ["suspend"]);
+}
+
 #[test]
 fn what_kept_it_awake_is_explained_and_shown() {
     let world = World::new();

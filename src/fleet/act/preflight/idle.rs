@@ -163,15 +163,19 @@ impl Fleet<'_> {
 
 /// The needs that a look at a host shows by itself.
 pub(super) fn activity_needs(activity: &Activity, config: &ServerConfig, window: SignedDuration) -> Vec<Need> {
-    let settings = &config.idle;
-    let mut needs = Vec::new();
-    if let Some(answer) = &activity.command {
-        needs.extend(settings.command_need(answer));
-    } else if settings.command.is_some() {
-        needs.push(Need::new(NeedKind::Unknown, "its `command` said nothing"));
-    }
-    needs.extend(settings.timer_needs(activity, window));
+    let mut needs: Vec<Need> = command_needs(activity, config).into_iter().collect();
+    needs.extend(config.idle.timer_needs(activity, window));
     needs
+}
+
+/// Why the configured command says that the host is needed, or that it said nothing.
+pub(super) fn command_needs(activity: &Activity, config: &ServerConfig) -> Option<Need> {
+    let settings = &config.idle;
+    match &activity.command {
+        Some(answer) => settings.command_need(answer),
+        None if settings.command.is_some() => Some(Need::new(NeedKind::Unknown, "its `command` said nothing")),
+        None => None,
+    }
 }
 
 /// The jobs of backups that take a guest of a host and start within the window.
