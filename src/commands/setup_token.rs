@@ -33,6 +33,7 @@ const USAGE: &str = "ecobox setup-token [HOST]... [--scope SCOPE]\n       ecobox
 const EXAMPLES: &str = "Examples:\n\
     \x20 ecobox setup-token                       # every Proxmox VE host of the configuration\n\
     \x20 ecobox setup-token pve1 --scope monitor  # a token that can read, and nothing else\n\
+    \x20 ecobox setup-token pve1 --scope manager  # also for snapshots and migration\n\
     \x20 ecobox setup-token --print               # the commands, without running them\n\
     \x20 ecobox setup-token --check               # what the stored token may do\n\
     \x20 ecobox setup-token pve1 --revoke";
@@ -49,7 +50,7 @@ pub(crate) struct SetupTokenArgs {
     /// Only these hosts
     #[arg(value_name = "HOST", add = ArgValueCompleter::new(complete::target))]
     hosts: Vec<String>,
-    /// What the token may do [default: that of the stored token, else operator]
+    /// What the token may do; with `--check`, what it is compared with [default: that of the stored token, else operator]
     #[arg(long, value_name = "SCOPE", value_parser = scopes())]
     scope: Option<TokenScope>,
     /// Show the commands and run none
@@ -66,12 +67,23 @@ pub(crate) struct SetupTokenArgs {
     check: bool,
 }
 
+/// What the two privileges of `manager` mean, beyond what their names say.
+const MANAGER_CAN: &str = "note: with VM.Snapshot this token can also power a guest off and discard its present state (by a \
+    rollback), and fill a storage; with VM.Migrate it can also interrupt containers and copy disks to other nodes";
+
+/// Whether a token of the scope `manager` was made there, or is about to be.
+fn gives_manager(row: &Row) -> bool {
+    let is_new = matches!(row.result, HostResult::Created | HostResult::Replaced | HostResult::Printed);
+    is_new && row.scope == Some(TokenScope::Manager.as_str())
+}
+
 /// `--scope`'s words.
 fn scopes() -> impl TypedValueParser<Value = TokenScope> {
     let words = TokenScope::ALL.map(|scope| {
         PossibleValue::new(scope.as_str()).help(match scope {
             TokenScope::Monitor => "Read state and load",
             TokenScope::Operator => "Also start, stop and suspend guests",
+            TokenScope::Manager => "Also take and roll back snapshots, and migrate guests",
             TokenScope::Full => "All that the login user may do (`--privsep 0`)",
         })
     });
@@ -92,6 +104,9 @@ pub(crate) async fn run(ctx: &Context, args: &SetupTokenArgs) -> anyhow::Result<
     if rows.iter().all(|row| row.result == HostResult::NoPve) {
         return Err(Failure::new(Exit::NoTarget, "none of the servers is a Proxmox VE host").into());
     }
+    if rows.iter().any(gives_manager) {
+        ctx.ui.status(MANAGER_CAN);
+    }
     let failed: Vec<Exit> = ends.into_iter().map(|end| end.exit).filter(|exit| *exit != Exit::Done).collect();
     let exit = Exit::of_many(rows.len() - failed.len(), failed);
     Ok(Outcome::new(SetupTokenReport { servers: rows }, exit))
@@ -111,7 +126,7 @@ async fn set_up(ctx: &Context, fleet: &Fleet<'_>, args: &SetupTokenArgs) -> anyh
         return Ok(printed.into_iter().map(|printed| (row_of_printed(printed), Exit::Done.into())).unzip());
     }
     if args.check {
-        let checked = fleet.check_tokens(&servers).await;
+        let checked = fleet.check_tokens(&servers, scope).await;
         let outcome = |(checked, server)| outcome_of_check(fleet, checked, server);
         return Ok(checked.into_iter().zip(servers).map(outcome).unzip());
     }
@@ -158,7 +173,7 @@ fn outcome_of_check(fleet: &Fleet<'_>, checked: Checked, server: &ServerConfig) 
                 Exit::Done.into()
             } else {
                 row.error = Some(format!("{}: the token lacks {}", server.id, row.missing.join(", ")));
-                End { exit: Exit::Denied, hint: Some(fleet.privileges(server)) }
+                End { exit: Exit::Denied, hint: Some(fleet.privileges(server, scope)) }
             }
         }
         Err(error) => {

@@ -42,7 +42,7 @@ pub(crate) fn token_name(hostname: &str, suffix: &str, generation: u32) -> Strin
 pub(crate) fn token_id(scope: TokenScope, ssh_user: &str, name: &str) -> Result<TokenId, crate::model::id::InvalidId> {
     match scope {
         TokenScope::Full => format!("{ssh_user}@pam!{name}").parse(),
-        TokenScope::Monitor | TokenScope::Operator => format!("{SERVICE_USER}!{name}").parse(),
+        TokenScope::Monitor | TokenScope::Operator | TokenScope::Manager => format!("{SERVICE_USER}!{name}").parse(),
     }
 }
 

@@ -9,6 +9,9 @@ use super::world::{Pve, World, assert_transcript};
 
 const OPERATOR: &[&str] = &["Datastore.Audit", "Sys.Audit", "VM.Audit", "VM.GuestAgent.Audit", "VM.PowerMgmt"];
 
+const MANAGER: &[&str] =
+    &["Datastore.Audit", "Sys.Audit", "VM.Audit", "VM.GuestAgent.Audit", "VM.Migrate", "VM.PowerMgmt", "VM.Snapshot"];
+
 /// Effective privileges of a token on `/`.
 fn privileges(pve: &Pve, token: &str) -> BTreeSet<String> {
     pve.sim.cluster().access().privileges(token, "/")
@@ -61,12 +64,17 @@ fn what_was_made_is_what_was_promised() {
 #[test]
 fn each_scope_has_its_role_on_each_version() {
     const OLD: &[&str] = &["Datastore.Audit", "Sys.Audit", "VM.Audit", "VM.PowerMgmt"];
+    const OLD_MANAGER: &[&str] =
+        &["Datastore.Audit", "Sys.Audit", "VM.Audit", "VM.Migrate", "VM.PowerMgmt", "VM.Snapshot"];
     for (version, scope, role, wanted) in [
         ("9.2.11", "monitor", "EcoboxRead", &OPERATOR[..4]),
         ("8.4.1", "operator", "Ecobox", OLD),
         ("8.1.4", "operator", "Ecobox", OLD),
         ("7.4-3", "monitor", "EcoboxRead", &OLD[..3]),
         ("7.4-3", "operator", "Ecobox", OLD),
+        ("9.2.11", "manager", "EcoboxManager", MANAGER),
+        ("8.4.1", "manager", "EcoboxManager", OLD_MANAGER),
+        ("7.4-3", "manager", "EcoboxManager", OLD_MANAGER),
     ] {
         let world = World::new();
         let pve = world.node_of(version, |builder| builder);
@@ -75,9 +83,39 @@ fn each_scope_has_its_role_on_each_version() {
         assert_eq!(privileges(&pve, &token), set(wanted), "{version} {scope}\n{run}");
         let roles = pve.sim.cluster().access().own_roles();
         assert_eq!(roles.into_iter().collect::<Vec<_>>(), [(role.to_owned(), set(wanted))]);
-        assert!(run.stderr.is_empty(), "{run}");
+        // What the two more can do is said where they are given, and not again.
+        let told = run.stderr.contains("discard its present state") && run.stderr.contains("copy disks");
+        assert_eq!((told, run.stderr.is_empty()), (scope == "manager", scope != "manager"), "{run}");
         pve.assert_one_usable_token(&world);
+        let run = world.run(&["setup-token", "--check"]).exits(0);
+        assert_eq!(run.stderr, "");
     }
+}
+
+/// The scope `manager` is given by name, known to `--check`, and gone with all it brought when it is taken back.
+#[test]
+fn a_manager_is_made_checked_and_taken_back() {
+    let world = World::new();
+    let pve = world.three_nodes();
+    world.run(&["setup-token"]).exits(0);
+    let run = world.run(&["setup-token", "--check", "--scope", "manager", "pve1"]).exits(4);
+    let run = run.says("lacks VM.Migrate, VM.Snapshot").says("run `ecobox setup-token pve1 --scope manager`");
+    assert!(run.stdout.contains("manager"), "{run}");
+    world.run(&["setup-token", "pve1", "--scope", "manager"]).exits(0).says("power a guest off");
+    world.run(&["setup-token", "--check", "--scope", "manager"]).exits(0);
+    // An operator's is too little for it, and it is more than an operator's.
+    let run = world.run(&["setup-token", "--check", "--scope", "operator", "-o", "json"]).exits(0);
+    assert_eq!(run.json()["servers"][0]["excess"], serde_json::json!(["VM.Migrate", "VM.Snapshot"]));
+    let run = world.run(&["setup-token", "-o", "json"]).exits(0);
+    assert_eq!(run.json()["servers"][0]["result"], "kept");
+    assert_eq!(privileges(&pve, &pve.tokens()[0]), set(MANAGER));
+    // Less is asked for: the role that gave more does not go over to the token that comes after.
+    world.run(&["setup-token", "--scope", "operator"]).exits(0);
+    assert_eq!(privileges(&pve, &pve.tokens()[0]), set(OPERATOR));
+    world.run(&["setup-token", "--revoke"]).exits(0);
+    let cluster = pve.sim.cluster();
+    let access = cluster.access();
+    assert_eq!((access.own_roles().len(), access.acl_lines(), access.users()), (0, vec![], vec!["root@pam".into()]));
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn rotation_leaves_the_new_token_only() {
 fn a_scope_is_changed_by_a_new_token() {
     let world = World::new();
     let (pve, _) = with_token(&world);
-    for scope in ["monitor", "full", "operator"] {
+    for scope in ["monitor", "manager", "full", "operator"] {
         world.run(&["setup-token", "--scope", scope]).exits(0);
         pve.assert_one_usable_token(&world);
         let run = world.run(&["setup-token", "-o", "json"]).exits(0);
@@ -112,6 +112,7 @@ fn a_scope_is_changed_by_a_new_token() {
         let token = pve.tokens().remove(0);
         let allowed = pve.sim.cluster().access().privileges(&token, "/");
         assert_eq!(allowed.contains("VM.PowerMgmt"), scope != "monitor", "{scope}: {allowed:?}");
+        assert_eq!(allowed.contains("VM.Snapshot"), ["manager", "full"].contains(&scope), "{scope}: {allowed:?}");
         assert_eq!(allowed.contains("Sys.Modify"), scope == "full", "{scope}: {allowed:?}");
     }
 }

@@ -85,7 +85,7 @@ impl Fleet<'_> {
         let ends = client.presented().and_then(|presented| presented.ends());
         let seen = ApiSeen {
             trust: rule,
-            privileges_fix: self.privileges(server),
+            privileges_fix: self.privileges(server, scope),
             privileges,
             scope: Some((scope.as_str(), major)),
             quorate,

@@ -38,7 +38,7 @@ pub(crate) enum Action {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Removal {
     pub(crate) token: TokenId,
-    /// Its scope; `None`: not known, then both roles are tried.
+    /// Its scope; `None`: not known, then all roles are tried.
     pub(crate) scope: Option<TokenScope>,
 }
 
@@ -49,7 +49,7 @@ impl Removal {
         }
         match self.scope.and_then(TokenScope::role) {
             Some(role) => vec![role],
-            None => [TokenScope::Operator, TokenScope::Monitor].into_iter().filter_map(TokenScope::role).collect(),
+            None => TokenScope::WITH_ROLE.into_iter().rev().filter_map(TokenScope::role).collect(),
         }
     }
 }
@@ -111,6 +111,9 @@ fn text(request: &Request) -> Result<String, Unquotable> {
         ("power_role", TokenScope::Operator.role().unwrap_or_default().to_owned()),
         ("power_new", privileges(TokenScope::Operator, 9)),
         ("power_old", privileges(TokenScope::Operator, 8)),
+        ("manage_role", TokenScope::Manager.role().unwrap_or_default().to_owned()),
+        ("manage_new", privileges(TokenScope::Manager, 9)),
+        ("manage_old", privileges(TokenScope::Manager, 8)),
     ];
     let mut text = String::new();
     for (name, value) in values {
@@ -131,7 +134,7 @@ fn text(request: &Request) -> Result<String, Unquotable> {
 fn owner(request: &Request) -> String {
     match request.scope {
         TokenScope::Full => format!("{}@pam", request.ssh_user),
-        TokenScope::Monitor | TokenScope::Operator => SERVICE_USER.to_owned(),
+        TokenScope::Monitor | TokenScope::Operator | TokenScope::Manager => SERVICE_USER.to_owned(),
     }
 }
 
@@ -182,7 +185,7 @@ fn commands(request: &Request, major: u32) -> Result<Vec<String>, Unquotable> {
                 list.remark("if it has no other token:");
                 list.call(&["user", "delete", SERVICE_USER])?;
                 list.remark("each, if no ACL names it:");
-                for role in [TokenScope::Monitor, TokenScope::Operator].into_iter().filter_map(TokenScope::role) {
+                for role in TokenScope::WITH_ROLE.into_iter().filter_map(TokenScope::role) {
                     list.call(&["role", "delete", role])?;
                 }
             }

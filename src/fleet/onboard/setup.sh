@@ -61,7 +61,9 @@ each_acl() {
 		"$1" "${path%%'"'*}" "${of%%'"'*}" "${down%%,*}" || return 1
 	done
 }
-is_ours() { [ "$1" = / ] && { [ "$2" = "$read_role" ] || [ "$2" = "$power_role" ]; }; }
+is_ours() {
+	[ "$1" = / ] && { [ "$2" = "$read_role" ] || [ "$2" = "$power_role" ] || [ "$2" = "$manage_role" ]; }
+}
 keep_acl() { is_ours "$1" "$2" || call acl-keep acl modify "$1" --tokens "$userid!$token" --roles "$2" --propagate "$3"; }
 drop_acl() { call acl-drop acl delete "$1" --tokens "$owner!$id" --roles "$2"; }
 
@@ -184,7 +186,7 @@ revoke() {
 	acl=$out
 	ask role list || return 0
 	for pair in "$read_role $read_new" "$read_role $read_old" "$power_role $power_new" "$power_role $power_old" \
-		"EcoboxHibernate Datastore.AllocateSpace,VM.Config.Disk"; do
+		"$manage_role $manage_new" "$manage_role $manage_old" "EcoboxHibernate Datastore.AllocateSpace,VM.Config.Disk"; do
 		r=${pair%% *}
 		case $acl in '['*"\"$r\""*) continue ;; '['*']') ;; *) continue ;; esac
 		case $out in *"\"privs\":\"${pair#* }\",\"roleid\":\"$r\""*) ;; *) continue ;; esac

@@ -4,6 +4,7 @@ use crate::config::{Access, ServerConfig};
 use crate::file::shell_word;
 use crate::fleet::Fleet;
 use crate::fleet::reach::api::token_variable;
+use crate::model::access::right::GuestRight;
 use crate::model::access::scope::TokenScope;
 use crate::model::hint::HintId;
 use crate::model::id::{NodeName, ServerId};
@@ -180,7 +181,10 @@ impl Fleet<'_> {
                 Some(place.say(HintId::NoTokenApi, &[("variable", &variable)]))
             }
             Denial::Token => Some(Cause::plain(HintId::TokenRefused)),
-            Denial::Privilege => Some(beyond_operator(detail).unwrap_or_else(|| self.lacking_privileges(place.config))),
+            Denial::Privilege => {
+                let needed = GuestRight::scope_of_refusal(detail);
+                Some(beyond_scopes(detail).unwrap_or_else(|| self.lacking_privileges(place.config, needed)))
+            }
         }
     }
 
@@ -197,19 +201,24 @@ impl Fleet<'_> {
         Some(place.say(HintId::CertificateChanged, &[("check", if learned { " --check" } else { "" })]))
     }
 
-    /// What gives the token of a server's cluster what it lacks.
-    pub(crate) fn privileges(&self, server: &ServerConfig) -> String {
-        self.lacking_privileges(server).fix
+    /// What gives the token of a server's cluster what it lacks for a scope.
+    pub(crate) fn privileges(&self, server: &ServerConfig, scope: TokenScope) -> String {
+        self.lacking_privileges(server, scope).fix
     }
 
-    fn lacking_privileges(&self, server: &ServerConfig) -> Cause {
+    fn lacking_privileges(&self, server: &ServerConfig, needed: TokenScope) -> Cause {
         if let Some(source) = self.given_by(server) {
             return Cause::say(HintId::PrivilegeMissingGiven, &[("source", &source)]);
         }
         let stored = self.state.token(&self.cluster_of(&server.id)).ok().flatten();
-        let scope =
-            if stored.is_some_and(|stored| stored.scope == TokenScope::Monitor) { " --scope operator" } else { "" };
-        Cause::say(HintId::PrivilegeMissing, &[("scope", scope)])
+        let is_beyond = stored.is_some_and(|stored| stored.scope < needed);
+        let words = match needed {
+            // One token serves all that a cluster has, and more is given to one cluster only.
+            TokenScope::Manager if is_beyond => format!(" {} --scope {}", server.id, needed.as_str()),
+            _ if is_beyond => format!(" --scope {}", needed.as_str()),
+            _ => String::new(),
+        };
+        Cause::say(HintId::PrivilegeMissing, &[("scope", &words)])
     }
 }
 
@@ -269,7 +278,7 @@ fn target(place: &Place<'_>, account: &Account) -> String {
 
 /// What a token lacks that no scope but `full` would give it: Proxmox VE names the privilege (`Permission check failed
 /// (/vms/105, VM.Config.Disk)`).
-fn beyond_operator(detail: &str) -> Option<Cause> {
+fn beyond_scopes(detail: &str) -> Option<Cause> {
     if detail.contains("VM.Config.Disk") || detail.contains("Datastore.AllocateSpace") {
         return Some(Cause::plain(HintId::HibernateRights));
     }

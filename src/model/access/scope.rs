@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::guest::GuestCall;
-use crate::model::id::VmId;
 use crate::model::text::words::words;
 
 /// How much a token may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum TokenScope {
     /// Read state and load.
     Monitor,
     /// What `Monitor` may, and start, stop and suspend guests.
     Operator,
+    /// What `Operator` may, and take, delete and roll back snapshots, and migrate guests.
+    Manager,
     /// Everything its user may do (`--privsep 0`), the way of the original ecobox-server.
     Full,
 }
@@ -23,20 +23,25 @@ pub(crate) enum TokenScope {
 words!(TokenScope: all, parse => {
     Monitor = "monitor",
     Operator = "operator",
+    Manager = "manager",
     Full = "full",
 });
 
 impl TokenScope {
+    /// The scopes that have a role of their own.
+    pub(crate) const WITH_ROLE: [TokenScope; 3] = [TokenScope::Monitor, TokenScope::Operator, TokenScope::Manager];
+
     /// The role that carries the scope's privileges; `Full` has none.
     pub(crate) fn role(self) -> Option<&'static str> {
         match self {
             TokenScope::Monitor => Some("EcoboxRead"),
             TokenScope::Operator => Some("Ecobox"),
+            TokenScope::Manager => Some("EcoboxManager"),
             TokenScope::Full => None,
         }
     }
 
-    /// The role's privileges on a host of this major version, in PVE's order of listing.
+    /// The role's privileges on a host of this major version, in the order in which Proxmox VE lists them.
     ///
     /// `VM.GuestAgent.Audit` exists from 9.0 on. Before, reading a guest's addresses needed `VM.Monitor`,
     /// which also grants running programs inside the guest: it is never asked for.
@@ -48,6 +53,7 @@ impl TokenScope {
         match self {
             TokenScope::Monitor => {}
             TokenScope::Operator => list.push("VM.PowerMgmt"),
+            TokenScope::Manager => list.extend(["VM.Migrate", "VM.PowerMgmt", "VM.Snapshot"]),
             TokenScope::Full => return Vec::new(),
         }
         list
@@ -86,24 +92,6 @@ impl Permissions {
         let above = |path| upwards(path).skip(1).find_map(|path| self.0.get(path));
         let own = self.0.iter().filter(|(path, held)| above(path.as_str()) != Some(*held));
         Permissions(own.map(|(path, held)| (path.clone(), held.clone())).collect())
-    }
-
-    /// What a call to a guest needs and is not held, each with its path: `VM.PowerMgmt on /vms/101`.
-    pub(crate) fn lacks(&self, call: GuestCall, vmid: VmId) -> Vec<String> {
-        let guest = format!("/vms/{vmid}");
-        let to_disk = call == GuestCall::Hibernate;
-        let on_guest = std::iter::once("VM.PowerMgmt").chain(to_disk.then_some("VM.Config.Disk"));
-        let mut missing: Vec<String> = on_guest
-            .filter(|privilege| !self.allows_on(&guest, privilege))
-            .map(|privilege| format!("{privilege} on {guest}"))
-            .collect();
-        // Which storage takes the memory is Proxmox VE's choice.
-        let allocates = |privileges: &BTreeSet<String>| privileges.contains("Datastore.AllocateSpace");
-        let of_storage = |path: &str| path == "/" || path.starts_with("/storage");
-        if to_disk && !self.0.iter().any(|(path, held)| of_storage(path) && allocates(held)) {
-            missing.push("Datastore.AllocateSpace on the storage that takes its memory".to_owned());
-        }
-        missing
     }
 
     /// How the permissions compare with what `scope` needs on a host of this major version.

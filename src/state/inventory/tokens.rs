@@ -151,8 +151,7 @@ fn delete_intent(conn: &Connection, server: &ServerId, token: &TokenId) -> rusql
 /// `None` for a row that makes no sense: `ecobox setup-token` replaces it.
 fn read_token(row: &Row<'_>) -> rusqlite::Result<Option<StoredToken>> {
     let (id, scope, via): (String, String, String) = (row.get(1)?, row.get(3)?, row.get(5)?);
-    let scope =
-        [TokenScope::Monitor, TokenScope::Operator, TokenScope::Full].into_iter().find(|known| known.as_str() == scope);
+    let scope = TokenScope::parse(&scope);
     let (Ok(id), Some(scope), Ok(via)) = (id.parse(), scope, via.parse()) else { return Ok(None) };
     Ok(Some(StoredToken {
         cluster: ClusterId::new(row.get_ref(0)?.as_str()?),

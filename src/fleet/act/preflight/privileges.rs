@@ -10,6 +10,7 @@ use crate::fleet::Fleet;
 use crate::fleet::act::guest::Named;
 use crate::fleet::act::wake::WakePath;
 use crate::fleet::act::{ApiClients, Options};
+use crate::model::access::right::GuestRight;
 use crate::model::access::scope::Permissions;
 use crate::model::check::fault::Fault;
 use crate::model::guest::GuestCall;
@@ -35,7 +36,7 @@ pub(super) struct Held {
 
 /// What is held of each cluster that was asked about; `None`: not known.
 #[derive(Default)]
-pub(super) struct Privileges(HashMap<ClusterId, Option<Held>>);
+pub(in crate::fleet::act) struct Privileges(HashMap<ClusterId, Option<Held>>);
 
 impl Fleet<'_> {
     /// The privileges that calls to guests need and the token lacks.
@@ -51,15 +52,27 @@ impl Fleet<'_> {
         let asks = options.only_shown || plan.steps.iter().filter(|step| step.acts()).count() > 1;
         let mut findings = Vec::new();
         for step in &plan.steps {
-            let Some(call) = call_of(step) else { continue };
+            let Some(right) = call_of(step).map(GuestRight::from) else { continue };
             let Some(named) = Named::of(&servers[step.server]) else { continue };
-            let lacks = |held: &Permissions| held.lacks(call, named.vmid);
-            if let Some(lacking) = self.lacking(clients, named.cluster, asks, known, lacks).await {
-                let fix = self.right_to(call, named.cluster);
-                findings.push(lacking.finding(&named.server.id, &fix, call != GuestCall::Hibernate));
-            }
+            findings.extend(self.lacks_right(right, named, clients, asks, known).await);
         }
         findings
+    }
+
+    /// What the token of a guest's cluster lacks for a right on the guest. `asks`: the cluster is asked where nothing is
+    /// known.
+    pub(in crate::fleet::act) async fn lacks_right(
+        &self,
+        right: GuestRight,
+        named: Named<'_>,
+        clients: &ApiClients,
+        asks: bool,
+        known: &mut Privileges,
+    ) -> Option<Finding> {
+        let lacks = |held: &Permissions| held.lacks(right, named.vmid);
+        let lacking = self.lacking(clients, named.cluster, asks, known, lacks).await?;
+        let fix = self.what_gives(right, named.cluster);
+        Some(lacking.finding(&named.server.id, &fix, right.scope().is_some()))
     }
 
     /// The privilege that another node needs to send a magic packet.
@@ -155,14 +168,12 @@ impl Fleet<'_> {
 }
 
 impl Fleet<'_> {
-    /// What gives a cluster's token the right to a call.
-    fn right_to(&self, call: GuestCall, cluster: &ClusterId) -> String {
-        if call == GuestCall::Hibernate {
-            return HintId::HibernateRights.text();
-        }
+    /// What gives a cluster's token a right.
+    fn what_gives(&self, right: GuestRight, cluster: &ClusterId) -> String {
+        let Some(scope) = right.scope() else { return HintId::HibernateRights.text() };
         let groups = self.groups();
         let member = groups.iter().find(|group| group.cluster == *cluster).and_then(|group| group.members.first());
-        member.map_or_else(|| HintId::PrivilegeMissing.say(&[("scope", "")]), |member| self.privileges(member))
+        member.map_or_else(|| HintId::PrivilegeMissing.say(&[("scope", "")]), |member| self.privileges(member, scope))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Runs the script with the shells of this machine, on a folder with a stand-in for pveum.
 
+mod scopes;
+
 use std::fs;
 
 use super::*;

@@ -56,7 +56,7 @@ fn the_guest_agents_privilege_is_asked_for_where_it_exists() {
 }
 
 #[test]
-fn a_token_of_unknown_scope_loses_both_roles() {
+fn a_token_of_unknown_scope_loses_all_roles() {
     let token = token_id(TokenScope::Monitor, "root", "ab").unwrap();
     let full = token_id(TokenScope::Full, "root", "cd").unwrap();
     let remove = vec![Removal { token, scope: None }, Removal { token: full, scope: None }];
@@ -64,6 +64,7 @@ fn a_token_of_unknown_scope_loses_both_roles() {
     assert_eq!(
         plan.commands,
         [
+            "/usr/sbin/pveum acl delete / --tokens 'ecobox@pve!ab' --roles EcoboxManager",
             "/usr/sbin/pveum acl delete / --tokens 'ecobox@pve!ab' --roles Ecobox",
             "/usr/sbin/pveum acl delete / --tokens 'ecobox@pve!ab' --roles EcoboxRead",
             "# and its other ACLs, if it has more",

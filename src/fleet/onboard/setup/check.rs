@@ -22,14 +22,15 @@ pub(crate) struct Checked {
 }
 
 impl Fleet<'_> {
-    /// Checks the token of each host, side by side; the results come in the hosts' order.
-    pub(crate) async fn check_tokens(&self, servers: &[&ServerConfig]) -> Vec<Checked> {
-        join_all(servers.iter().map(|server| self.check_token(server))).await
+    /// Checks the token of each host, side by side, against a scope (`None`: the one that it was made for); the results
+    /// come in the hosts' order.
+    pub(crate) async fn check_tokens(&self, servers: &[&ServerConfig], scope: Option<TokenScope>) -> Vec<Checked> {
+        join_all(servers.iter().map(|server| self.check_token(server, scope))).await
     }
 
-    async fn check_token(&self, server: &ServerConfig) -> Checked {
+    async fn check_token(&self, server: &ServerConfig, scope: Option<TokenScope>) -> Checked {
         let stored = self.state.token(&self.cluster_of(&server.id)).ok().flatten();
-        let scope = stored.as_ref().map_or(TokenScope::Operator, |stored| stored.scope);
+        let scope = scope.or(stored.as_ref().map(|stored| stored.scope)).unwrap_or(TokenScope::Operator);
         let (token, compared) = match self.token(server).await {
             Ok(token) => (Some(token.id), self.check(server, scope).await),
             Err(error) => (None, Err(error)),

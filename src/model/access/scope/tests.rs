@@ -65,30 +65,6 @@ fn what_is_held_on_a_path_is_what_stands_nearest() {
 }
 
 #[test]
-fn a_call_needs_what_proxmox_asks_for() {
-    type Held = &'static [(&'static str, &'static [&'static str])];
-    let start = GuestCall::Start;
-    let (guest, disk) = ("VM.PowerMgmt on /vms/101", "VM.Config.Disk on /vms/101");
-    let storage = "Datastore.AllocateSpace on the storage that takes its memory";
-    let cases: [(Held, GuestCall, &[&str]); 7] = [
-        (&[("/", &["VM.Audit"])], start, &[guest]),
-        (&[("/", &["VM.PowerMgmt"])], start, &[]),
-        (&[("/vms/102", &["VM.PowerMgmt"])], start, &[guest]),
-        (&[("/", &["VM.PowerMgmt"])], GuestCall::Hibernate, &[disk, storage]),
-        (
-            &[("/", &["VM.PowerMgmt", "VM.Config.Disk"]), ("/storage/fast", &["Datastore.AllocateSpace"])],
-            GuestCall::Hibernate,
-            &[],
-        ),
-        (&[("/vms", &["VM.PowerMgmt", "VM.Config.Disk", "Datastore.AllocateSpace"])], GuestCall::Hibernate, &[storage]),
-        (&[], GuestCall::Hibernate, &[guest, disk, storage]),
-    ];
-    for (held, call, missing) in cases {
-        assert_eq!(permissions(held).lacks(call, "101".parse().unwrap()), missing, "{held:?} {call:?}");
-    }
-}
-
-#[test]
 fn the_guest_agents_privilege_depends_on_the_version() {
     assert!(TokenScope::Monitor.privileges(9).contains(&"VM.GuestAgent.Audit"));
     for major in [7, 8] {
@@ -96,5 +72,28 @@ fn the_guest_agents_privilege_depends_on_the_version() {
             TokenScope::Operator.privileges(major),
             ["Datastore.Audit", "Sys.Audit", "VM.Audit", "VM.PowerMgmt"]
         );
+        assert_eq!(
+            TokenScope::Manager.privileges(major),
+            ["Datastore.Audit", "Sys.Audit", "VM.Audit", "VM.Migrate", "VM.PowerMgmt", "VM.Snapshot"]
+        );
     }
+}
+
+/// Each scope has what the one below it has; a manager's two more, and nothing else.
+#[test]
+fn scopes_build_on_each_other() {
+    for major in [7, 8, 9] {
+        let set = |scope: TokenScope| scope.privileges(major).into_iter().collect::<BTreeSet<_>>();
+        assert!(set(TokenScope::Monitor).is_subset(&set(TokenScope::Operator)));
+        assert!(set(TokenScope::Operator).is_subset(&set(TokenScope::Manager)));
+        let more: Vec<_> = set(TokenScope::Manager).difference(&set(TokenScope::Operator)).copied().collect();
+        assert_eq!(more, ["VM.Migrate", "VM.Snapshot"]);
+        for scope in TokenScope::WITH_ROLE {
+            let listed = scope.privileges(major);
+            assert!(listed.is_sorted(), "Proxmox VE lists a role's privileges sorted: {listed:?}");
+            assert!(scope.role().is_some());
+        }
+    }
+    assert!(TokenScope::Monitor < TokenScope::Operator && TokenScope::Operator < TokenScope::Manager);
+    assert!(TokenScope::Manager < TokenScope::Full && TokenScope::Full.role().is_none());
 }
