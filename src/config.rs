@@ -1,10 +1,11 @@
 //! The configuration file: where it is, what it says, and that it makes sense.
 //!
-//! `schema` knows the tables and keys (`doctor`, `history`, `idle` and `wol` those of one table each), `validate` what a value looks like, `read` walks the parsed file,
+//! `schema` knows the tables and keys (`doctor`, `energy`, `history`, `idle` and `wol` those of one table each), `validate` what a value looks like, `read` walks the parsed file,
 //! `error` gives every complaint its place, `writable_by_others` says whose commands are run, and `edit` adds servers without touching what is there.
 
 mod doctor;
 mod edit;
+mod energy;
 mod error;
 mod history;
 mod idle;
@@ -38,6 +39,7 @@ use crate::model::host::idle::IdleSettings;
 use crate::model::host::magic_packet::Mac;
 use crate::model::id::{GuestKind, ServerId, VmId};
 use crate::model::inventory::server::{Expected, Service};
+use crate::model::load::energy::{EnergyPrice, EnergySettings};
 
 /// The port of the Proxmox VE API unless `api_port` says another.
 pub(crate) const API_PORT: u16 = 8006;
@@ -60,8 +62,8 @@ pub(crate) struct Config {
     pub(crate) ignored: Vec<String>,
 }
 
-/// `[dashboard]`, `[history]`, `[ssh]` and `[doctor]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// `[dashboard]`, `[history]`, `[ssh]`, `[doctor]` and `[energy]`.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settings {
     /// How old the list of guests may grow.
     pub(crate) vm_discovery_interval: Duration,
@@ -77,6 +79,8 @@ pub(crate) struct Settings {
     pub(crate) ssh_config: SshConfigSetting,
     /// Findings of `doctor` that do not count.
     pub(crate) mute: Vec<Mute>,
+    /// What energy costs.
+    pub(crate) energy: EnergyPrice,
 }
 
 impl Default for Settings {
@@ -91,6 +95,7 @@ impl Default for Settings {
             history: HistorySettings::default(),
             ssh_config: SshConfigSetting::Default,
             mute: Vec::new(),
+            energy: EnergyPrice::default(),
         }
     }
 }
@@ -130,6 +135,8 @@ pub(crate) struct ServerConfig {
     pub(crate) wol: WolSettings,
     /// `[servers.idle]`, completed by `[idle]`.
     pub(crate) idle: IdleSettings,
+    /// `[servers.energy]`.
+    pub(crate) energy: EnergySettings,
     pub(crate) ssh_user: Option<String>,
     pub(crate) ssh_port: Option<u16>,
     pub(crate) ssh_key_path: Option<PathBuf>,

@@ -23,6 +23,7 @@
 //! - `samples`, `sample_blocks`: how hard each server worked, look by look, and how that stands in the file
 //! - `time_table`, `subjects`: how tables of times and servers are read, and servers as numbers
 //! - `rollup`, `pending_hours`, `check_hours`: what is left of an hour of samples and of checks
+//! - `energy`: how much energy hosts used in each hour
 //! - `retention`: what is summed up and deleted in each run, a little at a time
 //! - `readings`: the last readings of each host's counters
 //! - `prometheus_queue`: what is still to be sent to Prometheus, and who sends
@@ -60,6 +61,7 @@ pub(crate) use crate::state::file::inspect::look;
 pub(crate) use crate::state::file::open::find;
 pub(crate) use crate::state::history::actions::Action;
 pub(crate) use crate::state::history::check_hours::CheckHistory;
+pub(crate) use crate::state::history::energy::EnergyTotals;
 pub(crate) use crate::state::history::retention::Retention;
 pub(crate) use crate::state::history::rollup::Hour;
 pub(crate) use crate::state::history::samples::{Bodies, Counted, Samples};

@@ -26,6 +26,7 @@ mod cli {
     mod doctor_leads;
     mod doctor_recorded;
     mod doctor_sleep;
+    mod energy;
     pub(crate) mod env;
     mod examples;
     mod exits;

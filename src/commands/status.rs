@@ -90,7 +90,7 @@ pub(crate) struct Row(Server);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// What a page draws.
-const DRAWN: [Metric; 4] = [Metric::Cpu, Metric::Memory, Metric::Receive, Metric::Transmit];
+const DRAWN: [Metric; 5] = [Metric::Cpu, Metric::Memory, Metric::Receive, Metric::Transmit, Metric::Watts];
 
 /// Observes the fleet, selects, and reports; `with_past` as the last day was, too.
 ///

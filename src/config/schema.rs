@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use toml::de::DeTable;
 
 use super::doctor;
+use super::energy;
 use super::error::{Checked, Problem};
 use super::history;
 use super::idle;
@@ -19,9 +20,10 @@ use crate::model::access::certificate::Fingerprint;
 use crate::model::host::idle::IdleSettings;
 use crate::model::id::{ServerId, VmId};
 use crate::model::inventory::server::{Service, ServiceType};
+use crate::model::load::energy::EnergySettings;
 use crate::model::text::{did_you_mean, quoted};
 
-const TOP: &[&str] = &["dashboard", "history", "ssh", "doctor", "idle", "servers"];
+const TOP: &[&str] = &["dashboard", "history", "ssh", "doctor", "idle", "energy", "servers"];
 const DASHBOARD: &[&str] = &[
     "vm_discovery_interval",
     "update_interval",
@@ -66,6 +68,7 @@ const SERVER: &[&str] = &[
     "services",
     "wol",
     "idle",
+    "energy",
 ];
 const SERVICE: &[&str] = &["name", "port", "type"];
 /// The settings of a server that only matter where SSH is used.
@@ -82,14 +85,17 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
     (wol::ONLY_HERE, wol::PLACE),
     (doctor::KEYS, doctor::PLACE),
     (idle::ONLY_HERE, idle::PLACE),
+    (energy::KEYS, energy::PLACE),
+    (energy::OF_SERVER_KEYS, energy::OF_SERVER),
     (TOP, AT_TOP),
 ];
 
 /// Every key that the example has to show.
 #[cfg(test)]
 pub(super) fn documented() -> Vec<&'static str> {
-    let all = [DASHBOARD, history::KEYS, SSH, doctor::KEYS, idle::KEYS, SERVER, wol::KEYS, SERVICE].concat();
-    all.into_iter().filter(|key| !matches!(*key, "services" | "wol" | "idle")).collect()
+    let energy = [energy::KEYS, energy::OF_SERVER_KEYS].concat();
+    let all = [DASHBOARD, history::KEYS, SSH, doctor::KEYS, idle::KEYS, &energy, SERVER, wol::KEYS, SERVICE].concat();
+    all.into_iter().filter(|key| !matches!(*key, "services" | "wol" | "idle" | "energy")).collect()
 }
 
 /// Everything the file says.
@@ -120,6 +126,9 @@ pub(super) fn read(text: &str, map: &DeTable<'_>, folders: &Folders<'_>) -> Chec
     let mut idle = IdleSettings::default();
     if let Some(table) = top.table("idle", idle::PLACE)? {
         idle = idle::read(&table, &idle, ELSEWHERE)?;
+    }
+    if let Some(table) = top.table("energy", energy::PLACE)? {
+        settings.energy = energy::price(&table, ELSEWHERE)?;
     }
     let mut servers = Vec::new();
     let mut places = Vec::new();
@@ -193,6 +202,10 @@ fn server(
         Some(table) => idle::read(&table, usual, ELSEWHERE)?,
         None => usual.clone(),
     };
+    let energy = match table.table("energy", energy::OF_SERVER)? {
+        Some(table) => energy::of_server(&table, ELSEWHERE)?,
+        None => EnergySettings::default(),
+    };
     let path = |text: &str| validate::path(text, folders.config, folders.home);
     let host = if access == Access::Api { validate::api_host } else { validate::host };
     let mut server = ServerConfig {
@@ -202,6 +215,7 @@ fn server(
         mac: wol.mac,
         wol: wol.settings,
         idle,
+        energy,
         ssh_user: table.filled("ssh_user", validate::user)?.map(|user| user.value),
         ssh_port: table.port("ssh_port")?,
         ssh_key_path: table.filled("ssh_key_path", path)?.map(|path| path.value),
@@ -217,6 +231,11 @@ fn server(
         expected: table.parsed("expected", validate::expected)?.map(|expected| expected.value),
         id: id.value,
     };
+    if server.guest_ref().is_some() && server.energy != EnergySettings::default() {
+        // What a guest uses is a share of its host's.
+        ignored.push(format!("energy of {}", server.id));
+        server.energy = EnergySettings::default();
+    }
     if access == Access::Local {
         "localhost".clone_into(&mut server.hostname);
     } else if server.hostname.is_empty() && (access == Access::Api || server.guest_ref().is_none()) {

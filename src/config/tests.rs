@@ -29,6 +29,7 @@ fn what_is_not_said_has_a_default() {
         access: Access::Ssh,
         mac: None,
         idle: IdleSettings::default(),
+        energy: EnergySettings::default(),
         wol: WolSettings::default(),
         ssh_user: None,
         ssh_port: None,

@@ -53,6 +53,7 @@ fn first_command(config: &Config) -> Option<String> {
     let of_servers = config.servers.iter().find_map(|server| {
         let key = match &server.wol.secure_on {
             _ if server.token_command.is_some() => "token_command",
+            _ if server.energy.power_command.is_some() => "power_command",
             Some(SecureOnFrom::Elsewhere(secret)) => key_of(secret)?,
             _ => return None,
         };
@@ -87,6 +88,7 @@ mod tests {
         for (text, says) in [
             (format!("{server}token_command = [\"a\"]\n"), "`token_command` of a"),
             (format!("{server}[servers.wol]\nsecure_on_command = [\"a\"]\n"), "`secure_on_command` of a"),
+            (format!("{server}[servers.energy]\npower_command = [\"a\"]\n"), "`power_command` of a"),
             (history.to_owned(), "`bearer_token_command` in [history]"),
             ("[ssh]\nconfig = \"/x\"\n".to_owned(), "`config` in [ssh]"),
         ] {

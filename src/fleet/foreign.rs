@@ -29,8 +29,8 @@ pub(crate) fn readers() -> impl Iterator<Item = &'static Reader> {
         ("facts", |bytes| drop(facts::parse(&String::from_utf8_lossy(bytes)))),
         ("load", |bytes| {
             let text = String::from_utf8_lossy(bytes);
-            let (reading, _) = load::read(&text, None);
-            drop(load::read(&text, Some(&reading)));
+            let (reading, _) = load::read(&text, None, None);
+            drop(load::read(&text, Some(&reading), Some(200.0)));
         }),
     ];
     OWN.iter().chain(power::READERS).chain(wake::READERS)

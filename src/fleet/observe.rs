@@ -10,10 +10,11 @@ pub(crate) mod scope;
 mod server_state;
 pub(crate) mod sightings;
 pub(crate) mod to_prometheus;
+pub(crate) mod watts;
 
 use std::collections::HashMap;
 
-use futures::future::{join, join_all, join3};
+use futures::future::{join, join_all, join4};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -23,6 +24,7 @@ use crate::fleet::observe::measure::{
 };
 use crate::fleet::observe::record::Recording;
 use crate::fleet::observe::scope::QueryScope;
+use crate::fleet::observe::watts::Drawn;
 use crate::fleet::reach::api::{ClusterAnswer, Group, Listed};
 use crate::fleet::reach::bounded::bounded;
 use crate::model::id::{ClusterId, ServerId};
@@ -30,7 +32,7 @@ use crate::model::inventory::{Inventory, ServiceCheck};
 use crate::model::load::reading::HostLoad;
 use crate::model::load::usage::Source;
 use crate::model::power::PowerState;
-use crate::state::StateError;
+use crate::state::{EnergyTotals, StateError};
 use crate::transport::Error;
 use crate::transport::pve::Client;
 
@@ -96,6 +98,10 @@ pub(crate) struct Observed {
     pub(crate) clients: HashMap<ClusterId, Client>,
     /// What guests had counted in the runs before, where load was asked for.
     pub(crate) earlier: PreviousTotals,
+    /// What hosts draw, where load was asked for.
+    pub(crate) drawn: Drawn,
+    /// The energy that was known of each before this look, where load was asked for.
+    pub(crate) energy: EnergyTotals,
     pub(crate) at: Timestamp,
 }
 
@@ -143,7 +149,7 @@ impl<'a> Fleet<'a> {
             tokio::task::yield_now().await;
             if request.load.is_some() { self.earlier(&groups, self.now()) } else { Ok(PreviousTotals::default()) }
         };
-        let (listings, plain, earlier) = join3(listings, plain, earlier).await;
+        let (listings, plain, earlier, meters) = join4(listings, plain, earlier, self.meters(request)).await;
         let earlier = earlier?;
         let (mut hosts, mut measured, mut clusters) = (HashMap::new(), Vec::new(), Vec::new());
         for (server, seen, load) in plain {
@@ -161,6 +167,10 @@ impl<'a> Fleet<'a> {
         let mut observed =
             self.assemble(Answers { at, clusters, hosts, loads, templates: request.templates }, &request.scope)?;
         observed.earlier = earlier;
+        observed.drawn = self.drawn(&observed, &meters, &measuring);
+        if request.load.is_some() {
+            observed.energy = self.state.energy_totals()?;
+        }
         self.check_guests(&mut observed.inventory).await;
         let recording = self.to_keep(host_checks, readings, &observed);
         observed.inventory.sort();

@@ -7,7 +7,7 @@ mod beat;
 use std::path::Path;
 use std::time::Duration;
 
-use futures::future::{LocalBoxFuture, try_join_all};
+use futures::future::{LocalBoxFuture, join, try_join_all};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
@@ -17,9 +17,11 @@ use crate::config::{Access, ServerConfig, Settings};
 use crate::fleet::Fleet;
 use crate::fleet::observe::measure::{LoadOptions, measured_by};
 use crate::fleet::observe::scope::QueryScope;
+use crate::fleet::observe::watts::{draw, energy_look};
 use crate::fleet::observe::{ObserveRequest, Observed};
 use crate::model::id::{ClusterId, Secret};
 use crate::model::inventory::{Failed, FailureKind};
+use crate::model::power::PowerState;
 use crate::model::watch::{Heard, Load, Look, Part};
 use crate::state::{StateError, is_fresh};
 use crate::transport::ssh::Ask;
@@ -209,14 +211,25 @@ impl<'a> Fleet<'a> {
         loop {
             tokio::time::sleep_until(beat.next()).await;
             let measuring = self.measuring(&request)?;
-            let Some(measured) = self.measure(server, &measuring).await else { return Ok(()) };
+            let (measured, meter) = join(self.measure(server, &measuring), self.meter(server)).await;
+            let Some(measured) = measured else { return Ok(()) };
             let at = self.now();
+            let usual = if self.was_put_to_sleep(server) { PowerState::Asleep } else { PowerState::Unknown };
+            let state = if measured.is_ok() { PowerState::Online } else { usual };
+            let load = measured.as_ref().ok().map(|measured| &measured.load);
+            let cpu = load.and_then(|load| load.usage.cpu_percent);
+            let drawn = draw(server, state, meter, load, cpu).ok().map(|drawn| energy_look(at, state, &drawn));
             let usage: Result<_, Failed> = match measured {
                 Ok(measured) => {
-                    self.record_load(server, &measured, at)?;
+                    self.record_load(server, Some(&measured), drawn.as_ref(), at)?;
                     Ok(measured.load.usage)
                 }
-                Err(error) => Err(self.failed(&server.id, &error)),
+                Err(error) => {
+                    if drawn.is_some() {
+                        self.record_load(server, None, drawn.as_ref(), at)?;
+                    }
+                    Err(self.failed(&server.id, &error))
+                }
             };
             let refused = usage.as_ref().is_err_and(is_refusal);
             beat.ended(Instant::now(), if refused { Ended::Refused } else { how(usage.is_ok()) });

@@ -2,6 +2,7 @@
 
 pub(crate) mod draining;
 pub(crate) mod moment;
+pub(crate) mod span;
 pub(crate) mod units;
 pub(crate) mod words;
 

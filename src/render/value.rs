@@ -12,6 +12,7 @@ use crate::model::past::series::without_noise;
 use crate::model::past::spark::{Scale, sparkline};
 use crate::model::power::PowerState;
 use crate::model::text;
+use crate::model::text::span::Span;
 use crate::model::text::units::{human_age_up_to, write_bytes, write_seconds, write_whole};
 pub(crate) use crate::model::text::units::{human_bytes, human_rate, human_seconds};
 use crate::render::Output;
@@ -51,6 +52,12 @@ pub(crate) enum Value<'r> {
     /// A number as it was measured, for programs.
     Exact(f64),
     Seconds(u64),
+    /// A number that is known within bounds, and its unit; for programs the number itself.
+    Within {
+        span: Span,
+        unit: &'static str,
+        value: f64,
+    },
     /// Numbers over time, the oldest first; `None` where nothing was measured.
     Spark {
         points: Vec<Option<f64>>,
@@ -105,6 +112,7 @@ impl<'r> Value<'r> {
                 | Value::Number(_)
                 | Value::Exact(_)
                 | Value::Seconds(_)
+                | Value::Within { .. }
         )
     }
 
@@ -115,6 +123,7 @@ impl<'r> Value<'r> {
             Value::Percent(number) | Value::BytesPerSecond(number) | Value::Number(number) | Value::Exact(number) => {
                 !number.is_finite()
             }
+            Value::Within { value, .. } => !value.is_finite(),
             Value::Spark { points, .. } => !points.iter().flatten().any(|number| number.is_finite()),
             _ => false,
         }
@@ -180,6 +189,7 @@ impl<'r> Value<'r> {
             Value::Number(number) => write!(out, "{number:.2}")?,
             Value::Exact(number) => write!(out, "{}", without_noise(*number))?,
             Value::Seconds(seconds) => write_seconds(out, *seconds),
+            Value::Within { span, unit, .. } => out.push_str(&span.text(unit, output.utf8)),
             Value::Spark { points, scale } => out.push_str(&sparkline(points, SPARK_WIDTH, *scale, output.utf8)),
             Value::Time(at) if output.width.is_some() => out.push_str(&human_age(output.now.duration_since(*at))),
             Value::TimeUpTo(at, lag) if output.width.is_some() => {
@@ -205,6 +215,7 @@ impl<'r> Value<'r> {
             Value::Availability(number) | Value::Milliseconds(number) => format!("{number:.3}"),
             Value::Bytes(bytes) => bytes.to_string(),
             Value::Number(number) => format!("{number:.2}"),
+            Value::Within { value, .. } => format!("{value:.1}"),
             Value::Exact(number) => without_noise(*number).to_string(),
             Value::Spark { points, .. } => {
                 let plain = |point: &Option<f64>| point.map_or(Value::Unknown, Value::Number).plain();

@@ -2,6 +2,7 @@
 
 pub(crate) mod actions;
 pub(crate) mod check_hours;
+pub(crate) mod energy;
 pub(crate) mod events;
 pub(crate) mod pending_hours;
 pub(crate) mod prometheus_queue;

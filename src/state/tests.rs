@@ -5,6 +5,7 @@ mod alarms;
 mod basics;
 mod clusters;
 mod damage;
+mod energy;
 mod files;
 mod history;
 mod hours;

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 use crate::model::id::Secret;
+use crate::model::text::quoted;
 use crate::transport::Error;
 use crate::transport::child::{self, Unfinished};
 use crate::transport::held_script::{Begin, Begun, HERE, Held, SIGN};
@@ -44,6 +45,32 @@ pub(crate) async fn secret(key: &str, command: &[String], deadline: Duration) ->
         return Err(failed(format!("{key} `{program}` failed ({})", output.status)));
     }
     String::from_utf8(output.stdout).map(Secret::new).map_err(|_| failed(format!("{key} printed no text")))
+}
+
+/// A meter prints a number.
+const LONGEST_NUMBER: u64 = 4 << 10;
+
+/// What a command of the user's own prints that asks a meter.
+///
+/// # Errors
+/// Why there is nothing: it does not start, fails, or has not ended by then.
+pub(crate) async fn ask_meter(command: &[String], deadline: Duration) -> Result<String, String> {
+    let (program, arguments) = command.split_first().ok_or("it is empty")?;
+    let mut process = child::command(program);
+    process.args(arguments).stderr(Stdio::piped());
+    let output = match child::output(&mut process, deadline, LONGEST_NUMBER).await {
+        Ok(output) => output,
+        Err(Unfinished::System(error)) => return Err(format!("{} does not start: {error}", quoted(program))),
+        Err(Unfinished::Late) => return Err(format!("it did not end within {:.1} s", deadline.as_secs_f32())),
+        Err(Unfinished::TooMuch) => return Err(format!("it printed more than {} KiB", LONGEST_NUMBER >> 10)),
+    };
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.lines().map(str::trim).rfind(|line| !line.is_empty());
+        let said = said.map(|line| format!(": {}", quoted(line))).unwrap_or_default();
+        return Err(format!("it failed ({}){said}", output.status));
+    }
+    String::from_utf8(output.stdout).map_err(|_| "it printed no text".to_owned())
 }
 
 fn late(key: &str, program: &str, after: Duration) -> Error {

@@ -287,6 +287,11 @@ fn of_doctor() {
 }
 
 #[test]
+fn of_energy() {
+    from_the_beginning("docs/energy.md");
+}
+
+#[test]
 fn of_getting_started() {
     from_the_beginning("docs/getting-started.md");
 }
@@ -326,6 +331,7 @@ fn of_watch() {
 fn the_others_have_none() {
     let tested = [
         "doctor.md",
+        "energy.md",
         "getting-started.md",
         "history-and-metrics.md",
         "monitoring.md",

@@ -19,15 +19,19 @@ use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::observe::measure::{AskedAgent, LoadOptions, PreviousTotals};
 use crate::fleet::observe::record::Recording;
+use crate::fleet::observe::watts::Drawn;
 use crate::fleet::observe::{ObserveRequest, Observed};
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory, Server};
+use crate::model::load::energy::Watts;
 use crate::model::load::reading::{Filesystem, HostLoad, is_root};
 use crate::model::load::usage::{Count, Pressure, Rates, Source, Usage};
 use crate::model::past::metrics::{Families, Ids};
 use crate::model::power::PowerState;
+use crate::model::text::span::Span;
 use crate::render::value::Value;
 use crate::render::{Column, Report};
+use crate::state::EnergyTotals;
 
 /// The load of all servers that were asked for.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub(crate) struct StatsReport {
     servers: Vec<Server>,
     /// What guests had counted before: rates are made of it as rows are printed.
     earlier: PreviousTotals,
+    /// The energy that was known of hosts before.
+    energy: EnergyTotals,
     /// Under which labels numbers go to Prometheus.
     ids: Ids,
     /// What few servers have.
@@ -59,7 +65,7 @@ pub(crate) struct Row<'r> {
 /// No such target; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outcome<StatsReport>> {
     let (look, notices) = with_fleet(ctx, ctx.limits, async |fleet| look(ctx, fleet, args).await).await?;
-    let Look { inventory, mut loads, mut agents, earlier, at, recording } = look;
+    let Look { inventory, mut loads, mut agents, earlier, mut drawn, energy, at, recording } = look;
     let (targets, failures) = (args.targets.as_slice(), inventory.failures.as_slice());
     say(ctx, Said { command: "stats", targets, notices, failures, at }, &|_| true);
     let failed = |server: &Server| inventory.failures.iter().any(|failed| failed.server == server.id);
@@ -72,10 +78,11 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
     let mut details = HashMap::new();
     for server in &mut servers {
         let detail = Detail::of(server, loads.remove(&server.id), agents.remove(&server.id));
-        details.extend(detail.map(|detail| (server.id.clone(), detail)));
+        let drawn = drawn.remove(&server.id);
+        details.extend(detail.map(|detail| (server.id.clone(), detail.with_watts(drawn))));
     }
     let has_targets = !args.targets.is_empty();
-    let report = StatsReport { generated_at: at, servers, earlier, ids, details, failures, has_targets };
+    let report = StatsReport { generated_at: at, servers, earlier, energy, ids, details, failures, has_targets };
     Ok(Outcome { report, exit, recording })
 }
 
@@ -85,6 +92,8 @@ struct Look {
     loads: HashMap<ServerId, Result<HostLoad, String>>,
     agents: HashMap<ServerId, AskedAgent>,
     earlier: PreviousTotals,
+    drawn: Drawn,
+    energy: EnergyTotals,
     at: Timestamp,
     recording: Option<Recording>,
 }
@@ -97,14 +106,14 @@ async fn look(ctx: &Context, fleet: &Fleet<'_>, args: &StatsArgs) -> anyhow::Res
         // A run that is interrupted while agents are asked counts as a look, too.
         if args.agent { (fleet.observe(&request).await?, None) } else { fleet.observe_unsaved(&request).await? }
     };
-    let Observed { inventory, loads, clients, earlier, at } = observed;
+    let Observed { inventory, loads, clients, earlier, drawn, energy, at } = observed;
     let inventory = selected(ctx, inventory, &args.targets, recording.as_ref())?;
     let mut agents = HashMap::new();
     if args.agent {
         let _progress = ctx.ui.progress("asking guest agents");
         agents = fleet.filesystems(&inventory.servers, &clients, args.all_agents).await?;
     }
-    Ok(Look { inventory, loads, agents, earlier, at, recording })
+    Ok(Look { inventory, loads, agents, earlier, drawn, energy, at, recording })
 }
 
 impl StatsReport {
@@ -149,6 +158,10 @@ impl<'r> Row<'r> {
         Some(usage.receive_bytes?.get() + usage.transmit_bytes?.get())
     }
 
+    fn watts(&self) -> Option<&'r Watts> {
+        self.detail?.watts.as_ref()
+    }
+
     /// `None` if there is no number at all.
     fn source(&self) -> Option<Source> {
         let usage = &self.server.seen.usage;
@@ -174,6 +187,7 @@ fn columns<'r>() -> Vec<Column<'r, Row<'r>>> {
         column("SEND", 2, |row| rate(row.rates.transmit)),
         column("READ", 3, |row| rate(row.rates.read)),
         column("WRITE", 3, |row| rate(row.rates.write)),
+        column("WATTS", 6, |row| Value::of(row.watts(), watts)),
         column("UPTIME", 5, |row| Value::of(get(row.usage().uptime_seconds), Value::Seconds)),
         column("BY", 11, |row| Value::maybe(row.source().map(Source::as_str))),
         wide("ID", |row| Value::text(row.server.id.as_str())),
@@ -189,6 +203,7 @@ fn columns<'r>() -> Vec<Column<'r, Row<'r>>> {
         wide("CPU WAIT", |row| percent(row.pressure().cpu_percent)),
         wide("MEMORY WAIT", |row| percent(row.pressure().memory_percent)),
         wide("IO WAIT", |row| percent(row.pressure().io_percent)),
+        wide("WATTS BY", |row| Value::maybe(row.watts().map(watts_by))),
         wide("MEASURED", |row| {
             let measured = row.load().and_then(|load| load.measured_seconds);
             Value::of(measured, |seconds| Value::text(format!("{seconds:.1}s")))
@@ -199,6 +214,17 @@ fn columns<'r>() -> Vec<Column<'r, Row<'r>>> {
 
 fn get(count: Option<Count>) -> Option<u64> {
     count.map(Count::get)
+}
+
+fn watts<'r>(watts: &Watts) -> Value<'r> {
+    let span = Span { least: watts.least.into(), most: watts.most.map(f64::from) };
+    Value::Within { span, unit: "W", value: watts.watts.into() }
+}
+
+/// `meter`, `rapl, CPU package`.
+fn watts_by(watts: &Watts) -> String {
+    let source = watts.by.source().as_str();
+    if watts.by.is_partial() { format!("{source}, {}", watts.by.covers()) } else { source.to_owned() }
 }
 
 fn share<'r>(used: Option<u64>, of: Option<u64>) -> Value<'r> {

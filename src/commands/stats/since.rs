@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod schema;
 
+use std::collections::BTreeMap;
+
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::ser::SerializeMap;
@@ -15,8 +17,11 @@ use crate::exit::Exit;
 use crate::model::id::ServerId;
 use crate::model::inventory::server::ServerKind;
 use crate::model::inventory::{Failed, Server};
-use crate::model::past::series::{Metric, Point, Series, Summary, Unit, Window};
+use crate::model::load::energy::WattsSource;
+use crate::model::past::energy::{Energy, JOULES_PER_KWH};
+use crate::model::past::series::{Metric, Point, Series, Summary, Unit, Window, without_noise};
 use crate::model::past::spark::Scale;
+use crate::model::text::span::Span;
 use crate::render::chart::{ChartOptions, Line, chart};
 use crate::render::value::{Value, rfc3339};
 use crate::render::{Column, Output, Records, Report};
@@ -25,7 +30,7 @@ use crate::render::{Column, Output, Records, Report};
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// The series that are shown unless others are asked for.
-const USUAL: [Metric; 4] = [Metric::Cpu, Metric::Memory, Metric::Receive, Metric::Transmit];
+const USUAL: [Metric; 5] = [Metric::Cpu, Metric::Memory, Metric::Receive, Metric::Transmit, Metric::Watts];
 
 /// What a line of CSV says.
 const POINT: &[&str] = &["id", "name", "metric", "unit", "at", "avg", "min", "max", "source"];
@@ -58,6 +63,8 @@ pub(crate) struct Row {
     kind: ServerKind,
     series: Series,
     summary: Summary,
+    /// Of watts: the energy of the hours that are known.
+    energy: Option<Energy>,
 }
 
 /// Reads the past of the servers that were asked for.
@@ -73,6 +80,8 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
         (None, []) => USUAL.to_vec(),
         (None, metrics) => metrics.to_vec(),
     };
+    let mut energy =
+        if metrics.contains(&Metric::Watts) { ctx.state.energy_hours(since, now)? } else { BTreeMap::new() };
     let ((servers, past), notices) = with_fleet(ctx, ctx.limits, async |fleet| {
         let servers = fleet.remembered()?.selected(&args.targets)?.servers;
         let progress = ctx.ui.progress(&format!("reading the past of {}", counted(servers.len(), "server")));
@@ -93,7 +102,11 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
             // A server of which nothing is known is listed all the same.
             shown.extend(hidden.into_iter().next());
         }
-        rows.extend(shown.into_iter().map(|series| Row::new(server, series)));
+        let energy = energy.remove(&server.id).and_then(|hours| Energy::of(&hours));
+        rows.extend(shown.into_iter().map(|series| {
+            let energy = energy.clone().filter(|_| series.metric == Metric::Watts);
+            Row::new(server, series, energy)
+        }));
     }
     let exit = Exit::of_many(known, past.failures.iter().map(|failed| failed.kind.into()));
     let report =
@@ -102,13 +115,42 @@ pub(crate) async fn run(ctx: &Context, args: &StatsArgs) -> anyhow::Result<Outco
 }
 
 impl Row {
-    fn new(server: &Server, series: Series) -> Row {
+    fn new(server: &Server, series: Series, energy: Option<Energy>) -> Row {
         let summary = series.summary();
-        Row { id: server.id.clone(), name: server.name.clone(), kind: server.kind, series, summary }
+        Row { id: server.id.clone(), name: server.name.clone(), kind: server.kind, series, summary, energy }
     }
 
     fn value(&self, number: Option<f64>) -> Value<'_> {
-        Value::of(number, |number| in_unit(self.series.metric, number))
+        Value::of(number, |number| match in_unit(self.series.metric, number) {
+            Value::Within { span, unit, value } if self.is_partial() => {
+                Value::Within { span: Span { most: None, ..span }, unit, value }
+            }
+            value => value,
+        })
+    }
+
+    /// Whether watts are those of a part of the server, some of the time at least.
+    fn is_partial(&self) -> bool {
+        self.series.is_partial || self.energy.as_ref().is_some_and(|energy| energy.by.iter().any(|by| by.is_partial()))
+    }
+
+    fn kwh(&self) -> Value<'_> {
+        Value::of(self.energy.as_ref(), |energy| {
+            let value = energy.joules / JOULES_PER_KWH;
+            Value::Within { span: energy.kwh(), unit: "kWh", value }
+        })
+    }
+
+    /// Who measured the watts.
+    fn measured_by(&self) -> Value<'_> {
+        let mut words: Vec<&str> = Vec::new();
+        for by in self.energy.iter().flat_map(|energy| &energy.by) {
+            let word = by.source().as_str();
+            if !words.contains(&word) {
+                words.push(word);
+            }
+        }
+        Value::made(words.join(", "))
     }
 
     fn course(&self) -> Value<'_> {
@@ -149,6 +191,7 @@ fn in_unit<'r>(metric: Metric, number: f64) -> Value<'r> {
         Unit::Percent => Value::Percent(number),
         Unit::Bytes => Value::Bytes(number as u64),
         Unit::BytesPerSecond => Value::BytesPerSecond(number),
+        Unit::Watts => Value::Within { span: Span::exact(number), unit: "W", value: number },
         Unit::Plain => Value::Number(number),
     }
 }
@@ -158,6 +201,7 @@ fn unit_name(metric: Metric) -> &'static str {
         Unit::Percent => "percent",
         Unit::Bytes => "bytes",
         Unit::BytesPerSecond => "bytes_per_second",
+        Unit::Watts => "watts",
         Unit::Plain => "load",
     }
 }
@@ -168,7 +212,7 @@ impl Report for SeriesReport {
 
     fn columns(&self) -> Vec<Column<'_, &Row>> {
         let (column, wide) = (Column::<&Row>::new, Column::<&Row>::wide);
-        vec![
+        let mut columns = vec![
             column("NAME", 0, |row| Value::text(row.name.as_str())).cut_to(12),
             column("METRIC", 0, |row| Value::text(row.series.metric.as_str())),
             column("COURSE", 2, Row::course),
@@ -181,7 +225,12 @@ impl Report for SeriesReport {
             wide("ID", |row| Value::text(row.id.as_str())),
             wide("STEP", |row| Value::Seconds(seconds(row.series.window.step))),
             wide("KNOWN", Row::known),
-        ]
+        ];
+        if self.series.iter().any(|row| row.energy.is_some()) {
+            columns.push(column("ENERGY", 6, Row::kwh));
+            columns.push(wide("WATTS BY", Row::measured_by));
+        }
+        columns
     }
 
     fn items(&self) -> impl Iterator<Item = &Row> {
@@ -245,7 +294,29 @@ impl Serialize for Row {
         map.serialize_entry("source", series.source.as_str())?;
         map.serialize_entry("step_seconds", &series.window.step.as_secs())?;
         map.serialize_entry("summary", &self.summary)?;
+        if let Some(energy) = &self.energy {
+            map.serialize_entry("energy", &EnergyOfWindow(energy))?;
+        }
         map.serialize_entry("points", &Points(&series.points))?;
+        map.end()
+    }
+}
+
+/// Kilowatt-hours, and of how much time they are.
+struct EnergyOfWindow<'e>(&'e Energy);
+
+impl Serialize for EnergyOfWindow<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let energy = self.0;
+        let kwh = energy.kwh();
+        let mut sources: Vec<WattsSource> = energy.by.iter().map(|by| by.source()).collect();
+        sources.dedup();
+        let mut map = serializer.serialize_map(Some(5))?;
+        map.serialize_entry("kwh", &without_noise(energy.joules / JOULES_PER_KWH))?;
+        map.serialize_entry("least_kwh", &without_noise(kwh.least))?;
+        map.serialize_entry("most_kwh", &kwh.most.map(without_noise))?;
+        map.serialize_entry("known_seconds", &energy.seconds.round())?;
+        map.serialize_entry("sources", &sources)?;
         map.end()
     }
 }

@@ -23,7 +23,7 @@ const PAST_FOR: Duration = Duration::from_secs(60);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// What a page draws.
-const DRAWN: [Metric; 4] = [Metric::Cpu, Metric::Memory, Metric::Receive, Metric::Transmit];
+const DRAWN: [Metric; 5] = [Metric::Cpu, Metric::Memory, Metric::Receive, Metric::Transmit, Metric::Watts];
 
 /// The file, and when it is written next.
 pub(super) struct Pages<'p> {

@@ -247,7 +247,7 @@ impl<'s> Conductor<'s, '_> {
             if !counts(source) || !server.seen.state.is_up() {
                 continue;
             }
-            let now = (at, Sample { source, usage: server.seen.usage, pressure: Pressure::default() });
+            let now = (at, Sample { source, usage: server.seen.usage, pressure: Pressure::default(), watts: None });
             let key = server.key();
             let base = samples.get(&key).copied();
             let points = feed::points(&base.into_iter().chain([now]).collect::<Vec<_>>());

@@ -117,7 +117,7 @@ fn the_example_shows_every_key_with_its_default() {
     let commented = |line: &str| {
         let rest = line.strip_prefix("# ")?;
         let (key, _) = rest.split_once(" = ")?;
-        key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_').then(|| rest.to_owned())
+        key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_').then(|| rest.to_owned())
     };
     let lines = EXAMPLE.lines().map(|line| commented(line).unwrap_or_else(|| line.to_owned()));
     let text: String = lines.map(|line| line + "\n").collect();
@@ -140,7 +140,9 @@ fn the_example_shows_every_key_with_its_default() {
         server: Some("nas".to_owned()),
         reason: Some("it is only looked at".to_owned()),
     }];
-    let shown = Settings { log_level: Some("warn".to_owned()), history, ssh_config, mute, ..Settings::default() };
+    let energy = EnergyPrice { price: Some(0.3), currency: Some("EUR".to_owned()), co2_g_per_kwh: Some(380.0) };
+    let shown =
+        Settings { log_level: Some("warn".to_owned()), history, ssh_config, mute, energy, ..Settings::default() };
     assert_eq!(whole.settings, shown);
 
     // What would exclude a key shown above it stands behind an `or`, and loads in its place.

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use self::answer::{Answer, Block};
+use crate::model::load::energy::WattsBy;
 use crate::model::load::reading::{Change, HostLoad, Reading};
 use crate::model::load::usage::{Count, Pressure, Usage};
 
@@ -64,8 +65,8 @@ pub(crate) fn script(known: Option<&Reading>, interval: Duration, all_disks: boo
 }
 
 /// What the script's output tells; `known` as it was given to [`script`]. The reading is the newest, to be remembered.
-/// Never fails: what cannot be read is `None`, and `reasons` of the load say why.
-pub(crate) fn read(stdout: &str, known: Option<&Reading>) -> (Reading, HostLoad) {
+/// `max_watts` is what the host draws at most, where that is known. Never fails: what cannot be read is `None`, and `reasons` of the load say why.
+pub(crate) fn read(stdout: &str, known: Option<&Reading>, max_watts: Option<f64>) -> (Reading, HostLoad) {
     let answer = Answer::of(stdout);
     let mut told = Told::default();
     let Some((last, first)) = answer.blocks.split_last().filter(|(last, _)| !last.is_empty()) else {
@@ -83,11 +84,16 @@ pub(crate) fn read(stdout: &str, known: Option<&Reading>) -> (Reading, HostLoad)
         Some(block) => Some(Told::default().counters(&answer, block)),
         None => known.cloned(),
     };
-    let change = match earlier {
-        Some(earlier) => reading.since(&earlier, told.load.usage.cpus),
+    let change = match &earlier {
+        Some(earlier) => reading.since(earlier, told.load.usage.cpus),
         None => Err("there is no earlier reading to compare with".to_owned()),
     };
+    if let (Some(earlier), Ok(change)) = (&earlier, &change) {
+        told.cpu_watts(&reading, reading.watts_since(earlier, change, max_watts));
+    }
     told.change(&reading, change);
+    told.sensors(last);
+    told.hidden(&answer);
     told.averages(last);
     told.memory(last);
     told.pressure(last);
@@ -162,7 +168,8 @@ impl Told {
             Some(_) if disks.is_empty() => self.note("io", "/proc/diskstats does not list the physical disks"),
             Some(_) => (self.load.usage.read_bytes, self.load.usage.write_bytes) = self.sums("io", &disks),
         }
-        Reading { boot_id: answer.boot.map(str::to_owned), uptime, cpu, ports, disks }
+        let (energy, sleeps) = (block.energy(), block.sleeps());
+        Reading { boot_id: answer.boot.map(str::to_owned), uptime, cpu, ports, disks, energy, sleeps }
     }
 
     /// The sums of both counters: both, or none.
@@ -210,6 +217,29 @@ impl Told {
             for name in change.new_disks.iter().take(NAMED) {
                 self.note("io", format!("the rates are without {name}, which is new"));
             }
+        }
+    }
+
+    /// Watts by the counters of the CPU, where there are some.
+    fn cpu_watts(&mut self, reading: &Reading, watts: Result<(f64, WattsBy), String>) {
+        if !reading.energy.is_empty() {
+            self.load.cpu_watts = self.take("watts", watts);
+        }
+    }
+
+    /// Watts by the host's own meter. Whether one of several contains the others is unknown.
+    fn sensors(&mut self, block: &Block<'_>) {
+        match block.power_meters().as_slice() {
+            [] => {}
+            [watts] => self.load.sensor_watts = self.take("watts", watts.clone()),
+            all => self.note("watts", format!("it has {} power meters, and how they add up is unknown", all.len())),
+        }
+    }
+
+    /// Counters that are there and that only root may read.
+    fn hidden(&mut self, answer: &Answer<'_>) {
+        if answer.hidden_energy && self.load.cpu_watts.is_none() {
+            self.note("watts", "only root may read the energy counters of its CPU");
         }
     }
 

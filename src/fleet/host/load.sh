@@ -83,9 +83,37 @@ done
 printf 'disks\t%s\n' "$disks"
 [ -n "$disks" ] && disks="|^ *[0-9]+ +[0-9]+ ($disks) "
 
+# The energy counters of the CPU: of its packages, its memory and the board. Cores are a part of a package, and
+# intel-rapl-mmio counts the same again. Only root may read them. A power meter of ACPI is of the whole host; other
+# sensors of watts are of a part of it. Where its files stand depends on the kernel.
+rapl=
+for d in ../sys/class/powercap/intel-rapl:*; do
+	f "$d/name"
+	case $v in package-* | dram | psys) ;; *) continue ;; esac
+	if [ -r "$d/energy_uj" ]; then
+		rapl=1
+		set -- "$@" "$d/name" "$d/energy_uj" "$d/max_energy_range_uj"
+	else
+		printf 'energy\t%s\n' "$v"
+	fi
+done
+[ -z "$rapl" ] || set -- "$@" ../sys/power/suspend_stats/success
+meters=
+for d in ../sys/class/hwmon/*; do
+	for d in "$d" "$d/device"; do
+		f "$d/name"
+		[ "$v" = power_meter ] || continue
+		f "$d/power1_is_battery"
+		[ "$v" != 1 ] || continue
+		for v in power1_average power1_input; do
+			[ -r "$d/$v" ] && meters="$meters $d/$v" && break 2
+		done
+	done
+done
+
 # One reading: the time first, then what it is for. /dev/null makes grep name its files even where there is one.
 # A number alone is a port's counter.
-counters="^[0-9]+\$|^[0-9]+\.[0-9]+ |^cpu |^cpu[0-9]+ $disks"
+counters="^[0-9]+\$|^[0-9]+\.[0-9]+ |^cpu |^cpu[0-9]+ $disks|^package-|^dram\$|^psys\$"
 case $since in '' | *[!0-9]*) known= ;; esac
 case $up in
 '' | *[!0-9]*) ;;
@@ -99,6 +127,8 @@ case $up in
 	;;
 esac
 # ZFS's cache is told in a container too, where it is the host's: lxcfs shows which memory is the container's own.
+# The folders are the kernel's own names, without blanks.
+set -- "$@" $meters
 [ -e spl/kstat/zfs/arcstats ] && set -- "$@" spl/kstat/zfs/arcstats mounts
 grep -s -E "$counters"'|^some |^size |^(MemTotal|MemFree|MemAvailable|Buffers|Cached|Shmem|SReclaimable|SwapTotal|SwapFree):|^lxcfs [^ ]*meminfo ' \
 	/dev/null uptime stat diskstats loadavg meminfo pressure/cpu pressure/memory pressure/io "$@" 2>/dev/null

@@ -71,7 +71,7 @@ impl Fleet<'_> {
         let script = format!("{}\nprintf '%s\\n' '{LOAD}'\n(\n{load})\n", preflight::script(wanted));
         let output = self.run_script_in_time(server, HostKeyPolicy::Refuse, &script).await?;
         let (before, rest) = output.stdout.split_once(&format!("{LOAD}\n")).unwrap_or((&output.stdout, ""));
-        let (reading, load) = load::read(rest, known);
+        let (reading, load) = load::read(rest, known, server.energy.max_watts);
         Ok((preflight::parse(before), reading, load))
     }
 

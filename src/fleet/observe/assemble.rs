@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
-use crate::fleet::observe::measure::{PreviousTotals, measured_by};
+use crate::fleet::observe::measure::measured_by;
 use crate::fleet::observe::scope::QueryScope;
 use crate::fleet::observe::{Answers, HostSighting, Observed};
 use crate::fleet::reach::api::{ClusterAnswer, Group, Listed};
@@ -72,7 +72,7 @@ impl Fleet<'_> {
         inventory.failures.retain(|_| vain.next() != Some(true));
         inventory.failures.extend(silent_hosts(&inventory));
         say_overdue(&mut inventory);
-        Ok(Observed { inventory, loads: known_loads, clients, earlier: PreviousTotals::default(), at })
+        Ok(Observed { inventory, loads: known_loads, clients, at, ..Observed::default() })
     }
 
     /// A cluster without a listing fails once for each member that was asked. If a later member answered, only what

@@ -64,8 +64,12 @@ pub(in crate::fleet) struct HostMeasurement {
 impl MeasurePlan {
     /// Whether this server's load is asked for, and the server can be asked.
     pub(in crate::fleet) fn wants(&self, server: &ServerConfig) -> bool {
-        let meant = self.hosts.as_ref().is_none_or(|hosts| hosts.contains(&server.id));
-        self.options.is_some() && meant && server.access != Access::Api
+        self.is_about(&server.id) && server.access != Access::Api
+    }
+
+    /// Whether this server's load is asked for.
+    pub(in crate::fleet) fn is_about(&self, server: &ServerId) -> bool {
+        self.options.is_some() && self.hosts.as_ref().is_none_or(|hosts| hosts.contains(server))
     }
 }
 
@@ -125,7 +129,7 @@ impl Fleet<'_> {
         let script = load::script(known, options.interval, options.all_disks);
         let output = self.run_script_in_time(server, HostKeyPolicy::Refuse, &script).await;
         Some(output.map(|output| {
-            let (reading, load) = load::read(&output.stdout, known);
+            let (reading, load) = load::read(&output.stdout, known, server.energy.max_watts);
             HostMeasurement { load, reading }
         }))
     }

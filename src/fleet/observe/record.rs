@@ -1,5 +1,6 @@
 //! What a run leaves behind in the state file: states and their changes, checks, samples.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -9,12 +10,14 @@ use crate::fleet::Fleet;
 use crate::fleet::observe::Observed;
 use crate::fleet::observe::measure::{HostMeasurement, measured_by};
 use crate::fleet::observe::to_prometheus::outgoing;
+use crate::fleet::observe::watts::energy_look;
 use crate::fleet::reach::api::{ClusterAnswer, Group};
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::inventory::server::{Listing, ServerKey};
-use crate::model::load::reading::{HostLoad, Reading};
+use crate::model::load::reading::Reading;
 use crate::model::load::usage::{Pressure, Sample, Source, Usage};
+use crate::model::past::energy::EnergyLook;
 use crate::model::past::metrics::Ids;
 use crate::model::power::PowerState;
 use crate::state::{Bodies, Check, HostCheck, Retention, Samples, State, StateError};
@@ -31,6 +34,7 @@ pub(crate) struct Recording {
     /// What hosts themselves had counted.
     readings: Vec<(ServerId, Reading)>,
     samples: Samples,
+    energy: Vec<(ServerId, EnergyLook)>,
     retention: Retention,
 }
 
@@ -51,6 +55,7 @@ impl Recording {
             state.record_checks(&self.checks, self.at)?;
             state.record_host_checks(&self.host_checks, self.at)?;
             state.put_readings(&self.readings, self.at)?;
+            state.record_energy(&self.energy)?;
             state.record_samples(&self.samples, self.at, bodies)?;
             state.tidy(self.at, &self.retention).map(drop)
         })
@@ -92,8 +97,8 @@ impl Fleet<'_> {
                 })
             }));
         }
-        let (samples, retention) = (samples(observed), self.retention());
-        Recording { at: observed.at, states, checks, host_checks, readings, samples, retention }
+        let (samples, energy, retention) = (samples(observed), energy(observed), self.retention());
+        Recording { at: observed.at, states, checks, host_checks, readings, samples, energy, retention }
     }
 
     /// Keeps them, and what is to be sent of the look.
@@ -131,19 +136,31 @@ impl Fleet<'_> {
         Retention { raw: span(history.raw), hourly: span(history.hourly) }
     }
 
-    /// Keeps what a script read on one server, for a run that looks at nothing else.
+    /// Keeps what a script read on one server, and what the server draws, for a run that looks at nothing else. Without the
+    /// one the server is asleep, or silent.
     pub(in crate::fleet) fn record_load(
         &self,
         server: &ServerConfig,
-        measured: &HostMeasurement,
+        measured: Option<&HostMeasurement>,
+        drawn: Option<&EnergyLook>,
         at: Timestamp,
     ) -> Result<(), StateError> {
-        let HostLoad { usage, pressure, .. } = measured.load;
-        let sample = Sample { source: measured_by(server), usage, pressure };
+        let (usage, pressure) = measured.map(|measured| (measured.load.usage, measured.load.pressure)).unzip();
         let mut samples = Samples::default();
-        samples.add_server(&server.id, sample);
+        samples.add_server(
+            &server.id,
+            Sample {
+                source: measured_by(server),
+                usage: usage.unwrap_or_default(),
+                pressure: pressure.unwrap_or_default(),
+                watts: drawn.map(|drawn| drawn.watts),
+            },
+        );
+        let readings = measured.map(|measured| (server.id.clone(), measured.reading.clone()));
+        let energy = drawn.map(|drawn| (server.id.clone(), *drawn));
         self.state.together(|| {
-            self.state.put_readings(&[(server.id.clone(), measured.reading.clone())], at)?;
+            self.state.put_readings(readings.as_slice(), at)?;
+            self.state.record_energy(energy.as_slice())?;
             self.keep(&samples, at)
         })
     }
@@ -170,7 +187,7 @@ impl Fleet<'_> {
 }
 
 fn listed(usage: Usage) -> Sample {
-    Sample { source: Source::Api, usage, pressure: Pressure::default() }
+    Sample { source: Source::Api, usage, pressure: Pressure::default(), watts: None }
 }
 
 /// How hard everything that was seen works.
@@ -191,7 +208,16 @@ fn sample_of_host(observed: &Observed, server: &Server) -> Sample {
         source: server.seen.usage_source,
         usage: server.seen.usage,
         pressure: load.map(|load| load.pressure).unwrap_or_default(),
+        watts: observed.drawn.get(&server.id).and_then(|drawn| Some(drawn.as_ref().ok()?.watts)),
     }
+}
+
+/// What hosts draw.
+fn energy(observed: &Observed) -> Vec<(ServerId, EnergyLook)> {
+    let states: HashMap<&ServerId, PowerState> =
+        observed.inventory.servers.iter().map(|server| (&server.id, server.seen.state)).collect();
+    let known = observed.drawn.iter().filter_map(|(id, drawn)| Some((id, drawn.as_ref().ok()?)));
+    known.filter_map(|(id, drawn)| Some((id.clone(), energy_look(observed.at, *states.get(id)?, drawn)))).collect()
 }
 
 impl ClusterAnswer {

@@ -26,12 +26,21 @@ pub(in crate::fleet) fn outgoing(
             families.host_details(server.as_str(), load);
         }
     }
+    for (server, joules) in observed.iter().flat_map(|observed| &observed.energy) {
+        // Of a server that is not looked at no more is added.
+        if observed.is_some_and(|observed| observed.drawn.contains_key(server)) {
+            families.host_energy(server.as_str(), joules);
+        }
+    }
     for (cluster, vmid, sample) in samples.guests() {
         families.usage(&ids.of_guest(cluster, vmid), &sample.usage);
     }
     for (server, sample) in samples.servers() {
         families.usage(server.as_str(), &sample.usage);
         families.pressure(server.as_str(), &sample.pressure);
+        if let Some(watts) = &sample.watts {
+            families.host_power(server.as_str(), watts);
+        }
     }
     encode(series_of(&families.finish(), at))
 }

@@ -3,7 +3,8 @@
 //! What is to be sent goes into the state file first, in the same transaction as the samples themselves, and leaves it
 //! when Prometheus has taken it: a run that is killed, and a Prometheus that is not there, lose nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -125,8 +126,19 @@ impl Fleet<'_> {
             let matchers: Vec<_> = only.into_iter().chain(label).collect();
             let before = window.since.checked_sub(BEFORE).unwrap_or(window.since);
             let found = reader.range(&selector(name, &matchers), before, window.until).await?;
-            let with_id = |(mut labels, numbers): (BTreeMap<String, String>, _)| Some((labels.remove("id")?, numbers));
-            Ok::<Numbers, Error>(found.into_iter().filter_map(with_id).collect())
+            let mut numbers = Numbers::new();
+            for (mut labels, found) in found {
+                let Some(id) = labels.remove("id") else { continue };
+                match numbers.entry(id) {
+                    Entry::Vacant(entry) => drop(entry.insert(found)),
+                    // Watts may have been measured by one source after another.
+                    Entry::Occupied(mut entry) => {
+                        entry.get_mut().extend(found);
+                        entry.get_mut().sort_by_key(|(at, _)| *at);
+                    }
+                }
+            }
+            Ok::<Numbers, Error>(numbers)
         };
         let rates_wanted = metrics.iter().any(|metric| metric.is_rate());
         let uptimes = if rates_wanted { read(UPTIME.name, None).await? } else { Numbers::new() };

@@ -346,5 +346,7 @@ fn series(metric: Metric, kept: &Kept, rrd: Option<&Rrd>, window: Window) -> Ser
 fn own_series(metric: Metric, kept: &Kept, window: Window) -> Series {
     let hours: Vec<Measurement> = kept.hours.iter().filter_map(|hour| hour.of(metric)).collect();
     let window = if hours.is_empty() { window } else { window.at_least(HOUR) };
-    Series::of(metric, Source::Cache, window, hours.into_iter().chain(values(metric, &kept.samples)))
+    let series = Series::of(metric, Source::Cache, window, hours.into_iter().chain(values(metric, &kept.samples)));
+    let partial = |(_, sample): &(Timestamp, Sample)| sample.watts.is_some_and(|watts| watts.by.is_partial());
+    Series { is_partial: metric == Metric::Watts && kept.samples.iter().any(partial), ..series }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::model::load::energy::WattsBy;
+use crate::model::load::rapl::{self, Domains};
 use crate::model::load::usage::{Count, Pressure, Rates, Source, Usage, percent};
 
 /// What the kernel of a host said at one moment. Kept in the state file as JSON, so that the next run needs no second
@@ -26,6 +28,12 @@ pub(crate) struct Reading {
     /// Bytes read and written, by whole disk.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) disks: BTreeMap<String, (u64, u64)>,
+    /// The energy counters of its CPU.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) energy: Domains,
+    /// How often it has slept since its boot; the counters stand still then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sleeps: Option<u64>,
 }
 
 /// What happened between two readings. Each number stands alone: one that cannot be told says why.
@@ -44,6 +52,8 @@ pub(crate) struct Change {
     /// Ports and disks that the earlier reading does not have: the rates are without them.
     pub(crate) new_ports: Vec<String>,
     pub(crate) new_disks: Vec<String>,
+    /// Whether the host was awake all the time.
+    awake: bool,
 }
 
 /// No server moves more bytes a second than this (eight terabits): a larger step is a counter that broke.
@@ -81,7 +91,36 @@ impl Reading {
             write: disks.rate(seconds, "disk", |counters| counters.1),
             new_ports: ports.new,
             new_disks: disks.new,
+            awake: self.was_awake_since(before, seconds, cpus),
         })
+    }
+
+    /// The watts of its CPU between an earlier reading and this one, which are as far apart as `change` says.
+    ///
+    /// # Errors
+    /// Why they cannot be told.
+    pub(crate) fn watts_since(
+        &self,
+        before: &Reading,
+        change: &Change,
+        max_watts: Option<f64>,
+    ) -> Result<(f64, WattsBy), String> {
+        if !change.awake {
+            return Err("the server slept between the two readings".to_owned());
+        }
+        rapl::watts(&before.energy, &self.energy, change.seconds, max_watts)
+    }
+
+    /// Whether the host did not sleep since then: its uptime goes on while it does, and the ticks of its CPUs do not.
+    fn was_awake_since(&self, before: &Reading, seconds: f64, cpus: Option<f32>) -> bool {
+        if let (Some(before), Some(now)) = (before.sleeps, self.sleeps) {
+            return before == now;
+        }
+        let ticks = self.cpu.zip(before.cpu).and_then(|(now, before)| now.total.checked_sub(before.total));
+        let (Some(ticks), Some(cpus)) = (ticks, cpus) else { return true };
+        #[expect(clippy::cast_precision_loss, reason = "a ratio needs no more places")]
+        let awake = ticks as f64 / 100.0 / f64::from(cpus.max(1.0));
+        awake > seconds * 0.9 - 1.0
     }
 }
 
@@ -210,6 +249,10 @@ pub(crate) struct HostLoad {
     pub(crate) sources: BTreeMap<&'static str, Source>,
     /// Over how many seconds CPU and rates were measured.
     pub(crate) measured_seconds: Option<f64>,
+    /// Watts by the host's own power meter.
+    pub(crate) sensor_watts: Option<f64>,
+    /// Watts of its CPU, over the same time as CPU and rates.
+    pub(crate) cpu_watts: Option<(f64, WattsBy)>,
 }
 
 impl HostLoad {

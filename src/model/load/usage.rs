@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::model::load::energy::Watts;
 use crate::model::power::PowerState;
 use crate::model::text::words::words;
 
@@ -211,6 +212,8 @@ pub(crate) struct Sample {
     pub(crate) source: Source,
     pub(crate) usage: Usage,
     pub(crate) pressure: Pressure,
+    /// What it drew; known of hosts and plain servers at most.
+    pub(crate) watts: Option<Watts>,
 }
 
 #[cfg(test)]

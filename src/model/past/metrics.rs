@@ -3,12 +3,13 @@
 //! Guests and hosts share one namespace; the label `id` tells them apart, and is the caller's: one that stays when a
 //! guest moves. Bytes, seconds, and ratios from 0 to 1, as Prometheus has it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
 use crate::model::id::{ClusterId, VmId};
 use crate::model::inventory::{FailureKind, Server, ServiceCheck};
+use crate::model::load::energy::{Watts, WattsSource};
 use crate::model::load::reading::{Filesystem, HostLoad};
 use crate::model::load::usage::{Count, Pressure, Usage};
 use crate::model::past::series::{Metric, Total, Unit, four_places};
@@ -65,6 +66,8 @@ catalogue! {
     DISK_WRITTEN Counter "ecobox_disk_written_bytes_total" Some("bytes"), "Written to disks since boot.";
     UPTIME Gauge "ecobox_uptime_seconds" Some("seconds"), "Time since boot.";
     PRESSURE Gauge "ecobox_pressure_ratio" Some("ratio"), "Share of the last minute in which some task waited for the resource.";
+    HOST_POWER Gauge "ecobox_host_power_watts" Some("watts"), "Power that the host draws; by rapl only what its CPU counts, a lower bound.";
+    HOST_ENERGY Counter "ecobox_host_energy_joules_total" Some("joules"), "Energy of the time between looks that is known; by rapl only what the CPU counts.";
     SERVICE_UP Gauge "ecobox_service_up" None, "Whether the service accepts connections.";
     SERVICE_RESPONSE Gauge "ecobox_service_response_seconds" Some("seconds"), "Time until the service accepted a connection.";
     GUEST_INFO Info "ecobox_guest_info" None, "What and where the guest is.";
@@ -217,6 +220,18 @@ impl Families {
         self.filesystems(id, load.filesystems.iter().filter(|system| !(known && system.mount == "/")));
     }
 
+    /// The power that a host draws, and who says so.
+    pub(crate) fn host_power(&mut self, id: &str, watts: &Watts) {
+        self.add(&HOST_POWER, &[("id", id), ("source", watts.by.source().as_str())], watts.watts);
+    }
+
+    /// The energy that was known of a host, by who measured it.
+    pub(crate) fn host_energy(&mut self, id: &str, joules: &BTreeMap<WattsSource, f64>) {
+        for (source, joules) in joules {
+            self.add(&HOST_ENERGY, &[("id", id), ("source", source.as_str())], four_places(*joules));
+        }
+    }
+
     /// Whether services answer, and how fast.
     pub(crate) fn services(&mut self, id: &str, checks: &[ServiceCheck]) {
         for check in checks {
@@ -344,6 +359,7 @@ pub(crate) fn kept(metric: Metric) -> Kept {
         Metric::PressureCpu => (&PRESSURE, Some(("resource", "cpu"))),
         Metric::PressureMemory => (&PRESSURE, Some(("resource", "memory"))),
         Metric::PressureIo => (&PRESSURE, Some(("resource", "io"))),
+        Metric::Watts => (&HOST_POWER, None),
     };
     Kept { definition, label, is_share: metric.unit() == Unit::Percent }
 }

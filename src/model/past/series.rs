@@ -45,6 +45,8 @@ pub(crate) struct Series {
     pub(crate) source: Source,
     pub(crate) window: Window,
     pub(crate) points: Vec<Point>,
+    /// Whether it is, some of the time at least, about a part of the server only: the power of its CPU.
+    pub(crate) is_partial: bool,
 }
 
 /// What a series says as a whole. `None` where nothing was measured.
@@ -100,7 +102,7 @@ impl Series {
             }
             None => Point { at, avg: None, min: None, max: None },
         });
-        Series { metric, source, window, points: points.collect() }
+        Series { metric, source, window, points: points.collect(), is_partial: false }
     }
 
     /// Like `of`, and what another source saw in the same steps: the highest and the lowest of both, and its steps where

@@ -80,6 +80,11 @@ pub(crate) fn human_scaled(bytes: f64) -> String {
     }
 }
 
+/// Watts: `85W`, `4.3W`.
+pub(crate) fn human_watts(watts: f64) -> String {
+    if watts.abs() < 9.95 { format!("{watts:.1}W") } else { format!("{watts:.0}W") }
+}
+
 /// The two largest units: `3d4h`, `2h10m`, `59s`.
 pub(crate) fn human_seconds(seconds: u64) -> String {
     let mut text = String::new();

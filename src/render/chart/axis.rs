@@ -6,7 +6,7 @@ use jiff::{Span, Timestamp, Unit as TimeUnit, Zoned};
 use super::ChartOptions;
 use crate::model::past::series::Unit;
 use crate::model::text::clean;
-use crate::model::text::units::human_scaled;
+use crate::model::text::units::{human_scaled, human_watts};
 
 /// The axis on the left: it begins at zero.
 pub(in crate::render) struct ValueAxis {
@@ -22,6 +22,7 @@ impl ValueAxis {
         let least = match unit {
             Unit::Percent => 1.0,
             Unit::Bytes | Unit::BytesPerSecond => 4.0,
+            Unit::Watts => 1.0,
             Unit::Plain => 0.04,
         };
         // A line on the axis itself is still one of zeros, and the largest of all numbers has no step above it.
@@ -29,7 +30,7 @@ impl ValueAxis {
         let step = match unit {
             // Ninety percent of something are a share of all of it.
             Unit::Percent if largest > 50.0 && largest <= 100.0 => 25.0,
-            Unit::Percent | Unit::Plain => decimal_step(largest),
+            Unit::Percent | Unit::Watts | Unit::Plain => decimal_step(largest),
             Unit::Bytes | Unit::BytesPerSecond => binary_step(largest),
         };
         let count = [3_u32, 4, 5].into_iter().find(|count| f64::from(*count) * step >= largest).unwrap_or(5);
@@ -67,6 +68,7 @@ fn written(value: f64, step: f64, unit: Unit) -> String {
     match unit {
         Unit::Percent => plain(value) + "%",
         Unit::Plain => plain(value),
+        Unit::Watts => plain(value) + "W",
         Unit::Bytes | Unit::BytesPerSecond if value == 0.0 => "0".to_owned(),
         Unit::Bytes => human_scaled(value),
         Unit::BytesPerSecond => human_scaled(value) + "/s",
@@ -76,8 +78,9 @@ fn written(value: f64, step: f64, unit: Unit) -> String {
 /// A number by itself, as in the cells of tables.
 pub(super) fn exact(value: f64, unit: Unit) -> String {
     match unit {
-        Unit::Percent | Unit::Plain if value >= 1e6 => format!("{value:.1e}"),
+        Unit::Percent | Unit::Watts | Unit::Plain if value >= 1e6 => format!("{value:.1e}"),
         Unit::Percent => format!("{value:.1}%"),
+        Unit::Watts => human_watts(value),
         Unit::Plain => format!("{value:.2}"),
         Unit::Bytes => human_scaled(value),
         Unit::BytesPerSecond => human_scaled(value) + "/s",

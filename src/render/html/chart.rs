@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use maud::{Markup, PreEscaped, html};
 
 use crate::model::past::series::{Series, Unit};
+use crate::model::text::units::human_watts;
 use crate::render::chart::ValueAxis;
 use crate::render::value::{human_bytes, human_rate};
 
@@ -162,6 +163,7 @@ fn written(number: f64, unit: Unit) -> String {
         Unit::Percent => format!("{number:.0}%"),
         Unit::Bytes => human_bytes(number.max(0.0) as u64),
         Unit::BytesPerSecond => human_rate(number),
+        Unit::Watts => human_watts(number),
         Unit::Plain => format!("{number:.2}"),
     }
 }

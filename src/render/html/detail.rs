@@ -17,13 +17,18 @@ pub(super) fn markup(server: &Server, past: &[Series]) -> Markup {
     let memory_top = server.seen.usage.memory_max_bytes.map(Count::as_f64);
     let (cpu, memory) = (find(Metric::Cpu), find(Metric::Memory));
     let (receive, transmit) = (find(Metric::Receive), find(Metric::Transmit));
-    let any = [cpu, memory, receive, transmit].iter().any(Option::is_some);
+    let watts = find(Metric::Watts);
+    let any = [cpu, memory, receive, transmit, watts].iter().any(Option::is_some);
     html! {
         @if any {
             div.charts {
                 @if let Some(cpu) = cpu { (chart::figure("CPU", cpu, None)) }
                 @if let Some(memory) = memory { (chart::figure("Memory", memory, memory_top)) }
                 @if receive.is_some() || transmit.is_some() { (chart::network(receive, transmit)) }
+                // The power of a CPU is not that of its server.
+                @if let Some(watts) = watts {
+                    (chart::figure(if watts.is_partial { "Power of the CPU" } else { "Power" }, watts, None))
+                }
             }
         }
         dl {

@@ -5,6 +5,7 @@ use ecobox_sim::prometheus::{NodeExporter, promtool_check_metrics};
 
 use super::*;
 use crate::model::inventory::FailureKind;
+use crate::model::load::energy::{Watts, WattsSource};
 use crate::model::load::usage::{Count, Pressure, Usage};
 use crate::model::past::metrics::{self, Families};
 use crate::model::power::PowerState;
@@ -45,6 +46,8 @@ fn everything() -> Families {
             families.add(&metrics::SERVICE_UP, &[("id", id), ("service", HOSTILE)], up);
             families.add(&metrics::SERVICE_RESPONSE, &[("id", id), ("service", HOSTILE)], 0.000_123);
         }
+        families.host_power(id, &Watts::modelled(40.0, 120.0, 12.5));
+        families.host_energy(id, &[(WattsSource::Rapl, 1e9), (WattsSource::Meter, 0.5)].into());
         let info = [("id", id), ("name", HOSTILE), ("tags", ""), ("pool", "a,b;c=d")];
         families.add(&metrics::GUEST_INFO, &info, 1.0);
         families.add(&metrics::HOST_INFO, &info[..2], 1.0);

@@ -5,6 +5,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::state::history::energy::OLD_ENERGY_HOURS;
 use crate::state::history::pending_hours::{CHECKS, LOOK_BACK_MILLIS, SAMPLES};
 use crate::state::history::{check_hours, rollup};
 use crate::state::{Result, State};
@@ -61,7 +62,7 @@ impl State {
             let (raw, hourly) = (before(retention.raw), before(retention.hourly));
             let mut deleted = delete_samples(conn, raw, clock)? + delete_checks(conn, raw, clock)?;
             // As many as there are new ones, at least: there are never more than in the time that they are kept.
-            for (sql, new) in [(OLD_SAMPLE_HOURS, samples), (OLD_CHECK_HOURS, checks)] {
+            for (sql, new) in [(OLD_SAMPLE_HOURS, samples), (OLD_CHECK_HOURS, checks), (OLD_ENERGY_HOURS, 0)] {
                 let most = i64::try_from((new * 2).max(BITE)).unwrap_or(i64::MAX);
                 deleted += conn.prepare_cached(sql)?.execute([hourly, most])?;
             }

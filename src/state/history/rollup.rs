@@ -23,7 +23,7 @@ use crate::state::{Result, State, counted, time};
 const SAMPLE_BYTES: usize = 32;
 
 /// What each metric's columns begin with.
-const COLUMNS: [(Metric, &str); 11] = [
+const COLUMNS: [(Metric, &str); 12] = [
     (Metric::Cpu, "cpu"),
     (Metric::Load, "load"),
     (Metric::Memory, "memory"),
@@ -35,6 +35,7 @@ const COLUMNS: [(Metric, &str); 11] = [
     (Metric::PressureCpu, "pressure_cpu"),
     (Metric::PressureMemory, "pressure_memory"),
     (Metric::PressureIo, "pressure_io"),
+    (Metric::Watts, "watts"),
 ];
 
 /// The columns of all metrics, each after a comma.
@@ -257,7 +258,7 @@ fn sum_up(metric: Metric, begin: Timestamp, samples: &[(Timestamp, Sample)]) -> 
 fn scale(metric: Metric) -> f64 {
     match metric.unit() {
         Unit::Bytes | Unit::BytesPerSecond => 1.0,
-        Unit::Percent | Unit::Plain => 10_000.0,
+        Unit::Percent | Unit::Watts | Unit::Plain => 10_000.0,
     }
 }
 

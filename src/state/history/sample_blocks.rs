@@ -2,11 +2,13 @@
 //! of them, and a row for each, with a column for each number, would cost it more than all else that it does.
 //!
 //! Of each server: one byte with the source and the place in the block, two with which numbers are known, then these:
-//! fractions as four bytes, counts as LEB128, the least significant bits first.
+//! fractions as four bytes, counts as LEB128, the least significant bits first; and last its watts: one byte with who says
+//! so, and the number, with its bounds where it is modelled.
 
 use rusqlite::Row;
 use rusqlite::types::Type;
 
+use crate::model::load::energy::{Watts, WattsBy};
 use crate::model::load::usage::{Count, Pressure, Sample, Source, Usage};
 
 /// How many bits of a subject are its place in its block. More servers in one would make rows that do not fit on a
@@ -20,7 +22,7 @@ pub(in crate::state) fn block_of(subject: i64) -> i64 {
 
 /// Adds a sample to the body of its block. What no number of the file can say is unknown.
 pub(in crate::state) fn write(body: &mut Vec<u8>, subject: i64, sample: &Sample) {
-    let Sample { source, usage: u, pressure: p } = sample;
+    let Sample { source, usage: u, pressure: p, watts } = sample;
     let numbers = [u.cpu_percent, u.cpus, u.load, p.cpu_percent, p.memory_percent, p.io_percent];
     let counts = [
         u.memory_bytes,
@@ -48,6 +50,15 @@ pub(in crate::state) fn write(body: &mut Vec<u8>, subject: i64, sample: &Sample)
         if let Some(count) = count.map(Count::get).filter(|count| i64::try_from(*count).is_ok()) {
             known |= 1 << (numbers.len() + bit);
             write_count(body, count);
+        }
+    }
+    if let Some(watts) = watts.filter(|watts| watts.watts.is_finite()) {
+        known |= 1 << (numbers.len() + counts.len());
+        body.push(watts_code(watts.by));
+        body.extend(watts.watts.to_le_bytes());
+        if watts.by == WattsBy::Model {
+            body.extend(watts.least.to_le_bytes());
+            body.extend(watts.most.unwrap_or(watts.watts).to_le_bytes());
         }
     }
     body[known_at..known_at + 2].copy_from_slice(&known.to_le_bytes());
@@ -83,7 +94,7 @@ pub(in crate::state) fn read_one(rest: &mut &[u8]) -> Option<(u8, Sample)> {
     let known = u16::from_le_bytes(take(rest)?);
     let mut bits = (0..u16::BITS).map(|bit| known >> bit & 1 == 1);
     let mut number = || match bits.next() {
-        Some(true) => Some(Some(f32::from_le_bytes(take(rest)?))),
+        Some(true) => Some(Some(read_number(rest)?)),
         _ => Some(None),
     };
     let (cpu_percent, cpus, load) = (number()?, number()?, number()?);
@@ -106,8 +117,27 @@ pub(in crate::state) fn read_one(rest: &mut &[u8]) -> Option<(u8, Sample)> {
         write_bytes: count()?,
         uptime_seconds: count()?,
     };
+    let watts = if bits.next() == Some(true) { read_watts(rest)? } else { None };
     let place = head & ((1 << PLACE_BITS) - 1);
-    Some((place, Sample { source: source(head >> PLACE_BITS), usage, pressure }))
+    Some((place, Sample { source: source(head >> PLACE_BITS), usage, pressure, watts }))
+}
+
+fn read_number(rest: &mut &[u8]) -> Option<f32> {
+    take(rest).map(f32::from_le_bytes)
+}
+
+/// `None`: it is cut. Who says so may be unknown: then nothing is.
+fn read_watts(rest: &mut &[u8]) -> Option<Option<Watts>> {
+    let [code] = take(rest)?;
+    let watts = read_number(rest)?;
+    let by = WattsBy::ALL.into_iter().find(|by| watts_code(*by) == code);
+    Some(match by {
+        Some(by @ WattsBy::Model) => {
+            Some(Watts { by, watts, least: read_number(rest)?, most: Some(read_number(rest)?) })
+        }
+        Some(by) => Some(Watts::measured(by, watts.into())),
+        None => None,
+    })
 }
 
 fn read_count(rest: &mut &[u8]) -> Option<u64> {
@@ -140,6 +170,18 @@ fn code(source: Source) -> u8 {
         Source::Agent => 7,
         Source::Rrd => 8,
         Source::Prometheus => 9,
+    }
+}
+
+/// A byte for who says how many watts. They are in files, too.
+fn watts_code(by: WattsBy) -> u8 {
+    match by {
+        WattsBy::Meter => 1,
+        WattsBy::Sensors => 2,
+        WattsBy::Platform => 3,
+        WattsBy::PackageAndMemory => 4,
+        WattsBy::Package => 5,
+        WattsBy::Model => 6,
     }
 }
 

@@ -62,6 +62,7 @@ fn use_it(state: &State, second: i64) -> Result<(), StateError> {
         source: Source::Api,
         usage: Usage { uptime_seconds: uptime, ..Usage::default() },
         pressure: Pressure::default(),
+        watts: None,
     };
     let mut samples = Samples::default();
     for number in 100..140 {

@@ -51,7 +51,7 @@ fn work(path: &Path, number: u32) {
         state.record_checks(&[check], at(round)).unwrap();
         let uptime = Some(Count::new(round.unsigned_abs()));
         let usage = Usage { uptime_seconds: uptime, ..Usage::default() };
-        let sample = Sample { source: Source::Api, usage, pressure: Pressure::default() };
+        let sample = Sample { source: Source::Api, usage, pressure: Pressure::default(), watts: None };
         let mut samples = Samples::default();
         samples.add_guest(&own, vmid(100), &sample);
         samples.add_server(&via, sample);

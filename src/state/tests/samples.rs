@@ -9,13 +9,14 @@ use rand::{RngExt, SeedableRng};
 use super::{at, believe, cluster, key, server, vmid};
 use crate::model::id::{ClusterId, VmId};
 use crate::model::inventory::server::ServerKey;
+use crate::model::load::energy::Watts;
 use crate::model::load::usage::{Count, Pressure, Sample, Source, Usage};
 use crate::state::history::retention::Tidied;
 use crate::state::history::samples::Samples;
 use crate::state::{Retention, State};
 
 pub(super) fn sample(usage: Usage) -> Sample {
-    Sample { source: Source::Api, usage, pressure: Pressure::default() }
+    Sample { source: Source::Api, usage, pressure: Pressure::default(), watts: None }
 }
 
 /// A guest that has received so many bytes in so many seconds.
@@ -48,6 +49,7 @@ fn full() -> Sample {
             uptime_seconds: count(0),
         },
         pressure: Pressure { cpu_percent: Some(0.0), memory_percent: Some(100.0), io_percent: Some(7.1) },
+        watts: Some(Watts::modelled(40.0, 120.0, 12.5)),
     }
 }
 

@@ -129,7 +129,7 @@ fn measure_samples() {
                 uptime_seconds: Some(Count::new(1_000_000 + n * 300)),
                 ..Usage::default()
             };
-            (vmid(number), Sample { source: Source::Api, usage, pressure: Pressure::default() })
+            (vmid(number), Sample { source: Source::Api, usage, pressure: Pressure::default(), watts: None })
         };
         (100..5100).map(one).collect::<Vec<_>>()
     };

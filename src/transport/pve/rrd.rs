@@ -259,6 +259,8 @@ fn number(metric: Metric, value: &Value<'_>) -> Option<f64> {
             value.number(100.5).map(|percent| percent.min(100.0))
         }
         Metric::Load => value.number(1e6),
+        // Proxmox VE keeps none.
+        Metric::Watts => None,
         Metric::Disk => size(value),
         Metric::Memory | Metric::Receive | Metric::Transmit | Metric::Read | Metric::Write => value.number(MOST_BYTES),
     }

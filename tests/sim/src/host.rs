@@ -6,6 +6,7 @@
 mod boot;
 mod build;
 mod control;
+mod energy;
 mod faults;
 mod files;
 mod load;
@@ -28,6 +29,7 @@ use tokio::sync::watch;
 
 pub use build::{Builder, Kind};
 pub(crate) use control::{Control, kill_group};
+pub use energy::{Domain, RANGE};
 pub use load::{Disk, Pace};
 pub use nics::{Nic, NicKind};
 use tree::Tree;

@@ -7,6 +7,7 @@ use super::Row;
 use crate::fleet::observe::measure::AskedAgent;
 use crate::model::inventory::Server;
 use crate::model::inventory::server::ServerKind;
+use crate::model::load::energy::{MeasuredWatts, Watts};
 use crate::model::load::reading::{Filesystem, HostLoad, is_root};
 use crate::model::load::usage::{Count, Source};
 use crate::model::power::PowerState;
@@ -24,6 +25,8 @@ pub(super) struct Detail {
     pub(super) sources: BTreeMap<&'static str, Source>,
     /// Why a number is unknown, or what is to be known of it, as far as that is not plain from the numbers.
     pub(super) reasons: Reasons<'static>,
+    /// What it draws.
+    pub(super) watts: Option<Watts>,
 }
 
 /// Why numbers are unknown, in the order of their names, each once.
@@ -47,6 +50,20 @@ impl Detail {
             (None, Some(Err(error))) => Some(Detail { reasons: vec![("disk", error.into())], ..Detail::default() }),
             (None, None) => None,
         }
+    }
+
+    /// Like this, with what the server draws, or why that is unknown.
+    pub(super) fn with_watts(mut self, drawn: Option<Result<MeasuredWatts, Option<String>>>) -> Detail {
+        // Why the host itself says nothing matters only if nobody else does.
+        self.reasons.retain(|(name, _)| *name != "watts");
+        let (watts, reason) = match drawn {
+            Some(Ok(drawn)) => (Some(drawn.watts), drawn.note),
+            Some(Err(why)) => (None, why),
+            None => (None, None),
+        };
+        self.watts = watts;
+        self.reasons.extend(reason.map(|reason| ("watts", reason.into())));
+        self
     }
 
     fn of_load(mut load: HostLoad) -> Detail {

@@ -7,6 +7,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::{Row, StatsReport};
+use crate::model::past::series::four_places;
 use crate::render::value::Stamp;
 
 /// An object of them.
@@ -37,7 +38,7 @@ impl Serialize for StatsReport {
 impl Serialize for Row<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (server, usage, rates) = (self.server, &self.server.seen.usage, &self.rates);
-        let only_of_hosts = if server.vmid.is_none() { 8 } else { 0 };
+        let only_of_hosts = if server.vmid.is_none() { 13 } else { 0 };
         let mut object = serializer.serialize_struct("Server", 31 + only_of_hosts)?;
         object.serialize_field("id", &server.id)?;
         object.serialize_field("name", &server.name)?;
@@ -76,6 +77,13 @@ impl Serialize for Row<'_> {
             object.serialize_field("pressure_cpu_percent", &pressure.cpu_percent)?;
             object.serialize_field("pressure_memory_percent", &pressure.memory_percent)?;
             object.serialize_field("pressure_io_percent", &pressure.io_percent)?;
+            let watts = self.watts();
+            let number = |watts: f32| four_places(watts.into());
+            object.serialize_field("power_watts", &watts.map(|watts| number(watts.watts)))?;
+            object.serialize_field("power_least_watts", &watts.map(|watts| number(watts.least)))?;
+            object.serialize_field("power_most_watts", &watts.and_then(|watts| watts.most).map(number))?;
+            object.serialize_field("power_source", &watts.map(|watts| watts.by.source()))?;
+            object.serialize_field("power_covers", &watts.map(|watts| watts.by.covers()))?;
             object.serialize_field("measured_seconds", &load.and_then(|load| load.measured_seconds))?;
         }
         object.serialize_field("filesystems", self.filesystems())?;

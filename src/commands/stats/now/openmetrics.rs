@@ -23,6 +23,12 @@ pub(super) fn families(report: &StatsReport) -> Families {
                 None => families.usage(id, &server.seen.usage),
             },
         }
+        if let Some(watts) = row.watts() {
+            families.host_power(id, watts);
+        }
+        if let Some(joules) = report.energy.get(&server.id) {
+            families.host_energy(id, joules);
+        }
         families.services(id, &server.seen.checks);
         let text = |node: Option<&NodeName>| node.map(|node| node.as_str().to_owned()).unwrap_or_default();
         let node = text(server.node.as_ref());

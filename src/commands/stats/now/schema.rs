@@ -9,6 +9,7 @@ use super::{Row, StatsReport};
 use crate::model::id::{NodeName, ServerId, VmId};
 use crate::model::inventory::Failed;
 use crate::model::inventory::server::ServerKind;
+use crate::model::load::energy::WattsSource;
 use crate::model::load::reading::Filesystem;
 use crate::model::load::usage::Source;
 use crate::model::power::PowerState;
@@ -90,6 +91,15 @@ struct HostStats {
     pressure_cpu_percent: Option<f32>,
     pressure_memory_percent: Option<f32>,
     pressure_io_percent: Option<f32>,
+    /// Power that the server draws: measured, or what is most likely by the configuration.
+    power_watts: Option<f64>,
+    /// It draws at least this.
+    power_least_watts: Option<f64>,
+    /// It draws at most this; unknown where a part of it was measured.
+    power_most_watts: Option<f64>,
+    power_source: Option<WattsSource>,
+    /// What was measured: `whole server`, or which part of it.
+    power_covers: Option<String>,
     /// Over how long the rates were measured.
     measured_seconds: Option<f64>,
 }

@@ -11,6 +11,7 @@ use super::{HostCheck, HostIdle};
 use crate::config::ServerConfig;
 use crate::fleet::Fleet;
 use crate::fleet::act::Options;
+use crate::fleet::observe::watts::{draw, energy_look};
 use crate::model::check::CheckId;
 use crate::model::host::activity::Activity;
 use crate::model::host::idle::explain::{Shown, Sighting};
@@ -141,7 +142,12 @@ impl Fleet<'_> {
         let after = IdleRecord::after(before.as_ref(), &look);
         let seen = before.as_ref().filter(|before| before.has_seen_until(now, window));
         self.state.put_idle(&host.id, &after, &Sighting::all(needs), seen.map(|before| before.looked_at))?;
-        self.record_load(config, &idle.measured, now)?;
+        let load = &idle.measured.load;
+        // What a meter says is asked by who shows it.
+        let drawn = draw(config, PowerState::Online, None, Some(load), load.usage.cpu_percent);
+        let drawn = drawn.ok().filter(|_| config.energy.power_command.is_none());
+        let drawn = drawn.map(|drawn| energy_look(now, PowerState::Online, &drawn));
+        self.record_load(config, Some(&idle.measured), drawn.as_ref(), now)?;
         Ok(after.verdict(window))
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::load::rapl::{Domain, DomainKind, Domains};
 use crate::model::load::reading::Ticks;
 use crate::model::text::{is_unsafe, quoted};
 
@@ -11,6 +12,9 @@ const MOST_NAMES: usize = 1024;
 const LONGEST_NAME: usize = 64;
 /// Three hundred years.
 const LONGEST_UPTIME: f64 = 1e10;
+/// More energy counters, or power meters, than this are not believed.
+const MOST_DOMAINS: usize = 64;
+const POWERCAP: &str = "../sys/class/powercap/";
 /// What `/proc/diskstats` counts in, whatever the disk's own sectors are.
 const SECTOR: u64 = 512;
 
@@ -27,6 +31,8 @@ pub(super) struct Answer<'a> {
     /// Device and mount point of each file system that df was asked for, as the kernel writes them.
     pub(super) mounts: Vec<(&'a str, &'a str)>,
     pub(super) more_mounts: bool,
+    /// There are energy counters that may not be read.
+    pub(super) hidden_energy: bool,
     /// The lines of df, or nothing where the script did not come to it.
     pub(super) df: Vec<&'a str>,
 }
@@ -43,7 +49,9 @@ impl<'a> Answer<'a> {
                 }
                 continue;
             }
-            let Some((name, value)) = line.split_once(['\t', ':']) else { continue };
+            // Folders of energy counters have a colon in their names.
+            let split = if line.starts_with(POWERCAP) { line.rsplit_once(':') } else { line.split_once(['\t', ':']) };
+            let Some((name, value)) = split else { continue };
             if line.strip_prefix(name).is_some_and(|rest| rest.starts_with(':')) {
                 if let Some(block) = answer.blocks.last_mut() {
                     block.files.entry(name).or_default().push(value);
@@ -56,6 +64,7 @@ impl<'a> Answer<'a> {
                 "disks" => answer.disks = Some(value),
                 "mount" if answer.mounts.len() < MOST_NAMES => answer.mounts.extend(value.split_once('\t')),
                 "more" => answer.more_mounts = true,
+                "energy" => answer.hidden_energy = true,
                 "again" if answer.blocks.len() < 2 => answer.blocks.push(Block::default()),
                 "df" => in_df = true,
                 _ => {}
@@ -172,6 +181,55 @@ impl<'a> Block<'a> {
             }
         }
         (disks, bad)
+    }
+
+    /// The energy counters of the CPU, by the names of their folders: those that make sense.
+    pub(super) fn energy(&self) -> Domains {
+        let mut domains = Domains::new();
+        for (file, lines) in &self.files {
+            let Some(folder) = file.strip_prefix(POWERCAP).and_then(|rest| rest.strip_suffix("/energy_uj")) else {
+                continue;
+            };
+            let first = |what: &str| self.lines(&format!("{POWERCAP}{folder}/{what}")).next().map(str::trim);
+            let counter = || {
+                Some(Domain {
+                    kind: DomainKind::parse(first("name")?)?,
+                    microjoules: lines.first()?.trim().parse().ok()?,
+                    range: first("max_energy_range_uj")?.parse().ok()?,
+                })
+            };
+            if is_name(folder)
+                && domains.len() < MOST_DOMAINS
+                && let Some(counter) = counter()
+            {
+                domains.insert(folder.to_owned(), counter);
+            }
+        }
+        domains
+    }
+
+    /// How often the host has slept since its boot.
+    pub(super) fn sleeps(&self) -> Option<u64> {
+        self.lines("../sys/power/suspend_stats/success").next()?.trim().parse().ok()
+    }
+
+    /// What each power meter of the host says, in watts. The average where it has one, else the moment.
+    pub(super) fn power_meters(&self) -> Vec<Result<f64, String>> {
+        let mut meters: BTreeMap<&str, &str> = BTreeMap::new();
+        for (file, lines) in &self.files {
+            let Some(rest) = file.strip_prefix("../sys/class/hwmon/") else { continue };
+            let Some((folder, "power1_average" | "power1_input")) = rest.rsplit_once('/') else { continue };
+            // `power1_average` comes first.
+            if let Some(line) = lines.first() {
+                meters.entry(folder).or_insert(line);
+            }
+        }
+        let watts = |line: &str| {
+            #[expect(clippy::cast_precision_loss, reason = "microwatts of a server")]
+            let watts = line.trim().parse::<u64>().ok().map(|microwatts| microwatts as f64 / 1e6);
+            watts.ok_or_else(|| format!("its power meter makes no sense: {}", quoted(line)))
+        };
+        meters.into_values().take(MOST_DOMAINS).map(watts).collect()
     }
 
     /// Load averages over one, five and fifteen minutes.

@@ -61,7 +61,7 @@ fn this_machine_as_it_is() {
             let output =
                 Command::new(shell[0]).args(&shell[1..]).args(["-c", &script]).env("LC_ALL", "C").output().unwrap();
             assert_eq!((output.stderr.as_slice(), output.status.code()), (&b""[..], Some(0)), "{shell:?}");
-            read(&String::from_utf8_lossy(&output.stdout), known)
+            read(&String::from_utf8_lossy(&output.stdout), known, None)
         };
         let port = run(None, false).0.ports.keys().next().cloned();
         let before = look(port.as_deref());

@@ -3,6 +3,7 @@
 //! `df` and `sleep` are functions before the script: df tells of whatever it is asked, and a sleep lets the host's time
 //! pass at once.
 
+mod energy;
 mod ports;
 
 use std::fs;
@@ -82,7 +83,7 @@ fn run(host: &Host, shell: &[&str], script: &str) -> String {
 fn by_all(make: impl Fn() -> Host, all_disks: bool) -> (Reading, HostLoad, String) {
     let mut all = shells().into_iter().map(|shell| {
         let text = run(&make(), &shell, &script(None, SECOND, all_disks));
-        let (reading, load) = read(&text, None);
+        let (reading, load) = read(&text, None, None);
         (reading, load, text)
     });
     let first = all.next().unwrap();
@@ -128,13 +129,13 @@ fn a_remembered_reading_saves_the_pause() {
         let measured = |text: &str| text.contains("\nagain\t");
         let first = ask(None);
         assert!(measured(&first), "{first}");
-        let (known, _) = read(&first, None);
+        let (known, _) = read(&first, None, None);
 
         host.file("proc/uptime", "93846.21 1.0\n");
         host.file("proc/stat", "cpu  1000560 2000 300020 36001316 40504 0 5000 0 0 0\ncpu0 1 2 3 4\ncpu1 1 2 3 4\n");
         let second = ask(Some(&known));
         assert!(!measured(&second), "{shell:?}: {second}");
-        let (reading, load) = read(&second, Some(&known));
+        let (reading, load) = read(&second, Some(&known), None);
         assert_eq!((load.usage.cpu_percent, load.measured_seconds), (Some(25.0), Some(60.0)));
 
         // So young that nothing could be told, of the future, or of another boot: measured again.
@@ -151,7 +152,7 @@ fn a_remembered_reading_saves_the_pause() {
             let known = Reading { uptime: known.uptime.map(|up| if why == "young" { 93_784.1 } else { up }), ..known };
             let text = ask(Some(&known));
             assert!(measured(&text), "{why}: {text}");
-            assert_eq!(read(&text, Some(&known)).1.usage.cpu_percent, Some(20.0), "{why}");
+            assert_eq!(read(&text, Some(&known), None).1.usage.cpu_percent, Some(20.0), "{why}");
         }
     }
 }
@@ -321,7 +322,7 @@ fn line_ends_in_a_name_reach_df() {
     // busybox prints them as they are, and its lines cannot be told; GNU df prints question marks.
     assert!(text.contains(" /line\nend\n\n"), "{text:?}");
     assert_eq!(load.reasons["disk"], "df does not list 1 of 1 other file systems");
-    let (_, load) = read(&text.replace("/line\nend\n\n", "/line?end?\n"), None);
+    let (_, load) = read(&text.replace("/line\nend\n\n", "/line?end?\n"), None, None);
     assert_eq!(load.filesystems[1].mount, "/line\nend\n");
 }
 
@@ -332,7 +333,7 @@ fn ten_thousand_mounts() {
     let host = debian();
     host.file("proc/mounts", &mounts);
     for shell in shells() {
-        let load = read(&run(&host, &shell, &script(None, SECOND, true)), None).1;
+        let load = read(&run(&host, &shell, &script(None, SECOND, true)), None, None).1;
         assert_eq!(load.filesystems.len(), 201);
         assert_eq!(load.reasons["disk"], "there are more than 200 other file systems; the rest was not looked at");
     }

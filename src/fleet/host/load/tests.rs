@@ -44,7 +44,7 @@ rpool/data             500000000       96 499999904       1% /rpool/data
 ";
 
 fn told(text: &str) -> HostLoad {
-    read(text, None).1
+    read(text, None, None).1
 }
 
 /// The answer with one text in place of another, which must be there.
@@ -55,7 +55,7 @@ fn with(old: &str, new: &str) -> HostLoad {
 
 #[test]
 fn a_whole_answer() {
-    let (reading, load) = read(ANSWER, None);
+    let (reading, load) = read(ANSWER, None, None);
     assert_eq!(load.reasons, BTreeMap::new());
     let kib = |kib: u64| Some(Count::new(kib * 1024));
     let want = Usage {
@@ -100,13 +100,13 @@ fn a_whole_answer() {
         .replace("1002.00", "1062.00")
         .replace("10050 100", "10150 100")
         .replace("700300", "700600");
-    let load = read(&next, Some(&known)).1;
+    let load = read(&next, Some(&known), None).1;
     assert_eq!(
         (load.usage.cpu_percent, load.measured_seconds, load.rates.receive),
         (Some(25.0), Some(60.0), Some(0.0))
     );
     // Carriage returns of a terminal change nothing.
-    assert_eq!(read(&ANSWER.replace('\n', "\r\n"), None), read(ANSWER, None));
+    assert_eq!(read(&ANSWER.replace('\n', "\r\n"), None, None), read(ANSWER, None, None));
 }
 
 /// What is changed in the answer, the number that it costs, and the reason given.
@@ -243,9 +243,9 @@ fn what_remains_beside_a_bad_number() {
     assert_eq!((load.rates.receive, load.rates.transmit), (None, Some(0.0)));
     assert_eq!(load.usage.receive_bytes, Some(Count::new(1)));
     // Between the two readings another boot began: no script does that, a liar may.
-    let known = Reading { boot_id: Some("other-boot".into()), ..read(ANSWER, None).0 };
+    let known = Reading { boot_id: Some("other-boot".into()), ..read(ANSWER, None, None).0 };
     let once = format!("boot\t3f39dcff-3b06\n{}", ANSWER.split_once("again\t\n").unwrap().1);
-    let load = read(&once, Some(&known)).1;
+    let load = read(&once, Some(&known), None).1;
     assert_eq!(load.reasons["cpu"], "the server restarted between the two readings");
     assert_eq!((load.usage.cpu_percent, load.rates.receive, load.measured_seconds), (None, None, None));
     assert_eq!(load.usage.load, Some(1.5));
@@ -260,7 +260,7 @@ fn an_empty_answer_says_so() {
         ("boot\t\ndisks\t\nagain\t\n", "the server has no Linux /proc"),
         ("what\nis this\t?", "the server has no Linux /proc"),
     ] {
-        let (reading, load) = read(text, None);
+        let (reading, load) = read(text, None, None);
         assert_eq!((reading, load.usage), (Reading::default(), Usage::default()));
         assert_eq!(load.reasons["cpu"], want);
         assert_eq!(load.reasons.len(), 9, "{:?}", load.reasons);
@@ -322,13 +322,13 @@ fn a_flood_ends_soon() {
     for n in 0..8_000 {
         let _ = writeln!(text, "d{n} 10 4 5 45% /m{}", 8_000 - n);
     }
-    let (reading, load) = read(&text, None);
+    let (reading, load) = read(&text, None, None);
     assert!(reading.ports.len() <= 1024 && reading.disks.len() <= 1024 && load.filesystems.len() <= 1025);
     assert_eq!(load.usage.cpus, Some(8000.0));
 }
 
 fn possible(text: &str, known: Option<&Reading>) -> Result<(), TestCaseError> {
-    let (reading, load) = read(text, known);
+    let (reading, load) = read(text, known, None);
     let usage = load.usage;
     if let Some(percent) = usage.cpu_percent {
         prop_assert!((0.0..=100.0).contains(&percent));
@@ -367,7 +367,7 @@ fn possible(text: &str, known: Option<&Reading>) -> Result<(), TestCaseError> {
 proptest! {
     #[test]
     fn any_text_is_survived(text in "(?s).{0,400}", with_known in any::<bool>()) {
-        let known = read(ANSWER, None).0;
+        let known = read(ANSWER, None, None).0;
         possible(&text, with_known.then_some(&known))?;
     }
 
@@ -388,6 +388,6 @@ proptest! {
             text.truncate(cut);
         }
         possible(&text, None)?;
-        possible(&text, Some(&read(ANSWER, None).0))?;
+        possible(&text, Some(&read(ANSWER, None, None).0))?;
     }
 }

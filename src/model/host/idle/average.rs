@@ -65,7 +65,7 @@ mod tests {
                 uptime_seconds: Some(Count::new(10_000 + u64::try_from(minute).unwrap() * 60)),
                 ..Usage::default()
             };
-            (at(minute), Sample { source: Source::Ssh, usage, pressure: Pressure::default() })
+            (at(minute), Sample { source: Source::Ssh, usage, pressure: Pressure::default(), watts: None })
         };
         let samples = [
             sample(0, 90.0, 0),

@@ -9,6 +9,7 @@ fn reading(uptime: f64, busy: u64, total: u64, port: (u64, u64), disk: (u64, u64
         cpu: Some(Ticks { busy, total }),
         ports: BTreeMap::from([("eno1".to_owned(), port)]),
         disks: BTreeMap::from([("sda".to_owned(), disk)]),
+        ..Reading::default()
     }
 }
 
@@ -114,6 +115,42 @@ fn what_is_stored_is_small_and_reads_back() {
     assert_eq!(serde_json::from_str::<Reading>("{\"later\":1}").unwrap(), Reading::default());
 }
 
+#[test]
+fn counters_stand_still_while_the_host_sleeps() {
+    let energy = |microjoules| {
+        let kind = rapl::DomainKind::Package;
+        Domains::from([("intel-rapl:0".to_owned(), rapl::Domain { kind, microjoules, range: 262_143_328_850 })])
+    };
+    let counted = |uptime, ticks, microjoules, sleeps| Reading {
+        energy: energy(microjoules),
+        sleeps,
+        ..reading(uptime, 1000, ticks, (5000, 600), (70_000, 8000))
+    };
+    let before = |sleeps| counted(100.0, 10_000, 5_000_000, sleeps);
+    for (what, before, after, want) in [
+        ("awake", before(Some(1)), counted(200.0, 30_000, 2_005_000_000, Some(1)), Ok((20.0, WattsBy::Package))),
+        (
+            "slept",
+            before(Some(1)),
+            counted(200.0, 30_000, 2_005_000_000, Some(2)),
+            Err("the server slept between the two readings"),
+        ),
+        // An old kernel: two CPUs have 200 ticks in each second that they are awake.
+        ("awake by its ticks", before(None), counted(200.0, 30_000, 2_005_000_000, None), Ok((20.0, WattsBy::Package))),
+        (
+            "slept by its ticks",
+            before(None),
+            counted(200.0, 20_000, 2_005_000_000, None),
+            Err("the server slept between the two readings"),
+        ),
+    ] {
+        let change = after.since(&before, Some(2.0)).unwrap();
+        assert_eq!(after.watts_since(&before, &change, None), want.map_err(str::to_owned), "{what}");
+    }
+    let text = serde_json::to_string(&before(Some(1))).unwrap();
+    assert_eq!(serde_json::from_str::<Reading>(&text).unwrap(), before(Some(1)), "{text}");
+}
+
 prop_compose! {
     fn any_reading()(
         boot_id in proptest::option::weighted(0.9, "[ab]"),
@@ -123,7 +160,7 @@ prop_compose! {
         disks in proptest::collection::btree_map("[ab]", (counter(), counter()), 0..3),
     ) -> Reading {
         let cpu = cpu.map(|(busy, total)| Ticks { busy, total });
-        Reading { boot_id, uptime, cpu, ports, disks }
+        Reading { boot_id, uptime, cpu, ports, disks, ..Reading::default() }
     }
 }
 

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::model::load::energy::WattsBy;
 use crate::model::load::reading::Filesystem;
 use crate::model::load::usage::{Sample, Source};
 use crate::model::past::series::{Measurement, rates, values};
@@ -15,7 +16,7 @@ fn names_follow_the_conventions_of_prometheus() {
         assert!(help.ends_with('.') && !help.contains(['\\', '\n', '"']), "{name}: {help}");
         assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
         assert_eq!(name.ends_with("_info"), *kind == Kind::Info, "{name}");
-        let of_unit = ["bytes", "seconds", "ratio"].into_iter().find(|unit| {
+        let of_unit = ["bytes", "seconds", "ratio", "watts", "joules"].into_iter().find(|unit| {
             let stem = name.strip_suffix("_total").unwrap_or(name);
             stem.ends_with(&format!("_{unit}"))
         });
@@ -32,7 +33,7 @@ fn no_name_is_changed() {
         ecobox_filesystem_used_bytes ecobox_filesystem_size_bytes ecobox_network_receive_bytes_total \
         ecobox_network_transmit_bytes_total ecobox_disk_read_bytes_total ecobox_disk_written_bytes_total \
         ecobox_uptime_seconds ecobox_pressure_ratio ecobox_service_up ecobox_service_response_seconds ecobox_guest_info \
-        ecobox_host_info ecobox_last_run_timestamp_seconds ecobox_failed";
+        ecobox_host_info ecobox_host_power_watts ecobox_host_energy_joules_total ecobox_last_run_timestamp_seconds ecobox_failed";
     for name in contract.split_whitespace() {
         assert!(names.contains(&name), "{name}");
     }
@@ -55,7 +56,7 @@ fn sample() -> Sample {
         uptime_seconds: count(100),
     };
     let pressure = Pressure { cpu_percent: Some(0.07), memory_percent: Some(33.33), io_percent: Some(100.0) };
-    Sample { source: Source::Api, usage, pressure }
+    Sample { source: Source::Api, usage, pressure, watts: Some(Watts::measured(WattsBy::Meter, 85.5)) }
 }
 
 fn shown(families: Families) -> Vec<String> {
@@ -138,6 +139,7 @@ fn numbers_come_back_as_they_were() {
             let mut families = Families::default();
             families.usage("a", &sample.usage);
             families.pressure("a", &sample.pressure);
+            families.host_power("a", &sample.watts.unwrap());
             let family = families.finish().into_iter().find(|family| family.definition == definition).unwrap();
             let wanted = |labels: &Labels| label.is_none_or(|label| labels.contains(&(label.0, label.1.to_owned())));
             let (_, value) = family.samples.into_iter().find(|(labels, _)| wanted(labels)).unwrap();

@@ -28,6 +28,8 @@ pub(crate) enum Metric {
     PressureCpu,
     PressureMemory,
     PressureIo,
+    /// Watts that a host draws.
+    Watts,
 }
 
 /// What a metric's numbers are.
@@ -36,6 +38,7 @@ pub(crate) enum Unit {
     Percent,
     Bytes,
     BytesPerSecond,
+    Watts,
     Plain,
 }
 
@@ -51,6 +54,7 @@ words!(Metric: all, parse => {
     PressureCpu = "pressure-cpu",
     PressureMemory = "pressure-memory",
     PressureIo = "pressure-io",
+    Watts = "watts",
 });
 
 impl Metric {
@@ -58,6 +62,7 @@ impl Metric {
         match self {
             Metric::Cpu | Metric::PressureCpu | Metric::PressureMemory | Metric::PressureIo => Unit::Percent,
             Metric::Load => Unit::Plain,
+            Metric::Watts => Unit::Watts,
             Metric::Memory | Metric::Disk => Unit::Bytes,
             Metric::Receive | Metric::Transmit | Metric::Read | Metric::Write => Unit::BytesPerSecond,
         }
@@ -89,7 +94,7 @@ impl Metric {
 
     /// The number itself; `None` for a rate, which needs two samples.
     pub(super) fn of(self, sample: &Sample) -> Option<f64> {
-        let Sample { usage, pressure, .. } = sample;
+        let Sample { usage, pressure, watts, .. } = sample;
         match self {
             Metric::Cpu => usage.cpu_percent.map(rounded),
             Metric::Load => usage.load.map(rounded),
@@ -98,6 +103,7 @@ impl Metric {
             Metric::PressureCpu => pressure.cpu_percent.map(rounded),
             Metric::PressureMemory => pressure.memory_percent.map(rounded),
             Metric::PressureIo => pressure.io_percent.map(rounded),
+            Metric::Watts => watts.map(|watts| rounded(watts.watts)),
             Metric::Receive | Metric::Transmit | Metric::Read | Metric::Write => None,
         }
     }

@@ -2,6 +2,7 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::load::energy::{Watts, WattsBy};
 use crate::model::load::usage::{Pressure, Usage};
 
 fn at(seconds: i64) -> Timestamp {
@@ -91,9 +92,10 @@ fn every_metric_is_read_from_samples() {
             uptime_seconds: count(n),
         },
         pressure: Pressure { cpu_percent: Some(1.5), memory_percent: Some(0.25), io_percent: Some(99.0) },
+        watts: Some(Watts::measured(WattsBy::Package, 23.5)),
     };
     let samples = [(at(0), sample(100)), (at(60), sample(160))];
-    let wanted = [12.3457, 0.5, f64::from(1 << 30), 5.0, 1.0, 2.0, 3.0, 4.0, 1.5, 0.25, 99.0];
+    let wanted = [12.3457, 0.5, f64::from(1 << 30), 5.0, 1.0, 2.0, 3.0, 4.0, 1.5, 0.25, 99.0, 23.5];
     for (metric, want) in Metric::ALL.into_iter().zip(wanted) {
         let found = values(metric, &samples);
         assert_eq!(found.len(), if metric.is_rate() { 1 } else { 2 }, "{metric}");

@@ -2,7 +2,7 @@
 
 /// Step n makes schema n+1 of schema n. A step that was ever released is never changed; a new one is added.
 pub(in crate::state) const STEPS: &[&str] =
-    &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH, TENTH, ELEVENTH, TWELFTH, THIRTEENTH];
+    &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH, TENTH, ELEVENTH, TWELFTH, THIRTEENTH, ENERGY];
 
 const FIRST: &str = include_str!("first.sql");
 
@@ -198,5 +198,44 @@ CREATE TABLE idle_stretches (
     until INTEGER NOT NULL,
     text TEXT NOT NULL,
     PRIMARY KEY (server, kind, what, since)
+) STRICT, WITHOUT ROWID;
+";
+
+/// How much power hosts draw, and the energy of the time between looks.
+const ENERGY: &str = "
+ALTER TABLE sample_hours ADD COLUMN watts_n INTEGER;
+ALTER TABLE sample_hours ADD COLUMN watts_min INTEGER;
+ALTER TABLE sample_hours ADD COLUMN watts_avg INTEGER;
+ALTER TABLE sample_hours ADD COLUMN watts_max INTEGER;
+-- The last look at each host that knew how much it draws.
+CREATE TABLE energy_looks (
+    server TEXT PRIMARY KEY,
+    at INTEGER NOT NULL,
+    measured_by TEXT NOT NULL,
+    phase TEXT NOT NULL,
+    watts REAL NOT NULL,
+    least REAL NOT NULL,
+    -- NULL: a part of the host was measured.
+    most REAL
+) STRICT, WITHOUT ROWID;
+-- Joules of the seconds that are known of an hour.
+CREATE TABLE energy_hours (
+    hour INTEGER NOT NULL,
+    server TEXT NOT NULL,
+    measured_by TEXT NOT NULL,
+    -- awake, asleep, or in between
+    phase TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    joules REAL NOT NULL,
+    least REAL NOT NULL,
+    most REAL,
+    PRIMARY KEY (hour, server, measured_by, phase)
+) STRICT, WITHOUT ROWID;
+-- All that was ever known: counters that never go back.
+CREATE TABLE energy_totals (
+    server TEXT NOT NULL,
+    measured_by TEXT NOT NULL,
+    joules REAL NOT NULL,
+    PRIMARY KEY (server, measured_by)
 ) STRICT, WITHOUT ROWID;
 ";

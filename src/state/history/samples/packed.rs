@@ -67,8 +67,11 @@ impl Samples {
 
 /// Whether anything was measured: sizes alone are no measurement.
 pub(super) fn says_something(sample: &Sample) -> bool {
-    let Sample { usage: u, pressure: p, .. } = sample;
+    let Sample { usage: u, pressure: p, watts, .. } = sample;
     let numbers = [u.cpu_percent, u.load, p.cpu_percent, p.memory_percent, p.io_percent];
     let counts = [u.memory_bytes, u.disk_bytes, u.receive_bytes, u.transmit_bytes, u.read_bytes, u.write_bytes];
-    u.uptime_seconds.is_some() || numbers.iter().any(Option::is_some) || counts.iter().any(Option::is_some)
+    watts.is_some()
+        || u.uptime_seconds.is_some()
+        || numbers.iter().any(Option::is_some)
+        || counts.iter().any(Option::is_some)
 }

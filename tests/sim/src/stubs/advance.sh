@@ -26,4 +26,8 @@ change "$root/proc/uptime" '{ printf "%.2f %.2f\n", $1 + t, $2 + t }'
 		} { print }' ;;
 	esac
 done <"$root/.sim/pace"
+# Energy counters: folder, watts, and where they begin again at 0.
+[ -r "$root/.sim/energy" ] && while read -r name a b; do
+	change "$root/sys/class/powercap/$name/energy_uj" '{ v = $1 + a * 1e6 * t; while (v > b) v -= b; printf "%.0f\n", v }'
+done <"$root/.sim/energy"
 exit 0

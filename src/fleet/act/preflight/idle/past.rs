@@ -70,7 +70,8 @@ impl Fleet<'_> {
             // The listing of this very look may not be kept yet.
             let usage = guest.seen.usage;
             if samples.last().is_none_or(|(_, last)| last.usage != usage) {
-                let sample = Sample { source: guest.seen.usage_source, usage, pressure: Pressure::default() };
+                let sample =
+                    Sample { source: guest.seen.usage_source, usage, pressure: Pressure::default(), watts: None };
                 samples.push((now, sample));
             }
             let what = name(guest);
