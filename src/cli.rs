@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::args::{self, GLOBAL_OPTIONS};
 use crate::commands::{
-    check, discover, doctor, generate, hold, init, power, release, run, setup_token, ssh, stats, status, watch,
+    advise, check, discover, doctor, generate, hold, init, power, release, run, setup_token, ssh, stats, status, watch,
 };
 use crate::file;
 use crate::model::hint::Carried;
@@ -145,6 +145,7 @@ pub(crate) enum Command {
     Discover(discover::DiscoverArgs),
     Status(status::StatusArgs),
     Stats(stats::StatsArgs),
+    Advise(advise::AdviseArgs),
     Check(check::CheckArgs),
     Power(power::PowerArgs),
     Run(run::RunArgs),

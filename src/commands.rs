@@ -1,6 +1,7 @@
 //! One file per command: Args, `run(ctx, args) -> Outcome<Report>`, and the columns of the report. A command does not
 //! print, exit, retry or sleep, and imports no other command.
 
+pub(crate) mod advise;
 pub(crate) mod args;
 pub(crate) mod check;
 pub(crate) mod complete;

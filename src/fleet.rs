@@ -4,6 +4,7 @@
 #![cfg_attr(not(test), deny(clippy::string_slice))]
 
 pub(crate) mod act;
+pub(crate) mod advice;
 mod backoff;
 pub(crate) mod discover;
 pub(crate) mod doctor;

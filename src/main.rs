@@ -342,6 +342,9 @@ async fn dispatch(
             show(ctx, global, pulse, Box::pin(commands::stats::since(ctx, &args))).await
         }
         Command::Stats(args) => show(ctx, global, pulse, Box::pin(commands::stats::now(ctx, &args))).await,
+        Command::Advise(args) => {
+            show(ctx, global, pulse, Box::pin(commands::advise::run(ctx, &args, global.output == Format::Table))).await
+        }
         Command::Check(args) => show(ctx, global, pulse, Box::pin(commands::check::run(ctx, &args))).await,
         Command::Power(args) if args.explain => {
             show(ctx, global, pulse, Box::pin(commands::power::explain(ctx, &args))).await

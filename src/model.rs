@@ -17,6 +17,7 @@
 #![cfg_attr(not(test), deny(clippy::string_slice))]
 
 pub(crate) mod access;
+pub(crate) mod advice;
 pub(crate) mod check;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod foreign;

@@ -9,6 +9,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
+use crate::commands::advise::report::AdviceReport;
 use crate::commands::check::report::CheckReport;
 use crate::commands::discover::DiscoverReport;
 use crate::commands::doctor::explain::ExplainReport;
@@ -29,6 +30,7 @@ use crate::render::Report;
 /// The schema of every document that names one.
 fn all() -> Vec<Value> {
     vec![
+        report::<AdviceReport>(),
         report::<AvailabilityReport>(),
         report::<CheckReport>(),
         report::<DiscoverReport>(),

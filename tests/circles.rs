@@ -15,7 +15,7 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
             &["host", "upkeep"],
             &["observe"],
             &["past", "onboard", "discover", "act"],
-            &["watch", "lease", "doctor", "monitor", "foreign"],
+            &["watch", "lease", "doctor", "monitor", "advice", "foreign"],
         ],
     ),
     (

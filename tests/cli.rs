@@ -8,6 +8,8 @@
 
 mod cli {
     mod addresses;
+    mod advise;
+    mod advise_history;
     mod asleep;
     mod broken;
     mod browser;

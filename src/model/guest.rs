@@ -4,6 +4,7 @@ pub(crate) mod address;
 mod call;
 mod config;
 mod identity;
+pub(crate) mod size;
 mod task;
 
 use std::net::IpAddr;

@@ -20,6 +20,9 @@ use crate::render::Output;
 /// The most columns of a sparkline in a table.
 const SPARK_WIDTH: usize = 24;
 
+/// The columns of a bar.
+const BAR_WIDTH: usize = 8;
+
 /// One cell. Its text is that of what it was made of, where there is no need to make one.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value<'r> {
@@ -36,6 +39,8 @@ pub(crate) enum Value<'r> {
     State(PowerState),
     /// A state that lasts until a time, as people say it.
     StateUntil(PowerState, &'r str),
+    /// Which part of what there is was used, 0 to 1: a bar for people, percent for programs.
+    Bar(f64),
     /// Bytes used and bytes there are.
     Share {
         used: u64,
@@ -120,10 +125,12 @@ impl<'r> Value<'r> {
     pub(crate) fn is_unknown(&self) -> bool {
         match self {
             Value::Unknown => true,
-            Value::Percent(number) | Value::BytesPerSecond(number) | Value::Number(number) | Value::Exact(number) => {
-                !number.is_finite()
-            }
-            Value::Within { value, .. } => !value.is_finite(),
+            Value::Bar(number)
+            | Value::Percent(number)
+            | Value::BytesPerSecond(number)
+            | Value::Number(number)
+            | Value::Exact(number)
+            | Value::Within { value: number, .. } => !number.is_finite(),
             Value::Spark { points, .. } => !points.iter().flatten().any(|number| number.is_finite()),
             _ => false,
         }
@@ -165,6 +172,11 @@ impl<'r> Value<'r> {
                 out.push_str(&text::clean(text));
             }
             Value::State(state) => out.push_str(state.as_str()),
+            Value::Bar(share) => {
+                let (full, empty) = if output.utf8 { ('▇', '░') } else { ('#', '.') };
+                let filled = bar_cells(*share);
+                out.extend((0..BAR_WIDTH).map(|cell| if cell < filled { full } else { empty }));
+            }
             Value::StateUntil(state, until) => write!(out, "{state} until {until}")?,
             Value::Share { used, of } => {
                 write_bytes(out, *used);
@@ -211,6 +223,7 @@ impl<'r> Value<'r> {
             Value::State(state) | Value::StateUntil(state, _) => state.as_str().to_owned(),
             Value::Seconds(seconds) => seconds.to_string(),
             Value::Share { used, of } => format!("{used}/{of}"),
+            Value::Bar(share) => format!("{:.1}", share * 100.0),
             Value::Percent(number) | Value::BytesPerSecond(number) => format!("{number:.1}"),
             Value::Availability(number) | Value::Milliseconds(number) => format!("{number:.3}"),
             Value::Bytes(bytes) => bytes.to_string(),
@@ -224,6 +237,14 @@ impl<'r> Value<'r> {
             Value::Time(at) | Value::TimeUpTo(at, _) => rfc3339(*at),
         }
     }
+}
+
+/// How many cells of a bar are full: what is used at all is seen, and what is not all does not look like it.
+fn bar_cells(share: f64) -> usize {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the width")]
+    let cells = |width: f64| (share.clamp(0.0, 1.0) * width).round() as usize;
+    let cells = cells(8.0);
+    if share <= 0.0 || share >= 1.0 { cells } else { cells.clamp(1, BAR_WIDTH - 1) }
 }
 
 /// UTC, whole seconds.

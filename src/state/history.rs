@@ -4,6 +4,7 @@ pub(crate) mod actions;
 pub(crate) mod check_hours;
 pub(crate) mod energy;
 pub(crate) mod events;
+pub(crate) mod past_steps;
 pub(crate) mod pending_hours;
 pub(crate) mod prometheus_queue;
 pub(crate) mod readings;

@@ -15,6 +15,7 @@ pub(crate) mod filesystems;
 #[cfg(any(test, fuzzing))]
 pub(super) mod foreign;
 mod guest;
+mod guest_size;
 mod lenient;
 mod listing;
 mod post_once;

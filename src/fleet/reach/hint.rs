@@ -132,13 +132,21 @@ impl Fleet<'_> {
 
     /// A command as it is typed here to run on a node: that of `config`, unless it is another one that is configured.
     pub(crate) fn command_on(&self, config: &ServerConfig, node: Option<&NodeName>, command: &str) -> String {
+        self.ssh_command(config, node, command).unwrap_or_else(|| match node {
+            Some(node) => format!("{command}` on {node}, as in `ssh root@{node} {command}"),
+            None => format!("{command}` on that host, as in `ssh root@HOST {command}"),
+        })
+    }
+
+    /// Like `command_on`; `None`: there is no way to it from here.
+    pub(crate) fn ssh_command(&self, config: &ServerConfig, node: Option<&NodeName>, command: &str) -> Option<String> {
         let cluster = self.cluster_of(&config.id);
         let is_it = |server: &&ServerConfig| {
             self.cluster_of(&server.id) == cluster && node.is_some() && self.node_of(&server.id).as_ref() == node
         };
         let server = if node.is_none() { Some(config) } else { self.hosts().find(is_it) };
         match server.map(|server| (server, server.access)) {
-            Some((_, Access::Local)) => command.to_owned(),
+            Some((_, Access::Local)) => Some(command.to_owned()),
             Some((ServerConfig { hostname, ssh_user, ssh_port, ssh_key_path, proxy_jump, .. }, Access::Ssh)) => {
                 let mut words = vec!["ssh".to_owned()];
                 words.extend(ssh_key_path.as_ref().map(|path| format!("-i {}", shell_word(path))));
@@ -147,13 +155,9 @@ impl Fleet<'_> {
                 let user = ssh_user.as_ref().map_or_else(String::new, |user| format!("{user}@"));
                 words.push(shell_word(format!("{user}{hostname}").as_ref()).to_string());
                 words.push(command.to_owned());
-                words.join(" ")
+                Some(words.join(" "))
             }
-            // There is no way to it from here.
-            Some((_, Access::Api)) | None => match node {
-                Some(node) => format!("{command}` on {node}, as in `ssh root@{node} {command}"),
-                None => format!("{command}` on that host, as in `ssh root@HOST {command}"),
-            },
+            Some((_, Access::Api)) | None => None,
         }
     }
 

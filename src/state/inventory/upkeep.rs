@@ -1,11 +1,15 @@
-//! What was told of storages, jobs of backups, and the ends of tokens and certificates: of each the last word, with its time.
+//! What was told of storages, jobs of backups, sizes of guests, and the ends of tokens and certificates: of each the last word, with
+//! its time.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::model::id::{ClusterId, ServerId, TokenId};
+use crate::model::guest::size::GuestSize;
+use crate::model::id::{ClusterId, ServerId, TokenId, VmId};
 use crate::model::upkeep::backup::BackupJob;
 use crate::model::upkeep::{CertificateTerm, Storage, TokenTerm};
 use crate::state::{Result, State, time, to_json};
@@ -13,6 +17,7 @@ use crate::state::{Result, State, time, to_json};
 const STORAGES: &str = "storages";
 const JOBS: &str = "backup-jobs";
 const CERTIFICATE: &str = "certificate";
+const SIZES: &str = "guest-sizes";
 
 impl State {
     pub(crate) fn storages(&self, cluster: &ClusterId) -> Result<Option<(Vec<Storage>, Timestamp)>> {
@@ -29,6 +34,20 @@ impl State {
 
     pub(crate) fn put_backup_jobs(&self, cluster: &ClusterId, jobs: &[BackupJob], at: Timestamp) -> Result<()> {
         self.put_upkeep(cluster.as_str(), JOBS, &jobs, at)
+    }
+
+    /// What the guests of a cluster are allocated, by their numbers, as each was told last.
+    pub(crate) fn guest_sizes(&self, cluster: &ClusterId) -> Result<BTreeMap<VmId, GuestSize>> {
+        Ok(self.upkeep(cluster.as_str(), SIZES)?.map(|(sizes, _)| sizes).unwrap_or_default())
+    }
+
+    pub(crate) fn put_guest_sizes(
+        &self,
+        cluster: &ClusterId,
+        sizes: &BTreeMap<VmId, GuestSize>,
+        at: Timestamp,
+    ) -> Result<()> {
+        self.put_upkeep(cluster.as_str(), SIZES, sizes, at)
     }
 
     /// How long this very token of the cluster is accepted.

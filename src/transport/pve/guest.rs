@@ -268,7 +268,7 @@ impl ConfigAnswer {
 }
 
 /// `ctime` of `creation-qemu=10.0.2,ctime=1795381239`
-fn made_at(meta: &str) -> Option<Timestamp> {
+pub(super) fn made_at(meta: &str) -> Option<Timestamp> {
     Timestamp::from_second(property(meta, "ctime")?.parse().ok()?).ok()
 }
 
@@ -287,7 +287,7 @@ fn property<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 }
 
 /// Like `property`, for a key whose name may be left out.
-fn first<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+pub(super) fn first<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let bare = text.split(',').map(str::trim).find(|part| !part.contains('=') && !part.is_empty());
     property(text, key).or(bare)
 }

@@ -119,6 +119,8 @@ pub(crate) struct RrdRow {
     pub(crate) begins: Timestamp,
     pub(crate) ends: Timestamp,
     values: Values,
+    /// How many CPUs it had; also known of a guest that is off.
+    pub(crate) cpus: Option<f64>,
     /// What a guest may use, or a node has, in bytes; also known of a guest that is off.
     pub(crate) memory_max_bytes: Option<f64>,
     /// The size of a container's or a node's root file system, of a virtual machine's boot disk, in bytes.
@@ -204,6 +206,7 @@ fn pairs<'a>(mut left: &'a [RrdRow], mut right: &'a [RrdRow]) -> Vec<(Option<&'a
 pub(super) struct Sample {
     time: Option<u32>,
     values: Values,
+    cpus: Option<f64>,
     memory_max: Option<f64>,
     disk_max: Option<f64>,
     arc: Option<f64>,
@@ -228,6 +231,10 @@ impl<'de> Record<'de> for Sample {
             "pressureiosome" => Metric::PressureIo,
             "time" => {
                 self.time = map.next_value::<Value<'_>>()?.exact();
+                return Ok(());
+            }
+            "maxcpu" => {
+                self.cpus = map.next_value::<Value<'_>>()?.number(1e5).filter(|cpus| *cpus > 0.0);
                 return Ok(());
             }
             "maxmem" | "memtotal" => {
@@ -300,6 +307,7 @@ pub(super) fn answer(entries: Entries<Sample>, timeframe: Timeframe, kind: Optio
             begins: timestamp(ends - step)?,
             ends: timestamp(ends)?,
             values: sample.without_cache(),
+            cpus: sample.cpus,
             memory_max_bytes: sample.memory_max,
             disk_max_bytes: sample.disk_max,
             arc_bytes: sample.arc,
@@ -330,6 +338,7 @@ impl Sample {
         for (slot, value) in self.values.iter_mut().zip(later.values) {
             *slot = value.or(*slot);
         }
+        self.cpus = later.cpus.or(self.cpus);
         self.memory_max = later.memory_max.or(self.memory_max);
         self.disk_max = later.disk_max.or(self.disk_max);
         self.arc = later.arc.or(self.arc);

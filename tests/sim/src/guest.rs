@@ -1,5 +1,6 @@
 //! A guest: what its configuration says and what it is doing.
 
+mod balloon;
 mod describe;
 
 use std::collections::BTreeMap;
@@ -104,6 +105,7 @@ pub struct Guest {
     pub(crate) agent: Agent,
     pub(crate) agent_delay: Duration,
     pub(crate) agent_data: BTreeMap<String, Value>,
+    pub(crate) balloon: Option<u64>,
     pub(crate) cores: u32,
     pub(crate) memory: u64,
     pub(crate) memory_used: u64,
@@ -116,6 +118,7 @@ pub struct Guest {
     pub(crate) interfaces: Vec<Interface>,
     pub(crate) uuid: String,
     pub(crate) config: BTreeMap<String, Value>,
+    pub(crate) pending: BTreeMap<String, Value>,
     pub(crate) missing_disk: bool,
     pub(crate) warnings: u32,
     pub(crate) deaf: bool,
@@ -141,6 +144,7 @@ impl Guest {
             agent: Agent::None,
             agent_delay: Duration::ZERO,
             agent_data: BTreeMap::new(),
+            balloon: None,
             cores: 1,
             memory: 512 << 20,
             memory_used: 0,
@@ -153,6 +157,7 @@ impl Guest {
             interfaces: Vec::new(),
             uuid: format!("00000000-0000-4000-8000-{vmid:012}"),
             config: BTreeMap::new(),
+            pending: BTreeMap::new(),
             missing_disk: false,
             warnings: 0,
             deaf: false,

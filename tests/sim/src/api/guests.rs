@@ -41,12 +41,23 @@ pub(crate) fn current(context: &mut Context<'_>) -> Reply {
 }
 
 pub(crate) fn config(context: &mut Context<'_>) -> Reply {
-    Ok(Value::Object(view::config(find(context)?)).into())
+    let in_force = context.call.flag("current");
+    let guest = find(context)?;
+    let mut config = view::config(guest);
+    // What is changed and waits for the next start is shown unless one asks for what is in force.
+    if !in_force {
+        config.extend(guest.pending.clone());
+    }
+    Ok(Value::Object(config).into())
 }
 
 pub(crate) fn pending(context: &mut Context<'_>) -> Reply {
-    let config = view::config(find(context)?);
-    Ok(config.into_iter().map(|(key, value)| json!({ "key": key, "value": value })).collect::<Value>().into())
+    let guest = find(context)?;
+    let row = |(key, value): (String, Value)| match guest.pending.get(&key) {
+        Some(pending) => json!({ "key": key, "value": value, "pending": pending }),
+        None => json!({ "key": key, "value": value }),
+    };
+    Ok(view::config(guest).into_iter().map(row).collect::<Value>().into())
 }
 
 pub(crate) fn snapshots(context: &mut Context<'_>) -> Reply {

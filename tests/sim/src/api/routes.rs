@@ -67,6 +67,7 @@ const fn required(name: &'static str, shape: Shape) -> Parameter {
 
 const NONE: &[Parameter] = &[];
 const FULL: &[Parameter] = &[optional("full", Shape::Boolean)];
+const CURRENT: &[Parameter] = &[optional("current", Shape::Boolean)];
 const RRD: &[Parameter] = &[
     required("timeframe", Shape::OneOf("hour, day, week, month, year")),
     optional("cf", Shape::OneOf("AVERAGE, MAX")),
@@ -176,7 +177,7 @@ const ROUTES: &[Route] = &[
     by_daemon("GET", "nodes/{}/qemu", Anyone, FULL, guests::list_qemu),
     by_daemon("POST", "nodes/{}/qemu", Anyone, &[required("vmid", Shape::Integer)], guests::create),
     at_node("nodes/{}/qemu/{}", Anyone, NONE, guests::index),
-    at_node("nodes/{}/qemu/{}/config", AUDIT, NONE, guests::config),
+    at_node("nodes/{}/qemu/{}/config", AUDIT, CURRENT, guests::config),
     at_node("nodes/{}/qemu/{}/pending", AUDIT, NONE, guests::pending),
     at_node("nodes/{}/qemu/{}/snapshot", AUDIT, NONE, guests::snapshots),
     at_node("nodes/{}/qemu/{}/status", Anyone, NONE, guests::status_index),
@@ -189,7 +190,7 @@ const ROUTES: &[Route] = &[
     by_daemon("POST", "nodes/{}/qemu/{}/agent/{}", AGENT_AUDIT, NONE, agent::post),
     by_daemon("GET", "nodes/{}/lxc", Anyone, NONE, guests::list_lxc),
     at_node("nodes/{}/lxc/{}", Anyone, NONE, guests::index),
-    at_node("nodes/{}/lxc/{}/config", AUDIT, NONE, guests::config),
+    at_node("nodes/{}/lxc/{}/config", AUDIT, CURRENT, guests::config),
     by_daemon("GET", "nodes/{}/lxc/{}/status/current", AUDIT, NONE, guests::current),
     by_daemon("POST", "nodes/{}/lxc/{}/status/{}", POWER_MGMT, POWER, power::post),
     by_daemon("GET", "nodes/{}/lxc/{}/interfaces", AUDIT, NONE, guests::interfaces),

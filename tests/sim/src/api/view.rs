@@ -68,6 +68,7 @@ fn qemu_fields(guest: &Guest, version: &Version, now: Instant, full: bool) -> Ma
         return entry;
     }
     entry.insert("qmpstatus".to_owned(), json!(guest.qmpstatus()));
+    entry.extend(guest.balloon_info().map(|info| ("ballooninfo".to_owned(), info)));
     if guest.is_active() {
         let [netin, netout, diskread, diskwrite] = guest.counters_at(now);
         entry.extend(fields(json!({
