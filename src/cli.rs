@@ -11,7 +11,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::args::{self, GLOBAL_OPTIONS};
 use crate::commands::{
-    advise, check, discover, doctor, generate, hold, init, power, release, run, setup_token, ssh, stats, status, watch,
+    advise, check, discover, doctor, generate, hold, init, power, release, run, setup_token, snapshot, ssh, stats,
+    status, watch,
 };
 use crate::file;
 use crate::model::hint::Carried;
@@ -84,7 +85,7 @@ pub(crate) struct Global {
     /// Give up after this long, e.g. `30s` or `2m`
     ///
     /// What it bounds depends on the command. `discover`, `status`, `stats` and `check`: all that is asked [default: 60s]. `init` and
-    /// `setup-token`: each host, two minutes at most [default: 20s]. `power`: each step [default: what the action may
+    /// `setup-token`: each host, two minutes at most [default: 20s]. `power` and `snapshot`: each step [default: what the action may
     /// take, minutes]. `watch`: the whole run, which ends then [default: no end]. Hosts that were off at the last look
     /// are waited for like all others if it is given, and only for a moment otherwise.
     #[arg(long, global = true, hide_short_help = true, value_name = "DURATION", value_parser = args::duration)]
@@ -148,6 +149,7 @@ pub(crate) enum Command {
     Advise(advise::AdviseArgs),
     Check(check::CheckArgs),
     Power(power::PowerArgs),
+    Snapshot(snapshot::SnapshotArgs),
     Run(run::RunArgs),
     Hold(hold::HoldArgs),
     Release(release::ReleaseArgs),

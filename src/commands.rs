@@ -18,6 +18,7 @@ pub(crate) mod power;
 pub(crate) mod release;
 pub(crate) mod run;
 pub(crate) mod setup_token;
+pub(crate) mod snapshot;
 pub(crate) mod ssh;
 pub(crate) mod stats;
 pub(crate) mod status;

@@ -52,6 +52,7 @@ use tokio::signal::unix::SignalKind;
 use crate::cli::{Cli, Command, Global};
 use crate::commands::Context;
 use crate::commands::complete::shells::SHELLS;
+use crate::commands::snapshot::Verb;
 use crate::config::{Config, ConfigError};
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -350,6 +351,7 @@ async fn dispatch(
             show(ctx, global, pulse, Box::pin(commands::power::explain(ctx, &args))).await
         }
         Command::Power(args) => show(ctx, global, pulse, Box::pin(commands::power::run(ctx, &args))).await,
+        Command::Snapshot(args) => snapshot(ctx, global, pulse, args.verb).await,
         Command::Run(args) => Box::pin(commands::run::run(ctx, &args, &front)).await,
         Command::Ssh(args) => Box::pin(commands::ssh::run(ctx, &args, &front)).await,
         Command::Hold(args) => show(ctx, global, pulse, Box::pin(commands::hold::run(ctx, &args))).await,
@@ -362,5 +364,15 @@ async fn dispatch(
         Command::Generate(_) | Command::Options => Ok(Exit::Done),
         #[cfg(feature = "demo")]
         Command::Demo(_) => Ok(Exit::Done),
+    }
+}
+
+async fn snapshot(ctx: &Context, global: &Global, pulse: &Pulse, verb: Verb) -> anyhow::Result<Exit> {
+    use commands::snapshot::{create, delete, list, rollback};
+    match verb {
+        Verb::List(args) => show(ctx, global, pulse, Box::pin(list::run(ctx, &args))).await,
+        Verb::Create(args) => show(ctx, global, pulse, Box::pin(create(ctx, &args))).await,
+        Verb::Delete(args) => show(ctx, global, pulse, Box::pin(delete(ctx, &args))).await,
+        Verb::Rollback(args) => show(ctx, global, pulse, Box::pin(rollback(ctx, &args))).await,
     }
 }

@@ -34,6 +34,7 @@ pub(crate) mod power;
 #[cfg(test)]
 pub(crate) mod schema;
 pub(crate) mod select;
+pub(crate) mod snapshot;
 pub(crate) mod text;
 pub(crate) mod upkeep;
 pub(crate) mod watch;

@@ -20,6 +20,8 @@ use crate::commands::power::explain::IdleReport;
 use crate::commands::power::report::PowerReport;
 use crate::commands::release::ReleaseReport;
 use crate::commands::setup_token::report::SetupTokenReport;
+use crate::commands::snapshot::list::SnapshotListReport;
+use crate::commands::snapshot::report::SnapshotReport;
 use crate::commands::stats::now::StatsReport;
 use crate::commands::stats::since::SeriesReport;
 use crate::commands::status::StatusReport;
@@ -43,6 +45,8 @@ fn all() -> Vec<Value> {
         report::<ReleaseReport>(),
         report::<SeriesReport>(),
         report::<SetupTokenReport>(),
+        report::<SnapshotListReport>(),
+        report::<SnapshotReport>(),
         report::<StatsReport>(),
         report::<StatusReport>(),
         watch(),

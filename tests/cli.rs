@@ -97,6 +97,7 @@ mod cli {
     mod setup_token;
     mod setup_token_again;
     mod setup_trust;
+    mod snapshot;
     mod ssh_config;
     mod sshds;
     mod states;

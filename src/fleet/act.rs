@@ -11,6 +11,7 @@ mod preflight;
 mod prepare;
 mod refresh;
 mod sent_log;
+pub(crate) mod snapshot;
 mod step_report;
 pub(in crate::fleet) mod wait;
 pub(crate) mod wake;

@@ -198,6 +198,11 @@ checks! {
         Template "template",
         Held "held",
         InUse "in-use",
+        SnapshotName "snapshot-name",
+        SnapshotUnsupported "snapshot-unsupported",
+        SnapshotMemory "snapshot-memory",
+        SnapshotNewer "snapshot-newer",
+        SnapshotBroken "snapshot-broken",
     }
 }
 
@@ -223,6 +228,23 @@ impl CheckId {
         CheckId::PrivilegeMissing,
         CheckId::Held,
         CheckId::InUse,
+    ];
+
+    /// Those that `snapshot` looks at before it sends anything, in the order of its documentation.
+    pub(crate) const BEFORE_SNAPSHOT: [CheckId; 13] = [
+        CheckId::GuestLocked,
+        CheckId::BackupRunning,
+        CheckId::TasksRunning,
+        CheckId::QuorumLost,
+        CheckId::Template,
+        CheckId::SnapshotName,
+        CheckId::SnapshotUnsupported,
+        CheckId::SnapshotMemory,
+        CheckId::SnapshotNewer,
+        CheckId::SnapshotBroken,
+        CheckId::StorageFull,
+        CheckId::IdentityChanged,
+        CheckId::PrivilegeMissing,
     ];
 
     /// Those that say that somebody needs a host, and nothing is wrong with it.
@@ -332,5 +354,16 @@ mod tests {
             assert_eq!(table.matches(&format!("\n| `{id}` | ")).count(), 1, "{id}");
         }
         assert_eq!(table.matches("\n| `").count(), CheckId::BEFORE_POWER.len());
+    }
+
+    #[test]
+    fn each_check_of_snapshot_is_documented_once() {
+        let text = include_str!("../../docs/snapshot.md");
+        let table = text.split_once("| check | found | how to fix it |").expect("docs/snapshot.md has the table").1;
+        let table = table.split_once("\n\n").expect("the table ends").0;
+        for id in CheckId::BEFORE_SNAPSHOT {
+            assert_eq!(table.matches(&format!("\n| `{id}` | ")).count(), 1, "{id}");
+        }
+        assert_eq!(table.matches("\n| `").count(), CheckId::BEFORE_SNAPSHOT.len());
     }
 }

@@ -1,6 +1,6 @@
 //! The REST API of Proxmox VE.
 //!
-//! - `requests`, `power` and `upkeep` are what others use; `client` is how a GET is made, `retry` when it is tried again, `post_once` a call that changes something,
+//! - `requests`, `power`, `snapshot` and `upkeep` are what others use; `client` is how a GET is made, `retry` when it is tried again, `post_once` a call that changes something,
 //!   `failure` what the API's errors mean, `clock` what time it is there.
 //! - `certificate` is how a cluster is known by its CA, and which trust fits what an API presents.
 //! - `listing`, `rrd`, `filesystems`, `guest` and `answers` read what comes, `lenient` value by value, `repair_json` where
@@ -24,6 +24,7 @@ mod repair_json;
 mod requests;
 mod retry;
 pub(crate) mod rrd;
+mod snapshot;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -42,4 +43,5 @@ pub(crate) use filesystems::AgentFilesystems;
 pub(crate) use post_once::Posted;
 pub(crate) use requests::AgentAnswer;
 pub(crate) use rrd::{Consolidation, RrdAnswer, RrdStep, Timeframe, merge};
-pub(crate) use upkeep::BackupTask;
+pub(crate) use snapshot::{StorageSetup, ThinPool};
+pub(crate) use upkeep::{BackupTask, NodeStorage};

@@ -322,6 +322,11 @@ fn of_security() {
 }
 
 #[test]
+fn of_snapshot() {
+    from_the_beginning("docs/snapshot.md");
+}
+
+#[test]
 fn of_watch() {
     from_the_beginning("docs/watch.md");
 }
@@ -338,6 +343,7 @@ fn the_others_have_none() {
         "output.md",
         "power.md",
         "security.md",
+        "snapshot.md",
         "watch.md",
     ];
     for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap() {

@@ -8,6 +8,10 @@ use super::env::{CANARY, Env};
 pub(crate) const OPERATOR: &[&str] =
     &["VM.Audit", "VM.PowerMgmt", "VM.GuestAgent.Audit", "Sys.Audit", "Datastore.Audit"];
 
+/// What `setup-token --scope manager` grants.
+pub(crate) const MANAGER: &[&str] =
+    &["VM.Audit", "VM.PowerMgmt", "VM.GuestAgent.Audit", "Sys.Audit", "Datastore.Audit", "VM.Snapshot", "VM.Migrate"];
+
 /// The token of all simulated clusters.
 pub(crate) const TOKEN: &str = "ecobox@pve!test";
 

@@ -69,8 +69,19 @@ const ENVIRONMENT: [(&str, &str); 9] = [
 pub(super) fn write(command: Command, folder: &Path) -> io::Result<()> {
     let mut command = command.disable_help_subcommand(true);
     command.build();
-    let shown: Vec<Command> = command.get_subcommands().filter(|sub| !sub.is_hide_set()).cloned().collect();
-    let pages: Vec<String> = shown.iter().map(|sub| page_of(sub.get_name())).collect();
+    let visible = |command: &Command| -> Vec<Command> {
+        command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help").cloned().collect()
+    };
+    // A command with verbs has a page for each of them.
+    let mut shown: Vec<Command> = Vec::new();
+    let mut pages: Vec<String> = Vec::new();
+    for sub in visible(&command) {
+        let verbs = visible(&sub);
+        pages.push(page_of(sub.get_name()));
+        pages.extend(verbs.iter().map(|verb| page_of(&format!("{}-{}", sub.get_name(), verb.get_name()))));
+        shown.push(sub);
+        shown.extend(verbs);
+    }
     fs::write(folder.join("ecobox.1"), page(&command, "ecobox", &pages)?)?;
     for (sub, name) in shown.into_iter().zip(&pages) {
         let own = sub.mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg });
@@ -104,7 +115,8 @@ fn page(command: &Command, name: &str, pages: &[String]) -> io::Result<String> {
             bold("ecobox"),
             roman("(1)."),
         ]);
-    } else {
+    }
+    if command.has_subcommands() {
         man.render_subcommands_section(&mut text)?;
     }
     let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{PlanRun, StepReport};
 use crate::fleet::Fleet;
+use crate::model::inventory::Server;
 use crate::model::inventory::server::ServerKey;
 use crate::model::power::outcome::ActionOutcome;
 use crate::model::power::{PowerAction, Step};
@@ -55,19 +56,32 @@ impl Drop for Begun<'_> {
 impl Fleet<'_> {
     /// Notes that an action begins, before anything is sent.
     pub(super) fn begin(&self, run: &PlanRun<'_>, step: &Step, patience: Duration) -> Result<Begun<'_>, StateError> {
+        let passing = step.action == PowerAction::Reboot;
+        self.begin_on(run.server(step), step.action.as_str(), &run.options.by, patience, passing)
+    }
+
+    /// Notes that an action on a server begins, by what it is called. `passing`: the guest goes through other states until it
+    /// is there again.
+    pub(super) fn begin_on(
+        &self,
+        server: &Server,
+        action: &str,
+        by: &str,
+        patience: Duration,
+        passing: bool,
+    ) -> Result<Begun<'_>, StateError> {
         let at = self.now();
         let until = at.saturating_add(SignedDuration::try_from(patience).unwrap_or(SignedDuration::MAX));
         let action = NewAction {
-            server: run.server(step).key(),
-            action: step.action.as_str().to_owned(),
-            by: run.options.by.clone(),
+            server: server.key(),
+            action: action.to_owned(),
+            by: by.to_owned(),
             at,
             until: until.unwrap_or(Timestamp::MAX),
             process: Some(process::this()),
         };
         let id = self.state.begin_action(&action)?;
-        let guest = run.server(step).vmid.map(|_| action.server.clone());
-        let passing = step.action == PowerAction::Reboot;
+        let guest = server.vmid.map(|_| action.server.clone());
         Ok(Begun { state: self.state, id, guest, passing, at: Instant::now(), ended: false })
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use self::find::Found;
-use self::follow::LOOK_UP;
+pub(super) use self::follow::{LOOK_UP, unheard};
 pub(super) use self::patience::{gives_up_after, usual_patience};
 use super::wait::Attempts;
 use super::{PlanRun, StepOutcome, StepReport};
@@ -82,7 +82,7 @@ impl Fleet<'_> {
             return Ok(StepReport::because(StepOutcome::Failed(FailureKind::Failed), "it is not a guest"));
         };
         run.say(number, &format!("looking at {}", server.called()), None);
-        let (found, config) = match self.find_with_config(run, named).await {
+        let (found, config) = match self.find_with_config(run.clients, named).await {
             Ok(found) => found,
             Err(missing) => return Ok(self.missing(server, missing)),
         };
@@ -201,7 +201,7 @@ impl Fleet<'_> {
 
 impl Fleet<'_> {
     /// What Proxmox VE's refusal of a call means. Nothing was carried out.
-    fn refusal(&self, server: &Server, error: &Error) -> StepReport {
+    pub(super) fn refusal(&self, server: &Server, error: &Error) -> StepReport {
         let Error::Api { reason, status, .. } = error else { return self.failed_step(&server.id, error) };
         // The node that was asked could not connect to the guest's.
         if *status == 595 {

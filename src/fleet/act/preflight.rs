@@ -30,7 +30,7 @@ use crate::state::StateError;
 use self::host::HostIdle;
 pub(super) use self::host::{Blocked, HostCheck, When};
 pub(in crate::fleet) use self::locks::holds;
-use self::privileges::Privileges;
+pub(super) use self::privileges::Privileges;
 
 /// What guests' configurations say, by their ids.
 #[derive(Debug, Default)]
@@ -275,7 +275,7 @@ fn is_managed(guest: &Server) -> bool {
 }
 
 /// Consoles that are open are no work.
-fn is_console(task: &ActiveTask) -> bool {
+pub(super) fn is_console(task: &ActiveTask) -> bool {
     matches!(task.kind.as_str(), "vncproxy" | "vncshell" | "spiceproxy" | "spiceshell" | "termproxy")
 }
 

@@ -6,7 +6,6 @@ use crate::model::id::VmId;
 
 /// A right on a guest, as Proxmox VE checks it for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the commands that need them follow"))]
 pub(crate) enum GuestRight {
     /// To start, shut down, stop and suspend it.
     Power,
@@ -20,6 +19,7 @@ pub(crate) enum GuestRight {
         starts: bool,
     },
     /// To move it to another node, and to ask what would be in the way.
+    #[cfg_attr(not(test), expect(dead_code, reason = "`migrate` follows"))]
     Migrate,
 }
 

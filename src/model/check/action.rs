@@ -1,4 +1,4 @@
-//! What can be in the way of an action, and of nothing else: looked at by `power` right before it acts.
+//! What can be in the way of an action, and of nothing else: looked at right before ecobox acts.
 
 use super::{CheckId, Text};
 
@@ -74,6 +74,52 @@ pub(super) const TEXTS: &[(CheckId, Text)] = &[
                     that are put together or looked through, and backup programs; at the end of a lease, and with `--if-idle`",
             why: "a file that is being read, or a backup that runs, ends with the host",
             fix: "wait until that has ended",
+        },
+    ),
+    (
+        CheckId::SnapshotName,
+        Text {
+            fault: "the name of the snapshot is taken, or no snapshot has it",
+            looks: "the list of the guest's snapshots",
+            why: "a name stands for one snapshot of a guest",
+            fix: "run `ecobox snapshot list` to see the names, and choose another one",
+        },
+    ),
+    (
+        CheckId::SnapshotUnsupported,
+        Text {
+            fault: "no snapshot can be taken of one of the guest's disks",
+            looks: "what Proxmox VE says of the disks (`feature=snapshot`), and the types of their storages",
+            why: "the task would fail: one disk that cannot keeps the whole guest from having snapshots",
+            fix: "move the disk to a storage that has snapshots, such as a thin pool, ZFS, or qcow2 on a directory",
+        },
+    ),
+    (
+        CheckId::SnapshotMemory,
+        Text {
+            fault: "there is no memory to save",
+            looks: "whether the guest is a virtual machine that runs",
+            why: "Proxmox VE would take the snapshot without it, and not say so",
+            fix: "leave `--vmstate` out",
+        },
+    ),
+    (
+        CheckId::SnapshotNewer,
+        Text {
+            fault: "newer snapshots are in the way of a rollback",
+            looks: "the storages of the guest's disks, and the times of its snapshots",
+            why: "ZFS and volume chains roll back to the newest snapshot only",
+            fix: "delete the newer ones first, if nothing of them is needed",
+        },
+    ),
+    (
+        CheckId::SnapshotBroken,
+        Text {
+            fault: "a snapshot is neither whole nor gone",
+            looks: "the states of the guest's snapshots, its lock, and the tasks of its node",
+            why: "a task that was killed leaves a lock that keeps the guest from starting and from further snapshots, and \
+                  no call of the API removes it",
+            fix: "on its node: `qm unlock {vmid}`, then `qm delsnapshot {vmid} {name} --force` (`pct` for containers)",
         },
     ),
 ];

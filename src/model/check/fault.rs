@@ -3,12 +3,14 @@
 
 mod guest;
 mod host;
+mod snapshot;
 
 use crate::model::check::CheckId;
 use crate::model::check::fix::Fix;
 
 pub(crate) use self::guest::Locked;
 pub(crate) use self::host::Tasks;
+pub(crate) use self::snapshot::Repair;
 
 /// A check that found something at a server.
 #[derive(Debug, Clone, PartialEq, Eq)]

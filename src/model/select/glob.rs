@@ -7,8 +7,13 @@ pub(in crate::model) fn is_pattern(text: &str) -> bool {
 
 /// Whether `pattern` matches the whole of `text`. Without special characters: whether they are the same.
 pub(in crate::model) fn matches(pattern: &str, text: &str) -> bool {
-    let pattern: Vec<char> = pattern.to_lowercase().chars().collect();
-    let text: Vec<char> = text.to_lowercase().chars().collect();
+    matches_exactly(&pattern.to_lowercase(), &text.to_lowercase())
+}
+
+/// Like `matches`, for names in which letter case counts.
+pub(in crate::model) fn matches_exactly(pattern: &str, text: &str) -> bool {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let text: Vec<char> = text.chars().collect();
     let (mut p, mut t) = (0, 0);
     // Where the last `*` stands, and how much of the text it took: only the last one ever has to take more,
     // which keeps the time at pattern times text.

@@ -94,7 +94,7 @@ pub(super) fn is_refusal(status: StatusCode, reason: &str) -> bool {
 
 /// The texts with which power calls die before there is a task.
 fn refuses(reason: &str) -> bool {
-    const STARTS: [&str; 11] = [
+    const STARTS: [&str; 12] = [
         "VM is paused - cannot shutdown",
         "VM is locked (",
         "CT is locked (",
@@ -106,6 +106,7 @@ fn refuses(reason: &str) -> bool {
         NO_ACCESS_LIST,
         "no such cluster node '",
         "No wake on LAN MAC address defined for ",
+        "unable to use snapshot name ",
     ];
     let reason = reason.trim();
     let is_about_running = |kind: &str| {

@@ -8,8 +8,9 @@ use super::filesystems::{FilesystemAnswer, is_not_offered};
 use super::guest::{ConfigAnswer, LogAnswer, MemberRow, NodeConfig, StatusAnswer, TaskAnswer, TaskRow};
 use super::lenient::{Entries, Entry};
 use super::rrd::{self, Sample, Timeframe};
+use super::snapshot::SnapshotRow;
 use super::upkeep::{BackupRow, JobRow, StorageRow, UserAnswer};
-use super::{certificate, failure, listing, repair_json};
+use super::{certificate, failure, listing, repair_json, snapshot};
 use crate::model::foreign::Reader;
 use crate::model::id::GuestKind;
 
@@ -51,6 +52,15 @@ pub(crate) const READERS: &[Reader] = &[
             drop(read::<Entry<ConfigAnswer>>(bytes).and_then(|Entry(config)| Some(config?.config(kind))));
         }
     }),
+    ("snapshots", |bytes| {
+        let rows = read::<Entries<SnapshotRow>>(bytes).unwrap_or_default();
+        let snapshots = snapshot::snapshots(rows.list);
+        let whose = |one| (crate::model::snapshot::of_ecobox(one), crate::model::snapshot::text_of(one).len());
+        let _ = (crate::model::snapshot::tree::tree(&snapshots).len(), snapshots.list.iter().map(whose).count());
+    }),
+    ("guest-settings", |bytes| drop(read::<Entry<snapshot::Settings>>(bytes))),
+    ("thin-pools", |bytes| drop(read::<Entries<snapshot::ThinPool>>(bytes))),
+    ("storage-setups", |bytes| drop(read::<Entries<snapshot::StorageSetup>>(bytes))),
     ("node-config", |bytes| drop(read::<Entry<NodeConfig>>(bytes))),
     ("members", |bytes| {
         let members = read::<Entries<MemberRow>>(bytes).unwrap_or_default();

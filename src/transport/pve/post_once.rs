@@ -14,6 +14,22 @@ use super::failure;
 use super::lenient::Value;
 use super::repair_json;
 
+/// What is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Method {
+    Post,
+    Delete,
+}
+
+impl Method {
+    fn as_str(self) -> &'static str {
+        match self {
+            Method::Post => "POST",
+            Method::Delete => "DELETE",
+        }
+    }
+}
+
 /// What became of a POST.
 #[derive(Debug)]
 pub(crate) enum Posted {
@@ -41,8 +57,13 @@ impl Client {
     ///
     /// Waits as long as where another node may have to answer: until then Proxmox VE itself may still be waiting.
     pub(super) async fn post(&self, path: &str, parameters: &[(&str, String)], due: Due) -> Posted {
+        self.change(Method::Post, path, parameters, due).await
+    }
+
+    /// Like `post`, for a DELETE as well: what is true of the one is true of the other. A DELETE has no parameters.
+    pub(super) async fn change(&self, method: Method, path: &str, parameters: &[(&str, String)], due: Due) -> Posted {
         let begun = Instant::now();
-        let posted = self.send(path, parameters, due).await;
+        let posted = self.send(method, path, parameters, due).await;
         let milliseconds = begun.elapsed().as_millis();
         match &posted {
             Posted::Task(upid) => tracing::debug!(server = self.label, path, %upid, milliseconds, "post"),
@@ -53,7 +74,7 @@ impl Client {
         posted
     }
 
-    async fn send(&self, path: &str, parameters: &[(&str, String)], due: Due) -> Posted {
+    async fn send(&self, method: Method, path: &str, parameters: &[(&str, String)], due: Due) -> Posted {
         let limits = &self.limits;
         let patience = limits.proxied;
         // A new client knows no connection.
@@ -65,8 +86,16 @@ impl Client {
             Ok(client) => client,
             Err(error) => return Posted::Refused(http::of_reqwest(&error, self.named(), patience).error),
         };
-        let request = client.post(format!("{}{path}", self.base)).header(AUTHORIZATION, self.authorization.clone());
-        let request = if parameters.is_empty() {
+        let url = format!("{}{path}", self.base);
+        let request = match method {
+            Method::Post => client.post(url),
+            Method::Delete => client.delete(url),
+        };
+        let request = request.header(AUTHORIZATION, self.authorization.clone());
+        let request = if method == Method::Delete {
+            // Proxmox VE takes none with a body.
+            request
+        } else if parameters.is_empty() {
             request.header(CONTENT_LENGTH, HeaderValue::from_static("0"))
         } else {
             // A body whose length is known is never sent in chunks, which Proxmox VE does not take.
@@ -85,7 +114,7 @@ impl Client {
         self.ahead.note(response.headers(), sent, jiff::Timestamp::now());
         let status = response.status();
         if !status.is_success() {
-            let refused = self.refused(response, "POST", path, patience).await.error;
+            let refused = self.refused(response, method.as_str(), path, patience).await.error;
             let nothing = match &refused {
                 Error::Api { reason, .. } | Error::ServiceDown { reason, .. } => failure::is_refusal(status, reason),
                 _ => failure::is_refusal(status, ""),

@@ -140,6 +140,11 @@ pub(crate) struct NodeStorage {
     pub(crate) enabled: bool,
     /// Whether it can be used.
     pub(crate) active: bool,
+    /// Its type.
+    pub(crate) plugin: String,
+    pub(crate) size_bytes: Option<u64>,
+    pub(crate) used_bytes: Option<u64>,
+    pub(crate) free_bytes: Option<u64>,
 }
 
 impl<'de> Record<'de> for NodeStorage {
@@ -148,6 +153,10 @@ impl<'de> Record<'de> for NodeStorage {
             "storage" => self.name = map.next_value::<Value<'_>>()?.name_string().unwrap_or_default(),
             "enabled" => self.enabled = map.next_value::<Value<'_>>()?.flag() == Some(true),
             "active" => self.active = map.next_value::<Value<'_>>()?.flag() == Some(true),
+            "type" => self.plugin = map.next_value::<Value<'_>>()?.name_string().unwrap_or_default(),
+            "total" => self.size_bytes = map.next_value::<Value<'_>>()?.bytes().filter(|size| *size > 0),
+            "used" => self.used_bytes = map.next_value::<Value<'_>>()?.bytes(),
+            "avail" => self.free_bytes = map.next_value::<Value<'_>>()?.bytes(),
             _ => skip(map)?,
         }
         Ok(())

@@ -20,6 +20,7 @@ use crate::fault::{Fault, Rule};
 use crate::guest::{Guest, Kind};
 use crate::hook::Hook;
 use crate::node::{Node, Storage};
+use crate::snapshot::SnapshotWorld;
 use crate::tasks::{Event, Task};
 use crate::tls::{Ca, Identity};
 use crate::version::Version;
@@ -64,6 +65,8 @@ pub struct Cluster {
     known_quorate: Option<(Vec<bool>, bool)>,
     /// Virtual machines of which an image of the memory was left behind.
     pub(crate) left_images: BTreeSet<u32>,
+    /// What there is to snapshots.
+    pub(crate) snapshots: SnapshotWorld,
     /// Whether histories go up and down.
     pub(crate) lively: bool,
     /// A node that was told to go down, or to come back after that.
@@ -100,6 +103,7 @@ impl Cluster {
             quorate: true,
             known_quorate: None,
             left_images: BTreeSet::new(),
+            snapshots: SnapshotWorld::default(),
             lively: false,
             node_power: None,
             pools: BTreeSet::new(),

@@ -342,7 +342,7 @@ impl Cluster {
             .local_storage("local", 94 * GIB, 23 * GIB)
             .shared_storage("tank", "nfs", 7_400 * GIB, 3_100 * GIB)
             .vm(101, "web-01", |vm| {
-                let vm = vm.on("pve1").size(2, 4096).disk(32 * GIB, 0).tags("prod;web").config("onboot", 1);
+                let vm = vm.on("pve1").size(2, 4096).disk(32 * GIB, 0).tags("prod;web").config("onboot", 1).qcow2();
                 vm.agent_ip("10.99.0.101")
                     .running()
                     .load(0.07, 2 * GIB)
@@ -353,7 +353,7 @@ impl Cluster {
                     .filesystem("/", "ext4", 9 * GIB, 31 * GIB)
             })
             .vm(102, "db-01", |vm| {
-                let vm = vm.on("pve2").size(4, 16384).disk(200 * GIB, 0).tags("prod;db").config("onboot", 1);
+                let vm = vm.on("pve2").size(4, 16384).disk(200 * GIB, 0).tags("prod;db").config("onboot", 1).qcow2();
                 vm.agent_ip("10.99.0.102")
                     .running()
                     .load(0.61, 13 * GIB)
@@ -368,7 +368,9 @@ impl Cluster {
             .vm(104, "staging", |vm| vm.on("pve2").size(2, 4096).disk(32 * GIB, 0).tags("staging"))
             .vm(105, "desktop", |vm| vm.on("pve1").size(4, 8192).disk(64 * GIB, 0).hibernated())
             .vm(106, "experiment", |vm| vm.on("pve2").size(2, 2048).disk(16 * GIB, 0).paused())
-            .vm(107, "mail", |vm| vm.on("pve1").size(2, 4096).disk(80 * GIB, 0).tags("prod").running().locked("backup"))
+            .vm(107, "mail", |vm| {
+                vm.on("pve1").size(2, 4096).disk(80 * GIB, 0).tags("prod").qcow2().running().locked("backup")
+            })
             .vm(900, "debian-13-template", |vm| vm.on("pve1").size(1, 2048).disk(8 * GIB, 0).template())
             .ct(201, "dns", |ct| {
                 let ct = ct.on("pve1").size(1, 512).disk(4 * GIB, GIB).tags("infra").config("onboot", 1);

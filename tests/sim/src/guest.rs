@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::counters::Counters;
 use crate::history::History;
+use crate::snapshot::Snapshots;
 
 /// VM or container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +125,7 @@ pub struct Guest {
     pub(crate) deaf: bool,
     pub(crate) shutdown_limit: Option<u32>,
     pub(crate) pid: u32,
+    pub(crate) snapshots: Snapshots,
 }
 
 impl Guest {
@@ -163,6 +165,7 @@ impl Guest {
             deaf: false,
             shutdown_limit: None,
             pid: 4000 + vmid,
+            snapshots: Snapshots::default(),
         }
     }
 

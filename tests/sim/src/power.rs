@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::cluster::Cluster;
 use crate::guest::{Agent, Guest, Kind, Power};
+use crate::snapshot;
 use crate::tasks::Effect;
 
 /// A power action of the API.
@@ -17,6 +18,8 @@ pub(crate) enum Action {
     Suspend,
     Hibernate,
     Resume,
+    /// What is done with a snapshot (its number in `SnapshotWorld`).
+    Snapshot(usize),
 }
 
 /// What a task was started for.
@@ -33,6 +36,20 @@ pub(crate) struct Work {
 }
 
 impl Work {
+    /// What is done to a guest without further options.
+    pub(crate) fn on_guest(node: &str, guest: Kind, vmid: u32, action: Action) -> Work {
+        Work {
+            node: node.to_owned(),
+            guest,
+            vmid,
+            action,
+            timeout: None,
+            force_stop: false,
+            overrules_shutdown: false,
+            through_ha: false,
+        }
+    }
+
     /// The type of the task, as it stands in its UPID.
     pub(crate) fn task_kind(&self) -> &'static str {
         if self.through_ha {
@@ -52,6 +69,8 @@ impl Work {
             (Kind::Lxc, Action::Shutdown) => "vzshutdown",
             (Kind::Lxc, Action::Reboot) => "vzreboot",
             (Kind::Lxc, Action::Resume) => "vzresume",
+            (Kind::Qemu, Action::Snapshot(_)) => "qmsnapshot",
+            (Kind::Lxc, Action::Snapshot(_)) => "vzsnapshot",
             (Kind::Lxc, _) => "vzsuspend",
         }
     }
@@ -74,7 +93,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    fn fails(text: impl Into<String>) -> Plan {
+    pub(crate) fn fails(text: impl Into<String>) -> Plan {
         Plan { takes: Duration::ZERO, exit: text.into(), effect: Effect::Nothing, log: Vec::new() }
     }
 
@@ -83,7 +102,7 @@ impl Plan {
         Plan::does(Effect::Nothing, Duration::ZERO)
     }
 
-    fn does(effect: Effect, takes: Duration) -> Plan {
+    pub(crate) fn does(effect: Effect, takes: Duration) -> Plan {
         Plan { takes, exit: "OK".to_owned(), effect, log: Vec::new() }
     }
 }
@@ -94,6 +113,7 @@ pub(crate) fn refusal(cluster: &Cluster, work: &Work) -> Option<String> {
     let active = guest.is_some_and(Guest::is_active);
     let not_running = format!("{} {} not running", work.guest.title(), work.vmid);
     match (work.guest, work.action) {
+        (_, Action::Snapshot(_)) => None,
         (_, Action::Start) if !cluster.quorate => Some("cluster not ready - no quorum?".to_owned()),
         (Kind::Lxc, Action::Start) => active.then(|| format!("CT {} already running", work.vmid)),
         (Kind::Lxc, _) => (!active).then_some(not_running),
@@ -114,6 +134,9 @@ pub(crate) fn refusal(cluster: &Cluster, work: &Work) -> Option<String> {
 
 /// What the task will do, decided when it gets the guest's lock.
 pub(crate) fn plan(cluster: &Cluster, work: &Work) -> Plan {
+    if let Action::Snapshot(number) = work.action {
+        return snapshot::plan(cluster, work, number);
+    }
     let brief = cluster.clock.seconds(cluster.timing.task);
     let Some(guest) = on_node(cluster, work) else { return no_such_guest(work) };
     if work.through_ha && !cluster.quorate {
@@ -149,6 +172,7 @@ pub(crate) fn plan(cluster: &Cluster, work: &Work) -> Plan {
         Action::Reset => Plan::does(Effect::Nothing, brief),
         Action::Resume => Plan::does(Effect::Resume, brief),
         Action::Suspend => Plan::does(Effect::Pause, brief),
+        Action::Snapshot(_) => Plan::nothing(),
     }
 }
 

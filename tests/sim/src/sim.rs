@@ -162,6 +162,16 @@ impl Sim {
         posts.map(|request| format!("{} {}", short(&request.path), request.body).trim_end().to_owned()).collect()
     }
 
+    /// The POSTs and DELETEs that arrived at any node, each with its method, path and body.
+    pub fn changes(&self) -> Vec<String> {
+        let traffic = self.handle.shared.traffic();
+        let changes = traffic.requests.iter().filter(|request| ["POST", "DELETE"].contains(&request.method.as_str()));
+        let short = |path: &str| path.strip_prefix("/api2/json").unwrap_or(path).to_owned();
+        let line =
+            |method: &str, path: &str, body: &str| format!("{method} {} {body}", short(path)).trim_end().to_owned();
+        changes.map(|request| line(&request.method, &request.path, &request.body)).collect()
+    }
+
     /// Forgets the requests and counters so far.
     pub fn clear_requests(&self) {
         self.handle.shared.traffic().clear();

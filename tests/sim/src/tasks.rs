@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::cluster::Cluster;
 use crate::guest::{Kind, Power};
 use crate::power::{Action, Plan, Work, plan};
+use crate::snapshot;
 
 /// One worker task.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ pub(crate) enum Effect {
     Hibernate,
     /// The image that a hibernation began with stays on its storage.
     LeaveImage,
+    /// A task on a snapshot ends.
+    Snapshot(usize),
     /// Asks the HA manager, who acts later.
     RequestHa {
         start: bool,
@@ -287,6 +290,9 @@ impl Cluster {
             let vmid = self.tasks[index].work.vmid;
             self.guest_mut(vmid).lock = Some("suspending".to_owned());
         }
+        if let Effect::Snapshot(number) = plan.effect {
+            snapshot::begin(self, number, at);
+        }
         self.tasks[index].state = State::Running { until: at + plan.takes, plan };
     }
 
@@ -325,12 +331,18 @@ impl Cluster {
         if let Some((at, effect)) = follow {
             self.events.push(Event { at, vmid, effect });
         }
+        if let Effect::Snapshot(number) = effect {
+            if snapshot::finish(self, number) {
+                self.apply(vmid, Effect::Start, at);
+            }
+            return;
+        }
         if effect == Effect::LeaveImage {
             self.left_images.insert(vmid);
         }
         let Some(guest) = self.guests.iter_mut().find(|guest| guest.vmid == vmid) else { return };
         match effect {
-            Effect::Nothing | Effect::LeaveImage => {}
+            Effect::Nothing | Effect::LeaveImage | Effect::Snapshot(_) => {}
             // In this state the HA manager does nothing until somebody has looked.
             Effect::RequestHa { .. } if guest.ha.as_deref() == Some("error") => {}
             Effect::RequestHa { start } => guest.ha = Some(if start { "started" } else { "stopped" }.to_owned()),

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::Named;
 use crate::fleet::Fleet;
 use crate::fleet::act::guest_snapshot::GuestSnapshot;
-use crate::fleet::act::{PlanRun, StepOutcome, StepReport};
+use crate::fleet::act::{ApiClients, StepOutcome, StepReport};
 use crate::model::check::fault::Fault;
 use crate::model::guest::{GuestConfig, GuestStatus};
 use crate::model::id::NodeName;
@@ -16,14 +16,14 @@ use crate::transport::Error;
 use crate::transport::pve::{Client, is_not_here};
 
 /// A guest, found where it runs now.
-pub(super) struct Found {
-    pub(super) client: Rc<Client>,
-    pub(super) node: NodeName,
-    pub(super) status: GuestStatus,
+pub(in crate::fleet::act) struct Found {
+    pub(in crate::fleet::act) client: Rc<Client>,
+    pub(in crate::fleet::act) node: NodeName,
+    pub(in crate::fleet::act) status: GuestStatus,
 }
 
 /// Why a guest was not found.
-pub(super) enum Missing {
+pub(in crate::fleet::act) enum Missing {
     Error(Error),
     Gone,
     /// No listing has it, and none was whole.
@@ -36,33 +36,33 @@ impl Fleet<'_> {
     /// The guest with its configuration, who it is right before the call. What was seen for the plan a moment ago counts.
     pub(super) async fn find_with_config(
         &self,
-        run: &PlanRun<'_>,
+        clients: &ApiClients,
         named: Named<'_>,
     ) -> Result<(Found, GuestConfig), Missing> {
-        let snapshot = run.clients.snapshot(&named.server.id);
-        let found = self.find_again(run, named, snapshot.clone()).await?;
-        self.config_of(run, named, found, snapshot).await
+        let snapshot = clients.snapshot(&named.server.id);
+        let found = self.find_again(clients, named, snapshot.clone()).await?;
+        self.config_of(clients, named, found, snapshot).await
     }
 
     /// Like `find_with_config`, for a guest that was looked at for the plan a moment ago: that look counts.
     async fn find_again(
         &self,
-        run: &PlanRun<'_>,
+        clients: &ApiClients,
         named: Named<'_>,
         snapshot: Option<GuestSnapshot>,
     ) -> Result<Found, Missing> {
         match snapshot {
             Some(GuestSnapshot { node, status, .. }) => {
-                Ok(Found { client: self.client_of(run.clients, named.cluster).await?, node, status })
+                Ok(Found { client: self.client_of(clients, named.cluster).await?, node, status })
             }
-            None => self.find_guest(run, named).await,
+            None => self.find_guest(clients, named).await,
         }
     }
 
     /// A guest's configuration: who it is right before the call. One that is not there any more is looked for.
     async fn config_of(
         &self,
-        run: &PlanRun<'_>,
+        clients: &ApiClients,
         named: Named<'_>,
         mut found: Found,
         snapshot: Option<GuestSnapshot>,
@@ -72,7 +72,7 @@ impl Fleet<'_> {
         }
         match found.client.guest_config(&found.node, named.kind, named.vmid).await {
             Err(error) if is_not_here(&error) => {
-                let found = self.find_guest(run, named).await?;
+                let found = self.find_guest(clients, named).await?;
                 let config = found.client.guest_config(&found.node, named.kind, named.vmid).await?;
                 Ok((found, config))
             }
@@ -87,8 +87,12 @@ impl Fleet<'_> {
     }
 
     /// Where the guest runs now, and what it does there: asked of its node, not of a cache.
-    async fn find_guest(&self, run: &PlanRun<'_>, named: Named<'_>) -> Result<Found, Missing> {
-        let client = self.client_of(run.clients, named.cluster).await?;
+    pub(in crate::fleet::act) async fn find_guest(
+        &self,
+        clients: &ApiClients,
+        named: Named<'_>,
+    ) -> Result<Found, Missing> {
+        let client = self.client_of(clients, named.cluster).await?;
         if let Some(node) = &named.server.node {
             match client.guest_status(node, named.kind, named.vmid).await {
                 Ok(status) => return Ok(Found { client, node: node.clone(), status }),
@@ -113,7 +117,7 @@ impl Fleet<'_> {
     }
 
     /// What a guest that was not found makes of its step.
-    pub(super) fn missing(&self, server: &Server, missing: Missing) -> StepReport {
+    pub(in crate::fleet::act) fn missing(&self, server: &Server, missing: Missing) -> StepReport {
         match missing {
             Missing::Error(error) => self.failed_step(&server.id, &error),
             Missing::Gone => gone(server),

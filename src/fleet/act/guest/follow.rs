@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::wait::Attempts;
-use super::super::{PlanRun, StepOutcome, StepReport, look_hint};
+use super::super::{ApiClients, PlanRun, StepOutcome, StepReport, look_hint};
 use super::find::{gone, is_whole};
 use super::{Named, Sending};
 use crate::fleet::Fleet;
@@ -18,7 +18,7 @@ use crate::transport::pve::{is_not_here, is_passing};
 /// The lines of a failed task's log that are shown.
 const LOG_LINES: usize = 5;
 /// How long a task is looked for whose POST had no answer.
-pub(super) const LOOK_UP: Duration = Duration::from_secs(10);
+pub(in crate::fleet::act) const LOOK_UP: Duration = Duration::from_secs(10);
 
 impl Fleet<'_> {
     /// The task of a POST whose answer was lost. A full disk of the node may keep the task out of its list.
@@ -30,11 +30,24 @@ impl Fleet<'_> {
     ) -> Option<Upid> {
         let Sending { named, found, call, patience, .. } = sending;
         let types = call.task_types(named.kind);
-        let mut attempts = Attempts::during(LOOK_UP.min(*patience));
+        self.find_lost_task(run.clients, *named, &found.node, types, since, *patience).await
+    }
+
+    /// The task of one of these types that a POST started whose answer was lost.
+    pub(in crate::fleet::act) async fn find_lost_task(
+        &self,
+        clients: &ApiClients,
+        named: Named<'_>,
+        node: &NodeName,
+        types: &[&str],
+        since: jiff::Timestamp,
+        patience: Duration,
+    ) -> Option<Upid> {
+        let mut attempts = Attempts::during(LOOK_UP.min(patience));
         loop {
-            let client = self.client_of(run.clients, named.cluster).await;
+            let client = self.client_of(clients, named.cluster).await;
             if let Ok(Some(upid)) = match &client {
-                Ok(client) => client.find_task(&found.node, named.vmid, types, since).await,
+                Ok(client) => client.find_task(node, named.vmid, types, since).await,
                 Err(_) => Ok(None),
             } {
                 return Some(upid);
@@ -319,7 +332,7 @@ fn halted(sending: &Sending<'_>, status: &GuestStatus) -> StepReport {
 }
 
 /// It was sent, and its outcome cannot be found out.
-fn unheard(server: &Server, error: &Error) -> StepReport {
+pub(in crate::fleet::act) fn unheard(server: &Server, error: &Error) -> StepReport {
     let detail = format!("it was sent, and then: {error}");
     StepReport { hint: Some(look_hint(&server.id)), ..StepReport::because(StepOutcome::Unconfirmed, detail) }
 }

@@ -43,7 +43,7 @@ impl Fleet<'_> {
     }
 
     /// That a cluster has no quorum: how many of its nodes are online, in words; `None`: it has, or that is unknown.
-    async fn lost_quorum(&self, clients: &ApiClients, cluster: &ClusterId) -> Option<String> {
+    pub(in crate::fleet::act) async fn lost_quorum(&self, clients: &ApiClients, cluster: &ClusterId) -> Option<String> {
         clients.standing(cluster)?;
         let client = self.client_of(clients, cluster).await.ok()?;
         if client.quorate().await.ok()? != Some(false) {

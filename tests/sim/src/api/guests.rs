@@ -60,13 +60,6 @@ pub(crate) fn pending(context: &mut Context<'_>) -> Reply {
     Ok(view::config(guest).into_iter().map(row).collect::<Value>().into())
 }
 
-pub(crate) fn snapshots(context: &mut Context<'_>) -> Reply {
-    let guest = find(context)?;
-    let digest = view::config(guest).remove("digest");
-    let running = u8::from(guest.is_active());
-    Ok(json!([{ "name": "current", "description": "You are here!", "running": running, "digest": digest }]).into())
-}
-
 pub(crate) fn index(context: &mut Context<'_>) -> Reply {
     find(context)?;
     Ok(nodes::subdirs(

@@ -10,6 +10,7 @@ mod power;
 mod request;
 mod routes;
 mod rrd;
+mod snapshot;
 mod tasks;
 pub(crate) mod view;
 

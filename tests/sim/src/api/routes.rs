@@ -1,6 +1,6 @@
 //! The table of calls: who may make them, which parameters they take, who answers.
 
-use crate::api::{Context, Refusal, Reply, access, agent, cluster, guests, nodes, power, rrd, tasks};
+use crate::api::{Context, Refusal, Reply, access, agent, cluster, guests, nodes, power, rrd, snapshot, tasks};
 use crate::version::Version;
 
 /// Who may make a call. A list means: one of these.
@@ -105,6 +105,17 @@ const POWER: &[Parameter] = &[
 const TOKEN: &[Parameter] =
     &[optional("comment", Shape::Text), optional("expire", Shape::Integer), optional("privsep", Shape::Boolean)];
 
+const CREATE_SNAPSHOT: &[Parameter] =
+    &[required("snapname", Shape::Text), optional("description", Shape::Text), optional("vmstate", Shape::Boolean)];
+const CREATE_SNAPSHOT_LXC: &[Parameter] = &[required("snapname", Shape::Text), optional("description", Shape::Text)];
+const FORCE: &[Parameter] = &[optional("force", Shape::Boolean)];
+const ROLL: &[Parameter] = &[optional("start", Shape::Boolean)];
+const FEATURE: &[Parameter] =
+    &[required("feature", Shape::OneOf("snapshot, clone, copy")), optional("snapname", Shape::Text)];
+
+const SNAPSHOT: Permission = Permission::Guest(&["VM.Snapshot"]);
+const ROLLBACK: Permission = Permission::Guest(&["VM.Snapshot", "VM.Snapshot.Rollback"]);
+const SNAPSHOT_CONFIG: Permission = Permission::Guest(&["VM.Snapshot", "VM.Snapshot.Rollback", "VM.Audit"]);
 const AUDIT: Permission = Permission::Guest(&["VM.Audit"]);
 const NODE_AUDIT: Permission = Permission::Node(&["Sys.Audit"]);
 const POWER_MGMT: Permission = Permission::Guest(&["VM.PowerMgmt"]);
@@ -179,7 +190,6 @@ const ROUTES: &[Route] = &[
     at_node("nodes/{}/qemu/{}", Anyone, NONE, guests::index),
     at_node("nodes/{}/qemu/{}/config", AUDIT, CURRENT, guests::config),
     at_node("nodes/{}/qemu/{}/pending", AUDIT, NONE, guests::pending),
-    at_node("nodes/{}/qemu/{}/snapshot", AUDIT, NONE, guests::snapshots),
     at_node("nodes/{}/qemu/{}/status", Anyone, NONE, guests::status_index),
     by_daemon("GET", "nodes/{}/qemu/{}/status/current", AUDIT, NONE, guests::current),
     by_daemon("POST", "nodes/{}/qemu/{}/status/{}", POWER_MGMT, POWER, power::post),
@@ -195,6 +205,23 @@ const ROUTES: &[Route] = &[
     by_daemon("POST", "nodes/{}/lxc/{}/status/{}", POWER_MGMT, POWER, power::post),
     by_daemon("GET", "nodes/{}/lxc/{}/interfaces", AUDIT, NONE, guests::interfaces),
     by_daemon("GET", "nodes/{}/lxc/{}/rrddata", AUDIT, RRD, rrd::of_guest),
+    at_node("nodes/{}/qemu/{}/snapshot", AUDIT, NONE, snapshot::list),
+    by_daemon("POST", "nodes/{}/qemu/{}/snapshot", SNAPSHOT, CREATE_SNAPSHOT, snapshot::create),
+    at_node("nodes/{}/qemu/{}/snapshot/{}", Anyone, NONE, snapshot::index),
+    by_daemon("DELETE", "nodes/{}/qemu/{}/snapshot/{}", SNAPSHOT, FORCE, snapshot::delete),
+    by_daemon("POST", "nodes/{}/qemu/{}/snapshot/{}/rollback", ROLLBACK, ROLL, snapshot::rollback),
+    at_node("nodes/{}/qemu/{}/snapshot/{}/config", SNAPSHOT_CONFIG, NONE, snapshot::config),
+    at_node("nodes/{}/qemu/{}/feature", AUDIT, FEATURE, snapshot::feature),
+    at_node("nodes/{}/lxc/{}/snapshot", AUDIT, NONE, snapshot::list),
+    by_daemon("POST", "nodes/{}/lxc/{}/snapshot", SNAPSHOT, CREATE_SNAPSHOT_LXC, snapshot::create),
+    at_node("nodes/{}/lxc/{}/snapshot/{}", Anyone, NONE, snapshot::index),
+    by_daemon("DELETE", "nodes/{}/lxc/{}/snapshot/{}", SNAPSHOT, FORCE, snapshot::delete),
+    by_daemon("POST", "nodes/{}/lxc/{}/snapshot/{}/rollback", ROLLBACK, ROLL, snapshot::rollback),
+    at_node("nodes/{}/lxc/{}/snapshot/{}/config", SNAPSHOT_CONFIG, NONE, snapshot::config),
+    at_node("nodes/{}/lxc/{}/feature", AUDIT, FEATURE, snapshot::feature),
+    open("GET", "storage", Anyone, snapshot::storages),
+    by_daemon("GET", "nodes/{}/disks/lvmthin", NODE_AUDIT, NONE, snapshot::thin_pools),
+    by_daemon("GET", "nodes/{}/replication", Anyone, NONE, snapshot::replication),
 ];
 
 /// The route of a call, with its path variables.

@@ -188,6 +188,9 @@ pub(crate) fn config(guest: &Guest) -> Map<String, Value> {
         entry.insert("startup".to_owned(), json!(format!("down={seconds}")));
     }
     entry.extend(guest.config.clone());
+    if let Some(parent) = &guest.snapshots.current {
+        entry.insert("parent".to_owned(), json!(parent));
+    }
     entry.insert("digest".to_owned(), json!(format!("{:040x}", u64::from(guest.vmid) * 0x9E37_79B9)));
     entry
 }
@@ -203,7 +206,7 @@ fn qemu_config(guest: &Guest) -> Map<String, Value> {
         "serial0": "socket",
         "smbios1": format!("uuid={}", guest.uuid),
         "vga": "none",
-        "vmgenid": format!("10000000-0000-4000-8000-{:012}", guest.vmid),
+        "vmgenid": format!("10000000-0000-4000-8000-{:04}{:08}", guest.snapshots.rollbacks, guest.vmid),
     }));
     if let Some(name) = &guest.name {
         entry.insert("name".to_owned(), json!(name));
