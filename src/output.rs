@@ -25,7 +25,7 @@ pub(crate) async fn show<R: Report + Sync>(
         let failure = Failure::new(Exit::Usage, "`-o openmetrics`: this command has no metrics");
         return Err(failure.hint(HintId::NoMetrics.text()).into());
     }
-    if global.output == Format::Html && R::PAGE.is_none() {
+    if global.output == Format::Html && R::PAGE.is_none() && R::SHEET.is_none() {
         let failure = Failure::new(Exit::Usage, "`-o html`: this command has no page");
         return Err(failure.hint(HintId::NoPage.text()).into());
     }

@@ -22,6 +22,7 @@ use crate::model::hint::Carried;
 use crate::model::past::metrics::Families;
 use crate::model::text::clean;
 use crate::render::html::Page;
+use crate::render::html::sheet::Sheet;
 use crate::render::value::Value;
 
 /// What stdout carries.
@@ -40,7 +41,7 @@ pub(crate) enum Format {
     Csv,
     /// Metrics for Prometheus, as text; only of commands that have metrics
     Openmetrics,
-    /// One page for a browser, complete in itself; only of `status`
+    /// One page for a browser, complete in itself; of `status` and `advise`
     Html,
     /// A line of a local check for Checkmk; of `check`
     Checkmk,
@@ -85,6 +86,8 @@ pub(crate) trait Report: Serialize {
     const METRICS: Option<fn(&Self) -> Families> = None;
     /// How the report becomes a page. `None`: it has none, and `-o html` is refused before the command runs.
     const PAGE: Option<for<'r> fn(&'r Self) -> Page<'r>> = None;
+    /// How the rows become a page, where that is all there is to one: like `PAGE`.
+    const SHEET: Option<for<'r> fn(&'r Self) -> Sheet<'r>> = None;
     /// Whether the report is what a monitor reads. Else `-o checkmk` is refused before the command runs.
     const IS_CHECK: bool = false;
     /// One row of the table, one line of JSONL.
@@ -216,9 +219,10 @@ fn write<R: Report, W: Write>(out: &mut W, report: &R, output: &Output) -> io::R
             Some(metrics) => openmetrics::write(out, &metrics(report).finish()),
             None => Err(io::Error::new(io::ErrorKind::Unsupported, "this report has no metrics")),
         },
-        Format::Html => match R::PAGE {
-            Some(page) => html::write(out, &page(report)),
-            None => Err(io::Error::new(io::ErrorKind::Unsupported, "this report has no page")),
+        Format::Html => match (R::PAGE, R::SHEET) {
+            (Some(page), _) => html::write(out, &page(report)),
+            (None, Some(sheet)) => html::sheet::write(out, report, &sheet(report), output),
+            (None, None) => Err(io::Error::new(io::ErrorKind::Unsupported, "this report has no page")),
         },
         Format::Checkmk => Err(io::Error::new(io::ErrorKind::Unsupported, "this report is no check")),
     }

@@ -9,7 +9,10 @@
 mod cli {
     mod addresses;
     mod advise;
+    mod advise_away;
     mod advise_history;
+    mod advise_hosts;
+    mod advise_year;
     mod asleep;
     mod broken;
     mod browser;

@@ -13,7 +13,7 @@ use crate::commands::{Context, Outcome, Said, complete, counted, say, with_fleet
 use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::advice::{AdviceRequest, Advised};
-use crate::fleet::observe::{ObserveRequest, Observed};
+use crate::fleet::observe::Observed;
 use crate::model::id::ClusterId;
 use crate::model::inventory::Inventory;
 use crate::model::past::series::Window;
@@ -110,7 +110,6 @@ async fn look(
     args: &AdviseArgs,
 ) -> anyhow::Result<(Inventory, HashMap<ClusterId, Client>)> {
     let _progress = ctx.ui.progress(&format!("asking {}", counted(fleet.hosts().count(), "host")));
-    let request = ObserveRequest { scope: fleet.scope(&args.targets)?, clusters: true, ..ObserveRequest::default() };
-    let Observed { inventory, clients, .. } = fleet.observe(&request).await?;
+    let Observed { inventory, clients, .. } = fleet.look_for_advice(&args.targets).await?;
     Ok((inventory, clients))
 }

@@ -14,6 +14,7 @@ use jiff::SignedDuration;
 
 use self::subject::{Gathering, Subject};
 use crate::fleet::Fleet;
+use crate::fleet::observe::{ObserveRequest, Observed};
 use crate::model::advice::Advice;
 use crate::model::advice::coverage::Hours;
 use crate::model::advice::right_size::{Guest, right_size};
@@ -52,6 +53,17 @@ pub(crate) struct Advised {
 }
 
 impl Fleet<'_> {
+    /// What is there now of what the targets mean, and with a host all of its cluster.
+    ///
+    /// # Errors
+    /// The state file's. Other failures are in the answer.
+    pub(crate) async fn look_for_advice(&self, targets: &[String]) -> Result<Observed, StateError> {
+        // Before the targets are read: which cluster a host belongs to decides who is asked.
+        self.detect_cluster_members().await?;
+        let request = ObserveRequest { scope: self.scope(targets)?, clusters: true, ..ObserveRequest::default() };
+        self.observe(&request).await
+    }
+
     /// Reads the past and judges it.
     ///
     /// # Errors
@@ -88,6 +100,9 @@ impl Fleet<'_> {
             let Some(guest) = one.guest(server).filter(|_| request.wanted.contains(place)) else { continue };
             let host_cpus = server.parent.as_ref().and_then(|parent| cpus.get(parent).copied());
             list.extend(right_size(&Guest { host_cpus, ..guest }, &one.past));
+        }
+        if request.asks {
+            self.look_for_pending(request, &mut list).await;
         }
         list.extend(self.waste(request, &past)?);
         list.extend(self.host_advice(request, &past, &storages, &models));

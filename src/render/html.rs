@@ -5,6 +5,7 @@
 mod chart;
 mod detail;
 mod row;
+pub(crate) mod sheet;
 #[cfg(test)]
 mod tests;
 

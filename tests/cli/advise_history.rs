@@ -3,11 +3,14 @@
 use ecobox_sim::Cluster;
 use serde_json::{Value, json};
 
+/// What a month is judged by, and a year.
+pub(crate) const MONTH: &[&str] = &["month"];
+pub(crate) const YEAR: &[&str] = &["week", "month", "year"];
+
 pub(crate) const GIB: f64 = 1_073_741_824.0;
 
 /// What a guest did in a minute.
 #[derive(Debug, Clone, Copy)]
-#[expect(dead_code, reason = "other tests of advice need them")]
 pub(crate) enum Minute {
     /// It ran: cores in use, bytes in use, percent of the time that it waited for a CPU and for memory.
     On { cores: f64, memory: f64, waits: (f64, f64) },
@@ -41,17 +44,18 @@ fn ends(cluster: &Cluster, timeframe: &str, updated_ago: Option<u64>) -> Vec<(u6
     before
 }
 
-/// Sets all that Proxmox VE answers of a guest: averages and maxima of a day, a week, a month and a year. `ago` is how many seconds
+/// Sets what Proxmox VE answers of a guest: averages and maxima. `ago` is how many seconds
 /// before now a minute was.
 pub(crate) fn set_past(
     cluster: &mut Cluster,
     vmid: u32,
+    frames: &[&str],
     (cores, gib): (f64, f64),
     updated_ago: Option<u64>,
     minute: impl Fn(u64) -> Minute,
 ) {
     let has_pressure = cluster.history_times("day").len() > 1000;
-    for timeframe in ["day", "week", "month", "year"] {
+    for timeframe in frames {
         let ends = ends(cluster, timeframe, updated_ago);
         let now = cluster.history_times("hour").pop().unwrap();
         let (mut averages, mut maxima) = (Vec::new(), Vec::new());

@@ -8,6 +8,7 @@ use crate::model::advice::{Advice, Area, Confidence, Effect, Unit, Used, Verdict
 use crate::model::id::ServerId;
 use crate::model::inventory::Failed;
 use crate::model::past::series::Window;
+use crate::render::html::sheet::Sheet;
 use crate::render::value::Value;
 use crate::render::{Column, Report};
 
@@ -115,6 +116,8 @@ impl AdviceReport {
 
 impl Report for AdviceReport {
     const SCHEMA: &'static str = "ecobox.advise/1";
+    const SHEET: Option<for<'r> fn(&'r Self) -> Sheet<'r>> =
+        Some(|report| Sheet { title: "ecobox advise", made_at: report.generated_at, failures: &report.failures });
     type Item<'r> = &'r Line;
 
     fn columns(&self) -> Vec<Column<'_, &Line>> {
@@ -144,15 +147,15 @@ impl Report for AdviceReport {
         let hidden =
             |verdict| self.advice.iter().filter(|line| line.verdict == verdict && !self.is_shown(line)).count();
         let (kept, untold) = (hidden(Verdict::Keep), hidden(Verdict::CannotTell));
-        if kept > 0 {
-            notes.push(format!(
-                "{} would be left as they are: `ecobox advise --all` says why",
-                counted(kept, "more size")
-            ));
-        }
-        if untold > 0 {
-            let why = "`ecobox advise --all` says why";
-            notes.push(format!("of {} nothing can be told: {why}", counted(untold, "more size")));
+        let why = "`ecobox advise --all` says why";
+        match (kept, untold) {
+            (0, 0) => {}
+            (_, 0) => notes.push(format!("{} would be left as they are: {why}", counted(kept, "size"))),
+            (0, _) => notes.push(format!("nothing can be told of {}: {why}", counted(untold, "size"))),
+            (_, _) => {
+                let kept = counted(kept, "size");
+                notes.push(format!("{kept} would be left as they are, and nothing can be told of {untold}: {why}"));
+            }
         }
         if self.advice.is_empty() {
             notes.push("there is nothing to judge".to_owned());

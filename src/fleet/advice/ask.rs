@@ -10,9 +10,11 @@ use super::AdviceRequest;
 use super::subject::Gathering;
 use crate::fleet::Fleet;
 use crate::fleet::reach::bounded::per_node;
+use crate::model::advice::Advice;
+use crate::model::advice::right_size::with_pending;
 use crate::model::advice::tally::{Level, Step};
 use crate::model::guest::size::{Balloon, GuestSize};
-use crate::model::id::{ClusterId, GuestKind, NodeName, VmId};
+use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId, VmId};
 use crate::model::inventory::{Failed, FailureKind, Server};
 use crate::model::past::series::Metric;
 use crate::model::power::PowerState;
@@ -109,11 +111,12 @@ impl Fleet<'_> {
     fn failed_about(&self, server: &Server, node: &NodeName, error: &Error) -> Failed {
         let host = server.parent.as_ref().unwrap_or(&server.id);
         let failed = self.failed(host, error);
-        let message = format!(
-            "{}: what it kept is not known, and {node} and its guests are judged by the state file",
-            failed.message
-        );
-        Failed { message, ..failed }
+        let whom = if failed.kind == FailureKind::Unreachable {
+            format!("the guests of {node} are")
+        } else {
+            format!("{} is", server.id)
+        };
+        Failed { message: format!("{}; {whom} judged by the state file", failed.message), ..failed }
     }
 
     async fn ask_about_guest(
@@ -194,6 +197,28 @@ impl Fleet<'_> {
             }
         }
         Ok(steps)
+    }
+
+    /// Looks at guests that would be changed for changes that wait until they are stopped and started.
+    pub(super) async fn look_for_pending(&self, request: &AdviceRequest<'_>, lines: &mut [Advice]) {
+        let servers = &request.inventory.servers;
+        let mut asked: BTreeMap<&ServerId, (&Server, &NodeName, &Client)> = BTreeMap::new();
+        for line in lines.iter().filter(|line| line.to.is_some()) {
+            let Some(server) = servers.iter().find(|server| server.id == line.subject) else { continue };
+            let client = server.cluster.as_ref().and_then(|cluster| request.clients.get(cluster));
+            if let (Some(node), Some(client), true) = (&server.node, client, is_asked(server)) {
+                asked.insert(&server.id, (server, node, client));
+            }
+        }
+        let questions = asked.into_iter().map(|(id, question)| (question.1.clone(), (id, question)));
+        let answers = per_node(questions, |(id, (server, node, client))| async move {
+            let (kind, vmid) = (server.kind.guest()?, server.vmid?);
+            let next = self.in_time(server, client.next_guest_size(node, kind, vmid)).await.ok()?;
+            Some((id, kind, next))
+        });
+        for (id, kind, next) in answers.await.into_iter().flatten() {
+            lines.iter_mut().filter(|line| line.subject == *id).for_each(|line| with_pending(line, kind, &next));
+        }
     }
 
     /// What only a look at whole clusters needs.

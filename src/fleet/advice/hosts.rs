@@ -163,7 +163,8 @@ fn movable<'l>(guest: &'l Server, one: &SubjectPast, storages: &[Storage]) -> Mo
         size.volumes.iter().map(|volume| (volume.storage.clone(), is_shared(&volume.storage))).collect()
     };
     // Where its host cannot see what it uses, it may use all it has.
-    let is_blind = kind == GuestKind::Qemu && !size.is_some_and(|size| matches!(size.balloon, Balloon::Reports { .. }));
+    let reports = |size: &GuestSize| matches!(size.balloon, Balloon::Reports { .. }) && size.balloon_mib != Some(0);
+    let is_blind = kind == GuestKind::Qemu && !size.is_some_and(reports);
     let all = guest.seen.usage.memory_max_bytes.map(Count::as_f64);
     let measured = one.past.memory.map(|spread| spread.peak.value);
     let memory = if is_blind { all.or(measured) } else { measured.or(all) };

@@ -12,14 +12,18 @@ use super::coverage::Coverage;
 use super::spread::Spread;
 use super::tally::{Allocated, PastUse};
 use super::{Advice, Area, Confidence, Unit, Used, Verdict};
-use crate::model::guest::size::GuestSize;
+use crate::model::guest::size::{GuestSize, MIB};
 use crate::model::id::{GuestKind, ServerId, VmId};
+use crate::model::text::units::human_bytes;
 
 /// What is left above the highest that was used.
 pub(crate) const HEADROOM: f64 = 1.15;
 
 /// The least share of what it has that is worth a change.
 const WORTH: f64 = 0.2;
+
+/// The usual reason to leave it as it is.
+const NEEDED: &str = "it needs what it has";
 
 /// The fewest hours of which something must be known, and in which it must have run: what is done once a week is not
 /// seen in less.
@@ -71,6 +75,31 @@ impl<'g> Guest<'g> {
 /// What to do with a guest's CPUs and memory.
 pub(crate) fn right_size(guest: &Guest<'_>, past: &PastUse) -> Vec<Advice> {
     vec![cores::judge(guest, past), memory::judge(guest, past)]
+}
+
+/// Takes into account what was changed already, and waits until the guest is stopped and started.
+pub(crate) fn with_pending(line: &mut Advice, kind: GuestKind, next: &GuestSize) {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let (next, words) = match line.rule {
+        cores::RULE => match next.cpus(kind) {
+            Some(cpus) => (f64::from(cpus), format!("{cpus} cores")),
+            None => return,
+        },
+        memory::RULE => (next.memory_mib() as f64 * MIB, human_bytes(next.memory_mib() << 20)),
+        _ => return,
+    };
+    let (Some(from), Some(to)) = (line.from, line.to) else { return };
+    let is = |a: f64, b: f64| (a - b).abs() < 0.5;
+    if is(next, from) {
+        return;
+    }
+    let waits = format!("a change to {words} waits until it is stopped and started");
+    if is(next, to) {
+        (line.verdict, line.to, line.command, line.effect) = (Verdict::Keep, None, None, None);
+        line.evidence = format!("{waits}; {}", line.evidence);
+    } else {
+        line.evidence = format!("{}; {waits}", line.evidence);
+    }
 }
 
 /// Whether it did nothing all the time that is known.

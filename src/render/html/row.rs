@@ -278,7 +278,7 @@ fn state(server: &Server, wrong: bool) -> Markup {
 }
 
 /// Percent as a small bar; the number stands beside it.
-fn bar(percent: f64) -> PreEscaped<String> {
+pub(super) fn bar(percent: f64) -> PreEscaped<String> {
     let percent = percent.clamp(0.0, 100.0);
     // As the screen of `watch` has it.
     let class = match percent {

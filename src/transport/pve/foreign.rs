@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::answers::{AgentInterfaces, ContainerInterfaces, Nodes, PermissionMap, Version};
 use super::filesystems::{FilesystemAnswer, is_not_offered};
 use super::guest::{ConfigAnswer, LogAnswer, MemberRow, NodeConfig, StatusAnswer, TaskAnswer, TaskRow};
+use super::guest_size::{BalloonAnswer, NodeStatus, SizeAnswer};
 use super::lenient::{Entries, Entry};
 use super::rrd::{self, Sample, Timeframe};
 use super::snapshot::SnapshotRow;
@@ -61,6 +62,9 @@ pub(crate) const READERS: &[Reader] = &[
     ("guest-settings", |bytes| drop(read::<Entry<snapshot::Settings>>(bytes))),
     ("thin-pools", |bytes| drop(read::<Entries<snapshot::ThinPool>>(bytes))),
     ("storage-setups", |bytes| drop(read::<Entries<snapshot::StorageSetup>>(bytes))),
+    ("guest-size", |bytes| drop(read::<Entry<SizeAnswer>>(bytes))),
+    ("balloon", |bytes| drop(read::<Entry<BalloonAnswer>>(bytes).and_then(|Entry(answer)| Some(answer?.balloon())))),
+    ("node-status", |bytes| drop(read::<Entry<NodeStatus>>(bytes))),
     ("node-config", |bytes| drop(read::<Entry<NodeConfig>>(bytes))),
     ("members", |bytes| {
         let members = read::<Entries<MemberRow>>(bytes).unwrap_or_default();

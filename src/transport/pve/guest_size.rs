@@ -19,6 +19,18 @@ impl Client {
         answer.map(|SizeAnswer(size)| size).ok_or_else(|| self.senseless(&path))
     }
 
+    /// Like `guest_size`, as it will be after the next stop and start.
+    pub(crate) async fn next_guest_size(
+        &self,
+        node: &NodeName,
+        kind: GuestKind,
+        vmid: VmId,
+    ) -> Result<GuestSize, Error> {
+        let path = guest_path(node, kind, vmid, "config");
+        let Entry(answer) = self.get::<Entry<SizeAnswer>>(&path, Answers::Node).await?;
+        answer.map(|SizeAnswer(size)| size).ok_or_else(|| self.senseless(&path))
+    }
+
     /// What the balloon of a virtual machine reports now.
     pub(crate) async fn balloon(&self, node: &NodeName, vmid: VmId) -> Result<Balloon, Error> {
         let path = guest_path(node, GuestKind::Qemu, vmid, "status/current");

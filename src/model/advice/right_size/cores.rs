@@ -1,13 +1,13 @@
 //! How many CPUs a guest needs.
 
-use super::{Guest, HEADROOM, LEAST_KNOWN_HOURS, WORTH, confidence, is_idle, known, too_little, used, when};
+use super::{Guest, HEADROOM, LEAST_KNOWN_HOURS, NEEDED, WORTH, confidence, is_idle, known, too_little, used, when};
 use crate::model::advice::spread::Spread;
 use crate::model::advice::tally::PastUse;
 use crate::model::advice::{Advice, Effect, Unit, Verdict};
 use crate::model::guest::size::GuestSize;
 use crate::model::id::GuestKind;
 
-const RULE: &str = "cores";
+pub(super) const RULE: &str = "cores";
 
 /// From how many percent on something waited for a CPU too often for less, and so often that more may help.
 const FORBIDS_LESS: (f64, f64) = (5.0, 20.0);
@@ -91,7 +91,8 @@ fn decide(guest: &Guest<'_>, past: &PastUse, spread: &Spread, allocated: f64) ->
     let needed = spread.peak.value.max(spread.p95 * HEADROOM).max(spread.p99 * HEADROOM);
     let to = whole(guest, needed);
     if to > allocated * (1.0 - WORTH) {
-        return (Verdict::Keep, None, facts);
+        let why = if to < allocated { format!("{to} would do, which saves too little") } else { NEEDED.to_owned() };
+        return (Verdict::Keep, None, format!("{why}; {facts}"));
     }
     (Verdict::Less, Some(to), facts)
 }

@@ -1,6 +1,6 @@
 //! How much memory a guest needs.
 
-use super::{Guest, HEADROOM, LEAST_KNOWN_HOURS, WORTH, confidence, is_idle, known, too_little, used, when};
+use super::{Guest, HEADROOM, LEAST_KNOWN_HOURS, NEEDED, WORTH, confidence, is_idle, known, too_little, used, when};
 use crate::model::advice::spread::Spread;
 use crate::model::advice::tally::PastUse;
 use crate::model::advice::{Advice, Effect, Unit, Verdict};
@@ -8,7 +8,7 @@ use crate::model::guest::size::{Balloon, GuestSize, MIB};
 use crate::model::id::GuestKind;
 use crate::model::text::units::human_bytes;
 
-const RULE: &str = "memory";
+pub(super) const RULE: &str = "memory";
 
 /// Sizes are multiples of this.
 const STEP_MIB: f64 = 256.0;
@@ -164,7 +164,8 @@ fn decide(guest: &Guest<'_>, past: &PastUse, spread: &Spread, allocated: f64) ->
     }
     let to = in_steps(spread.peak.value * HEADROOM).max(least(guest));
     if to > allocated * (1.0 - WORTH) {
-        return (Verdict::Keep, None, facts);
+        let saves_little = || format!("{} would do, which saves too little", bytes(to));
+        return keep(&if to < allocated { saves_little() } else { NEEDED.to_owned() });
     }
     (Verdict::Less, Some(to), facts)
 }

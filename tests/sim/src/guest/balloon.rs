@@ -29,7 +29,8 @@ impl Guest {
     /// QEMU's `query-balloon` with the guest's statistics, as `status/current` and the full list have it. A virtual machine
     /// without the device has none, one without the driver no `free_mem`.
     pub(crate) fn balloon_info(&self) -> Option<Value> {
-        let actual = self.balloon.filter(|_| self.kind == Kind::Qemu && self.is_active())?;
+        let has_device = self.config.get("balloon").and_then(Value::as_u64) != Some(0);
+        let actual = self.balloon.filter(|_| self.kind == Kind::Qemu && self.is_active() && has_device)?;
         Some(json!({
             "actual": actual,
             "max_mem": self.memory,
