@@ -11,8 +11,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::args::{self, GLOBAL_OPTIONS};
 use crate::commands::{
-    advise, check, discover, doctor, generate, hold, init, power, release, run, setup_token, snapshot, ssh, stats,
-    status, watch,
+    advise, check, discover, doctor, generate, hold, init, migrate, power, release, run, setup_token, snapshot, ssh,
+    stats, status, watch,
 };
 use crate::file;
 use crate::model::hint::Carried;
@@ -149,6 +149,7 @@ pub(crate) enum Command {
     Advise(advise::AdviseArgs),
     Check(check::CheckArgs),
     Power(power::PowerArgs),
+    Migrate(migrate::MigrateArgs),
     Snapshot(snapshot::SnapshotArgs),
     Run(run::RunArgs),
     Hold(hold::HoldArgs),

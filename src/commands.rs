@@ -14,6 +14,8 @@ pub(crate) mod hold;
 pub(crate) mod init;
 mod lead;
 mod lease;
+pub(crate) mod migrate;
+mod plan;
 pub(crate) mod power;
 pub(crate) mod release;
 pub(crate) mod run;

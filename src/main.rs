@@ -351,6 +351,7 @@ async fn dispatch(
             show(ctx, global, pulse, Box::pin(commands::power::explain(ctx, &args))).await
         }
         Command::Power(args) => show(ctx, global, pulse, Box::pin(commands::power::run(ctx, &args))).await,
+        Command::Migrate(args) => show(ctx, global, pulse, Box::pin(commands::migrate::run(ctx, &args))).await,
         Command::Snapshot(args) => snapshot(ctx, global, pulse, args.verb).await,
         Command::Run(args) => Box::pin(commands::run::run(ctx, &args, &front)).await,
         Command::Ssh(args) => Box::pin(commands::ssh::run(ctx, &args, &front)).await,

@@ -28,6 +28,7 @@ pub(crate) mod id;
 pub(crate) mod inventory;
 pub(crate) mod lease;
 pub(crate) mod load;
+pub(crate) mod migrate;
 pub(crate) mod monitor;
 pub(crate) mod past;
 pub(crate) mod power;

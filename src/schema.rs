@@ -16,6 +16,7 @@ use crate::commands::doctor::explain::ExplainReport;
 use crate::commands::doctor::report::DoctorReport;
 use crate::commands::hold::LeasesReport;
 use crate::commands::init::report::InitReport;
+use crate::commands::migrate::report::MigrateReport;
 use crate::commands::power::explain::IdleReport;
 use crate::commands::power::report::PowerReport;
 use crate::commands::release::ReleaseReport;
@@ -41,6 +42,7 @@ fn all() -> Vec<Value> {
         report::<IdleReport>(),
         report::<InitReport>(),
         report::<LeasesReport>(),
+        report::<MigrateReport>(),
         report::<PowerReport>(),
         report::<ReleaseReport>(),
         report::<SeriesReport>(),

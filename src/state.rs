@@ -56,6 +56,7 @@ pub(crate) use crate::state::inventory::alarms::Alarm;
 pub(crate) use crate::state::inventory::backups::BackupLook;
 pub(crate) use crate::state::inventory::changes::{Edit, GuestChange, GuestChangeKind, net};
 pub(crate) use crate::state::inventory::guests::{KnownGuest, RememberedGuest};
+pub(crate) use crate::state::inventory::moved::MovedGuest;
 
 pub(crate) use crate::state::file::inspect::look;
 pub(crate) use crate::state::file::open::find;

@@ -62,6 +62,9 @@ mod cli {
     mod lease_signals;
     mod lease_ssh;
     mod link_local;
+    mod migrate;
+    mod migrate_faults;
+    mod migrate_hosts;
     mod monitors;
     mod nodes;
     mod pace;

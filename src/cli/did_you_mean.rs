@@ -63,7 +63,7 @@ fn instead(word: &str, args: &[OsString]) -> Option<String> {
                 .to_owned(),
         );
     }
-    if PowerAction::ALL.iter().any(|action| action.as_str() == word) {
+    if PowerAction::verbs().any(|action| action.as_str() == word) {
         return Some(format!("did you mean `ecobox power {}`?", from(word, args)));
     }
     let (_, command) = ELSEWHERE.into_iter().find(|(other, _)| *other == word)?;

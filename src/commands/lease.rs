@@ -8,9 +8,9 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use futures::future::join_all;
 
 use crate::commands::lead::Lead;
+use crate::commands::plan::exit::{exit_of, refusal};
+use crate::commands::plan::messages::{say_ends, say_findings};
 use crate::commands::power::args::check_ids;
-use crate::commands::power::exit::{exit_of, refusal};
-use crate::commands::power::messages::{say_ends, say_findings};
 use crate::commands::{Context, asked_by, tell, with_fleet};
 use crate::config::{Access, ServerConfig};
 use crate::consent::Confirmed;
@@ -25,6 +25,7 @@ use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::inventory::server::ServerKey;
 use crate::model::lease::{Lease, LeaseKind, Then};
+use crate::model::migrate::Moving;
 use crate::model::power::{Policy, PowerAction, StopOptions, WakeTime};
 use crate::transport::foreground::{self, Ending, Front, Signals};
 use crate::ui::{Progress, Ui};
@@ -68,6 +69,7 @@ impl EndArgs {
         Options {
             stop: StopOptions { then_stop: false, overrule_shutdown: self.allow.contains(&CheckId::TasksRunning) },
             guests: self.guests,
+            moving: Moving::default(),
             only_shown: false,
             arm_wol: self.arm_wol,
             until: Some(WakeTime::AsBefore),

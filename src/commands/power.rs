@@ -1,35 +1,31 @@
 //! `ecobox power`: start, stop, suspend and wake, as a plan with its reasons.
 
 pub(crate) mod args;
-pub(crate) mod exit;
 pub(crate) mod explain;
 pub(crate) mod idle;
-pub(crate) mod messages;
 pub(crate) mod report;
 
-use std::collections::HashMap;
-
 pub(crate) use self::args::PowerArgs;
-use self::exit::{exit_of, exit_of_plan, refusal};
 pub(crate) use self::explain::explain;
-use self::messages::{say_choice, say_ends, say_findings, say_fixes};
 use self::report::{PowerReport, Ready};
 use crate::commands::lead::Lead;
+use crate::commands::plan::exit::{exit_of, exit_of_plan, refusal};
+use crate::commands::plan::messages::{say_choice, say_ends, say_findings, say_fixes};
+use crate::commands::plan::{Carrying, carry_out, numbered, record_refusal};
 use crate::commands::{Context, Outcome, asked_by, counted, say_failures, tell, with_fleet};
 use crate::config::Access;
 use crate::consent::Confirmed;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::fleet::Fleet;
-use crate::fleet::act::{ApiClients, Choice, Now, Options, PlanRun, PrepareError, Prepared, StepReport};
+use crate::fleet::act::{ApiClients, Choice, Options, PrepareError, Prepared};
 use crate::fleet::observe::{ObserveRequest, Observed};
 use crate::model::check::CheckId;
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory, Server};
 use crate::model::load::usage::Source;
-use crate::model::power::outcome::ActionOutcome;
-use crate::model::power::{Plan, PowerAction, StepReason, StepText, StopOptions};
-use crate::state::Action as Done;
+use crate::model::migrate::{Destination, MigrateOptions, Moving};
+use crate::model::power::{Plan, Policy, PowerAction, StepText, StopOptions};
 use crate::ui::Ui;
 
 /// Looks, plans, asks, acts, and reports.
@@ -84,6 +80,7 @@ async fn look(ctx: &Context, fleet: &Fleet<'_>, args: &PowerArgs) -> anyhow::Res
         let message = format!("`--until` goes with suspend, hibernate and shutdown, not with {action}");
         return Err(Failure::new(Exit::Usage, message).into());
     }
+    check_guests(args)?;
     let request = ObserveRequest {
         scope: fleet.scope_around(&args.targets, action.goes_down())?,
         templates: true,
@@ -112,11 +109,29 @@ async fn look(ctx: &Context, fleet: &Fleet<'_>, args: &PowerArgs) -> anyhow::Res
     Ok(Looked { inventory, chosen, unclear, prepared })
 }
 
+/// Refuses words of `--guests` that do not go with the action.
+fn check_guests(args: &PowerArgs) -> Result<(), Failure> {
+    let action = args.action;
+    let usage = |message: String| Err(Failure::new(Exit::Usage, message));
+    match args.guests.as_ref().map(|guests| guests.policy) {
+        Some(Policy::Return) if !matches!(action, PowerAction::Wake | PowerAction::Start) => {
+            usage(format!("`--guests return` goes with `wake`, not with {action}"))
+        }
+        Some(Policy::Migrate) if !action.goes_down() => {
+            usage(format!("`--guests migrate` goes with what takes a host down, not with {action}"))
+        }
+        _ => Ok(()),
+    }
+}
+
 async fn look_and_act(ctx: &Context, fleet: &Fleet<'_>, args: &PowerArgs) -> anyhow::Result<Acted> {
     let action = args.action;
     let options = options(ctx, args);
     let Looked { inventory, unclear, prepared, .. } = look(ctx, fleet, args).await?;
-    let Prepared { plan, calls, idle, is_clear, clients } = prepared;
+    let Prepared { plan, calls, idle, is_clear, clients, said } = prepared;
+    for line in &said {
+        ctx.ui.status(line);
+    }
     let servers = &inventory.servers;
     let over_ssh =
         |id: &ServerId| !ctx.config.servers.iter().any(|server| server.id == *id && server.access == Access::Api);
@@ -147,7 +162,13 @@ async fn look_and_act(ctx: &Context, fleet: &Fleet<'_>, args: &PowerArgs) -> any
         let confirmed = confirm(&ctx.ui, action, servers, &plan, agreed).await?;
         // Who asks for it by hand keeps it up past the end of a lease.
         fleet.keep_up(&plan, servers)?;
-        let ends = carry_out(ctx, fleet, servers, &plan, &options, &clients, &confirmed).await?;
+        let ends = carry_out(
+            ctx,
+            fleet,
+            &Carrying { servers, plan: &plan, options: &options, clients: &clients, unit: "step" },
+            &confirmed,
+        )
+        .await?;
         say_ends(&ctx.ui, servers, &plan, &ends);
         lead.ends(servers, &plan, &ends);
         ctx.sent_log.forget();
@@ -162,7 +183,11 @@ async fn look_and_act(ctx: &Context, fleet: &Fleet<'_>, args: &PowerArgs) -> any
 fn options(ctx: &Context, args: &PowerArgs) -> Options {
     Options {
         stop: StopOptions { then_stop: args.then_stop, overrule_shutdown: args.allow.contains(&CheckId::TasksRunning) },
-        guests: args.guests,
+        guests: args.guests.as_ref().map(|guests| guests.policy),
+        moving: Moving {
+            to: args.guests.as_ref().map_or(Destination::Any, |guests| guests.to.clone()),
+            how: MigrateOptions::default(),
+        },
         only_shown: args.dry_run,
         arm_wol: args.arm_wol,
         until: args.until,
@@ -185,12 +210,13 @@ async fn confirm(
     yes: bool,
 ) -> Result<Confirmed, Failure> {
     let steps: Vec<_> = plan.steps.iter().filter(|step| step.acts()).collect();
-    if action.only_wakes() || steps.is_empty() {
+    let moves = steps.iter().any(|step| step.action == PowerAction::Migrate);
+    if (action.only_wakes() && !moves) || steps.is_empty() {
         return Ok(Confirmed::by_command());
     }
     if !yes && ui.is_interactive() {
         let told = steps.iter().flat_map(|step| StepText::of(step, &servers[step.server]).lines());
-        for line in report::numbered(told, ui.columns()).lines() {
+        for line in numbered(told, ui.columns()).lines() {
             ui.status(line);
         }
     }
@@ -200,55 +226,4 @@ async fn confirm(
         [only] => ui.confirm(&format!("{action} {only}?"), yes).await,
         many => ui.confirm_many(&format!("{action} {}?", counted(many.len(), "server")), many.len(), yes).await,
     }
-}
-
-async fn carry_out(
-    ctx: &Context,
-    fleet: &Fleet<'_>,
-    servers: &[Server],
-    plan: &Plan,
-    options: &Options,
-    clients: &ApiClients,
-    confirmed: &Confirmed,
-) -> anyhow::Result<Vec<StepReport>> {
-    let progress = ctx.ui.progress(&format!("{} to go", counted(plan.steps.len(), "step")));
-    let left = std::cell::Cell::new(plan.steps.len());
-    let tell = |number: usize, now: Now<'_>| match now {
-        Now::Does(what, of) => {
-            tracing::info!(server = servers[plan.steps[number].server].id.as_str(), what, "power");
-            progress.step(number, what, of);
-        }
-        Now::Over => {
-            progress.end_step(number);
-            left.set(left.get().saturating_sub(1));
-            progress.set(&format!("{} to go", counted(left.get(), "step")));
-        }
-    };
-    let run = PlanRun { plan, servers, options, sent_log: ctx.sent_log.clone(), tell: &tell, clients };
-    Ok(fleet.carry_out(&run, confirmed).await?)
-}
-
-/// Keeps that somebody wanted this, and that it was refused.
-fn record_refusal(ctx: &Context, fleet: &Fleet<'_>, servers: &[Server], plan: &Plan) -> anyhow::Result<()> {
-    let against: HashMap<_, _> = plan
-        .findings
-        .iter()
-        .rev()
-        .filter(|finding| !finding.allowed)
-        .map(|finding| (&finding.server, finding.id.as_str()))
-        .collect();
-    for step in plan.steps.iter().filter(|step| step.why == StepReason::Asked) {
-        let server = &servers[step.server];
-        let reason = against.get(&server.id).or_else(|| against.values().next());
-        ctx.state.record_action(&Done {
-            at: fleet.now(),
-            server: Some(server.key()),
-            action: step.action.as_str().to_owned(),
-            by: asked_by(&ctx.ui),
-            outcome: ActionOutcome::Refused.as_str().to_owned(),
-            seconds: None,
-            detail: reason.map(|reason| (*reason).to_owned()),
-        })?;
-    }
-    Ok(())
 }

@@ -7,6 +7,7 @@ mod guest;
 mod guest_snapshot;
 mod host;
 pub(crate) mod lease_check;
+mod moves;
 mod preflight;
 mod prepare;
 mod refresh;
@@ -32,6 +33,7 @@ use crate::model::check::CheckId;
 use crate::model::hint::HintId;
 use crate::model::id::{ClusterId, ServerId, VmId};
 use crate::model::inventory::Server;
+use crate::model::migrate::Moving;
 use crate::model::power::{Plan, Policy, PowerState, Step, StepKind, StopOptions, WakeTime};
 use crate::state::StateError;
 use crate::transport::Error;
@@ -52,6 +54,8 @@ pub(crate) struct Options {
     pub(crate) stop: StopOptions,
     /// What shall become of the guests of a host that goes down.
     pub(crate) guests: Option<Policy>,
+    /// Where guests go that move, and how.
+    pub(crate) moving: Moving,
     /// The plan is shown before anything is sent, or nothing is: all that Proxmox VE would refuse belongs into it.
     pub(crate) only_shown: bool,
     /// Wake-on-LAN is armed on a host that goes to sleep without it.
@@ -192,6 +196,7 @@ impl Fleet<'_> {
                 if step.action.only_wakes() && *state == PowerState::Online {
                     self.forget_alarm_of(run, run.server(step), confirmed).await?;
                 }
+                self.forget_where_it_was(run.server(step), step)?;
                 StepReport::new(StepOutcome::Already).seen(*state)
             }
             StepKind::Cannot { why, fix, kind } => {
@@ -200,6 +205,7 @@ impl Fleet<'_> {
             }
             StepKind::Needed { why } => StepReport::because(StepOutcome::Needed, why.clone()),
             StepKind::Guest(_) | StepKind::GuestLater => Box::pin(self.act_on_guest(run, number, confirmed)).await?,
+            StepKind::Migrate(way) => Box::pin(self.act_on_move(run, number, way, confirmed)).await?,
             StepKind::Wake => Box::pin(self.wake_host(run, number, confirmed)).await?,
             StepKind::Host(call) => Box::pin(self.act_on_host(run, number, *call, confirmed)).await?,
         };

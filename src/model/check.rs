@@ -5,12 +5,14 @@
 //! `fleet/doctor` (who gathers the facts).
 
 mod action;
+mod before;
 pub(crate) mod diagnosis;
 pub(crate) mod fault;
 pub(crate) mod fix;
 pub(crate) mod guest;
 pub(crate) mod host;
 pub(crate) mod machine;
+mod migration;
 pub(crate) mod sleep;
 
 use serde::{Serialize, Serializer};
@@ -30,6 +32,8 @@ pub(crate) enum Area {
     Guest,
     /// An action of `power`, and nothing that lasts.
     Action,
+    /// A migration, likewise.
+    Migration,
 }
 
 impl Area {
@@ -41,6 +45,7 @@ impl Area {
             Area::Sleep => "Sleep and wake",
             Area::Guest => "Each guest",
             Area::Action => "Before an action",
+            Area::Migration => "Before a migration",
         }
     }
 }
@@ -59,8 +64,8 @@ pub(crate) struct Text {
 }
 
 /// What is said of all checks.
-const TEXTS: [&[(CheckId, Text)]; 6] =
-    [machine::TEXTS, host::TEXTS, host::PVE_TEXTS, sleep::TEXTS, guest::TEXTS, action::TEXTS];
+const TEXTS: [&[(CheckId, Text)]; 7] =
+    [machine::TEXTS, host::TEXTS, host::PVE_TEXTS, sleep::TEXTS, guest::TEXTS, action::TEXTS, migration::TEXTS];
 
 macro_rules! checks {
     ($($area:ident { $($check:ident $name:literal,)* })*) => {
@@ -204,62 +209,21 @@ checks! {
         SnapshotNewer "snapshot-newer",
         SnapshotBroken "snapshot-broken",
     }
+    Migration {
+        TargetAway "target-away",
+        TargetFull "target-full",
+        NoTarget "no-target",
+        LocalDisks "local-disks",
+        LocalResources "local-resources",
+        StorageMissing "storage-missing",
+        RestartNeeded "restart-needed",
+        CpuType "cpu-type",
+        Replicated "replicated",
+        HaRules "ha-rules",
+    }
 }
 
 impl CheckId {
-    /// Those that `power` looks at before it acts, in the order of its documentation.
-    pub(crate) const BEFORE_POWER: [CheckId; 19] = [
-        CheckId::GuestLocked,
-        CheckId::BackupRunning,
-        CheckId::TasksRunning,
-        CheckId::HaManaged,
-        CheckId::QuorumLost,
-        CheckId::RunningGuests,
-        CheckId::LoggedInUsers,
-        CheckId::SleepInhibited,
-        CheckId::SleepMasked,
-        CheckId::WolNotArmed,
-        CheckId::NoWakePath,
-        CheckId::NoRtc,
-        CheckId::Itself,
-        CheckId::IdentityChanged,
-        CheckId::Template,
-        CheckId::NoAgent,
-        CheckId::PrivilegeMissing,
-        CheckId::Held,
-        CheckId::InUse,
-    ];
-
-    /// Those that `snapshot` looks at before it sends anything, in the order of its documentation.
-    pub(crate) const BEFORE_SNAPSHOT: [CheckId; 13] = [
-        CheckId::GuestLocked,
-        CheckId::BackupRunning,
-        CheckId::TasksRunning,
-        CheckId::QuorumLost,
-        CheckId::Template,
-        CheckId::SnapshotName,
-        CheckId::SnapshotUnsupported,
-        CheckId::SnapshotMemory,
-        CheckId::SnapshotNewer,
-        CheckId::SnapshotBroken,
-        CheckId::StorageFull,
-        CheckId::IdentityChanged,
-        CheckId::PrivilegeMissing,
-    ];
-
-    /// Those that say that somebody needs a host, and nothing is wrong with it.
-    pub(crate) const NEEDS: [CheckId; 9] = [
-        CheckId::GuestLocked,
-        CheckId::BackupRunning,
-        CheckId::TasksRunning,
-        CheckId::QuorumLost,
-        CheckId::RunningGuests,
-        CheckId::LoggedInUsers,
-        CheckId::SleepInhibited,
-        CheckId::Held,
-        CheckId::InUse,
-    ];
-
     /// The check of this name.
     pub(crate) fn parse(name: &str) -> Option<CheckId> {
         CheckId::ALL.iter().copied().find(|id| id.as_str() == name)
@@ -338,7 +302,7 @@ mod tests {
     #[test]
     fn each_check_of_doctor_is_documented_once() {
         let text = include_str!("../../docs/doctor.md");
-        for id in CheckId::ALL.iter().filter(|id| id.area() != Area::Action) {
+        for id in CheckId::ALL.iter().filter(|id| !matches!(id.area(), Area::Action | Area::Migration)) {
             let row = format!("\n| `{id}` | {} |\n", id.text().fault);
             assert_eq!(text.matches(&row).count(), 1, "docs/doctor.md has to have the row{row}");
         }

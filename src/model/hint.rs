@@ -110,6 +110,9 @@ table! {
     HibernateRights "hibernate-rights" "no scope of tokens has the rights to hibernate" =>
         "to hibernate a virtual machine a token needs VM.Config.Disk and Datastore.AllocateSpace, which `operator` \
          lacks: see \"Privileges\" in docs/power.md",
+    StorageMapRights "storage-map-rights" "no scope of tokens has the rights to move disks to another storage" =>
+        "to put disks on another storage a token needs VM.Config.Disk and Datastore.AllocateSpace, which `manager` lacks: \
+         see \"Privileges\" in docs/migrate.md",
     NodeWakeRights "node-wake-rights" "no scope of tokens has the right to have a node send magic packets" =>
         "to have a node send magic packets a token needs Sys.PowerMgmt, which `operator` lacks: see \"Privileges\" in \
          docs/power.md, or put `mac` under [servers.wol]",
@@ -184,9 +187,10 @@ impl HintId {
             HintId::RootKeysAway => CheckId::KeyRefused,
             HintId::NoTokenApi => CheckId::NoToken,
             HintId::TokenRefusedGiven => CheckId::TokenRefused,
-            HintId::PrivilegeMissingGiven | HintId::HibernateRights | HintId::NodeWakeRights => {
-                CheckId::PrivilegeMissing
-            }
+            HintId::PrivilegeMissingGiven
+            | HintId::HibernateRights
+            | HintId::StorageMapRights
+            | HintId::NodeWakeRights => CheckId::PrivilegeMissing,
             HintId::SudoPveum | HintId::SudoMissing => CheckId::NoRoot,
             HintId::NoQuorum => CheckId::QuorumLost,
             HintId::NoConfig => CheckId::ConfigMissing,
@@ -198,7 +202,7 @@ impl HintId {
 
     /// Whether a hint is about privileges that no scope of tokens has: nothing is wrong with a token that lacks them.
     pub(crate) fn is_beyond_scopes(hint: &str) -> bool {
-        [HintId::HibernateRights, HintId::NodeWakeRights].iter().any(|row| row.fix() == hint)
+        [HintId::HibernateRights, HintId::StorageMapRights, HintId::NodeWakeRights].iter().any(|row| row.fix() == hint)
     }
 
     /// The fix with its names filled in.

@@ -12,7 +12,7 @@ mod waking;
 
 pub(crate) use self::action::{Goal, PowerAction};
 pub(crate) use self::finding::{Finding, Remedy, allow};
-pub(crate) use self::guest::{GuestView, StopOptions, Verdict, judge};
+pub(crate) use self::guest::{Against, GuestView, StopOptions, Verdict, judge};
 pub(crate) use self::host::{HostVerdict, judge_host};
 pub(crate) use self::outcome::AWAKE_BEFORE;
 pub(crate) use self::plan::{

@@ -11,6 +11,7 @@ pub(crate) mod identities;
 pub(crate) mod idle;
 pub(crate) mod last_seen;
 pub(crate) mod leases;
+pub(crate) mod moved;
 pub(crate) mod permissions;
 pub(crate) mod program_answers;
 pub(crate) mod record_listing;

@@ -1,6 +1,6 @@
 //! The REST API of Proxmox VE.
 //!
-//! - `requests`, `power`, `snapshot` and `upkeep` are what others use; `client` is how a GET is made, `retry` when it is tried again, `post_once` a call that changes something,
+//! - `requests`, `power`, `migrate`, `snapshot` and `upkeep` are what others use; `client` is how a GET is made, `retry` when it is tried again, `post_once` a call that changes something,
 //!   `failure` what the API's errors mean, `clock` what time it is there.
 //! - `certificate` is how a cluster is known by its CA, and which trust fits what an API presents.
 //! - `listing`, `rrd`, `filesystems`, `guest` and `answers` read what comes, `lenient` value by value, `repair_json` where
@@ -18,6 +18,7 @@ mod guest;
 mod guest_size;
 mod lenient;
 mod listing;
+mod migrate;
 mod post_once;
 mod power;
 mod repair_json;

@@ -128,7 +128,7 @@ impl Choices {
             None => Some(Policy::Shutdown),
             Some(Policy::Shutdown) => Some(Policy::Hibernate),
             Some(Policy::Hibernate) => Some(Policy::Leave),
-            Some(Policy::Leave) => None,
+            Some(Policy::Leave | Policy::Migrate | Policy::Return) => None,
         };
         Choices { guests, ..self }
     }

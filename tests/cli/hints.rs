@@ -135,6 +135,7 @@ cases! {
     privilege_missing: api "privilege-missing",
     privilege_missing_given: api "privilege-missing-given",
     hibernate_rights: power "hibernate-rights",
+    storage_map_rights: power "storage-map-rights",
     node_wake_rights: power "node-wake-rights",
     not_pve: api "not-pve",
     redirected: api "redirected",

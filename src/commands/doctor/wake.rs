@@ -12,6 +12,7 @@ use crate::model::check::CheckId;
 use crate::model::check::diagnosis::Chart;
 use crate::model::check::fix::Fix;
 use crate::model::inventory::{Inventory, Server};
+use crate::model::migrate::Moving;
 use crate::model::power::{PowerAction, PowerState, StepKind, StopOptions};
 
 use super::report::DoctorReport;
@@ -122,6 +123,7 @@ fn options(ctx: &Context) -> Options {
     Options {
         stop: StopOptions { then_stop: false, overrule_shutdown: false },
         guests: None,
+        moving: Moving::default(),
         only_shown: false,
         arm_wol: false,
         until: None,

@@ -1,6 +1,9 @@
 //! What is typed after `ecobox power`.
 
+use std::ffi::OsStr;
+
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
 use clap_complete::engine::ArgValueCompleter;
 use jiff::SignedDuration;
 
@@ -8,6 +11,7 @@ use crate::commands::args::{self, GLOBAL_OPTIONS};
 use crate::commands::complete;
 use crate::fleet::act::PARALLEL;
 use crate::model::check::CheckId;
+use crate::model::migrate::Destination;
 use crate::model::power::{Policy, PowerAction, WakeTime};
 
 const USAGE: &str = "ecobox power ACTION TARGET... [--dry-run | --yes] [--guests WHAT] [--arm-wol] [--then-stop]\n                    [--if-idle SPAN [--explain]] [--until TIME]\n                    [--allow CHECK]... [--parallel NUMBER] [--no-wait]";
@@ -17,6 +21,8 @@ const EXAMPLES: &str = "Examples:\n\
     \x20 ecobox power shutdown web-01 --dry-run   # the plan and its checks; nothing is done\n\
     \x20 ecobox power suspend pve2 --guests shutdown --arm-wol\n\
     \x20 ecobox power shutdown tag=lab --then-stop --yes\n\
+    \x20 ecobox power suspend pve2 --guests migrate # its guests go to other nodes first\n\
+    \x20 ecobox power wake pve2 --guests return   # and come back\n\
     \x20 ecobox power suspend nas --if-idle 30m  # for cron, every five minutes\n\
     \x20 ecobox power suspend nas --until 07:00     # its own clock wakes it\n\
     \x20 ecobox power wake nas";
@@ -44,9 +50,9 @@ pub(crate) struct PowerArgs {
     /// Proceed despite this check (can be repeated)
     #[arg(long, value_name = "CHECK", value_delimiter = ',', value_parser = check_ids())]
     pub(super) allow: Vec<CheckId>,
-    /// What happens to the guests of a host that goes down [default: refuse while any runs]
-    #[arg(long, value_name = "WHAT", value_parser = policies())]
-    pub(super) guests: Option<Policy>,
+    /// What happens to the guests of a host that goes down [default: refuse while any runs], or is woken
+    #[arg(long, value_name = "WHAT", value_parser = GuestsParser)]
+    pub(super) guests: Option<GuestsArg>,
     /// With `shutdown`: stop what does not shut down in time
     #[arg(long)]
     pub(super) then_stop: bool,
@@ -72,7 +78,7 @@ pub(crate) struct PowerArgs {
 
 /// The verbs, with Proxmox VE's meaning of each.
 fn actions() -> impl TypedValueParser<Value = PowerAction> {
-    let verbs = PowerAction::ALL.map(|action| {
+    let verbs = PowerAction::verbs().map(|action| {
         PossibleValue::new(action.as_str()).help(match action {
             PowerAction::Start => "Start or resume a guest, wake a host",
             PowerAction::Shutdown => "Shut down cleanly",
@@ -83,21 +89,61 @@ fn actions() -> impl TypedValueParser<Value = PowerAction> {
             PowerAction::Hibernate => "Save memory to disk and switch off",
             PowerAction::Resume => "Resume a paused or hibernated virtual machine",
             PowerAction::Wake => "Wake a host by Wake-on-LAN",
+            PowerAction::Migrate => "Move a guest to another node",
         })
     });
     PossibleValuesParser::new(verbs).try_map(|word| PowerAction::parse(&word).ok_or("no such action"))
 }
 
-/// `--guests`' words.
-fn policies() -> impl TypedValueParser<Value = Policy> {
+/// What becomes of guests, and to which node they go where they move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct GuestsArg {
+    pub(super) policy: Policy,
+    pub(super) to: Destination,
+}
+
+/// `--guests`' words: `migrate` alone may name a node.
+#[derive(Debug, Clone)]
+struct GuestsParser;
+
+impl TypedValueParser for GuestsParser {
+    type Value = GuestsArg;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<GuestsArg, clap::Error> {
+        let text = value.to_string_lossy();
+        if let Some(node) = text.strip_prefix("migrate:") {
+            let to = Destination::parse(node).map_err(|problem| {
+                clap::Error::raw(ErrorKind::ValueValidation, format!("{problem}\n")).with_cmd(command)
+            })?;
+            return Ok(GuestsArg { policy: Policy::Migrate, to });
+        }
+        let words = PossibleValuesParser::new(policies());
+        let word = words.parse_ref(command, arg, value)?;
+        let policy = Policy::parse(&word).unwrap_or(Policy::Leave);
+        Ok(GuestsArg { policy, to: Destination::Any })
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(policies().into_iter()))
+    }
+}
+
+fn policies() -> Vec<PossibleValue> {
     let words = Policy::ALL.map(|policy| {
         PossibleValue::new(policy.as_str()).help(match policy {
             Policy::Shutdown => "Shut them down first",
             Policy::Hibernate => "Suspend virtual machines to disk first; shut containers down",
             Policy::Leave => "Leave them to the host",
+            Policy::Migrate => "Move them to other nodes first; `migrate:NODE` to that one",
+            Policy::Return => "With `wake`: bring those back that were moved away for it",
         })
     });
-    PossibleValuesParser::new(words).try_map(|word| Policy::parse(&word).ok_or("no such word"))
+    words.into()
 }
 
 /// `--allow`'s words.

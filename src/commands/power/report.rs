@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::commands::plan::numbered;
 use crate::commands::stamp_of;
 use crate::fleet::act::{StepOutcome, StepReport};
 use crate::model::host::idle::{Need, Verdict};
@@ -14,7 +15,6 @@ use crate::model::id::ServerId;
 use crate::model::inventory::Server;
 use crate::model::power::{Course, Finding, Goal, Plan, PowerAction, PowerState, Step, StepKind, StepReason, StepText};
 use crate::model::text::units::human_span;
-use crate::model::text::{clean, wrap};
 use crate::render::value::{Stamp, Value};
 use crate::render::{Column, Format, Output, Records, Report, table};
 
@@ -72,6 +72,9 @@ pub(crate) struct Row {
     set_for: Option<String>,
     /// After how long a guest is stopped that has not shut down.
     stops_after_seconds: Option<f64>,
+    /// Of a guest that moves: the node that it leaves, and the one that it goes to.
+    from_node: Option<String>,
+    to_node: Option<String>,
     /// Numbers of the steps that come before.
     after: Vec<usize>,
     /// Why it did not succeed, or what more there is to say.
@@ -176,9 +179,13 @@ fn row(
         StepKind::Cannot { why, .. } | StepKind::Needed { why } => Some(why.clone()),
         _ => None,
     };
+    let way = match &step.does {
+        StepKind::Migrate(way) => Some(way),
+        _ => None,
+    };
     let until = until(number, step, servers, plan, ready);
     let mut told = StepText::of(step, server);
-    if let Some(until) = &until {
+    if let Some(until) = until.as_ref().filter(|_| way.is_none()) {
         told.until = Some(format!("until {until}"));
     }
     let Course { limit, arms, wakes, stops_after } = &step.course;
@@ -201,6 +208,8 @@ fn row(
         set_for: wakes.as_ref().map(|waking| waking.words.clone()),
         arms_wol: arms.as_ref().map(|arms| arms.port.clone()),
         stops_after_seconds: stops_after.map(|after| after.as_secs_f64()),
+        from_node: way.map(|way| way.from.to_string()),
+        to_node: way.map(|way| way.call.target.to_string()),
         after,
         detail: end.as_ref().map_or(cannot, |end| end.detail.clone()),
         state: end.as_ref().map_or(planned_state, |end| end.state).map(PowerState::as_str),
@@ -215,10 +224,16 @@ fn row(
 
 /// The request that a guest's step makes.
 fn call(step: &Step, server: &Server) -> Option<String> {
-    let StepKind::Guest(call) = &step.does else { return None };
-    let (word, parameters) = call.request();
     let (node, kind, vmid) = (server.node.as_ref()?, server.kind.guest()?, server.vmid?);
-    let path = format!("POST /nodes/{}/{}/{vmid}/status/{word}", node.as_str(), kind.as_str());
+    let (word, parameters) = match &step.does {
+        StepKind::Guest(call) => {
+            let (word, parameters) = call.request();
+            (format!("status/{word}"), parameters)
+        }
+        StepKind::Migrate(way) => ("migrate".to_owned(), way.call.parameters(kind)),
+        _ => return None,
+    };
+    let path = format!("POST /nodes/{}/{}/{vmid}/{word}", node.as_str(), kind.as_str());
     let parameters = parameters.iter().map(|(name, value)| format!("{name}={value}"));
     Some(std::iter::once(path).chain(parameters).collect::<Vec<_>>().join(" "))
 }
@@ -249,6 +264,10 @@ fn until(number: usize, step: &Step, servers: &[Server], plan: &Plan, ready: &Re
             Some(format!("{awake}{listed}"))
         }
         StepKind::Guest(call) => Some(format!("it is {}{}", Goal::of(call).as_str(), services())),
+        StepKind::Migrate(way) => {
+            let why = way.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+            Some(format!("it is {} on {}{why}", server.seen.state, way.call.target))
+        }
         StepKind::GuestLater => Some(format!("its host is ready, then depending on its state{}", services())),
         StepKind::Host(call) => Some(match call {
             HostCall::Reboot => "it answers again, in another boot".to_owned(),
@@ -317,16 +336,4 @@ fn record<'r>(columns: &[Column<'r, &'r Row>], row: &'r Row) -> Vec<Value<'r>> {
         _ => (column.value)(row),
     };
     columns.iter().map(cell).collect()
-}
-
-/// Lines with their numbers, broken where the terminal ends.
-pub(super) fn numbered(lines: impl IntoIterator<Item = String>, width: usize) -> String {
-    let mut text = String::new();
-    for (number, line) in (1..).zip(lines) {
-        let sign = format!("{number:2}. ");
-        for (i, part) in wrap(&clean(&line), width.saturating_sub(sign.len())).into_iter().enumerate() {
-            text += &(if i == 0 { sign.clone() } else { " ".repeat(sign.len()) } + part.trim_start() + "\n");
-        }
-    }
-    text
 }

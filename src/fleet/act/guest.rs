@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use self::find::Found;
-pub(super) use self::follow::{LOOK_UP, unheard};
+pub(super) use self::find::{Found, gone};
+pub(super) use self::follow::{LOG_LINES, LOOK_UP, unheard};
 pub(super) use self::patience::{gives_up_after, usual_patience};
 use super::wait::Attempts;
 use super::{PlanRun, StepOutcome, StepReport};

@@ -104,7 +104,8 @@ impl Fleet<'_> {
         run.say(number, &format!("looking at {} once more", server.called()), None);
         let (servers, clients, options) = (run.servers, run.clients, run.options);
         let wakes = run.plan.steps[number].course.wakes.as_ref().map(|waking| WakeTime::At(waking.at));
-        let check = HostCheck { host: server, call, when: When::Acting, wakes, servers, clients, options, known: None };
+        let (when, steps) = (When::Acting, run.plan.steps.as_slice());
+        let check = HostCheck { host: server, call, when, wakes, servers, clients, options, known: None, steps };
         let look = self.look_at_host(&check).await;
         if let Some(Blocked { why, fix, kind }) = look.blocked {
             return Err(StepReport {

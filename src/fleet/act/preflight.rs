@@ -5,6 +5,7 @@ mod guests;
 mod host;
 mod idle;
 mod locks;
+mod moves;
 mod privileges;
 
 use std::collections::HashMap;
@@ -37,6 +38,11 @@ pub(super) use self::privileges::Privileges;
 pub(super) struct Configs(HashMap<ServerId, GuestConfig>);
 
 impl Configs {
+    /// What a guest's says.
+    pub(super) fn get(&self, guest: &ServerId) -> Option<&GuestConfig> {
+        self.0.get(guest)
+    }
+
     /// The order among the guests.
     pub(crate) fn startups(&self) -> HashMap<ServerId, Startup> {
         self.0.iter().map(|(id, config)| (id.clone(), config.startup)).collect()
@@ -97,16 +103,18 @@ impl Fleet<'_> {
                 StepKind::Host(call) => Some((number, &servers[step.server], *call)),
                 _ => None,
             });
-            let (readings, alarms) = (&readings, &alarms);
+            let (readings, alarms, steps) = (&readings, &alarms, &plan.steps);
             let looks = hosts.map(|(number, host, call)| async move {
                 let (known, wakes) = (readings.get(&host.id), alarms.get(&host.id).copied());
-                let check = HostCheck { host, call, when: When::Planning, wakes, servers, clients, options, known };
+                let when = When::Planning;
+                let check = HostCheck { host, call, when, wakes, servers, clients, options, known, steps };
                 (number, Box::pin(self.look_at_host(&check)).await)
             });
             join_all(looks).await
         });
         let (guests, hosts) = findings.await;
         plan.findings.extend(guests?);
+        plan.findings.extend(self.look_at_moves(plan, servers, configs, clients, &here).await?);
         plan.findings.extend(self.look_at_leases(plan, servers)?);
         let mut known = Privileges::default();
         plan.findings.extend(self.look_at_privileges(plan, servers, clients, options, &mut known).await);

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use super::moves::{self, Around, Returns, Wanted};
 use super::preflight::Checked;
 use super::{ApiClients, Options, guest, host, wake};
 use crate::fleet::Fleet;
@@ -11,7 +12,8 @@ use crate::model::host::idle::Verdict;
 use crate::model::id::ServerId;
 use crate::model::inventory::{Failed, Inventory, Server};
 use crate::model::power::{
-    Plan, PlanError, PlanInputs, Policy, PowerAction, PowerState, StepKind, WakeTime, allow, plan,
+    HostVerdict, Plan, PlanError, PlanInputs, Policy, PowerAction, PowerState, StepKind, WakeTime, allow, judge_host,
+    plan,
 };
 use crate::model::select::{asks_for_state, whatever_state};
 use crate::state::StateError;
@@ -34,6 +36,8 @@ pub(crate) struct Prepared {
     pub(crate) is_clear: bool,
     /// The connections that stand, to carry it out by.
     pub(crate) clients: ApiClients,
+    /// What else there is to say of it.
+    pub(crate) said: Vec<String>,
 }
 
 /// Why there is no plan.
@@ -84,20 +88,31 @@ impl Fleet<'_> {
     ) -> Result<Prepared, PrepareError> {
         let clients = clients.into();
         let Inventory { servers, failures, .. } = inventory;
-        let asked = to_ask(servers, chosen, action);
+        let returns = match options.guests {
+            Some(Policy::Return) if action.only_wakes() => self.returns_to(servers, chosen, options.only_shown)?,
+            _ => Returns::default(),
+        };
+        let mut asked = to_ask(servers, chosen, action);
+        asked.extend(returns.wanted.iter().map(|(place, _)| *place).filter(|place| !chosen.contains(place)));
         let lost = self.refresh(servers, &asked, &clients).await?;
-        let configs = self.configs(&clients, guests_needing_config(servers, chosen, action, options.guests)).await;
+        let mut needing = guests_needing_config(servers, chosen, action, options.guests);
+        needing.extend(returns.wanted.iter().map(|(place, _)| &servers[*place]));
+        let configs = self.configs(&clients, needing).await;
         // Of several failures of one host the first: the API's, before its ports were tried.
         let failures = failures.iter().rev().filter(|failed| !failed.kind.is_of_cluster());
         let failures = failures.map(|Failed { server, kind, .. }| (server.clone(), *kind)).collect();
         let startups = configs.startups();
         let until = matches!(options.until, Some(WakeTime::At(_) | WakeTime::NextJob));
-        let inputs = PlanInputs { stop: options.stop, guests: options.guests, until, startups, failures, lost };
+        let wanted = if returns.wanted.is_empty() { to_move(servers, chosen, action, options) } else { returns.wanted };
+        let around = around(servers, chosen, action);
+        let moves = self.judge_moves(servers, &wanted, &clients, &configs, &options.moving.how, &around).await;
+        let (stop, guests, returns, said) = (options.stop, options.guests, returns.guests, returns.said);
+        let inputs = PlanInputs { stop, guests, until, startups, failures, lost, moves, returns };
         let mut plan = plan(servers, chosen, action, &inputs)?;
         let Checked { calls, idle } = self.check_plan(&mut plan, servers, &configs, &clients, options).await?;
         set_deadlines(&mut plan, servers, &inputs.startups, options);
         let is_clear = allow(&mut plan.findings, &options.allowed);
-        Ok(Prepared { plan, calls, idle, is_clear, clients })
+        Ok(Prepared { plan, calls, idle, is_clear, clients, said })
     }
 }
 
@@ -113,6 +128,7 @@ fn set_deadlines(plan: &mut Plan, servers: &[Server], startups: &HashMap<ServerI
         let usual = match (&step.does, server.kind.guest()) {
             (StepKind::Wake, _) => wake::WAKE,
             (StepKind::Host(call), _) => host::usual_patience(*call),
+            (StepKind::Migrate(way), _) => moves::usual_patience(way),
             (StepKind::Guest(call), Some(kind)) => guest(kind, Some(*call)),
             (StepKind::GuestLater, Some(kind)) => guest(kind, None),
             _ => continue,
@@ -139,6 +155,37 @@ fn to_ask(servers: &[Server], chosen: &[usize], action: PowerAction) -> Vec<usiz
         server.vmid.is_some() && (chosen.contains(place) || (!server.template && chosen_host(server)))
     });
     asked.map(|(place, _)| place).collect()
+}
+
+/// The guests that shall move: those that were named, or all that run on hosts that go down.
+fn to_move(servers: &[Server], chosen: &[usize], action: PowerAction, options: &Options) -> Wanted {
+    let goes_down = action.goes_down() && options.guests == Some(Policy::Migrate);
+    let leaves = |server: &Server| {
+        goes_down
+            && matches!(server.seen.state, PowerState::Running | PowerState::Paused)
+            && chosen.iter().map(|place| &servers[*place]).any(|host| {
+                let there = host.node.is_none() || host.node == server.node;
+                server.parent.as_ref() == Some(&host.id) && there
+            })
+    };
+    let moving = servers.iter().enumerate().filter(|(place, server)| {
+        server.vmid.is_some() && if action == PowerAction::Migrate { chosen.contains(place) } else { leaves(server) }
+    });
+    moving.map(|(place, _)| (place, options.moving.to.clone())).collect()
+}
+
+/// The nodes that go down or are woken in the plan.
+fn around(servers: &[Server], chosen: &[usize], action: PowerAction) -> Around {
+    let mut around = Around::default();
+    for server in chosen.iter().map(|place| &servers[*place]).filter(|server| server.vmid.is_none()) {
+        let (Some(cluster), Some(node)) = (&server.cluster, &server.node) else { continue };
+        match judge_host(action, server.seen.state) {
+            HostVerdict::Call(_) => around.leaving.push((cluster.clone(), node.clone())),
+            HostVerdict::Wake => around.woken.push((cluster.clone(), node.clone())),
+            _ => {}
+        }
+    }
+    around
 }
 
 /// The guests whose configurations the plan depends on.

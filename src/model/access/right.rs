@@ -3,6 +3,7 @@
 use crate::model::access::scope::{Permissions, TokenScope};
 use crate::model::guest::GuestCall;
 use crate::model::id::VmId;
+use crate::model::migrate::MigrateCall;
 
 /// A right on a guest, as Proxmox VE checks it for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +20,6 @@ pub(crate) enum GuestRight {
         starts: bool,
     },
     /// To move it to another node, and to ask what would be in the way.
-    #[cfg_attr(not(test), expect(dead_code, reason = "`migrate` follows"))]
     Migrate,
 }
 
@@ -71,6 +71,16 @@ impl Permissions {
             missing.push("Datastore.AllocateSpace on the storage that takes its memory".to_owned());
         }
         missing
+    }
+
+    /// What a migration to other storages needs besides and is not held, each with its path.
+    pub(crate) fn lacks_to_map(&self, call: &MigrateCall, vmid: VmId) -> Vec<String> {
+        let disks = call.maps_storages().then(|| (format!("/vms/{vmid}"), "VM.Config.Disk"));
+        let storages = call.storages().into_iter();
+        let storages = storages.map(|storage| (format!("/storage/{storage}"), "Datastore.AllocateSpace"));
+        let needed = disks.into_iter().chain(storages);
+        let missing = needed.filter(|(path, privilege)| !self.allows_on(path, privilege));
+        missing.map(|(path, privilege)| format!("{privilege} on {path}")).collect()
     }
 
     /// Whether the privilege is held on any storage.

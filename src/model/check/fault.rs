@@ -3,6 +3,7 @@
 
 mod guest;
 mod host;
+mod migrate;
 mod snapshot;
 
 use crate::model::check::CheckId;

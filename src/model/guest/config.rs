@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::model::guest::identity::GuestIdentity;
+use crate::model::migrate::Volume;
 
 /// When a guest is started and ended among others: its configuration's `startup`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,6 +57,10 @@ pub(crate) struct GuestConfig {
     pub(crate) lock: Option<String>,
     /// When a virtual machine was made; a container does not say.
     pub(crate) made_at: Option<Timestamp>,
+    /// A virtual machine's CPU type; `None`: Proxmox VE's own, which runs anywhere.
+    pub(crate) cpu: Option<String>,
+    /// What a container mounts, its root included.
+    pub(crate) volumes: Vec<Volume>,
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::model::guest::GuestCall;
 use crate::model::power::PowerState;
 use crate::model::text::words::words;
 
-/// One verb of `ecobox power`. The words mean what they mean in Proxmox VE.
+/// What a step does with a server: one verb of `ecobox power`, or a migration. The words mean what they mean in Proxmox VE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum PowerAction {
@@ -28,6 +28,8 @@ pub(crate) enum PowerAction {
     Resume,
     /// A host is woken by Wake-on-LAN.
     Wake,
+    /// A guest goes to another node. No verb of `power`.
+    Migrate,
 }
 
 words!(PowerAction: all, parse => {
@@ -40,9 +42,15 @@ words!(PowerAction: all, parse => {
     Hibernate = "hibernate",
     Resume = "resume",
     Wake = "wake",
+    Migrate = "migrate",
 });
 
 impl PowerAction {
+    /// The verbs of `ecobox power`.
+    pub(crate) fn verbs() -> impl Iterator<Item = PowerAction> {
+        PowerAction::ALL.into_iter().filter(|action| *action != PowerAction::Migrate)
+    }
+
     /// Whether nothing that runs can be lost by it, so that the typed command is agreement enough.
     pub(crate) fn only_wakes(self) -> bool {
         matches!(self, PowerAction::Start | PowerAction::Resume | PowerAction::Wake)

@@ -82,6 +82,7 @@ pub(crate) fn judge(action: PowerAction, guest: &GuestView<'_>, stop: StopOption
 /// Actions that this kind of guest does not have.
 fn no_such_action(action: PowerAction, kind: GuestKind) -> Option<Verdict> {
     let (why, fix) = match (kind, action) {
+        (_, PowerAction::Migrate) => ("to migrate changes nothing of its power", "use `ecobox migrate`"),
         (_, PowerAction::Wake) => ("a guest has no network card to wake it by", "use `start`"),
         (GuestKind::Lxc, PowerAction::Reset) => ("a container has no reset", "use `reboot`, or `stop` and `start`"),
         (GuestKind::Lxc, PowerAction::Suspend | PowerAction::Hibernate) => {
@@ -107,8 +108,8 @@ fn judge_state(action: PowerAction, guest: &GuestView<'_>, stop: StopOptions) ->
         (PowerAction::Start | PowerAction::Resume, Paused) => resume(guest.raw),
         // With the lock `suspended` a start reads the memory back from disk.
         (PowerAction::Start, _) | (PowerAction::Resume, Hibernated) => Ok(GuestCall::Start),
-        // Never reached with `wake`: guests do not have it.
-        (PowerAction::Resume | PowerAction::Wake, _) => not_running("use `start`"),
+        // Never reached with `wake` and `migrate`: guests do not have them.
+        (PowerAction::Resume | PowerAction::Wake | PowerAction::Migrate, _) => not_running("use `start`"),
 
         (PowerAction::Shutdown, Paused) if is_paused(guest.raw) && !stop.then_stop => Err(Verdict::cannot(
             "it is paused and cannot shut down cleanly",

@@ -34,6 +34,7 @@ pub(crate) fn judge_host(action: PowerAction, state: PowerState) -> HostVerdict 
         PowerAction::Start | PowerAction::Wake => return HostVerdict::Wake,
         PowerAction::Stop => return cannot("a host has no hard stop", "use `shutdown`"),
         PowerAction::Reset => return cannot("a host has no reset", "use `reboot`"),
+        PowerAction::Migrate => return cannot("a host does not migrate", "name its guests"),
         PowerAction::Resume => return cannot("a host is not resumed but woken", "use `wake`"),
         PowerAction::Shutdown => HostCall::Shutdown,
         PowerAction::Reboot => HostCall::Reboot,

@@ -63,8 +63,8 @@ impl std::fmt::Display for ActionOutcome {
 }
 
 /// What servers are doing, while an action is in flight: all words of [`InFlight::word`].
-pub(crate) const DOING: [&str; 7] =
-    ["starting", "resuming", "waking", "suspending", "hibernating", "stopping", "rebooting"];
+pub(crate) const DOING: [&str; 8] =
+    ["starting", "resuming", "waking", "suspending", "hibernating", "stopping", "rebooting", "migrating"];
 
 /// An action that was begun and has not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +98,8 @@ impl InFlight {
             ("shutdown" | "stop", true) => ("stopping", &[Stopped, Hibernated]),
             ("shutdown" | "stop", false) => ("stopping", &[Offline, Asleep]),
             ("reboot" | "reset", _) => ("rebooting", &[]),
+            // The state says nothing of the node.
+            ("migrate", true) => ("migrating", &[]),
             _ => return None,
         };
         (!wanted.contains(&state)).then_some(word)

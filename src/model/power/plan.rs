@@ -3,9 +3,11 @@
 //! Up: parents before children, so that a guest's host is woken before the guest is started. Down: the guests of a
 //! host in reverse startup order, then the host. Nothing is done here, and nothing is asked.
 
+mod moves;
+mod order;
 mod step;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::model::check::fault::Fault;
 use crate::model::hint::HintId;
@@ -38,7 +40,11 @@ pub(crate) fn plan(
     let order: Vec<usize> =
         if action.goes_down() { guests.into_iter().chain(hosts).collect() } else { chosen.to_vec() };
     for place in order {
-        planner.ask(place)?;
+        if action == PowerAction::Migrate {
+            planner.ask_move(place);
+        } else {
+            planner.ask(place)?;
+        }
     }
     planner.order_guests();
     Ok(planner.plan)
@@ -128,6 +134,7 @@ impl Planner<'_> {
             HostVerdict::Wake => {
                 if let Some(step) = self.wake(place, &server.id)? {
                     self.plan.steps[step].why = StepReason::Asked;
+                    self.bring_back(place, &[step]);
                 }
             }
             HostVerdict::Call(call) => {
@@ -136,6 +143,7 @@ impl Planner<'_> {
             }
             HostVerdict::Already(state) => {
                 self.push(place, self.action, StepKind::Already(state), StepReason::Asked, Vec::new());
+                self.bring_back(place, &[]);
             }
             HostVerdict::Cannot { why, fix, kind } => {
                 // What a host never does needs no reason.
@@ -205,7 +213,12 @@ impl Planner<'_> {
         }
         let mut against = Vec::new();
         match self.inputs.guests {
-            Some(Policy::Leave) => {}
+            Some(Policy::Leave | Policy::Return) => {}
+            Some(Policy::Migrate) => {
+                for (place, _) in &running {
+                    needs.extend(self.move_away(*place, id));
+                }
+            }
             Some(policy) => {
                 for (place, kind) in &running {
                     needs.extend(self.take_guest_down(*place, *kind, policy, id));
@@ -252,74 +265,6 @@ impl Planner<'_> {
                 None
             }
         }
-    }
-
-    /// Among guests of one node Proxmox VE's `startup` order holds: one order waits for the one before; down, the
-    /// other way round.
-    fn order_guests(&mut self) {
-        let down = match self.action {
-            PowerAction::Start | PowerAction::Resume => false,
-            PowerAction::Shutdown | PowerAction::Stop | PowerAction::Suspend | PowerAction::Hibernate => true,
-            PowerAction::Reboot | PowerAction::Reset | PowerAction::Wake => return,
-        };
-        let steps = self.plan.steps.iter().enumerate();
-        let acting = steps.filter(|(_, step)| matches!(step.does, StepKind::Guest(_) | StepKind::GuestLater));
-        let mut by_node: HashMap<_, Vec<(u64, usize)>> = HashMap::new();
-        for (number, step) in acting {
-            let server = &self.servers[step.server];
-            let order = self.inputs.startups.get(&server.id).and_then(|startup| startup.order);
-            // Without an order: after all that have one, as at boot.
-            let order = order.map_or(u64::MAX, u64::from);
-            by_node.entry((&server.cluster, &server.node)).or_default().push((order, number));
-        }
-        let mut edges = Vec::new();
-        for mut group in by_node.into_values() {
-            group.sort_by_key(|(order, number)| (if down { u64::MAX - order } else { *order }, *number));
-            let mut before: Vec<usize> = Vec::new();
-            for rank in group.chunk_by(|(one, _), (other, _)| one == other) {
-                edges.extend(rank.iter().flat_map(|(_, number)| before.iter().map(|earlier| (*number, *earlier))));
-                before = rank.iter().map(|(_, number)| *number).collect();
-            }
-        }
-        for (step, earlier) in edges {
-            self.plan.steps[step].follows.push(earlier);
-        }
-        self.sort();
-    }
-
-    /// Puts the steps into an order in which each comes after those it waits for, as near to the order asked for as
-    /// that allows.
-    fn sort(&mut self) {
-        let steps = std::mem::take(&mut self.plan.steps);
-        let mut places = vec![usize::MAX; steps.len()];
-        let mut order = Vec::with_capacity(steps.len());
-        let mut done = HashSet::new();
-        while order.len() < steps.len() {
-            let ready = |number: &usize| {
-                let step = &steps[*number];
-                !done.contains(number) && step.needs.iter().chain(&step.follows).all(|other| done.contains(other))
-            };
-            // Needs and orders cannot contradict each other: hosts come before guests, or after them, as a whole.
-            let Some(next) = (0..steps.len()).find(ready) else { break };
-            done.insert(next);
-            places[next] = order.len();
-            order.push(next);
-        }
-        order.extend((0..steps.len()).filter(|number| !done.contains(number)));
-        for (place, number) in order.iter().enumerate() {
-            places[*number] = place;
-        }
-        self.plan.steps = order
-            .iter()
-            .map(|number| {
-                let mut step = steps[*number].clone();
-                for other in step.needs.iter_mut().chain(&mut step.follows) {
-                    *other = places[*other];
-                }
-                step
-            })
-            .collect();
-        self.steps = self.plan.steps.iter().enumerate().map(|(number, step)| (step.server, number)).collect();
     }
 
     fn push(

@@ -32,6 +32,7 @@ impl<'a> StepText<'a> {
             }
             StepKind::Needed { why } => Some(format!("nothing is done: {why}")),
             StepKind::Guest(call) => Some(format!("until it is {}", Goal::of(call).as_str())),
+            StepKind::Migrate(way) => Some(way.told(server.seen.state)),
             StepKind::Wake => Some("until it is online".to_owned()),
             StepKind::Host(HostCall::Reboot) => Some("until it answers again".to_owned()),
             StepKind::Host(_) => Some("until it is gone".to_owned()),

@@ -170,6 +170,7 @@ fn move_guests(conn: &Connection, old: &ClusterId, new: &ClusterId) -> rusqlite:
         WHERE old.cluster = ?1 AND old.vmid = identities.vmid)";
     conn.execute(younger, [from, to])?;
     conn.execute("UPDATE OR IGNORE identities SET cluster = ?2 WHERE cluster = ?1", [from, to])?;
+    conn.execute("UPDATE OR IGNORE moved SET cluster = ?2 WHERE cluster = ?1", [from, to])?;
     conn.execute("UPDATE changes SET cluster = ?2 WHERE cluster = ?1", [from, to])?;
     backups::move_backups(conn, from, to)?;
     samples::move_subjects(conn, from, to)?;

@@ -92,9 +92,9 @@ pub(super) fn is_refusal(status: StatusCode, reason: &str) -> bool {
     }
 }
 
-/// The texts with which power calls die before there is a task.
+/// The texts with which calls of power and migrations die before there is a task.
 fn refuses(reason: &str) -> bool {
-    const STARTS: [&str; 12] = [
+    const STARTS: [&str; 15] = [
         "VM is paused - cannot shutdown",
         "VM is locked (",
         "CT is locked (",
@@ -107,6 +107,9 @@ fn refuses(reason: &str) -> bool {
         "no such cluster node '",
         "No wake on LAN MAC address defined for ",
         "unable to use snapshot name ",
+        "can't migrate running VM without --online",
+        "can't migrate running container without --online",
+        "Cannot live-migrate replicated VM to node '",
     ];
     let reason = reason.trim();
     let is_about_running = |kind: &str| {
@@ -121,6 +124,7 @@ fn refuses(reason: &str) -> bool {
         || (reason.starts_with("hostname lookup '") && reason.contains("' failed"))
         || reason.ends_with("cannot wake my self!")
         || reason == "proxy loop detected"
+        || (reason.starts_with("storage '") && reason.contains("' is not available on node '"))
 }
 
 /// `Configuration file 'nodes/pve1/qemu-server/105.conf' does not exist`: the guest is on another node, or gone.
@@ -203,6 +207,10 @@ mod tests {
             (500, "No wake on LAN MAC address defined for 'pve2'!", true),
             (500, "RPCEnvironment init request failed: Unable to load access control list: Connection refused", true),
             (500, "proxy loop detected", true),
+            (500, "can't migrate running VM without --online", true),
+            (500, "can't migrate running container without --online or --restart", true),
+            (500, "storage 'tank' is not available on node 'pve2'", true),
+            (500, "storage 'tank' is not online", false),
             // The task may run.
             (500, "can't lock file '/var/log/pve/tasks/.active.lock' - got timeout", false),
             (500, "unable to create output file '/var/log/pve/tasks/4/x' - No space left on device", false),

@@ -1,5 +1,8 @@
 //! A guest's status and configuration, tasks and their logs, members: the answers that power needs.
 
+mod node_config;
+mod volumes;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,6 +14,8 @@ use crate::model::guest::{GuestConfig, GuestIdentity, GuestStatus, MemberNode, S
 use crate::model::id::{GuestKind, Upid, VmId};
 use crate::model::power::PowerState;
 
+pub(super) use self::node_config::NodeConfig;
+use self::volumes::volume;
 use super::lenient::{Entries, Entry, Record, Value, flag, mac, skip};
 use super::repair_json;
 
@@ -202,6 +207,9 @@ pub(super) struct ConfigAnswer {
     freeze: bool,
     lock: Option<String>,
     meta: Option<String>,
+    cpu: Option<String>,
+    /// `mp0` and so on.
+    mounts: BTreeMap<u32, String>,
     /// `net0` and so on, by number.
     interfaces: BTreeMap<u32, String>,
 }
@@ -212,6 +220,12 @@ impl<'de> Record<'de> for ConfigAnswer {
         if let Some(number) = numbered("net") {
             if let Some(text) = map.next_value::<Value<'_>>()?.string() {
                 self.interfaces.insert(number, text);
+            }
+            return Ok(());
+        }
+        if let Some(number) = numbered("mp") {
+            if let Some(text) = map.next_value::<Value<'_>>()?.string() {
+                self.mounts.insert(number, text);
             }
             return Ok(());
         }
@@ -232,6 +246,7 @@ impl<'de> Record<'de> for ConfigAnswer {
             "freeze" => self.freeze = map.next_value::<Value<'_>>()?.flag() == Some(true),
             "lock" => self.lock = map.next_value::<Value<'_>>()?.name_string(),
             "meta" => self.meta = map.next_value::<Value<'_>>()?.string(),
+            "cpu" => self.cpu = map.next_value::<Value<'_>>()?.string(),
             _ => skip(map)?,
         }
         Ok(())
@@ -250,7 +265,13 @@ impl ConfigAnswer {
                 GuestIdentity::of_container(net0, self.rootfs.as_deref().and_then(|text| first(text, "volume")))
             }
         };
+        let is_vm = kind == GuestKind::Qemu;
+        let root = self.rootfs.iter().map(|text| volume("rootfs".to_owned(), text));
+        let mounts = self.mounts.iter().map(|(number, text)| volume(format!("mp{number}"), text));
+        let volumes = if is_vm { Vec::new() } else { root.chain(mounts).collect() };
         GuestConfig {
+            cpu: self.cpu.filter(|_| is_vm).and_then(|text| first(&text, "cputype").map(str::to_owned)),
+            volumes,
             identity,
             name: if kind == GuestKind::Qemu { self.name } else { self.hostname },
             startup: self.startup.as_deref().map(Startup::parse).unwrap_or_default(),
@@ -298,38 +319,6 @@ fn mac_of(text: &str) -> Option<String> {
     let others = ["bridge", "name", "script"];
     let pairs = text.split(',').filter_map(|part| part.split_once('='));
     pairs.filter(|(key, _)| !others.contains(&key.trim())).find_map(|(_, value)| mac(value))
-}
-
-/// `/nodes/{node}/config`
-#[derive(Default)]
-pub(super) struct NodeConfig {
-    /// Of `wakeonlan`, which is an address, or since 8.2 `mac=…,bind-interface=…` as well.
-    mac: Option<String>,
-    /// There is a `wakeonlan` without an address.
-    is_odd: bool,
-}
-
-impl NodeConfig {
-    /// The address, if there is one.
-    ///
-    /// # Errors
-    /// Unknown.
-    pub(super) fn told(self) -> Result<Option<String>, ()> {
-        if self.is_odd { Err(()) } else { Ok(self.mac) }
-    }
-}
-
-impl<'de> Record<'de> for NodeConfig {
-    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        if key == "wakeonlan" {
-            let value = map.next_value::<Value<'_>>()?;
-            let is_empty = value == Value::Null || value == Value::Text(Cow::Borrowed(""));
-            self.mac = value.text().and_then(|text| first(&text, "mac").and_then(mac));
-            self.is_odd = self.mac.is_none() && !is_empty;
-            return Ok(());
-        }
-        skip(map)
-    }
 }
 
 /// A row of `/cluster/status`: the cluster, or one of its nodes.

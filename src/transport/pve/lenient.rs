@@ -88,6 +88,10 @@ impl<'de, R: Record<'de>> Visitor<'de> for EntryVisitor<R> {
     }
 }
 
+#[path = "lenient/texts.rs"]
+mod texts;
+pub(super) use self::texts::Texts;
+
 /// The key of an object, borrowed where it holds no escapes.
 struct Key<'a>(Cow<'a, str>);
 

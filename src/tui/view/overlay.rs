@@ -194,7 +194,8 @@ fn choices(request: &PlanRequest, plan: &Plan) -> Vec<(char, String)> {
             None => "not while any of them runs (g: shut them down first)",
             Some(Policy::Shutdown) => "they are shut down first (g: hibernate them)",
             Some(Policy::Hibernate) => "virtual machines hibernate first, containers are shut down (g: leave them)",
-            Some(Policy::Leave) => "they are left to the host (g: not while any runs)",
+            Some(Policy::Leave | Policy::Return) => "they are left to the host (g: not while any runs)",
+            Some(Policy::Migrate) => "they are moved to other nodes first (g: not while any runs)",
         };
         lines.push(('g', format!("guests on it: {what}")));
     }

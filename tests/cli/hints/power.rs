@@ -36,6 +36,21 @@ pub(super) fn hibernate_rights(row: &Row) -> Option<Followed> {
     Some(seen.gone(&world.run(&["power", "hibernate", "vm-101", "--yes"]).exits(0)))
 }
 
+pub(super) fn storage_map_rights(row: &Row) -> Option<Followed> {
+    let world = World::new();
+    let pve = world.three_nodes();
+    let _ = world.run(&["setup-token", "--scope", "manager"]).exits(0);
+    let migrate = ["migrate", "vm-101", "--to", "pve2", "--with-local-disks", "--target-storage", "fast", "--yes"];
+    let seen = row.seen(&world.run(&migrate).exits(4));
+    assert_eq!(pve.sim.posts(), [""; 0]);
+    let token = pve.tokens().remove(0);
+    for who in ["ecobox@pve", &token] {
+        let rights = ["VM.Audit", "VM.Migrate", "VM.Config.Disk", "Datastore.AllocateSpace", "Sys.Audit"];
+        pve.sim.cluster().access().grant("/", who, &rights, true);
+    }
+    Some(seen.gone(&world.run(&migrate).exits(0)))
+}
+
 pub(super) fn node_wake_rights(row: &Row) -> Option<Followed> {
     let world = World::new();
     let pve = cluster_knows(&world, |node| node.wakeonlan("bc:24:11:00:00:02"));

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::fault::{Fault, Rule};
 use crate::guest::{Guest, Kind};
 use crate::hook::Hook;
+use crate::migrate::Moves;
 use crate::node::{Node, Storage};
 use crate::snapshot::SnapshotWorld;
 use crate::tasks::{Event, Task};
@@ -65,6 +66,10 @@ pub struct Cluster {
     known_quorate: Option<(Vec<bool>, bool)>,
     /// Virtual machines of which an image of the memory was left behind.
     pub(crate) left_images: BTreeSet<u32>,
+    /// What there is to migrations.
+    pub(crate) moves: Moves,
+    /// Guests that HA moves now, and what it said of them before.
+    pub(crate) moving: BTreeMap<u32, String>,
     /// What there is to snapshots.
     pub(crate) snapshots: SnapshotWorld,
     /// Whether histories go up and down.
@@ -103,6 +108,8 @@ impl Cluster {
             quorate: true,
             known_quorate: None,
             left_images: BTreeSet::new(),
+            moves: Moves::default(),
+            moving: BTreeMap::new(),
             snapshots: SnapshotWorld::default(),
             lively: false,
             node_power: None,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::cluster::Cluster;
 use crate::guest::{Agent, Guest, Kind, Power};
+use crate::migrate::{self, Migration};
 use crate::snapshot;
 use crate::tasks::Effect;
 
@@ -33,6 +34,7 @@ pub(crate) struct Work {
     pub(crate) force_stop: bool,
     pub(crate) overrules_shutdown: bool,
     pub(crate) through_ha: bool,
+    pub(crate) migration: Option<Migration>,
 }
 
 impl Work {
@@ -47,11 +49,19 @@ impl Work {
             force_stop: false,
             overrules_shutdown: false,
             through_ha: false,
+            migration: None,
         }
     }
 
     /// The type of the task, as it stands in its UPID.
     pub(crate) fn task_kind(&self) -> &'static str {
+        if self.migration.is_some() {
+            return match (self.through_ha, self.guest) {
+                (true, _) => "hamigrate",
+                (false, Kind::Qemu) => "qmigrate",
+                (false, Kind::Lxc) => "vzmigrate",
+            };
+        }
         if self.through_ha {
             return if self.action == Action::Start { "hastart" } else { "hastop" };
         }
@@ -90,11 +100,13 @@ pub(crate) struct Plan {
     pub(crate) exit: String,
     pub(crate) effect: Effect,
     pub(crate) log: Vec<String>,
+    /// What it says on the way: so long after its begin.
+    pub(crate) gradual: Vec<(Duration, String)>,
 }
 
 impl Plan {
     pub(crate) fn fails(text: impl Into<String>) -> Plan {
-        Plan { takes: Duration::ZERO, exit: text.into(), effect: Effect::Nothing, log: Vec::new() }
+        Plan { takes: Duration::ZERO, exit: text.into(), effect: Effect::Nothing, log: Vec::new(), gradual: Vec::new() }
     }
 
     /// A task that only takes its time.
@@ -103,7 +115,7 @@ impl Plan {
     }
 
     pub(crate) fn does(effect: Effect, takes: Duration) -> Plan {
-        Plan { takes, exit: "OK".to_owned(), effect, log: Vec::new() }
+        Plan { takes, exit: "OK".to_owned(), effect, log: Vec::new(), gradual: Vec::new() }
     }
 }
 
@@ -136,6 +148,9 @@ pub(crate) fn refusal(cluster: &Cluster, work: &Work) -> Option<String> {
 pub(crate) fn plan(cluster: &Cluster, work: &Work) -> Plan {
     if let Action::Snapshot(number) = work.action {
         return snapshot::plan(cluster, work, number);
+    }
+    if let Some(migration) = &work.migration {
+        return migrate::plan(cluster, work, migration);
     }
     let brief = cluster.clock.seconds(cluster.timing.task);
     let Some(guest) = on_node(cluster, work) else { return no_such_guest(work) };
@@ -215,7 +230,7 @@ fn hibernate(cluster: &Cluster, work: &Work, takes: Duration) -> Plan {
     if !cluster.quorate {
         let file = format!("/etc/pve/nodes/{}/qemu-server/{vmid}.conf.tmp.4711", work.node);
         let exit = format!("unable to open file '{file}' - Permission denied");
-        return Plan { takes, exit, effect: Effect::LeaveImage, log: Vec::new() };
+        return Plan { takes, exit, effect: Effect::LeaveImage, log: Vec::new(), gradual: Vec::new() };
     }
     Plan::does(Effect::Hibernate, takes)
 }
@@ -236,24 +251,24 @@ fn clean_end(cluster: &Cluster, guest: &Guest, work: &Work, effect: Effect) -> P
     let needs = cluster.timing.shutdown;
     let obeys = !guest.deaf && guest.power == Power::Running && needs <= limit;
     if obeys {
-        return Plan { takes: before + seconds(needs), exit: "OK".to_owned(), effect, log };
+        return Plan { takes: before + seconds(needs), exit: "OK".to_owned(), effect, log, gradual: Vec::new() };
     }
     let takes = before + seconds(limit);
     if work.force_stop {
         log.push("VM still running - terminating now with SIGTERM".to_owned());
-        return Plan { takes, exit: "OK".to_owned(), effect, log };
+        return Plan { takes, exit: "OK".to_owned(), effect, log, gradual: Vec::new() };
     }
     // `vm_reboot` of pve-container kills what does not obey.
     if work.guest == Kind::Lxc && work.action == Action::Reboot {
-        return Plan { takes, exit: "OK".to_owned(), effect, log };
+        return Plan { takes, exit: "OK".to_owned(), effect, log, gradual: Vec::new() };
     }
     if work.guest == Kind::Qemu {
         let exit = "VM quit/powerdown failed - got timeout".to_owned();
-        return Plan { takes, exit, effect: Effect::Nothing, log };
+        return Plan { takes, exit, effect: Effect::Nothing, log, gradual: Vec::new() };
     }
     // The command has failed; its socket is polled for its timeout and 5 s (`vm_stop`).
     let command = format!("lxc-stop -n {} --nokill --timeout {limit}", guest.vmid);
     log.push(format!("command '{command}' failed: exit code 1"));
     let takes = takes + seconds(limit + 5.0);
-    Plan { takes, exit: "container did not stop".to_owned(), effect: Effect::Nothing, log }
+    Plan { takes, exit: "container did not stop".to_owned(), effect: Effect::Nothing, log, gradual: Vec::new() }
 }

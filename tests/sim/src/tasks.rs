@@ -1,10 +1,14 @@
 //! Tasks: they wait for the guest's lock, take their time, and only their end tells what became of them.
 
-use std::time::{Duration, Instant};
+mod by_hand;
 
+use std::time::Instant;
+
+pub(crate) use self::by_hand::Ended;
 use crate::cluster::Cluster;
-use crate::guest::{Kind, Power};
-use crate::power::{Action, Plan, Work, plan};
+use crate::guest::Power;
+use crate::migrate;
+use crate::power::{Plan, Work, plan};
 use crate::snapshot;
 
 /// One worker task.
@@ -32,7 +36,7 @@ pub(crate) struct Task {
 #[derive(Debug)]
 enum State {
     Waiting { until: Instant },
-    Running { until: Instant, plan: Plan },
+    Running { since: Instant, until: Instant, plan: Plan },
     Done,
 }
 
@@ -55,6 +59,27 @@ pub(crate) enum Effect {
     RequestHa {
         start: bool,
     },
+    /// It is on another node now (its place in the cluster).
+    Move {
+        to: usize,
+        /// A container that was shut down for it.
+        restarts: bool,
+        /// What goes wrong after that.
+        paused: bool,
+        locked: bool,
+    },
+    /// A migration was given up.
+    Unlock,
+    /// The same, of a container that was to be shut down for it.
+    StartAgain,
+    /// The HA manager is asked to move it, in one of its rounds.
+    AskHaToMove {
+        to: usize,
+    },
+    /// Its round has come.
+    TakeHaMove {
+        to: usize,
+    },
 }
 
 /// Something that happens to a guest by itself.
@@ -65,35 +90,7 @@ pub(crate) struct Event {
     effect: Effect,
 }
 
-/// A task that ended some time ago.
-pub(crate) struct Ended<'a> {
-    pub(crate) node: &'a str,
-    pub(crate) kind: &'a str,
-    pub(crate) id: &'a str,
-    pub(crate) user: &'a str,
-    pub(crate) ago: Duration,
-    pub(crate) lasted: Duration,
-    pub(crate) exit: &'a str,
-    pub(crate) log: Vec<String>,
-}
-
 impl Cluster {
-    /// Adds a task that ended some time ago.
-    pub(crate) fn add_ended(&mut self, ended: Ended<'_>) {
-        let Ended { node, kind, id, user, ago, lasted, exit, log } = ended;
-        self.run_on(node, kind, id, user, 0.0);
-        let now = self.clock.epoch(self.clock.now());
-        let task = self.tasks.last_mut().expect("just added");
-        let end = now - ago.as_secs();
-        task.start = end - lasted.as_secs();
-        let (pid, pstart, start) = (task.pid, task.pstart, task.start);
-        task.upid = format!("UPID:{node}:{pid:08X}:{pstart:08X}:{start:08X}:{kind}:{id}:{user}:");
-        task.log = log;
-        task.finish(exit, end);
-        // Lists are in the order of the beginnings.
-        self.tasks.sort_by_key(|task| task.start);
-    }
-
     /// Starts a task on a node and gives its UPID.
     pub(crate) fn spawn(&mut self, node: &str, kind: &str, id: &str, user: &str, work: Work) -> String {
         self.settle();
@@ -151,78 +148,6 @@ impl Cluster {
         }
     }
 
-    /// Ends the running tasks of a guest with this exit text, without what they should have done: `unexpected status`
-    /// (a crash: the log has no end), `received interrupt`, or any other.
-    pub fn end_tasks(&mut self, vmid: u32, exit: &str) {
-        self.settle();
-        let now = self.clock.epoch(self.clock.now());
-        let id = vmid.to_string();
-        for task in self.tasks.iter_mut().filter(|task| task.id == id && task.exit.is_none()) {
-            task.finish(exit, now);
-            if exit == "unexpected status" {
-                task.log.pop();
-            }
-        }
-    }
-
-    /// Deletes the logs of a guest's tasks: their status is `no such task` from now on.
-    pub fn lose_task_logs(&mut self, vmid: u32) {
-        let id = vmid.to_string();
-        self.tasks.iter_mut().filter(|task| task.id == id).for_each(|task| task.gone = true);
-    }
-
-    /// Lists show no tasks, as where the disk of the node is full: only who has their ids finds them.
-    pub fn list_no_tasks(&mut self, unlisted: bool) {
-        self.unlisted = unlisted;
-    }
-
-    /// Somebody's task works on a guest for so many seconds, without a deed of its own: `vzdump`, say.
-    pub fn run_task(&mut self, kind: &str, vmid: u32, user: &str, seconds: f64) {
-        let node = self.guest_mut(vmid).node.clone();
-        self.run_on(&node, kind, &vmid.to_string(), user, seconds);
-    }
-
-    /// The same that works on no guest alone, as a backup of all guests does.
-    pub fn run_node_task(&mut self, kind: &str, node: &str, user: &str, seconds: f64) {
-        self.run_on(node, kind, "", user, seconds);
-    }
-
-    fn run_on(&mut self, node: &str, kind: &str, id: &str, user: &str, seconds: f64) {
-        let work = Work {
-            node: node.to_owned(),
-            guest: Kind::Qemu,
-            // It does not hold the guest's lock file.
-            vmid: 0,
-            action: Action::Reset,
-            timeout: None,
-            force_stop: false,
-            overrules_shutdown: false,
-            through_ha: false,
-        };
-        self.spawn(node, kind, id, user, work);
-        let until = self.clock.now() + self.clock.seconds(seconds);
-        if let Some(task) = self.tasks.last_mut() {
-            task.exit = None;
-            task.log.clear();
-            task.state = State::Running { until, plan: Plan::nothing() };
-        }
-    }
-
-    /// Something else than a task holds a guest's lock file, or gives it back: PVE's clean-up after a stop does.
-    pub fn hold_lock(&mut self, vmid: u32, held: bool) {
-        self.settle();
-        if held {
-            self.held.insert(vmid);
-        } else if self.held.remove(&vmid) {
-            self.next_in_line(&vmid.to_string(), self.clock.now());
-        }
-    }
-
-    /// Lists of active tasks go on showing those that ended, as until they are put into the archive.
-    pub fn keep_ended_tasks_active(&mut self, kept: bool) {
-        self.lingering = kept;
-    }
-
     /// Brings everything up to date that should have happened by now, in its order.
     pub(crate) fn settle(&mut self) {
         let now = self.clock.now();
@@ -257,6 +182,7 @@ impl Cluster {
                     plan.log.extend((0..warnings).map(|_| "WARN: something is odd".to_owned()));
                     plan.exit = format!("WARNINGS: {warnings}");
                 }
+                self.tasks[index].log.extend(plan.gradual.into_iter().map(|(_, line)| line));
                 self.tasks[index].log.extend(plan.log);
                 self.tasks[index].finish(&plan.exit, end);
                 self.apply(vmid, plan.effect, at);
@@ -293,7 +219,8 @@ impl Cluster {
         if let Effect::Snapshot(number) = plan.effect {
             snapshot::begin(self, number, at);
         }
-        self.tasks[index].state = State::Running { until: at + plan.takes, plan };
+        migrate::begin(self, &self.tasks[index].work.clone(), plan.effect);
+        self.tasks[index].state = State::Running { since: at, until: at + plan.takes, plan };
     }
 
     fn is_locked(&self, id: &str) -> bool {
@@ -326,6 +253,7 @@ impl Cluster {
             Effect::Restart => Some((later(self.timing.reboot_gap, self), Effect::Start)),
             Effect::RequestHa { start: true } => Some((later(self.timing.ha, self), Effect::Start)),
             Effect::RequestHa { start: false } => Some((later(self.timing.ha, self), Effect::Stop)),
+            Effect::AskHaToMove { to } => Some((later(self.timing.ha, self), Effect::TakeHaMove { to })),
             _ => None,
         };
         if let Some((at, effect)) = follow {
@@ -340,9 +268,35 @@ impl Cluster {
         if effect == Effect::LeaveImage {
             self.left_images.insert(vmid);
         }
+        if let Effect::TakeHaMove { to } = effect {
+            self.take_ha_move(vmid, to, at);
+        }
+        let home = match effect {
+            Effect::Move { to, .. } => self.nodes.get(to).map(|node| node.name.clone()),
+            _ => None,
+        };
+        if matches!(effect, Effect::Move { .. } | Effect::Unlock | Effect::StartAgain) {
+            self.end_ha_move(vmid);
+        }
         let Some(guest) = self.guests.iter_mut().find(|guest| guest.vmid == vmid) else { return };
         match effect {
-            Effect::Nothing | Effect::LeaveImage | Effect::Snapshot(_) => {}
+            Effect::Nothing
+            | Effect::LeaveImage
+            | Effect::Snapshot(_)
+            | Effect::AskHaToMove { .. }
+            | Effect::TakeHaMove { .. } => {}
+            Effect::Unlock => guest.lock = guest.lock.take().filter(|lock| lock != "migrate"),
+            Effect::StartAgain => guest.begin(at),
+            Effect::Move { restarts, paused, locked, .. } => {
+                guest.lock = locked.then(|| "migrate".to_owned());
+                guest.node = home.unwrap_or_default();
+                if restarts {
+                    guest.begin(at);
+                }
+                if paused {
+                    guest.power = Power::Paused;
+                }
+            }
             // In this state the HA manager does nothing until somebody has looked.
             Effect::RequestHa { .. } if guest.ha.as_deref() == Some("error") => {}
             Effect::RequestHa { start } => guest.ha = Some(if start { "started" } else { "stopped" }.to_owned()),
@@ -370,6 +324,16 @@ impl Task {
     /// Whether this caller (`user@realm` or a token) started it.
     pub(crate) fn belongs_to(&self, caller: &str) -> bool {
         self.user == caller
+    }
+
+    /// What its log says at this moment.
+    pub(crate) fn log_at(&self, now: Instant) -> Vec<String> {
+        let mut log = self.log.clone();
+        if let State::Running { since, plan, .. } = &self.state {
+            let passed = now.saturating_duration_since(*since);
+            log.extend(plan.gradual.iter().filter(|(at, _)| *at <= passed).map(|(_, line)| line.clone()));
+        }
+        log
     }
 
     fn due(&self) -> Option<Instant> {

@@ -9,6 +9,7 @@ use crate::fleet::act::{Now, Options, PARALLEL, PlanRun, Prepared, StepReport};
 use crate::fleet::observe::{ObserveRequest, Observed};
 use crate::model::id::ServerId;
 use crate::model::inventory::Server;
+use crate::model::migrate::Moving;
 use crate::model::power::{PowerAction, Remedy, StepText, StopOptions};
 use crate::tui::{Choices, Event, Offers, Plan};
 
@@ -58,6 +59,7 @@ async fn try_prepare(
     let options = Options {
         stop: StopOptions { then_stop: choices.then_stop, ..StopOptions::default() },
         guests: choices.guests,
+        moving: Moving::default(),
         only_shown: true,
         arm_wol: choices.arm_wol,
         until: None,

@@ -34,7 +34,7 @@ pub(in crate::fleet::act) enum Missing {
 
 impl Fleet<'_> {
     /// The guest with its configuration, who it is right before the call. What was seen for the plan a moment ago counts.
-    pub(super) async fn find_with_config(
+    pub(in crate::fleet::act) async fn find_with_config(
         &self,
         clients: &ApiClients,
         named: Named<'_>,
@@ -137,7 +137,7 @@ pub(super) fn is_whole(listing: &Listing) -> bool {
     listing.unreadable == 0 && !listing.guests.is_empty()
 }
 
-pub(super) fn gone(server: &Server) -> StepReport {
+pub(in crate::fleet::act) fn gone(server: &Server) -> StepReport {
     let detail = format!("{} is gone: no node of its cluster has it", server.id);
     StepReport::because(StepOutcome::Failed(FailureKind::Failed), detail)
 }

@@ -16,7 +16,7 @@ use crate::transport::Error;
 use crate::transport::pve::{is_not_here, is_passing};
 
 /// The lines of a failed task's log that are shown.
-const LOG_LINES: usize = 5;
+pub(in crate::fleet::act) const LOG_LINES: usize = 5;
 /// How long a task is looked for whose POST had no answer.
 pub(in crate::fleet::act) const LOOK_UP: Duration = Duration::from_secs(10);
 

@@ -29,7 +29,7 @@ use crate::model::host::power::{HostCall, HostPreflight, Identity, Inhibitor, Lo
 use crate::model::id::ServerId;
 use crate::model::inventory::{FailureKind, Server};
 use crate::model::load::reading::Reading;
-use crate::model::power::{Finding, Policy, Remedy, WakeTime, Waking};
+use crate::model::power::{Finding, Policy, Remedy, Step, WakeTime, Waking};
 use crate::model::upkeep::backup::BackupJob;
 
 /// When a host is looked at.
@@ -54,6 +54,8 @@ pub(in crate::fleet::act) struct HostCheck<'r> {
     pub(in crate::fleet::act) options: &'r Options,
     /// What an earlier run read of its counters, to be compared with.
     pub(in crate::fleet::act) known: Option<&'r Reading>,
+    /// The plan: guests that it moves away are no matter of the host's.
+    pub(in crate::fleet::act) steps: &'r [Step],
 }
 
 /// A look at a host right before it goes down.

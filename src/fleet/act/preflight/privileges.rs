@@ -52,8 +52,17 @@ impl Fleet<'_> {
         let asks = options.only_shown || plan.steps.iter().filter(|step| step.acts()).count() > 1;
         let mut findings = Vec::new();
         for step in &plan.steps {
-            let Some(right) = call_of(step).map(GuestRight::from) else { continue };
             let Some(named) = Named::of(&servers[step.server]) else { continue };
+            if let StepKind::Migrate(way) = &step.does {
+                findings.extend(self.lacks_right(GuestRight::Migrate, named, clients, asks, known).await);
+                // Which no scope has.
+                let lacks = |held: &Permissions| held.lacks_to_map(&way.call, named.vmid);
+                if let Some(lacking) = self.lacking(clients, named.cluster, asks, known, lacks).await {
+                    findings.push(lacking.finding(&named.server.id, &HintId::StorageMapRights.text(), false));
+                }
+                continue;
+            }
+            let Some(right) = call_of(step).map(GuestRight::from) else { continue };
             findings.extend(self.lacks_right(right, named, clients, asks, known).await);
         }
         findings

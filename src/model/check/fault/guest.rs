@@ -18,7 +18,7 @@ pub(crate) struct Locked<'a> {
 
 impl Locked<'_> {
     /// The command that removes the lock, which ends nothing that works under it.
-    fn command(&self) -> String {
+    pub(crate) fn command(&self) -> String {
         match (self.kind, self.lock) {
             (GuestKind::Lxc, "mounted") => format!("pct unmount {}", self.vmid),
             (GuestKind::Lxc, _) => format!("pct unlock {}", self.vmid),

@@ -212,7 +212,7 @@ fn inputs(action: PowerAction) -> Vec<GuestCall> {
         PowerAction::Reset => vec![GuestCall::Reset],
         PowerAction::Suspend => vec![GuestCall::Suspend],
         PowerAction::Hibernate => vec![GuestCall::Hibernate],
-        PowerAction::Wake => Vec::new(),
+        PowerAction::Wake | PowerAction::Migrate => Vec::new(),
     }
 }
 
@@ -223,7 +223,7 @@ fn wanted(action: PowerAction, state: PowerState) -> bool {
         PowerAction::Shutdown | PowerAction::Stop => matches!(state, PowerState::Stopped | PowerState::Hibernated),
         PowerAction::Suspend => state == PowerState::Paused,
         PowerAction::Hibernate => state == PowerState::Hibernated,
-        PowerAction::Reboot | PowerAction::Reset | PowerAction::Wake => false,
+        PowerAction::Reboot | PowerAction::Reset | PowerAction::Wake | PowerAction::Migrate => false,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::model::guest::{GuestCall, Startup};
 use crate::model::host::power::HostCall;
 use crate::model::id::ServerId;
 use crate::model::inventory::FailureKind;
+use crate::model::migrate::{Move, MoveVerdict};
 use crate::model::power::{Finding, PowerAction, PowerState, StopOptions, Waking};
 use crate::model::text::words::words;
 
@@ -22,12 +23,18 @@ pub(crate) enum Policy {
     Hibernate,
     /// They sleep with their host, or are ended by it.
     Leave,
+    /// They are moved to other nodes first.
+    Migrate,
+    /// A host that is woken gets those back that were moved away from it.
+    Return,
 }
 
 words!(Policy: all, parse => {
     Shutdown = "shutdown",
     Hibernate = "hibernate",
     Leave = "leave",
+    Migrate = "migrate",
+    Return = "return",
 });
 
 /// How the plan shall be made.
@@ -44,6 +51,10 @@ pub(crate) struct PlanInputs {
     pub(crate) failures: HashMap<ServerId, FailureKind>,
     /// Guests whose node cannot report their state or carry out a call.
     pub(crate) lost: HashMap<ServerId, Lost>,
+    /// What moving guests comes down to, of those that shall move.
+    pub(crate) moves: HashMap<ServerId, MoveVerdict>,
+    /// Guests that were moved away from a host, each with that host.
+    pub(crate) returns: Vec<(ServerId, ServerId)>,
 }
 
 /// Why nothing can be done with a guest.
@@ -60,6 +71,8 @@ pub(crate) enum StepKind {
     /// Wake-on-LAN, until the host is ready.
     Wake,
     Guest(GuestCall),
+    /// A guest goes to another node.
+    Migrate(Box<Move>),
     /// A call to a guest whose state is not known yet: it is decided when its host is ready.
     GuestLater,
     Host(HostCall),
@@ -86,6 +99,8 @@ pub(crate) enum StepReason {
     NeededBy(ServerId),
     /// It runs on this host, which goes down.
     RunsOn(ServerId),
+    /// It was moved away from this host, which is up again.
+    ReturnsTo(ServerId),
 }
 
 impl fmt::Display for StepReason {
@@ -94,6 +109,7 @@ impl fmt::Display for StepReason {
             StepReason::Asked => f.write_str("asked for"),
             StepReason::NeededBy(other) => write!(f, "{other} needs it"),
             StepReason::RunsOn(host) => write!(f, "runs on {host}"),
+            StepReason::ReturnsTo(host) => write!(f, "was moved away from {host}"),
         }
     }
 }

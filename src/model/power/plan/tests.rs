@@ -47,6 +47,7 @@ fn lines(servers: &[Server], plan: &Plan) -> Vec<String> {
             StepKind::Already(state) => format!("already {state}"),
             StepKind::Cannot { why, .. } => format!("cannot ({why})"),
             StepKind::Needed { why } => format!("needed ({why})"),
+            StepKind::Migrate(way) => format!("{} to {}", way.from, way.call.target),
         };
         let waits = |places: &[usize], sign: &str| {
             let mut places: Vec<String> = places.iter().map(|place| format!("{sign}{}", place + 1)).collect();

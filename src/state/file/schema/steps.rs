@@ -1,8 +1,10 @@
 //! Every table, as it was added: the steps from one schema to the next.
 
 /// Step n makes schema n+1 of schema n. A step that was ever released is never changed; a new one is added.
-pub(in crate::state) const STEPS: &[&str] =
-    &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH, TENTH, ELEVENTH, TWELFTH, THIRTEENTH, ENERGY];
+pub(in crate::state) const STEPS: &[&str] = &[
+    FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH, TENTH, ELEVENTH, TWELFTH, THIRTEENTH, ENERGY,
+    MOVED,
+];
 
 const FIRST: &str = include_str!("first.sql");
 
@@ -237,5 +239,19 @@ CREATE TABLE energy_totals (
     measured_by TEXT NOT NULL,
     joules REAL NOT NULL,
     PRIMARY KEY (server, measured_by)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Guests that were moved away so that their host could go down.
+const MOVED: &str = "
+CREATE TABLE moved (
+    cluster INTEGER NOT NULL REFERENCES clusters (id) ON DELETE CASCADE,
+    vmid INTEGER NOT NULL,
+    -- The configured host that it belongs to, and the node that this is.
+    host TEXT NOT NULL,
+    from_node TEXT NOT NULL,
+    to_node TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (cluster, vmid)
 ) STRICT, WITHOUT ROWID;
 ";

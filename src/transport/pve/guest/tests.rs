@@ -69,6 +69,8 @@ fn configurations() {
         macs: vec!["bc:24:11:00:01:01".to_owned(), "aa:24:11:00:01:02".to_owned()],
         lock: Some("backup".to_owned()),
         made_at: Some(Timestamp::from_second(1_795_381_239).unwrap()),
+        cpu: None,
+        volumes: Vec::new(),
     };
     assert_eq!(vm, want);
     let container = config(
@@ -83,6 +85,11 @@ fn configurations() {
         (Some("ct-web"), Some(3), true)
     );
     assert_eq!(container.macs, ["bc:24:11:00:02:01"]);
+    assert_eq!(container.volumes.first().and_then(|volume| volume.storage.as_deref()), Some("local"));
+    for (text, want) in [("host", "host"), ("host,flags=+aes", "host"), ("cputype=x86-64-v3", "x86-64-v3")] {
+        let vm = config(GuestKind::Qemu, &format!(r#"{{"cpu":"{text}"}}"#));
+        assert_eq!(vm.cpu.as_deref(), Some(want), "{text}");
+    }
     assert_eq!(
         config(GuestKind::Qemu, r#"{"smbios1":"uuid=","rootfs":"a","net0":"hwaddr=x"}"#),
         GuestConfig::default()

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::api::{Context, Reply, nodes, view};
+use crate::migrate::{node_rows, service_states};
 use crate::node::Stats;
 
 pub(crate) fn resources(context: &mut Context<'_>) -> Reply {
@@ -127,11 +128,13 @@ pub(crate) fn ha_status(context: &mut Context<'_>) -> Reply {
     let mut rows = vec![json!({
         "id": "quorum", "type": "quorum", "node": context.node, "status": quorum, "quorate": u8::from(cluster.quorate),
     })];
+    rows.extend(node_rows(cluster));
     rows.extend(cluster.guests.iter().filter_map(|guest| {
-        let (state, sid) = (guest.ha.as_ref()?, format!("{}:{}", guest.kind.ha_word(), guest.vmid));
+        let (state, request) = service_states(cluster, guest)?;
+        let sid = format!("{}:{}", guest.kind.ha_word(), guest.vmid);
         Some(json!({
             "id": format!("service:{sid}"), "type": "service", "sid": sid, "node": guest.node, "state": state,
-            "crm_state": state, "request_state": state, "status": format!("{sid} ({}, {state})", guest.node),
+            "crm_state": state, "request_state": request, "status": format!("{sid} ({}, {state})", guest.node),
         }))
     }));
     Ok(Value::Array(rows).into())

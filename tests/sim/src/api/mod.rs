@@ -5,6 +5,7 @@ mod access;
 mod agent;
 mod cluster;
 mod guests;
+mod migrate;
 mod nodes;
 mod power;
 mod request;

@@ -104,6 +104,8 @@ pub(crate) fn status(context: &mut Context<'_>) -> Reply {
     let kernel = if context.cluster.version.is_9() { "6.17.2-1-pve" } else { "6.8.12-9-pve" };
     let (free, available) = (node.memory - node.memory_used, node.memory - node.memory_used);
     let disk_free = node.disk - node.disk_used;
+    let usual = || ("Simulated CPU".to_owned(), "fpu sse2 lm".to_owned());
+    let (model, flags) = context.cluster.moves.cpus.get(&node.name).cloned().unwrap_or_else(usual);
     let mut memory = json!({ "total": node.memory, "used": node.memory_used, "free": free });
     if context.cluster.version.is_9() {
         memory["available"] = json!(available);
@@ -119,8 +121,8 @@ pub(crate) fn status(context: &mut Context<'_>) -> Reply {
         "uptime": node.uptime_at(context.cluster.clock.now()),
         "loadavg": node.loadavg.map(|load| format!("{load:.2}")),
         "cpuinfo": {
-            "cpus": node.cpus, "cores": node.cpus, "sockets": 1, "model": "Simulated CPU", "mhz": "2596.138",
-            "user_hz": 100, "hvm": "1", "family": "25", "vendor": "AuthenticAMD", "flags": "fpu sse2 lm",
+            "cpus": node.cpus, "cores": node.cpus, "sockets": 1, "model": model, "mhz": "2596.138",
+            "user_hz": 100, "hvm": "1", "family": "25", "vendor": "AuthenticAMD", "flags": flags,
         },
         "memory": memory,
         "swap": { "total": 0, "used": 0, "free": 0 },

@@ -66,6 +66,7 @@ pub(crate) fn post(context: &mut Context<'_>) -> Reply {
         force_stop: call.flag("forceStop"),
         overrules_shutdown: call.flag("overrule-shutdown"),
         through_ha: managed && matches!(action, Action::Start | Action::Stop | Action::Shutdown),
+        migration: None,
     };
     if let Some(text) = refusal(context.cluster, &work) {
         return Err(Refusal::died(text));

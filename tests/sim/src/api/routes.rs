@@ -1,6 +1,8 @@
 //! The table of calls: who may make them, which parameters they take, who answers.
 
-use crate::api::{Context, Refusal, Reply, access, agent, cluster, guests, nodes, power, rrd, snapshot, tasks};
+use crate::api::{
+    Context, Refusal, Reply, access, agent, cluster, guests, migrate, nodes, power, rrd, snapshot, tasks,
+};
 use crate::version::Version;
 
 /// Who may make a call. A list means: one of these.
@@ -53,7 +55,11 @@ impl Route {
 
     /// Whether this version has it.
     pub(crate) fn exists(&self, version: &Version) -> bool {
-        self.pattern != "nodes/{}/lxc/{}/interfaces" || version.has_lxc_interfaces()
+        match (self.method, self.pattern) {
+            (_, "nodes/{}/lxc/{}/interfaces") => version.has_lxc_interfaces(),
+            ("GET", "nodes/{}/lxc/{}/migrate") | (_, "cluster/ha/rules") => version.is_9(),
+            _ => true,
+        }
     }
 }
 
@@ -102,6 +108,26 @@ const POWER: &[Parameter] = &[
     optional("timeout", Shape::Integer),
     optional("todisk", Shape::Boolean),
 ];
+const PRECONDITION: &[Parameter] = &[optional("target", Shape::Text)];
+const MIGRATE: &[Parameter] = &[
+    required("target", Shape::Text),
+    optional("bwlimit", Shape::Integer),
+    optional("force", Shape::Boolean),
+    optional("migration_network", Shape::Text),
+    optional("migration_type", Shape::OneOf("secure, insecure")),
+    optional("online", Shape::Boolean),
+    optional("targetstorage", Shape::Text),
+    optional("with-conntrack-state", Shape::Boolean),
+    optional("with-local-disks", Shape::Boolean),
+];
+const MIGRATE_LXC: &[Parameter] = &[
+    required("target", Shape::Text),
+    optional("bwlimit", Shape::Integer),
+    optional("online", Shape::Boolean),
+    optional("restart", Shape::Boolean),
+    optional("target-storage", Shape::Text),
+    optional("timeout", Shape::Integer),
+];
 const TOKEN: &[Parameter] =
     &[optional("comment", Shape::Text), optional("expire", Shape::Integer), optional("privsep", Shape::Boolean)];
 
@@ -119,6 +145,7 @@ const SNAPSHOT_CONFIG: Permission = Permission::Guest(&["VM.Snapshot", "VM.Snaps
 const AUDIT: Permission = Permission::Guest(&["VM.Audit"]);
 const NODE_AUDIT: Permission = Permission::Node(&["Sys.Audit"]);
 const POWER_MGMT: Permission = Permission::Guest(&["VM.PowerMgmt"]);
+const MAY_MIGRATE: Permission = Permission::Guest(&["VM.Migrate"]);
 const AGENT_AUDIT: Permission =
     Permission::Agent { old: &["VM.Monitor"], new: &["VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted"] };
 const AGENT_ANY: Permission =
@@ -156,6 +183,9 @@ const ROUTES: &[Route] = &[
     Route { parameters: RESOURCES, ..open("GET", "cluster/resources", Anyone, cluster::resources) },
     open("GET", "cluster/status", Root(&["Sys.Audit"]), cluster::status),
     open("GET", "cluster/ha/status/current", Root(&["Sys.Audit"]), cluster::ha_status),
+    open("GET", "cluster/ha/rules", Root(&["Sys.Audit"]), migrate::rules),
+    open("GET", "cluster/ha/groups", Root(&["Sys.Audit"]), migrate::groups),
+    open("GET", "cluster/replication", Anyone, migrate::replication),
     open("GET", "cluster/backup", Root(&["Sys.Audit"]), cluster::backup_jobs),
     open("GET", "cluster/nextid", Anyone, cluster::next_id),
     open("GET", "cluster/options", Anyone, cluster::options),
@@ -193,6 +223,8 @@ const ROUTES: &[Route] = &[
     at_node("nodes/{}/qemu/{}/status", Anyone, NONE, guests::status_index),
     by_daemon("GET", "nodes/{}/qemu/{}/status/current", AUDIT, NONE, guests::current),
     by_daemon("POST", "nodes/{}/qemu/{}/status/{}", POWER_MGMT, POWER, power::post),
+    at_node("nodes/{}/qemu/{}/migrate", MAY_MIGRATE, PRECONDITION, migrate::precondition),
+    by_daemon("POST", "nodes/{}/qemu/{}/migrate", MAY_MIGRATE, MIGRATE, migrate::post),
     by_daemon("GET", "nodes/{}/qemu/{}/rrddata", AUDIT, RRD, rrd::of_guest),
     at_node("nodes/{}/qemu/{}/agent", Anyone, NONE, agent::index),
     by_daemon("POST", "nodes/{}/qemu/{}/agent", AGENT_ANY, AGENT, agent::legacy),
@@ -203,6 +235,8 @@ const ROUTES: &[Route] = &[
     at_node("nodes/{}/lxc/{}/config", AUDIT, CURRENT, guests::config),
     by_daemon("GET", "nodes/{}/lxc/{}/status/current", AUDIT, NONE, guests::current),
     by_daemon("POST", "nodes/{}/lxc/{}/status/{}", POWER_MGMT, POWER, power::post),
+    at_node("nodes/{}/lxc/{}/migrate", MAY_MIGRATE, PRECONDITION, migrate::precondition),
+    by_daemon("POST", "nodes/{}/lxc/{}/migrate", MAY_MIGRATE, MIGRATE_LXC, migrate::post),
     by_daemon("GET", "nodes/{}/lxc/{}/interfaces", AUDIT, NONE, guests::interfaces),
     by_daemon("GET", "nodes/{}/lxc/{}/rrddata", AUDIT, RRD, rrd::of_guest),
     at_node("nodes/{}/qemu/{}/snapshot", AUDIT, NONE, snapshot::list),

@@ -118,7 +118,8 @@ pub(crate) fn status(context: &mut Context<'_>) -> Reply {
 
 pub(crate) fn log(context: &mut Context<'_>) -> Reply {
     let task = &context.cluster.tasks[find(context, "Sys.Audit")?];
-    let lines = if task.log.is_empty() { vec!["no content".to_owned()] } else { task.log.clone() };
+    let lines = task.log_at(context.cluster.clock.now());
+    let lines = if lines.is_empty() { vec!["no content".to_owned()] } else { lines };
     let skip = usize::try_from(context.call.number("start").unwrap_or(0)).unwrap_or(usize::MAX);
     let limit = usize::try_from(context.call.number("limit").unwrap_or(50)).unwrap_or(usize::MAX);
     let rows = lines.iter().enumerate().skip(skip).take(limit);

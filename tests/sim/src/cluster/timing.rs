@@ -15,6 +15,8 @@ pub struct Timing {
     pub lock_wait: f64,
     /// The HA manager's way from a request to the deed.
     pub ha: f64,
+    /// A migration, once it goes.
+    pub migrate: f64,
     /// The delay of a 401.
     pub auth_delay: f64,
     /// An agent that does not answer.
@@ -40,6 +42,7 @@ impl Default for Timing {
             reboot_gap: 1.0,
             lock_wait: 10.0,
             ha: 10.0,
+            migrate: 20.0,
             auth_delay: 3.0,
             agent_timeout: 3.0,
             no_route: 3.0,

@@ -90,9 +90,13 @@ pub(super) fn look_at_tasks_of(
 
 /// What the host's guests say against it, whether they run or not.
 pub(super) fn look_at_guests_of(check: &HostCheck<'_>, backup_runs: Option<bool>, found: &mut Findings<'_>) {
-    let HostCheck { host, servers, call, .. } = *check;
+    let HostCheck { host, servers, call, steps, .. } = *check;
+    let moves = |place: usize| steps.iter().any(|step| step.server == place && step.empties(&host.id));
     let on_it: Vec<&Server> = servers
         .iter()
+        .enumerate()
+        .filter(|(place, _)| !moves(*place))
+        .map(|(_, server)| server)
         .filter(|server| server.vmid.is_some() && server.cluster == host.cluster && server.node == host.node)
         .collect();
     let managed = |server: &&&Server| {

@@ -13,7 +13,7 @@ use crate::model::host::idle::{IdleSettings, Need, NeedKind};
 use crate::model::inventory::Server;
 use crate::model::inventory::server::ServerKey;
 use crate::model::load::usage::{Pressure, Sample};
-use crate::model::power::{PowerAction, PowerState};
+use crate::model::power::{Policy, PowerAction, PowerState};
 use crate::state::StateError;
 
 /// How far back samples are read to compare the newest one with.
@@ -53,7 +53,8 @@ impl Fleet<'_> {
     ) -> Result<Vec<Need>, StateError> {
         let on_it = servers.iter().filter(|server| server.vmid.is_some() && server.parent.as_ref() == Some(&host.id));
         let running: Vec<&Server> = on_it.filter(|guest| is_up(guest)).collect();
-        if options.allowed.contains(&CheckId::RunningGuests) {
+        // Who goes on elsewhere needs no host.
+        if options.allowed.contains(&CheckId::RunningGuests) || options.guests == Some(Policy::Migrate) {
             return Ok(Vec::new());
         }
         let name = |guest: &Server| format!("guest {}", guest.called());

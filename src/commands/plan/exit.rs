@@ -1,4 +1,4 @@
-//! How `ecobox power` ends.
+//! How a command ends that carried out a plan.
 
 use crate::exit::Exit;
 use crate::fleet::act::{StepOutcome, StepReport};
