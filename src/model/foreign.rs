@@ -4,6 +4,7 @@ use super::guest::{GuestIdentity, Startup, TaskEnd};
 use super::id::{NodeName, TokenId, Upid};
 use super::text::{clean, near, quoted, without_token_ids};
 use crate::model::access::certificate::Fingerprint;
+use crate::model::load::energy::{in_bounds, parse_meter};
 use crate::model::select::glob;
 use crate::model::upkeep::backup::read_log;
 
@@ -22,6 +23,10 @@ pub(crate) const READERS: &[Reader] = &[
         drop((text.parse::<Upid>(), text.parse::<NodeName>(), text.parse::<TokenId>(), text.parse::<Fingerprint>()));
         drop((GuestIdentity::new(&text), TaskEnd::of_exit_status(&text)));
         let _ = Startup::parse(&text);
+    }),
+    ("meter", |bytes| {
+        let watts = parse_meter(&String::from_utf8_lossy(bytes));
+        drop(watts.and_then(|watts| in_bounds(watts, Some(200.0), true)));
     }),
     ("backup-log", |bytes| drop(read_log(String::from_utf8_lossy(bytes).lines()))),
     ("pattern", |bytes| {

@@ -61,6 +61,26 @@ impl Span {
     }
 }
 
+impl Span {
+    /// `4.10 EUR`, `3.30–4.20 EUR`, `at least 3.30 EUR`: with hundredths, unless they would say too much.
+    pub(crate) fn money(self, currency: &str, utf8: bool) -> String {
+        let hundredths = |number: f64, places: usize| with_places(number, if places == 0 { 0 } else { places.max(2) });
+        let text = match self.most {
+            Some(most) if self.is_exact() => with_places(most, if most.abs() < 1000.0 { 2 } else { 0 }),
+            None => {
+                let (least, _, places) = rounded(self.least, self.least);
+                format!("at least {}", hundredths(least, places))
+            }
+            Some(most) => {
+                let (least, most, places) = rounded(self.least, most);
+                let dash = if utf8 { "–" } else { "-" };
+                format!("{}{dash}{}", hundredths(least, places), hundredths(most, places))
+            }
+        };
+        format!("{text} {currency}").trim_end().to_owned()
+    }
+}
+
 /// Both bounds with two significant places of the upper one, rounded away from each other.
 fn rounded(least: f64, most: f64) -> (f64, f64, usize) {
     let power = most.abs().max(1e-9).log10().floor() - 1.0;
@@ -121,6 +141,24 @@ mod tests {
             assert_eq!((span.text("W", true), span.text("W", false)), (text.to_owned(), ascii.to_owned()));
             assert_eq!(span.words("W", true), words);
         }
+    }
+
+    #[test]
+    fn money_has_hundredths_where_they_say_something() {
+        let span = |least, most| Span { least, most };
+        for (span, want) in [
+            (Span::exact(12.346), "12.35 EUR"),
+            (Span::exact(0.0), "0.00 EUR"),
+            (span(3.31, Some(4.17)), "3.30–4.20 EUR"),
+            (span(0.031, Some(0.044)), "0.031–0.044 EUR"),
+            (span(31.0, Some(44.2)), "31–45 EUR"),
+            (span(1234.0, Some(1581.0)), "1200–1600 EUR"),
+            (span(3.37, None), "at least 3.30 EUR"),
+            (span(123.0, None), "at least 120 EUR"),
+        ] {
+            assert_eq!(span.money("EUR", true), want);
+        }
+        assert_eq!(Span::exact(1.5).money("", true), "1.50");
     }
 
     #[test]
