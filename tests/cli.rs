@@ -32,6 +32,7 @@ mod cli {
     mod doctor_recorded;
     mod doctor_sleep;
     mod energy;
+    mod energy_advice;
     pub(crate) mod env;
     mod examples;
     mod exits;

@@ -1,5 +1,6 @@
 //! `ecobox advise`: what the past says that could be changed. It changes nothing.
 
+mod energy;
 pub(crate) mod report;
 
 use std::collections::{BTreeSet, HashMap};

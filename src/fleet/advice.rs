@@ -2,6 +2,7 @@
 //! who does not answer is judged by what the state file kept.
 
 mod ask;
+mod energy;
 mod hosts;
 mod kept;
 mod subject;
@@ -105,6 +106,7 @@ impl Fleet<'_> {
             self.look_for_pending(request, &mut list).await;
         }
         list.extend(self.waste(request, &past)?);
+        list.extend(self.energy_advice(request, &past)?);
         list.extend(self.host_advice(request, &past, &storages, &models));
         for line in &mut list {
             self.complete(line, inventory);

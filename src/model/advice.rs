@@ -5,6 +5,7 @@
 
 pub(crate) mod consolidate;
 pub(crate) mod coverage;
+pub(crate) mod energy;
 pub(crate) mod host_load;
 pub(crate) mod right_size;
 pub(crate) mod spread;
@@ -17,6 +18,7 @@ pub(crate) mod waste;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::model::advice::energy::EnergyAmount;
 use crate::model::id::ServerId;
 use crate::model::text::words::words;
 
@@ -28,12 +30,14 @@ pub(crate) enum Area {
     RightSize,
     Waste,
     Consolidation,
+    Energy,
 }
 
 words!(Area: => {
     RightSize = "right-size",
     Waste = "waste",
     Consolidation = "consolidation",
+    Energy = "energy",
 });
 
 /// What ecobox would do.
@@ -51,6 +55,8 @@ pub(crate) enum Verdict {
     CanSleep,
     /// It cannot sleep.
     CannotSleep,
+    /// Nothing to change: what was.
+    Fact,
     /// Not enough is known.
     CannotTell,
     /// Leave it as it is: the usual answer.
@@ -63,6 +69,7 @@ words!(Verdict: => {
     Less = "less",
     CanSleep = "can-sleep",
     CannotSleep = "cannot-sleep",
+    Fact = "fact",
     CannotTell = "cannot-tell",
     Keep = "keep",
 });
@@ -144,6 +151,8 @@ pub(crate) struct Advice {
     /// What a person would type. ecobox never runs it.
     pub(crate) command: Option<String>,
     pub(crate) effect: Option<Effect>,
+    /// What it used, saved, or would save.
+    pub(crate) energy: Option<EnergyAmount>,
 }
 
 impl Advice {
@@ -168,6 +177,7 @@ impl Advice {
             used: None,
             command: None,
             effect: None,
+            energy: None,
         }
     }
 }

@@ -152,7 +152,9 @@ fn a_cpu_counts_a_part_and_says_so() {
     assert_eq!(watts(&world), rapl(70.0, "CPU package + board"));
     // Over a minute, in which all of them began again at 0.
     let mut wraps = two(None);
-    wraps.iter_mut().for_each(|domain| domain.microjoules = RANGE - 100_000_000);
+    for domain in &mut wraps {
+        domain.microjoules = RANGE - 100_000_000;
+    }
     world.env.execute("DELETE FROM readings");
     nas.host.set_energy(&wraps);
     let _ = world.run(&JSON).exits(0);
@@ -178,7 +180,9 @@ fn a_cpu_counts_a_part_and_says_so() {
     later(&world, &nas, 500);
     assert_eq!(watts(&world), rapl(50.0, "CPU package + DRAM"));
     // Only root may read them.
-    ["intel-rapl:0", "intel-rapl:0:1", "intel-rapl:1", "intel-rapl:1:1"].map(|folder| nas.host.hide_energy(folder));
+    for folder in ["intel-rapl:0", "intel-rapl:0:1", "intel-rapl:1", "intel-rapl:1:1"] {
+        nas.host.hide_energy(folder);
+    }
     later(&world, &nas, 60);
     let run = world.run(&JSON).exits(0);
     assert_eq!((watts_of(&run), why(&run).as_str()), (unknown(), "only root may read the energy counters of its CPU"));
@@ -244,7 +248,7 @@ fn energy_is_kept_counted_and_drawn() {
     let table = world.run(&["stats", "--since", "3h"]).exits(0);
     assert!(table.stdout.contains("kWh") && table.stdout.contains("watts"), "{table}");
     let chart = world.run(&["stats", "--chart", "watts", "--since", "3h"]).exits(0);
-    assert!(chart.stdout.contains("watts since") && chart.stdout.contains("W"), "{chart}");
+    assert!(chart.stdout.contains("watts since") && chart.stdout.contains('W'), "{chart}");
     let page = world.run(&["status", "-o", "html"]).exits(0);
     assert!(page.stdout.contains("<b>Power</b>"), "{page}");
 }

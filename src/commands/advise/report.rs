@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::energy::EnergyJson;
 use crate::commands::{counted, stamp, stamp_of};
 use crate::model::advice::{Advice, Area, Confidence, Effect, Unit, Used, Verdict};
 use crate::model::id::ServerId;
@@ -30,6 +31,9 @@ pub(crate) struct AdviceReport {
     is_folded: bool,
 }
 
+/// The rule that says what of its host's energy a guest used: one line for each guest.
+const SHARE: &str = "share";
+
 /// One judgement.
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
@@ -38,7 +42,8 @@ pub(crate) struct Line {
     name: String,
     /// What it is about. More may be added.
     area: Area,
-    /// Which rule of the area speaks: `cores`, `memory`, `idle`, `off`, `overcommit`, `oversized`, `sleep`. More may be added.
+    /// Which rule of the area speaks: `cores`, `memory`, `idle`, `off`, `overcommit`, `oversized`, `sleep`,
+    /// `energy`, `slept`, `if-idle`, `share`. More may be added.
     rule: String,
     verdict: Verdict,
     /// What `from` and `to` are.
@@ -53,6 +58,8 @@ pub(crate) struct Line {
     command: Option<String>,
     /// When the command takes effect.
     effect: Option<Effect>,
+    /// What it used, saved, or would save.
+    energy: Option<EnergyJson>,
 }
 
 /// How much of what there is was used.
@@ -68,11 +75,41 @@ pub(crate) struct UsedJson {
 
 impl Line {
     fn of(advice: Advice) -> Line {
-        let Advice { area, rule, subject, name, verdict, unit, from, to, evidence, confidence, used, command, effect } =
-            advice;
+        let Advice {
+            area,
+            rule,
+            subject,
+            name,
+            verdict,
+            unit,
+            from,
+            to,
+            evidence,
+            confidence,
+            used,
+            command,
+            effect,
+            energy,
+        } = advice;
         let used = used.map(|used| UsedJson { max_at: used.max_at, used });
         let rule = rule.to_owned();
-        Line { id: subject, name, area, rule, verdict, unit, from, to, evidence, confidence, used, command, effect }
+        let energy = energy.map(EnergyJson::of);
+        Line {
+            id: subject,
+            name,
+            area,
+            rule,
+            verdict,
+            unit,
+            from,
+            to,
+            evidence,
+            confidence,
+            used,
+            command,
+            effect,
+            energy,
+        }
     }
 
     /// By how much of what it has it would be changed.
@@ -110,7 +147,10 @@ impl AdviceReport {
     }
 
     fn is_shown(&self, line: &Line) -> bool {
-        !self.is_folded || line.verdict.is_change() || line.verdict == Verdict::CannotSleep
+        !self.is_folded
+            || line.verdict.is_change()
+            || line.verdict == Verdict::CannotSleep
+            || (line.verdict == Verdict::Fact && line.rule != SHARE)
     }
 }
 
@@ -122,7 +162,7 @@ impl Report for AdviceReport {
 
     fn columns(&self) -> Vec<Column<'_, &Line>> {
         let (column, wide) = (Column::<&Line>::new, Column::<&Line>::wide);
-        vec![
+        let mut columns = vec![
             column("NAME", 0, |line| Value::text(line.name.as_str())).cut_to(12),
             column("RULE", 0, |line| Value::text(line.rule.as_str())),
             column("ADVICE", 0, |line| Value::text(line.verdict.as_str())),
@@ -135,7 +175,12 @@ impl Report for AdviceReport {
             wide("EFFECT", |line| Value::maybe(line.effect.map(effect))),
             wide("AREA", |line| Value::text(line.area.as_str())),
             wide("ID", |line| Value::text(line.id.as_str())),
-        ]
+        ];
+        if self.items().any(|line| line.energy.is_some()) {
+            columns.push(column("ENERGY", 4, |line| line.energy.as_ref().map_or(Value::Unknown, EnergyJson::kwh)));
+            columns.push(column("COST", 4, |line| line.energy.as_ref().map_or(Value::Unknown, EnergyJson::cost)));
+        }
+        columns
     }
 
     fn items(&self) -> impl Iterator<Item = &Line> {
@@ -144,6 +189,15 @@ impl Report for AdviceReport {
 
     fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.items().filter_map(command).collect();
+        let used = self.advice.iter().filter(|line| line.rule == "energy");
+        notes.extend(EnergyJson::total(used.filter_map(|line| line.energy.as_ref())));
+        let shares = self.advice.iter().filter(|line| line.rule == SHARE && !self.is_shown(line)).count();
+        if shares > 0 {
+            let guests = counted(shares, "guest");
+            notes.push(format!(
+                "what of its host's energy a guest used is known of {guests}: `ecobox advise --all` shows it"
+            ));
+        }
         let hidden =
             |verdict| self.advice.iter().filter(|line| line.verdict == verdict && !self.is_shown(line)).count();
         let (kept, untold) = (hidden(Verdict::Keep), hidden(Verdict::CannotTell));

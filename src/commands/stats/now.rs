@@ -218,7 +218,7 @@ fn get(count: Option<Count>) -> Option<u64> {
 
 fn watts<'r>(watts: &Watts) -> Value<'r> {
     let span = Span { least: watts.least.into(), most: watts.most.map(f64::from) };
-    Value::Within { span, unit: "W", value: watts.watts.into() }
+    Value::Within { span, unit: "W", value: watts.likely.into() }
 }
 
 /// `meter`, `rapl, CPU package`.

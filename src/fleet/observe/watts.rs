@@ -35,9 +35,8 @@ impl Fleet<'_> {
             return Meters::new();
         }
         let meant = self.hosts().filter(|server| request.scope.asks(&server.id));
-        let asked = meant.filter_map(|server| {
-            server.energy.power_command.is_some().then(|| async move { (server.id.clone(), self.meter(server).await) })
-        });
+        let metered = meant.filter(|server| server.energy.power_command.is_some());
+        let asked = metered.map(|server| async move { (server.id.clone(), self.meter(server).await) });
         let asked: Vec<_> = asked.collect();
         bounded(METERS, asked).await.into_iter().filter_map(|(server, said)| Some((server, said?))).collect()
     }

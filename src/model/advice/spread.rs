@@ -63,6 +63,8 @@ pub(crate) struct Peak {
 pub(crate) struct Gathered {
     weights: Weights,
     peak: Option<Peak>,
+    /// Value times seconds.
+    sum: f64,
 }
 
 impl Gathered {
@@ -71,6 +73,7 @@ impl Gathered {
         if value.is_finite() && value >= 0.0 && seconds > 0.0 {
             #[expect(clippy::cast_possible_truncation, reason = "a weight")]
             self.weights.add(value, seconds as f32);
+            self.sum += value * seconds;
         }
     }
 
@@ -79,6 +82,11 @@ impl Gathered {
         if peak.value.is_finite() && peak.value >= 0.0 && self.peak.is_none_or(|known| peak.value > known.value) {
             self.peak = Some(peak);
         }
+    }
+
+    /// All of it: the value times hours. `None`: nothing was measured.
+    pub(crate) fn times_hours(&self) -> Option<f64> {
+        self.peak.map(|_| self.sum / 3600.0)
     }
 
     /// What is left of it. `None`: nothing was measured.

@@ -107,6 +107,8 @@ pub(crate) struct Tally {
 pub(crate) struct PastUse {
     /// Percent times CPUs.
     pub(crate) cores: Option<Spread>,
+    /// How many CPUs were busy, times hours.
+    pub(crate) core_hours: Option<f64>,
     pub(crate) memory: Option<Spread>,
     pub(crate) memory_trend: Option<Trend>,
     /// Of CPUs, memory, disks.
@@ -224,6 +226,7 @@ impl Tally {
             self.days.iter().map(|day| Some(f64::from(*day)).filter(|day| day.is_finite())).collect();
         PastUse {
             cores: self.cores.spread(),
+            core_hours: self.cores.times_hours(),
             memory: self.memory.spread(),
             memory_trend: self.allocated.memory.and_then(|allocated| trend(&days, allocated)),
             pressure: std::array::from_fn(|which| self.pressure[which].spread()),

@@ -78,14 +78,14 @@ pub(crate) enum WattsSource {
     Model,
 }
 
-words!(WattsSource: all => { Meter = "meter", Sensors = "sensors", Rapl = "rapl", Model = "model" });
+words!(WattsSource: => { Meter = "meter", Sensors = "sensors", Rapl = "rapl", Model = "model" });
 
 /// What a server draws. The true number is between `least` and `most`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Watts {
     pub(crate) by: WattsBy,
     /// What was measured, or what the model says is most likely.
-    pub(crate) watts: f32,
+    pub(crate) likely: f32,
     pub(crate) least: f32,
     /// `None`: a part of the server was measured, and how much the rest draws is unknown.
     pub(crate) most: Option<f32>,
@@ -95,7 +95,7 @@ impl Watts {
     /// What was measured by this source.
     pub(crate) fn measured(by: WattsBy, watts: f64) -> Watts {
         let watts = short(watts);
-        Watts { by, watts, least: watts, most: (!by.is_partial()).then_some(watts) }
+        Watts { by, likely: watts, least: watts, most: (!by.is_partial()).then_some(watts) }
     }
 
     /// What the configuration says of a server that sleeps.
@@ -110,7 +110,7 @@ impl Watts {
         let span = (max - idle).max(0.0);
         let watts = idle + span * f64::from(cpu_percent.clamp(0.0, 100.0)) / 100.0;
         let [least, most] = [-SPREAD, SPREAD].map(|part| (watts + part * span).clamp(idle, max.max(idle)));
-        Watts { by: WattsBy::Model, watts: short(watts), least: short(least), most: Some(short(most)) }
+        Watts { by: WattsBy::Model, likely: short(watts), least: short(least), most: Some(short(most)) }
     }
 }
 

@@ -53,8 +53,8 @@ pub(crate) fn since(last: Option<&EnergyLook>, now: &EnergyLook) -> Vec<EnergyHo
     let seconds = |span: SignedDuration| span.as_secs_f64();
     let gap = last.map(|last| seconds(now.at.duration_since(last.at)));
     let over = now.over.filter(|over| over.is_finite() && *over > 0.0);
-    let Watts { by, watts, least, most } = now.watts;
-    let mean = [Some(watts), Some(least), most].map(|number| number.map(f64::from));
+    let Watts { by, likely, least, most } = now.watts;
+    let mean = [Some(likely), Some(least), most].map(|number| number.map(f64::from));
     match (last, gap, over) {
         // The mean of all of the time.
         (Some(_), Some(gap), Some(over)) if over >= gap - NEARLY_ALL => hours(now.at, gap, by, now.phase, mean),
@@ -71,7 +71,7 @@ pub(crate) fn since(last: Option<&EnergyLook>, now: &EnergyLook) -> Vec<EnergyHo
 /// low, or as high, as at either of them.
 fn between(a: &Watts, b: &Watts) -> [Option<f64>; 3] {
     let half = |a: f32, b: f32| f64::from(a).midpoint(b.into());
-    let watts = Some(half(a.watts, b.watts));
+    let watts = Some(half(a.likely, b.likely));
     let most = a.most.zip(b.most);
     if b.by == WattsBy::Model {
         return [watts, Some(a.least.min(b.least).into()), most.map(|(a, b)| a.max(b).into())];

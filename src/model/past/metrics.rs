@@ -222,7 +222,7 @@ impl Families {
 
     /// The power that a host draws, and who says so.
     pub(crate) fn host_power(&mut self, id: &str, watts: &Watts) {
-        self.add(&HOST_POWER, &[("id", id), ("source", watts.by.source().as_str())], watts.watts);
+        self.add(&HOST_POWER, &[("id", id), ("source", watts.by.source().as_str())], watts.likely);
     }
 
     /// The energy that was known of a host, by who measured it.

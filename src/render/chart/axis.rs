@@ -20,9 +20,8 @@ impl ValueAxis {
     /// For numbers up to `largest`, over so many rows: four to six round numbers, fewer where there are not the rows.
     pub(in crate::render) fn new(largest: Option<f64>, unit: Unit, rows: usize) -> ValueAxis {
         let least = match unit {
-            Unit::Percent => 1.0,
+            Unit::Percent | Unit::Watts => 1.0,
             Unit::Bytes | Unit::BytesPerSecond => 4.0,
-            Unit::Watts => 1.0,
             Unit::Plain => 0.04,
         };
         // A line on the axis itself is still one of zeros, and the largest of all numbers has no step above it.

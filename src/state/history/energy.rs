@@ -88,22 +88,22 @@ fn record(conn: &Connection, server: &str, look: &EnergyLook) -> rusqlite::Resul
         add_hour.execute(params![hour, server, by, phase, seconds, joules, bounds.least, bounds.most])?;
         add_total.execute(params![server, by, joules])?;
     }
-    let Watts { by, watts, least, most } = look.watts;
+    let Watts { by, likely, least, most } = look.watts;
     let mut keep = conn.prepare_cached(
         "INSERT OR REPLACE INTO energy_looks (server, at, measured_by, phase, watts, least, most)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     let (at, phase) = (look.at.as_millisecond(), look.phase.as_str());
-    keep.execute(params![server, at, by.as_str(), phase, watts, least, most]).map(drop)
+    keep.execute(params![server, at, by.as_str(), phase, likely, least, most]).map(drop)
 }
 
 /// `None`: of another version.
 fn read_look(row: &Row<'_>) -> rusqlite::Result<Option<EnergyLook>> {
     let (by, phase): (String, String) = (row.get(1)?, row.get(2)?);
-    let (watts, least, most) = (row.get(3)?, row.get(4)?, row.get(5)?);
+    let (likely, least, most) = (row.get(3)?, row.get(4)?, row.get(5)?);
     let at = time(row.get(0)?);
     let known = WattsBy::parse(&by).zip(Phase::parse(&phase));
-    Ok(known.map(|(by, phase)| EnergyLook { at, phase, watts: Watts { by, watts, least, most }, over: None }))
+    Ok(known.map(|(by, phase)| EnergyLook { at, phase, watts: Watts { by, likely, least, most }, over: None }))
 }
 
 fn read_hour(row: &Row<'_>) -> rusqlite::Result<Option<EnergyHour>> {

@@ -52,13 +52,13 @@ pub(in crate::state) fn write(body: &mut Vec<u8>, subject: i64, sample: &Sample)
             write_count(body, count);
         }
     }
-    if let Some(watts) = watts.filter(|watts| watts.watts.is_finite()) {
+    if let Some(watts) = watts.filter(|watts| watts.likely.is_finite()) {
         known |= 1 << (numbers.len() + counts.len());
         body.push(watts_code(watts.by));
-        body.extend(watts.watts.to_le_bytes());
+        body.extend(watts.likely.to_le_bytes());
         if watts.by == WattsBy::Model {
             body.extend(watts.least.to_le_bytes());
-            body.extend(watts.most.unwrap_or(watts.watts).to_le_bytes());
+            body.extend(watts.most.unwrap_or(watts.likely).to_le_bytes());
         }
     }
     body[known_at..known_at + 2].copy_from_slice(&known.to_le_bytes());
@@ -117,7 +117,7 @@ pub(in crate::state) fn read_one(rest: &mut &[u8]) -> Option<(u8, Sample)> {
         write_bytes: count()?,
         uptime_seconds: count()?,
     };
-    let watts = if bits.next() == Some(true) { read_watts(rest)? } else { None };
+    let watts = if bits.next() == Some(true) { read_watts(rest)?.ok() } else { None };
     let place = head & ((1 << PLACE_BITS) - 1);
     Some((place, Sample { source: source(head >> PLACE_BITS), usage, pressure, watts }))
 }
@@ -126,17 +126,20 @@ fn read_number(rest: &mut &[u8]) -> Option<f32> {
     take(rest).map(f32::from_le_bytes)
 }
 
-/// `None`: it is cut. Who says so may be unknown: then nothing is.
-fn read_watts(rest: &mut &[u8]) -> Option<Option<Watts>> {
+/// Watts of a source that this version does not know.
+struct OfNobody;
+
+/// `None`: it is cut.
+fn read_watts(rest: &mut &[u8]) -> Option<Result<Watts, OfNobody>> {
     let [code] = take(rest)?;
-    let watts = read_number(rest)?;
+    let likely = read_number(rest)?;
     let by = WattsBy::ALL.into_iter().find(|by| watts_code(*by) == code);
     Some(match by {
         Some(by @ WattsBy::Model) => {
-            Some(Watts { by, watts, least: read_number(rest)?, most: Some(read_number(rest)?) })
+            Ok(Watts { by, likely, least: read_number(rest)?, most: Some(read_number(rest)?) })
         }
-        Some(by) => Some(Watts::measured(by, watts.into())),
-        None => None,
+        Some(by) => Ok(Watts::measured(by, likely.into())),
+        None => Err(OfNobody),
     })
 }
 

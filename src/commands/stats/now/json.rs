@@ -79,7 +79,7 @@ impl Serialize for Row<'_> {
             object.serialize_field("pressure_io_percent", &pressure.io_percent)?;
             let watts = self.watts();
             let number = |watts: f32| four_places(watts.into());
-            object.serialize_field("power_watts", &watts.map(|watts| number(watts.watts)))?;
+            object.serialize_field("power_watts", &watts.map(|watts| number(watts.likely)))?;
             object.serialize_field("power_least_watts", &watts.map(|watts| number(watts.least)))?;
             object.serialize_field("power_most_watts", &watts.and_then(|watts| watts.most).map(number))?;
             object.serialize_field("power_source", &watts.map(|watts| watts.by.source()))?;

@@ -59,7 +59,7 @@ fn what_no_server_draws_is_not_believed() {
 #[test]
 fn the_model_is_a_line_with_a_range() {
     let watts = |cpu| {
-        let Watts { watts, least, most, .. } = Watts::modelled(40.0, 120.0, cpu);
+        let Watts { likely: watts, least, most, .. } = Watts::modelled(40.0, 120.0, cpu);
         [watts, least, most.unwrap()]
     };
     // 15 percent of the 80 W between idle and busy are 12 W; never less than idle, never more than busy.
@@ -72,7 +72,7 @@ fn the_model_is_a_line_with_a_range() {
         assert_eq!(watts(cpu), want, "{cpu}");
     }
     let none = Watts::modelled(40.0, 40.0, 70.0);
-    assert_eq!((none.watts, none.least, none.most), (40.0, 40.0, Some(40.0)));
+    assert_eq!((none.likely, none.least, none.most), (40.0, 40.0, Some(40.0)));
 }
 
 #[test]
@@ -84,8 +84,8 @@ fn the_best_source_counts() {
         max_watts: Some(120.0),
         sleep_watts: Some(3.0),
     };
-    let none = EnergySettings::default();
-    let half = EnergySettings { max_watts: Some(120.0), ..none.clone() };
+    let bare = EnergySettings::default();
+    let half = EnergySettings { max_watts: Some(120.0), ..bare.clone() };
     let lines = EnergySettings { idle_watts: Some(40.0), ..half.clone() };
     let given = Given {
         meter: Some(Ok(70.0)),
@@ -97,8 +97,8 @@ fn the_best_source_counts() {
     };
     let said = |settings: &EnergySettings, state, given: &Given<'_>| match choose(settings, state, given) {
         Ok(MeasuredWatts { watts, over, note }) => {
-            let note = note.map(|note| format!(" ({note})")).unwrap_or_default();
-            format!("{} by {} over {over:?}{note}", watts.watts, watts.by.as_str())
+            let said = note.map(|note| format!(" ({note})")).unwrap_or_default();
+            format!("{} by {} over {over:?}{said}", watts.likely, watts.by.as_str())
         }
         Err(why) => why.unwrap_or_default(),
     };
@@ -115,23 +115,23 @@ fn the_best_source_counts() {
             Given { meter: Some(Ok(9000.0)), ..alone() },
             "60 by model over Some(300.0) (`power_command`: 9000 W is more than one and a half times its `max_watts` of 120)",
         ),
-        (&none, Online, without_meter(), "65 by sensors over None"),
-        (&none, Online, counters(), "20 by rapl-package over Some(300.0)"),
+        (&bare, Online, without_meter(), "65 by sensors over None"),
+        (&bare, Online, counters(), "20 by rapl-package over Some(300.0)"),
         (
-            &none,
+            &bare,
             Online,
             Given { sensors: Some(0.0), ..counters() },
             "20 by rapl-package over Some(300.0) (its power meter: it says 0 W while the server is up)",
         ),
         (&all, Online, alone(), "60 by model over Some(300.0)"),
         (&all, Online, Given { cpu_percent: None, ..alone() }, "how busy its CPUs are is unknown"),
-        (&none, Online, alone(), ""),
-        (&none, Online, Given { silence: Some("only root may read it"), ..alone() }, "only root may read it"),
+        (&bare, Online, alone(), ""),
+        (&bare, Online, Given { silence: Some("only root may read it"), ..alone() }, "only root may read it"),
         // What a host measured itself is not of the time when it sleeps. A meter is awake.
         (&all, Asleep, given.clone(), "70 by meter over None"),
         (&all, Asleep, Given { meter: Some(Ok(0.0)), ..given.clone() }, "0 by meter over None"),
         (&all, Asleep, bad(), "3 by model over None (`power_command`: it printed nothing)"),
-        (&none, Asleep, alone(), ""),
+        (&bare, Asleep, alone(), ""),
         (&lines, Asleep, alone(), "it is asleep, and neither `power_command` nor `sleep_watts` is configured"),
         (&half, Online, alone(), "a model needs `idle_watts` and `max_watts`"),
         (&all, Offline, alone(), "it is offline"),
@@ -159,7 +159,7 @@ proptest! {
 
     #[test]
     fn a_model_stays_within_what_is_configured(idle in 0.0..500.0f64, more in 0.0..500.0f64, cpu in -10.0..200.0f32) {
-        let Watts { watts, least, most, .. } = Watts::modelled(idle, idle + more, cpu);
+        let Watts { likely: watts, least, most, .. } = Watts::modelled(idle, idle + more, cpu);
         let most = most.unwrap();
         prop_assert!(least <= watts && watts <= most);
         prop_assert!(f64::from(least) >= idle - 1e-3 && f64::from(most) <= idle + more + 1e-3);

@@ -103,7 +103,7 @@ impl Metric {
             Metric::PressureCpu => pressure.cpu_percent.map(rounded),
             Metric::PressureMemory => pressure.memory_percent.map(rounded),
             Metric::PressureIo => pressure.io_percent.map(rounded),
-            Metric::Watts => watts.map(|watts| rounded(watts.watts)),
+            Metric::Watts => watts.map(|watts| rounded(watts.likely)),
             Metric::Receive | Metric::Transmit | Metric::Read | Metric::Write => None,
         }
     }

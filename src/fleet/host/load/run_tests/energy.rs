@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Folder, name, file, microwatts of each.
+type Meters<'m> = &'m [(&'m str, &'m str, &'m str, &'m str)];
+
 const CPU: &str = "sys/class/powercap/intel-rapl:0";
 
 /// A counter of so many joules, which grows by 40 joules while the host sleeps: 20 W.
@@ -56,7 +59,6 @@ fn the_power_meter_is_read_wherever_the_kernel_has_it() {
         host.file(&format!("sys/class/hwmon/{folder}/name"), &format!("{name}\n"));
         host.file(&format!("sys/class/hwmon/{folder}/{file}"), &format!("{microwatts}\n"));
     };
-    type Meters<'m> = &'m [(&'m str, &'m str, &'m str, &'m str)];
     for (meters, want, why) in [
         (&[("hwmon0", "power_meter", "power1_average", "137000000")][..], Some(137.0), None),
         (&[("hwmon0/device", "power_meter", "power1_average", "137000000")], Some(137.0), None),
