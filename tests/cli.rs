@@ -105,6 +105,8 @@ mod cli {
     mod setup_token_again;
     mod setup_trust;
     mod snapshot;
+    mod snapshot_faults;
+    mod snapshot_keep;
     mod ssh_config;
     mod sshds;
     mod states;

@@ -215,9 +215,9 @@ fn say_checks(ui: &Ui, verb: &str, servers: &[Server], plan: &SnapshotPlan) {
                 continue;
             }
             if finding.allowed {
-                ui.warning(&line)
+                ui.warning(&line);
             } else {
-                ui.error(&line)
+                ui.error(&line);
             }
             if let Some(hint) = finding.hint().filter(|_| !finding.allowed) {
                 ui.hint(&hint);

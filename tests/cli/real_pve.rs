@@ -5,7 +5,7 @@
 //! ECOBOX_TEST_PVE=root@HOST:PORT ECOBOX_TEST_KEY=~/.ssh/id_ed25519 ECOBOX_TEST_GUESTS=vm-101,ct-201 cargo test real_pve
 //! ```
 //!
-//! The guests are stopped, started, suspended and reset; the tokens of this machine are made and removed. PORT is SSH's;
+//! The guests are stopped, started, suspended and reset, snapshots of them are taken and rolled back to; the tokens of this machine are made and removed. PORT is SSH's;
 //! `ECOBOX_TEST_API_PORT` says where the API is, if it is not 8006. `ECOBOX_TEST_VERBS=reboot,hibernate`: the guests obey a clean
 //! end, and the memory of virtual machines can be saved; else these verbs are left out.
 
@@ -17,6 +17,9 @@ use ecobox_sim::{Cluster, Guest};
 
 use super::env::{Run, skipped};
 use super::world::{World, until};
+
+/// Locks a guest's configuration, or unlocks it.
+type Lock = Box<dyn Fn(&str, bool)>;
 
 /// A host that somebody lives with.
 struct Place {
@@ -31,6 +34,8 @@ struct Place {
     hibernates: bool,
     /// Runs `pveum` with these arguments on it.
     pveum: Box<dyn Fn(&str)>,
+    /// Locks the configuration of a guest as a backup does (`true`), or unlocks it.
+    lock: Lock,
     /// Gives its API a new certificate.
     renew: Box<dyn Fn()>,
 }
@@ -89,6 +94,8 @@ fn a_life(place: &Place) {
         until_it_is(place, guest);
     }
 
+    snapshots(place);
+
     place.run("setup-token --rotate", 0);
     place.run("setup-token --check", 0);
     (place.renew)();
@@ -108,6 +115,65 @@ fn a_life(place: &Place) {
     place.run("setup-token --revoke", 0);
     let refused = place.world.run(&["status"]);
     assert!(matches!(refused.code, 4 | 5 | 8), "without a token nobody tells of guests\n{refused}");
+}
+
+/// What no operator may, a manager may: the line that the refusal names gives it.
+fn snapshots(place: &Place) {
+    let first = &place.guests[0];
+    let refused = place.run(&format!("snapshot create {first} --name ecobox-test"), 4);
+    assert!(refused.stderr.contains("VM.Snapshot on /vms/"), "{refused}");
+    let line = refused.stderr.split('`').find(|part| part.contains("--scope manager")).expect("the line that gives it");
+    place.run(line.strip_prefix("ecobox ").unwrap(), 0);
+    place.run("setup-token --check --scope manager", 0);
+    for guest in &place.guests {
+        of_guest(place, guest);
+    }
+    place.run("setup-token --scope operator", 0);
+}
+
+/// What became of the one step.
+#[track_caller]
+fn snapshot(place: &Place, words: &str) -> String {
+    let run = place.run(&format!("snapshot {words} -o json"), 0);
+    let step = run.json()["steps"][0].clone();
+    format!("{} {}", step["result"].as_str().unwrap_or("-"), step["state"].as_str().unwrap_or("-"))
+}
+
+fn of_guest(place: &Place, guest: &str) {
+    let names = || {
+        let report = place.run(&format!("snapshot list {guest} -o json"), 0).json();
+        let list = report["snapshots"].as_array().unwrap().clone();
+        list.iter().filter_map(|entry| Some(entry["snapshot"].as_str()?.to_owned())).collect::<Vec<_>>()
+    };
+    assert!(!names().contains(&"ecobox-test".to_owned()));
+    place.power(&format!("start {guest}"));
+    let create = format!("snapshot create {guest} --name ecobox-test --description first --label test");
+    (place.lock)(guest, true);
+    let locked = place.run(&create, 11);
+    (place.lock)(guest, false);
+    assert!(locked.stderr.contains("is locked (backup)"), "{locked}");
+    let made = place.world.run(&create.split(' ').collect::<Vec<_>>());
+    if made.code == 11 && made.stderr.contains("snapshot-unsupported") {
+        skipped(&format!("{guest} is on a storage without snapshots: {}", made.stderr.trim()));
+        return;
+    }
+    assert_eq!(made.code, 0, "{made}");
+    assert_eq!(names(), ["ecobox-test"]);
+    place.run(&create, 11);
+    // Two more of the series, of which one stays.
+    assert_eq!(snapshot(place, &format!("create {guest} --name ecobox-test-2 --label test")), "done running");
+    place.run(&format!("snapshot create {guest} --name ecobox-test-3 --label test --keep 2"), 0);
+    let mut left = names();
+    left.sort();
+    assert_eq!(left, ["ecobox-test-2", "ecobox-test-3"]);
+    place.run(&format!("snapshot rollback ecobox-test-3 {guest} --dry-run"), 0);
+    assert_eq!(snapshot(place, &format!("rollback ecobox-test-3 {guest} --yes")), "done stopped");
+    assert_eq!(place.state(guest), "stopped");
+    assert_eq!(snapshot(place, &format!("rollback ecobox-test-3 {guest} --start --yes")), "done running");
+    assert_eq!(snapshot(place, &format!("delete ecobox-test-* {guest} --yes")), "done running");
+    assert_eq!(names(), [""; 0]);
+    place.run(&format!("snapshot delete ecobox-test {guest} --yes"), 7);
+    place.run(&format!("snapshot rollback ecobox-test {guest} --yes"), 11);
 }
 
 /// To hibernate takes what no scope has: it is named, and given as README says.
@@ -189,11 +255,9 @@ fn until_it_is(place: &Place, guest: &str) {
 #[test]
 fn with_the_simulated_one() {
     let world = World::new();
-    let pve = world.cluster(Cluster::new("single").node("pve1").vm(101, "web", Guest::running).ct(
-        201,
-        "dns",
-        Guest::stopped,
-    ));
+    let cluster = Cluster::new("single").node("pve1").thin_pool("local-lvm", 100 << 30, 9 << 30, 10);
+    let cluster = cluster.vm(101, "web", |vm| vm.qcow2().running());
+    let pve = world.cluster(cluster.ct(201, "dns", |ct| ct.volume("local-lvm:vm-201-disk-0")));
     let entry = pve.entries();
     let pve = std::rc::Rc::new(pve);
     let of = pve.clone();
@@ -208,7 +272,13 @@ fn with_the_simulated_one() {
         let outcome = of.sim.cluster().access().pveum(&words);
         assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{line}");
     });
-    a_life(&Place { world, entry, guests, renew, reboots: true, hibernates: true, pveum });
+    let of = pve.clone();
+    let lock = Box::new(move |guest: &str, locked: bool| {
+        let vmid = guest.split_once('-').unwrap().1.parse().unwrap();
+        let change = |guest: Guest| if locked { guest.locked("backup") } else { guest.unlocked() };
+        of.sim.cluster().change_guest(vmid, change);
+    });
+    a_life(&Place { world, entry, guests, renew, reboots: true, hibernates: true, pveum, lock });
     assert_eq!(pve.tokens(), [""; 0], "nothing is left behind");
 }
 
@@ -244,9 +314,15 @@ fn with_a_real_one() {
     let there = on_it.clone();
     let renew =
         Box::new(move || there("pvecm updatecerts --force && (systemctl restart pveproxy || pveproxy restart)"));
+    let there = on_it.clone();
+    let lock = Box::new(move |guest: &str, locked: bool| {
+        let (kind, vmid) = guest.split_once('-').expect("vm-101 or ct-201");
+        let tool = if kind == "ct" { "pct" } else { "qm" };
+        there(&if locked { format!("{tool} set {vmid} --lock backup") } else { format!("{tool} unlock {vmid}") });
+    });
     let pveum = Box::new(move |line: &str| on_it(&format!("pveum {}", line.replace('!', "'!'"))));
     let may = |word: &str| variable("ECOBOX_TEST_VERBS").is_some_and(|verbs| verbs.split(',').any(|verb| verb == word));
     let (reboots, hibernates) = (may("reboot"), may("hibernate"));
     let guests = guests.split(',').map(|guest| guest.trim().to_owned()).collect();
-    a_life(&Place { world, entry, guests, reboots, hibernates, pveum, renew });
+    a_life(&Place { world, entry, guests, reboots, hibernates, pveum, lock, renew });
 }

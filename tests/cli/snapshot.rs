@@ -19,7 +19,7 @@ pub(crate) fn guests() -> Cluster {
         .thin_pool("local-lvm", 100 * gib, 50 * gib, 30)
         .shared_storage("zfs", "zfspool", 100 * gib, 10 * gib)
         .vm(101, "web", |vm| vm.qcow2().running().agent_ip("10.99.0.101"))
-        .vm(102, "off", |vm| vm.qcow2())
+        .vm(102, "off", Guest::qcow2)
         .vm(103, "thin", |vm| vm.volume("local-lvm:vm-103-disk-0").running())
         .vm(104, "zfs", |vm| vm.volume("zfs:vm-104-disk-0").running())
         .vm(105, "locked", |vm| vm.qcow2().locked("backup"))

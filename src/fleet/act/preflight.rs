@@ -234,7 +234,12 @@ impl Fleet<'_> {
     }
 
     /// All that runs on a node; `None`: not known, or the token may see its own tasks only.
-    async fn all_tasks(&self, clients: &ApiClients, cluster: &ClusterId, node: &NodeName) -> Option<Vec<ActiveTask>> {
+    pub(super) async fn all_tasks(
+        &self,
+        clients: &ApiClients,
+        cluster: &ClusterId,
+        node: &NodeName,
+    ) -> Option<Vec<ActiveTask>> {
         clients.standing(cluster)?;
         let client = self.client_of(clients, cluster).await.ok()?;
         let (permissions, tasks) = join(client.permissions(), client.active_tasks(node)).await;

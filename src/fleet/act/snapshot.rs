@@ -204,9 +204,8 @@ impl SnapshotRun<'_> {
 /// memory is written to disk.
 fn usual_patience(call: &SnapshotCall) -> Duration {
     Duration::from_secs(match call {
-        SnapshotCall::Create { memory: true, .. } => 3600,
         SnapshotCall::Create { memory: false, .. } => 600,
-        SnapshotCall::Delete { .. } | SnapshotCall::Rollback { .. } => 3600,
+        SnapshotCall::Create { .. } | SnapshotCall::Delete { .. } | SnapshotCall::Rollback { .. } => 3600,
     })
 }
 

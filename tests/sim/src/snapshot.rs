@@ -133,6 +133,12 @@ impl Cluster {
         };
     }
 
+    /// All snapshots of a guest are in this state from now on: `prepare`, `delete`.
+    pub fn break_snapshots(&mut self, vmid: u32, state: &'static str) {
+        self.settle();
+        self.guest_mut(vmid).snapshots.list.iter_mut().for_each(|snapshot| snapshot.state = Some(state));
+    }
+
     /// A guest is replicated to a node.
     pub fn replicate_to(&mut self, vmid: u32, node: &str) {
         self.snapshots.replicated.push((vmid, node.to_owned()));
@@ -308,6 +314,10 @@ pub(crate) fn plan(cluster: &Cluster, work: &Work, number: usize) -> Plan {
         Some(SnapshotFault::Cleaned(words)) => {
             log.push("snapshot create failed: starting cleanup".to_owned());
             plan.exit.clone_from(words);
+        }
+        // What the storage says is only a line then.
+        Some(SnapshotFault::HalfDone(words)) if matches!(wanted.verb, Verb::Delete { force: true }) => {
+            log.push(words.clone());
         }
         Some(SnapshotFault::HalfDone(words)) => plan.exit.clone_from(words),
     }

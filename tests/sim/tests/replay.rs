@@ -9,6 +9,8 @@ mod courses;
 mod host;
 #[path = "replay/shape.rs"]
 mod shape;
+#[path = "replay/snapshots.rs"]
+mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

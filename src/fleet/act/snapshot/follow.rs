@@ -20,6 +20,9 @@ use crate::transport::pve::{is_not_here, is_passing};
 /// The lines of a failed task's log that are shown.
 const LOG_LINES: usize = 5;
 
+/// How long something is waited for of which nothing was heard, and nothing is seen.
+const UNHEARD: Duration = Duration::from_secs(60);
+
 /// A call that was sent, or is about to be.
 pub(super) struct Sent<'a> {
     pub(super) named: Named<'a>,
@@ -98,6 +101,8 @@ impl Fleet<'_> {
         lost: &Error,
     ) -> StepReport {
         let server = sent.named.server;
+        // A node that passes a call on to another one may do so for half a minute; what is under way by then shows.
+        let mut short = Attempts::during(UNHEARD.min(sent.patience));
         loop {
             match self.shown(run, sent).await {
                 // What a rollback leaves may have been so before it.
@@ -111,7 +116,8 @@ impl Fleet<'_> {
                 }
                 Err(error) => return unheard(server, &error),
             }
-            if !attempts.next().await {
+            let goes_on = if self.works_on(run, sent).await { attempts.next().await } else { short.next().await };
+            if !goes_on {
                 let detail = format!("its answer was lost ({lost}), no task was found, and {}", not_seen(sent));
                 return StepReport {
                     hint: Some(look_hint(&server.id)),
@@ -119,6 +125,18 @@ impl Fleet<'_> {
                 };
             }
         }
+    }
+
+    /// Whether the call is seen to be carried out: its snapshot is neither there nor gone, or the guest is being rolled back.
+    async fn works_on(&self, run: &SnapshotRun<'_>, sent: &Sent<'_>) -> bool {
+        let Sent { named, look, call, .. } = sent;
+        let Ok(client) = self.client_of(run.clients(), named.cluster).await else { return false };
+        if matches!(call, SnapshotCall::Rollback { .. }) {
+            let status = client.guest_status(&look.node, named.kind, named.vmid).await;
+            return status.is_ok_and(|status| status.lock.as_deref() == Some("rollback"));
+        }
+        let snapshots = client.snapshots(&look.node, named.kind, named.vmid).await;
+        snapshots.is_ok_and(|list| list.get(call.name()).is_some_and(|snapshot| !snapshot.is_whole()))
     }
 
     /// What the guest's node shows now.

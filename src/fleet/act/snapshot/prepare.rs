@@ -219,10 +219,10 @@ fn calls(wish: &SnapshotWish, snapshots: &Snapshots) -> Vec<SnapshotCall> {
 }
 
 /// A lock of work on snapshots that nothing works under any more: the broken one is named, with what repairs it.
-pub(super) fn explain_broken_off(findings: &mut [Finding], named: Named<'_>, look: &GuestLook) {
-    let Some(lock) = look.status.lock.as_deref().filter(|lock| lock.starts_with("snapshot")) else { return };
+pub(super) fn explain_broken_off(findings: &mut [Finding], named: Named<'_>, seen: &GuestLook) {
+    let Some(lock) = seen.status.lock.as_deref().filter(|lock| lock.starts_with("snapshot")) else { return };
     let of_lock = if lock == "snapshot" { SnapshotState::Prepare } else { SnapshotState::Delete };
-    let Some(broken) = look.snapshots.list.iter().find(|snapshot| snapshot.state == of_lock) else { return };
+    let Some(broken) = seen.snapshots.list.iter().find(|snapshot| snapshot.state == of_lock) else { return };
     let left_behind = |finding: &&mut Finding| finding.id == CheckId::GuestLocked && finding.lasts;
     let repair = Repair {
         kind: named.kind,
@@ -232,7 +232,7 @@ pub(super) fn explain_broken_off(findings: &mut [Finding], named: Named<'_>, loo
         locked: true,
     };
     for finding in findings.iter_mut().filter(left_behind) {
-        let fault = Fault::snapshot_broken_off(lock, &repair, look.node.as_str());
+        let fault = Fault::snapshot_broken_off(lock, &repair, seen.node.as_str());
         finding.id = fault.id;
         finding.say(fault);
     }

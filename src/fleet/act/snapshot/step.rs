@@ -11,7 +11,7 @@ use crate::consent::Confirmed;
 use crate::fleet::Fleet;
 use crate::fleet::act::guest::{LOOK_UP, Named};
 use crate::fleet::act::wait::Attempts;
-use crate::fleet::act::{StepOutcome, StepReport};
+use crate::fleet::act::{ApiClients, StepOutcome, StepReport, holds};
 use crate::model::id::NodeName;
 use crate::model::inventory::FailureKind;
 use crate::model::power::allow;
@@ -19,7 +19,7 @@ use crate::model::snapshot::SnapshotCall;
 use crate::model::snapshot::judge::{GuestFacts, judge};
 use crate::state::StateError;
 use crate::transport::Error;
-use crate::transport::pve::Posted;
+use crate::transport::pve::{Posted, is_not_here};
 
 impl Fleet<'_> {
     /// Makes a call to the guest of a step, which `--keep` does as well; `lock_wait`: how long what works on it is waited for.
@@ -70,28 +70,53 @@ impl Fleet<'_> {
         lock_wait: Option<Duration>,
     ) -> Result<GuestLook, Box<StepReport>> {
         let mut attempts = Attempts::during(lock_wait.unwrap_or_default());
+        let (mut moved, mut left) = (false, false);
         loop {
             let found = match self.find_guest(run.clients(), named).await {
                 Ok(found) => found,
                 Err(missing) => return Err(Box::new(self.missing(named.server, missing))),
             };
             // What was seen for the plan is not what counts now.
-            let look = self.look_at_guest_on(&found.node, named, run.clients()).await;
-            let look = look.map_err(|error| Box::new(self.failed_step(&named.server.id, &error)))?;
-            let works = match &look.status.lock {
-                Some(lock) => Some(format!("its lock ({lock})")),
+            let seen = self.look_at_guest_on(&found.node, named, run.clients()).await;
+            if let Err(error) = &seen
+                && is_not_here(error)
+                && !moved
+            {
+                // It has moved since it was found.
+                moved = true;
+                continue;
+            }
+            let seen = seen.map_err(|error| Box::new(self.failed_step(&named.server.id, &error)))?;
+            let works = match &seen.status.lock {
+                Some(lock) if lock_wait.is_some() => {
+                    // Once a task may be about to begin or to end. Twice: the lock was left behind.
+                    let is_left = self.is_left_behind(named, &seen, lock, run.clients()).await;
+                    if is_left && left {
+                        return Ok(seen);
+                    }
+                    left = is_left;
+                    Some(format!("its lock ({lock})"))
+                }
+                Some(_) => return Ok(seen),
                 None if lock_wait.is_some() => {
-                    let tasks = self.tasks_now(named, &look.node, run.clients()).await;
+                    let tasks = self.tasks_now(named, &seen.node, run.clients()).await;
                     (!tasks.is_empty()).then(|| tasks.join(", "))
                 }
                 None => None,
             };
-            let Some(works) = works.filter(|_| lock_wait.is_some()) else { return Ok(look) };
+            let Some(works) = works.filter(|_| lock_wait.is_some()) else { return Ok(seen) };
             run.say(number, &format!("waiting for {works} of {}", named.server.called()), lock_wait);
             if !attempts.next().await {
-                return Ok(look);
+                return Ok(seen);
             }
         }
+    }
+
+    /// Whether nothing works under a guest's lock, as far as the token may see that.
+    async fn is_left_behind(&self, named: Named<'_>, seen: &GuestLook, lock: &str, clients: &ApiClients) -> bool {
+        let tasks = self.all_tasks(clients, named.cluster, &seen.node).await;
+        let vmid = named.vmid.to_string();
+        tasks.is_some_and(|tasks| !tasks.iter().any(|task| holds(task, &vmid, lock)))
     }
 
     /// What was judged for the plan, by what is there now.
@@ -185,7 +210,7 @@ impl Fleet<'_> {
         &self,
         node: &NodeName,
         named: Named<'_>,
-        clients: &crate::fleet::act::ApiClients,
+        clients: &ApiClients,
     ) -> Result<GuestLook, Error> {
         let client = self.client_of(clients, named.cluster).await?;
         self.look_freshly(&client, node, named).await

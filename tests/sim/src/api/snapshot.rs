@@ -21,7 +21,7 @@ pub(crate) fn list(context: &mut Context<'_>) -> Reply {
     // A hash of Perl's has no order: here one that is another than that of their ages, and the same each time.
     let place = guest.vmid as usize % (rows.len() + 1);
     rows.insert(place, current);
-    if rows.len() % 2 == 0 {
+    if rows.len().is_multiple_of(2) {
         rows.reverse();
     }
     Ok(Value::Array(rows).into())
