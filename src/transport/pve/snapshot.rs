@@ -149,7 +149,7 @@ impl<'de> Record<'de> for SnapshotRow {
             "name" => self.name = map.next_value::<Value<'_>>()?.name_string(),
             "description" => {
                 self.description =
-                    map.next_value::<Value<'_>>()?.text_up_to(LONGEST_SETTING).map(|text| text.into_owned());
+                    map.next_value::<Value<'_>>()?.text_up_to(LONGEST_SETTING).map(std::borrow::Cow::into_owned);
             }
             "snaptime" => self.taken_at = map.next_value::<Value<'_>>()?.seconds(),
             "vmstate" => self.with_memory = map.next_value::<Value<'_>>()?.flag() == Some(true),
