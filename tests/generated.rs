@@ -353,5 +353,5 @@ fn the_walks_lead_through_the_code() {
             }
         }
     }
-    assert_eq!(lengths, [10, 9]);
+    assert_eq!(lengths, [10, 9, 4]);
 }

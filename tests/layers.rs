@@ -73,7 +73,13 @@ const AGREED: &[(&str, &[&str])] = &[
     // `power wake`, and plans in which nothing is to be done; a token of `setup-token` is what the command names.
     (
         "Confirmed::by_command",
-        &["src/commands/lease.rs", "src/commands/migrate.rs", "src/commands/power.rs", "src/commands/setup_token.rs"],
+        &[
+            "src/commands/lease.rs",
+            "src/commands/migrate.rs",
+            "src/commands/power.rs",
+            "src/commands/setup_token.rs",
+            "src/commands/snapshot.rs",
+        ],
     ),
     ("Confirmed::by_answer", &["src/ui.rs"]),
     ("Confirmed::on_screen", &["src/commands/watch/screen/actions.rs"]),
