@@ -1,11 +1,12 @@
 //! How much power hosts draw, and the energy of it: by meters, sensors, counters of the CPU, and by the configuration.
 
 use ecobox_sim::host::{Domain, Host, RANGE};
+use ecobox_sim::prometheus::Prometheus;
 use serde_json::{Value, json};
 
 use super::env::Run;
 use super::stats::fields;
-use super::world::{FAST, Served, World};
+use super::world::{FAST, Served, World, until};
 
 const WATTS: [&str; 5] = ["power_watts", "power_least_watts", "power_most_watts", "power_source", "power_covers"];
 const JSON: [&str; 3] = ["stats", "-o", "json"];
@@ -246,9 +247,51 @@ fn energy_is_kept_counted_and_drawn() {
     let known = series["energy"]["known_seconds"].as_f64().unwrap();
     assert!((kwh - 90.0 * known / 3_600_000.0).abs() < 0.001 && known > 1000.0, "{kwh} {known}");
     let table = world.run(&["stats", "--since", "3h"]).exits(0);
-    assert!(table.stdout.contains("kWh") && table.stdout.contains("watts"), "{table}");
+    assert!(table.stdout.contains("Wh") && table.stdout.contains("watts"), "{table}");
     let chart = world.run(&["stats", "--chart", "watts", "--since", "3h"]).exits(0);
     assert!(chart.stdout.contains("watts since") && chart.stdout.contains('W'), "{chart}");
     let page = world.run(&["status", "-o", "html"]).exits(0);
     assert!(page.stdout.contains("<b>Power</b>"), "{page}");
+}
+
+#[test]
+fn watch_measures_it_too_and_what_sleeps_has_its_own() {
+    let (world, nas) = nas("");
+    let config = |energy: &str| {
+        world.configure(&format!("{}{}\n[servers.energy]\n{energy}\n", super::watching::FAST, nas.entry()));
+    };
+    config("power_command = \"echo 61.5\"");
+    let _ = world.run(&["status"]).exits(0);
+    let looked = |of: &str| world.column("energy_looks", "measured_by") == [of];
+    let watching = super::watching::watch(&world.env, &[]);
+    until(|| looked("meter"));
+    drop(watching);
+    nas.host.set_energy(&Domain::package(23.0, 100_000_000_000));
+    config("");
+    let _watching = super::watching::watch(&world.env, &[]);
+    until(|| looked("rapl-package"));
+}
+
+#[test]
+fn watts_of_two_sources_are_one_series_in_prometheus() {
+    let Some(prometheus) = Prometheus::start() else { return };
+    let (world, nas) = nas("");
+    for energy in ["power_command = \"echo 90\"", "idle_watts = 40\nmax_watts = 40"] {
+        let url = format!("http://127.0.0.1:{}", prometheus.port());
+        let history = format!("[history]\nremote_write = \"{url}/api/v1/write\"\nquery = \"{url}\"\n\n");
+        world.configure(&format!("{FAST}{history}{}\n[servers.energy]\n{energy}\n", nas.wakeable()));
+        let _ = world.run(&JSON).exits(0);
+    }
+    let run = world.run(&["stats", "--since", "1h", "--metric", "watts", "-o", "json"]).exits(0);
+    let series = run.json()["series"][0].clone();
+    assert_eq!(series["source"], "prometheus", "{run}");
+    let summary = fields(&series["summary"], ["min", "max"]);
+    assert_eq!(summary, [json!(40.0), json!(90.0)], "{run}");
+    // What was known of the energy when the second run looked.
+    earlier(&world, 600);
+    for _ in 0..2 {
+        let _ = world.run(&JSON).exits(0);
+    }
+    let answer = prometheus.get("/api/v1/query?query=ecobox_host_energy_joules_total");
+    assert!(answer.contains(r#""id":"nas""#) && answer.contains(r#""source":"model""#), "{answer}");
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::model::advice::energy::{EnergyAmount, Per};
 use crate::model::load::energy::WattsSource;
+use crate::model::past::energy::in_unit;
 use crate::model::past::series::without_noise;
 use crate::model::text::span::Span;
 use crate::render::value::Value;
@@ -56,7 +57,9 @@ impl EnergyJson {
     }
 
     pub(super) fn kwh(&self) -> Value<'_> {
-        within(self.amount.kwh, "kWh")
+        let (span, unit) = in_unit(self.amount.kwh);
+        let Span { least, most } = self.amount.kwh;
+        Value::Within { span, unit, value: most.map_or(least, |most| f64::midpoint(least, most)) }
     }
 
     pub(super) fn cost(&self) -> Value<'_> {
@@ -86,8 +89,4 @@ impl EnergyJson {
         let (known, window) = (sum.known_hours, sum.window_hours);
         Some(format!("{hosts} servers together: {} in {known:.0} of {window:.0} h", sum.words()))
     }
-}
-
-fn within(span: Span, unit: &'static str) -> Value<'static> {
-    Value::Within { span, unit, value: span.most.map_or(span.least, |most| f64::midpoint(span.least, most)) }
 }

@@ -18,7 +18,7 @@ use crate::model::id::ServerId;
 use crate::model::inventory::server::ServerKind;
 use crate::model::inventory::{Failed, Server};
 use crate::model::load::energy::WattsSource;
-use crate::model::past::energy::{Energy, JOULES_PER_KWH};
+use crate::model::past::energy::{self, Energy, JOULES_PER_KWH};
 use crate::model::past::series::{Metric, Point, Series, Summary, Unit, Window, without_noise};
 use crate::model::past::spark::Scale;
 use crate::model::text::span::Span;
@@ -136,8 +136,8 @@ impl Row {
 
     fn kwh(&self) -> Value<'_> {
         Value::of(self.energy.as_ref(), |energy| {
-            let value = energy.joules / JOULES_PER_KWH;
-            Value::Within { span: energy.kwh(), unit: "kWh", value }
+            let (span, unit) = energy::in_unit(energy.kwh());
+            Value::Within { span, unit, value: energy.joules / JOULES_PER_KWH }
         })
     }
 

@@ -13,7 +13,7 @@ pub(crate) use self::share::{GuestPart, Part, of_guests};
 use crate::model::advice::{Advice, Area, Confidence, Verdict};
 use crate::model::id::ServerId;
 use crate::model::load::energy::{EnergyPrice, WattsSource};
-use crate::model::past::energy::{Energy, EnergyHour, Phase};
+use crate::model::past::energy::{Energy, EnergyHour, Phase, in_unit};
 use crate::model::text::span::Span;
 
 /// So much is drawn asleep at most, where nobody measured it and nothing is configured: a server with a BMC has up to 15 W.
@@ -85,7 +85,8 @@ impl EnergyAmount {
 
     /// `11–14 kWh, 3.30–4.20 EUR`, with the CO2 where that is configured.
     pub(crate) fn words(&self) -> String {
-        let mut text = self.kwh.words("kWh", true);
+        let (kwh, unit) = in_unit(self.kwh);
+        let mut text = kwh.words(unit, true);
         if let Some(cost) = self.cost {
             text += ", ";
             text += &cost.money(self.currency.as_deref().unwrap_or_default(), true);

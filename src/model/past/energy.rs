@@ -141,6 +141,11 @@ impl Energy {
     }
 }
 
+/// Kilowatt-hours in the unit in which people read them, and its name.
+pub(crate) fn in_unit(kwh: Span) -> (Span, &'static str) {
+    if kwh.most.unwrap_or(kwh.least) < 0.1 { (kwh.times(1000.0), "Wh") } else { (kwh, "kWh") }
+}
+
 pub(crate) const JOULES_PER_KWH: f64 = 3_600_000.0;
 
 #[cfg(test)]

@@ -110,6 +110,11 @@ fn hours_add_up_and_say_of_what_time_they_are() {
     let energy = Energy::of(&measured).unwrap();
     assert_eq!((energy.seconds, energy.kwh(), &energy.by[..]), (5400.0, Span::exact(0.125), &[WattsBy::Meter][..]));
     assert!((energy.mean().least - 83.333).abs() < 0.001);
+    for (kwh, want) in [(0.0, "0 Wh"), (0.000_138, "0.14 Wh"), (0.0612, "61 Wh"), (0.123, "0.12 kWh"), (62.0, "62 kWh")]
+    {
+        let (span, unit) = in_unit(Span::exact(kwh));
+        assert_eq!(span.words(unit, true), want);
+    }
     let partly = [measured[0], hour(1, WattsBy::Package, 3600.0, 36_000.0, None)];
     let energy = Energy::of(&partly).unwrap();
     assert_eq!(
