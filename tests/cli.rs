@@ -65,7 +65,9 @@ mod cli {
     mod link_local;
     mod migrate;
     mod migrate_faults;
+    mod migrate_ha;
     mod migrate_hosts;
+    mod migrate_nodes;
     mod monitors;
     mod nodes;
     mod pace;

@@ -292,6 +292,11 @@ fn of_energy() {
 }
 
 #[test]
+fn of_migrate() {
+    from_the_beginning("docs/migrate.md");
+}
+
+#[test]
 fn of_getting_started() {
     from_the_beginning("docs/getting-started.md");
 }

@@ -95,6 +95,7 @@ fn a_life(place: &Place) {
     }
 
     snapshots(place);
+    nowhere_to_go(place);
 
     place.run("setup-token --rotate", 0);
     place.run("setup-token --check", 0);
@@ -174,6 +175,28 @@ fn of_guest(place: &Place, guest: &str) {
     assert_eq!(names(), [""; 0]);
     place.run(&format!("snapshot delete ecobox-test {guest} --yes"), 7);
     place.run(&format!("snapshot rollback ecobox-test {guest} --yes"), 11);
+}
+
+/// A host that is in no cluster has no other node: what Proxmox VE says of that is said beforehand, and nothing is sent.
+fn nowhere_to_go(place: &Place) {
+    place.run("setup-token --scope manager", 0);
+    place.run("setup-token --check", 0);
+    let members = place.run("status -o json", 0).json();
+    let node = |server: &serde_json::Value| server["kind"] == "pve";
+    let alone = members["servers"].as_array().is_some_and(|all| all.iter().filter(|server| node(server)).count() == 1);
+    for guest in place.guests.iter().filter(|_| alone) {
+        let before = place.state(guest);
+        for to in ["any", "nosuchnode"] {
+            let refused = place.run(&format!("migrate {guest} --to {to} --restart --with-local-disks --yes"), 11);
+            assert!(refused.stderr.contains("its cluster has no other node than"), "{refused}");
+        }
+        let report = place.run(&format!("status {guest} -o json"), 0).json();
+        let own = report["servers"][0]["node"].as_str().unwrap_or("-").to_owned();
+        let there = place.run(&format!("migrate {guest} --to {own} -o json"), 0);
+        assert_eq!(there.json()["steps"][0]["result"], "already", "{there}");
+        assert_eq!(place.state(guest), before);
+    }
+    place.run("setup-token --scope operator", 0);
 }
 
 /// To hibernate takes what no scope has: it is named, and given as README says.

@@ -106,7 +106,9 @@ impl Fleet<'_> {
         let wanted = if returns.wanted.is_empty() { to_move(servers, chosen, action, options) } else { returns.wanted };
         let around = around(servers, chosen, action);
         let moves = self.judge_moves(servers, &wanted, &clients, &configs, &options.moving.how, &around).await;
-        let (stop, guests, returns, said) = (options.stop, options.guests, returns.guests, returns.said);
+        let (stop, guests) = (options.stop, options.guests);
+        let (returns, mut said) = (returns.guests, returns.said);
+        said.extend(stay_behind(servers, chosen, action, options));
         let inputs = PlanInputs { stop, guests, until, startups, failures, lost, moves, returns };
         let mut plan = plan(servers, chosen, action, &inputs)?;
         let Checked { calls, idle } = self.check_plan(&mut plan, servers, &configs, &clients, options).await?;
@@ -172,6 +174,22 @@ fn to_move(servers: &[Server], chosen: &[usize], action: PowerAction, options: &
         server.vmid.is_some() && if action == PowerAction::Migrate { chosen.contains(place) } else { leaves(server) }
     });
     moving.map(|(place, _)| (place, options.moving.to.clone())).collect()
+}
+
+/// Says which guests stay on a host that goes down because they do not run.
+fn stay_behind(servers: &[Server], chosen: &[usize], action: PowerAction, options: &Options) -> Option<String> {
+    if !action.goes_down() || options.guests != Some(Policy::Migrate) {
+        return None;
+    }
+    let off = |server: &&Server| matches!(server.seen.state, PowerState::Stopped | PowerState::Hibernated);
+    let staying =
+        servers.iter().filter(off).filter(|server| server.vmid.is_some() && !server.template).filter(|server| {
+            let host =
+                chosen.iter().map(|place| &servers[*place]).find(|host| server.parent.as_ref() == Some(&host.id));
+            host.is_some_and(|host| host.node.is_none() || host.node == server.node)
+        });
+    let names: Vec<String> = staying.map(Server::called).collect();
+    (!names.is_empty()).then(|| format!("off, and left where they are: {}", names.join(", ")))
 }
 
 /// The nodes that go down or are woken in the plan.

@@ -28,7 +28,10 @@ pub(crate) fn judge_move(
         Destination::Node(name) => match nodes.iter().find(|node| node.name == *name) {
             Some(node) => (node, None),
             None => {
-                against.insert(0, final_word(Fault::no_such_node(name, nodes.iter().map(|node| &node.name))));
+                against.insert(
+                    0,
+                    final_word(Fault::no_such_node(name, &nodes.iter().map(|node| &node.name).collect::<Vec<_>>())),
+                );
                 return MoveVerdict::Nowhere(against);
             }
         },

@@ -8,12 +8,15 @@ use super::filesystems::{FilesystemAnswer, is_not_offered};
 use super::guest::{ConfigAnswer, LogAnswer, MemberRow, NodeConfig, StatusAnswer, TaskAnswer, TaskRow};
 use super::guest_size::{BalloonAnswer, NodeStatus, SizeAnswer};
 use super::lenient::{Entries, Entry};
+use super::migrate::{PreconditionAnswer, RuleRow, StatusRow};
 use super::rrd::{self, Sample, Timeframe};
 use super::snapshot::SnapshotRow;
 use super::upkeep::{BackupRow, JobRow, StorageRow, UserAnswer};
 use super::{certificate, failure, listing, repair_json, snapshot};
 use crate::model::foreign::Reader;
 use crate::model::id::GuestKind;
+use crate::model::migrate::ha::HaStatus;
+use crate::model::migrate::progress;
 
 /// Each reader with its name.
 pub(crate) const READERS: &[Reader] = &[
@@ -60,6 +63,21 @@ pub(crate) const READERS: &[Reader] = &[
         let _ = (crate::model::snapshot::tree::tree(&snapshots).len(), snapshots.list.iter().map(whose).count());
     }),
     ("guest-settings", |bytes| drop(read::<Entry<snapshot::Settings>>(bytes))),
+    ("precondition", |bytes| drop(read::<Entry<PreconditionAnswer>>(bytes))),
+    ("ha-status", |bytes| {
+        let rows = read::<Entries<StatusRow>>(bytes).unwrap_or_default();
+        let mut status = HaStatus::default();
+        rows.list.into_iter().for_each(|row| row.add_to(&mut status));
+    }),
+    ("ha-rules", |bytes| {
+        let rows = read::<Entries<RuleRow>>(bytes).unwrap_or_default();
+        drop(rows.list.into_iter().filter_map(RuleRow::strict).collect::<Vec<_>>());
+    }),
+    ("migration-log", |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        let lines: Vec<&str> = text.lines().collect();
+        drop((progress::progress(&lines), progress::summary(&lines), progress::problem(&lines)));
+    }),
     ("thin-pools", |bytes| drop(read::<Entries<snapshot::ThinPool>>(bytes))),
     ("storage-setups", |bytes| drop(read::<Entries<snapshot::StorageSetup>>(bytes))),
     ("guest-size", |bytes| drop(read::<Entry<SizeAnswer>>(bytes))),

@@ -201,7 +201,7 @@ impl<'de> Record<'de> for Names {
 
 /// A row of `/cluster/ha/status/current`.
 #[derive(Default)]
-struct StatusRow {
+pub(super) struct StatusRow {
     kind: Option<String>,
     quorate: Option<bool>,
     node: Option<NodeName>,
@@ -228,7 +228,7 @@ impl<'de> Record<'de> for StatusRow {
 }
 
 impl StatusRow {
-    fn add_to(self, status: &mut HaStatus) {
+    pub(super) fn add_to(self, status: &mut HaStatus) {
         let StatusRow { kind, quorate, node, sid, state, crm_state, status: words } = self;
         match kind.as_deref() {
             Some("quorum") => status.quorate = quorate,
@@ -249,7 +249,7 @@ impl StatusRow {
 
 /// A row of `/cluster/ha/rules`, and of the groups and resources before them.
 #[derive(Default)]
-struct RuleRow {
+pub(super) struct RuleRow {
     kind: Option<String>,
     resources: Option<String>,
     nodes: Option<String>,
@@ -280,7 +280,7 @@ impl<'de> Record<'de> for RuleRow {
 
 impl RuleRow {
     /// What a rule leaves, if it is a strict one.
-    fn strict(self) -> Option<StrictNodes> {
+    pub(super) fn strict(self) -> Option<StrictNodes> {
         let counts = self.kind.as_deref() == Some("node-affinity") && self.strict && !self.disabled;
         let guests = self.resources.filter(|_| counts)?.split(',').map(|guest| guest.trim().to_owned()).collect();
         Some(StrictNodes { guests, nodes: nodes_of(self.nodes.as_deref()) })

@@ -11,7 +11,7 @@ use crate::cluster::Cluster;
 use crate::guest::{Guest, Kind};
 
 pub(crate) use self::course::{begin, plan};
-pub(crate) use self::disks::{Disk, disks, unavailable};
+pub(crate) use self::disks::{Disk, disks, snapshot_of, unavailable};
 pub(crate) use self::ha::{dependent, node_rows, service_states};
 
 /// What a task of a migration was started for.
@@ -40,6 +40,8 @@ pub enum MoveFault {
     },
     /// As `Problems`, before its configuration was moved.
     ProblemsAtHome,
+    /// It is given up for this reason after most of its time.
+    Slow(String),
 }
 
 /// What there is to migrations besides the guests themselves.

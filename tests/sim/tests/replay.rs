@@ -23,7 +23,7 @@ use serde_json::Value;
 use shape::Shape;
 
 /// How many of the recorded requests must be replayed.
-const COMMITTED: usize = 496;
+const COMMITTED: usize = 546;
 
 /// Keys whose values do not depend on when and where it was recorded.
 const TELLING: &[&str] = &[
@@ -81,7 +81,7 @@ fn recordings() -> Vec<Recording> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/pve-9.2");
     // Permissions come before the flows, in which a token gets tasks of its own.
     let order = ["power", "errors-permission", "flows", "read", "errors-auth", "errors-request"];
-    let order = order.iter().chain(&["offline-node", "service-down", "old-error-body"]);
+    let order = order.iter().chain(&["offline-node", "service-down", "old-error-body", "migrate"]);
     let text: String = order
         .map(|name| std::fs::read_to_string(folder.join(format!("{name}.jsonl"))).expect("the fixtures are there"))
         .collect();
@@ -219,12 +219,15 @@ fn answers_as_recorded() {
         shapes.entry(class(recording)).or_default().learn(&recording.reply, root(recording));
     }
     let (alone, apart, old) = (host::alone(), host::with_unreachable_nodes(), host::old());
+    let (lone, pair) = (host::with_local_disks(false), host::with_local_disks(true));
     let mut upids = BTreeMap::new();
     let (mut replayed, mut missing, mut wrong) = (0, Vec::new(), Vec::new());
     for recording in &recordings {
         let sim: &Sim = match recording.name.split('/').next() {
             Some("offline-node") => &apart,
             Some("old-error-body-pve-8.3") => &old,
+            Some("migrate") => &lone,
+            Some("migrate-two-nodes" | "two-nodes") => &pair,
             _ => &alone,
         };
         if let Some(given) = &recording.given {

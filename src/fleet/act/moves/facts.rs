@@ -8,7 +8,7 @@ use super::Around;
 use crate::fleet::Fleet;
 use crate::fleet::act::ApiClients;
 use crate::model::guest::{GuestConfig, GuestStatus};
-use crate::model::id::{ClusterId, GuestKind, NodeName, VmId};
+use crate::model::id::{ClusterId, GuestKind, NodeName, ServerId, VmId};
 use crate::model::inventory::Server;
 use crate::model::migrate::ha::{HaStatus, StrictNodes};
 use crate::model::migrate::{MovingGuest, TargetNode, Volume};
@@ -84,11 +84,7 @@ impl Fleet<'_> {
         let storages = storages.unwrap_or_default();
         let is = |list: &[(ClusterId, NodeName)], node: &NodeName| list.iter().any(|(c, n)| c == cluster && n == node);
         let nodes = listing.nodes.iter().map(|node| {
-            let host = servers.iter().find(|server| {
-                server.vmid.is_none()
-                    && server.cluster.as_ref() == Some(cluster)
-                    && server.node.as_ref() == Some(&node.name)
-            });
+            let host = self.host_of_node(cluster, &node.name, servers);
             let there: BTreeSet<String> = storages
                 .iter()
                 .filter(|storage| storage.node == node.name)
@@ -98,7 +94,7 @@ impl Fleet<'_> {
             let free = node.usage.memory_max_bytes.zip(node.usage.memory_bytes);
             TargetNode {
                 name: node.name.clone(),
-                host: host.map(|host| host.id.clone()),
+                host,
                 online: node.online == Some(true),
                 is_woken_first: woken,
                 leaves: is(&around.leaving, &node.name),
@@ -117,6 +113,16 @@ impl Fleet<'_> {
             memory: memory.collect(),
             shared: storages.iter().filter(|storage| storage.shared).map(|storage| storage.name.clone()).collect(),
         })
+    }
+
+    /// The configured host that a node is. One that was not asked is known by its name.
+    fn host_of_node(&self, cluster: &ClusterId, node: &NodeName, servers: &[Server]) -> Option<ServerId> {
+        let is_it = |server: &&Server| {
+            server.vmid.is_none() && server.cluster.as_ref() == Some(cluster) && server.node.as_ref() == Some(node)
+        };
+        let seen = servers.iter().find(is_it).map(|server| server.id.clone());
+        let named = || self.config.servers.iter().find(|server| server.id.as_str() == node.as_str());
+        seen.or_else(|| named().map(|server| server.id.clone()))
     }
 
     /// Asks the nodes that are online for their processors.

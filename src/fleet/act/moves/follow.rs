@@ -176,7 +176,12 @@ impl Fleet<'_> {
                     last = Some((node, status));
                 }
                 Ok(None) => return gone(named.server),
-                Err(error) if is_passing(&error) => run.clients.lose(named.cluster, &error),
+                Err(error) if is_passing(&error) => {
+                    run.clients.lose(named.cluster, &error);
+                    if let Some(ended) = self.listed_there(run, following).await.filter(|_| went_well) {
+                        return ended;
+                    }
+                }
                 Err(error) => return unheard(named.server, &error),
             }
             if !attempts.next().await {
@@ -190,6 +195,19 @@ impl Fleet<'_> {
         };
         let detail = format!("accepted, and it is {} on {node} at the deadline", status.state);
         StepReport { hint, ..StepReport::because(StepOutcome::Unconfirmed, detail) }.seen(status.state)
+    }
+
+    /// The guest as its cluster lists it, where the API of the node that it went to does not answer: where it is is known at
+    /// once, what it does some seconds later.
+    async fn listed_there(&self, run: &PlanRun<'_>, following: &Following<'_>) -> Option<StepReport> {
+        let Following { named, call, from, .. } = following;
+        let listing = self.client_of(run.clients, named.cluster).await.ok()?.listing().await.ok()?;
+        let listed = listing.guests.into_iter().find(|guest| guest.vmid == named.vmid && guest.node == call.target)?;
+        let unlocked = listed.lock.as_deref() != Some("migrate");
+        (unlocked && is_as_before(following.before, listed.state)).then(|| {
+            let way = format!("{from} to {}, as its cluster lists it: its API does not answer", call.target);
+            StepReport::because(StepOutcome::Done, way).seen(listed.state)
+        })
     }
 
     /// Nothing was heard of a call; only the guest's place can tell.

@@ -8,9 +8,13 @@ use crate::model::text::units::human_bytes;
 
 /// The node that it shall go to.
 impl Fault {
-    pub(crate) fn no_such_node<'n>(node: &NodeName, known: impl Iterator<Item = &'n NodeName>) -> Fault {
+    /// `known`: the nodes of the cluster, the guest's own among them.
+    pub(crate) fn no_such_node(node: &NodeName, known: &[&NodeName]) -> Fault {
+        if let [only] = known {
+            return Fault::no_node_takes_it(only, &[]);
+        }
         Fault::new(CheckId::TargetAway, format!("{node} is not a node of its cluster"))
-            .say(format!("name one of {}, or `any`", list(known)))
+            .say(format!("name one of {}, or `any`", list(known.iter())))
     }
 
     pub(crate) fn target_offline(node: &NodeName, host: Option<&ServerId>) -> Fault {

@@ -134,6 +134,7 @@ pub(crate) fn ha_status(context: &mut Context<'_>) -> Reply {
         let sid = format!("{}:{}", guest.kind.ha_word(), guest.vmid);
         Some(json!({
             "id": format!("service:{sid}"), "type": "service", "sid": sid, "node": guest.node, "state": state,
+            "max_restart": 1, "max_relocate": 1, "failback": 1,
             "crm_state": state, "request_state": request, "status": format!("{sid} ({}, {state})", guest.node),
         }))
     }));

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::{Context, Refusal, Reply, guests};
 use crate::guest::Kind;
-use crate::migrate::{Migration, dependent, disks, refusal, unavailable};
+use crate::migrate::{Migration, dependent, disks, refusal, snapshot_of, unavailable};
 use crate::power::Work;
 
 /// What speaks for and against each other node.
@@ -41,9 +41,9 @@ pub(crate) fn precondition(context: &mut Context<'_>) -> Reply {
             not_allowed.insert((*node).to_owned(), json!({ "unavailable_storages": missing }));
         }
     }
-    let snapshot = cluster.moves.snapshots.get(&guest.vmid);
+    let snapshot = snapshot_of(cluster, guest);
     let local = disks(cluster, guest).into_iter().filter(|disk| !disk.shared);
-    let local: Vec<Value> = local.map(|disk| disk.told(snapshot)).collect();
+    let local: Vec<Value> = local.map(|disk| disk.told(snapshot.as_ref())).collect();
     let resources: Vec<&String> = guest.config.keys().filter(|key| key.starts_with("hostpci")).collect();
     let mut answer = json!({
         "running": running, "allowed_nodes": allowed, "not_allowed_nodes": not_allowed,

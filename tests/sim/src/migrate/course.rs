@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Disk, Migration, MoveFault, disks, unavailable};
+use super::{Disk, Migration, MoveFault, disks, snapshot_of, unavailable};
 use crate::cluster::Cluster;
 use crate::guest::{Guest, Kind};
 use crate::power::{Plan, Work};
@@ -31,12 +31,16 @@ pub(crate) fn plan(cluster: &Cluster, work: &Work, migration: &Migration) -> Pla
         return aborted(cluster, &format!("CT is locked ({lock})"), 0.0, false);
     }
     let reason = match cluster.moves.faults.get(&work.vmid) {
-        Some(MoveFault::Aborted(reason)) => Some(reason.clone()),
+        Some(MoveFault::Aborted(reason) | MoveFault::Slow(reason)) => Some(reason.clone()),
         _ => hindrance(cluster, guest, migration),
     };
     let restarts = guest.kind == Kind::Lxc && guest.is_active();
     if let Some(reason) = reason {
-        let slow = if reason.starts_with("Can't connect") { cluster.timing.no_route } else { 0.5 };
+        let slow = match cluster.moves.faults.get(&work.vmid) {
+            Some(MoveFault::Slow(_)) => cluster.timing.migrate,
+            _ if reason.starts_with("Can't connect") => cluster.timing.no_route,
+            _ => 0.5,
+        };
         return aborted(cluster, &reason, slow, restarts);
     }
     goes(cluster, guest, migration, restarts)
@@ -73,7 +77,7 @@ fn hindrance(cluster: &Cluster, guest: &Guest, migration: &Migration) -> Option<
     if guest.kind == Kind::Lxc || !guest.is_active() || local.is_empty() {
         return None;
     }
-    if let (Some(_), Some(disk)) = (cluster.moves.snapshots.get(&guest.vmid), local.first()) {
+    if let (Some(_), Some(disk)) = (snapshot_of(cluster, guest), local.first()) {
         let why = "online storage migration not possible if non-replicated snapshot exists";
         return Some(format!("{scan} '{}': {why}", disk.volid));
     }

@@ -61,6 +61,12 @@ pub(crate) fn disks(cluster: &Cluster, guest: &Guest) -> Vec<Disk> {
     found.collect()
 }
 
+/// A snapshot that a guest's disks are part of.
+pub(crate) fn snapshot_of(cluster: &Cluster, guest: &Guest) -> Option<String> {
+    let told = cluster.moves.snapshots.get(&guest.vmid).cloned();
+    told.or_else(|| guest.snapshots.list.first().map(|snapshot| snapshot.name.clone()))
+}
+
 /// `8G`, `64M`, `528K`
 fn bytes(text: &str) -> u64 {
     let (number, unit) = text.split_at(text.len().saturating_sub(1));

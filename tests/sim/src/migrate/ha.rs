@@ -57,19 +57,6 @@ fn sid(guest: &Guest) -> String {
     format!("{}:{}", guest.kind.ha_word(), guest.vmid)
 }
 
-fn names<'r>(rule: &'r Value, key: &str) -> Vec<&'r str> {
-    rule[key]
-        .as_str()
-        .unwrap_or_default()
-        .split(',')
-        .map(|name| name.split(':').collect::<Vec<_>>())
-        .map(|parts| {
-            // `pve1:2` is a node with its priority, `vm:101` a guest.
-            if key == "nodes" { parts[0] } else { "" }
-        })
-        .collect()
-}
-
 /// The nodes that a strict rule allows a guest.
 fn strict_nodes(cluster: &Cluster, guest: &Guest) -> Option<Vec<String>> {
     let of_it = |rule: &&Value| {
@@ -78,7 +65,9 @@ fn strict_nodes(cluster: &Cluster, guest: &Guest) -> Option<Vec<String>> {
             && rule["resources"].as_str().unwrap_or_default().split(',').any(|one| one == sid(guest))
     };
     let rule = cluster.moves.rules.iter().find(of_it)?;
-    Some(names(rule, "nodes").into_iter().map(str::to_owned).collect())
+    // `pve1:2` is a node with its priority.
+    let nodes = rule["nodes"].as_str().unwrap_or_default().split(',').filter_map(|node| node.split(':').next());
+    Some(nodes.map(str::to_owned).collect())
 }
 
 /// The guests that HA moves along.
@@ -106,6 +95,10 @@ pub(crate) fn node_rows(cluster: &Cluster) -> Vec<Value> {
         "id": "master", "type": "master", "node": master.name, "timestamp": at,
         "status": format!("{} (active, Sun Nov 29 15:43:50 2026)", master.name),
     })];
+    rows.push(json!({
+        "id": "fencing", "type": "fencing", "node": master.name, "status": "armed (CRM watchdog active)",
+        "armed-state": "armed",
+    }));
     rows.extend(cluster.nodes.iter().filter(|node| node.online).map(|node| {
         let mode = if cluster.moves.maintenance.contains(&node.name) { "maintenance mode" } else { "active" };
         let status = format!("{} ({mode}, watchdog active, Sun Nov 29 15:43:51 2026)", node.name);

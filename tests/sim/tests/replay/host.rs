@@ -117,6 +117,36 @@ pub(crate) fn with_unreachable_nodes() -> Sim {
     Sim::start(cluster)
 }
 
+/// The host as it was when snapshots and migrations were recorded: its guests have disks of their own. With a second node that
+/// is off, or alone.
+pub(crate) fn with_local_disks(pair: bool) -> Sim {
+    let mut cluster = Cluster::new("lab").pve("9.2.11").node_with("pve1", |node| node.size(2, 24 * GIB));
+    if pair {
+        cluster = cluster.node_with("pve2", ecobox_sim::Node::offline);
+    }
+    let disk = |vmid: u32, volume: &str, size: &str| format!("local:{vmid}/{volume},size={size}");
+    let mut cluster = cluster
+        .vm(101, "web-01", |vm| vm.running().disk(0, 0).config("scsi0", disk(101, "vm-101-disk-0.qcow2", "64M")))
+        .vm(102, "db-01", |vm| vm.running().disk(0, 0))
+        .vm(103, "template", |vm| vm.template().disk(0, 0).config("scsi0", disk(103, "base-103-disk-0.qcow2", "4M")))
+        .vm(104, "locked", |vm| vm.locked("backup").disk(0, 0))
+        .vm(105, "managed", |vm| vm.disk(0, 0).ha("stopped"))
+        .vm(110, "raw", |vm| vm.running().disk(0, 0).config("scsi0", disk(110, "vm-110-disk-0.raw", "4M")))
+        .vm(120, "kept", |vm| vm.disk(0, 0).ha("stopped").config("scsi0", disk(120, "vm-120-disk-0.qcow2", "64M")))
+        .ct(201, "ct-web", Guest::stopped)
+        .ct(202, "ct-template", Guest::template)
+        .local_storage("local", 252 * GIB, 19 * GIB);
+    cluster.snapshot_disks(101, "before");
+    let rule = r#"{"type": "node-affinity", "order": 1, "resources": "vm:120", "rule": "facts1", "strict": 1, "nodes": "pve1",
+        "digest": "8e9520de19cb89b6c76d0bd03dd878eaa813a6f5"}"#;
+    cluster.add_ha_rule(serde_json::from_str(rule).unwrap());
+    give_access(&mut cluster.access());
+    cluster.timing.no_route = 0.0;
+    cluster.clock.set_pace(Duration::from_secs(1));
+    cluster.clock.freeze();
+    Sim::start(cluster)
+}
+
 /// A host from before errors had a `message`.
 pub(crate) fn old() -> Sim {
     Sim::start(cluster("8.3.0"))
