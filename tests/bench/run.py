@@ -5,6 +5,7 @@ Jobs (all of them, if none is named):
   start     `ecobox --version`
   status    `ecobox status -o json` of 300 and 5,000 guests, at 0 and at 20 ms a request
   check     `ecobox check --cached` of 300 and 5,000 guests, held against `ecobox --version`
+  advise    `ecobox advise --cached` over 30 days of 300 and 5,000 guests, held against `ecobox --version`
   stats     `ecobox stats -o json`, likewise, and of 1, 20 and 100 SSH hosts
   record    what it costs `ecobox status` to keep the numbers of 5,000 guests, held against guests that have none
   discover  `ecobox discover` with addresses, also with guest agents that do not answer
@@ -330,6 +331,50 @@ def job_check(tools, work, args):
             measure(f"check: 3 nodes, {guests} guests", contestants, args)
 
 
+def job_advise(tools, work, args):
+    for guests, minutes, goal in ((300, 5, "wall 1 s"), (5000, 30, "wall 10 s, peak 64 MiB")):
+        with Simulated(tools, work, "--guests", guests) as sim:
+            first = Contestant("ecobox status", [tools.ecobox, "status"], sim.env)
+            subprocess.run(first.argv, env=first.environment(), stdout=subprocess.DEVNULL, check=True)
+            month(sim.home / ".local/state/ecobox/state.db", minutes)
+            contestants = [
+                Contestant("ecobox --version", [tools.ecobox, "--version"], sim.env),
+                Contestant("ecobox advise --cached", [tools.ecobox, "advise", "--cached", "-o", "json"], sim.env, goal),
+            ]
+            measure(f"advise: 3 nodes, {guests} guests, 30 days, a look each {minutes} minutes", contestants, args)
+
+
+def month(path, minutes):
+    """Gives the state file of one run a month of such runs: a week of samples, and hours of the time before."""
+    with sqlite3.connect(path) as db:
+        hour = 3_600_000
+        (newest,) = db.execute("SELECT max(at) FROM samples").fetchone()
+        border = newest // hour * hour - 7 * 24 * hour
+        columns = ", ".join(row[1] for row in db.execute("PRAGMA table_info(samples)") if row[1] != "at")
+        copy = f"INSERT INTO samples (at, {columns}) SELECT ?, {columns} FROM samples WHERE at = {newest}"
+        db.executemany(copy, [(at,) for at in range(border, newest - minutes * 60_000, minutes * 60_000)])
+        db.execute("INSERT OR REPLACE INTO samples_gone (id, before) VALUES (1, ?)", [border])
+        db.execute("DELETE FROM unrolled WHERE kind = 'samples'")
+        numbers = "cpu_n, cpu_min, cpu_avg, cpu_max, memory_n, memory_min, memory_avg, memory_max, " + ", ".join(
+            f"{name}_n, {name}_min, {name}_avg, {name}_max" for name in ("receive", "transmit")
+        )
+        some = "abs(random()) % 900000"
+        rows = db.execute("SELECT (cluster << 32) | vmid, vmid FROM guests").fetchall()
+        for back in range(1, 23 * 24):
+            db.executemany(
+                # Numbers that differ, as those of real guests do.
+                f"INSERT INTO sample_hours (hour, subject, n, {numbers}) VALUES (?, ?, 12, 12, 0, {some}, 900000, "
+                f"12, 0, {some} * 4000, 4000000000, 12, 0, {some}, {some}, 12, 0, {some}, {some})",
+                [(border - back * hour, subject) for subject, _ in rows],
+            )
+        (cluster,) = db.execute("SELECT name FROM clusters").fetchone()
+        size = {"cores": 4, "memory_mib": 4096, "balloon": {"reports": {"actual": None}}}
+        sizes = json.dumps({str(vmid): size for _, vmid in rows})
+        told = "INSERT OR REPLACE INTO upkeep (subject, what, told, at) VALUES (?, 'guest-sizes', ?, ?)"
+        db.execute(told, [cluster, sizes, newest])
+    db.close()
+
+
 def job_stats(tools, work, args):
     listing("stats", tools, work, args)
     if not has_sshd("stats"):
@@ -463,6 +508,7 @@ JOBS = {
     "start": job_start,
     "status": job_status,
     "check": job_check,
+    "advise": job_advise,
     "stats": job_stats,
     "record": job_record,
     "discover": job_discover,

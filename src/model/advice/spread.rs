@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 /// The upper bound of a bucket by its lower one: percentiles are at most this much too high, and never too low.
-const GROWTH: f64 = 1.02;
+const GROWTH: f64 = 1.04;
 
 /// What is less counts as nothing.
 const LEAST: f64 = 1e-3;
