@@ -76,6 +76,9 @@ impl Fleet<'_> {
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 fn step(at: Timestamp, sample: &Sample, before: &mut Before) -> Step {
     let usage = &sample.usage;
     let length = before.at.map_or(SignedDuration::from_mins(1), |before| at.duration_since(before)).min(LONGEST);

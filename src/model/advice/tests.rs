@@ -3,6 +3,7 @@
 mod histories;
 mod property;
 mod rules;
+mod sleeping;
 
 use jiff::{SignedDuration, Timestamp};
 

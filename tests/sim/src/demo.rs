@@ -322,6 +322,9 @@ fn free_port() -> u16 {
     probe.local_addr().expect("a bound socket").port()
 }
 
+/// Its machines were made long before anything that is told of them.
+const MADE: &str = "creation-qemu=9.0.2,ctime=1735689600";
+
 impl Cluster {
     /// The fleet of `ecobox demo`: three nodes (one is off), VMs and containers in most states. It has no tokens yet.
     #[must_use]
@@ -351,6 +354,8 @@ impl Cluster {
                     .disk_io(19 << 30, 7 << 30)
                     .rates(110_000, 16_000, 26_000, 9_600)
                     .filesystem("/", "ext4", 9 * GIB, 31 * GIB)
+                    .balloon()
+                    .config("meta", MADE)
             })
             .vm(102, "db-01", |vm| {
                 let vm = vm.on("pve2").size(4, 16384).disk(200 * GIB, 0).tags("prod;db").config("onboot", 1).qcow2();
@@ -363,13 +368,16 @@ impl Cluster {
                     .rates(9_300, 45_000, 320_000, 98_000)
                     .filesystem("/", "ext4", 12 * GIB, 31 * GIB)
                     .filesystem("/var/lib/postgresql", "xfs", 121 * GIB, 168 * GIB)
+                    .balloon()
+                    .config("meta", MADE)
             })
             .vm(103, "windows-build", |vm| vm.on("pve1").size(8, 16384).disk(250 * GIB, 0).agent(Agent::Dead).running())
             .vm(104, "staging", |vm| vm.on("pve2").size(2, 4096).disk(32 * GIB, 0).tags("staging"))
             .vm(105, "desktop", |vm| vm.on("pve1").size(4, 8192).disk(64 * GIB, 0).hibernated())
             .vm(106, "experiment", |vm| vm.on("pve2").size(2, 2048).disk(16 * GIB, 0).paused())
             .vm(107, "mail", |vm| {
-                vm.on("pve1").size(2, 4096).disk(80 * GIB, 0).tags("prod").qcow2().running().locked("backup")
+                let vm = vm.on("pve1").size(2, 4096).disk(80 * GIB, 0).tags("prod").qcow2().running().locked("backup");
+                vm.balloon().config("meta", MADE)
             })
             .vm(900, "debian-13-template", |vm| vm.on("pve1").size(1, 2048).disk(8 * GIB, 0).template())
             .ct(201, "dns", |ct| {
