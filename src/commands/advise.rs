@@ -15,8 +15,9 @@ use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::advice::{AdviceRequest, Advised};
 use crate::fleet::observe::Observed;
-use crate::model::id::ClusterId;
+use crate::model::id::{ClusterId, ServerId};
 use crate::model::inventory::Inventory;
+use crate::model::inventory::server::ServerKind;
 use crate::model::past::series::Window;
 use crate::transport::pve::Client;
 
@@ -99,7 +100,11 @@ async fn advise(ctx: &Context, fleet: &Fleet<'_>, args: &AdviseArgs, window: Win
         progress: &advance,
     };
     let mut advised = fleet.advise(&request).await?;
-    let concerned = inventory.selected(&args.targets)?.failures;
+    // Plain servers are judged by what was kept of them: whether they answer now does not matter.
+    let plain = inventory.servers.iter().filter(|server| server.kind == ServerKind::Linux);
+    let plain: BTreeSet<ServerId> = plain.map(|server| server.id.clone()).collect();
+    let mut concerned = inventory.selected(&args.targets)?.failures;
+    concerned.retain(|failed| !plain.contains(&failed.server));
     advised.failures.splice(0..0, concerned);
     Ok(advised)
 }

@@ -155,7 +155,7 @@ pub(crate) enum GuestKind {
     Lxc,
 }
 
-words!(GuestKind: parse => {
+words!(GuestKind: all, parse => {
     Qemu = "qemu",
     Lxc = "lxc",
 });

@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::act::{ApiClients, Choice};
 use crate::fleet::observe::{ObserveRequest, Observed};
-use crate::model::id::ServerId;
+use crate::model::id::{GuestKind, ServerId};
 use crate::model::inventory::{Failed, FailureKind, Server};
 use crate::model::snapshot::tree::{Branch, tree};
 use crate::model::snapshot::{Snapshots, of_ecobox, text_of};
@@ -81,7 +81,10 @@ pub(crate) async fn run(ctx: &Context, args: &ListArgs) -> anyhow::Result<Outcom
 }
 
 async fn look(ctx: &Context, fleet: &Fleet<'_>, targets: &[String]) -> anyhow::Result<Outcome<SnapshotListReport>> {
-    let request = ObserveRequest { scope: fleet.scope(targets)?, templates: true, ..ObserveRequest::default() };
+    // Only guests have snapshots: hosts without any are not asked, and what fails of them does not matter.
+    let guests = GuestKind::ALL.map(|kind| format!("kind={}", kind.as_str()));
+    let scope = fleet.scope(if targets.is_empty() { &guests } else { targets })?;
+    let request = ObserveRequest { scope, templates: true, ..ObserveRequest::default() };
     let Observed { mut inventory, clients, .. } = {
         let _progress = ctx.ui.progress("looking");
         fleet.observe(&request).await?

@@ -280,6 +280,7 @@ fn steps(average: &RrdAnswer, max: &RrdAnswer) -> Vec<Step> {
             memory: level(Metric::Memory),
             pressure: [Metric::PressureCpu, Metric::PressureMemory, Metric::PressureIo].map(level),
             traffic: row.value(Metric::Receive).zip(row.value(Metric::Transmit)).map(|(a, b)| a + b),
+            sent: row.value(Metric::Transmit),
         }
     };
     average.rows.iter().map(step).collect()

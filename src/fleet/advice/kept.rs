@@ -26,6 +26,7 @@ const STARTED: u64 = 600;
 struct Before {
     at: Option<Timestamp>,
     total: Option<Total>,
+    sent: Option<Total>,
 }
 
 impl Fleet<'_> {
@@ -84,13 +85,15 @@ fn step(at: Timestamp, sample: &Sample, before: &mut Before) -> Step {
     let length = before.at.map_or(SignedDuration::from_mins(1), |before| at.duration_since(before)).min(LONGEST);
     let once = |number: Option<f32>| number.map(|number| Level::once(number.into()));
     let uptime = usage.uptime_seconds;
-    let bytes = usage.receive_bytes.zip(usage.transmit_bytes).map(|(a, b)| a.as_f64() + b.as_f64());
-    let total = bytes.map(|bytes| Total { at, bytes, uptime: uptime.map(Count::as_f64) });
-    let traffic = before.total.zip(total).and_then(|(before, now)| match rate(before, now) {
+    let counted = |bytes: f64| Total { at, bytes, uptime: uptime.map(Count::as_f64) };
+    let total = usage.receive_bytes.zip(usage.transmit_bytes).map(|(a, b)| counted(a.as_f64() + b.as_f64()));
+    let sent = usage.transmit_bytes.map(|bytes| counted(bytes.as_f64()));
+    let grown = |before: Option<Total>, now: Option<Total>| match rate(before?, now?) {
         Grown::By(rate) => Some(rate),
         Grown::SameReading | Grown::Unknown => None,
-    });
-    *before = Before { at: Some(at), total };
+    };
+    let rates = (grown(before.total, total), grown(before.sent, sent));
+    *before = Before { at: Some(at), total, sent };
     Step {
         at_start: uptime.is_some_and(|uptime| uptime.get() < STARTED),
         cpus: usage.cpus.map(f64::from),
@@ -98,7 +101,8 @@ fn step(at: Timestamp, sample: &Sample, before: &mut Before) -> Step {
         cpu: once(usage.cpu_percent),
         memory: usage.memory_bytes.map(|bytes| Level::once(bytes.as_f64())),
         pressure: [sample.pressure.cpu_percent, sample.pressure.memory_percent, sample.pressure.io_percent].map(once),
-        traffic,
+        traffic: rates.0,
+        sent: rates.1,
         ..ending(at, length.max(SignedDuration::from_secs(1)))
     }
 }

@@ -138,6 +138,7 @@ impl Gathering {
                 memory: of(Metric::Memory, place),
                 pressure: [Metric::PressureCpu, Metric::PressureMemory, Metric::PressureIo].map(|m| of(m, place)),
                 traffic: of(Metric::Receive, place).zip(of(Metric::Transmit, place)).map(|(a, b)| a.avg + b.avg),
+                sent: of(Metric::Transmit, place).map(|level| level.avg),
                 ..Step::at(point.at, first.window.step)
             })
             .collect();

@@ -126,12 +126,12 @@ fn too_little(coverage: &Coverage) -> Option<String> {
 
 /// How sure a conclusion is.
 pub(crate) fn confidence(past: &PastUse) -> Confidence {
-    let Coverage { window_hours, measured_hours, off_hours, longest_gap_hours, .. } = past.coverage;
+    let Coverage { measured_hours, off_hours, longest_gap_hours, .. } = past.coverage;
     let known = measured_hours + off_hours;
     let fine = past.coarsest.as_hours() < 1;
     if known >= 21 * 24 && longest_gap_hours < 48 && fine {
         Confidence::High
-    } else if known >= 14 * 24.min(window_hours) && longest_gap_hours < LEAST_KNOWN_HOURS {
+    } else if known >= 14 * 24 && longest_gap_hours < LEAST_KNOWN_HOURS {
         Confidence::Medium
     } else {
         Confidence::Low

@@ -45,8 +45,9 @@ pub(crate) struct Step {
     pub(crate) memory: Option<Level>,
     /// Percent of the time that something waited for a CPU, for memory, for a disk.
     pub(crate) pressure: [Option<Level>; 3],
-    /// Bytes a second, received and sent.
+    /// Bytes a second, received and sent, and what of it was sent.
     pub(crate) traffic: Option<f64>,
+    pub(crate) sent: Option<f64>,
 }
 
 impl Step {
@@ -63,6 +64,7 @@ impl Step {
             memory: None,
             pressure: [None; 3],
             traffic: None,
+            sent: None,
         }
     }
 
@@ -86,6 +88,7 @@ pub(crate) struct Tally {
     memory: Gathered,
     pressure: [Gathered; 3],
     traffic: Gathered,
+    sent: Gathered,
     /// Each day's highest memory.
     days: Vec<f32>,
     measured: HourSet,
@@ -114,6 +117,7 @@ pub(crate) struct PastUse {
     /// Of CPUs, memory, disks.
     pub(crate) pressure: [Option<Spread>; 3],
     pub(crate) traffic: Option<Spread>,
+    pub(crate) sent: Option<Spread>,
     pub(crate) coverage: Coverage,
     /// What is known of the time since it got more CPUs, or more memory, than before; `None`: it did not.
     pub(crate) hours_since_more_cpus: Option<i64>,
@@ -162,6 +166,7 @@ impl Tally {
         take(&mut self.memory, step.memory);
         self.pressure.iter_mut().zip(step.pressure).for_each(|(gathered, level)| take(gathered, level));
         take(&mut self.traffic, step.traffic.map(Level::once));
+        take(&mut self.sent, step.sent.map(Level::once));
         if let Some(memory) = step.memory {
             self.day(range.start / HOURS_OF_A_DAY, memory.max);
         }
@@ -231,6 +236,7 @@ impl Tally {
             memory_trend: self.allocated.memory.and_then(|allocated| trend(&days, allocated)),
             pressure: std::array::from_fn(|which| self.pressure[which].spread()),
             traffic: self.traffic.spread(),
+            sent: self.sent.spread(),
             coverage: Coverage::of(hours, &self.measured, &self.off),
             hours_since_more_cpus: since(self.fewer_cpus_until),
             hours_since_more_memory: since(self.less_memory_until),

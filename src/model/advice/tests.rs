@@ -169,6 +169,7 @@ fn summed(begins: Timestamp, length: u32, cpus: f64, minutes: impl Iterator<Item
         pressure: [level(2), level(3), level(4)],
         // Who works is talked to.
         traffic: Some(if most[0] * cpus > 5.0 { 50_000.0 } else { 500.0 }),
+        sent: Some(if most[0] * cpus > 5.0 { 20_000.0 } else { 40.0 }),
         ..step
     })
 }

@@ -10,6 +10,9 @@ use crate::model::text::units::human_bytes;
 /// For how long something must be known before it is called idle, or too large.
 const LEAST_HOURS: usize = 14 * 24;
 
+/// How many bytes a second a guest sends that serves somebody: to keep its address and its clock takes less.
+const SERVES: f64 = 100.0;
+
 /// For how long a guest must have been seen to be off.
 pub(crate) const OFF_DAYS: i64 = 90;
 
@@ -25,7 +28,9 @@ pub(crate) fn idle(guest: &Guest<'_>, past: &PastUse) -> Option<Advice> {
     let Coverage { measured_hours, window_hours, .. } = past.coverage;
     let always =
         measured_hours >= LEAST_HOURS.min(window_hours * 9 / 10).max(7 * 24) && measured_hours * 10 >= window_hours * 8;
-    if !guest.running || !always || !is_idle(past) || guest.standby().is_some() {
+    // Who serves others answers them, however little that takes: a name server at home sends some hundred bytes a second.
+    let serves = past.sent.as_ref().is_none_or(|sent| sent.p95 >= SERVES);
+    if !guest.running || !always || !is_idle(past) || serves || guest.standby().is_some() {
         return None;
     }
     let memory = guest.size.map(|size| size.memory_mib() << 20);

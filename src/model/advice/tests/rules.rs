@@ -78,6 +78,12 @@ fn the_command_is_the_one_that_a_person_would_type() {
     assert_eq!(only(&blind, "memory").command.as_deref(), Some("qm set 101 --delete balloon"));
 }
 
+/// A guest that works little, and sends so much each second; not a number: that is not known.
+fn serving(bytes: f64) -> Case {
+    let sent = Some(bytes).filter(|bytes| bytes.is_finite());
+    Case::vm(2, 4.0).did(|_| on(0.01, 1.0)).with(|case| case.steps.iter_mut().for_each(|step| step.sent = sent))
+}
+
 #[test]
 fn who_never_works_is_named() {
     let id: ServerId = "pve1-vm-101".parse().unwrap();
@@ -90,6 +96,8 @@ fn who_never_works_is_named() {
         ("it is a spare", Case::vm(2, 4.0).with(|case| case.tags = vec!["spare".to_owned()]).did(|_| on(0.01, 1.0))),
         ("it is known for ten days", Case::vm(2, 4.0).did_in_steps(10, 30, |_| on(0.01, 1.0))),
         ("it is off", Case::vm(2, 4.0).with(|case| case.running = false).did(|_| on(0.01, 1.0))),
+        ("a name server", serving(600.0)),
+        ("what it sends is not known", serving(f64::NAN)),
     ] {
         assert_eq!(says(&case), None, "{name}");
     }
