@@ -63,6 +63,11 @@ pub(crate) enum Value<'r> {
         unit: &'static str,
         value: f64,
     },
+    /// An amount of money within bounds; for programs the middle of it.
+    Money {
+        span: Span,
+        currency: &'r str,
+    },
     /// Numbers over time, the oldest first; `None` where nothing was measured.
     Spark {
         points: Vec<Option<f64>>,
@@ -118,6 +123,7 @@ impl<'r> Value<'r> {
                 | Value::Exact(_)
                 | Value::Seconds(_)
                 | Value::Within { .. }
+                | Value::Money { .. }
         )
     }
 
@@ -201,6 +207,7 @@ impl<'r> Value<'r> {
             Value::Number(number) => write!(out, "{number:.2}")?,
             Value::Exact(number) => write!(out, "{}", without_noise(*number))?,
             Value::Seconds(seconds) => write_seconds(out, *seconds),
+            Value::Money { span, currency } => out.push_str(&span.money(currency, output.utf8)),
             Value::Within { span, unit, .. } => out.push_str(&span.text(unit, output.utf8)),
             Value::Spark { points, scale } => out.push_str(&sparkline(points, SPARK_WIDTH, *scale, output.utf8)),
             Value::Time(at) if output.width.is_some() => out.push_str(&human_age(output.now.duration_since(*at))),
@@ -229,6 +236,7 @@ impl<'r> Value<'r> {
             Value::Bytes(bytes) => bytes.to_string(),
             Value::Number(number) => format!("{number:.2}"),
             Value::Within { value, .. } => format!("{value:.1}"),
+            Value::Money { span, .. } => format!("{:.2}", span.middle()),
             Value::Exact(number) => without_noise(*number).to_string(),
             Value::Spark { points, .. } => {
                 let plain = |point: &Option<f64>| point.map_or(Value::Unknown, Value::Number).plain();

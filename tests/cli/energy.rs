@@ -248,6 +248,12 @@ fn energy_is_kept_counted_and_drawn() {
     assert!((kwh - 90.0 * known / 3_600_000.0).abs() < 0.001 && known > 1000.0, "{kwh} {known}");
     let table = world.run(&["stats", "--since", "3h"]).exits(0);
     assert!(table.stdout.contains("Wh") && table.stdout.contains("watts"), "{table}");
+    assert!(
+        format!("{table}").contains("energy is of the time that is known: `-o wide` says how much that is"),
+        "{table}"
+    );
+    let wide = world.run(&["stats", "--since", "3h", "-o", "wide"]).exits(0);
+    assert!(wide.stdout.contains("  ENERGY OF ") && wide.stdout.contains(" of 3.0 h "), "{wide}");
     let chart = world.run(&["stats", "--chart", "watts", "--since", "3h"]).exits(0);
     assert!(chart.stdout.contains("watts since") && chart.stdout.contains('W'), "{chart}");
     let page = world.run(&["status", "-o", "html"]).exits(0);

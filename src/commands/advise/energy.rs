@@ -58,13 +58,12 @@ impl EnergyJson {
 
     pub(super) fn kwh(&self) -> Value<'_> {
         let (span, unit) = in_unit(self.amount.kwh);
-        let Span { least, most } = self.amount.kwh;
-        Value::Within { span, unit, value: most.map_or(least, |most| f64::midpoint(least, most)) }
+        Value::Within { span, unit, value: self.amount.kwh.middle() }
     }
 
     pub(super) fn cost(&self) -> Value<'_> {
         let currency = self.amount.currency.as_deref().unwrap_or_default();
-        Value::of(self.amount.cost, |cost| Value::made(cost.money(currency, true)))
+        Value::of(self.amount.cost, |span| Value::Money { span, currency })
     }
 
     /// What all hosts used, of how many hours of theirs: `62–81 kWh, 19–25 EUR; of 3 hosts, 1400 of 2160 h`.

@@ -141,6 +141,13 @@ impl Row {
         })
     }
 
+    /// Of how many hours the energy is.
+    fn energy_of(&self) -> Value<'_> {
+        let Window { since, until, .. } = self.series.window;
+        let hours = until.duration_since(since).as_secs_f64() / 3600.0;
+        Value::of(self.energy.as_ref(), |energy| Value::text(format!("{:.1} of {hours:.1} h", energy.seconds / 3600.0)))
+    }
+
     /// Who measured the watts.
     fn measured_by(&self) -> Value<'_> {
         let mut words: Vec<&str> = Vec::new();
@@ -228,6 +235,7 @@ impl Report for SeriesReport {
         ];
         if self.series.iter().any(|row| row.energy.is_some()) {
             columns.push(column("ENERGY", 6, Row::kwh));
+            columns.push(wide("ENERGY OF", Row::energy_of));
             columns.push(wide("WATTS BY", Row::measured_by));
         }
         columns
@@ -238,6 +246,11 @@ impl Report for SeriesReport {
     }
 
     fn notes(&self) -> Vec<String> {
+        let window = self.until.duration_since(self.since).as_secs_f64();
+        let is_short = |row: &Row| row.energy.as_ref().is_some_and(|energy| energy.seconds < window * 0.9);
+        if self.series.iter().any(is_short) {
+            return vec!["energy is of the time that is known: `-o wide` says how much that is".to_owned()];
+        }
         if self.series.iter().all(|row| row.series.is_empty()) {
             return vec![
                 "nothing is known of that time; each run of `ecobox status` or `ecobox stats` adds to it".to_owned(),

@@ -13,6 +13,11 @@ impl Span {
         Span { least: number, most: Some(number) }
     }
 
+    /// The middle of its bounds; the lower one where there is no upper one.
+    pub(crate) fn middle(self) -> f64 {
+        self.most.map_or(self.least, |most| f64::midpoint(self.least, most))
+    }
+
     /// Both together.
     pub(crate) fn plus(self, other: Span) -> Span {
         Span { least: self.least + other.least, most: self.most.zip(other.most).map(|(a, b)| a + b) }
