@@ -121,6 +121,9 @@ async fn look_and_act(
     }
     let acts = plan.steps.iter().any(SnapshotStep::acts) && plan.goes_on() && !asked.how.dry_run;
     say_checks(&ctx.ui, verb, servers, &plan);
+    if asked.how.dry_run {
+        say_lost(&ctx.ui, servers, &plan);
+    }
     if !acts {
         if !asked.how.dry_run {
             record_refusals(ctx, fleet, servers, &plan)?;
@@ -236,11 +239,7 @@ async fn confirm(ui: &Ui, servers: &[Server], plan: &SnapshotPlan, yes: bool) ->
     if matches!(plan.wish, SnapshotWish::Create { .. }) {
         return Ok(Confirmed::by_command());
     }
-    for step in &steps {
-        for line in lost(step, &servers[step.server], Timestamp::now()) {
-            ui.status(&line);
-        }
-    }
+    say_lost(ui, servers, plan);
     let verb = plan.wish.verb();
     match steps.as_slice() {
         [only] => {
@@ -254,6 +253,15 @@ async fn confirm(ui: &Ui, servers: &[Server], plan: &SnapshotPlan, yes: bool) ->
             let what = if verb == "delete" { "snapshot" } else { "guest" };
             let question = format!("{verb} {}?", counted(many.len(), what));
             ui.confirm_many(&question, many.len(), yes).await
+        }
+    }
+}
+
+/// Says what the calls take away.
+fn say_lost(ui: &Ui, servers: &[Server], plan: &SnapshotPlan) {
+    for step in plan.steps.iter().filter(|step| step.acts()) {
+        for line in lost(step, &servers[step.server], Timestamp::now()) {
+            ui.status(&line);
         }
     }
 }

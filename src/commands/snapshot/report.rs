@@ -188,7 +188,7 @@ impl Row {
     fn said(&self) -> Option<String> {
         let why = self.by_keep.then(|| "by --keep".to_owned());
         let all: Vec<String> = self.detail.clone().into_iter().chain(why).collect();
-        let all = if all.is_empty() { self.notes.clone() } else { all };
+        let all = if all.is_empty() && self.result == PLANNED { self.notes.clone() } else { all };
         (!all.is_empty()).then(|| all.join("; "))
     }
 }

@@ -91,8 +91,6 @@ pub(crate) struct SnapshotStep {
     pub(crate) differences: Vec<Difference>,
     /// What `--keep` deletes afterwards, by what is there now.
     pub(crate) surplus: Vec<String>,
-    /// How long its outcome is waited for.
-    pub(crate) limit: Duration,
     pub(super) seen: Option<Seen>,
 }
 
@@ -128,7 +126,6 @@ impl SnapshotStep {
             loses_since: None,
             differences: Vec::new(),
             surplus: Vec::new(),
-            limit: Duration::ZERO,
             seen: None,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::look::GuestLook;
 use super::node::Nodes;
-use super::{Seen, SnapshotOptions, SnapshotPlan, SnapshotStep, SnapshotWish, usual_patience, wanted};
+use super::{Seen, SnapshotOptions, SnapshotPlan, SnapshotStep, SnapshotWish, wanted};
 use crate::fleet::Fleet;
 use crate::fleet::act::ApiClients;
 use crate::fleet::act::guest::Named;
@@ -168,7 +168,6 @@ impl Fleet<'_> {
                 let surplus = keep::surplus_with_one_more(&look.snapshots, rotation, *keep);
                 step.surplus = surplus.into_iter().map(|snapshot| snapshot.name.clone()).collect();
             }
-            step.limit = options.timeout.unwrap_or_else(|| usual_patience(&call));
             step.seen = Some(Seen {
                 disks: disks.clone(),
                 storages: storages.clone(),

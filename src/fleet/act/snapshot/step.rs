@@ -1,12 +1,12 @@
 //! One call: wait for what works on the guest, look again, make sure that it is the same guest, and send it once.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
 use super::follow::Sent;
 use super::look::GuestLook;
-use super::{Seen, SnapshotRun, wanted};
+use super::{Seen, SnapshotRun, usual_patience, wanted};
 use crate::consent::Confirmed;
 use crate::fleet::Fleet;
 use crate::fleet::act::guest::{LOOK_UP, Named};
@@ -24,6 +24,19 @@ use crate::transport::pve::{Posted, is_not_here};
 impl Fleet<'_> {
     /// Makes a call to the guest of a step, which `--keep` does as well; `lock_wait`: how long what works on it is waited for.
     pub(super) async fn change_snapshot_of(
+        &self,
+        run: &SnapshotRun<'_>,
+        number: usize,
+        call: &SnapshotCall,
+        lock_wait: Option<Duration>,
+        confirmed: &Confirmed,
+    ) -> Result<StepReport, StateError> {
+        let begun = Instant::now();
+        let ended = self.change_once_free(run, number, call, lock_wait, confirmed).await?;
+        Ok(StepReport { took: begun.elapsed(), ..ended })
+    }
+
+    async fn change_once_free(
         &self,
         run: &SnapshotRun<'_>,
         number: usize,
@@ -50,7 +63,7 @@ impl Fleet<'_> {
             return Ok(refused);
         }
         self.keep_identity(named, &look.config)?;
-        let patience = run.options.timeout.unwrap_or_else(|| super::usual_patience(call));
+        let patience = run.options.timeout.unwrap_or_else(|| usual_patience(call));
         let begun = self.begin_on(server, &call.action(), &run.options.by, patience + LOOK_UP, false)?;
         let sent = Sent { named, look: &look, call, number, patience, with_memory: seen.with_memory };
         let ended = self.send_snapshot(run, &sent, confirmed).await;
