@@ -76,6 +76,7 @@ fn a_life_of_snapshots() {
         // The configuration goes back as well, and what runs is killed.
         lab.sim.cluster().change_guest(vmid, |guest| guest.size(4, 8192).tags("changed"));
         let shown = lab.snapshot(&format!("rollback s1 {guest} --dry-run -o json")).exits(0);
+        let shown = shown.says("everything since 20").says(" is lost, ").says("configuration: cores: ");
         let row = shown.json()["steps"][0].clone();
         assert_eq!(row["result"], "planned");
         let keys: Vec<&str> =
@@ -294,6 +295,31 @@ fn the_tree_is_listed() {
     assert!(!all.stdout.contains("vm-102"), "{all}");
     let _ = lab.snapshot("list -o csv").exits(0);
     let _ = lab.snapshot("list -o jsonl").exits(0);
+}
+
+/// What is neither there nor gone is named with the commands that repair it, also where it is only listed.
+#[test]
+fn broken_ones_are_listed_with_their_repair() {
+    let mut cluster = guests();
+    cluster.change_guest(101, |vm| vm.snapshot("s1", 60, "").half_done("delete"));
+    let lab = lab_of(cluster);
+    let run = lab.snapshot("list vm-101").exits(0);
+    let run =
+        run.prints("s1 of pve1-vm-101 is in the state `delete`: unless a task works on it, run `qm unlock 101`, then");
+    let _ = run.prints("`qm delsnapshot 101 s1 --force` on its node");
+    // It keeps nothing from a new one, and cannot be rolled back to.
+    let _ = lab.snapshot("create vm-101 --name s2").exits(0).says("its snapshot s1 is in the state `delete`");
+    let _ = lab.snapshot("rollback s1 vm-101 --yes").exits(11).says("cannot be rolled back to");
+}
+
+/// A plain server that is off has no guests, and nothing to do with their snapshots.
+#[test]
+fn other_servers_that_are_off_do_not_matter() {
+    let lab = lab();
+    let nas = "[[servers]]\nid = \"nas\"\nhostname = \"127.0.0.1\"\nssh_port = 1\n";
+    lab.env.add_config(nas);
+    let run = lab.snapshot("list -o json").exits(0);
+    assert_eq!(run.json()["failures"], json!([]), "{run}");
 }
 
 #[test]

@@ -9,7 +9,9 @@ use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::act::{ApiClients, Choice};
 use crate::fleet::observe::{ObserveRequest, Observed};
+use crate::model::check::fault::Repair;
 use crate::model::id::{GuestKind, ServerId};
+use crate::model::inventory::server::ServerKind;
 use crate::model::inventory::{Failed, FailureKind, Server};
 use crate::model::snapshot::tree::{Branch, tree};
 use crate::model::snapshot::{Snapshots, of_ecobox, text_of};
@@ -64,6 +66,9 @@ pub(crate) struct Entry {
     of: usize,
     #[serde(skip)]
     begins: bool,
+    /// What repairs it, where it is neither there nor gone.
+    #[serde(skip)]
+    repair: Option<String>,
 }
 
 /// Asks and lists.
@@ -123,9 +128,12 @@ async fn look(ctx: &Context, fleet: &Fleet<'_>, targets: &[String]) -> anyhow::R
             }),
         }
     }
-    // What failed of the fleet explains what is missing, unless others are meant.
+    // What failed at a host that has guests explains what is missing.
     let concerns = |failed: &&Failed| chosen.iter().any(|place| failed.concerns(&inventory.servers[*place]));
-    let of_hosts = inventory.failures.iter().filter(|failed| targets.is_empty() || concerns(failed));
+    let is_node = |failed: &&Failed| {
+        inventory.servers.iter().any(|server| server.id == failed.server && server.kind == ServerKind::Pve)
+    };
+    let of_hosts = inventory.failures.iter().filter(|failed| concerns(failed) || targets.is_empty() && is_node(failed));
     failures.extend(of_hosts.cloned().collect::<Vec<_>>());
     let exits: Vec<Exit> = failures.iter().map(|failed| Exit::from(failed.kind)).collect();
     let exit = Exit::of_many(good, exits);
@@ -155,6 +163,11 @@ fn entries(server: &Server, list: &Snapshots, now: Timestamp) -> Vec<Entry> {
             state: snapshot.map(|snapshot| snapshot.state.as_str().to_owned()),
             of: list.list.len(),
             begins: branch.begins,
+            repair: snapshot.filter(|snapshot| !snapshot.is_whole()).and_then(|snapshot| {
+                let (kind, vmid) = (server.kind.guest()?, server.vmid?);
+                let (name, state) = (snapshot.name.clone(), snapshot.state.as_str().to_owned());
+                Some(Repair { kind, vmid, name, state, locked: true }.commands())
+            }),
         }
     };
     tree(list).into_iter().map(entry).collect()
@@ -188,7 +201,11 @@ impl Report for SnapshotListReport {
         vec![
             column("SERVER", 0, |entry| Value::text(entry.whom())).cut_to(14),
             column("SNAPSHOT", 0, |entry| Value::text(entry.drawn())).cut_to(16),
-            column("TIME", 1, |entry| Value::of(entry.taken_at, Value::Time)),
+            column("TIME", 3, |entry| Value::of(entry.taken_at, |at| Value::text(crate::render::value::rfc3339(at)))),
+            column("AGE", 1, |entry| {
+                let seconds = entry.age_seconds.and_then(|age| u64::try_from(age).ok());
+                Value::of(seconds, |age| Value::text(crate::render::value::human_seconds(age)))
+            }),
             column("MEMORY", 4, |entry| {
                 Value::maybe(entry.with_memory.map(|memory| if memory { "yes" } else { "no" }))
             }),
@@ -199,11 +216,6 @@ impl Report for SnapshotListReport {
             })
             .cut_to(16),
             wide("PARENT", |entry| Value::maybe(entry.parent.as_deref())),
-            wide("AGE", |entry| {
-                Value::of(entry.age_seconds, |age| {
-                    Value::text(crate::render::value::human_seconds(u64::try_from(age).unwrap_or_default()))
-                })
-            }),
             wide("KIND", |entry| Value::text(entry.kind)),
         ]
     }
@@ -213,13 +225,12 @@ impl Report for SnapshotListReport {
     }
 
     fn notes(&self) -> Vec<String> {
-        let broken = self.snapshots.iter().filter(|entry| entry.state.as_deref().is_some_and(|state| state != "ok"));
-        let broken = broken.map(|entry| {
-            let (name, state) = (entry.snapshot.as_deref().unwrap_or_default(), entry.state.as_deref().unwrap_or_default());
-            format!(
-                "{} of {} is in the state `{state}`: run `ecobox doctor --explain snapshot-broken` unless a task works on it",
-                name, entry.id
-            )
+        let broken = self.snapshots.iter().filter_map(|entry| {
+            let (repair, name, state) = (entry.repair.as_ref()?, entry.snapshot.as_ref()?, entry.state.as_ref()?);
+            let id = &entry.id;
+            Some(format!(
+                "{name} of {id} is in the state `{state}`: unless a task works on it, run {repair} on its node"
+            ))
         });
         let without =
             (self.of_all && self.without > 0).then(|| format!("{} without snapshots", counted(self.without, "guest")));

@@ -123,21 +123,11 @@ impl Fleet<'_> {
         let replicated_to = node.map(|node| node.replicated_to(named.vmid)).unwrap_or_default();
         let disks: Vec<Disk> = disks(named.kind, &look.settings);
         let facts = GuestFacts {
-            kind: named.kind,
-            vmid: named.vmid,
-            running: look.runs(),
-            template: look.status.template,
-            lock: look.status.lock.as_deref(),
-            ha: look.status.ha_state.as_deref().filter(|_| look.status.ha_managed),
             tasks: &tasks,
             disks: &disks,
             storages: &storages,
-            supported: look.supported,
-            memory_bytes: look.memory_bytes(),
-            state_storage: look.settings.get("vmstatestorage").map(String::as_str),
-            freeze: look.freeze,
-            snapshots: &look.snapshots,
             replicated_to: &replicated_to,
+            ..facts_of(named, look)
         };
         let mut steps = Vec::new();
         for call in calls {
@@ -145,29 +135,18 @@ impl Fleet<'_> {
             let mut step = SnapshotStep::new(place);
             step.findings.extend(identity.clone());
             step.findings.extend(judged.findings);
-            step.notes = judged.notes;
-            step.loses_since = judged.loses_since;
+            (step.notes, step.loses_since) = (judged.notes, judged.loses_since);
             self.explain_lock(&mut step.findings, named, &look.node, facts.lock, clients).await;
             explain_broken_off(&mut step.findings, named, look);
             if let Some(wait) = options.lock_wait {
                 waits_for(&mut step, wait);
             }
-            let of = look.snapshots.get(call.name());
-            if let (SnapshotCall::Rollback { name, .. }, Some(_)) = (&call, of) {
-                let client = self.client_of(clients, named.cluster).await;
-                let then = match client {
-                    Ok(client) => client.snapshot_config(&look.node, named.kind, named.vmid, name).await,
-                    Err(error) => Err(error),
-                };
-                match then {
-                    Ok(then) => step.differences = differences(&look.settings, &then),
-                    Err(error) => step.notes.push(format!("what changes in its configuration is not known: {error}")),
-                }
-            }
+            self.add_differences(&mut step, named, look, &call, clients).await;
             if let SnapshotWish::Create { rotation, keep: Some(keep), .. } = wish {
                 let surplus = keep::surplus_with_one_more(&look.snapshots, rotation, *keep);
                 step.surplus = surplus.into_iter().map(|snapshot| snapshot.name.clone()).collect();
             }
+            let of = look.snapshots.get(call.name());
             step.seen = Some(Seen {
                 disks: disks.clone(),
                 storages: storages.clone(),
@@ -180,6 +159,29 @@ impl Fleet<'_> {
             steps.push(step);
         }
         Ok(steps)
+    }
+
+    /// What a rollback changes in the guest's configuration.
+    async fn add_differences(
+        &self,
+        step: &mut SnapshotStep,
+        named: Named<'_>,
+        look: &GuestLook,
+        call: &SnapshotCall,
+        clients: &ApiClients,
+    ) {
+        let SnapshotCall::Rollback { name, .. } = call else { return };
+        if look.snapshots.get(name).is_none() {
+            return;
+        }
+        let then = match self.client_of(clients, named.cluster).await {
+            Ok(client) => client.snapshot_config(&look.node, named.kind, named.vmid, name).await,
+            Err(error) => Err(error),
+        };
+        match then {
+            Ok(then) => step.differences = differences(&look.settings, &then),
+            Err(error) => step.notes.push(format!("what changes in its configuration is not known: {error}")),
+        }
     }
 
     /// What a whole cluster has against it: no quorum, or the token may not do it.
@@ -196,6 +198,27 @@ impl Fleet<'_> {
             step.findings.push(Finding::of(Fault::no_quorum(of, ""), &named.server.id).final_word());
         }
         step.findings.extend(self.lacks_right(call.right(named.kind), named, clients, true, known).await);
+    }
+}
+
+/// What was seen of a guest itself.
+fn facts_of<'a>(named: Named<'_>, look: &'a GuestLook) -> GuestFacts<'a> {
+    GuestFacts {
+        kind: named.kind,
+        vmid: named.vmid,
+        running: look.runs(),
+        template: look.status.template,
+        lock: look.status.lock.as_deref(),
+        ha: look.status.ha_state.as_deref().filter(|_| look.status.ha_managed),
+        tasks: &[],
+        disks: &[],
+        storages: &[],
+        supported: look.supported,
+        memory_bytes: look.memory_bytes(),
+        state_storage: look.settings.get("vmstatestorage").map(String::as_str),
+        freeze: look.freeze,
+        snapshots: &look.snapshots,
+        replicated_to: &[],
     }
 }
 
