@@ -178,6 +178,34 @@ pub(crate) fn lab_of_one(cluster: Cluster) -> Lab {
     Lab { sim, env }
 }
 
+/// What its configuration names for the memory decides, for the plan as right before the call.
+#[test]
+fn memory_goes_where_the_configuration_says() {
+    let gib = 1_u64 << 30;
+    let cluster = |room: u64| {
+        let cluster = Cluster::new("lab").token(TOKEN, CANARY, "/", MANAGER).node("pve1");
+        let cluster = cluster.local_storage("local", 100 * gib, 100 * gib - (1 << 20)).local_storage(
+            "big",
+            100 * gib,
+            100 * gib - room,
+        );
+        lab_of_one(cluster.vm(101, "web", |vm| vm.qcow2().running().config("vmstatestorage", "big")))
+    };
+    let words = "create vm-101 --name ram --vmstate --max-storage 100";
+    let _ = cluster(10 * gib).snapshot(words).exits(0);
+    let _ = cluster(gib).snapshot(words).exits(11).says("its storage big has 1.0G left");
+}
+
+/// Sent without waiting, but each of a guest's calls once the one before it has ended: its lock would keep it back.
+#[test]
+fn calls_of_one_guest_follow_each_other() {
+    let mut cluster = guests();
+    cluster.change_guest(101, |vm| vm.snapshot("s1", 90, "").snapshot("s2", 60, ""));
+    let lab = lab_of(cluster);
+    let run = lab.snapshot("delete s? vm-101 --yes --no-wait -o json").exits(0);
+    assert_eq!(rows(&run), ["delete s1 done", "delete s2 sent"], "{run}");
+}
+
 #[test]
 fn only_the_newest_on_zfs() {
     let lab = lab();

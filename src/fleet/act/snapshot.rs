@@ -192,6 +192,14 @@ impl SnapshotRun<'_> {
         (self.tell)(step, Now::Does(what, of));
     }
 
+    /// Whether another call to the same guest comes after this one, which the guest's lock would keep back.
+    fn is_followed(&self, step: usize) -> bool {
+        let Some((this, later)) = self.plan.steps.get(step..).and_then(<[SnapshotStep]>::split_first) else {
+            return false;
+        };
+        later.iter().any(|other| other.server == this.server && other.acts())
+    }
+
     fn clients(&self) -> &ApiClients {
         &self.plan.clients
     }

@@ -154,7 +154,7 @@ impl Fleet<'_> {
             storages: &seen.storages,
             supported: seen.supported,
             memory_bytes: look.memory_bytes(),
-            state_storage: None,
+            state_storage: look.settings.get("vmstatestorage").map(String::as_str),
             freeze: seen.freeze,
             snapshots: &look.snapshots,
             replicated_to: &seen.replicated_to,
@@ -211,7 +211,7 @@ impl Fleet<'_> {
         if let Some(upid) = &upid {
             run.sent_log.note(*number, format!("{what} of {id} goes on there as {upid}"));
         }
-        if !run.options.wait {
+        if !run.options.wait && !run.is_followed(*number) {
             return StepReport { upid, ..StepReport::new(StepOutcome::Sent) };
         }
         let ended = self.follow_snapshot(run, sent, upid.as_ref(), &mut attempts).await;
