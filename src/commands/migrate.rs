@@ -87,7 +87,7 @@ fn check_ids() -> impl TypedValueParser<Value = CheckId> {
 /// # Errors
 /// No such target; not confirmed; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &MigrateArgs) -> anyhow::Result<Outcome<MigrateReport>> {
-    let work = async |fleet: &Fleet<'_>| look_and_act(ctx, fleet, args).await;
+    let work = async |fleet: &Fleet<'_>| Box::pin(look_and_act(ctx, fleet, args)).await;
     let (Acted { outcome, inventory, mut lead }, notices) = with_fleet(ctx, ctx.limits.open_ended(), work).await?;
     for notice in notices {
         tell(&ctx.ui, &notice);

@@ -33,7 +33,7 @@ use crate::ui::Ui;
 /// # Errors
 /// No such target; parents in a circle; not confirmed; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outcome<PowerReport>> {
-    let work = async |fleet: &Fleet<'_>| look_and_act(ctx, fleet, args).await;
+    let work = async |fleet: &Fleet<'_>| Box::pin(look_and_act(ctx, fleet, args)).await;
     let (Acted { outcome, inventory, mut lead }, notices) = with_fleet(ctx, ctx.limits.open_ended(), work).await?;
     for notice in notices {
         tell(&ctx.ui, &notice);

@@ -91,8 +91,10 @@ impl Move {
     pub(crate) fn told(&self, state: PowerState) -> String {
         let Move { call, from, why, notes, .. } = self;
         let why = why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
-        let notes: String = notes.iter().map(|note| format!("; {note}")).collect();
-        format!("from {from} to {}{why}{notes}; until it is {state} there", call.target)
+        let way = format!("from {from} to {}{why}", call.target);
+        let end = format!("until it is {state} there");
+        let parts = std::iter::once(way).chain(notes.iter().cloned()).chain([end]);
+        parts.collect::<Vec<_>>().join("; ")
     }
 }
 

@@ -182,6 +182,29 @@ fn a_host_stays_up_when_a_guest_did_not_go() {
 }
 
 #[test]
+fn another_guest_under_the_number_does_not_come_back() {
+    let world = World::new();
+    let pve = house(&world, |cluster| cluster);
+    // Its clock wakes it in the morning; who brings the guests back is another matter.
+    let run = world.run(&[&SLEEP[..], &["--until", "8h"]].concat()).exits(0);
+    let _ = run.says("off, and left where they are: vm-103 (spare)");
+    assert!(pve.node("pve1").host.alarm().is_some());
+    let other = "99999999-0000-4000-8000-000000000101";
+    pve.sim
+        .cluster()
+        .replace_guest(101, ecobox_sim::Kind::Qemu, "web", |vm| vm.running().uuid(other).stored_on("ceph"));
+    let run = world.run(&RETURN).exits(6).says("pve3-vm-101: another guest has its number now");
+    assert_eq!(
+        (place(&pve, 101), pve.node("pve1").host.events()),
+        ("pve3".to_owned(), vec!["suspend".to_owned()]),
+        "{run}"
+    );
+    // Without it the host can be woken, and nobody is brought back unasked.
+    let _ = world.run(&["power", "wake", "pve1"]).exits(0);
+    assert_eq!((place(&pve, 102), kept(&world).len()), ("pve3".to_owned(), 2));
+}
+
+#[test]
 fn what_a_guest_does_is_no_need_of_a_host_that_it_leaves() {
     let world = World::new();
     let mut pve = house(&world, |cluster| cluster);

@@ -21,7 +21,7 @@ fn a_node_that_does_not_answer() {
         ("a bystander is off", |c| c.stop_node("pve3"), "vm-101 --to pve2", 0, ""),
         ("a bystander swallows packets", |c| c.suspend_node("pve3"), "vm-101 --to pve2", 0, ""),
         ("any leaves it out", |c| c.stop_node("pve3"), "vm-101 --to any", 0, ""),
-        ("the source is off", |c| c.stop_node("pve1"), "vm-101 --to pve2", 5, "its host pve1 is offline"),
+        ("the source is off", |c| c.stop_node("pve1"), "vm-101 --to pve2", 5, "its node pve1 is not online"),
     ];
     for (what, change, words, exit, said) in cases {
         let lab = lab();

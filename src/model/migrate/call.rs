@@ -4,6 +4,7 @@ use crate::model::id::{GuestKind, NodeName};
 
 /// One call to migrate.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "Proxmox VE's own parameters")]
 pub(crate) struct MigrateCall {
     pub(crate) target: NodeName,
     /// A virtual machine that has a process moves with it.

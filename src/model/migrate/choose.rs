@@ -15,7 +15,7 @@ pub(super) fn choose<'n>(
     nodes: &'n [TargetNode],
     claims: &Claims,
     options: &MigrateOptions,
-) -> Result<(&'n TargetNode, String), Fault> {
+) -> Result<(&'n TargetNode, String), Box<Fault>> {
     let (mut able, mut out) = (Vec::new(), Vec::new());
     for node in nodes.iter().filter(|node| node.name != guest.node) {
         match against_node(guest, node, nodes, claims, options).into_iter().next() {
@@ -27,7 +27,7 @@ pub(super) fn choose<'n>(
     able.sort_by(|one, other| {
         claims.left(other).cmp(&claims.left(one)).then_with(|| one.name.as_str().cmp(other.name.as_str()))
     });
-    let Some(best) = able.first().copied() else { return Err(Fault::no_node_takes_it(&guest.node, &out)) };
+    let Some(best) = able.first().copied() else { return Err(Box::new(Fault::no_node_takes_it(&guest.node, &out))) };
     let free = |node: &TargetNode| claims.left(node).map_or("unknown".to_owned(), human_bytes);
     let of = if able.len() > 1 {
         let others: Vec<String> = able.iter().skip(1).map(|node| format!("{} has {}", node.name, free(node))).collect();

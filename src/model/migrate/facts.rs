@@ -94,6 +94,7 @@ impl MovingGuest {
 
 /// A node of the cluster.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct TargetNode {
     pub(crate) name: NodeName,
     /// The configured host that it is.

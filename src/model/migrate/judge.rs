@@ -25,20 +25,18 @@ pub(crate) fn judge_move(
     }
     let mut against = against_guest(guest, options);
     let (target, why) = match to {
-        Destination::Node(name) => match nodes.iter().find(|node| node.name == *name) {
-            Some(node) => (node, None),
-            None => {
-                against.insert(
-                    0,
-                    final_word(Fault::no_such_node(name, &nodes.iter().map(|node| &node.name).collect::<Vec<_>>())),
-                );
+        Destination::Node(name) => {
+            let Some(node) = nodes.iter().find(|node| node.name == *name) else {
+                let known: Vec<_> = nodes.iter().map(|node| &node.name).collect();
+                against.insert(0, final_word(Fault::no_such_node(name, &known)));
                 return MoveVerdict::Nowhere(against);
-            }
-        },
+            };
+            (node, None)
+        }
         Destination::Any => match choose(guest, nodes, claims, options) {
             Ok((node, why)) => (node, Some(why)),
             Err(fault) => {
-                against.push(final_word(fault));
+                against.push(final_word(*fault));
                 return MoveVerdict::Nowhere(against);
             }
         },

@@ -6,7 +6,8 @@ const grammar = (() => {
   const WORDS = {
     kind: ["pve", "linux", "qemu", "lxc", "vm", "ct", "guest", "host"],
     state: ["running", "stopped", "paused", "hibernated", "online", "offline", "asleep", "unknown", "starting",
-      "resuming", "waking", "suspending", "hibernating", "stopping", "rebooting", "wrong"],
+      "resuming", "waking", "suspending", "hibernating", "stopping", "rebooting", "migrating",
+      "wrong"],
   };
 
   /* Whether a set such as [a-cx] has a character. */

@@ -67,7 +67,9 @@ pub(crate) const READERS: &[Reader] = &[
     ("ha-status", |bytes| {
         let rows = read::<Entries<StatusRow>>(bytes).unwrap_or_default();
         let mut status = HaStatus::default();
-        rows.list.into_iter().for_each(|row| row.add_to(&mut status));
+        for row in rows.list {
+            row.add_to(&mut status);
+        }
     }),
     ("ha-rules", |bytes| {
         let rows = read::<Entries<RuleRow>>(bytes).unwrap_or_default();

@@ -7,7 +7,8 @@ use super::*;
 #[test]
 fn what_people_meet() {
     type Change = fn(&mut MovingGuest, &mut Vec<TargetNode>);
-    let told = |guest: &mut MovingGuest, change: fn(&mut Precondition)| {
+    type Telling = fn(&mut Precondition);
+    let told = |guest: &mut MovingGuest, change: Telling| {
         change(guest.precondition.as_mut().unwrap());
     };
     let cases: [(&str, Change, &[&str]); 26] = [
@@ -95,7 +96,7 @@ fn what_people_meet() {
         assert_eq!(against(&judge(&guest, &to("pve2"), &nodes)), want, "{what}");
     }
     // What Proxmox VE says beforehand.
-    let tellings: [(&str, fn(&mut Precondition), &[&str]); 6] = [
+    let tellings: [(&str, Telling, &[&str]); 6] = [
         ("a cloud-init drive", |told| told.local_disks.push(LocalDisk { is_cloudinit: true, ..disk() }), &[]),
         (
             "an image in the drive",

@@ -56,12 +56,14 @@ fn what_ha_says() {
         {"sid": "vm:105", "type": "service", "node": "pve1", "request_state": "started", "state": "queued"}]"#;
     let Rows(rows) = serde_json::from_str::<Rows<StatusRow>>(rows).unwrap();
     let mut status = HaStatus::default();
-    rows.into_iter().for_each(|row| row.add_to(&mut status));
+    for row in rows {
+        row.add_to(&mut status);
+    }
     assert_eq!((status.quorate, status.maintenance.len()), (Some(true), 1));
     assert_eq!(status.master.as_ref().unwrap().as_str(), "pve1");
-    let states: Vec<String> =
+    let shown: Vec<String> =
         ["vm:120", "vm:105"].iter().map(|sid| status.service(sid).unwrap().state.clone()).collect();
-    assert_eq!(states, ["stopped", "queued"]);
+    assert_eq!(shown, ["stopped", "queued"]);
     assert_eq!(status.service("vm:1"), None);
 }
 
