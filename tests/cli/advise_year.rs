@@ -26,7 +26,8 @@ fn histories(lab: &mut Cluster, updated: Option<u64>) {
     set_past(lab, 101, YEAR, (8.0, 16.0), updated, yearly);
     // Forty minutes each night.
     set_past(lab, 102, YEAR, (8.0, 8.0), updated, |ago| if ago % DAY < 2400 { on(7.8, 7.0) } else { on(0.2, 1.0) });
-    let leak = |ago: u64| on(1.6, 5.9 - 4.0 * (ago.min(60 * DAY) as f64 / (60 * DAY) as f64));
+    let days = |ago: u64| f64::from(u32::try_from(ago.min(60 * DAY)).unwrap()) / 86_400.0;
+    let leak = |ago: u64| on(1.6, 5.9 - 4.0 * days(ago) / 60.0);
     set_past(lab, 103, YEAR, (2.0, 8.0), updated, leak);
     let hole = |ago: u64| if (6 * DAY..24 * DAY).contains(&ago) { Minute::Gap } else { on(0.9, 2.0) };
     set_past(lab, 104, YEAR, (8.0, 16.0), updated, hole);

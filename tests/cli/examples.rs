@@ -282,6 +282,11 @@ fn of_readme() {
 }
 
 #[test]
+fn of_advise() {
+    from_the_beginning("docs/advise.md");
+}
+
+#[test]
 fn of_doctor() {
     from_the_beginning("docs/doctor.md");
 }
@@ -340,10 +345,12 @@ fn of_watch() {
 #[test]
 fn the_others_have_none() {
     let tested = [
+        "advise.md",
         "doctor.md",
         "energy.md",
         "getting-started.md",
         "history-and-metrics.md",
+        "migrate.md",
         "monitoring.md",
         "output.md",
         "power.md",

@@ -89,6 +89,7 @@ impl<'l> Look<'l> {
         };
         let Some(node) = &server.node else { return host };
         host.together = self.past.sums(self.cluster, node).map_or((0.0, 0.0), HourSums::highest);
+        let mut longest = 0;
         for (_, guest) in self.guests(node) {
             let peak = |spread: Option<Spread>| spread.map_or(0.0, |spread| spread.peak.value);
             host.guests += 1;
@@ -96,7 +97,10 @@ impl<'l> Look<'l> {
             host.sum_of_peaks.1 += peak(guest.past.memory);
             let coverage = &guest.past.coverage;
             host.known_hours = host.known_hours.min(coverage.measured_hours + coverage.off_hours);
+            longest = longest.max(coverage.measured_hours);
         }
+        // Where nothing ran for long, nothing is known of what it has to carry.
+        host.known_hours = host.known_hours.min(longest);
         host
     }
 

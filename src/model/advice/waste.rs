@@ -36,8 +36,9 @@ pub(crate) fn idle(guest: &Guest<'_>, past: &PastUse) -> Option<Advice> {
     let memory = guest.size.map(|size| size.memory_mib() << 20);
     let holds = memory.map_or_else(String::new, |memory| format!(" and holds {} of memory", human_bytes(memory)));
     let known = hours(measured_hours);
-    let why =
-        format!("it did nothing in {known}{holds}: shut it down, or tag it `standby` if it waits for another to fail");
+    let why = format!(
+        "it did nothing in {known}{holds}: is it still needed? tag it `standby` if it waits for another to fail"
+    );
     let mut line = Advice::new((Area::Waste, "idle"), (guest.id, guest.name), Verdict::Review, why);
     line.confidence = Some(confidence(past));
     line.command = Some(format!("ecobox power shutdown {}", guest.id));
@@ -101,7 +102,7 @@ pub(crate) fn host(host: &Host<'_>) -> Vec<Advice> {
         (line.confidence, line.used) = (Some(confidence), Some(used));
         lines.push(line);
     };
-    let of = format!("{} guests", host.guests);
+    let of = if host.guests == 1 { "guest".to_owned() } else { format!("{} guests", host.guests) };
     if memory > room {
         let why = format!(
             "its {of} used {} together in one hour, of {} that it has; 2G are its own",

@@ -98,6 +98,7 @@ fn read_step(row: &Row<'_>, each: RowVisitor<'_, Step>) -> rusqlite::Result<()> 
     step.cpu = level(2, PERCENT)?;
     step.memory = level(4, 1.0)?;
     step.pressure = [level(6, PERCENT)?, level(8, PERCENT)?, level(10, PERCENT)?];
-    step.traffic = number(12, 1.0)?.zip(number(13, 1.0)?).map(|(received, sent)| received + sent);
+    step.sent = number(13, 1.0)?;
+    step.traffic = number(12, 1.0)?.zip(step.sent).map(|(received, sent)| received + sent);
     each(row.get(1)?, step)
 }

@@ -143,3 +143,15 @@ fn hosts_by_what_their_guests_used_together() {
         assert_eq!(rules(unknown), [], "{name}");
     }
 }
+
+/// A name server has little to do, and is needed all the same.
+#[test]
+fn a_small_server_is_not_idle() {
+    let id: ServerId = "pve1-ct-201".parse().unwrap();
+    let case = Case::ct(1, 0.5).did(|_| on(0.012, 0.1)).with(|case| {
+        for step in &mut case.steps {
+            (step.traffic, step.sent) = (Some(1500.0), Some(600.0));
+        }
+    });
+    assert_eq!(idle(&case.guest(&id), &case.past().0), None);
+}
