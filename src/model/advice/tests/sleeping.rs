@@ -45,6 +45,9 @@ fn nodes(ids: &[ServerId]) -> Vec<Node<'_>> {
     nodes
 }
 
+/// What is different in a case.
+type Change = fn(&mut Vec<Node<'_>>);
+
 #[test]
 fn who_could_sleep() {
     let ids = ids();
@@ -53,7 +56,6 @@ fn who_could_sleep() {
     assert_eq!(usual.command.as_deref(), Some("ecobox power suspend pve3 --guests migrate"));
     let empty = consolidate(&nodes(&ids), 0).unwrap();
     assert_eq!(empty.command.as_deref(), Some("ecobox power suspend pve1"), "{empty:#?}");
-    type Change = fn(&mut Vec<Node<'_>>);
     let cases: [(&str, Change, Verdict, &str); 13] = [
         ("quorum", |nodes| nodes[0].online = false, Verdict::CannotSleep, "lose quorum with 1 of 3 nodes"),
         ("it cannot", |nodes| nodes[2].cannot_sleep = Some("masked".to_owned()), Verdict::CannotSleep, "masked"),
