@@ -83,7 +83,9 @@ pub(crate) const READERS: &[Reader] = &[
     ("thin-pools", |bytes| drop(read::<Entries<snapshot::ThinPool>>(bytes))),
     ("storage-setups", |bytes| drop(read::<Entries<snapshot::StorageSetup>>(bytes))),
     ("guest-size", |bytes| drop(read::<Entry<SizeAnswer>>(bytes))),
-    ("balloon", |bytes| drop(read::<Entry<BalloonAnswer>>(bytes).and_then(|Entry(answer)| Some(answer?.balloon())))),
+    ("balloon", |bytes| {
+        let _ = read::<Entry<BalloonAnswer>>(bytes).and_then(|Entry(answer)| Some(answer?.balloon()));
+    }),
     ("node-status", |bytes| drop(read::<Entry<NodeStatus>>(bytes))),
     ("node-config", |bytes| drop(read::<Entry<NodeConfig>>(bytes))),
     ("members", |bytes| {
