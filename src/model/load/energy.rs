@@ -103,9 +103,8 @@ impl Watts {
         Watts::measured(WattsBy::Model, watts)
     }
 
-    /// What the configuration makes of how busy a server is. The power of a server is nearly a straight line between idle
-    /// and busy: of thousands of servers in a data centre none was further from it than an eighth of the distance (Fan and
-    /// others, 2007, "Power provisioning for a warehouse-sized computer"). The range is a little wider.
+    /// What the configuration makes of how busy a server is: on the straight line between idle and busy. Real servers bend
+    /// away from it, each in its own way; the range allows `SPREAD` to either side, which is an assumption.
     pub(crate) fn modelled(idle: f64, max: f64, cpu_percent: f32) -> Watts {
         let span = (max - idle).max(0.0);
         let watts = idle + span * f64::from(cpu_percent.clamp(0.0, 100.0)) / 100.0;
