@@ -186,6 +186,7 @@ fn options(ctx: &Context, args: &MigrateArgs, servers: &[Server]) -> Options {
         restart: args.restart,
         with_local_disks: args.with_local_disks,
         target_storage: args.target_storage.clone(),
+        within_power: false,
     };
     Options {
         stop: StopOptions::default(),

@@ -186,7 +186,7 @@ fn options(ctx: &Context, args: &PowerArgs) -> Options {
         guests: args.guests.as_ref().map(|guests| guests.policy),
         moving: Moving {
             to: args.guests.as_ref().map_or(Destination::Any, |guests| guests.to.clone()),
-            how: MigrateOptions::default(),
+            how: MigrateOptions { within_power: true, ..MigrateOptions::default() },
         },
         only_shown: args.dry_run,
         arm_wol: args.arm_wol,

@@ -57,6 +57,8 @@ pub(crate) struct MigrateOptions {
     pub(crate) with_local_disks: bool,
     /// Other storages for the disks, as Proxmox VE writes it: `x`, `a:b,c:d`.
     pub(crate) target_storage: Option<String>,
+    /// The move is a step of `power`, which has none of these options: only its `--allow` helps there.
+    pub(crate) within_power: bool,
 }
 
 /// Where guests shall go that move, and how.

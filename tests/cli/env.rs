@@ -80,6 +80,16 @@ impl Env {
         self.variables.push((name.to_owned(), value.into()));
     }
 
+    /// As if it were a quarter past noon here: a time of day of an example (`--until 07:00`) is never too close, whenever
+    /// the tests run.
+    pub(crate) fn at_noon(mut self) -> Env {
+        let minutes = 12 * 60 + 15 - jiff::Timestamp::now().as_second().div_euclid(60).rem_euclid(24 * 60);
+        // POSIX counts from here to Greenwich.
+        let sign = if minutes < 0 { '+' } else { '-' };
+        self.set("TZ", format!("<here>{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60));
+        self
+    }
+
     /// Takes an environment variable away again.
     pub(crate) fn unset(&mut self, name: &str) {
         self.variables.retain(|(known, _)| known != name);

@@ -80,7 +80,7 @@ impl Desk {
             skipped("no ssh: it reads the names of the examples from a configuration");
             return None;
         }
-        let env = Env::new();
+        let env = Env::new().at_noon();
         let folder = env.home().join(".ssh");
         std::fs::create_dir(&folder).unwrap();
         let key = ecobox_sim::keys::ClientKey::create(&folder.join("id_ed25519"), None);

@@ -115,7 +115,9 @@ fn a_guest_that_cannot_move_refuses_the_whole() {
     // What an override stands for is done.
     let world = World::new();
     let pve = house(&world, |cluster| cluster.ct(201, "dns", |ct| ct.on("pve1").running().stored_on("ceph")));
-    let _ = world.run(&SLEEP).exits(11).says("pve1-ct-201: it is a container that runs").says("--allow restart-needed");
+    let run = world.run(&SLEEP).exits(11).says("pve1-ct-201: it is a container that runs");
+    // `power` has no `--restart`: a hint names nothing that does not exist there.
+    assert!(run.stderr.contains("hint: add `--allow restart-needed`\n"), "{run}");
     let _ = world.run(&[&SLEEP[..], &["--allow", "restart-needed"]].concat()).exits(0);
     assert!(moves(&pve).iter().any(|post| post.starts_with("/nodes/pve1/lxc/201/migrate")), "{:?}", moves(&pve));
     assert_eq!(pve.node("pve1").host.events(), ["suspend"]);

@@ -16,6 +16,11 @@ pub(super) fn allowable(fault: Fault) -> Against {
     Against { fault, overridable: true }
 }
 
+/// A fault that an option of `migrate` fixes.
+fn by_option(fault: Fault, options: &MigrateOptions) -> Fault {
+    if options.within_power { Fault { fix: None, ..fault } } else { fault }
+}
+
 /// Disks that are copied: no drive for media, and no cloud-init drive, which is made again.
 pub(super) fn local_disks(guest: &MovingGuest) -> impl Iterator<Item = &LocalDisk> {
     let disks = guest.precondition.iter().flat_map(|precondition| &precondition.local_disks);
@@ -36,7 +41,7 @@ pub(super) fn against_guest(guest: &MovingGuest, options: &MigrateOptions) -> Ve
         _ => {}
     }
     if guest.kind == GuestKind::Lxc && guest.runs() && !options.restart {
-        found.push(allowable(Fault::needs_restart()));
+        found.push(allowable(by_option(Fault::needs_restart(), options)));
     }
     let binds: Vec<&str> = guest
         .volumes
@@ -62,7 +67,8 @@ pub(super) fn against_guest(guest: &MovingGuest, options: &MigrateOptions) -> Ve
         } else if !options.with_local_disks && local_disks(guest).next().is_some() {
             let disks: Vec<&str> = local_disks(guest).map(|disk| disk.volid.as_str()).collect();
             let size = local_disks(guest).filter_map(|disk| disk.size).sum();
-            found.push(allowable(Fault::local_disks(&guest.node, &disks, size)));
+            let fault = Fault::local_disks(&guest.node, &disks, size);
+            found.push(allowable(by_option(fault, options)));
         }
     }
     found
@@ -101,12 +107,12 @@ pub(super) fn against_node(
             found.push(final_word(Fault::resources_missing(name, &told.resources)));
         }
         if !told.storages.is_empty() && options.target_storage.is_none() {
-            found.push(final_word(Fault::storages_missing(name, &told.storages)));
+            found.push(final_word(Fault::storages_missing(name, &told.storages, !options.within_power)));
         }
     }
     let missing = missing_volumes(guest, node);
     if !missing.is_empty() && options.target_storage.is_none() {
-        found.push(final_word(Fault::storages_missing(name, &missing)));
+        found.push(final_word(Fault::storages_missing(name, &missing, !options.within_power)));
     }
     if guest.runs() && !guest.replicated_to.is_empty() && !guest.replicated_to.contains(name) {
         found.push(final_word(Fault::replicated_elsewhere(guest.replicated_to.iter())));

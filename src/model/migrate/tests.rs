@@ -238,7 +238,12 @@ fn what_is_asked_for_stands_against_nothing() {
     let mut mapped = guest();
     let lacks = NotAllowed { storages: vec!["tank".to_owned()], ..NotAllowed::default() };
     mapped.precondition.as_mut().unwrap().not_allowed.insert(node("pve2"), lacks);
-    let how = MigrateOptions { restart: true, with_local_disks: true, target_storage: Some("fast".to_owned()) };
+    let how = MigrateOptions {
+        restart: true,
+        with_local_disks: true,
+        target_storage: Some("fast".to_owned()),
+        within_power: false,
+    };
     for (guest, sends) in [
         (container, "target=pve2 restart=1 target-storage=fast"),
         (copied, "target=pve2 online=1 with-local-disks=1 targetstorage=fast"),

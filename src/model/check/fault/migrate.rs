@@ -95,9 +95,11 @@ impl Fault {
             .say("map it there (Datacenter, Resource Mappings), or name another node")
     }
 
-    pub(crate) fn storages_missing(node: &NodeName, storages: &[String]) -> Fault {
+    /// `can_map`: its disks may go to other storages there.
+    pub(crate) fn storages_missing(node: &NodeName, storages: &[String], can_map: bool) -> Fault {
+        let or_map = if can_map { ", or another storage by `--target-storage`" } else { "" };
         Fault::new(CheckId::StorageMissing, format!("{node} does not have its storage {}", list(storages.iter())))
-            .say("name another node, or another storage by `--target-storage`")
+            .say(format!("name another node{or_map}"))
     }
 
     pub(crate) fn replicated_elsewhere<'n>(targets: impl Iterator<Item = &'n NodeName>) -> Fault {
