@@ -14,7 +14,7 @@ use self::checks::{
 };
 use crate::config::{Access, ServerConfig};
 use crate::fleet::Fleet;
-use crate::fleet::act::preflight::idle::{activity_needs, command_needs, jobs_due};
+use crate::fleet::act::preflight::idle::{activity_needs, jobs_due};
 use crate::fleet::act::{ApiClients, Options};
 use crate::fleet::host::power::{IdleQuestions, Wanted};
 use crate::fleet::observe::measure::HostMeasurement;
@@ -134,15 +134,7 @@ impl Fleet<'_> {
         self.look_at_itself(check, config, &seen, here.as_ref(), &mut found).await;
         let counts = |user: &LoggedIn| !options.unless_used || config.idle.counts(user);
         look_at_people(&seen, counts, &mut found);
-        look_at_use(config, &seen, &mut found);
-        // A plan takes its time: what the command says right before the call counts as well.
-        if check.when == When::Acting && options.if_idle.is_some() {
-            let needs = seen.activity.iter().flat_map(|activity| command_needs(activity, config));
-            let reasons: Vec<String> = needs.map(|need| need.text).collect();
-            if !reasons.is_empty() {
-                found.add(Fault::in_use(&reasons));
-            }
-        }
+        look_at_use(check, config, &seen, &mut found);
         let (locks, leases) = self.foreign_locks(seen.blocks(call).unwrap_or_default());
         look_at_locks(&locks, &leases, call, &mut found);
         let waking = self.look_at_clock(check, config, &seen, &mut found).await;
@@ -195,15 +187,15 @@ impl Fleet<'_> {
         let tasks = async { self.tasks(clients, node?.0, node?.1).await };
         let here = async { if config.access == Access::Local { None } else { self.local_identity().await.ok() } };
         let wanted = wanted(check, config);
-        let measures = wanted.idle.is_some() && check.when == When::Planning;
+        let with_load = wanted.idle.is_some() && check.when == When::Planning;
         let jobs = async {
             match node {
-                Some((cluster, _)) if measures => self.backup_jobs(clients, cluster).await,
+                Some((cluster, _)) if with_load => self.backup_jobs(clients, cluster).await,
                 _ => None,
             }
         };
         let seen = async {
-            if !measures {
+            if !with_load {
                 return self.host_preflight(config, &wanted).await.map(|seen| (seen, None));
             }
             let (seen, reading, load) = self.host_preflight_with_load(config, &wanted, check.known).await?;

@@ -2,6 +2,7 @@
 
 use super::{Findings, HostCheck, When, counted};
 use crate::config::ServerConfig;
+use crate::fleet::act::preflight::idle::command_needs;
 use crate::fleet::act::preflight::is_console;
 use crate::model::check::fault::{Fault, Locked, Tasks, list};
 use crate::model::guest::{ActiveTask, ClusterStatus};
@@ -19,10 +20,19 @@ pub(super) fn look_at_people(seen: &HostPreflight, counts: impl Fn(&LoggedIn) ->
 }
 
 /// Who is connected to a host, and what works on it, where that was looked for.
-pub(super) fn look_at_use(config: &ServerConfig, seen: &HostPreflight, found: &mut Findings<'_>) {
+pub(super) fn look_at_use(
+    check: &HostCheck<'_>,
+    config: &ServerConfig,
+    seen: &HostPreflight,
+    found: &mut Findings<'_>,
+) {
     let Some(activity) = &seen.activity else { return };
     let own: Vec<_> = seen.facts.addresses.iter().map(|address| address.ip).collect();
-    let reasons = activity.reasons(&counted(config, &own, seen.ssh_client));
+    let mut reasons = activity.reasons(&counted(config, &own, seen.ssh_client));
+    // A plan takes its time: what the command says right before the call counts as well.
+    if check.when == When::Acting && check.options.if_idle.is_some() {
+        reasons.extend(command_needs(activity, config).map(|need| need.text));
+    }
     if !reasons.is_empty() {
         found.add(Fault::in_use(&reasons));
     }
