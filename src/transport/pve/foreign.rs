@@ -60,7 +60,8 @@ pub(crate) const READERS: &[Reader] = &[
         let rows = read::<Entries<SnapshotRow>>(bytes).unwrap_or_default();
         let snapshots = snapshot::snapshots(rows.list);
         let whose = |one| (crate::model::snapshot::of_ecobox(one), crate::model::snapshot::text_of(one).len());
-        let _ = (crate::model::snapshot::tree::tree(&snapshots).len(), snapshots.list.iter().map(whose).count());
+        let whose: Vec<_> = snapshots.list.iter().map(whose).collect();
+        let _ = (crate::model::snapshot::tree::tree(&snapshots).len(), whose);
     }),
     ("guest-settings", |bytes| drop(read::<Entry<snapshot::Settings>>(bytes))),
     ("precondition", |bytes| drop(read::<Entry<PreconditionAnswer>>(bytes))),
