@@ -59,7 +59,11 @@ pub(super) fn against_guest(guest: &MovingGuest, options: &MigrateOptions) -> Ve
     for disk in precondition.local_disks.iter().filter(|disk| disk.is_cdrom && !disk.is_cloudinit) {
         found.push(final_word(Fault::local_medium(guest.vmid, &disk.volid, disk.drive.as_deref())));
     }
-    if guest.runs() {
+    let stuck = local_disks(guest).filter(|disk| disk.on_thin_pool && !disk.snapshots.is_empty());
+    let stuck: Vec<&str> = stuck.map(|disk| disk.volid.as_str()).collect();
+    if !stuck.is_empty() {
+        found.push(final_word(Fault::snapshots_on_thin_pool(&stuck)));
+    } else if guest.runs() {
         let kept: Vec<&str> =
             local_disks(guest).filter(|disk| !disk.snapshots.is_empty()).map(|disk| disk.volid.as_str()).collect();
         if !kept.is_empty() && guest.replicated_to.is_empty() {

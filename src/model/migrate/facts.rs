@@ -42,6 +42,8 @@ pub(crate) struct LocalDisk {
     pub(crate) is_cloudinit: bool,
     /// Names of snapshots that it is part of.
     pub(crate) snapshots: Vec<String>,
+    /// Its storage is an LVM thin pool, which cannot send snapshots along.
+    pub(crate) on_thin_pool: bool,
 }
 
 /// A volume or mount of a container.

@@ -13,6 +13,7 @@ use crate::model::inventory::Server;
 use crate::model::migrate::ha::{HaStatus, StrictNodes};
 use crate::model::migrate::{MovingGuest, TargetNode, Volume};
 use crate::model::power::PowerState;
+use crate::model::upkeep::Storage;
 use crate::transport::Error;
 use crate::transport::pve::Client;
 
@@ -27,6 +28,8 @@ pub(in crate::fleet::act) struct ClusterFacts {
     memory: HashMap<VmId, u64>,
     /// Storages that all nodes share.
     shared: BTreeSet<String>,
+    /// Storages that are LVM thin pools.
+    thin_pools: BTreeSet<String>,
 }
 
 impl ClusterFacts {
@@ -105,13 +108,17 @@ impl Fleet<'_> {
             }
         });
         let memory = listing.guests.iter().filter_map(|guest| Some((guest.vmid, guest.usage.memory_max_bytes?.get())));
+        let names = |which: fn(&Storage) -> bool| -> BTreeSet<String> {
+            storages.iter().filter(|storage| which(storage)).map(|storage| storage.name.clone()).collect()
+        };
         Ok(ClusterFacts {
             nodes: nodes.collect(),
             ha,
             strict: strict.unwrap_or_default(),
             replication: replication.unwrap_or_default(),
             memory: memory.collect(),
-            shared: storages.iter().filter(|storage| storage.shared).map(|storage| storage.name.clone()).collect(),
+            shared: names(|storage| storage.shared),
+            thin_pools: names(|storage| storage.plugin.as_deref() == Some("lvmthin")),
         })
     }
 
@@ -149,7 +156,11 @@ impl Fleet<'_> {
         config: Option<&GuestConfig>,
     ) -> Result<MovingGuest, Error> {
         let client = self.client_of(clients, cluster).await?;
-        let precondition = precondition(&client, node, kind, vmid).await?;
+        let mut precondition = precondition(&client, node, kind, vmid).await?;
+        for disk in precondition.iter_mut().flat_map(|told| &mut told.local_disks) {
+            disk.on_thin_pool =
+                disk.volid.split_once(':').is_some_and(|(storage, _)| facts.thin_pools.contains(storage));
+        }
         let sid = format!("{}:{vmid}", if kind == GuestKind::Qemu { "vm" } else { "ct" });
         let strict = facts.strict.iter().find(|rule| rule.guests.contains(&sid));
         let replicated = facts.replication.iter().filter(|(guest, _)| *guest == vmid);

@@ -73,6 +73,12 @@ impl Fault {
         Fault::new(CheckId::LocalDisks, finding).say("delete the snapshots first, or shut it down")
     }
 
+    pub(crate) fn snapshots_on_thin_pool(disks: &[&str]) -> Fault {
+        let finding =
+            format!("disks on an LVM thin pool are part of snapshots, which cannot be sent: {}", list(disks.iter()));
+        Fault::new(CheckId::LocalDisks, finding).say("delete the snapshots first")
+    }
+
     pub(crate) fn local_medium(vmid: VmId, volid: &str, drive: Option<&str>) -> Fault {
         let drive = drive.unwrap_or("DRIVE");
         Fault::new(CheckId::LocalResources, format!("an image that only its node has is in its drive: {volid}"))

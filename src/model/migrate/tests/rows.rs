@@ -11,7 +11,7 @@ fn what_people_meet() {
     let told = |guest: &mut MovingGuest, change: Telling| {
         change(guest.precondition.as_mut().unwrap());
     };
-    let cases: [(&str, Change, &[&str]); 26] = [
+    let cases: [(&str, Change, &[&str]); 27] = [
         ("runs, and nothing is wrong", |_, _| {}, &[]),
         ("off", |guest, _| guest.state = PowerState::Stopped, &[]),
         ("locked", |guest, _| guest.lock = Some("backup".to_owned()), &["guest-locked!"]),
@@ -88,6 +88,15 @@ fn what_people_meet() {
                 guest.volumes = vec![Volume { key: "mp0".to_owned(), storage: None, shared: true, size: None }];
             },
             &[],
+        ),
+        (
+            "snapshots on an LVM thin pool, of a guest that is off",
+            |guest, _| {
+                guest.state = PowerState::Stopped;
+                let thin = LocalDisk { snapshots: vec!["before".to_owned()], on_thin_pool: true, ..disk() };
+                guest.precondition = Some(Precondition { local_disks: vec![thin], ..Precondition::default() });
+            },
+            &["local-disks!"],
         ),
     ];
     for (what, change, want) in cases {
