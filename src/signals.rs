@@ -1,7 +1,7 @@
 //! A signal that ends the run, and what is said then: what was sent stays sent.
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::Command;
 use crate::commands::Context;
@@ -14,24 +14,30 @@ pub(crate) async fn until_signalled(
     pulse: &Pulse,
 ) -> anyhow::Result<Exit> {
     pulse.listens();
+    // Before the work begins: it may ask its first question at once.
+    let interrupts = listen(SignalKind::interrupt(), pulse)?;
+    let terminations = listen(SignalKind::terminate(), pulse)?;
     tokio::select! {
         result = work => result,
         () = pulse.beat() => Ok(Exit::Failed),
-        interrupted = heard(SignalKind::interrupt(), pulse) => interrupted.map(|()| Exit::Interrupted),
-        terminated = heard(SignalKind::terminate(), pulse) => terminated.map(|()| Exit::Terminated),
+        () = heard(interrupts, pulse) => Ok(Exit::Interrupted),
+        () = heard(terminations, pulse) => Ok(Exit::Terminated),
     }
 }
 
-/// Waits for a signal that is meant for the run: not for a command in the foreground, nor ignored from the beginning.
-async fn heard(kind: SignalKind, pulse: &Pulse) -> anyhow::Result<()> {
-    if pulse.ignores(kind.as_raw_value()) {
-        return std::future::pending().await;
-    }
-    let mut signals = signal(kind).context("cannot listen for signals")?;
+/// Listens for a signal, unless it was ignored from the beginning.
+fn listen(kind: SignalKind, pulse: &Pulse) -> anyhow::Result<Option<Signal>> {
+    let is_heard = !pulse.ignores(kind.as_raw_value());
+    is_heard.then(|| signal(kind).context("cannot listen for signals")).transpose()
+}
+
+/// Waits for a signal that is meant for the run, and not for a command in the foreground.
+async fn heard(signals: Option<Signal>, pulse: &Pulse) {
+    let Some(mut signals) = signals else { return std::future::pending().await };
     loop {
         signals.recv().await;
         if !pulse.passes_signals() {
-            return Ok(());
+            return;
         }
     }
 }

@@ -111,7 +111,10 @@ fn so_do_the_questions_of_init() {
             let mut session = terminal(&world.env, &[command], "xterm-256color");
             session.expect("passphrase of").unwrap();
             until(|| !session.get_process().get_echo().unwrap());
-            session.send("correct").unwrap();
+            // A key comes after what was typed before it; a signal from elsewhere may overtake that in the terminal.
+            if signal == Signal::INT {
+                session.send("correct").unwrap();
+            }
             end_by(&mut session, signal);
             let text = ended(session, word, code);
             assert!(!text.contains("correct"), "{text}");
