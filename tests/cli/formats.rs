@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
 
+use expectrl::Expect as _;
 use expectrl::session::OsSession;
 
 use super::env::Env;
@@ -10,14 +11,17 @@ use super::fleets::{env_for, homelab, three};
 
 /// Everything that a command writes to a terminal of this width.
 pub(super) fn on_terminal(env: &Env, args: &[&str], columns: u16, variables: &[(&str, &str)]) -> String {
-    // The width is set before the program can look at it.
+    // The width is set before the program can look at it, and after the session has set its own.
     let ecobox = env.command(args);
     let mut command = Command::new("sh");
-    command.args(["-c", &format!("stty rows 50 cols {columns} && exec \"$@\""), "sh"]).arg(ecobox.get_program());
+    command
+        .args(["-c", &format!("read _; stty rows 50 cols {columns} && exec \"$@\""), "sh"])
+        .arg(ecobox.get_program());
     command.args(ecobox.get_args()).env_clear();
     command.envs(ecobox.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.env("TERM", "xterm").envs(variables.iter().copied());
     let mut session = OsSession::spawn(command).unwrap();
+    session.send_line("").unwrap();
     let mut bytes = Vec::new();
     // A terminal whose program ended answers EIO.
     let _ = session.read_to_end(&mut bytes);
