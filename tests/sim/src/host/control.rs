@@ -233,5 +233,5 @@ fn kill_caller(reply: &Path) {
 
 /// Kills every process of a group.
 pub(crate) fn kill_group(group: &str) {
-    let _ = Command::new("kill").args(["-KILL", "--", &format!("-{group}")]).output();
+    let _ = Command::new("kill").args(["-KILL", "--", &format!("-{group}"), group]).output();
 }

@@ -104,7 +104,8 @@ stop)
 	for unit in $units; do
 		[ -e "$root/.sim/services/$unit" ] || continue
 		read -r pid <"$root/.sim/services/$unit"
-		kill -KILL -- "-$pid" 2>/dev/null
+		# One that has just been started may not lead its group yet. After -KILL, dash takes no --.
+		kill -s KILL -- "-$pid" "$pid" 2>/dev/null
 		rm -f "$root/.sim/services/$unit" "$root/.sim/held/$pid"
 	done ;;
 suspend | hibernate | poweroff | reboot)
