@@ -10,8 +10,8 @@ use crate::commands::args::GLOBAL_OPTIONS;
 use crate::commands::lead::Lead;
 use crate::commands::plan::exit::{exit_of, exit_of_plan, refusal};
 use crate::commands::plan::messages::{say_choice, say_ends, say_findings, say_fixes};
-use crate::commands::plan::{Carrying, carry_out, numbered, record_refusal};
-use crate::commands::{Context, Outcome, asked_by, complete, counted, say_failures, tell, with_fleet};
+use crate::commands::plan::{Acted, Carrying, carry_out, numbered, record_refusal};
+use crate::commands::{Context, Outcome, asked_by, complete, counted, with_fleet};
 use crate::consent::Confirmed;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -88,24 +88,8 @@ fn check_ids() -> impl TypedValueParser<Value = CheckId> {
 /// No such target; not confirmed; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &MigrateArgs) -> anyhow::Result<Outcome<MigrateReport>> {
     let work = async |fleet: &Fleet<'_>| Box::pin(look_and_act(ctx, fleet, args)).await;
-    let (Acted { outcome, inventory, mut lead }, notices) = with_fleet(ctx, ctx.limits.open_ended(), work).await?;
-    for notice in notices {
-        tell(&ctx.ui, &notice);
-    }
-    if outcome.exit != Exit::Done {
-        let failures = of_interest(&outcome.report, &inventory);
-        say_failures(&ctx.ui, &failures);
-        lead.failures(&failures);
-        lead.say(&ctx.ui);
-    }
-    Ok(outcome)
-}
-
-/// What came of it, and what is still to be said.
-struct Acted {
-    outcome: Outcome<MigrateReport>,
-    inventory: Inventory,
-    lead: Lead,
+    let (acted, notices) = with_fleet(ctx, ctx.limits.open_ended(), work).await?;
+    Ok(acted.say(&ctx.ui, &notices, of_interest))
 }
 
 /// Of hosts that failed otherwise only what concerns the plan is of interest.
@@ -117,7 +101,7 @@ fn of_interest(report: &MigrateReport, inventory: &Inventory) -> Vec<Failed> {
     inventory.failures.iter().filter(concerns).cloned().collect()
 }
 
-async fn look_and_act(ctx: &Context, fleet: &Fleet<'_>, args: &MigrateArgs) -> anyhow::Result<Acted> {
+async fn look_and_act(ctx: &Context, fleet: &Fleet<'_>, args: &MigrateArgs) -> anyhow::Result<Acted<MigrateReport>> {
     let scope = fleet.scope_around(&args.targets, false)?;
     let request = ObserveRequest { scope, templates: true, ..ObserveRequest::default() };
     let Observed { mut inventory, clients, .. } = {

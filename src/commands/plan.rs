@@ -5,15 +5,48 @@ pub(crate) mod messages;
 
 use std::collections::HashMap;
 
-use crate::commands::{Context, asked_by, counted};
+use crate::commands::lead::Lead;
+use crate::commands::{Context, Outcome, asked_by, counted, say_failures, tell};
 use crate::consent::Confirmed;
+use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::fleet::act::{ApiClients, Now, Options, PlanRun, StepReport};
-use crate::model::inventory::Server;
+use crate::model::inventory::{Failed, Inventory, Server};
 use crate::model::power::outcome::ActionOutcome;
 use crate::model::power::{Plan, StepReason};
 use crate::model::text::{clean, wrap};
+use crate::model::watch::Notice;
 use crate::state::Action as Done;
+use crate::ui::Ui;
+
+/// What came of a command, and what is still to be said.
+pub(crate) struct Acted<R> {
+    pub(crate) outcome: Outcome<R>,
+    pub(crate) inventory: Inventory,
+    pub(crate) lead: Lead,
+}
+
+impl<R> Acted<R> {
+    /// Says it: notices, and where not all went well those failures of the look that `of_interest` picks, and where to look.
+    pub(crate) fn say(
+        self,
+        ui: &Ui,
+        notices: &[Notice],
+        of_interest: impl FnOnce(&R, &Inventory) -> Vec<Failed>,
+    ) -> Outcome<R> {
+        let Acted { outcome, inventory, mut lead } = self;
+        for notice in notices {
+            tell(ui, notice);
+        }
+        if outcome.exit != Exit::Done {
+            let failures = of_interest(&outcome.report, &inventory);
+            say_failures(ui, &failures);
+            lead.failures(&failures);
+            lead.say(ui);
+        }
+        outcome
+    }
+}
 
 /// A plan that is carried out.
 pub(crate) struct Carrying<'a> {

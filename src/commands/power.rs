@@ -11,8 +11,8 @@ use self::report::{PowerReport, Ready};
 use crate::commands::lead::Lead;
 use crate::commands::plan::exit::{exit_of, exit_of_plan, refusal};
 use crate::commands::plan::messages::{say_choice, say_ends, say_findings, say_fixes};
-use crate::commands::plan::{Carrying, carry_out, numbered, record_refusal};
-use crate::commands::{Context, Outcome, asked_by, counted, say_failures, tell, with_fleet};
+use crate::commands::plan::{Acted, Carrying, carry_out, numbered, record_refusal};
+use crate::commands::{Context, Outcome, asked_by, counted, with_fleet};
 use crate::config::Access;
 use crate::consent::Confirmed;
 use crate::error::Failure;
@@ -34,24 +34,8 @@ use crate::ui::Ui;
 /// No such target; parents in a circle; not confirmed; an unusable state file.
 pub(crate) async fn run(ctx: &Context, args: &PowerArgs) -> anyhow::Result<Outcome<PowerReport>> {
     let work = async |fleet: &Fleet<'_>| Box::pin(look_and_act(ctx, fleet, args)).await;
-    let (Acted { outcome, inventory, mut lead }, notices) = with_fleet(ctx, ctx.limits.open_ended(), work).await?;
-    for notice in notices {
-        tell(&ctx.ui, &notice);
-    }
-    if outcome.exit != Exit::Done {
-        let failures = of_interest(&outcome.report, &inventory);
-        say_failures(&ctx.ui, &failures);
-        lead.failures(&failures);
-        lead.say(&ctx.ui);
-    }
-    Ok(outcome)
-}
-
-/// What came of it, and what is still to be said.
-struct Acted {
-    outcome: Outcome<PowerReport>,
-    inventory: Inventory,
-    lead: Lead,
+    let (acted, notices) = with_fleet(ctx, ctx.limits.open_ended(), work).await?;
+    Ok(acted.say(&ctx.ui, &notices, of_interest))
 }
 
 /// Of hosts that failed otherwise only what concerns the plan is of interest.
@@ -124,7 +108,7 @@ fn check_guests(args: &PowerArgs) -> Result<(), Failure> {
     }
 }
 
-async fn look_and_act(ctx: &Context, fleet: &Fleet<'_>, args: &PowerArgs) -> anyhow::Result<Acted> {
+async fn look_and_act(ctx: &Context, fleet: &Fleet<'_>, args: &PowerArgs) -> anyhow::Result<Acted<PowerReport>> {
     let action = args.action;
     let options = options(ctx, args);
     let Looked { inventory, unclear, prepared, .. } = look(ctx, fleet, args).await?;
